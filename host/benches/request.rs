@@ -20,10 +20,10 @@ use standpipe::config::{Overrides, RawSettings};
 use standpipe_aws::{AwsHttp, AwsSettings, OnUnreachable, StaticKeys, StreamDescription, connect};
 use standpipe_core::event::{Ack, StreamName};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
-use standpipe_delivery::dead::Letters;
+use standpipe_delivery::dead_letters::DeadLetterWriter;
 use standpipe_delivery::{
-    Amazon, Answer, Batch, Delivery, Describe, Firehose, Identity, NamedBy, Outbox, Ports,
-    Provenance, Put, Record,
+    AmazonClient, Batch, Delivery, DescribeFuture, FirehoseClient, FirehoseClients, Identity,
+    NamedBy, Provenance, PutFuture, PutResponse, Record, RecordAccumulator,
 };
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +43,10 @@ fn main() {
 fn fill(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
     let delivery = delivery(Arc::default(), &runtime);
-    let (mut outbox, event) = (Outbox::new(&delivery), event());
+    let (mut accumulator, event) = (RecordAccumulator::new(&delivery), event());
     let records = bencher.counter(ItemsCount::new(RECORDS)).counter(bytes());
-    records.bench_local(|| push_all(&mut outbox, black_box(&event)));
-    drop(outbox);
+    records.bench_local(|| push_all(&mut accumulator, black_box(&event)));
+    drop(accumulator);
     runtime.block_on(delivery.drain());
 }
 
@@ -79,7 +79,7 @@ fn amazon_without_connection(bencher: Bencher<'_, '_>) {
     let amazon = runtime.block_on(amazon());
     bencher.counter(ItemsCount::new(RECORDS)).counter(bytes()).bench_local(|| {
         let put = amazon.put_record_batch(&stream, Arc::clone(&batch));
-        assert_eq!(runtime.block_on(put), Ok(Answer::default()));
+        assert_eq!(runtime.block_on(put), Ok(PutResponse::default()));
     });
 }
 
@@ -96,24 +96,24 @@ fn stream() -> StreamName {
     StreamName::parse("bench").expect("a name")
 }
 
-fn push_all(outbox: &mut Outbox, text: &[u8]) {
+fn push_all(accumulator: &mut RecordAccumulator, text: &[u8]) {
     let provenance = Provenance {
         ack: Ack::new("bench".into(), RECORDS, |_| ()),
         plugin: "bench".into(),
         generation: 0,
     };
-    let place = outbox.place(Identity::default(), &stream(), NamedBy::Operator);
+    let place = accumulator.place(Identity::default(), &stream(), NamedBy::Operator);
     let place = place.expect("it is never refused");
     for event in (0..).take(RECORDS) {
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
-        outbox.push(place, &provenance, record).expect("a small record");
+        accumulator.push(place, &provenance, record).expect("a small record");
     }
 }
 
 fn full_batch(runtime: &Runtime) -> Arc<Batch> {
     let taken = Arc::<Taking>::default();
     let delivery = delivery(Arc::clone(&taken), runtime);
-    push_all(&mut Outbox::new(&delivery), &event());
+    push_all(&mut RecordAccumulator::new(&delivery), &event());
     runtime.block_on(delivery.drain());
     taken.last.lock().take().expect("a full batch is sent")
 }
@@ -121,9 +121,9 @@ fn full_batch(runtime: &Runtime) -> Arc<Batch> {
 fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
     let overrides = Overrides { local: Some("unused".into()), ..Overrides::default() };
     let settings = RawSettings::default().check(Path::new(""), overrides).expect("good settings");
-    let letters = Arc::new(Letters::new("unused".into()));
+    let letters = Arc::new(DeadLetterWriter::new("unused".into()));
     Delivery::new(
-        Ports::new(port),
+        FirehoseClients::new(port),
         settings.delivery,
         letters,
         runtime.handle().clone(),
@@ -137,18 +137,18 @@ struct Taking {
     last: Mutex<Option<Arc<Batch>>>,
 }
 
-impl Firehose for Taking {
-    fn put_record_batch<'a>(&'a self, _: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+impl FirehoseClient for Taking {
+    fn put_record_batch<'a>(&'a self, _: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         *self.last.lock() = Some(batch);
-        Box::pin(async { Ok(Answer::default()) })
+        Box::pin(async { Ok(PutResponse::default()) })
     }
 
-    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> DescribeFuture<'a> {
         Box::pin(async { Ok(StreamDescription::stand_in(stream.as_str(), Vec::new())) })
     }
 }
 
-async fn amazon() -> Amazon {
+async fn amazon() -> AmazonClient {
     let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
         .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
     let keys = StaticKeys { access_key_id, secret_access_key, session_token: None };
@@ -159,7 +159,7 @@ async fn amazon() -> Amazon {
     let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let access = connect(&aws, &http, &nobody, OnUnreachable::Fail).await;
     let access = access.expect("nothing is missing");
-    Amazon::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)
+    AmazonClient::new(&access.config, Some("http://127.0.0.1")).renewing(access.session)
 }
 
 /// A connection that leads nowhere and answers for a full request.

@@ -47,7 +47,7 @@ use standpipe_aws::AwsStatus;
 use standpipe_collector::{Collector, HeldEvents};
 use standpipe_core::escape::OneLine;
 use standpipe_delivery::Delivery;
-use standpipe_delivery::dead::{Letters, Report};
+use standpipe_delivery::dead_letters::{DeadLetterReport, DeadLetterWriter};
 use standpipe_http::{
     self as http, BindError, ConnectionLimits, ConnectionStats, Peer, Request, Response, Server,
     TrustedProxies,
@@ -66,7 +66,7 @@ pub struct View {
     /// The credentials and the clock that it writes with.
     pub aws: AwsStatus,
     /// Dead letters.
-    pub letters: Arc<Letters>,
+    pub letters: Arc<DeadLetterWriter>,
     /// What SDKs sent, where they are listened to.
     #[cfg(feature = "collector")]
     pub collector: Option<Arc<Collector>>,
@@ -185,7 +185,7 @@ impl View {
         if self.spool.as_ref().is_some_and(|spool| spool.status().is_failing) {
             return Some("the spool cannot be written: see the log\n".to_owned());
         }
-        let Report { trouble, waiting, .. } = self.letters.report();
+        let DeadLetterReport { trouble, waiting, .. } = self.letters.report();
         if let Some(trouble) = trouble {
             return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
         }

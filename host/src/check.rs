@@ -22,7 +22,7 @@ use crate::run::{
 use standpipe_aws::{AwsAccess, AwsSettings, CallerIdentity};
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::toml_key;
-use standpipe_delivery::{Amazon, StartRate};
+use standpipe_delivery::{AmazonClient, StartRate};
 
 /// What is checked beyond what every run needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -105,7 +105,7 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
                 report.skipped(step, format!("found, but STS does not say whose they are: {error}"))
             }
         }
-        let amazon = Amazon::new(&access.config, endpoint_url.as_deref());
+        let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());
         let port = Arc::new(amazon.renewing(access.session.clone()));
         let way = Way { port, identity };
         for stream in streams.written_by(source) {

@@ -126,8 +126,9 @@ pub use standpipe_plugin_host::swap::Swapped;
 pub mod firehose {
     pub use standpipe_aws::{Destination, DestinationKind, StreamDescription};
     pub use standpipe_core::event::StreamName;
-    pub use standpipe_delivery::faulty::{Faulty, Injection};
+    pub use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
     pub use standpipe_delivery::{
-        Answer, Batch, Describe, Firehose, Put, Refusal, RequestError, Verdict,
+        Batch, DescribeFuture, FirehoseClient, PutFuture, PutResponse, RecordRefusal, RequestError,
+        RetryClass,
     };
 }

@@ -47,8 +47,8 @@ use crate::stop::StopTokens;
 use standpipe_core::event::{
     Ack, Chunk, ChunkLine, Event, EventRefusal, LineError, Malformed, scan,
 };
-use standpipe_delivery::dead::{Letter, Letters, Reason};
-use standpipe_delivery::{Outbox, Provenance};
+use standpipe_delivery::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
+use standpipe_delivery::{Provenance, RecordAccumulator};
 use standpipe_plugin_host::{
     Canary, Decisions, Fault, PluginRoles, PublishedRoles, RolesReader, Shadow, WhenOff,
 };
@@ -99,7 +99,7 @@ pub struct Shared {
     /// Who decides.
     pub roles: Arc<PublishedRoles>,
     /// Where dead letters go.
-    pub letters: Arc<Letters>,
+    pub letters: Arc<DeadLetterWriter>,
     /// Who the records of sources are written as.
     pub identities: Arc<SourceIdentities>,
     /// What becomes of events that the plugin fails on.
@@ -113,7 +113,7 @@ pub struct Shared {
 
 impl Worker {
     /// A worker that takes its chunks from a queue.
-    pub fn new(shared: Shared, outbox: Outbox) -> Self {
+    pub fn new(shared: Shared, accumulator: RecordAccumulator) -> Self {
         let Shared { letters, on_failure, stop, .. } = shared.clone();
         let roles = shared.roles.reader();
         let PluginRoles { active, canary, shadow } = roles.in_use();
@@ -126,7 +126,7 @@ impl Worker {
             last_held_turn: Instant::now(),
             mapping_abort: stop.mapping_abort.child_token(),
             mapping_halt: stop.mapping_halt.child_token(),
-            carrier: Carrier { outbox, letters, on_failure, stop },
+            carrier: Carrier { accumulator, letters, on_failure, stop },
             shared,
         }
     }
@@ -150,11 +150,11 @@ impl Worker {
                 self.go_on_with_held(now);
             }
             if now.duration_since(last_check) >= DUE_CHECK_INTERVAL {
-                self.carrier.outbox.close_due(now.into_std());
+                self.carrier.accumulator.close_due(now.into_std());
                 last_check = now;
             }
         }
-        self.carrier.outbox.close_all();
+        self.carrier.accumulator.close_all();
     }
 
     /// Wait for a chunk, or until there is something else to do.
@@ -167,7 +167,7 @@ impl Worker {
             // Another plugin, or the end, may come sooner.
             due.min(Instant::now() + limits::HELD_LOOK_INTERVAL)
         });
-        let due = [self.carrier.outbox.next_due().map(Instant::from_std), held_due]
+        let due = [self.carrier.accumulator.next_due().map(Instant::from_std), held_due]
             .into_iter()
             .flatten()
             .min();
@@ -429,7 +429,7 @@ impl Worker {
         };
         let detail = malformed.to_string();
         let (source, text) = (chunk.source(), chunk.text(line));
-        let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
+        let letter = DeadLetter::of_line(reason, &detail, source, chunk.number(line), text);
         self.carrier.dead_letter(&letter, &chunk.ack, index);
     }
 
@@ -449,8 +449,8 @@ impl Worker {
             LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
         };
         let (source, text) = (chunk.source(), chunk.text(line));
-        let letter = Letter::of_line(reason, &detail, source, chunk.number(line), text);
-        self.carrier.dead_letter(&Letter { bytes_total, ..letter }, &chunk.ack, index);
+        let letter = DeadLetter::of_line(reason, &detail, source, chunk.number(line), text);
+        self.carrier.dead_letter(&DeadLetter { bytes_total, ..letter }, &chunk.ack, index);
     }
 }
 

@@ -21,7 +21,7 @@ mod collecting;
 #[cfg(not(feature = "collector"))]
 #[path = "run/no_collector.rs"]
 mod collecting;
-mod copier;
+mod dead_letter_forwarder;
 mod error;
 mod finishing;
 #[cfg(feature = "native-mapping")]
@@ -72,12 +72,12 @@ use crate::config::Settings;
 use crate::source::{ReadReport, ReplayCompactor};
 use crate::stop::StopTokens;
 use collecting::Collecting;
-use copier::Copier;
+use dead_letter_forwarder::DeadLetterForwarder;
 use reloading::ReloadableParts;
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
-use standpipe_delivery::dead::Letters;
-use standpipe_delivery::{Delivery, Firehose};
+use standpipe_delivery::dead_letters::DeadLetterWriter;
+use standpipe_delivery::{Delivery, FirehoseClient};
 use standpipe_plugin_host::swap::Swapper;
 use watching::ReloadInputs;
 
@@ -99,8 +99,8 @@ pub struct Run {
     admin_stop: CancellationToken,
     drain_timeout: Duration,
     delivery: Delivery,
-    letters: Arc<Letters>,
-    copier: Option<Copier>,
+    letters: Arc<DeadLetterWriter>,
+    copier: Option<DeadLetterForwarder>,
     compactor: ReplayCompactor,
     #[cfg(feature = "catalog")]
     cataloging: Option<Cataloging>,
@@ -139,10 +139,11 @@ impl Run {
     /// As for [`Run::start`].
     pub async fn start_with(
         settings: Settings,
-        port: Arc<dyn Firehose>,
+        firehose_client: Arc<dyn FirehoseClient>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let options = RunOptions { port: Some(port), ..RunOptions::default() };
+        let options =
+            RunOptions { firehose_client: Some(firehose_client), ..RunOptions::default() };
         Self::start_embedded(settings, options, runtime).await
     }
 
@@ -176,7 +177,7 @@ impl Run {
         reloader
     }
 
-    /// Where the run listens, with the real ports.
+    /// Where the run listens, with the real firehose_clients.
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
@@ -188,7 +189,7 @@ impl Run {
     }
 
     /// What writes dead letters, which tells how that goes.
-    pub fn letters(&self) -> Arc<Letters> {
+    pub fn letters(&self) -> Arc<DeadLetterWriter> {
         Arc::clone(&self.letters)
     }
 

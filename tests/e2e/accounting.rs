@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use standpipe::config::{Overrides, RawSettings, Settings, parse};
 use standpipe::run::{Run, Summary};
 use standpipe::source::Input;
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::DeadLetter;
 use standpipe_tests::oracle::{Oracle, Streams, assert_same};
 use tempfile::TempDir;
@@ -93,10 +93,10 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     let path = directory.path().join("input.ndjson");
     std::fs::write(&path, input).expect("a file");
     let script = move |_: &_, _: &_, number: usize| match number % 3 {
-        1 if refusals => Injection::Refuse(vec![0], "ServiceUnavailableException"),
-        _ => Injection::None,
+        1 if refusals => InjectedFault::Refuse(vec![0], "ServiceUnavailableException"),
+        _ => InjectedFault::None,
     };
-    let port = Arc::new(Faulty::new(script));
+    let port = Arc::new(FaultyClient::new(script));
     let settings = settings(&path, directory.path());
     let summary = RUNTIME.block_on(async {
         let run = Run::start_with(settings, port.clone(), RUNTIME.handle()).await;

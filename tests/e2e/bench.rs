@@ -57,7 +57,7 @@ fn settings_count_and_files_are_read() {
     let report = report(&ran.run().exits(0));
     let sample = &report["component"]["median"];
     assert_eq!((&sample["events"], &report["mapping_rows"]), (&3000.into(), &2.into()));
-    assert!(figure(sample, "records") < 300.0, "nothing was packed: {sample}");
+    assert!(figure(sample, "records") < 300.0, "nothing was aggregated: {sample}");
 }
 
 #[test]

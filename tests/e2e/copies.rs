@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use standpipe::config::{Overrides, parse};
 use standpipe::run::Run;
 use standpipe::source::Input;
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::oracle::records;
 use standpipe_tests::stub::Put;
 use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub, make_data_directory, moto};
@@ -139,7 +139,7 @@ fn events_and_copies_have_one_deadline_together() {
     };
     let settings = parse(&format!("{SETTINGS}drain_timeout = '10s'")).unwrap();
     let settings = settings.check(directory.path(), overrides).unwrap();
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::Hang));
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::Hang));
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (summary, elapsed) = runtime.block_on(async {
         let run = Run::start_with(settings, port.clone(), runtime.handle()).await.unwrap();

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use standpipe::{Builder, EventOutcome, Host, Reason, SubmitError, TrySubmitError};
-use standpipe_delivery::Verdict;
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::RetryClass;
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::{DeadLetter, Fate, Program, Stub, make_data_directory, signature};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -112,14 +112,15 @@ fn number(text: &[u8]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
-    let port = Arc::new(Faulty::new(|_, _, number| match number % 5 {
-        3 => Injection::Refuse(vec![0], BUSY),
-        4 => Injection::FailBefore(Verdict::Retry, BUSY),
-        _ => Injection::None,
+    let port = Arc::new(FaultyClient::new(|_, _, number| match number % 5 {
+        3 => InjectedFault::Refuse(vec![0], BUSY),
+        4 => InjectedFault::FailBefore(RetryClass::Retry, BUSY),
+        _ => InjectedFault::None,
     }));
     let own = port.clone();
     let settings = mapping(&["kept"]) + "[delivery]\nmax_delay = '20ms'";
-    let embedded = Embedded::start(&settings, |builder| builder.port(own).events_max(5000)).await;
+    let embedded =
+        Embedded::start(&settings, |builder| builder.firehose_client(own).events_max(5000)).await;
     let refusals = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let tasks = (0..TASKS).map(|task| {
@@ -253,12 +254,13 @@ async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
-    let port = Arc::new(Faulty::new(|_, _, number| match number % 2 {
-        0 => Injection::FailBefore(Verdict::Retry, BUSY),
-        _ => Injection::None,
+    let port = Arc::new(FaultyClient::new(|_, _, number| match number % 2 {
+        0 => InjectedFault::FailBefore(RetryClass::Retry, BUSY),
+        _ => InjectedFault::None,
     }));
     let own = port.clone();
-    let embedded = Embedded::start(&mapping(&["kept"]), |builder| builder.port(own)).await;
+    let embedded =
+        Embedded::start(&mapping(&["kept"]), |builder| builder.firehose_client(own)).await;
     let accepted = Arc::new(AtomicU64::new(0));
     let tasks = (0..4).map(|_| {
         let (host, accepted) = (embedded.host.clone(), Arc::clone(&accepted));
@@ -297,9 +299,9 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::Hang));
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::Hang));
     let settings = mapping(&["kept"]) + "[delivery]\ndrain_timeout = '200ms'";
-    let embedded = Embedded::start(&settings, |builder| builder.port(port)).await;
+    let embedded = Embedded::start(&settings, |builder| builder.firehose_client(port)).await;
     let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
     assert_eq!(embedded.host.stop().await.dead, 1);
     assert_eq!(receipt.await, Ok(EventOutcome::DeadLettered(Reason::GivenUp)));
@@ -336,8 +338,8 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
     let missing = Builder::from_file(directory.path().join("none.toml")).unwrap_err().to_string();
     assert!(missing.contains("none.toml"), "{missing}");
     write(&mapping(&["one"]));
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
-    let builder = Builder::from_file(&file).unwrap().port(port.clone());
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
+    let builder = Builder::from_file(&file).unwrap().firehose_client(port.clone());
     let host = builder.start(&Handle::current()).await.unwrap();
     let is_taken = async |event: &str| {
         let ended = host.submit(format!("{{\"event\":\"{event}\"}}")).await;

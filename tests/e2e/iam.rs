@@ -13,11 +13,11 @@ region = 'eu-central-1'
 role_arn = 'arn:aws:iam::111122223333:role/firehose-writer'
 external_id = 'my-workspace'
 [delivery]
-pack = 'auto'
+aggregate = 'auto'
 [dead_letters]
 stream = 'dead-letters'
 [streams.orders]
-pack = 'off'
+aggregate = 'off'
 [[plugin.settings.mappings]]
 event = 'Order Completed'
 stream = 'orders'
@@ -68,8 +68,8 @@ fn a_policy_is_about_the_streams_of_the_mapping() {
 #[test]
 fn patterns_of_a_plugin_become_wildcards() {
     let plugin = misbehaving_plugin();
-    let settings = "[aws]\nregion = 'us-east-1'\n[streams.tenant-a]\npack = 'auto'\n\
-                    [streams.elsewhere]\npack = 'auto'\n";
+    let settings = "[aws]\nregion = 'us-east-1'\n[streams.tenant-a]\naggregate = 'auto'\n\
+                    [streams.elsewhere]\naggregate = 'auto'\n";
     let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(settings);
     let ran = program.args(["--plugin".as_ref(), plugin.as_os_str()]).run().exits(0);
     assert_eq!(streams(&document(&ran), "WriteRecords"), ["good", "tenant-*"]);

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod admin;
+mod aggregation;
 mod amazon;
 mod answers;
 mod authors;
@@ -41,7 +42,6 @@ mod nginx;
 mod outputs;
 mod outside;
 mod overflow;
-mod packing;
 mod permissions;
 mod pictures;
 mod pingora;

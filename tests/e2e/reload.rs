@@ -114,7 +114,10 @@ fn settings_of_streams_follow() {
     run.reload(&format!("{WEB}[streams.all]\nnewline = false\n"), "reloaded [streams.\"all\"]");
     assert_eq!(run.send("key-of-web", 4), 200);
     run.wait_for_delivered(9);
-    run.reload(&format!("{WEB}[delivery]\npack = \"auto\"\n"), "reloaded [delivery] pack");
+    run.reload(
+        &format!("{WEB}[delivery]\naggregate = \"auto\"\n"),
+        "reloaded [delivery] aggregate",
+    );
     assert_eq!(run.send("key-of-web", 3), 200);
     let ran = run.collector.stop().exits(0);
     assert_eq!(ran.summary()["delivered"], 12);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use standpipe::{Builder, Plugin};
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::client::{Client, basic};
 use standpipe_tests::mounted::rotate;
 use standpipe_tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
@@ -319,8 +319,9 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     fs::write(directory.path().join("plugin.wasm"), &component).unwrap();
     let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n[plugin]\n\
                     path = 'plugin.wasm'\n[plugin.settings]\nstream = 'first'\nsecrets = { key = 'secret:key' }";
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
-    let builder = Builder::from_toml(settings, directory.path()).unwrap().port(port.clone());
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
+    let builder =
+        Builder::from_toml(settings, directory.path()).unwrap().firehose_client(port.clone());
     let host = builder.start(&tokio::runtime::Handle::current()).await.unwrap();
     // Settings that come with a plugin have secrets, too.
     let own = r#"{"stream":"second","secrets":{"key":"secret:key"}}"#;

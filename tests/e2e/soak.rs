@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use standpipe_tests::client::Client;
 
-use letters::LetterReader;
+use letters::DeadLetterReader;
 use phases::Soak;
 use samples::Samples;
 use senders::Sender;
@@ -132,7 +132,7 @@ fn print_progress(world: &World) {
 }
 
 fn read_letters(world: &World) {
-    let mut reader = LetterReader::default();
+    let mut reader = DeadLetterReader::default();
     while !world.gate.is_over() {
         reader.read(world);
         thread::sleep(LETTER_INTERVAL);

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-/// Ports below those that Linux gives to those who ask for any: a port from here is
+/// FirehoseClients below those that Linux gives to those who ask for any: a port from here is
 /// still free when a server comes back to it.
 const NEVER_GIVEN: std::ops::Range<u16> = 10_000..32_000;
 

@@ -16,7 +16,7 @@ use standpipe::run::{Progress, Run};
 use standpipe::source::Input;
 use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
-use standpipe_delivery::{Answer, Batch, Describe, Firehose, Put};
+use standpipe_delivery::{Batch, DescribeFuture, FirehoseClient, PutFuture, PutResponse};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
 use tempfile::TempDir;
@@ -89,8 +89,11 @@ impl SwapTrial {
         let seen = Arc::new(Seen((0..self.events).map(|_| AtomicU8::new(0)).collect()));
         let settings = settings(&input, directory.path());
         let start = (Instant::now(), cpu_time());
-        let run =
-            Run::start_with(settings, Arc::clone(&seen) as Arc<dyn Firehose>, runtime.handle());
+        let run = Run::start_with(
+            settings,
+            Arc::clone(&seen) as Arc<dyn FirehoseClient>,
+            runtime.handle(),
+        );
         let run = runtime.block_on(run).expect("good settings");
         let (swapper, progress) = (run.swapper(), run.progress());
         let is_over = Arc::new(AtomicBool::new(false));
@@ -173,8 +176,8 @@ impl SwapOutcome {
     }
 }
 
-impl Firehose for Seen {
-    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+impl FirehoseClient for Seen {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         let one = match stream.as_str() {
             "a" => 1,
             "b" => 16,
@@ -183,10 +186,10 @@ impl Firehose for Seen {
         for record in batch.payloads() {
             self.0[number(record) as usize].fetch_add(one, Ordering::Relaxed);
         }
-        Box::pin(async { Ok(Answer::default()) })
+        Box::pin(async { Ok(PutResponse::default()) })
     }
 
-    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> DescribeFuture<'a> {
         Box::pin(async { Ok(StreamDescription::stand_in(stream.as_str(), Vec::new())) })
     }
 }

@@ -11,7 +11,7 @@ use super::process::{cpu_time, forget_peak, peak_memory_bytes};
 use super::{BenchError, Sample};
 use crate::config::Settings;
 use crate::run::{Progress, Run, StartError, Summary};
-use standpipe_delivery::dead::Reason;
+use standpipe_delivery::dead_letters::Reason;
 
 /// How long nothing may happen before a run is stopped: an endpoint that lets
 /// nobody in would hold its records for ever.

@@ -11,7 +11,8 @@ use standpipe_aws::StreamDescription;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::event::StreamName;
 use standpipe_delivery::{
-    Batch, DeliverySettings, Firehose, Pack, PackChoice, RequestError, Verdict, decide,
+    Aggregation, AggregationChoice, Batch, DeliverySettings, FirehoseClient, RequestError,
+    RetryClass, decide_aggregation,
 };
 
 /// Descriptions are throttled for the whole account, so they are asked for slowly,
@@ -39,14 +40,14 @@ const CHECK_STREAM: (Outcome, &str) =
 
 /// The way to Firehose of one identity.
 pub(super) struct Way {
-    pub(super) port: Arc<dyn Firehose>,
+    pub(super) port: Arc<dyn FirehoseClient>,
     /// What names it in a step.
     pub(super) identity: String,
 }
 
 impl Way {
     /// Check one stream: that it is there, that it can be written to, and what
-    /// packing would spare.
+    /// aggregation would save.
     pub(super) async fn check(
         &self,
         stream: &StreamName,
@@ -63,7 +64,7 @@ impl Way {
 }
 
 async fn check(
-    port: &Arc<dyn Firehose>,
+    port: &Arc<dyn FirehoseClient>,
     stream: &StreamName,
     delivery: &DeliverySettings,
     options: CheckOptions,
@@ -71,7 +72,8 @@ async fn check(
 ) {
     let settings = delivery.streams.get(stream).unwrap_or(&delivery.stream);
     let description = describe_stream(port, stream).await;
-    let is_missing = matches!(&description, Err(RequestError { verdict: Verdict::Missing, .. }));
+    let is_missing =
+        matches!(&description, Err(RequestError { retry_class: RetryClass::Missing, .. }));
     report_existence(stream, description.as_ref(), report);
     if options.send_test_record && !is_missing {
         write_test_record(port, stream, settings.newline, report).await;
@@ -80,12 +82,12 @@ async fn check(
         report.skipped(format!("write to {stream}"), why);
     }
     if let Ok(description) = description {
-        report_aggregation(stream, settings.pack, &description, options, report);
+        report_aggregation(stream, settings.aggregation, &description, options, report);
     }
 }
 
 async fn describe_stream(
-    port: &Arc<dyn Firehose>,
+    port: &Arc<dyn FirehoseClient>,
     stream: &StreamName,
 ) -> Result<StreamDescription, RequestError> {
     for failures in 1..TRIES {
@@ -101,7 +103,7 @@ async fn describe_stream(
 
 /// Whether it says nothing about the stream or the settings.
 fn is_passing(error: &RequestError) -> bool {
-    matches!(error.verdict, Verdict::Retry | Verdict::RetryAmbiguous)
+    matches!(error.retry_class, RetryClass::Retry | RetryClass::RetryAmbiguous)
 }
 
 fn report_existence(
@@ -124,17 +126,17 @@ fn report_existence(
         }
         Ok(_) => report.ok(step, "exists, is active and takes records"),
         Err(error) => {
-            let (outcome, advice) = match error.verdict {
-                Verdict::Missing => (
+            let (outcome, advice) = match error.retry_class {
+                RetryClass::Missing => (
                     Outcome::Failed,
                     "create it in this account and region, or fix the mapping or `region` under [aws]",
                 ),
-                Verdict::Hold if error.code.contains("AccessDenied") => (
+                RetryClass::Hold if error.code.contains("AccessDenied") => (
                     Outcome::Skipped,
-                    "allow firehose:DescribeDeliveryStream to check this; delivery needs it only for pack = \"auto\" alone",
+                    "allow firehose:DescribeDeliveryStream to check this; delivery needs it only for aggregate = \"auto\" alone",
                 ),
                 _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
-                Verdict::Hold => (
+                RetryClass::Hold => (
                     Outcome::Failed,
                     "check `endpoint_url` and the credentials under [aws], and proxies and firewalls",
                 ),
@@ -146,7 +148,7 @@ fn report_existence(
 }
 
 async fn write_test_record(
-    port: &Arc<dyn Firehose>,
+    port: &Arc<dyn FirehoseClient>,
     stream: &StreamName,
     newline: bool,
     report: &mut CheckReport,
@@ -158,16 +160,18 @@ async fn write_test_record(
             None => report.ok(step, "a test record was accepted"),
             Some((_, refusal)) => {
                 let detail = format!("{}: {}", refusal.code, refusal.message);
-                let (outcome, advice) = match refusal.verdict() {
-                    Verdict::Retry | Verdict::RetryAmbiguous => (Outcome::Skipped, "try again"),
+                let (outcome, advice) = match refusal.retry_class() {
+                    RetryClass::Retry | RetryClass::RetryAmbiguous => {
+                        (Outcome::Skipped, "try again")
+                    }
                     _ => CHECK_STREAM,
                 };
                 report.add(step, outcome, detail, Some(advice.to_owned()));
             }
         },
         Err(error) => {
-            let (outcome, advice) = match error.verdict {
-                Verdict::Hold if error.code.contains("AccessDenied") => (
+            let (outcome, advice) = match error.retry_class {
+                RetryClass::Hold if error.code.contains("AccessDenied") => (
                     Outcome::Failed,
                     "allow firehose:PutRecordBatch on this stream: `host iam policy` prints the statement",
                 ),
@@ -180,32 +184,33 @@ async fn write_test_record(
     }
 }
 
-/// What packing would spare, where it is safe and not done.
+/// What aggregation would save, where it is safe and not done.
 fn report_aggregation(
     stream: &StreamName,
-    pack: Pack,
+    aggregation: Aggregation,
     description: &StreamDescription,
     options: CheckOptions,
     report: &mut CheckReport,
 ) {
     let step = format!("cost of {stream}");
-    let decision = decide(description);
-    match (pack, decision.decision) {
-        (Pack::Off, PackChoice::Packed) => {
+    let decision = decide_aggregation(description);
+    match (aggregation, decision.decision) {
+        (Aggregation::Off, AggregationChoice::Aggregated) => {
             let event_bytes = options.load.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
-                "each event is billed as a record of its own; pack = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
+                "each event is billed as a record of its own; aggregate = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
                 saved_share(event_bytes) * 100.0
             );
-            let advice = format!("set pack = \"auto\" under [streams.{stream}]: {}", decision.why);
+            let advice =
+                format!("set aggregate = \"auto\" under [streams.{stream}]: {}", decision.why);
             report.add(step, Outcome::Ok, detail, Some(advice));
         }
-        (Pack::UpTo { .. }, PackChoice::Off) => {
-            let advice = "make sure that consumers of the stream split records at newlines, or set pack = \"auto\"";
+        (Aggregation::UpTo { .. }, AggregationChoice::Off) => {
+            let advice = "make sure that consumers of the stream split records at newlines, or set aggregate = \"auto\"";
             report.add(
                 step,
                 Outcome::Ok,
-                format!("events are packed, though {}", decision.why),
+                format!("events are aggregated, though {}", decision.why),
                 Some(advice.to_owned()),
             );
         }
@@ -213,14 +218,14 @@ fn report_aggregation(
     }
 }
 
-/// The share of what is billed that packing spares.
+/// The share of what is billed that aggregation saves.
 fn saved_share(event_bytes: usize) -> f64 {
     let billed = |bytes: usize| {
         bytes.div_ceil(standpipe_delivery::limits::BILLED_STEP_BYTES)
             * standpipe_delivery::limits::BILLED_STEP_BYTES
     };
     let bytes = event_bytes + 1;
-    let events = (standpipe_delivery::limits::PACK_AUTO_BYTES / bytes)
+    let events = (standpipe_delivery::limits::AGGREGATE_AUTO_BYTES / bytes)
         .clamp(1, standpipe_delivery::limits::RECORD_EVENTS_MAX);
     1.0 - billed(events * bytes) as f64 / (events * billed(bytes)) as f64
 }
@@ -230,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_packing_spares_depends_on_the_events_size() {
+    fn what_aggregation_saves_depends_on_the_events_size() {
         let percent = |bytes| (saved_share(bytes) * 100.0).round();
         assert_eq!(
             [percent(818), percent(5119), percent(6000), percent(200_000)],

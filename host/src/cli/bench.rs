@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MAPPING_ROWS_MAX))]
     mapping_rows: Option<u64>,
-    /// A settings file, for packing and the like. Its keys and its endpoint are
+    /// A settings file, for aggregation and the like. Its keys and its endpoint are
     /// not used without --endpoint-url.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,

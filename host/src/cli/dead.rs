@@ -17,7 +17,9 @@ use super::config::read_settings;
 use super::{CommandResult, Exit, complain, fault, usage};
 use standpipe_core::clock;
 use standpipe_core::event::{InvalidStreamName, StreamName};
-use standpipe_delivery::dead::{Filter, Folder, FolderLock, LetterFile, Reason};
+use standpipe_delivery::dead_letters::{
+    DeadLetterDirectory, DeadLetterDirectoryLock, DeadLetterFile, DeadLetterFilter, Reason,
+};
 
 /// How alike two words must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;
@@ -130,17 +132,17 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
 }
 
 impl Place {
-    fn folder(&self) -> Result<Folder, (Exit, anyhow::Error)> {
+    fn folder(&self) -> Result<DeadLetterDirectory, (Exit, anyhow::Error)> {
         let (raw, directory) = read_settings(self.config.as_deref()).map_err(usage)?;
         let data_dir = raw.data_dir(&directory, self.data_dir.clone());
         check_data_dir(&data_dir).map_err(usage)?;
-        Ok(Folder::of_data_dir(&data_dir))
+        Ok(DeadLetterDirectory::of_data_dir(&data_dir))
     }
 }
 
 impl Choice {
-    fn filter(&self) -> Filter {
-        Filter {
+    fn filter(&self) -> DeadLetterFilter {
+        DeadLetterFilter {
             reasons: self.reasons.clone(),
             streams: self.streams.clone(),
             source: self.source.clone(),
@@ -166,13 +168,15 @@ pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn files(folder: &Folder) -> anyhow::Result<Vec<LetterFile>> {
+fn files(folder: &DeadLetterDirectory) -> anyhow::Result<Vec<DeadLetterFile>> {
     folder.files().with_context(|| format!("read {}", folder.path().display()))
 }
 
 /// The files that nobody writes to, and the right to take letters out of them.
 /// None if there are no letters.
-fn lock(folder: &Folder) -> anyhow::Result<Option<(FolderLock, Vec<LetterFile>)>> {
+fn lock(
+    folder: &DeadLetterDirectory,
+) -> anyhow::Result<Option<(DeadLetterDirectoryLock, Vec<DeadLetterFile>)>> {
     let path = folder.path().display();
     if files(folder)?.is_empty() {
         return Ok(None);

@@ -87,7 +87,7 @@ mod tests {
             workers = 2
             [delivery]
             max_delay = "1s"
-            pack = "off"
+            aggregate = "off"
             [streams.a]
             newline = false
             [[sources]]

@@ -26,7 +26,7 @@ use standpipe_core::event::{SourceNames, StreamName};
 use standpipe_core::secret::SecretSetting;
 use standpipe_core::settings::{SettingsChecker, check_source_names};
 use standpipe_delivery::DeliverySettings;
-use standpipe_delivery::dead::Bound;
+use standpipe_delivery::dead_letters::DeadLetterLimit;
 
 /// Where dead letters and compiled plugins are kept, beside the settings file.
 pub const DATA_DIR: &str = "standpipe-data";
@@ -66,7 +66,7 @@ pub struct Settings {
     /// Where dead letters and compiled plugins are kept.
     pub data_dir: PathBuf,
     /// What the dead letters may take.
-    pub dead_letters: Bound,
+    pub dead_letters: DeadLetterLimit,
     /// Who keeps the secrets that are not in the settings, if anybody does.
     pub secrets: Option<SecretStoreSettings>,
     /// Where a copy of each dead letter goes.

@@ -20,8 +20,11 @@ struct RenamedKey {
 }
 
 /// All renamed settings. A row stays as long as the old key is to be read.
-const RENAMED_KEYS: &[RenamedKey] =
-    &[RenamedKey { table: &["plugin"], old: "pass_through", new: "pass_through_stream" }];
+const RENAMED_KEYS: &[RenamedKey] = &[
+    RenamedKey { table: &["plugin"], old: "pass_through", new: "pass_through_stream" },
+    RenamedKey { table: &["delivery"], old: "pack", new: "aggregate" },
+    RenamedKey { table: &["streams", "*"], old: "pack", new: "aggregate" },
+];
 
 /// An old key of a file.
 #[derive(Debug, PartialEq, Eq)]

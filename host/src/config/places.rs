@@ -260,7 +260,7 @@ mod tests {
             ("[delivery] max_delay is 5", Some((3, 1))),
             ("invalid [delivery] max_delay: expected", Some((3, 1))),
             ("[delivery] max_delays is 5", Some((2, 2))),
-            ("[streams.\"a b\"] pack is", Some((5, 1))),
+            ("[streams.\"a b\"] aggregate is", Some((5, 1))),
             ("[[sources]] \"web\": rate_limit is 0", Some((8, 1))),
             ("[[sources]] \"web\": enabled is", Some((6, 1))),
             ("[[sources]] number 2: dialect is", Some((10, 1))),

@@ -13,7 +13,7 @@ use standpipe_aws::secret_store::RawSecrets;
 #[cfg(feature = "catalog")]
 use standpipe_catalog::RawCatalog;
 use standpipe_core::settings::{RawSource, is_default};
-use standpipe_delivery::dead::RawDeadLetters;
+use standpipe_delivery::dead_letters::RawDeadLetters;
 use standpipe_delivery::{RawDelivery, RawStream};
 use standpipe_http::RawHttp;
 use standpipe_plugin_host::RawPlugin;

@@ -8,8 +8,8 @@ use super::*;
 use standpipe_aws::secret_store::SecretBackend;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretSetting};
-use standpipe_delivery::Pack;
-use standpipe_delivery::dead::{Bound, WhenFull};
+use standpipe_delivery::Aggregation;
+use standpipe_delivery::dead_letters::{DeadLetterLimit, WhenFull};
 
 fn check(text: &str) -> Result<Settings, ConfigError> {
     parse(text)?.check(Path::new("/etc/standpipe"), Overrides::default())
@@ -22,7 +22,7 @@ fn nothing_set_is_good() {
     assert_eq!(settings.plugin_settings, "{}");
     assert!(settings.delivery.stream.newline);
     assert_eq!(settings.delivery.max_delay, Duration::from_secs(1));
-    assert_eq!(settings.dead_letters, Bound::default());
+    assert_eq!(settings.dead_letters, DeadLetterLimit::default());
     assert_eq!(settings.dead_letter_stream, None);
 }
 
@@ -60,10 +60,10 @@ fn everything_set_is_read() {
         [streams.orders]
         newline = true
         concurrency = 9
-        pack = { max_bytes = 102400 }
+        aggregate = { max_bytes = 102400 }
         [streams.pages]
         newline = true
-        pack = "auto"
+        aggregate = "auto"
         "#,
     )
     .unwrap();
@@ -77,13 +77,13 @@ fn everything_set_is_read() {
     );
     let orders = settings.delivery.streams[&StreamName::parse("orders").unwrap()];
     assert_eq!((orders.newline, orders.concurrency), (true, 9));
-    assert_eq!(orders.pack, Pack::UpTo { bytes_max: 102_400 });
+    assert_eq!(orders.aggregation, Aggregation::UpTo { bytes_max: 102_400 });
     let pages = settings.delivery.streams[&StreamName::parse("pages").unwrap()];
-    assert_eq!(pages.pack, Pack::Auto);
-    assert_eq!(settings.delivery.stream.pack, Pack::Off);
+    assert_eq!(pages.aggregation, Aggregation::Auto);
+    assert_eq!(settings.delivery.stream.aggregation, Aggregation::Off);
     assert!(!settings.delivery.stream.newline);
     assert_eq!(settings.drain_timeout, Duration::from_secs(120));
-    let bound = Bound { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
+    let bound = DeadLetterLimit { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
     assert_eq!(settings.dead_letters, bound);
     assert_eq!(settings.dead_letter_stream, StreamName::parse("letters").ok());
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
@@ -501,7 +501,7 @@ fn wrong_types_are_told_with_place_and_path() {
         ),
         (
             "[delivery]\npack = 7",
-            "line 2, column 8: invalid [delivery] pack: expected \"off\", \"auto\" or { max_bytes = N }",
+            "line 2, column 8: invalid [delivery] aggregate: expected \"off\", \"auto\" or { max_bytes = N }",
         ),
         (
             "[catalog]\nstart_date = 2026-01-31",

@@ -12,7 +12,7 @@ use super::{Host, StartError};
 use crate::config::{self, ConfigError, Destination, Overrides, Settings};
 use crate::run::{EmbeddedSource, Run, RunOptions, StartError as RunError};
 use crate::source::{Input, SubmissionLimits, Submitter};
-use standpipe_delivery::Firehose;
+use standpipe_delivery::FirehoseClient;
 
 /// Threads of a host's own runtime. They send and receive, which is little beside the work of
 /// the workers.
@@ -45,7 +45,7 @@ pub struct Builder {
     settings: Settings,
     /// The settings file, which is read again when it changes.
     file: Option<PathBuf>,
-    port: Option<Arc<dyn Firehose>>,
+    firehose_client: Option<Arc<dyn FirehoseClient>>,
     source: String,
     limits: SubmissionLimits,
 }
@@ -101,7 +101,13 @@ impl Builder {
     pub fn new(mut settings: Settings) -> Self {
         settings.inputs.retain(|input| *input != Input::Stdin);
         let source = DEFAULT_SOURCE_NAME.to_owned();
-        Builder { settings, file: None, port: None, source, limits: SubmissionLimits::default() }
+        Builder {
+            settings,
+            file: None,
+            firehose_client: None,
+            source,
+            limits: SubmissionLimits::default(),
+        }
     }
 
     /// Writes records to files in this directory, one for each delivery stream, instead of the
@@ -121,20 +127,20 @@ impl Builder {
     /// # let directory = directory.path();
     /// use std::sync::Arc;
     ///
-    /// use standpipe::firehose::{Faulty, Injection};
+    /// use standpipe::firehose::{FaultyClient, InjectedFault};
     /// use standpipe::Builder;
     ///
-    /// let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+    /// let firehose_client = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
     /// let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
-    /// let builder = Builder::from_toml(settings, directory)?.port(port.clone());
+    /// let builder = Builder::from_toml(settings, directory)?.firehose_client(firehose_client.clone());
     /// let host = builder.start(&tokio::runtime::Handle::current()).await?;
     /// host.submit("{}").await?;
-    /// assert_eq!(port.accepted().len(), 1);
+    /// assert_eq!(firehose_client.accepted().len(), 1);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn port(mut self, port: Arc<dyn Firehose>) -> Self {
-        self.port = Some(port);
+    pub fn firehose_client(mut self, client: Arc<dyn FirehoseClient>) -> Self {
+        self.firehose_client = Some(client);
         self
     }
 
@@ -176,7 +182,7 @@ impl Builder {
             submissions,
         };
         let options = RunOptions {
-            port: self.port,
+            firehose_client: self.firehose_client,
             embedded_source: Some(embedded_source),
             ..RunOptions::default()
         };

@@ -24,7 +24,7 @@ use crate::source::{OutcomeFuture, SubmissionStats, SubmitError, Submitter, TryS
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
 use standpipe_core::event::EventOutcome;
-use standpipe_delivery::dead::Letters;
+use standpipe_delivery::dead_letters::DeadLetterWriter;
 #[cfg(feature = "collector")]
 use standpipe_http::Peer;
 use standpipe_plugin_host::swap::{Swapped, Swapper};
@@ -43,7 +43,7 @@ pub(super) struct Inner {
     intake_stop: CancellationToken,
     #[cfg(feature = "collector")]
     collector: Option<Arc<Collector>>,
-    letters: Arc<Letters>,
+    letters: Arc<DeadLetterWriter>,
     address: Option<SocketAddr>,
     pub(super) runtime: Handle,
     /// None if the host runs on a runtime of the program.

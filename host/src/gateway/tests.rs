@@ -24,8 +24,8 @@ use crate::limits;
 use crate::run::tests::embedded;
 use crate::source::{SubmissionLimits, SubmitError, TrySubmitError};
 use standpipe_core::event::{EventOutcome, Reason};
-use standpipe_delivery::Verdict;
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::RetryClass;
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_plugin_host::scripted::{Act, End};
 use standpipe_plugin_host::swap::Swapped;
 
@@ -35,16 +35,16 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A host and what is behind it.
 struct Scene {
     host: Host,
-    client: Arc<Faulty>,
+    client: Arc<FaultyClient>,
     _directory: TempDir,
 }
 
 impl Scene {
-    async fn new(client: Faulty) -> Self {
+    async fn new(client: FaultyClient) -> Self {
         Self::with("", client, SubmissionLimits::default()).await
     }
 
-    async fn with(settings: &str, client: Faulty, room: SubmissionLimits) -> Self {
+    async fn with(settings: &str, client: FaultyClient, room: SubmissionLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let text = format!("workers = 1\n[delivery]\nmax_delay = \"1ms\"\n{settings}\n");
         let settings = parse(&text).unwrap();
@@ -77,12 +77,12 @@ fn act(_source: &str, text: &str) -> Act {
     Act { cpu: Duration::ZERO, end }
 }
 
-fn accepts_all() -> Faulty {
-    Faulty::new(|_, _, _| Injection::None)
+fn accepts_all() -> FaultyClient {
+    FaultyClient::new(|_, _, _| InjectedFault::None)
 }
 
-fn hangs() -> Faulty {
-    Faulty::new(|_, _, _| Injection::Hang)
+fn hangs() -> FaultyClient {
+    FaultyClient::new(|_, _, _| InjectedFault::Hang)
 }
 
 fn event(name: &str) -> String {
@@ -106,11 +106,11 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
             |(_, record): &(usize, &[u8])| record.windows(5).any(|five| five == b"\"bad\"");
         let bad = batch.payloads().enumerate().filter(is_bad).map(|(at, _)| at).collect::<Vec<_>>();
         match bad.is_empty() {
-            true => Injection::None,
-            false => Injection::Refuse(bad, "InvalidArgumentException"),
+            true => InjectedFault::None,
+            false => InjectedFault::Refuse(bad, "InvalidArgumentException"),
         }
     };
-    let scene = Scene::new(Faulty::new(refused)).await;
+    let scene = Scene::new(FaultyClient::new(refused)).await;
     let events = ["one", "filter", "reject", "trap"].map(event);
     let events = events.into_iter().chain(["no event".to_owned()]);
     let ended = soon(scene.host.submit_batch(events)).await;
@@ -145,10 +145,10 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_submitted_is_told_once_however_often_a_record_is_sent() {
-    let failing = Faulty::new(|_, _, request| match request {
-        0 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
-        1 => Injection::FailAfter(Verdict::RetryAmbiguous, "Timeout"),
-        _ => Injection::None,
+    let failing = FaultyClient::new(|_, _, request| match request {
+        0 => InjectedFault::FailBefore(RetryClass::Retry, "ServiceUnavailableException"),
+        1 => InjectedFault::FailAfter(RetryClass::RetryAmbiguous, "Timeout"),
+        _ => InjectedFault::None,
     });
     let scene = Scene::new(failing).await;
     assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(EventOutcome::Delivered));
@@ -190,9 +190,9 @@ async fn what_comes_after_the_end_is_given_back() {
 async fn where_there_is_no_room_one_is_refused_and_another_waits() {
     let is_open = Arc::new(AtomicBool::new(false));
     let own = Arc::clone(&is_open);
-    let client = Faulty::new(move |_, _, _| match own.load(Ordering::Acquire) {
-        true => Injection::None,
-        false => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
+    let client = FaultyClient::new(move |_, _, _| match own.load(Ordering::Acquire) {
+        true => InjectedFault::None,
+        false => InjectedFault::FailBefore(RetryClass::Retry, "ServiceUnavailableException"),
     });
     let scene = Scene::with("", client, room(1)).await;
     let first = scene.host.try_submit(event("one")).unwrap();
@@ -213,7 +213,7 @@ async fn where_there_is_no_room_one_is_refused_and_another_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_stops_with_the_last_that_holds_it_and_delivers_what_it_has() {
-    let late = Faulty::new(|_, _, _| Injection::Late(Duration::from_millis(100)));
+    let late = FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_millis(100)));
     let scene = Scene::new(late).await;
     let (other, mut summary) = (scene.host.clone(), scene.host.0.summary());
     let receipt = scene.host.try_submit(event("one")).unwrap();

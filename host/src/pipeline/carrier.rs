@@ -7,15 +7,17 @@ use super::deciding::Deciding;
 use super::failure::OnFailure;
 use crate::stop::StopTokens;
 use standpipe_core::event::{Ack, Event, StreamName};
-use standpipe_delivery::dead::{Letter, Letters, Reason};
-use standpipe_delivery::{NamedBy, NotAdded, Outbox, Place, Provenance, Record, TooManyStreams};
+use standpipe_delivery::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
+use standpipe_delivery::{
+    NamedBy, Provenance, Record, RecordAccumulator, RecordNotAdded, StreamSlot, TooManyStreams,
+};
 use standpipe_plugin_host::{Decision, Decisions, Fault, Output, Tally, Target};
 
-/// Carries out what a plugin decided: records into the outbox, and dead letters.
+/// Carries out what a plugin decided: records into the accumulator, and dead letters.
 #[derive(Debug)]
 pub(super) struct Carrier {
-    pub(super) outbox: Outbox,
-    pub(super) letters: Arc<Letters>,
+    pub(super) accumulator: RecordAccumulator,
+    pub(super) letters: Arc<DeadLetterWriter>,
     pub(super) on_failure: OnFailure,
     pub(super) stop: StopTokens,
 }
@@ -114,7 +116,7 @@ impl Carrier {
             OnFailure::PassThrough(stream) => {
                 let stream = stream.clone();
                 let identity = deciding.places.identity();
-                let place = self.outbox.place(identity, &stream, NamedBy::Operator);
+                let place = self.accumulator.place(identity, &stream, NamedBy::Operator);
                 if let Err(error) = self.push(place, provenance, event, None) {
                     let (reason, detail) = (reason_of_refusal(&error), error.to_string());
                     self.bury(provenance, event, reason, &detail, Some(&stream));
@@ -132,26 +134,30 @@ impl Carrier {
 
     fn push(
         &mut self,
-        place: Result<Place, TooManyStreams>,
+        place: Result<StreamSlot, TooManyStreams>,
         provenance: &Provenance,
         event: &Event<'_>,
         payload: Option<&[u8]>,
-    ) -> Result<(), NotAdded> {
+    ) -> Result<(), RecordNotAdded> {
         let (index, line, text) = (event.index, event.line, event.text.as_bytes());
-        self.outbox.push(place?, provenance, Record { event: index, line, text, payload })
+        self.accumulator.push(place?, provenance, Record { event: index, line, text, payload })
     }
 
-    fn place(&mut self, deciding: &mut Deciding, target: &Target) -> Result<Place, TooManyStreams> {
+    fn place(
+        &mut self,
+        deciding: &mut Deciding,
+        target: &Target,
+    ) -> Result<StreamSlot, TooManyStreams> {
         let identity = deciding.places.identity();
         match target {
-            Target::Named(name) => self.outbox.place(identity, name, NamedBy::Event),
+            Target::Named(name) => self.accumulator.place(identity, name, NamedBy::Event),
             Target::Declared(position) => {
                 let known = *deciding.places.of_declared(*position);
-                if let Some(place) = known.filter(|&place| self.outbox.holds(place)) {
+                if let Some(place) = known.filter(|&place| self.accumulator.holds(place)) {
                     return Ok(place);
                 }
                 let name = deciding.generation.plugin().stream(target);
-                let place = self.outbox.place(identity, name, NamedBy::Operator)?;
+                let place = self.accumulator.place(identity, name, NamedBy::Operator)?;
                 *deciding.places.of_declared(*position) = Some(place);
                 Ok(place)
             }
@@ -167,27 +173,27 @@ impl Carrier {
         stream: Option<&StreamName>,
     ) {
         let source = provenance.ack.source();
-        let letter = Letter {
+        let letter = DeadLetter {
             stream: stream.map(StreamName::as_str),
             plugin: &provenance.plugin,
             generation: provenance.generation,
-            ..Letter::of_line(reason, detail, source, event.line, event.text.as_bytes())
+            ..DeadLetter::of_line(reason, detail, source, event.line, event.text.as_bytes())
         };
         self.dead_letter(&letter, &provenance.ack, event.index);
     }
 
     /// Have a letter written and its event settled. While more letters wait to be
     /// written than there is memory for, the worker waits, and with it the source.
-    pub(super) fn dead_letter(&self, letter: &Letter<'_>, ack: &Ack, event: u32) {
-        self.letters.wait_for_room();
+    pub(super) fn dead_letter(&self, letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
+        self.letters.wait_for_room_blocking();
         self.letters.settle_dead(letter, ack, event);
     }
 }
 
-fn reason_of_refusal(error: &NotAdded) -> Reason {
+fn reason_of_refusal(error: &RecordNotAdded) -> Reason {
     match error {
-        NotAdded::TooLarge { .. } => Reason::RecordTooLarge,
-        NotAdded::TooManyStreams(_) => Reason::TooManyStreams,
+        RecordNotAdded::TooLarge { .. } => Reason::RecordTooLarge,
+        RecordNotAdded::TooManyStreams(_) => Reason::TooManyStreams,
     }
 }
 

@@ -14,7 +14,7 @@ use standpipe_plugin_host::{
 };
 
 /// One worker's part in a generation of the plugin: an instance of its own, and
-/// where its outbox has the streams that the plugin declares.
+/// where its accumulator has the streams that the plugin declares.
 #[derive(Debug)]
 pub(super) struct Deciding {
     pub(super) generation: Arc<Generation>,

@@ -4,17 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use standpipe_delivery::{Identity, Place};
+use standpipe_delivery::{Identity, StreamSlot};
 
 /// The identities of sources that do not use the default one, by their names.
 pub type SourceIdentities = HashMap<String, Identity>;
 
-/// Where an outbox has the plugin's declared streams, for each identity.
+/// Where an accumulator has the plugin's declared streams, for each identity.
 #[derive(Debug)]
 pub(super) struct Places {
     identities: Arc<SourceIdentities>,
     declared: usize,
-    of: Vec<(Identity, Vec<Option<Place>>)>,
+    of: Vec<(Identity, Vec<Option<StreamSlot>>)>,
     /// Which of them is in use.
     current: usize,
 }
@@ -43,7 +43,7 @@ impl Places {
     }
 
     /// Where a declared stream was last, by its position among them.
-    pub(super) fn of_declared(&mut self, position: usize) -> &mut Option<Place> {
+    pub(super) fn of_declared(&mut self, position: usize) -> &mut Option<StreamSlot> {
         &mut self.of[self.current].1[position]
     }
 }

@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 use super::*;
 use standpipe_core::event::{EventSource, Lines, Settled, StreamName};
 use standpipe_core::test_deadline::run_with_deadline;
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_delivery::{
-    Delivery, DeliverySettings, Pack, Ports, StartRate, StreamSettings, Verdict,
+    Aggregation, Delivery, DeliverySettings, FirehoseClients, RetryClass, StartRate, StreamSettings,
 };
 use standpipe_plugin_host::scripted::{Act, End, Script};
 use standpipe_plugin_host::{
@@ -27,20 +27,20 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How the simulation and these tests drive a worker by hand.
 impl Worker {
     /// The batches that wait for more records.
-    pub(crate) fn outbox(&mut self) -> &mut Outbox {
-        &mut self.carrier.outbox
+    pub(crate) fn accumulator(&mut self) -> &mut RecordAccumulator {
+        &mut self.carrier.accumulator
     }
 
     /// Does what is due beside new chunks.
     pub(crate) fn tend(&mut self) {
         let now = Instant::now();
         self.go_on_with_held(now);
-        self.carrier.outbox.close_due(now.into_std());
+        self.carrier.accumulator.close_due(now.into_std());
     }
 
     /// When there is something to do beside new chunks.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        [self.carrier.outbox.next_due().map(Instant::from_std), self.held.next_due()]
+        [self.carrier.accumulator.next_due().map(Instant::from_std), self.held.next_due()]
             .into_iter()
             .flatten()
             .min()
@@ -116,7 +116,7 @@ impl Script for Scripted {
 struct Scene {
     on_failure: OnFailure,
     breaker: BreakerSettings,
-    client: Faulty,
+    client: FaultyClient,
     dynamic_streams_max: usize,
     canary: Option<Arc<Scripted>>,
 }
@@ -126,7 +126,7 @@ impl Default for Scene {
         Scene {
             on_failure: OnFailure::default(),
             breaker: BreakerSettings::default(),
-            client: Faulty::new(|_, _, _| Injection::None),
+            client: FaultyClient::new(|_, _, _| InjectedFault::None),
             dynamic_streams_max: 100,
             canary: None,
         }
@@ -137,8 +137,8 @@ impl Default for Scene {
 struct Driven {
     _directory: TempDir,
     plugin: Arc<Scripted>,
-    client: Arc<Faulty>,
-    letters: Arc<Letters>,
+    client: Arc<FaultyClient>,
+    letters: Arc<DeadLetterWriter>,
     delivery: Delivery,
     stop: StopTokens,
     roles: Arc<PublishedRoles>,
@@ -160,10 +160,10 @@ struct Outcome {
 impl Scene {
     fn begin(self) -> Driven {
         let directory = tempfile::tempdir().unwrap();
-        let letters = Arc::new(Letters::new(directory.path().join("dead")));
+        let letters = Arc::new(DeadLetterWriter::new(directory.path().join("dead")));
         let (client, stop) = (Arc::new(self.client), StopTokens::new());
         let settings = DeliverySettings {
-            stream: StreamSettings { newline: true, concurrency: 1, pack: Pack::Off },
+            stream: StreamSettings { newline: true, concurrency: 1, aggregation: Aggregation::Off },
             streams: HashMap::new(),
             missing_stream_grace: 10 * SECOND,
             start_rate: StartRate::Unbounded,
@@ -175,7 +175,8 @@ impl Scene {
             in_flight_bytes_max: 1 << 24,
             request_bytes_enough: 1 << 20,
         };
-        let (ports, abort) = (Ports::new(client.clone()), stop.delivery_abort.child_token());
+        let (ports, abort) =
+            (FirehoseClients::new(client.clone()), stop.delivery_abort.child_token());
         let delivery =
             Delivery::new(ports, settings, Arc::clone(&letters), Handle::current(), abort);
         let plugin = Scripted::to("a");
@@ -201,7 +202,7 @@ impl Scene {
             renewal: Arc::new(Renewal::new(renew)),
             stop: stop.clone(),
         };
-        let worker = Worker::new(shared, Outbox::new(&delivery).deferred());
+        let worker = Worker::new(shared, RecordAccumulator::new(&delivery).deferred());
         Driven {
             _directory: directory,
             plugin,
@@ -248,7 +249,7 @@ impl Driven {
     async fn wait(&mut self, time: Duration) {
         tokio::time::sleep(time).await;
         self.worker.tend();
-        self.worker.outbox().flush().await;
+        self.worker.accumulator().flush().await;
     }
 
     /// Ends as a worker does whose queue is closed.
@@ -260,8 +261,8 @@ impl Driven {
             self.wait(SECOND).await;
         }
         assert!(!self.worker.is_holding(), "chunks that were set aside never end");
-        self.worker.outbox().close_all();
-        self.worker.outbox().flush().await;
+        self.worker.accumulator().close_all();
+        self.worker.accumulator().flush().await;
         drop(self.worker);
         let drained = tokio::time::timeout(3600 * SECOND, self.delivery.drain()).await;
         drained.expect("delivery comes to an end");
@@ -502,9 +503,9 @@ async fn an_event_that_chooses_a_stream_too_many_is_dead() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_firehose_refuses_takes_no_other_with_it() {
-    let client = Faulty::new(|_, batch, request| match request {
-        0 => Injection::Refuse(vec![batch.len() - 1], "ValidationException"),
-        _ => Injection::None,
+    let client = FaultyClient::new(|_, batch, request| match request {
+        0 => InjectedFault::Refuse(vec![batch.len() - 1], "ValidationException"),
+        _ => InjectedFault::None,
     });
     let mut scene = Scene { client, ..Scene::default() }.begin();
     scene.take("file", &["one", "two", "three"]);
@@ -527,8 +528,9 @@ async fn what_is_not_delivered_by_the_stop_timeout_is_dead_or_stays_with_its_sou
     for (source, counts, letters) in
         [(durable(), [0, 0, 0, 1], 0), ("file".into(), [0, 0, 1, 0], 1)]
     {
-        let client =
-            Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"));
+        let client = FaultyClient::new(|_, _, _| {
+            InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException")
+        });
         let mut scene = Scene { client, ..Scene::default() }.begin();
         scene.take(source.clone(), &["one"]);
         scene.wait(2 * SECOND).await;
@@ -608,8 +610,8 @@ async fn a_flood_of_failures_in_one_source_holds_up_no_other() {
     }
     assert!(scene.worker.is_holding());
     scene.take("good", &["one"]);
-    scene.worker.outbox().close_all();
-    scene.worker.outbox().flush().await;
+    scene.worker.accumulator().close_all();
+    scene.worker.accumulator().flush().await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(scene.client.accepted().values().map(Vec::len).sum::<usize>(), 1);
     assert!(scene.worker.is_holding(), "the flood is not through");
@@ -635,7 +637,7 @@ fn end_a_worker_with_its_queue() {
         renewal: Arc::new(Renewal::new(|| ())),
         stop: scene.stop.clone(),
     };
-    let worker = Worker::new(shared, Outbox::new(&scene.delivery));
+    let worker = Worker::new(shared, RecordAccumulator::new(&scene.delivery));
     let worker = thread::spawn(move || worker.run());
     let settled = Arc::new(Mutex::new(Vec::new()));
     for _ in 0..20 {

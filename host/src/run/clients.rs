@@ -8,11 +8,13 @@ use crate::config::{Destination, SourceRole};
 use crate::pipeline::SourceIdentities;
 use standpipe_aws::{self as aws, AwsAccess, AwsRole, AwsSettings, AwsStatus, OnUnreachable};
 use standpipe_core::secret::SecretResolver;
-use standpipe_delivery::{Amazon, Directory, Firehose, Identity, Ports, StartRate};
+use standpipe_delivery::{
+    AmazonClient, FirehoseClient, FirehoseClients, Identity, LocalDirectory, StartRate,
+};
 
 /// The Firehose clients of a run.
 pub(super) struct Clients {
-    pub(super) ports: Ports,
+    pub(super) firehose_clients: FirehoseClients,
     /// Which sources do not take the default one.
     pub(super) identities: SourceIdentities,
     pub(super) start_rate: StartRate,
@@ -21,9 +23,15 @@ pub(super) struct Clients {
 
 impl Clients {
     /// One way for all, about which nothing is known.
-    pub(super) fn one(port: Arc<dyn Firehose>) -> Self {
-        let (ports, identities) = (Ports::new(port), SourceIdentities::new());
-        Clients { ports, identities, start_rate: StartRate::Unbounded, aws: AwsStatus::default() }
+    pub(super) fn one(firehose_client: Arc<dyn FirehoseClient>) -> Self {
+        let (firehose_clients, identities) =
+            (FirehoseClients::new(firehose_client), SourceIdentities::new());
+        Clients {
+            firehose_clients,
+            identities,
+            start_rate: StartRate::Unbounded,
+            aws: AwsStatus::default(),
+        }
     }
 }
 
@@ -49,9 +57,9 @@ pub(super) async fn open(
             let access = aws::connect(aws, &http, secrets, unreached).await?;
             let start_rate = start_rate(&access, endpoint_url.as_deref());
             let status = AwsStatus::of(&access);
-            let ports = Ports::new(amazon(access, endpoint_url.as_deref()));
+            let firehose_clients = FirehoseClients::new(amazon(access, endpoint_url.as_deref()));
             let identities = SourceIdentities::new();
-            Ok(Clients { ports, identities, start_rate, aws: status })
+            Ok(Clients { firehose_clients, identities, start_rate, aws: status })
         }
         Destination::Amazon { aws, endpoint_url } => {
             open_roles(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
@@ -76,7 +84,7 @@ async fn open_roles(
         None => base.clone(),
     };
     let mut status = AwsStatus::of(&default);
-    let mut ports = Ports::new(amazon(default, endpoint_url));
+    let mut firehose_clients = FirehoseClients::new(amazon(default, endpoint_url));
     let mut identities = SourceIdentities::new();
     let mut known: Vec<(&AwsRole, Identity)> = Vec::new();
     for SourceRole { source, role } in roles {
@@ -89,25 +97,25 @@ async fn open_roles(
                     error: Box::new(error),
                 })?;
                 status.add(source, &access);
-                let identity = ports.add(source.clone(), amazon(access, endpoint_url));
+                let identity = firehose_clients.add(source.clone(), amazon(access, endpoint_url));
                 known.push((role, identity));
                 identity
             }
         };
         identities.insert(source.clone(), identity);
     }
-    Ok(Clients { ports, identities, start_rate, aws: status })
+    Ok(Clients { firehose_clients, identities, start_rate, aws: status })
 }
 
 fn open_directory(path: &Path) -> Result<Clients, StartError> {
-    let directory = Directory::new(path.to_owned());
+    let directory = LocalDirectory::new(path.to_owned());
     let directory =
         directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
     Ok(Clients::one(Arc::new(directory)))
 }
 
-fn amazon(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn Firehose> {
-    Arc::new(Amazon::new(&access.config, endpoint_url).renewing(access.session))
+fn amazon(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn FirehoseClient> {
+    Arc::new(AmazonClient::new(&access.config, endpoint_url).renewing(access.session))
 }
 
 /// What stands before Firehose has other quotas, or none.

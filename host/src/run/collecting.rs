@@ -21,7 +21,7 @@ use standpipe_collector::{CollectSettings, Collector, HeldEvents, SpoolReader};
 use standpipe_core::event::{NextChunk, SourceNames};
 use standpipe_core::limits::STOP_POLL;
 use standpipe_core::secret::SecretResolver;
-use standpipe_delivery::dead::LetterDurability;
+use standpipe_delivery::dead_letters::DeadLetterDurability;
 use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Tls};
 use standpipe_spool::{Consumer, Durability, Recovered, Spool};
 
@@ -294,9 +294,9 @@ fn tell(recovered: &Recovered) {
 }
 
 /// A dead letter outlives what the spool lets its event go for.
-pub(super) fn letter_durability(collect: Option<&CollectSettings>) -> LetterDurability {
+pub(super) fn dead_letter_durability(collect: Option<&CollectSettings>) -> DeadLetterDurability {
     match collect.map(|collect| collect.spool.durability) {
-        Some(Durability::Fsync) => LetterDurability::Synced,
-        Some(Durability::Os | Durability::Memory) | None => LetterDurability::Written,
+        Some(Durability::Fsync) => DeadLetterDurability::Synced,
+        Some(Durability::Os | Durability::Memory) | None => DeadLetterDurability::Written,
     }
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use super::collecting::Collecting;
 use super::{Run, Summary, summary};
 use crate::source::{ReadReport, ReplayCompactor};
-use standpipe_delivery::dead::Letters;
+use standpipe_delivery::dead_letters::DeadLetterWriter;
 
 impl Run {
     /// Wait until everything that was read has been accounted for. A run that
@@ -92,7 +92,7 @@ fn join(
 
 /// Take the letters that were replayed out of their files, and bring the new ones
 /// to the disk. Tells what went wrong.
-fn close(letters: &Letters, compactor: ReplayCompactor) -> Option<String> {
+fn close(letters: &DeadLetterWriter, compactor: ReplayCompactor) -> Option<String> {
     let kept = compactor.finish();
     let not_synced = letters.sync().err().map(|error| format!("sync dead letters: {error}"));
     kept.or(not_synced)

@@ -15,7 +15,7 @@ use crate::stop::StopTokens;
 use standpipe_aws::OnUnreachable;
 use standpipe_core::event::SourceNames;
 use standpipe_core::secret::SecretResolver;
-use standpipe_delivery::dead::LetterDurability;
+use standpipe_delivery::dead_letters::DeadLetterDurability;
 use standpipe_http::{ConnectionStats, Tls};
 use standpipe_spool::Spool;
 
@@ -102,9 +102,9 @@ impl Remaining {
     }
 }
 
-pub(super) fn letter_durability(settings: Option<&CollectSettings>) -> LetterDurability {
+pub(super) fn dead_letter_durability(settings: Option<&CollectSettings>) -> DeadLetterDurability {
     match settings {
         Some(settings) => match *settings {},
-        None => LetterDurability::Written,
+        None => DeadLetterDurability::Written,
     }
 }

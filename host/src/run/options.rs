@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicU64;
 use super::reloading::SetLogFilter;
 use crate::source::{SubmissionQueue, Submitter};
 use standpipe_core::event::EventSource;
-use standpipe_delivery::Firehose;
+use standpipe_delivery::FirehoseClient;
 
 /// What a program brings along that a run is part of.
 #[derive(Default)]
 pub struct RunOptions {
     /// A port in place of the settings' destination.
-    pub port: Option<Arc<dyn Firehose>>,
+    pub firehose_client: Option<Arc<dyn FirehoseClient>>,
     /// A way in for events of the program's own.
     pub embedded_source: Option<EmbeddedSource>,
     /// Sets which of its log lines the program writes, where the settings' `log` can change

@@ -14,7 +14,7 @@ use super::admin_token::{self, KeptToken};
 #[cfg(feature = "catalog")]
 use super::cataloging::{self, Cataloging};
 use super::collecting::{Collecting, Listening};
-use super::copier::Copier;
+use super::dead_letter_forwarder::DeadLetterForwarder;
 use super::options::EmbeddedSource;
 use super::reloading::{ReloadableParts, SetLogFilter};
 use super::watching::ReloadInputs;
@@ -29,8 +29,8 @@ use crate::source::{
 use crate::stop::{OnDrop, StopTokens};
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Chunk;
-use standpipe_delivery::dead::Letters;
-use standpipe_delivery::{Delivery, Outbox};
+use standpipe_delivery::dead_letters::DeadLetterWriter;
+use standpipe_delivery::{Delivery, RecordAccumulator};
 use standpipe_plugin_host::swap::Swapper;
 
 /// What a run is made of before anything flows.
@@ -42,8 +42,8 @@ pub(super) struct Parts {
     pub(super) delivery: Delivery,
     pub(super) identities: SourceIdentities,
     pub(super) aws: AwsStatus,
-    pub(super) letters: Arc<Letters>,
-    pub(super) copier: Option<Copier>,
+    pub(super) letters: Arc<DeadLetterWriter>,
+    pub(super) copier: Option<DeadLetterForwarder>,
     pub(super) listening: Option<Listening>,
     pub(super) admin: Option<(Admin, Option<KeptToken>)>,
     pub(super) embedded_source: Option<EmbeddedSource>,
@@ -150,7 +150,7 @@ impl Parts {
             stop: self.stop.clone(),
         };
         let spawn = |number| {
-            let worker = Worker::new(shared.clone(), Outbox::new(&self.delivery));
+            let worker = Worker::new(shared.clone(), RecordAccumulator::new(&self.delivery));
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         (0..self.settings.workers.get()).map(spawn).collect()
@@ -167,7 +167,7 @@ impl Parts {
     }
 
     fn reloadable(&mut self, collecting: Option<&Collecting>) -> ReloadableParts {
-        let copies = self.copier.iter().map(Copier::delivery);
+        let copies = self.copier.iter().map(DeadLetterForwarder::delivery);
         let deliveries = [&self.delivery].into_iter().chain(copies).map(Delivery::downgrade);
         ReloadableParts::new(
             &self.settings,

@@ -78,7 +78,7 @@ impl Part {
             ("plugin", "watch" | "limits" | "breaker" | "on_failure") => Part::Run,
             ("plugin", _) => Part::Plugin,
             ("sources", _) => Part::Sources,
-            ("streams", _) | ("delivery", "newline" | "concurrency" | "pack") => Part::Streams,
+            ("streams", _) | ("delivery", "newline" | "concurrency" | "aggregate") => Part::Streams,
             ("http", "certificate" | "key") => Part::Certificate,
             ("", "log") => Part::Log,
             _ => Part::Run,
@@ -206,7 +206,7 @@ fn take_over(part: Part, from: &RawSettings, to: &mut RawSettings) {
             to.streams.clone_from(&from.streams);
             to.delivery.newline = from.delivery.newline;
             to.delivery.concurrency = from.delivery.concurrency;
-            to.delivery.pack.clone_from(&from.delivery.pack);
+            to.delivery.aggregate.clone_from(&from.delivery.aggregate);
         }
         Part::Certificate => {
             to.http.certificate.clone_from(&from.http.certificate);

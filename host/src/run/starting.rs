@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 
 use super::admin_token::KeptToken;
 use super::clients::{self, Clients};
-use super::collecting::{Listening, letter_durability};
-use super::copier::Copier;
+use super::collecting::{Listening, dead_letter_durability};
+use super::dead_letter_forwarder::DeadLetterForwarder;
 use super::options::RunOptions;
 use super::parts::Parts;
 use super::patience::patiently;
@@ -23,7 +23,7 @@ use crate::config::Settings;
 use crate::stop::StopTokens;
 use standpipe_aws::OnUnreachable;
 use standpipe_core::private;
-use standpipe_delivery::dead::{Folder, Letters};
+use standpipe_delivery::dead_letters::{DeadLetterDirectory, DeadLetterWriter};
 use standpipe_delivery::{Delivery, DeliverySettings};
 
 impl Run {
@@ -37,7 +37,8 @@ impl Run {
         options: RunOptions,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let RunOptions { port, embedded_source, set_log_filter, log_lines_dropped } = options;
+        let RunOptions { firehose_client, embedded_source, set_log_filter, log_lines_dropped } =
+            options;
         for input in &settings.inputs {
             input.check()?;
         }
@@ -60,24 +61,24 @@ impl Run {
         let prepared = runtime.spawn_blocking(prepare).await;
         let (prepared, settings) = prepared.expect("loading a plugin does not panic");
         let Prepared { swapper, tls } = prepared?;
-        let clients = match port {
-            Some(port) => Clients::one(port),
+        let clients = match firehose_client {
+            Some(firehose_client) => Clients::one(firehose_client),
             None => {
                 let (to, roles) = (&settings.destination, &settings.source_roles);
                 patiently!(unreached, clients::open(to, roles, &secrets, unreached).await)
             }
         };
-        let Clients { ports, identities, start_rate, aws } = clients;
-        let dead = Folder::of_data_dir(&settings.data_dir).path().to_owned();
+        let Clients { firehose_clients, identities, start_rate, aws } = clients;
+        let dead = DeadLetterDirectory::of_data_dir(&settings.data_dir).path().to_owned();
         private::narrow_existing(&dead);
         let is_lasting = settings.collect.is_some() || embedded_source.is_some();
         let letters = match is_lasting {
             true => {
-                let durability = letter_durability(settings.collect.as_ref());
-                let letters = Letters::waiting(dead, settings.dead_letters, durability);
+                let durability = dead_letter_durability(settings.collect.as_ref());
+                let letters = DeadLetterWriter::waiting(dead, settings.dead_letters, durability);
                 letters.map_err(StartError::Thread)?
             }
-            false => Letters::bounded(dead, settings.dead_letters),
+            false => DeadLetterWriter::bounded(dead, settings.dead_letters),
         };
         let letters = Arc::new(letters);
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
@@ -85,12 +86,13 @@ impl Run {
         // Each can be given up alone: copies once events are through, events where a stream
         // is held.
         let deliver = |abort| {
-            let (ports, how, letters) = (ports.clone(), how.clone(), Arc::clone(&letters));
-            Delivery::new(ports, how, letters, runtime.clone(), abort)
+            let (firehose_clients, how, letters) =
+                (firehose_clients.clone(), how.clone(), Arc::clone(&letters));
+            Delivery::new(firehose_clients, how, letters, runtime.clone(), abort)
         };
         let copier = settings.dead_letter_stream.as_ref().map(|stream| {
             let abort = stop.delivery_abort.child_token();
-            Copier::start(Arc::clone(&letters), deliver(abort.clone()), abort, stream)
+            DeadLetterForwarder::start(Arc::clone(&letters), deliver(abort.clone()), abort, stream)
         });
         let copier = copier.transpose().map_err(StartError::Thread)?;
         let delivery = deliver(stop.delivery_abort.child_token());

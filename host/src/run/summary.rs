@@ -13,7 +13,7 @@ use crate::source::ReadReport;
 use standpipe_core::escape::OneLine;
 use standpipe_core::event::TotalsSnapshot;
 use standpipe_delivery::StreamReport;
-use standpipe_delivery::dead::{Reason, Report};
+use standpipe_delivery::dead_letters::{DeadLetterReport, Reason};
 use standpipe_plugin_host::swap::ShadowReport;
 
 /// What became of a run.
@@ -40,7 +40,8 @@ pub struct Summary {
     /// What Firehose bills for the accepted records, in kilobytes.
     pub billed_kb: u64,
     /// What it would bill if every event were a record of its own.
-    pub billed_kb_unpacked: u64,
+    #[serde(rename = "billed_kb_unaggregated")]
+    pub billed_kb_unaggregated: u64,
     /// By delivery stream.
     pub streams: BTreeMap<String, StreamReport>,
     /// Dead letters by their reason.
@@ -137,7 +138,7 @@ pub(super) struct Parts {
     pub(super) streams: BTreeMap<String, StreamReport>,
     /// What went to the stream of dead letters.
     pub(super) copies: BTreeMap<String, StreamReport>,
-    pub(super) dead: Report,
+    pub(super) dead: DeadLetterReport,
     pub(super) read: ReadReport,
     pub(super) collected: Option<Collected>,
     pub(super) shadow: Option<ShadowReport>,
@@ -166,7 +167,7 @@ impl Summary {
             undelivered: settled.undelivered,
             ambiguous: sum(|stream| stream.ambiguous),
             billed_kb: sum(|stream| stream.billed_kb),
-            billed_kb_unpacked: sum(|stream| stream.billed_kb_unpacked),
+            billed_kb_unaggregated: sum(|stream| stream.billed_kb_unaggregated),
             streams,
             dead_letters: parts.dead.letters,
             dead_letters_dropped: parts.dead.dropped.letters,
@@ -227,7 +228,7 @@ impl fmt::Display for Summary {
         if !self.streams.is_empty() || !self.dead_letter_streams.is_empty() {
             self.write_streams(f)?;
         }
-        if self.billed_kb_unpacked > self.billed_kb {
+        if self.billed_kb_unaggregated > self.billed_kb {
             self.write_saving(f)?;
         }
         for (reason, letters) in &self.dead_letters {
@@ -307,13 +308,13 @@ impl Collected {
 }
 
 impl Summary {
-    /// Only for a run that packed: there is nothing to tell of others.
+    /// Only for a run with aggregation.
     fn write_saving(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (billed, unpacked) = (self.billed_kb, self.billed_kb_unpacked);
-        let times = unpacked as f64 / billed.max(1) as f64;
+        let (billed, unaggregated) = (self.billed_kb, self.billed_kb_unaggregated);
+        let times = unaggregated as f64 / billed.max(1) as f64;
         writeln!(
             f,
-            "billed as {billed} KB; without packing it would be {unpacked} KB ({times:.1} times as much)"
+            "billed as {billed} KB; without aggregation it would be {unaggregated} KB ({times:.1} times as much)"
         )
     }
 

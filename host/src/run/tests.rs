@@ -17,9 +17,9 @@ use crate::stop::StopTokens;
 use standpipe_aws::AwsStatus;
 use standpipe_core::event::Reason;
 use standpipe_core::secret::NoSecretManager;
-use standpipe_delivery::dead::Letters;
-use standpipe_delivery::faulty::{Faulty, Injection};
-use standpipe_delivery::{Delivery, Ports, Verdict};
+use standpipe_delivery::dead_letters::DeadLetterWriter;
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
+use standpipe_delivery::{Delivery, FirehoseClients, RetryClass};
 use standpipe_plugin_host::Plugin;
 use standpipe_plugin_host::scripted::{Act, End};
 use standpipe_plugin_host::swap::{Swapper, SwapperSettings};
@@ -30,17 +30,17 @@ const PROMPT: Duration = Duration::from_secs(10);
 /// A run before anything flows.
 struct Scene {
     directory: TempDir,
-    client: Arc<Faulty>,
+    client: Arc<FaultyClient>,
     parts: Parts,
 }
 
 impl Scene {
     /// These settings, and an input of these events.
-    fn new(settings: &str, events: &[&str], client: Faulty) -> Self {
+    fn new(settings: &str, events: &[&str], client: FaultyClient) -> Self {
         Self::with(settings, events, client, Overrides::default())
     }
 
-    fn with(settings: &str, events: &[&str], client: Faulty, overrides: Overrides) -> Self {
+    fn with(settings: &str, events: &[&str], client: FaultyClient, overrides: Overrides) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let input = directory.path().join("in.ndjson");
         std::fs::write(&input, lines(events)).unwrap();
@@ -66,7 +66,7 @@ impl Scene {
 
 struct Launched {
     _directory: TempDir,
-    client: Arc<Faulty>,
+    client: Arc<FaultyClient>,
     run: Run,
 }
 
@@ -91,7 +91,7 @@ impl Launched {
 pub(crate) fn embedded(
     settings: Settings,
     script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
-    client: Arc<Faulty>,
+    client: Arc<FaultyClient>,
     room: SubmissionLimits,
 ) -> (Run, Submitter) {
     let (submitter, submissions) = Submitter::new(room);
@@ -102,20 +102,20 @@ pub(crate) fn embedded(
     (parts.launch(&Handle::current()).unwrap(), submitter)
 }
 
-fn parts(settings: Settings, client: Arc<Faulty>) -> Parts {
+fn parts(settings: Settings, client: Arc<FaultyClient>) -> Parts {
     parts_with(settings, act, client)
 }
 
 fn parts_with(
     settings: Settings,
     script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
-    client: Arc<Faulty>,
+    client: Arc<FaultyClient>,
 ) -> Parts {
     let how = SwapperSettings { workers: settings.workers, breaker: settings.hosting.breaker };
     let stop = StopTokens::new();
-    let letters = Arc::new(Letters::new(settings.data_dir.join("dead")));
+    let letters = Arc::new(DeadLetterWriter::new(settings.data_dir.join("dead")));
     let delivery = Delivery::new(
-        Ports::new(client),
+        FirehoseClients::new(client),
         settings.delivery.clone(),
         Arc::clone(&letters),
         Handle::current(),
@@ -152,12 +152,14 @@ fn lines(events: &[&str]) -> String {
     events.iter().map(|words| format!("{{\"event\":\"{words}\"}}\n")).collect()
 }
 
-fn accepts_all() -> Faulty {
-    Faulty::new(|_, _, _| Injection::None)
+fn accepts_all() -> FaultyClient {
+    FaultyClient::new(|_, _, _| InjectedFault::None)
 }
 
-fn denies_all() -> Faulty {
-    Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"))
+fn denies_all() -> FaultyClient {
+    FaultyClient::new(|_, _, _| {
+        InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +201,7 @@ async fn a_stop_closes_the_way_in_and_what_was_handed_in_is_delivered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_hangs_at_the_stop_timeout_is_dead_lettered() {
-    let hanging = Faulty::new(|_, _, _| Injection::Hang);
+    let hanging = FaultyClient::new(|_, _, _| InjectedFault::Hang);
     let run = Scene::new("drain_timeout = \"50ms\"", &["one", "two"], hanging).launch();
     run.until_asked().await;
     run.run.intake_stop().cancel();

@@ -12,7 +12,10 @@ use super::account::Account;
 use super::plugin::id_of;
 use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
-use standpipe_delivery::{Answer, Batch, Describe, Firehose, Put, Refusal, RequestError, Verdict};
+use standpipe_delivery::{
+    Batch, DescribeFuture, FirehoseClient, PutFuture, PutResponse, RecordRefusal, RequestError,
+    RetryClass,
+};
 
 /// How a stream behaves for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +130,7 @@ impl World {
         (0..batch.len()).filter(is_poison).collect()
     }
 
-    async fn put(&self, stream: &StreamName, batch: &Batch) -> Result<Answer, RequestError> {
+    async fn put(&self, stream: &StreamName, batch: &Batch) -> Result<PutResponse, RequestError> {
         let plan = &self.streams[stream.as_str()];
         let mut behaviour = plan.behaviour(self.now());
         if behaviour == Behaviour::Flapping {
@@ -140,9 +143,9 @@ impl World {
         sleep(Duration::from_millis(latency as u64)).await;
         let at = self.now();
         self.account.tell(at, || format!("{stream}: {} records, {behaviour:?}", batch.len()));
-        let failed = |verdict, code: &str| {
+        let failed = |retry_class, code: &str| {
             let (code, message) = (code.to_owned(), "simulated".to_owned());
-            Err(RequestError { verdict, code, message })
+            Err(RequestError { retry_class, code, message })
         };
         let poisoned = self.poisoned(batch);
         let sound: Vec<_> = (0..batch.len()).filter(|record| !poisoned.contains(record)).collect();
@@ -154,7 +157,7 @@ impl World {
             Behaviour::Healthy | Behaviour::Slow | Behaviour::Flapping => {
                 // A request with a record that is wrong may be refused as a whole.
                 if !poisoned.is_empty() && self.random(2) == 0 {
-                    return failed(Verdict::Invalid, "ValidationException");
+                    return failed(RetryClass::Invalid, "ValidationException");
                 }
                 self.take(stream, batch, &sound, false);
                 Ok(refusing(&poisoned, "InvalidArgumentException"))
@@ -172,43 +175,43 @@ impl World {
                 let refused: Vec<_> = refused.into_iter().chain(poisoned).collect();
                 Ok(refusing(&refused, code))
             }
-            Behaviour::Refuses => failed(Verdict::Invalid, "InvalidArgumentException"),
-            Behaviour::Denied => failed(Verdict::Hold, "AccessDeniedException"),
-            Behaviour::Unreachable => failed(Verdict::Hold, "CannotConnect"),
-            Behaviour::Missing => failed(Verdict::Missing, "ResourceNotFoundException"),
-            Behaviour::Fails => failed(Verdict::Retry, "ServiceUnavailable"),
+            Behaviour::Refuses => failed(RetryClass::Invalid, "InvalidArgumentException"),
+            Behaviour::Denied => failed(RetryClass::Hold, "AccessDeniedException"),
+            Behaviour::Unreachable => failed(RetryClass::Hold, "CannotConnect"),
+            Behaviour::Missing => failed(RetryClass::Missing, "ResourceNotFoundException"),
+            Behaviour::Fails => failed(RetryClass::Retry, "ServiceUnavailable"),
             Behaviour::LosesAnswers => {
                 self.take(stream, batch, &sound, true);
-                failed(Verdict::RetryAmbiguous, "ConnectionLost")
+                failed(RetryClass::RetryAmbiguous, "ConnectionLost")
             }
             Behaviour::Garbled => {
                 self.take(stream, batch, &some(50), true);
-                failed(Verdict::RetryAmbiguous, "InvalidAnswer")
+                failed(RetryClass::RetryAmbiguous, "InvalidAnswer")
             }
             Behaviour::Hangs => {
                 if self.random(2) == 0 {
                     self.take(stream, batch, &sound, true);
                 }
                 sleep(standpipe_delivery::limits::REQUEST_TIMEOUT).await;
-                failed(Verdict::RetryAmbiguous, "Timeout")
+                failed(RetryClass::RetryAmbiguous, "Timeout")
             }
         }
     }
 }
 
-fn refusing(records: &[usize], code: &str) -> Answer {
-    let refusal = Refusal { code: code.to_owned(), message: "simulated".to_owned() };
+fn refusing(records: &[usize], code: &str) -> PutResponse {
+    let refusal = RecordRefusal { code: code.to_owned(), message: "simulated".to_owned() };
     let mut refused: Vec<_> = records.iter().map(|record| (*record, refusal.clone())).collect();
     refused.sort_by_key(|(record, _)| *record);
-    Answer { refused }
+    PutResponse { refused }
 }
 
-impl Firehose for World {
-    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> Put<'a> {
+impl FirehoseClient for World {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         Box::pin(async move { self.put(stream, &batch).await })
     }
 
-    fn describe<'a>(&'a self, stream: &'a StreamName) -> Describe<'a> {
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> DescribeFuture<'a> {
         let described = StreamDescription::stand_in(stream.as_str(), Vec::new());
         Box::pin(std::future::ready(Ok(described)))
     }

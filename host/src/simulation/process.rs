@@ -27,8 +27,8 @@ use standpipe_collector::{SpoolReader, entry_of};
 use standpipe_core::blocking;
 use standpipe_core::clock;
 use standpipe_core::event::{EventTotals, NextChunk, TotalsSnapshot};
-use standpipe_delivery::dead::{LetterDurability, LetterSteps, Letters};
-use standpipe_delivery::{Delivery, Outbox, Ports};
+use standpipe_delivery::dead_letters::{DeadLetterDurability, DeadLetterSteps, DeadLetterWriter};
+use standpipe_delivery::{Delivery, FirehoseClients, RecordAccumulator};
 use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
 use standpipe_spool::{Durability, Spool, SpoolSteps};
 
@@ -44,8 +44,8 @@ struct Process<'a> {
     spool: Spool,
     steps: Arc<Mutex<SpoolSteps>>,
     delivery: Delivery,
-    letters: Arc<Letters>,
-    letter_steps: Arc<LetterSteps>,
+    letters: Arc<DeadLetterWriter>,
+    letter_steps: Arc<DeadLetterSteps>,
     plugin: Arc<Plugin>,
     roles: Arc<PublishedRoles>,
     reader: Arc<Mutex<SpoolReader>>,
@@ -110,11 +110,11 @@ impl<'a> Process<'a> {
         let (spool, consumer, recovered, steps) = opened.map_err(|error| error.to_string())?;
         world.account.tell(from, || format!("a process starts: {recovered:?}"));
         let durability = match world.durability {
-            Durability::Fsync => LetterDurability::Synced,
-            Durability::Os | Durability::Memory => LetterDurability::Written,
+            Durability::Fsync => DeadLetterDurability::Synced,
+            Durability::Os | Durability::Memory => DeadLetterDurability::Written,
         };
         let (letters, letter_steps) =
-            Letters::stepped(world.dead_directory(), world.dead, durability);
+            DeadLetterWriter::stepped(world.dead_directory(), world.dead, durability);
         let letters = Arc::new(letters);
         let seed = world.seed ^ 0x5eed ^ from.as_millis() as u64;
         let firehose = firehose::World {
@@ -125,7 +125,7 @@ impl<'a> Process<'a> {
         };
         let stop = StopTokens::new();
         let delivery = Delivery::new(
-            Ports::new(Arc::new(firehose)),
+            FirehoseClients::new(Arc::new(firehose)),
             world.delivery.clone(),
             Arc::clone(&letters),
             Handle::current(),
@@ -317,7 +317,7 @@ impl<'a> Process<'a> {
             renewal: Arc::new(Renewal::new(|| ())),
             stop: self.stop.clone(),
         };
-        let worker = Worker::new(shared, Outbox::new(&self.delivery).deferred());
+        let worker = Worker::new(shared, RecordAccumulator::new(&self.delivery).deferred());
         tokio::spawn(work(
             worker,
             Arc::clone(&self.reader),
@@ -421,7 +421,7 @@ async fn work(
             NextChunk::End => is_open = false,
         }
         worker.tend();
-        worker.outbox().flush().await;
+        worker.accumulator().flush().await;
         let spent = plugin.take_spent();
         sleep(spent).await;
         if is_idle && spent.is_zero() {
@@ -434,8 +434,8 @@ async fn work(
             }
         }
     }
-    worker.outbox().close_all();
-    worker.outbox().flush().await;
+    worker.accumulator().close_all();
+    worker.accumulator().flush().await;
 }
 
 /// What a spool may take on disk beyond its bound, in bytes.
@@ -445,7 +445,7 @@ const SPOOL_SLACK_BYTES: u64 = 16 * 1024;
 const DEAD_LETTERS_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the thread of the dead letters does.
-async fn write_dead_letters(steps: Arc<LetterSteps>) {
+async fn write_dead_letters(steps: Arc<DeadLetterSteps>) {
     loop {
         sleep(DEAD_LETTERS_PAUSE).await;
         steps.write();

@@ -13,8 +13,8 @@ use super::account::{Acceptance, Account, Event, Rules};
 use super::disk::{DiskFault, DiskPlan};
 use super::firehose::{BEHAVIOURS, StreamPlan};
 use super::plugin::id_of;
-use standpipe_delivery::dead::{Bound, WhenFull};
-use standpipe_delivery::{DeliverySettings, Pack, StartRate, StreamSettings};
+use standpipe_delivery::dead_letters::{DeadLetterLimit, WhenFull};
+use standpipe_delivery::{Aggregation, DeliverySettings, StartRate, StreamSettings};
 use standpipe_plugin_host::scripted::End;
 use standpipe_spool::{Durability, SpoolSettings};
 
@@ -27,7 +27,7 @@ pub(super) struct World {
     pub(super) segment_bytes: u64,
     pub(super) durability: Durability,
     pub(super) delivery: DeliverySettings,
-    pub(super) dead: Bound,
+    pub(super) dead: DeadLetterLimit,
     pub(super) workers: usize,
     pub(super) streams: Arc<BTreeMap<String, StreamPlan>>,
     pub(super) arrivals: Vec<Arrival>,
@@ -142,7 +142,10 @@ impl World {
             stream: StreamSettings {
                 newline: true,
                 concurrency: rng.usize(1..=4),
-                pack: pick(rng, &[Pack::Off, Pack::Off, Pack::UpTo { bytes_max: 5120 }]),
+                aggregation: pick(
+                    rng,
+                    &[Aggregation::Off, Aggregation::Off, Aggregation::UpTo { bytes_max: 5120 }],
+                ),
             },
             streams: std::collections::HashMap::new(),
             missing_stream_grace: ms(60_000),
@@ -157,7 +160,8 @@ impl World {
             stream_idle_timeout: ms(pick(&mut Rng::with_seed(!seed), &[1_000, 30_000, 600_000])),
         };
         let when_full = pick(rng, &[WhenFull::Stop, WhenFull::Stop, WhenFull::DropOldest]);
-        let dead = Bound { bytes_max: pick(rng, &[50_000, 1_000_000, 100_000_000]), when_full };
+        let dead =
+            DeadLetterLimit { bytes_max: pick(rng, &[50_000, 1_000_000, 100_000_000]), when_full };
         World {
             seed,
             account,
@@ -168,7 +172,7 @@ impl World {
             delivery,
             // What must be dead-lettered fits, unless the oldest may go.
             dead: if when_full == WhenFull::Stop {
-                Bound { bytes_max: 100_000_000, ..dead }
+                DeadLetterLimit { bytes_max: 100_000_000, ..dead }
             } else {
                 dead
             },
@@ -255,7 +259,7 @@ impl World {
     pub(super) fn check(&self) -> Result<(), String> {
         let rules = Rules {
             is_dropping_dead: self.dropped > 0,
-            is_aggregated: self.delivery.stream.pack != Pack::Off,
+            is_aggregated: self.delivery.stream.aggregation != Aggregation::Off,
             may_be_missing: &|stream| self.streams[stream].may_be_missing(),
         };
         let state = self.account.state();

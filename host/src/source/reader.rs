@@ -94,7 +94,9 @@ mod tests {
     use super::*;
     use crate::source::{Progress, ReplayCompactor};
     use standpipe_core::event::{OutputOutcome, Reason, SourceNames};
-    use standpipe_delivery::dead::{Filter, Letter, LetterReader, Letters};
+    use standpipe_delivery::dead_letters::{
+        DeadLetter, DeadLetterFilter, DeadLetterReader, DeadLetterWriter,
+    };
 
     /// Reads an input, and stops once the first chunk is there. Returns how many lines came
     /// out, each of which `settle` has looked at, and the report.
@@ -137,18 +139,18 @@ mod tests {
     #[test]
     fn a_replay_that_is_stopped_removes_what_was_delivered_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let letters = Letters::new(directory.path().to_owned());
+        let letters = DeadLetterWriter::new(directory.path().to_owned());
         let source = "web".into();
         for line in 1..=20 {
-            letters.write(&Letter::of_line(Reason::GivenUp, "", &source, line, b"{}")).unwrap();
+            letters.write(&DeadLetter::of_line(Reason::GivenUp, "", &source, line, b"{}")).unwrap();
         }
         letters.sync().unwrap();
         let path = letters.report().file.unwrap();
         drop(letters);
-        let letters = Letters::new(directory.path().join("again"));
+        let letters = DeadLetterWriter::new(directory.path().join("again"));
         let compactor = ReplayCompactor::start(Arc::new(letters)).unwrap();
         let sources = SourceNames::default();
-        let replay = Replay { path: path.clone(), filter: Filter::default(), sources };
+        let replay = Replay { path: path.clone(), filter: DeadLetterFilter::default(), sources };
         let deliver = |chunk: &standpipe_core::event::Chunk| {
             if chunk.first_line != 1 {
                 chunk.ack.settle(0, OutputOutcome::Delivered);
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(*from_line, lines + 1);
         assert_eq!(compactor.finish(), None);
         let left =
-            LetterReader::open(&path).unwrap().map(|entry| entry.unwrap().letter.unwrap().line);
+            DeadLetterReader::open(&path).unwrap().map(|entry| entry.unwrap().letter.unwrap().line);
         let expected: Vec<_> = [1].into_iter().chain(*from_line..=20).collect();
         assert_eq!(left.collect::<Vec<_>>(), expected);
     }

@@ -18,7 +18,10 @@ use standpipe_core::event::{
     Ack, Chunk, EventSource, Lines, NextChunk, Reason, Settled, SourceNames,
 };
 use standpipe_core::limits;
-use standpipe_delivery::dead::{Entry, Filter, LetterReader, Letters, StoredLetter, take_out};
+use standpipe_delivery::dead_letters::{
+    DeadLetterFilter, DeadLetterLine, DeadLetterReader, DeadLetterWriter, StoredDeadLetter,
+    remove_dead_letters,
+};
 
 /// Letters whose events go their way once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct Replay {
     /// Their file, which nobody may write to meanwhile.
     pub path: PathBuf,
     /// Which of them.
-    pub filter: Filter,
+    pub filter: DeadLetterFilter,
     /// The sources that they may be of.
     pub sources: SourceNames,
 }
@@ -57,7 +60,7 @@ pub struct Unread {
 /// alone.
 pub(super) struct ReplaySource<'a> {
     replay: &'a Replay,
-    entries: LetterReader<BufReader<File>>,
+    entries: DeadLetterReader<BufReader<File>>,
     file: Arc<ReplayedFile>,
     left: &'a mut LeftLetters,
     /// Unknown sources that were logged.
@@ -104,7 +107,7 @@ impl ReplayCompactor {
         clippy::disallowed_methods,
         reason = "there is one entry for each file, all of which are known before"
     )]
-    pub fn start(letters: Arc<Letters>) -> io::Result<Self> {
+    pub fn start(letters: Arc<DeadLetterWriter>) -> io::Result<Self> {
         let (removals, queue) = crossbeam_channel::unbounded();
         let thread = thread::Builder::new().name("compactor".to_owned());
         let thread = thread.spawn(move || remove_all(&letters, &queue))?;
@@ -128,10 +131,10 @@ impl ReplayCompactor {
 }
 
 /// Work until the run is over.
-fn remove_all(letters: &Letters, queue: &Receiver<Option<Removal>>) -> Option<String> {
+fn remove_all(letters: &DeadLetterWriter, queue: &Receiver<Option<Removal>>) -> Option<String> {
     let mut failure = None;
     for Removal { path, letters: removed } in queue.iter().map_while(identity) {
-        if let Err(error) = letters.sync().and_then(|()| take_out(&path, removed)) {
+        if let Err(error) = letters.sync().and_then(|()| remove_dead_letters(&path, removed)) {
             let path = path.display();
             failure.get_or_insert(format!(
                 "failed to remove replayed dead letters from {path}: {error}: they are still there"
@@ -171,7 +174,7 @@ impl<'a> ReplaySource<'a> {
         removals: Sender<Option<Removal>>,
         left: &'a mut LeftLetters,
     ) -> io::Result<Self> {
-        let entries = LetterReader::open(&replay.path)?;
+        let entries = DeadLetterReader::open(&replay.path)?;
         let path = replay.path.clone();
         let file = Arc::new(ReplayedFile { path, settled: Mutex::default(), removals });
         Ok(ReplaySource { replay, entries, file, left, logged: BTreeSet::new(), failure: None })
@@ -188,8 +191,8 @@ impl<'a> ReplaySource<'a> {
     }
 
     /// The chunk of a letter's event, unless the letter is to stay where it is.
-    fn take(&mut self, entry: Entry, chunker: &Chunker) -> Option<Chunk> {
-        let Entry { bytes, letter, .. } = entry;
+    fn take(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
+        let DeadLetterLine { bytes, letter, .. } = entry;
         chunker.count_read((bytes.end - bytes.start) as usize, 0);
         let Ok(letter) = letter else {
             self.left.unreadable += 1;
@@ -217,7 +220,7 @@ impl<'a> ReplaySource<'a> {
 
     fn chunk(
         &self,
-        letter: StoredLetter,
+        letter: StoredDeadLetter,
         source: EventSource,
         bytes: Range<u64>,
         chunker: &Chunker,

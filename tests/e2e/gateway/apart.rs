@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use standpipe::{EventOutcome, Host, Plugin, Swapped};
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 
 use super::{Embedded, mapping};
 
@@ -17,7 +17,7 @@ fn routing(event: &str, stream: &str) -> String {
 }
 
 /// The streams of a port, and how many records each has.
-fn counts(port: &Faulty) -> BTreeMap<String, u64> {
+fn counts(port: &FaultyClient) -> BTreeMap<String, u64> {
     let accepted = port.accepted().into_iter();
     accepted.map(|(name, records)| (name.to_string(), records.len() as u64)).collect()
 }
@@ -38,7 +38,7 @@ async fn load(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
 /// comes after a swap is that of the plugin swapped to.
 async fn swap_under_load(
     host: &Host,
-    port: &Faulty,
+    port: &FaultyClient,
     name: &str,
     generations: RangeFrom<u64>,
     plugins: &[(Plugin, &str)],
@@ -58,10 +58,12 @@ async fn swap_under_load(
 async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_under_load() {
     const SWAPS: usize = 20;
     let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
-    let ports = [0; 2].map(|_| Arc::new(Faulty::new(|_, _, _| Injection::None)));
+    let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
-    let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
-    let second = Embedded::start(&mapping(&["two"]), |builder| builder.port(of_second)).await;
+    let first =
+        Embedded::start(&mapping(&["one"]), |builder| builder.firehose_client(of_first)).await;
+    let second =
+        Embedded::start(&mapping(&["two"]), |builder| builder.firehose_client(of_second)).await;
     let second_plugin = Plugin::new(other.clone()).with_settings(r#"{"stream":"two"}"#);
     // From now on they differ in their components, and not in their settings alone.
     assert_eq!(second.host.swap(second_plugin).await, Ok(Swapped::Taken(2)));
@@ -119,10 +121,12 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_goes_on_when_another_one_has_stopped() {
-    let ports = [0; 2].map(|_| Arc::new(Faulty::new(|_, _, _| Injection::None)));
+    let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
-    let first = Embedded::start(&mapping(&["one"]), |builder| builder.port(of_first)).await;
-    let second = Embedded::start(&mapping(&["two"]), |builder| builder.port(of_second)).await;
+    let first =
+        Embedded::start(&mapping(&["one"]), |builder| builder.firehose_client(of_first)).await;
+    let second =
+        Embedded::start(&mapping(&["two"]), |builder| builder.firehose_client(of_second)).await;
     first.host.stop().await;
     assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(EventOutcome::Delivered));
     // It has no plugin before to go back to.

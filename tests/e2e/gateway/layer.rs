@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use standpipe::{GatewayLayer, RequestCapture};
-use standpipe_delivery::faulty::{Faulty, Injection};
+use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::client::Client;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
@@ -77,17 +77,17 @@ fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
 }
 
 /// The records of a stream as JSON.
-fn records(port: &Faulty, stream: &str) -> Vec<Value> {
+fn records(port: &FaultyClient, stream: &str) -> Vec<Value> {
     let accepted = port.accepted();
     let of_stream = accepted.iter().filter(|(name, _)| name.as_str() == stream);
     let records = of_stream.flat_map(|(_, records)| records);
     records.map(|record| serde_json::from_slice(record).unwrap()).collect()
 }
 
-async fn start(settings: &str) -> (Embedded, Arc<Faulty>) {
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
+async fn start(settings: &str) -> (Embedded, Arc<FaultyClient>) {
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
     let own = port.clone();
-    (Embedded::start(settings, |builder| builder.port(own)).await, port)
+    (Embedded::start(settings, |builder| builder.firehose_client(own)).await, port)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
 }
 
 /// What became of the layer's copies, without their times.
-async fn copied(embedded: &Embedded, port: &Faulty) -> Vec<Value> {
+async fn copied(embedded: &Embedded, port: &FaultyClient) -> Vec<Value> {
     embedded.host.stop().await;
     let mut copies: Vec<_> =
         records(port, "requests").into_iter().map(|mut event| event["properties"].take()).collect();
@@ -273,11 +273,12 @@ async fn without_sources_the_service_gets_all_calls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_host_does_not_slow_the_service_down() {
     const REQUESTS: u64 = 20_000;
-    let port = Arc::new(Faulty::new(|_, _, _| {
-        Injection::FailBefore(standpipe_delivery::Verdict::Retry, BUSY)
+    let port = Arc::new(FaultyClient::new(|_, _, _| {
+        InjectedFault::FailBefore(standpipe_delivery::RetryClass::Retry, BUSY)
     }));
     let settings = SOURCES.to_owned() + "[delivery]\ndrain_timeout = '10ms'\n";
-    let embedded = Embedded::start(&settings, |builder| builder.port(port).events_max(100)).await;
+    let embedded =
+        Embedded::start(&settings, |builder| builder.firehose_client(port).events_max(100)).await;
     let mut service = GatewayLayer::new(embedded.host.clone())
         .capture_paths(RequestCapture::all_paths())
         .layer(Echo::default());

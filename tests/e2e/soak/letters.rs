@@ -25,7 +25,7 @@ pub(super) struct DeadLetter {
 
 /// How far each file has been read.
 #[derive(Debug, Default)]
-pub(super) struct LetterReader {
+pub(super) struct DeadLetterReader {
     files: BTreeMap<PathBuf, Progress>,
 }
 
@@ -36,7 +36,7 @@ struct Progress {
     rest: Vec<u8>,
 }
 
-impl LetterReader {
+impl DeadLetterReader {
     /// Read what is new in a data directory.
     pub(super) fn read(&mut self, world: &World) {
         let Ok(files) = fs::read_dir(world.place.data_directory().join("dead")) else { return };

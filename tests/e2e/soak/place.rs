@@ -117,7 +117,7 @@ overflow_max_bytes = {OVERFLOW_BYTES}
 [dead_letters]
 max_bytes = {DEAD_LETTERS_BYTES}
 [streams.{packed}]
-pack = {{ max_bytes = 102400 }}
+aggregate = {{ max_bytes = 102400 }}
 [plugin]
 path = "plugin.wasm"
 [plugin.settings]

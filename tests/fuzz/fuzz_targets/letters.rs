@@ -2,18 +2,18 @@
 //! a letter that was read is read again where it is written anew.
 #![no_main]
 
-use standpipe_delivery::dead::{LetterReader, ShowEvent, StoredLetter};
+use standpipe_delivery::dead_letters::{DeadLetterReader, ShowEvent, StoredDeadLetter};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
     let (mut offset, mut number) = (0, 0);
-    for entry in LetterReader::new(file, 500) {
+    for entry in DeadLetterReader::new(file, 500) {
         let entry = entry.expect("reading from memory does not fail");
         assert_eq!((entry.bytes.start, entry.number), (offset, number + 1));
         (offset, number) = (entry.bytes.end, entry.number);
         if let Ok(letter) = entry.letter {
             let json = letter.to_json(ShowEvent::Yes);
-            let again = StoredLetter::parse(json.as_bytes()).expect("what was written is a letter");
+            let again = StoredDeadLetter::parse(json.as_bytes()).expect("what was written is a letter");
             assert_eq!((&again.event, &again.history), (&letter.event, &letter.history));
         }
     }

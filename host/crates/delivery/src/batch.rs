@@ -9,7 +9,7 @@ use standpipe_core::event::{Ack, OutputOutcome};
 
 /// Records on their way to one delivery stream, in one buffer.
 ///
-/// A record holds one event, or several where events are packed. An event's
+/// A record holds one event, or several where events are aggregated. An event's
 /// text is copied here once, with its newline, and leaves the chunk that it was
 /// read in: a stream that fills slowly then holds on to its own records and not
 /// to everything that was read beside them.
@@ -131,7 +131,7 @@ impl Batch {
     }
 
     /// Whether the last record has room for so many bytes more, if records are
-    /// packed up to `bytes_max`.
+    /// aggregated up to `bytes_max`.
     pub(super) fn last_record_has_room(&self, bytes: usize, bytes_max: usize) -> bool {
         let Some(last) = self.records.len().checked_sub(1) else { return false };
         self.events_of(last).len() < limits::RECORD_EVENTS_MAX

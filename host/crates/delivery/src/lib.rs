@@ -1,8 +1,8 @@
 //! Writes records to delivery streams.
 //!
-//! Each worker has an [`Outbox`] with an open batch for every stream that it
+//! Each worker has an [`RecordAccumulator`] with an open batch for every stream that it
 //! has met; a batch that is full, or old enough, goes to its stream's queue and
-//! from there through the port to [`Firehose`], which is Amazon or a local
+//! from there through the port to [`FirehoseClient`], which is Amazon or a local
 //! directory. What Firehose does not take is sent again, and nothing else: the
 //! answer tells the fate of every record.
 //!
@@ -17,44 +17,46 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
-mod amazon;
-mod attempt;
+mod aggregation;
+mod aggregation_decision;
+mod aggregation_watcher;
+mod amazon_client;
 mod batch;
-mod body;
-pub mod dead;
-mod decision;
-mod describer;
-mod directory;
+pub mod dead_letters;
 mod error_kind;
-pub mod faulty;
-mod identity;
+pub mod faulty_client;
+mod firehose_client;
+mod firehose_clients;
 mod lane;
 pub mod limits;
+mod local_directory;
 mod log_limit;
 mod metrics;
-mod outbox;
 mod overflow;
 mod pacer;
-mod packing;
-mod port;
-mod retired;
+mod record_accumulator;
+mod request_body;
+mod request_runner;
+mod retired_streams;
+mod send_queue;
 mod sender;
 mod settings;
 mod stream;
 mod streams;
-mod waiting;
 
-pub use amazon::{Amazon, read_put_answer};
+pub use aggregation::Aggregation;
+pub use aggregation_decision::{AggregationChoice, AggregationDecision, decide_aggregation};
+pub use amazon_client::{AmazonClient, read_put_answer};
 pub use batch::{Batch, Provenance, Record};
-pub use decision::{PackChoice, PackDecision, decide};
-pub use directory::Directory;
 use error_kind::ErrorKind;
-pub use identity::{Identity, Ports};
-pub use outbox::{NotAdded, Outbox, Place};
+pub use firehose_client::{
+    DescribeFuture, FirehoseClient, PutFuture, PutResponse, RecordRefusal, RequestError, RetryClass,
+};
+pub use firehose_clients::{FirehoseClients, Identity};
+pub use local_directory::LocalDirectory;
 pub use pacer::{Quota, StartRate};
-pub use packing::Pack;
-pub use port::{Answer, Describe, Firehose, Put, Refusal, RequestError, Verdict};
-pub use settings::{RawDelivery, RawPack, RawPackUpTo, RawStream};
+pub use record_accumulator::{RecordAccumulator, RecordNotAdded, StreamSlot};
+pub use settings::{RawAggregate, RawAggregateUpTo, RawDelivery, RawStream};
 pub use stream::{StreamReport, StreamSettings};
 pub use streams::{Delivery, DeliverySettings, NamedBy, TooManyStreams, WeakDelivery};
 

@@ -17,11 +17,11 @@ pub const RECORD_EVENTS_MAX: usize = 500;
 /// Amazon Data Firehose, pricing: "rounded up to the nearest 5KB (5120 bytes)".
 pub const BILLED_STEP_BYTES: usize = 5 * 1024;
 
-/// Bytes of a record where it is this program that chooses to pack: 20 whole steps
+/// Bytes of a record where it is this program that chooses to aggregate: 20 whole steps
 /// of [`BILLED_STEP_BYTES`], so that all that is paid in vain is the room that the
 /// next event did not fit into: under 1 % where events have 1 KB. A larger record
 /// saves little more, and is what a refusal or a lost answer costs to send again.
-pub const PACK_AUTO_BYTES: usize = 20 * BILLED_STEP_BYTES;
+pub const AGGREGATE_AUTO_BYTES: usize = 20 * BILLED_STEP_BYTES;
 
 /// The time from one `DescribeDeliveryStream` to the next, for all streams.
 /// Source: Firehose, quotas: 5 a second for an account and region; one of them is

@@ -27,8 +27,8 @@ pub(super) enum LogKind {
     Recovered,
     /// Records could not be read back from disk.
     Unread,
-    /// Whether events are packed.
-    Packing,
+    /// Whether events are aggregated.
+    Aggregation,
     /// Events chose a stream beyond those that may be in use.
     Refused,
 }
@@ -48,7 +48,7 @@ impl LogKind {
             LogKind::Trouble => "streams that do not accept records",
             LogKind::Recovered => "streams that accept records again",
             LogKind::Unread => "records that could not be read back from disk",
-            LogKind::Packing => "the packing of streams",
+            LogKind::Aggregation => "the aggregation of streams",
             LogKind::Refused => "streams beyond max_dynamic_streams",
         }
     }

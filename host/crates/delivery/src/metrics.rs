@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
-use super::dead::{Letters, Report};
+use super::dead_letters::{DeadLetterReport, DeadLetterWriter};
 use super::{Delivery, StreamReport};
 use standpipe_core::metrics::{self, MetricsPage};
 
@@ -18,11 +18,11 @@ impl Delivery {
     }
 }
 
-impl Letters {
+impl DeadLetterWriter {
     /// Have what became of dead letters be on a page of metrics.
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
-        let letters = Arc::clone(self);
-        metrics::register(registry, move |page| write_letters(page, &letters.report()));
+        let dead_letters = Arc::clone(self);
+        metrics::register(registry, move |page| write_dead_letters(page, &dead_letters.report()));
     }
 }
 
@@ -97,7 +97,7 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
     page.gauge("firehose_streams_in_use", "Delivery streams in use", in_use)
 }
 
-fn write_letters(page: &mut MetricsPage<'_>, report: &Report) -> fmt::Result {
+fn write_dead_letters(page: &mut MetricsPage<'_>, report: &DeadLetterReport) -> fmt::Result {
     let rows = report.letters.iter();
     let rows = rows.map(|(reason, letters)| ([("reason", reason.word())], *letters));
     page.counters("dead_letters", "Dead letters by their reason", rows)?;

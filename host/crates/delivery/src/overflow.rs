@@ -78,7 +78,7 @@ pub(super) struct Backlog(Arc<AtomicUsize>);
 
 /// A batch on disk.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct SpilledBatch {
     extent: Extent,
     /// Of the records, of other texts, and of the index, one after the other.
     lengths: [usize; 3],
@@ -135,7 +135,7 @@ impl Overflow {
         self: &Arc<Self>,
         backlog: &Backlog,
         batch: &Batch,
-    ) -> Result<Stored, NotStored> {
+    ) -> Result<SpilledBatch, NotStored> {
         let index = batch.index();
         let parts = [batch.bytes.as_slice(), &batch.texts, &index];
         let lengths = parts.map(<[u8]>::len);
@@ -155,7 +155,7 @@ impl Overflow {
             tracing::info!("records of slow streams are written to disk again");
         }
         let (runs, held_bytes) = (batch.runs.clone(), batch.held_bytes());
-        Ok(Stored { extent, lengths, runs, held_bytes, events: batch.event_count() })
+        Ok(SpilledBatch { extent, lengths, runs, held_bytes, events: batch.event_count() })
     }
 
     /// Is notified whenever something may have become free on disk.
@@ -232,7 +232,7 @@ impl Backlog {
     }
 }
 
-impl Stored {
+impl SpilledBatch {
     /// Read the batch back. An error comes with the number of events that it costs.
     pub(super) fn load(self) -> Result<Batch, (usize, io::Error)> {
         let events = self.events;

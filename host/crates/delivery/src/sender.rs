@@ -10,14 +10,14 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::Batch;
-use super::attempt::{Attempts, Rest, fault_of_stream};
+use super::firehose_client::RequestError;
 use super::lane::Lane;
-use super::overflow::{Overflow, Stored};
+use super::overflow::{Overflow, SpilledBatch};
 use super::pacer::Feedback;
-use super::port::RequestError;
+use super::request_runner::{RemainingRecords, RequestRunner, fault_of_stream};
+use super::send_queue::{Attempts, PendingBatch, QueuedBatch, SendQueue, Suspicion};
 use super::stream::Stream;
-use super::waiting::{Parcel, Pending, Suspicion, Tries, Waiting};
-use crate::dead::Reason;
+use crate::dead_letters::Reason;
 use crate::limits;
 use standpipe_core::blocking;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation};
@@ -29,13 +29,13 @@ use standpipe_core::memory_budget::{MemoryBudget, Reservation};
 /// they came; only what is sent again may be overtaken.
 pub(super) struct Sender {
     pub(super) stream: Arc<Stream>,
-    pub(super) attempts: Arc<Attempts>,
+    pub(super) runner: Arc<RequestRunner>,
     pub(super) memory: MemoryBudget,
     pub(super) overflow: Arc<Overflow>,
     pub(super) lane: Lane,
-    pub(super) waiting: Waiting,
+    pub(super) send_queue: SendQueue,
     /// Requests, each with when it went out.
-    pub(super) under_way: JoinSet<(Instant, Feedback, Rest)>,
+    pub(super) under_way: JoinSet<(Instant, Feedback, RemainingRecords)>,
     pub(super) loading: Option<Loading>,
     /// How long a stream without records is served.
     pub(super) idle_timeout: Duration,
@@ -54,7 +54,7 @@ const SUPERSEDED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a stream is not served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum SenderEnd {
     /// No more records will come, or the run has given up.
     Closed,
     /// It has been idle, and is to be begun with anew should it be needed.
@@ -64,21 +64,21 @@ pub(super) enum Ended {
 /// A batch on its way from disk back to memory.
 pub(super) enum Loading {
     /// It waits for its part of the memory, and can go back.
-    Memory(Pin<Box<dyn Future<Output = Reservation> + Send>>, Stored, Tries),
+    Memory(Pin<Box<dyn Future<Output = Reservation> + Send>>, SpilledBatch, Attempts),
     /// It is being read.
-    Disk(JoinHandle<Option<Pending>>),
+    Disk(JoinHandle<Option<PendingBatch>>),
 }
 
 impl Sender {
-    pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<Parcel>) -> Ended {
-        let attempts = Arc::clone(&self.attempts);
-        let mut aborted = pin!(attempts.abort.cancelled());
+    pub(super) async fn serve(mut self, mut queue: UnboundedReceiver<QueuedBatch>) -> SenderEnd {
+        let runner = Arc::clone(&self.runner);
+        let mut aborted = pin!(runner.abort.cancelled());
         let mut idle_since = None;
         loop {
             let wake = self.launch();
             let is_idle = self.is_idle();
             if !self.is_open && is_idle {
-                return Ended::Closed;
+                return SenderEnd::Closed;
             }
             idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
             let idle_timeout = match self.stream.is_superseded() {
@@ -97,8 +97,8 @@ impl Sender {
                 loaded = load_on(&mut self.loading, &self.stream), if self.loading.is_some() => {
                     self.take_loaded(loaded);
                 }
-                parcel = queue.recv(), if self.is_open => match parcel {
-                    Some(parcel) => self.waiting.push(parcel),
+                queued = queue.recv(), if self.is_open => match queued {
+                    Some(queued) => self.send_queue.push(queued),
                     None => self.is_open = false,
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
@@ -107,7 +107,7 @@ impl Sender {
                 }
                 () = sleep_until(retire_at.unwrap_or_else(Instant::now)), if retire_at.is_some() => {
                     if self.stream.retire(|| queue.is_empty()) {
-                        return Ended::Retired;
+                        return SenderEnd::Retired;
                     }
                     // A batch is being filled.
                     idle_since = None;
@@ -115,11 +115,11 @@ impl Sender {
             }
         }
         queue.close();
-        while let Some(parcel) = queue.recv().await {
-            self.waiting.push(parcel);
+        while let Some(queued) = queue.recv().await {
+            self.send_queue.push(queued);
         }
         self.give_up().await;
-        Ended::Closed
+        SenderEnd::Closed
     }
 
     /// Send what can be sent now. Tells when there will be more, if that is a
@@ -130,21 +130,23 @@ impl Sender {
             if !self.lane.is_held() {
                 self.load_next();
             }
-            if self.waiting.is_empty() {
+            if self.send_queue.is_empty() {
                 return None;
             }
             let at = self.lane.next(now)?;
             if at > now {
                 return Some(at);
             }
-            if self.lane.is_held() && self.waiting.is_on_disk() {
+            if self.lane.is_held() && self.send_queue.is_on_disk() {
                 self.load_next();
             }
-            let Some(pending) = self.next_pending(now) else { return self.waiting.next_due(now) };
+            let Some(pending) = self.next_pending(now) else {
+                return self.send_queue.next_due(now);
+            };
             self.lane.sent(now, &pending.batch);
-            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
+            let (runner, stream) = (Arc::clone(&self.runner), Arc::clone(&self.stream));
             self.under_way.spawn(async move {
-                let (feedback, rest) = attempts.put(&stream, pending).await;
+                let (feedback, rest) = runner.put(&stream, pending).await;
                 (now, feedback, rest)
             });
         }
@@ -152,43 +154,43 @@ impl Sender {
 
     /// What is to be sent now. A record that was refused alone is tried again once the
     /// stream has accepted another one, or where there is nothing else to try.
-    fn next_pending(&mut self, now: Instant) -> Option<Pending> {
-        let since = self.waiting.accused_since();
+    fn next_pending(&mut self, now: Instant) -> Option<PendingBatch> {
+        let since = self.send_queue.accused_since();
         if since.is_some_and(|since| self.stream.has_accepted_since(since)) {
-            return self.waiting.accused.pop_front();
+            return self.send_queue.accused.pop_front();
         }
-        let next = self.waiting.next(now);
+        let next = self.send_queue.next(now);
         let is_reading = matches!(self.loading, Some(Loading::Disk(_)));
         let is_last =
-            || self.waiting.is_left_with_accused() && self.under_way.is_empty() && !is_reading;
-        if next.is_none() && is_last() { self.waiting.accused.pop_front() } else { next }
+            || self.send_queue.is_left_with_accused() && self.under_way.is_empty() && !is_reading;
+        if next.is_none() && is_last() { self.send_queue.accused.pop_front() } else { next }
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty() && self.loading.is_none()
+        self.send_queue.is_empty() && self.under_way.is_empty() && self.loading.is_none()
     }
 
     /// Begin to read the next batch back, if it is on disk. A stream that is held does
     /// so only when it is tried: until then the memory is the others'.
     fn load_next(&mut self) {
         if self.loading.is_none()
-            && let Some((stored, tries)) = self.waiting.next_stored()
+            && let Some((stored, attempts)) = self.send_queue.next_stored()
         {
             let memory = self.memory.reservation_of(&self.stream.memory);
             let reserved = Box::pin(memory.grown(stored.held_bytes));
-            self.loading = Some(Loading::Memory(reserved, stored, tries));
+            self.loading = Some(Loading::Memory(reserved, stored, attempts));
         }
     }
 
-    fn take_loaded(&mut self, loaded: Option<Pending>) {
+    fn take_loaded(&mut self, loaded: Option<PendingBatch>) {
         match loaded {
             // A stream that is held is tried with one record.
             Some(pending) if self.lane.is_held() && pending.batch.len() > 1 => {
                 let [first, others] = pending.split_at(1);
-                self.waiting.push_front(Parcel::Held(others));
-                self.waiting.push_front(Parcel::Held(first));
+                self.send_queue.push_front(QueuedBatch::InMemory(others));
+                self.send_queue.push_front(QueuedBatch::InMemory(first));
             }
-            Some(pending) => self.waiting.push_front(Parcel::Held(pending)),
+            Some(pending) => self.send_queue.push_front(QueuedBatch::InMemory(pending)),
             None => {}
         }
     }
@@ -196,14 +198,14 @@ impl Sender {
     /// Have a batch that waits for memory wait on disk again.
     fn stop_loading(&mut self) {
         match self.loading.take() {
-            Some(Loading::Memory(_, stored, tries)) => {
-                self.waiting.push_front(Parcel::Stored(stored, tries));
+            Some(Loading::Memory(_, stored, attempts)) => {
+                self.send_queue.push_front(QueuedBatch::Spilled(stored, attempts));
             }
             other => self.loading = other,
         }
     }
 
-    async fn take_back(&mut self, done: Result<(Instant, Feedback, Rest), JoinError>) {
+    async fn take_back(&mut self, done: Result<(Instant, Feedback, RemainingRecords), JoinError>) {
         let (sent, feedback, rest) = match done {
             Ok(done) => done,
             Err(error) => {
@@ -213,19 +215,19 @@ impl Sender {
             }
         };
         let (feedback, rest) = match rest {
-            Rest::Accused(pending, error) => {
-                (self.accuse(feedback, pending, &error).await, Rest::Nothing)
+            RemainingRecords::Accused(pending, error) => {
+                (self.accuse(feedback, pending, &error).await, RemainingRecords::Nothing)
             }
             rest => (feedback, rest),
         };
         self.lane.learn(sent, feedback);
         self.stream.set_held(self.lane.is_held());
         if let Some(error) = self.take_rest(rest) {
-            self.bury_waiting(Reason::StreamNotFound, error.to_string()).await;
+            self.dead_letter_waiting(Reason::StreamNotFound, error.to_string()).await;
         }
         if self.lane.is_held() {
             if self.lane.attempts_while_held() > HELD_ATTEMPTS_BEFORE_FAILURE {
-                self.attempts.fail_fast(&self.stream);
+                self.runner.fail_fast(&self.stream);
             }
             self.put_aside().await;
         }
@@ -237,27 +239,28 @@ impl Sender {
     async fn accuse(
         &mut self,
         feedback: Feedback,
-        mut pending: Pending,
+        mut pending: PendingBatch,
         error: &RequestError,
     ) -> Feedback {
-        let (stream, suspicion) = (Arc::clone(&self.stream), pending.tries.suspicion);
+        let (stream, suspicion) = (Arc::clone(&self.stream), pending.attempts.suspicion);
         let is_repeated = suspicion.is_some_and(|suspicion| suspicion.is_alone);
         let requests = stream.counts.requests.get();
         let since = suspicion.map_or(requests, |suspicion| suspicion.since);
-        pending.tries.suspicion = Some(Suspicion { since, is_alone: true });
+        pending.attempts.suspicion = Some(Suspicion { since, is_alone: true });
         let provenance = pending.batch.provenance(0);
         let source = provenance.ack.source();
         // A spool hands it out again when the program starts next, with others.
         let comes_again = source.keeps_unsettled() && source.history().is_none();
-        self.waiting.accused.push_back(pending);
+        self.send_queue.accused.push_back(pending);
         let refused = if is_repeated { stream.refused_alone() } else { stream.add_refused_alone() };
         let are_many = refused >= limits::REFUSED_ALONE_MAX;
-        let is_last =
-            self.waiting.has_only_accused() && self.under_way.is_empty() && self.loading.is_none();
+        let is_last = self.send_queue.has_only_accused()
+            && self.under_way.is_empty()
+            && self.loading.is_none();
         // No record will come any more that could show who is at fault: it is a few records
         // against a stream that has accepted others.
         if is_last && !self.is_open && !are_many && !comes_again && stream.has_accepted_since(0) {
-            self.bury_waiting(Reason::RecordRefused, error.to_string()).await;
+            self.dead_letter_waiting(Reason::RecordRefused, error.to_string()).await;
             stream.forget_trouble();
             return feedback;
         }
@@ -270,15 +273,15 @@ impl Sender {
 
     /// Put what is left of a request where it waits. Tells if the stream has not
     /// existed for too long.
-    fn take_rest(&mut self, rest: Rest) -> Option<RequestError> {
+    fn take_rest(&mut self, rest: RemainingRecords) -> Option<RequestError> {
         match rest {
-            Rest::Nothing => {}
-            Rest::Again(pending, pause) => {
-                self.waiting.again.push((Instant::now() + pause, pending));
+            RemainingRecords::Nothing => {}
+            RemainingRecords::Again(pending, pause) => {
+                self.send_queue.again.push((Instant::now() + pause, pending));
             }
-            Rest::Halves(halves) => self.waiting.suspects.extend(halves),
-            Rest::Accused(pending, _) => self.waiting.accused.push_back(pending),
-            Rest::Missing(error) => return Some(error),
+            RemainingRecords::Halves(halves) => self.send_queue.suspects.extend(halves),
+            RemainingRecords::Accused(pending, _) => self.send_queue.accused.push_back(pending),
+            RemainingRecords::Missing(error) => return Some(error),
         }
         None
     }
@@ -288,33 +291,33 @@ impl Sender {
     async fn put_aside(&mut self) {
         self.stop_loading();
         let mut is_first = true;
-        for parcel in self.waiting.take_all() {
-            match parcel {
-                Parcel::Held(pending) if is_first && pending.batch.len() > 1 => {
+        for queued in self.send_queue.take_all() {
+            match queued {
+                QueuedBatch::InMemory(pending) if is_first && pending.batch.len() > 1 => {
                     for part in pending.split_at(1) {
-                        let parcel = self.store(part).await;
-                        self.waiting.push(parcel);
+                        let queued = self.store(part).await;
+                        self.send_queue.push(queued);
                     }
                 }
-                Parcel::Held(pending) => {
-                    let parcel = self.store(pending).await;
-                    self.waiting.push(parcel);
+                QueuedBatch::InMemory(pending) => {
+                    let queued = self.store(pending).await;
+                    self.send_queue.push(queued);
                 }
-                parcel @ Parcel::Stored(..) => self.waiting.push(parcel),
+                queued @ QueuedBatch::Spilled(..) => self.send_queue.push(queued),
             }
             is_first = false;
         }
     }
 
-    async fn store(&mut self, mut pending: Pending) -> Parcel {
+    async fn store(&mut self, mut pending: PendingBatch) -> QueuedBatch {
         if pending.batch.len() > 1 {
             // It goes out whole again, and may be accepted.
-            pending.tries.suspicion = None;
+            pending.attempts.suspicion = None;
         }
         let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
         let store = move || match overflow.store(&stream.backlog, &pending.batch) {
-            Ok(stored) => Parcel::Stored(stored, pending.tries),
-            Err(_) => Parcel::Held(pending),
+            Ok(stored) => QueuedBatch::Spilled(stored, pending.attempts),
+            Err(_) => QueuedBatch::InMemory(pending),
         };
         blocking::run(store).await
     }
@@ -330,51 +333,52 @@ impl Sender {
         if let Some(Loading::Disk(loading)) = self.loading.take()
             && let Ok(Some(pending)) = loading.await
         {
-            self.waiting.push_front(Parcel::Held(pending));
+            self.send_queue.push_front(QueuedBatch::InMemory(pending));
         }
-        self.bury_waiting(Reason::GivenUp, self.stream.why_given_up()).await;
+        self.dead_letter_waiting(Reason::GivenUp, self.stream.why_given_up()).await;
     }
 
     /// Write the dead letters of everything that waits. What is on disk is read back
     /// batch by batch, outside of the memory that all share: this waits for nobody's
     /// delivery.
-    async fn bury_waiting(&mut self, reason: Reason, detail: String) {
+    async fn dead_letter_waiting(&mut self, reason: Reason, detail: String) {
         self.stop_loading();
         let detail: Arc<str> = detail.into();
         let overflow = Arc::clone(&self.overflow);
-        for parcel in self.waiting.take_all() {
-            let _permission = match &parcel {
-                Parcel::Held(_) => None,
-                Parcel::Stored(..) => Some(overflow.unbudgeted_read().await),
+        for queued in self.send_queue.take_all() {
+            let _permission = match &queued {
+                QueuedBatch::InMemory(_) => None,
+                QueuedBatch::Spilled(..) => Some(overflow.unbudgeted_read().await),
             };
-            let (batch, tries) = match parcel {
-                Parcel::Held(Pending { batch, tries, .. }) => (batch, tries),
-                Parcel::Stored(stored, tries) => {
+            let (batch, attempts) = match queued {
+                QueuedBatch::InMemory(PendingBatch { batch, attempts, .. }) => (batch, attempts),
+                QueuedBatch::Spilled(stored, attempts) => {
                     match load(Arc::clone(&self.stream), stored).await {
-                        Some(batch) => (Arc::new(batch), tries),
+                        Some(batch) => (Arc::new(batch), attempts),
                         None => continue,
                     }
                 }
             };
-            self.attempts.letters.room().await;
-            let (attempts, stream) = (Arc::clone(&self.attempts), Arc::clone(&self.stream));
+            self.runner.dead_letters.wait_for_room().await;
+            let (runner, stream) = (Arc::clone(&self.runner), Arc::clone(&self.stream));
             let detail = Arc::clone(&detail);
-            let bury = move || attempts.bury_all(&stream, &batch, reason, &detail, tries.attempts);
-            blocking::run(bury).await;
+            let dead_letter =
+                move || runner.dead_letter_batch(&stream, &batch, reason, &detail, attempts.count);
+            blocking::run(dead_letter).await;
         }
     }
 }
 
 /// Read a batch back, once there is memory for it; none if it could not be read. Nothing is
 /// lost where nobody waits for it to the end.
-async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<Pending> {
+async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<PendingBatch> {
     if let Some(Loading::Memory(reserved, ..)) = loading {
         let memory = reserved.await;
-        if let Some(Loading::Memory(_, stored, tries)) = loading.take() {
+        if let Some(Loading::Memory(_, stored, attempts)) = loading.take() {
             let load = load(Arc::clone(stream), stored);
             *loading = Some(Loading::Disk(tokio::spawn(async move {
                 let batch = Arc::new(load.await?);
-                Some(Pending { batch, memory, tries })
+                Some(PendingBatch { batch, memory, attempts })
             })));
         }
     }
@@ -385,7 +389,7 @@ async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<
 }
 
 /// Read a batch back. Where the disk fails its events are not delivered.
-async fn load(stream: Arc<Stream>, stored: Stored) -> Option<Batch> {
+async fn load(stream: Arc<Stream>, stored: SpilledBatch) -> Option<Batch> {
     let loaded = blocking::run(move || stored.load()).await;
     loaded.inspect_err(|(events, error)| stream.add_unread(*events, error)).ok()
 }

@@ -14,7 +14,7 @@ use crate::limits::{
     BILLED_STEP_BYTES, IN_FLIGHT_BYTES_MAX, RECORD_BYTES_MAX, REQUEST_BYTES_ENOUGH,
     STREAM_IDLE_TIMEOUT,
 };
-use crate::{DeliverySettings, Pack, StartRate, StreamSettings};
+use crate::{Aggregation, DeliverySettings, StartRate, StreamSettings};
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::{SettingsChecker, TableChecker};
 
@@ -24,8 +24,8 @@ const CONCURRENCY: usize = 16;
 /// The most that the settings may say: as many as there may be for all streams together.
 const CONCURRENCY_MAX: usize = standpipe_aws::limits::REQUESTS_AT_ONCE_MAX;
 
-/// The least record that events are packed into: what Firehose bills of a smaller one too.
-const PACK_BYTES_MIN: usize = BILLED_STEP_BYTES;
+/// The least record that events are aggregated into: what Firehose bills of a smaller one too.
+const AGGREGATE_BYTES_MIN: usize = BILLED_STEP_BYTES;
 
 /// How long an event may wait for its batch to fill, unless the settings say otherwise.
 const MAX_DELAY: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ pub struct RawDelivery {
     /// (where the stream's description shows that it is safe), or
     /// `{ max_bytes = N }`.
     #[schemars(example = &"auto")]
-    pub pack: Option<RawPack>,
+    pub aggregate: Option<RawAggregate>,
     /// The most requests for one stream that may be under way at once; 16 by
     /// default.
     #[schemars(example = 16)]
@@ -105,7 +105,7 @@ pub struct RawStream {
     /// Whether several events share a record: `"off"`, `"auto"` or
     /// `{ max_bytes = N }`.
     #[schemars(example = &"auto")]
-    pub pack: Option<RawPack>,
+    pub aggregate: Option<RawAggregate>,
     /// Requests for the stream that may be under way at once.
     #[schemars(example = 16)]
     pub concurrency: Option<usize>,
@@ -117,43 +117,44 @@ pub struct RawStream {
 /// error that names neither of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum RawPack {
+pub enum RawAggregate {
     /// A word: `off` or `auto`.
     Word(String),
     /// Records of a size.
-    UpTo(RawPackUpTo),
+    UpTo(RawAggregateUpTo),
 }
 
-/// Events are packed into records.
+/// Events are aggregated into records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawPackUpTo {
+pub struct RawAggregateUpTo {
     /// The size of a record in bytes, at most 1,024,000.
     #[schemars(example = 102_400)]
     pub max_bytes: usize,
 }
 
-impl<'de> Deserialize<'de> for RawPack {
+impl<'de> Deserialize<'de> for RawAggregate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PackVisitor;
+        struct AggregateVisitor;
 
-        impl<'de> Visitor<'de> for PackVisitor {
-            type Value = RawPack;
+        impl<'de> Visitor<'de> for AggregateVisitor {
+            type Value = RawAggregate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("\"off\", \"auto\" or { max_bytes = N }")
             }
 
-            fn visit_str<E: Error>(self, word: &str) -> Result<RawPack, E> {
-                Ok(RawPack::Word(word.to_owned()))
+            fn visit_str<E: Error>(self, word: &str) -> Result<RawAggregate, E> {
+                Ok(RawAggregate::Word(word.to_owned()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawPack, A::Error> {
-                RawPackUpTo::deserialize(MapAccessDeserializer::new(map)).map(RawPack::UpTo)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawAggregate, A::Error> {
+                RawAggregateUpTo::deserialize(MapAccessDeserializer::new(map))
+                    .map(RawAggregate::UpTo)
             }
         }
 
-        deserializer.deserialize_any(PackVisitor)
+        deserializer.deserialize_any(AggregateVisitor)
     }
 }
 
@@ -167,10 +168,14 @@ impl RawDelivery {
         checker: &mut SettingsChecker,
     ) -> DeliverySettings {
         let mut check = checker.table("delivery");
-        let RawDelivery { newline, concurrency, ref pack, .. } = *self;
-        let usual = StreamSettings { newline: true, concurrency: CONCURRENCY, pack: Pack::Off };
-        let stream = check_stream((newline, concurrency, pack.as_ref()), usual, &mut check);
-        let is_packed = check_newline(stream, &mut check);
+        let RawDelivery { newline, concurrency, ref aggregate, .. } = *self;
+        let usual = StreamSettings {
+            newline: true,
+            concurrency: CONCURRENCY,
+            aggregation: Aggregation::Off,
+        };
+        let stream = check_stream((newline, concurrency, aggregate.as_ref()), usual, &mut check);
+        let is_aggregated = check_newline(stream, &mut check);
         let mut duration = |key, value: &Option<String>, usual, most| {
             check.duration(key, value.as_deref(), usual, Duration::ZERO..=most)
         };
@@ -195,7 +200,7 @@ impl RawDelivery {
             overflow_directory: data_dir.join("overflow"),
             overflow_bytes_max: self.overflow_max_bytes.unwrap_or(OVERFLOW_BYTES_MAX),
             dynamic_streams_max: check_dynamic_streams(self.max_dynamic_streams, &mut check),
-            streams: check_streams(streams, (stream, is_packed), checker),
+            streams: check_streams(streams, (stream, is_aggregated), checker),
         }
     }
 
@@ -206,20 +211,20 @@ impl RawDelivery {
     }
 }
 
-/// What differs for single streams from the settings of all, with whether these are right about packing.
+/// What differs for single streams from the settings of all, with whether these are right about aggregation.
 fn check_streams(
     streams: &BTreeMap<String, RawStream>,
-    (all, is_packed): (StreamSettings, bool),
+    (all, is_aggregated): (StreamSettings, bool),
     checker: &mut SettingsChecker,
 ) -> HashMap<StreamName, StreamSettings> {
     let mut by_name = HashMap::with_capacity(streams.len());
     let mut check = checker.table("streams");
     for (name, raw) in streams {
         let mut check = check.table(name);
-        let of_stream = (raw.newline, raw.concurrency, raw.pack.as_ref());
+        let of_stream = (raw.newline, raw.concurrency, raw.aggregate.as_ref());
         let own = check_stream(of_stream, all, &mut check);
         // What is wrong for all streams is told once.
-        if is_packed || own != all {
+        if is_aggregated || own != all {
             check_newline(own, &mut check);
         }
         match StreamName::parse(name) {
@@ -243,9 +248,9 @@ fn check_dynamic_streams(streams: Option<usize>, check: &mut TableChecker<'_>) -
     streams
 }
 
-/// Checks `newline`, `concurrency` and `pack`; the usual ones where none are set.
+/// Checks `newline`, `concurrency` and `aggregate`; the usual ones where none are set.
 fn check_stream(
-    (newline, concurrency, pack): (Option<bool>, Option<usize>, Option<&RawPack>),
+    (newline, concurrency, aggregate): (Option<bool>, Option<usize>, Option<&RawAggregate>),
     usual: StreamSettings,
     check: &mut TableChecker<'_>,
 ) -> StreamSettings {
@@ -255,33 +260,38 @@ fn check_stream(
         concurrency: check
             .number("concurrency", concurrency, 1..=CONCURRENCY_MAX)
             .unwrap_or(usual.concurrency),
-        pack: check_pack(pack, check).unwrap_or(usual.pack),
+        aggregation: check_aggregate(aggregate, check).unwrap_or(usual.aggregation),
     }
 }
 
-fn check_pack(value: Option<&RawPack>, check: &mut TableChecker<'_>) -> Option<Pack> {
+fn check_aggregate(
+    value: Option<&RawAggregate>,
+    check: &mut TableChecker<'_>,
+) -> Option<Aggregation> {
     let found = match value? {
-        RawPack::Word(word) if word == "off" => return Some(Pack::Off),
-        RawPack::Word(word) if word == "auto" => return Some(Pack::Auto),
-        RawPack::Word(word) => format!("{word:?}"),
-        RawPack::UpTo(RawPackUpTo { max_bytes: bytes_max }) => match *bytes_max {
-            bytes_max @ PACK_BYTES_MIN..=RECORD_BYTES_MAX => return Some(Pack::UpTo { bytes_max }),
+        RawAggregate::Word(word) if word == "off" => return Some(Aggregation::Off),
+        RawAggregate::Word(word) if word == "auto" => return Some(Aggregation::Auto),
+        RawAggregate::Word(word) => format!("{word:?}"),
+        RawAggregate::UpTo(RawAggregateUpTo { max_bytes: bytes_max }) => match *bytes_max {
+            bytes_max @ AGGREGATE_BYTES_MIN..=RECORD_BYTES_MAX => {
+                return Some(Aggregation::UpTo { bytes_max });
+            }
             bytes => format!("{{ max_bytes = {bytes} }}"),
         },
     };
     check.add_mistake(format_args!(
-        "pack is {found}: write \"off\", \"auto\", or {{ max_bytes = N }} with N from {PACK_BYTES_MIN} to \
+        "aggregate is {found}: write \"off\", \"auto\", or {{ max_bytes = N }} with N from {AGGREGATE_BYTES_MIN} to \
          {RECORD_BYTES_MAX}"
     ));
     None
 }
 
-/// Whether what is packed can be told apart.
+/// Whether what is aggregated can be told apart.
 fn check_newline(stream: StreamSettings, check: &mut TableChecker<'_>) -> bool {
-    let is_good = stream.pack == Pack::Off || stream.newline;
+    let is_good = stream.aggregation == Aggregation::Off || stream.newline;
     if !is_good {
         check.add_mistake(
-            "pack joins events without newlines between them: set newline = true, or pack = \"off\"",
+            "aggregate joins events without newlines between them: set newline = true, or aggregate = \"off\"",
         );
     }
     is_good
@@ -307,19 +317,19 @@ mod tests {
         }
     }
 
-    fn up_to(max_bytes: usize) -> Option<RawPack> {
-        Some(RawPack::UpTo(RawPackUpTo { max_bytes }))
+    fn up_to(max_bytes: usize) -> Option<RawAggregate> {
+        Some(RawAggregate::UpTo(RawAggregateUpTo { max_bytes }))
     }
 
     #[test]
     fn a_stream_has_what_all_have_and_it_does_not_say_otherwise() {
         let raw = RawDelivery { concurrency: Some(CONCURRENCY_MAX), ..RawDelivery::default() };
-        let orders = RawStream { pack: up_to(RECORD_BYTES_MAX), ..RawStream::default() };
+        let orders = RawStream { aggregate: up_to(RECORD_BYTES_MAX), ..RawStream::default() };
         let settings = check(&raw, &[("orders", orders)]).unwrap();
         assert_eq!(settings.overflow_directory, Path::new("/data/overflow"));
         let orders = settings.streams[&StreamName::parse("orders").unwrap()];
-        let pack = Pack::UpTo { bytes_max: RECORD_BYTES_MAX };
-        assert_eq!(orders, StreamSettings { pack, ..settings.stream });
+        let aggregation = Aggregation::UpTo { bytes_max: RECORD_BYTES_MAX };
+        assert_eq!(orders, StreamSettings { aggregation, ..settings.stream });
         assert_eq!(orders.concurrency, CONCURRENCY_MAX);
     }
 
@@ -331,14 +341,14 @@ mod tests {
             max_delay: Some("16m".to_owned()),
             ..RawDelivery::default()
         };
-        let small = RawStream { pack: up_to(PACK_BYTES_MIN - 1), ..RawStream::default() };
+        let small = RawStream { aggregate: up_to(AGGREGATE_BYTES_MIN - 1), ..RawStream::default() };
         assert_eq!(
             check(&raw, &[("a b", small)]).unwrap_err(),
             [
                 "[delivery] concurrency is 257: write a number from 1 to 256",
                 "[delivery] max_delay is \"16m\": write at most 15m",
                 "invalid [delivery] max_dynamic_streams: expected at most 20000, found 20001",
-                "[streams.\"a b\"] pack is { max_bytes = 5119 }: write \"off\", \"auto\", or { max_bytes = N } \
+                "[streams.\"a b\"] aggregate is { max_bytes = 5119 }: write \"off\", \"auto\", or { max_bytes = N } \
                  with N from 5120 to 1024000",
                 &format!("[streams.\"a b\"]: {}", StreamName::parse("a b").unwrap_err()),
             ]

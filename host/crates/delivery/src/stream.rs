@@ -13,11 +13,11 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::aggregation::{Aggregation, StreamAggregation};
 use super::log_limit::{LogKind, LogLimit};
 use super::overflow::Backlog;
-use super::packing::{Pack, Packing};
-use super::waiting::Parcel;
-use super::{Batch, ErrorKind, Firehose, PackDecision};
+use super::send_queue::QueuedBatch;
+use super::{AggregationDecision, Batch, ErrorKind, FirehoseClient};
 use crate::limits;
 use standpipe_core::event::StreamName;
 use standpipe_core::memory_budget::Usage;
@@ -31,7 +31,7 @@ pub struct StreamSettings {
     /// Requests that may be under way at once.
     pub concurrency: usize,
     /// Whether several events may share a record.
-    pub pack: Pack,
+    pub aggregation: Aggregation,
 }
 
 /// Has what is counted for a stream in one place: what is reported, and the counters of a stream at work.
@@ -41,9 +41,9 @@ macro_rules! stream_counts {
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
         pub struct StreamReport {
             $($(#[$attribute])* pub $count: u64,)*
-            /// What automatic packing came to, where it was asked for.
-            #[serde(skip_serializing_if = "Option::is_none")]
-            pub pack: Option<PackDecision>,
+            /// What automatic aggregation came to, where it was asked for.
+            #[serde(rename = "pack", skip_serializing_if = "Option::is_none")]
+            pub aggregation: Option<AggregationDecision>,
             /// Requests that failed, or of which no record was accepted, by the kind of the error.
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             pub errors: BTreeMap<&'static str, u64>,
@@ -56,7 +56,7 @@ macro_rules! stream_counts {
         }
 
         #[derive(Debug, Default)]
-        pub(super) struct Counts {
+        pub(super) struct StreamCounters {
             $(pub(super) $count: Counter,)*
             errors: [Counter; ErrorKind::ALL.len()],
         }
@@ -68,7 +68,7 @@ macro_rules! stream_counts {
                 for (kind, count) in later.errors {
                     *self.errors.entry(kind).or_default() += count;
                 }
-                self.pack = later.pack.or(self.pack.take());
+                self.aggregation = later.aggregation.or(self.aggregation.take());
                 self.problem = later.problem;
                 self.is_held |= later.is_held;
             }
@@ -79,7 +79,7 @@ macro_rules! stream_counts {
                 StreamReport {
                     $($count: self.counts.$count.get(),)*
                     errors: self.counts.errors(),
-                    pack: self.packing.decision(),
+                    aggregation: self.aggregation.decision(),
                     is_held: self.is_held(),
                     problem: self.problem(),
                 }
@@ -121,16 +121,17 @@ stream_counts! {
     /// What Firehose bills for the accepted records, in kilobytes.
     billed_kb,
     /// What it would bill if every event were a record of its own.
-    billed_kb_unpacked,
+    #[serde(rename = "billed_kb_unaggregated")]
+    billed_kb_unaggregated,
 }
 
 /// A delivery stream that records have been sent to.
 pub(super) struct Stream {
     pub(super) name: StreamName,
-    pub(super) port: Arc<dyn Firehose>,
+    pub(super) port: Arc<dyn FirehoseClient>,
     pub(super) settings: StreamSettings,
-    pub(super) packing: Arc<Packing>,
-    pub(super) counts: Counts,
+    pub(super) aggregation: Arc<StreamAggregation>,
+    pub(super) counts: StreamCounters,
     /// What it holds in memory.
     pub(super) memory: Usage,
     /// What it holds on disk.
@@ -145,7 +146,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 struct Queue {
     /// None once no more records will come.
-    parcels: Option<UnboundedSender<Parcel>>,
+    batches: Option<UnboundedSender<QueuedBatch>>,
     /// Batches that are open, or closed and not in the queue yet.
     open: usize,
     /// Whether new batches go to another [`Stream`] of the same name.
@@ -154,9 +155,9 @@ struct Queue {
 
 /// A stream that stays in use for as long as this is kept: what a batch is filled and
 /// handed over with.
-pub(super) struct InUse(Arc<Stream>);
+pub(super) struct StreamLease(Arc<Stream>);
 
-impl Counts {
+impl StreamCounters {
     /// Count a request that failed, or of which no record was accepted.
     pub(super) fn add_error(&self, kind: ErrorKind) {
         self.errors[kind as usize].inc();
@@ -183,7 +184,7 @@ impl Counts {
     /// Count records that Firehose has taken.
     pub(super) fn add_accepted(&self, batch: &Batch, records: impl Iterator<Item = usize>) {
         let (mut events, mut count, mut bytes) = (0, 0, 0);
-        let (mut billed, mut billed_unpacked) = (0, 0);
+        let (mut billed, mut billed_unaggregated) = (0, 0);
         for record in records {
             let record_bytes = batch.payload(record).len();
             let record_events = batch.events_of(record);
@@ -191,7 +192,7 @@ impl Counts {
             bytes += record_bytes;
             events += record_events.len();
             billed += billed_kb(record_bytes);
-            billed_unpacked +=
+            billed_unaggregated +=
                 record_events.map(|event| billed_kb(batch.event_bytes(event))).sum::<usize>();
         }
         for (counter, amount) in [
@@ -199,7 +200,7 @@ impl Counts {
             (&self.records, count),
             (&self.bytes, bytes),
             (&self.billed_kb, billed),
-            (&self.billed_kb_unpacked, billed_unpacked),
+            (&self.billed_kb_unaggregated, billed_unaggregated),
         ] {
             counter.inc_by(amount as u64);
         }
@@ -228,32 +229,32 @@ struct Trouble {
 impl Stream {
     pub(super) fn new(
         name: StreamName,
-        port: Arc<dyn Firehose>,
+        port: Arc<dyn FirehoseClient>,
         settings: StreamSettings,
-        parcels: UnboundedSender<Parcel>,
+        batches: UnboundedSender<QueuedBatch>,
         log: Arc<LogLimit>,
     ) -> Self {
         Stream {
             name,
             port,
-            packing: Arc::new(Packing::new(settings.pack)),
+            aggregation: Arc::new(StreamAggregation::new(settings.aggregation)),
             settings,
-            counts: Counts::default(),
+            counts: StreamCounters::default(),
             memory: Usage::default(),
             backlog: Backlog::default(),
             is_held: AtomicBool::new(false),
             trouble: Mutex::default(),
-            queue: Mutex::new(Queue { parcels: Some(parcels), open: 0, is_superseded: false }),
+            queue: Mutex::new(Queue { batches: Some(batches), open: 0, is_superseded: false }),
             log,
         }
     }
 
     /// Put a batch in the queue. It comes back if nobody serves it any more.
-    #[expect(clippy::result_large_err, reason = "the parcel is moved in, and is moved back")]
-    pub(super) fn send(&self, parcel: Parcel) -> Result<(), Parcel> {
-        match &self.queue.lock().parcels {
-            Some(parcels) => parcels.send(parcel).map_err(|refused| refused.0),
-            None => Err(parcel),
+    #[expect(clippy::result_large_err, reason = "the queued is moved in, and is moved back")]
+    pub(super) fn send(&self, queued: QueuedBatch) -> Result<(), QueuedBatch> {
+        match &self.queue.lock().batches {
+            Some(batches) => batches.send(queued).map_err(|refused| refused.0),
+            None => Err(queued),
         }
     }
 
@@ -268,7 +269,7 @@ impl Stream {
 
     /// No more records will come.
     pub(super) fn close(&self) {
-        self.queue.lock().parcels = None;
+        self.queue.lock().batches = None;
     }
 
     /// Take the stream out of use, unless somebody fills a batch for it. Returns whether it
@@ -278,13 +279,13 @@ impl Stream {
         if queue.open > 0 || !queue_is_empty() {
             return false;
         }
-        queue.parcels = None;
+        queue.batches = None;
         true
     }
 
     /// Whether no records can be sent any more, since it was retired or closed.
     pub(super) fn is_retired(&self) -> bool {
-        self.queue.lock().parcels.is_none()
+        self.queue.lock().batches.is_none()
     }
 
     /// Take no new batches; what is open is still handed over and delivered. For streams
@@ -404,15 +405,15 @@ impl Stream {
     }
 }
 
-impl InUse {
+impl StreamLease {
     /// Begin to use a stream; none if it has been retired or superseded.
     pub(super) fn begin(stream: &Arc<Stream>) -> Option<Self> {
         let mut queue = stream.queue.lock();
-        if queue.is_superseded || queue.parcels.is_none() {
+        if queue.is_superseded || queue.batches.is_none() {
             return None;
         }
         queue.open += 1;
-        Some(InUse(Arc::clone(stream)))
+        Some(StreamLease(Arc::clone(stream)))
     }
 
     pub(super) fn stream(&self) -> &Arc<Stream> {
@@ -420,7 +421,7 @@ impl InUse {
     }
 }
 
-impl Drop for InUse {
+impl Drop for StreamLease {
     fn drop(&mut self) {
         self.0.queue.lock().open -= 1;
     }

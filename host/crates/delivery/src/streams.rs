@@ -7,7 +7,7 @@
 //! that this always happens,
 //!
 //! 1. a batch in memory needs no more memory to leave it: it can be sent, whatever
-//!    stands before it on disk (`Waiting::next` passes over batches on disk), and what
+//!    stands before it on disk (`SendQueue::next` passes over batches on disk), and what
 //!    is left of a request keeps its part of the memory;
 //! 2. a stream that has nothing in memory gets its next batch there as soon as
 //!    anything at all is free, however large the batch is ([`Sharing::Evenly`]);
@@ -36,17 +36,17 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Attempts;
-use super::describer::Describer;
+use super::aggregation_watcher::AggregationWatcher;
 use super::lane::Lane;
 use super::log_limit::{LogKind, LogLimit};
 use super::overflow::Overflow;
-use super::retired::Retired;
-use super::sender::{Ended, Sender};
-use super::stream::{InUse, Stream, StreamReport};
-use super::waiting::{Parcel, Pending, Tries, Waiting};
-use super::{Batch, Identity, Pack, Ports, StartRate, StreamSettings};
-use crate::dead::Letters;
+use super::request_runner::RequestRunner;
+use super::retired_streams::RetiredStreams;
+use super::send_queue::{Attempts, PendingBatch, QueuedBatch, SendQueue};
+use super::sender::{Sender, SenderEnd};
+use super::stream::{Stream, StreamLease, StreamReport};
+use super::{Aggregation, Batch, FirehoseClients, Identity, StartRate, StreamSettings};
+use crate::dead_letters::DeadLetterWriter;
 use crate::limits;
 use standpipe_core::event::StreamName;
 use standpipe_core::memory_budget::{MemoryBudget, Sharing};
@@ -116,40 +116,40 @@ impl WeakDelivery {
 }
 
 struct Shared {
-    attempts: Arc<Attempts>,
-    ports: Ports,
+    runner: Arc<RequestRunner>,
+    ports: FirehoseClients,
     /// For each identity: quotas are the account's.
-    describers: Vec<Arc<Describer>>,
+    aggregation_watchers: Vec<Arc<AggregationWatcher>>,
     settings: DeliverySettings,
     runtime: Handle,
     /// What all streams together may hold of records that are not answered for.
     memory: MemoryBudget,
     overflow: Arc<Overflow>,
     log: Arc<LogLimit>,
-    streams: Mutex<Streams>,
+    streams: Mutex<StreamTable>,
 }
 
 type Key = (Identity, StreamName);
 
-struct Streams {
-    settings: SettingsOfStreams,
-    in_use: BTreeMap<Key, Served>,
+struct StreamTable {
+    settings: StreamSettingsTable,
+    in_use: BTreeMap<Key, ActiveStream>,
     /// Streams that others of the same name have taken the place of, until their last
     /// records are delivered.
-    superseded: Vec<(Key, Served)>,
+    superseded: Vec<(Key, ActiveStream)>,
     /// How many of those in use events have chosen.
     dynamic: usize,
-    retired: Retired,
+    retired: RetiredStreams,
 }
 
-impl Streams {
+impl StreamTable {
     /// All that are served: those of before first.
-    fn served(&self) -> impl Iterator<Item = (&Key, &Served)> {
+    fn served(&self) -> impl Iterator<Item = (&Key, &ActiveStream)> {
         self.superseded.iter().map(|(key, served)| (key, served)).chain(&self.in_use)
     }
 
     /// Take a stream out of use.
-    fn remove(&mut self, key: &Key) -> Option<Served> {
+    fn remove(&mut self, key: &Key) -> Option<ActiveStream> {
         let served = self.in_use.remove(key)?;
         self.dynamic -= usize::from(served.is_dynamic);
         Some(served)
@@ -158,12 +158,12 @@ impl Streams {
 
 /// What differs from stream to stream, and can change while records flow.
 #[derive(Debug)]
-struct SettingsOfStreams {
+struct StreamSettingsTable {
     default: StreamSettings,
     by_name: HashMap<StreamName, StreamSettings>,
 }
 
-impl SettingsOfStreams {
+impl StreamSettingsTable {
     fn of(&self, name: &StreamName) -> StreamSettings {
         self.by_name.get(name).copied().unwrap_or(self.default)
     }
@@ -174,12 +174,12 @@ impl SettingsOfStreams {
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A stream, and the task that writes to it.
-struct Served {
+struct ActiveStream {
     stream: Arc<Stream>,
     /// None once somebody waits for it.
     task: Option<JoinHandle<()>>,
-    /// What keeps its packing up to date, where that is automatic; it ends with this.
-    _describing: JoinSet<()>,
+    /// What keeps its aggregation up to date, where that is automatic; it ends with this.
+    _aggregation_watch: JoinSet<()>,
     is_dynamic: bool,
 }
 
@@ -187,17 +187,17 @@ impl Delivery {
     /// Deliver through these ports; the work is done on this runtime. Once `abort` is
     /// cancelled nobody waits any longer: what is not delivered goes to the dead letters.
     pub fn new(
-        ports: Ports,
+        ports: FirehoseClients,
         settings: DeliverySettings,
-        letters: Arc<Letters>,
+        dead_letters: Arc<DeadLetterWriter>,
         runtime: Handle,
         abort: CancellationToken,
     ) -> Self {
         let log = Arc::<LogLimit>::default();
-        let describer = |port| Arc::new(Describer::new(Arc::clone(port), Arc::clone(&log)));
-        let describers = ports.each().map(describer).collect();
-        let attempts = Arc::new(Attempts {
-            letters,
+        let watcher = |port| Arc::new(AggregationWatcher::new(Arc::clone(port), Arc::clone(&log)));
+        let aggregation_watchers = ports.each().map(watcher).collect();
+        let runner = Arc::new(RequestRunner {
+            dead_letters,
             missing_stream_grace: settings.missing_stream_grace,
             abort,
             requests: Semaphore::new(standpipe_aws::limits::REQUESTS_AT_ONCE_MAX),
@@ -207,18 +207,18 @@ impl Delivery {
         let overflow = Overflow::new(directory, settings.overflow_bytes_max);
         let memory = MemoryBudget::new(settings.in_flight_bytes_max, Sharing::Evenly);
         let of_streams =
-            SettingsOfStreams { default: settings.stream, by_name: settings.streams.clone() };
-        let streams = Streams {
+            StreamSettingsTable { default: settings.stream, by_name: settings.streams.clone() };
+        let streams = StreamTable {
             settings: of_streams,
             in_use: BTreeMap::new(),
             superseded: Vec::new(),
             dynamic: 0,
-            retired: Retired::default(),
+            retired: RetiredStreams::default(),
         };
         Delivery(Arc::new(Shared {
-            attempts,
+            runner,
             ports,
-            describers,
+            aggregation_watchers,
             settings,
             runtime,
             memory,
@@ -246,7 +246,7 @@ impl Delivery {
     ) {
         let mut streams = self.0.streams.lock();
         let before =
-            std::mem::replace(&mut streams.settings, SettingsOfStreams { default, by_name });
+            std::mem::replace(&mut streams.settings, StreamSettingsTable { default, by_name });
         let is_changed = |(_, name): &Key| before.of(name) != streams.settings.of(name);
         let changed: Vec<_> =
             streams.in_use.keys().filter(|key| is_changed(key)).cloned().collect();
@@ -258,7 +258,7 @@ impl Delivery {
     /// Cancel the abort token as soon as a stream accepts nothing until somebody acts, and
     /// call this with the reason; of streams that are held at once, each can have it called.
     pub fn fail_fast(&self, on_held: impl Fn(String) + Send + Sync + 'static) {
-        let _ = self.0.attempts.on_held.set(Box::new(on_held));
+        let _ = self.0.runner.on_held.set(Box::new(on_held));
     }
 
     /// Wait until everything has been delivered, or given up. No outbox may be
@@ -266,9 +266,9 @@ impl Delivery {
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
             let mut streams = self.0.streams.lock();
-            let Streams { in_use, superseded, .. } = &mut *streams;
+            let StreamTable { in_use, superseded, .. } = &mut *streams;
             let superseded = superseded.iter_mut().map(|(_, served)| served);
-            let close = |served: &mut Served| {
+            let close = |served: &mut ActiveStream| {
                 served.stream.close();
                 served.task.take()
             };
@@ -286,7 +286,8 @@ impl Delivery {
     /// use, a bounded number is reported by name and the others together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
         let streams = self.0.streams.lock();
-        let report = |(key, served): (&Key, &Served)| (self.0.label(key), served.stream.report());
+        let report =
+            |(key, served): (&Key, &ActiveStream)| (self.0.label(key), served.stream.report());
         streams.retired.with(streams.served().map(report))
     }
 
@@ -308,11 +309,11 @@ impl Delivery {
         identity: Identity,
         name: &StreamName,
         named_by: NamedBy,
-    ) -> Result<InUse, TooManyStreams> {
+    ) -> Result<StreamLease, TooManyStreams> {
         let mut streams = self.0.streams.lock();
         let key = (identity, name.clone());
         if let Some(served) = streams.in_use.get(&key) {
-            if let Some(in_use) = InUse::begin(&served.stream) {
+            if let Some(in_use) = StreamLease::begin(&served.stream) {
                 return Ok(in_use);
             }
             // It has just been retired.
@@ -330,7 +331,7 @@ impl Delivery {
             return Err(too_many);
         }
         let served = self.serve(&key, streams.settings.of(name), is_dynamic);
-        let in_use = InUse::begin(&served.stream).expect("it is new");
+        let in_use = StreamLease::begin(&served.stream).expect("it is new");
         streams.dynamic += usize::from(is_dynamic);
         streams.in_use.insert(key, served);
         Ok(in_use)
@@ -341,25 +342,25 @@ impl Delivery {
         clippy::disallowed_methods,
         reason = "the memory of batches bounds those in the queue"
     )]
-    fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> Served {
+    fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> ActiveStream {
         let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
-        let (parcels, queue) = unbounded_channel();
+        let (batches, queue) = unbounded_channel();
         let port = Arc::clone(self.0.ports.of(*identity));
         let log = Arc::clone(&self.0.log);
-        let stream = Arc::new(Stream::new(name.clone(), port, of_stream, parcels, log));
+        let stream = Arc::new(Stream::new(name.clone(), port, of_stream, batches, log));
         let mut describing = JoinSet::new();
-        if of_stream.pack == Pack::Auto {
-            let describer = Arc::clone(&self.0.describers[identity.0]);
-            let watch = describer.watch(name.clone(), Arc::clone(&stream.packing));
+        if of_stream.aggregation == Aggregation::Auto {
+            let watcher = Arc::clone(&self.0.aggregation_watchers[identity.0]);
+            let watch = watcher.watch(name.clone(), Arc::clone(&stream.aggregation));
             describing.spawn_on(watch, runtime);
         }
         let sender = Sender {
             stream: Arc::clone(&stream),
-            attempts: Arc::clone(&self.0.attempts),
+            runner: Arc::clone(&self.0.runner),
             memory: self.0.memory.clone(),
             overflow: Arc::clone(&self.0.overflow),
             lane: Lane::new(settings.start_rate, of_stream.concurrency),
-            waiting: Waiting::default(),
+            send_queue: SendQueue::default(),
             under_way: JoinSet::new(),
             loading: None,
             idle_timeout: settings.stream_idle_timeout,
@@ -368,11 +369,11 @@ impl Delivery {
         let (shared, own, key) = (Arc::downgrade(&self.0), Arc::clone(&stream), key.clone());
         let task = runtime.spawn(async move {
             let ended = sender.serve(queue).await;
-            if let (Ended::Retired, Some(shared)) = (ended, shared.upgrade()) {
+            if let (SenderEnd::Retired, Some(shared)) = (ended, shared.upgrade()) {
                 shared.retire(&key, &own);
             }
         });
-        Served { stream, task: Some(task), _describing: describing, is_dynamic }
+        ActiveStream { stream, task: Some(task), _aggregation_watch: describing, is_dynamic }
     }
 
     /// Hand a batch over, and block the thread while too much is in flight: not to
@@ -392,18 +393,20 @@ impl Delivery {
     /// Hand a batch over, once there is room for it. Blocks for no more than the
     /// writing of a file.
     pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
-        let attempts = &self.0.attempts;
+        let runner = &self.0.runner;
         let batch = Arc::new(batch);
-        let Some(parcel) = self.admit(stream, &batch).await else {
-            return attempts.bury_given_up(stream, &batch);
+        let Some(queued) = self.admit(stream, &batch).await else {
+            return runner.dead_letter_given_up(stream, &batch);
         };
         drop(batch);
         // Nobody serves the stream once the run has given up.
-        match stream.send(parcel) {
+        match stream.send(queued) {
             Ok(()) => {}
-            Err(Parcel::Held(Pending { batch, .. })) => attempts.bury_given_up(stream, &batch),
-            Err(Parcel::Stored(stored, _)) => match stored.load() {
-                Ok(batch) => attempts.bury_given_up(stream, &batch),
+            Err(QueuedBatch::InMemory(PendingBatch { batch, .. })) => {
+                runner.dead_letter_given_up(stream, &batch)
+            }
+            Err(QueuedBatch::Spilled(stored, _)) => match stored.load() {
+                Ok(batch) => runner.dead_letter_given_up(stream, &batch),
                 Err((events, error)) => stream.add_unread(events, &error),
             },
         }
@@ -416,11 +419,13 @@ impl Delivery {
     /// follows a batch on disk goes there too, since its turn comes later still, and
     /// waits outside while the disk takes nothing: in memory it would be in the way of
     /// the one before it.
-    async fn admit(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<Parcel> {
-        let tries = Tries::default();
-        let held = |memory| Parcel::Held(Pending { batch: Arc::clone(batch), memory, tries });
-        let Shared { memory, overflow, attempts, .. } = &*self.0;
-        if attempts.abort.is_cancelled() {
+    async fn admit(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<QueuedBatch> {
+        let attempts = Attempts::default();
+        let held = |memory| {
+            QueuedBatch::InMemory(PendingBatch { batch: Arc::clone(batch), memory, attempts })
+        };
+        let Shared { memory, overflow, runner, .. } = &*self.0;
+        if runner.abort.is_cancelled() {
             return None;
         }
         let is_behind = || stream.is_held() || !stream.backlog.is_empty();
@@ -432,14 +437,14 @@ impl Delivery {
         let patient_until = Instant::now() + PATIENCE;
         let reserve = || memory.reservation_of(&stream.memory).grown(bytes);
         let mut reserved = pin!(reserve());
-        let mut aborted = pin!(attempts.abort.cancelled());
+        let mut aborted = pin!(runner.abort.cancelled());
         loop {
             let freed = overflow.freed();
             let is_patient = Instant::now() < patient_until;
             let may_store = is_behind() || !is_patient && !self.is_only_stream();
             if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
                 stream.counts.overflowed.inc_by(stored.events as u64);
-                return Some(Parcel::Stored(stored, tries));
+                return Some(QueuedBatch::Spilled(stored, attempts));
             }
             let may_take = stream.backlog.is_empty();
             if !may_take {
@@ -474,7 +479,7 @@ impl Shared {
     /// A stream has been retired by who served it.
     fn retire(&self, key: &Key, stream: &Arc<Stream>) {
         let mut streams = self.streams.lock();
-        let is_current = |served: &Served| Arc::ptr_eq(&served.stream, stream);
+        let is_current = |served: &ActiveStream| Arc::ptr_eq(&served.stream, stream);
         if streams.in_use.get(key).is_some_and(is_current) {
             self.take_out(&mut streams, key);
         } else if let Some(at) =
@@ -487,20 +492,20 @@ impl Shared {
 
     /// Have a stream end once its records are delivered. The next batch of its name
     /// begins another one.
-    fn supersede(&self, streams: &mut Streams, key: &Key) {
+    fn supersede(&self, streams: &mut StreamTable, key: &Key) {
         if let Some(served) = streams.remove(key) {
             served.stream.supersede();
             streams.superseded.push((key.clone(), served));
         }
     }
 
-    fn take_out(&self, streams: &mut Streams, key: &Key) {
+    fn take_out(&self, streams: &mut StreamTable, key: &Key) {
         if let Some(served) = streams.remove(key) {
             self.add_retired(streams, key, &served);
         }
     }
 
-    fn add_retired(&self, streams: &mut Streams, key: &Key, served: &Served) {
+    fn add_retired(&self, streams: &mut StreamTable, key: &Key, served: &ActiveStream) {
         streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
     }
 }

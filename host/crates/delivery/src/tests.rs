@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::faulty::{Faulty, Injection};
+use super::faulty_client::{FaultyClient, InjectedFault};
 use super::*;
-use crate::dead::Letters;
+use crate::dead_letters::DeadLetterWriter;
 use crate::limits;
 use standpipe_core::event::{Ack, Settled, StreamName};
 
@@ -25,7 +25,7 @@ struct Ran {
     settled: Settled,
     streams: BTreeMap<String, StreamReport>,
     accepted: BTreeMap<String, Vec<Vec<u8>>>,
-    letters: Vec<serde_json::Value>,
+    dead_letters: Vec<serde_json::Value>,
     elapsed: Duration,
 }
 
@@ -33,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 fn settings() -> DeliverySettings {
     DeliverySettings {
-        stream: StreamSettings { newline: true, concurrency: 2, pack: Pack::Off },
+        stream: StreamSettings { newline: true, concurrency: 2, aggregation: Aggregation::Off },
         streams: HashMap::new(),
         missing_stream_grace: GRACE,
         start_rate: StartRate::Unbounded,
@@ -48,43 +48,47 @@ fn settings() -> DeliverySettings {
 }
 
 /// Deliver records to streams through a port, and give up after an hour.
-async fn deliver(port: Faulty, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
-    deliver_packed(port, records, Pack::Off).await
+async fn deliver(port: FaultyClient, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
+    deliver_packed(port, records, Aggregation::Off).await
 }
 
-async fn deliver_packed(port: Faulty, records: Vec<(&'static str, Vec<u8>)>, pack: Pack) -> Ran {
-    let stream = StreamSettings { pack, ..settings().stream };
+async fn deliver_packed(
+    port: FaultyClient,
+    records: Vec<(&'static str, Vec<u8>)>,
+    aggregation: Aggregation,
+) -> Ran {
+    let stream = StreamSettings { aggregation, ..settings().stream };
     deliver_with(DeliverySettings { stream, ..settings() }, port, records).await
 }
 
 async fn deliver_with(
     settings: DeliverySettings,
-    port: Faulty,
+    port: FaultyClient,
     records: Vec<(&'static str, Vec<u8>)>,
 ) -> Ran {
     let started = Instant::now();
     let directory = tempfile::tempdir().unwrap();
-    let letters = Arc::new(Letters::new(directory.path().to_owned()));
+    let dead_letters = Arc::new(DeadLetterWriter::new(directory.path().to_owned()));
     let (port, abort) = (Arc::new(port), CancellationToken::new());
     let delivery = Delivery::new(
-        Ports::new(Arc::clone(&port) as Arc<dyn Firehose>),
+        FirehoseClients::new(Arc::clone(&port) as Arc<dyn FirehoseClient>),
         settings,
-        Arc::clone(&letters),
+        Arc::clone(&dead_letters),
         Handle::current(),
         abort.clone(),
     );
     let settled = Arc::new(Mutex::new(Settled::default()));
-    let (mut outbox, notice) = (Outbox::new(&delivery), Arc::clone(&settled));
+    let (mut accumulator, notice) = (RecordAccumulator::new(&delivery), Arc::clone(&settled));
     let push_all = move || {
         let notice = move |settled| *notice.lock() = settled;
         let ack = Ack::new("test".into(), records.len(), notice);
         let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
         for (event, (stream, text)) in (0..).zip(&records) {
-            let place = place(&mut outbox, stream);
+            let place = place(&mut accumulator, stream);
             let record = Record { event, line: u64::from(event) + 1, text, payload: None };
-            outbox.push(place, &provenance, record).unwrap();
+            accumulator.push(place, &provenance, record).unwrap();
         }
-        outbox.close_all();
+        accumulator.close_all();
     };
     tokio::task::spawn_blocking(push_all).await.unwrap();
     let overdue = async {
@@ -96,7 +100,7 @@ async fn deliver_with(
         () = delivery.drain() => {}
         () = overdue => {}
     }
-    let file = letters.report().file;
+    let file = dead_letters.report().file;
     let lines = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
     Ran {
         settled: *settled.lock(),
@@ -106,15 +110,15 @@ async fn deliver_with(
             .into_iter()
             .map(|(name, records)| (name.to_string(), records))
             .collect(),
-        letters: lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        dead_letters: lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         elapsed: started.elapsed(),
     }
 }
 
 /// The place of a stream that events name.
-fn place(outbox: &mut Outbox, stream: &str) -> Place {
+fn place(accumulator: &mut RecordAccumulator, stream: &str) -> StreamSlot {
     let name = StreamName::parse(stream).unwrap();
-    outbox.place(Identity::default(), &name, NamedBy::Event).unwrap()
+    accumulator.place(Identity::default(), &name, NamedBy::Event).unwrap()
 }
 
 /// Records `0`, `1`, ... for the stream `s`.
@@ -133,7 +137,7 @@ fn sorted(mut records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_accepted_is_delivered_in_order() {
-    let ran = deliver(Faulty::new(|_, _, _| Injection::None), numbered(500)).await;
+    let ran = deliver(FaultyClient::new(|_, _, _| InjectedFault::None), numbered(500)).await;
     assert_eq!(ran.accepted["s"], lines(500));
     let report = StreamReport {
         events: 500,
@@ -141,7 +145,7 @@ async fn what_is_accepted_is_delivered_in_order() {
         bytes: 1890,
         requests: 1,
         billed_kb: 2500,
-        billed_kb_unpacked: 2500,
+        billed_kb_unaggregated: 2500,
         ..StreamReport::default()
     };
     assert_eq!(ran.streams["s"], report);
@@ -152,10 +156,10 @@ async fn what_is_accepted_is_delivered_in_order() {
 async fn only_refused_records_are_sent_again() {
     for code in ["ServiceUnavailableException", "InternalFailure", "ThrottlingException", "Unheard"]
     {
-        let port = Faulty::new(move |_, batch, request| match request {
-            0 => Injection::Refuse((0..batch.len()).step_by(3).collect(), code),
-            1 => Injection::Refuse(vec![5], code),
-            _ => Injection::None,
+        let port = FaultyClient::new(move |_, batch, request| match request {
+            0 => InjectedFault::Refuse((0..batch.len()).step_by(3).collect(), code),
+            1 => InjectedFault::Refuse(vec![5], code),
+            _ => InjectedFault::None,
         });
         let ran = deliver(port, numbered(30)).await;
         assert_eq!(sorted(ran.accepted["s"].clone()), lines(30), "{code}");
@@ -166,9 +170,9 @@ async fn only_refused_records_are_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_means_duplicates_that_are_counted() {
-    let port = Faulty::new(|_, _, request| match request {
-        0 => Injection::FailAfter(Verdict::RetryAmbiguous, "ConnectionLost"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, _, request| match request {
+        0 => InjectedFault::FailAfter(RetryClass::RetryAmbiguous, "ConnectionLost"),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(ran.accepted["s"].len(), 20);
@@ -178,10 +182,10 @@ async fn a_lost_answer_means_duplicates_that_are_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_invalid_answer_is_counted_and_its_records_are_sent_again() {
-    let port = Faulty::new(|_, _, request| match request {
-        0 => Injection::FailBefore(Verdict::RetryAmbiguous, "InvalidAnswer"),
-        1 => Injection::FailBefore(Verdict::RetryAmbiguous, "Timeout"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, _, request| match request {
+        0 => InjectedFault::FailBefore(RetryClass::RetryAmbiguous, "InvalidAnswer"),
+        1 => InjectedFault::FailBefore(RetryClass::RetryAmbiguous, "Timeout"),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(ran.accepted["s"], lines(10));
@@ -191,9 +195,9 @@ async fn an_invalid_answer_is_counted_and_its_records_are_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_are_too_large_are_split() {
-    let port = Faulty::new(|_, batch, _| match batch.len() {
-        0..8 => Injection::None,
-        _ => Injection::FailBefore(Verdict::TooLarge, "HTTP 413"),
+    let port = FaultyClient::new(|_, batch, _| match batch.len() {
+        0..8 => InjectedFault::None,
+        _ => InjectedFault::FailBefore(RetryClass::TooLarge, "HTTP 413"),
     });
     let ran = deliver(port, numbered(400)).await;
     assert_eq!(sorted(ran.accepted["s"].clone()), lines(400));
@@ -203,9 +207,9 @@ async fn requests_that_are_too_large_are_split() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_alone_that_is_too_large_for_the_way_is_kept() {
-    let port = Faulty::new(|_, _, request| match request {
-        0..60 => Injection::FailBefore(Verdict::TooLarge, "HTTP 413"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, _, request| match request {
+        0..60 => InjectedFault::FailBefore(RetryClass::TooLarge, "HTTP 413"),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(sorted(ran.accepted["s"].clone()), lines(10));
@@ -214,36 +218,41 @@ async fn a_record_alone_that_is_too_large_for_the_way_is_kept() {
     // It is not asked without a pause.
     assert!(ran.elapsed > Duration::from_secs(60), "{:?}", ran.elapsed);
     // Not even a run that ends calls it the record's fault.
-    let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::TooLarge, "HTTP 413"));
+    let port =
+        FaultyClient::new(|_, _, _| InjectedFault::FailBefore(RetryClass::TooLarge, "HTTP 413"));
     let ran = deliver(port, numbered(3)).await;
-    assert!(ran.letters.iter().all(|letter| letter["reason"] == "given_up"), "{:?}", ran.letters);
+    assert!(
+        ran.dead_letters.iter().all(|letter| letter["reason"] == "given_up"),
+        "{:?}",
+        ran.dead_letters
+    );
     assert_eq!(ran.settled.dead, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn trouble_that_ends_loses_nothing() {
-    for verdict in [Verdict::Retry, Verdict::Hold, Verdict::Missing] {
-        let port = Faulty::new(move |_, _, request| match request {
-            0..5 => Injection::FailBefore(verdict, "Trouble"),
-            _ => Injection::None,
+    for retry_class in [RetryClass::Retry, RetryClass::Hold, RetryClass::Missing] {
+        let port = FaultyClient::new(move |_, _, request| match request {
+            0..5 => InjectedFault::FailBefore(retry_class, "Trouble"),
+            _ => InjectedFault::None,
         });
         let ran = deliver(port, numbered(10)).await;
-        assert_eq!(ran.accepted["s"], lines(10), "{verdict:?}");
-        assert_eq!((ran.settled.delivered, ran.streams["s"].ambiguous), (10, 0), "{verdict:?}");
-        assert_eq!(ran.streams["s"].problem, None, "{verdict:?}");
+        assert_eq!(ran.accepted["s"], lines(10), "{retry_class:?}");
+        assert_eq!((ran.settled.delivered, ran.streams["s"].ambiguous), (10, 0), "{retry_class:?}");
+        assert_eq!(ran.streams["s"].problem, None, "{retry_class:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stays_missing_goes_to_the_dead_letters_after_its_grace() {
-    let port = Faulty::new(|stream, _, _| match stream.as_str() {
-        "gone" => Injection::FailBefore(Verdict::Missing, "ResourceNotFoundException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|stream, _, _| match stream.as_str() {
+        "gone" => InjectedFault::FailBefore(RetryClass::Missing, "ResourceNotFoundException"),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, vec![("gone", b"a".to_vec()), ("here", b"b".to_vec())]).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (1, 1));
     assert!(ran.elapsed >= GRACE, "{:?}", ran.elapsed);
-    let letter = &ran.letters[0];
+    let letter = &ran.dead_letters[0];
     assert_eq!(
         (&letter["reason"], &letter["stream"]),
         (&"stream_not_found".into(), &"gone".into())
@@ -254,18 +263,18 @@ async fn a_stream_that_stays_missing_goes_to_the_dead_letters_after_its_grace() 
 
 #[tokio::test(start_paused = true)]
 async fn the_guilty_record_of_an_invalid_request_is_found() {
-    let port = Faulty::new(|_, batch, _| {
+    let port = FaultyClient::new(|_, batch, _| {
         let guilty = batch.payloads().any(|payload| matches!(payload, b"7\n" | b"123\n"));
         if guilty {
-            Injection::FailBefore(Verdict::Invalid, "ValidationException")
+            InjectedFault::FailBefore(RetryClass::Invalid, "ValidationException")
         } else {
-            Injection::None
+            InjectedFault::None
         }
     });
     let ran = deliver(port, numbered(400)).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (398, 2));
     let mut dead: Vec<_> =
-        ran.letters.iter().map(|letter| letter["event"].as_str().unwrap()).collect();
+        ran.dead_letters.iter().map(|letter| letter["event"].as_str().unwrap()).collect();
     dead.sort_unstable();
     assert_eq!(dead, ["123", "7"]);
     assert!(ran.streams["s"].requests < 40, "{:?}", ran.streams["s"]);
@@ -273,31 +282,32 @@ async fn the_guilty_record_of_an_invalid_request_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_refused_for_good_goes_to_the_dead_letters_alone() {
-    let port = Faulty::new(|_, batch, request| match request {
-        0 => Injection::Refuse(vec![batch.len() - 1], "InvalidArgumentException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, batch, request| match request {
+        0 => InjectedFault::Refuse(vec![batch.len() - 1], "InvalidArgumentException"),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, numbered(5)).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (4, 1));
-    assert_eq!(ran.letters[0]["reason"], "record_refused");
+    assert_eq!(ran.dead_letters[0]["reason"], "record_refused");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_goes_to_the_dead_letters() {
-    let port = Faulty::new(|stream, _, _| match stream.as_str() {
-        "denied" => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
-        "hanging" => Injection::Hang,
-        _ => Injection::None,
+    let port = FaultyClient::new(|stream, _, _| match stream.as_str() {
+        "denied" => InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException"),
+        "hanging" => InjectedFault::Hang,
+        _ => InjectedFault::None,
     });
     let records = ["denied", "fine", "hanging", "fine"].map(|stream| (stream, b"x".to_vec()));
     let ran = deliver(port, records.into()).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (2, 2));
     assert_eq!(ran.streams["denied"].problem.as_deref(), Some("AccessDeniedException: injected"));
     assert_eq!((ran.streams["denied"].ambiguous, ran.streams["hanging"].ambiguous), (0, 1));
-    let mut letters: Vec<_> = ran.letters.iter().map(|letter| &letter["detail"]).collect();
-    letters.sort_by_key(|detail| detail.as_str().unwrap().len());
+    let mut dead_letters: Vec<_> =
+        ran.dead_letters.iter().map(|letter| &letter["detail"]).collect();
+    dead_letters.sort_by_key(|detail| detail.as_str().unwrap().len());
     let ended = "the run ended before the stream took it";
-    assert_eq!(letters, [ended, &format!("{ended}: AccessDeniedException: injected")]);
+    assert_eq!(dead_letters, [ended, &format!("{ended}: AccessDeniedException: injected")]);
     assert_eq!(ran.accepted["fine"].len(), 2);
 }
 
@@ -311,14 +321,14 @@ fn kilobytes(streams: &[&'static str], count: usize) -> Vec<(&'static str, Vec<u
 async fn a_held_stream_holds_up_no_other() {
     const COUNT: usize = 40_000;
     let accepted = Mutex::new(0);
-    let port = Faulty::new(move |stream, batch, _| {
+    let port = FaultyClient::new(move |stream, batch, _| {
         let mut accepted = accepted.lock();
         if stream.as_str() != "denied" {
             *accepted += batch.len();
         } else if *accepted < 2 * COUNT {
-            return Injection::FailBefore(Verdict::Hold, "AccessDeniedException");
+            return InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException");
         }
-        Injection::None
+        InjectedFault::None
     });
     let ran = deliver(port, kilobytes(&["a", "denied", "b"], COUNT)).await;
     assert_eq!(ran.settled.delivered, 3 * COUNT as u64);
@@ -336,9 +346,11 @@ async fn a_held_stream_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_disk_the_input_waits_for_a_held_stream() {
-    let port = Faulty::new(|stream, _, request| match stream.as_str() {
-        "denied" if request < 12 => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|stream, _, request| match stream.as_str() {
+        "denied" if request < 12 => {
+            InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException")
+        }
+        _ => InjectedFault::None,
     });
     let settings = DeliverySettings { overflow_bytes_max: 0, ..settings() };
     let ran = deliver_with(settings, port, kilobytes(&["denied", "a"], 40_000)).await;
@@ -347,8 +359,9 @@ async fn without_the_disk_the_input_waits_for_a_held_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn after_the_grace_everything_that_waits_for_a_missing_stream_is_buried_at_once() {
-    let port =
-        Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Missing, "ResourceNotFoundException"));
+    let port = FaultyClient::new(|_, _, _| {
+        InjectedFault::FailBefore(RetryClass::Missing, "ResourceNotFoundException")
+    });
     let ran = deliver(port, numbered(20_000)).await;
     assert_eq!(ran.settled.dead, 20_000);
     let longest_probe = standpipe_aws::limits::RETRY_PAUSE_MAX;
@@ -357,9 +370,9 @@ async fn after_the_grace_everything_that_waits_for_a_missing_stream_is_buried_at
 
 #[tokio::test(start_paused = true)]
 async fn what_several_requests_leave_is_sent_in_one() {
-    let port = Faulty::new(|_, batch, _| {
+    let port = FaultyClient::new(|_, batch, _| {
         let tenth = (0..batch.len()).filter(|_| fastrand::u8(..10) == 0).collect();
-        Injection::Refuse(tenth, "ServiceUnavailableException")
+        InjectedFault::Refuse(tenth, "ServiceUnavailableException")
     });
     let ran = deliver(port, numbered(50_000)).await;
     assert_eq!(ran.settled.delivered, 50_000);
@@ -370,24 +383,24 @@ async fn what_several_requests_leave_is_sent_in_one() {
 
 #[tokio::test(start_paused = true)]
 async fn identities_share_no_request_though_their_streams_have_one_name() {
-    let port = || Arc::new(Faulty::new(|_, _, _| Injection::None));
+    let port = || Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
     let (default, other) = (port(), port());
-    let mut ports = Ports::new(Arc::clone(&default) as Arc<dyn Firehose>);
-    let identity = ports.add("web".to_owned(), Arc::clone(&other) as Arc<dyn Firehose>);
-    let letters = Arc::new(Letters::new("unused".into()));
+    let mut ports = FirehoseClients::new(Arc::clone(&default) as Arc<dyn FirehoseClient>);
+    let identity = ports.add("web".to_owned(), Arc::clone(&other) as Arc<dyn FirehoseClient>);
+    let dead_letters = Arc::new(DeadLetterWriter::new("unused".into()));
     let delivery =
-        Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
-    let mut outbox = Outbox::new(&delivery);
+        Delivery::new(ports, settings(), dead_letters, Handle::current(), CancellationToken::new());
+    let mut accumulator = RecordAccumulator::new(&delivery);
     let name = StreamName::parse("s").unwrap();
     let places = [Identity::default(), identity]
-        .map(|identity| outbox.place(identity, &name, NamedBy::Event).unwrap());
+        .map(|identity| accumulator.place(identity, &name, NamedBy::Event).unwrap());
     let provenance =
         Provenance { ack: Ack::new("test".into(), 9, |_| ()), plugin: "".into(), generation: 0 };
     for event in 0..9 {
         let record = Record { event, line: 1, text: b"e", payload: None };
-        outbox.push(places[event as usize % 3 / 2], &provenance, record).unwrap();
+        accumulator.push(places[event as usize % 3 / 2], &provenance, record).unwrap();
     }
-    outbox.close_all();
+    accumulator.close_all();
     delivery.drain().await;
     let records = [default, other].map(|port| port.accepted()[&name].len());
     assert_eq!(records, [6, 3]);
@@ -398,41 +411,41 @@ async fn identities_share_no_request_though_their_streams_have_one_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_larger_than_firehose_takes_is_not_taken() {
-    let port = Arc::new(Faulty::new(|_, _, _| Injection::None));
-    let letters = Arc::new(Letters::new("unused".into()));
+    let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
+    let dead_letters = Arc::new(DeadLetterWriter::new("unused".into()));
     let delivery = Delivery::new(
-        Ports::new(port),
+        FirehoseClients::new(port),
         settings(),
-        letters,
+        dead_letters,
         Handle::current(),
         CancellationToken::new(),
     );
-    let mut outbox = Outbox::new(&delivery);
-    let place = place(&mut outbox, "s");
+    let mut accumulator = RecordAccumulator::new(&delivery);
+    let place = place(&mut accumulator, "s");
     let provenance =
         Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
     let text = vec![b'x'; limits::RECORD_BYTES_MAX];
     let mut push = |text: &[u8]| {
         let record = Record { event: 0, line: 1, text, payload: None };
-        outbox.push(place, &provenance, record)
+        accumulator.push(place, &provenance, record)
     };
-    assert_eq!(push(&text), Err(NotAdded::TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
+    assert_eq!(push(&text), Err(RecordNotAdded::TooLarge { bytes: limits::RECORD_BYTES_MAX + 1 }));
     assert_eq!(push(&text[1..]), Ok(()));
 }
 
 /// One thread, under paused time: what waits for room does not block it.
 #[tokio::test(start_paused = true)]
 async fn an_asynchronous_driver_waits_for_room_without_blocking() {
-    let port = Arc::new(Faulty::new(|_, _, request| match request {
-        0..40 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
-        _ => Injection::None,
+    let port = Arc::new(FaultyClient::new(|_, _, request| match request {
+        0..40 => InjectedFault::FailBefore(RetryClass::Retry, "ServiceUnavailableException"),
+        _ => InjectedFault::None,
     }));
-    let letters = Arc::new(Letters::new("unused".into()));
-    let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
+    let dead_letters = Arc::new(DeadLetterWriter::new("unused".into()));
+    let ports = FirehoseClients::new(Arc::clone(&port) as Arc<dyn FirehoseClient>);
     let delivery =
-        Delivery::new(ports, settings(), letters, Handle::current(), CancellationToken::new());
-    let mut outbox = Outbox::new(&delivery);
-    let place = place(&mut outbox, "s");
+        Delivery::new(ports, settings(), dead_letters, Handle::current(), CancellationToken::new());
+    let mut accumulator = RecordAccumulator::new(&delivery);
+    let place = place(&mut accumulator, "s");
     let records = kilobytes(&["s"], 40_000);
     let ack =
         Ack::new("test".into(), records.len(), |settled| assert_eq!(settled.delivered, 40_000));
@@ -440,14 +453,14 @@ async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     let started = Instant::now();
     for (event, (_, text)) in (0..).zip(&records) {
         let record = Record { event, line: 1, text, payload: None };
-        outbox.add(place, &provenance, record).unwrap();
-        outbox.flush().await;
+        accumulator.add(place, &provenance, record).unwrap();
+        accumulator.flush().await;
     }
     assert!(started.elapsed() > Duration::ZERO, "it never waited");
     tokio::time::sleep(settings().max_delay).await;
-    outbox.end_due(Instant::now().into_std());
-    outbox.flush().await;
-    drop((outbox, provenance));
+    accumulator.end_due(Instant::now().into_std());
+    accumulator.flush().await;
+    drop((accumulator, provenance));
     delivery.drain().await;
     assert_eq!(port.accepted().into_values().flatten().count(), 40_000);
 }
@@ -475,13 +488,13 @@ proptest! {
         }).collect();
         let mut expected: Vec<_> =
             records.iter().map(|(_, text)| [text.as_slice(), b"\n"].concat()).collect();
-        let port = Faulty::new(move |_, batch, request| {
+        let port = FaultyClient::new(move |_, batch, request| {
             assert!(batch.len() <= limits::REQUEST_RECORDS_MAX);
             assert!(batch.payload_bytes() <= limits::REQUEST_BYTES_MAX);
             match request % fail_every {
-                1 => Injection::Refuse((0..batch.len()).step_by(2).collect(), "InternalFailure"),
-                2 => Injection::FailBefore(Verdict::Retry, "ServiceUnavailableException"),
-                _ => Injection::None,
+                1 => InjectedFault::Refuse((0..batch.len()).step_by(2).collect(), "InternalFailure"),
+                2 => InjectedFault::FailBefore(RetryClass::Retry, "ServiceUnavailableException"),
+                _ => InjectedFault::None,
             }
         });
         let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -497,16 +510,16 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn packed_events_share_records_and_are_billed_as_such() {
-    let port = Faulty::new(|_, _, request| match request {
-        0 => Injection::Refuse(vec![1], "ServiceUnavailableException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, _, request| match request {
+        0 => InjectedFault::Refuse(vec![1], "ServiceUnavailableException"),
+        _ => InjectedFault::None,
     });
     let records = numbered(1200);
-    let ran = deliver_packed(port, records, Pack::UpTo { bytes_max: 100_000 }).await;
+    let ran = deliver_packed(port, records, Aggregation::UpTo { bytes_max: 100_000 }).await;
     let report = &ran.streams["s"];
     // 500 events a record are the most.
     assert_eq!((report.events, report.records, report.retries), (1200, 3, 1));
-    assert_eq!((report.billed_kb, report.billed_kb_unpacked), (15, 6000));
+    assert_eq!((report.billed_kb, report.billed_kb_unaggregated), (15, 6000));
     let second: Vec<_> = lines(1200)[500..1000].concat();
     assert_eq!(ran.accepted["s"][2], second, "a record is sent again as it was");
     assert_eq!(ran.settled.delivered, 1200);
@@ -527,7 +540,7 @@ proptest! {
         }).collect();
         let mut expected: Vec<_> =
             records.iter().map(|(_, text)| [text.as_slice(), b"\n"].concat()).collect();
-        let port = Faulty::new(move |_, batch, _| {
+        let port = FaultyClient::new(move |_, batch, _| {
             assert!(batch.len() <= limits::REQUEST_RECORDS_MAX);
             assert!(batch.payload_bytes() <= limits::REQUEST_BYTES_MAX);
             for record in batch.payloads() {
@@ -536,11 +549,11 @@ proptest! {
                 assert!(record.len() <= bytes_max || events == 1);
                 assert!(record.len() <= limits::RECORD_BYTES_MAX);
             }
-            Injection::None
+            InjectedFault::None
         });
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        let ran = runtime.block_on(deliver_packed(port, records, Pack::UpTo { bytes_max }));
+        let ran = runtime.block_on(deliver_packed(port, records, Aggregation::UpTo { bytes_max }));
         prop_assert_eq!(ran.settled.delivered, sizes.len() as u64);
         let number = |event: &[u8]| {
             let digits = event.split(|&byte| !byte.is_ascii_digit()).next().unwrap();
@@ -559,16 +572,16 @@ proptest! {
 }
 
 /// Refuses every request, whatever is in it.
-fn refusing() -> Injection {
-    Injection::FailBefore(Verdict::Invalid, "InvalidArgumentException")
+fn refusing() -> InjectedFault {
+    InjectedFault::FailBefore(RetryClass::Invalid, "InvalidArgumentException")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_refuses_everything_is_held_and_no_record_is_condemned() {
     let start = Instant::now();
-    let port = Faulty::new(move |_, _, _| match start.elapsed() < Duration::from_secs(600) {
+    let port = FaultyClient::new(move |_, _, _| match start.elapsed() < Duration::from_secs(600) {
         true => refusing(),
-        false => Injection::None,
+        false => InjectedFault::None,
     });
     let ran = deliver(port, numbered(20_000)).await;
     assert_eq!(sorted(ran.accepted["s"].clone()), lines(20_000));
@@ -581,9 +594,9 @@ async fn a_stream_that_refuses_everything_is_held_and_no_record_is_condemned() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_never_accepts_says_why_when_the_run_ends() {
     for count in [2_000, 1] {
-        let ran = deliver(Faulty::new(|_, _, _| refusing()), numbered(count)).await;
+        let ran = deliver(FaultyClient::new(|_, _, _| refusing()), numbered(count)).await;
         assert_eq!(ran.settled.dead, count as u64, "the run gave up");
-        assert!(ran.letters.iter().all(|letter| letter["reason"] == "given_up"));
+        assert!(ran.dead_letters.iter().all(|letter| letter["reason"] == "given_up"));
         let problem = ran.streams["s"].problem.as_deref().unwrap_or_default();
         assert!(problem.contains("Direct PUT") && problem.contains("InvalidArgument"), "{problem}");
         assert!(ran.streams["s"].requests < 500, "{:?}", ran.streams["s"]);
@@ -595,14 +608,14 @@ async fn a_stream_that_never_accepts_says_why_when_the_run_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_names_every_record_is_held_all_the_same() {
     let code = "InvalidArgumentException";
-    let port = Faulty::new(move |_, batch, request| match request {
-        0..100 => Injection::Refuse((0..batch.len()).collect(), code),
-        _ => Injection::None,
+    let port = FaultyClient::new(move |_, batch, request| match request {
+        0..100 => InjectedFault::Refuse((0..batch.len()).collect(), code),
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, numbered(2_000)).await;
     assert_eq!(ran.settled.delivered + ran.settled.dead, 2_000);
     assert!((50..=100).contains(&ran.settled.dead), "{:?}", ran.settled);
-    assert!(ran.letters.iter().all(|letter| letter["reason"] == "record_refused"));
+    assert!(ran.dead_letters.iter().all(|letter| letter["reason"] == "record_refused"));
     assert!(ran.elapsed > Duration::from_secs(10), "it pauses: {:?}", ran.elapsed);
 }
 
@@ -610,9 +623,9 @@ async fn a_stream_that_names_every_record_is_held_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_begins_to_refuse_everything_is_held_too() {
     let start = Instant::now();
-    let port = Faulty::new(move |stream, _, request| match stream.as_str() {
+    let port = FaultyClient::new(move |stream, _, request| match stream.as_str() {
         "turns" if request > 5 && start.elapsed() < Duration::from_secs(300) => refusing(),
-        _ => Injection::None,
+        _ => InjectedFault::None,
     });
     let ran = deliver(port, kilobytes(&["fine", "turns"], 10_000)).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (20_000, 0));
@@ -621,35 +634,36 @@ async fn a_stream_that_begins_to_refuse_everything_is_held_too() {
 #[tokio::test(start_paused = true)]
 async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
     let is_bad = |batch: &Batch| batch.payloads().any(|payload| payload == b"bad\n");
-    let port = Faulty::new(move |_, batch, _| match is_bad(batch) {
+    let port = FaultyClient::new(move |_, batch, _| match is_bad(batch) {
         true => refusing(),
-        false => Injection::None,
+        false => InjectedFault::None,
     });
     let port = Arc::new(port);
-    let letters = Arc::new(Letters::new(tempfile::tempdir().unwrap().path().to_owned()));
-    let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
+    let dead_letters =
+        Arc::new(DeadLetterWriter::new(tempfile::tempdir().unwrap().path().to_owned()));
+    let ports = FirehoseClients::new(Arc::clone(&port) as Arc<dyn FirehoseClient>);
     let delivery = Delivery::new(
         ports,
         settings(),
-        Arc::clone(&letters),
+        Arc::clone(&dead_letters),
         Handle::current(),
         CancellationToken::new(),
     );
-    let mut outbox = Outbox::new(&delivery);
-    let place = place(&mut outbox, "s");
+    let mut accumulator = RecordAccumulator::new(&delivery);
+    let place = place(&mut accumulator, "s");
     let provenance =
         Provenance { ack: Ack::new("test".into(), 2, |_| ()), plugin: "".into(), generation: 0 };
     for (event, text) in [(0, &b"bad"[..]), (1, b"good")] {
         let record = Record { event, line: 1, text, payload: None };
-        outbox.add(place, &provenance, record).unwrap();
-        outbox.end_all();
-        outbox.flush().await;
+        accumulator.add(place, &provenance, record).unwrap();
+        accumulator.end_all();
+        accumulator.flush().await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let dead = letters.report().letters.values().sum::<u64>();
+        let dead = dead_letters.report().letters.values().sum::<u64>();
         assert_eq!(dead, u64::from(event), "it is compared with another one first");
         assert_eq!(delivery.report()["s"].problem.is_some(), event == 0);
     }
-    drop((outbox, provenance));
+    drop((accumulator, provenance));
     delivery.drain().await;
     assert_eq!(port.accepted().into_values().flatten().collect::<Vec<_>>(), [b"good\n"]);
 }
@@ -657,30 +671,31 @@ async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
 /// At the end of an input nothing more comes to compare the last records with.
 #[tokio::test(start_paused = true)]
 async fn the_last_records_of_a_run_are_condemned_by_what_the_stream_accepted_before() {
-    let port = Faulty::new(|_, batch, _| {
+    let port = FaultyClient::new(|_, batch, _| {
         match batch.payloads().any(|payload| payload.starts_with(b"bad")) {
             true => refusing(),
-            false => Injection::None,
+            false => InjectedFault::None,
         }
     });
     let mut records = numbered(500);
     records.extend([("s", b"bad 1".to_vec()), ("s", b"bad 2".to_vec())]);
     let ran = deliver(port, records).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (500, 2));
-    assert!(ran.letters.iter().all(|letter| letter["reason"] == "record_refused"));
+    assert!(ran.dead_letters.iter().all(|letter| letter["reason"] == "record_refused"));
     assert!(ran.elapsed < Duration::from_secs(120), "{:?}", ran.elapsed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_request_with_a_record_counts_as_an_attempt() {
-    let port = Faulty::new(|_, batch, _| match batch.payloads().any(|payload| payload == b"0\n") {
-        true => refusing(),
-        false => Injection::None,
-    });
+    let port =
+        FaultyClient::new(|_, batch, _| match batch.payloads().any(|payload| payload == b"0\n") {
+            true => refusing(),
+            false => InjectedFault::None,
+        });
     let ran = deliver(port, numbered(512)).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (511, 1));
     // 500 records, and then half of them each time.
-    let attempts = ran.letters[0]["attempts"].as_u64().unwrap();
+    let attempts = ran.dead_letters[0]["attempts"].as_u64().unwrap();
     assert!((9..=11).contains(&attempts), "{attempts}");
     assert!(ran.streams["s"].retries >= 500, "{:?}", ran.streams["s"]);
 }
@@ -688,8 +703,9 @@ async fn each_request_with_a_record_counts_as_an_attempt() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_accepts_nothing_is_no_recovery() {
     for code in ["AccessDeniedException", "InvalidSourceException", "ServiceUnavailableException"] {
-        let port =
-            Faulty::new(move |_, batch, _| Injection::Refuse((0..batch.len()).collect(), code));
+        let port = FaultyClient::new(move |_, batch, _| {
+            InjectedFault::Refuse((0..batch.len()).collect(), code)
+        });
         let ran = deliver(port, numbered(1_000)).await;
         assert_eq!(ran.settled.dead, 1_000, "{code}: the run gave up");
         let problem = ran.streams["s"].problem.as_deref().unwrap_or_default();
@@ -720,7 +736,9 @@ async fn a_stream_that_is_held_is_told_of_every_30_seconds() {
     let lines = tracing_subscriber::fmt().with_writer(move || own.clone()).with_ansi(false);
     standpipe_core::scoped_log::ask_all_threads();
     let _guard = tracing::subscriber::set_default(lines.finish());
-    let port = Faulty::new(|_, _, _| Injection::FailBefore(Verdict::Hold, "AccessDeniedException"));
+    let port = FaultyClient::new(|_, _, _| {
+        InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException")
+    });
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(ran.settled.dead, 10, "the run gave up after an hour");
     let text = String::from_utf8(log.0.lock().clone()).unwrap();

@@ -29,7 +29,7 @@ static ANSWERS: LazyLock<String> = LazyLock::new(|| {
     answer.repeat(standpipe_delivery::limits::REQUEST_RECORDS_MAX)
 });
 
-/// Where automatic packing is asked for, it is found to be safe.
+/// Where automatic aggregation is asked for, it is found to be safe.
 const DESCRIPTION: &str = r#"{"DeliveryStreamDescription":{"DeliveryStreamName":"bench",
 "DeliveryStreamARN":"arn:aws:firehose:us-east-1:111122223333:deliverystream/bench",
 "DeliveryStreamStatus":"ACTIVE","DeliveryStreamType":"DirectPut","VersionId":"1","HasMoreDestinations":false,

@@ -14,8 +14,9 @@ use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, complain, print, print_text};
 use standpipe_core::clock;
 use standpipe_core::text_table::render_table;
-use standpipe_delivery::dead::{
-    Entry, Filter, Folder, LetterFile, LetterReader, StoredLetter, Unreadable,
+use standpipe_delivery::dead_letters::{
+    DeadLetterDirectory, DeadLetterFile, DeadLetterFilter, DeadLetterLine, DeadLetterReader,
+    StoredDeadLetter, UnreadableLine,
 };
 
 #[derive(Debug, Args)]
@@ -71,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     print_text(&listing.table(&folder))
 }
 
-fn list(folder: &Folder, filter: &Filter) -> anyhow::Result<Listing> {
+fn list(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Result<Listing> {
     let mut groups = Groups::new();
     let mut listing = Listing::default();
     for file in files(folder)? {
@@ -85,11 +86,15 @@ fn list(folder: &Folder, filter: &Filter) -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-fn count(file: &LetterFile, filter: &Filter, groups: &mut Groups) -> anyhow::Result<Listed> {
+fn count(
+    file: &DeadLetterFile,
+    filter: &DeadLetterFilter,
+    groups: &mut Groups,
+) -> anyhow::Result<Listed> {
     let (path, bytes) = (file.path.clone(), file.bytes);
     let mut listed = Listed { path, bytes, live: file.is_live()?, letters: 0, unreadable: 0 };
-    for entry in LetterReader::open(&file.path)? {
-        let Entry { number, letter, .. } = entry?;
+    for entry in DeadLetterReader::open(&file.path)? {
+        let DeadLetterLine { number, letter, .. } = entry?;
         match letter {
             Ok(letter) if filter.matches(&letter) => {
                 listed.letters += 1;
@@ -97,7 +102,7 @@ fn count(file: &LetterFile, filter: &Filter, groups: &mut Groups) -> anyhow::Res
             }
             Ok(_) => {}
             // The line is being written.
-            Err(Unreadable::Torn) if listed.live => {}
+            Err(UnreadableLine::Torn) if listed.live => {}
             Err(why) => {
                 listed.unreadable += 1;
                 complain(&format!("{} line {number}: no letter: {why}", file.path.display()));
@@ -107,8 +112,8 @@ fn count(file: &LetterFile, filter: &Filter, groups: &mut Groups) -> anyhow::Res
     Ok(listed)
 }
 
-fn add(groups: &mut Groups, letter: StoredLetter) {
-    let StoredLetter { reason, stream, time, .. } = letter;
+fn add(groups: &mut Groups, letter: StoredDeadLetter) {
+    let StoredDeadLetter { reason, stream, time, .. } = letter;
     let group = groups.entry((reason.clone(), stream.clone()));
     let group =
         group.or_insert_with(|| Group { reason, stream, letters: 0, first: time, last: time });
@@ -119,7 +124,7 @@ fn add(groups: &mut Groups, letter: StoredLetter) {
 
 impl Listing {
     /// For people.
-    fn table(&self, folder: &Folder) -> String {
+    fn table(&self, folder: &DeadLetterDirectory) -> String {
         let rows = self.groups.iter().map(Group::row);
         let mut text = render_table(["reason", "stream", "letters", "first", "last"], rows);
         let live = self.files.iter().filter(|file| file.live).count();

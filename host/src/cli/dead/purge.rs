@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::{Chosen, fault, lock};
 use crate::cli::{CommandResult, print_text, usage};
-use standpipe_delivery::dead::{Filter, Folder, LetterFile, LetterReader, take_out};
+use standpipe_delivery::dead_letters::{
+    DeadLetterDirectory, DeadLetterFile, DeadLetterFilter, DeadLetterReader, remove_dead_letters,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -29,7 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     print_text(&format!("{purged} letters were deleted\n"))
 }
 
-fn purge(folder: &Folder, filter: &Filter) -> anyhow::Result<u64> {
+fn purge(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Result<u64> {
     let Some((_lock, files)) = lock(folder)? else { return Ok(0) };
     let mut purged = 0;
     for file in files {
@@ -41,9 +43,9 @@ fn purge(folder: &Folder, filter: &Filter) -> anyhow::Result<u64> {
     Ok(purged)
 }
 
-fn purge_file(file: &LetterFile, filter: &Filter) -> anyhow::Result<u64> {
+fn purge_file(file: &DeadLetterFile, filter: &DeadLetterFilter) -> anyhow::Result<u64> {
     let (mut ranges, mut letters) = (Vec::new(), 0);
-    for entry in LetterReader::open(&file.path)? {
+    for entry in DeadLetterReader::open(&file.path)? {
         let entry = entry?;
         if entry.letter.is_ok_and(|letter| filter.matches(&letter)) {
             letters += 1;
@@ -51,7 +53,7 @@ fn purge_file(file: &LetterFile, filter: &Filter) -> anyhow::Result<u64> {
         }
     }
     if letters > 0 {
-        take_out(&file.path, ranges)?;
+        remove_dead_letters(&file.path, ranges)?;
     }
     Ok(letters)
 }

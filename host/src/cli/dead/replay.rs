@@ -8,7 +8,7 @@ use crate::cli::run::{Intakes, LogFormat, Options, execute, start_logging};
 use crate::cli::{CommandResult, complain};
 use crate::source::{Input, Replay};
 use standpipe_core::event::UnknownSources;
-use standpipe_delivery::dead::LetterFile;
+use standpipe_delivery::dead_letters::DeadLetterFile;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     execute(options, Intakes::default(), set_log_filter, |settings| {
         settings.collect = None;
         let sources = settings.source_names.clone().with_unknown(unknown);
-        let replay = |file: LetterFile| {
+        let replay = |file: DeadLetterFile| {
             let (path, filter, sources) = (file.path, filter.clone(), sources.clone());
             Input::Letters(Replay { path, filter, sources })
         };

@@ -10,7 +10,9 @@ use super::{Chosen, fault, files};
 use crate::cli::{CommandResult, Exit};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
-use standpipe_delivery::dead::{Folder, LetterReader, ShowEvent, StoredLetter};
+use standpipe_delivery::dead_letters::{
+    DeadLetterDirectory, DeadLetterReader, ShowEvent, StoredDeadLetter,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -33,14 +35,14 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn show(folder: &Folder, arguments: &Arguments) -> anyhow::Result<()> {
+fn show(folder: &DeadLetterDirectory, arguments: &Arguments) -> anyhow::Result<()> {
     let mut left = arguments.limit.unwrap_or(usize::MAX);
     let filter = arguments.letters.choice.filter();
     let event = if arguments.events { ShowEvent::Yes } else { ShowEvent::No };
     let mut out = io::BufWriter::new(io::stdout().lock());
     'files: for file in files(folder)? {
         let reading = || format!("read {}", file.path.display());
-        for entry in LetterReader::open(&file.path).with_context(reading)? {
+        for entry in DeadLetterReader::open(&file.path).with_context(reading)? {
             let Ok(letter) = entry.with_context(reading)?.letter else { continue };
             if !filter.matches(&letter) {
                 continue;
@@ -70,8 +72,9 @@ fn is_taken(written: io::Result<()>, is_product: bool) -> anyhow::Result<bool> {
     }
 }
 
-fn for_people(letter: &StoredLetter, event: ShowEvent) -> String {
-    let StoredLetter { time, reason, detail, source, line, stream, plugin, attempts, .. } = letter;
+fn for_people(letter: &StoredDeadLetter, event: ShowEvent) -> String {
+    let StoredDeadLetter { time, reason, detail, source, line, stream, plugin, attempts, .. } =
+        letter;
     let head = format!("{}  {reason}  {source} line {line}", clock::rfc3339(*time));
     let mut text = format!("{}\n", one_line(&head));
     let mut add = |label: &str, value: &str| {

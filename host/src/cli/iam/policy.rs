@@ -13,7 +13,7 @@ use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings, SourceRole};
 use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
-use standpipe_delivery::Pack;
+use standpipe_delivery::Aggregation;
 use standpipe_iam::{
     Account, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, Region, StreamLocation,
     assume_roles_policy, most_common_prefix, remove_covered, split_document, terraform_policies,
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     /// AWS's partition: aws, aws-cn or aws-us-gov [default: the region's].
     #[arg(long, value_name = "NAME")]
     partition: Option<Partition>,
-    /// Allow to describe every stream; streams with `pack = "auto"` are always
+    /// Allow to describe every stream; streams with `aggregate = "auto"` are always
     /// described.
     #[arg(long)]
     describe: bool,
@@ -212,7 +212,7 @@ fn stream_location(settings: &Settings, arguments: &Arguments) -> anyhow::Result
 }
 
 /// The streams that the host asks for their description, since how they are
-/// packed depends on it; or all.
+/// aggregated depends on it; or all.
 fn described_streams(
     settings: &Settings,
     written: &BTreeSet<String>,
@@ -222,12 +222,13 @@ fn described_streams(
     let is_auto = |name: &String| {
         let name = StreamName::parse(name).ok();
         let own = name.and_then(|name| delivery.streams.get(&name));
-        own.unwrap_or(&delivery.stream).pack == Pack::Auto
+        own.unwrap_or(&delivery.stream).aggregation == Aggregation::Auto
     };
     let described = written.iter().filter(|name| all || is_auto(name)).cloned();
     // A pattern that the plugin declares may stand for a stream with settings of
     // its own.
-    let own = delivery.streams.iter().filter(|(_, settings)| settings.pack == Pack::Auto);
+    let own =
+        delivery.streams.iter().filter(|(_, settings)| settings.aggregation == Aggregation::Auto);
     let own = own.map(|(name, _)| name.to_string());
     let own = own.filter(|name| written.iter().any(|pattern| covers(pattern, name)));
     remove_covered(described.chain(own).collect())

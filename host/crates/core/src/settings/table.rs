@@ -110,7 +110,10 @@ mod tests {
         let top = SettingsTable::top();
         assert_eq!(top.key("workers"), "workers");
         assert_eq!(top.table("plugin").table("limits").key("max_age"), "[plugin.limits] max_age");
-        assert_eq!(top.table("streams").table("a b").key("pack"), "[streams.\"a b\"] pack");
+        assert_eq!(
+            top.table("streams").table("a b").key("aggregate"),
+            "[streams.\"a b\"] aggregate"
+        );
         assert_eq!(top.list("sources").key("name"), "[[sources]] name");
         let stream = top.table("streams").table("a");
         assert!(stream.is_at(&["streams", "*"]) && stream.is_at(&["streams", "a"]));

@@ -46,7 +46,7 @@ struct Request {
     throttled: usize,
     accepted_bytes: usize,
     /// How often in a row none of its records was accepted.
-    fruitless: u32,
+    consecutive_failures: u32,
 }
 
 /// Records that were throttled, by the time from which they may be sent again.
@@ -57,9 +57,9 @@ struct Leftovers {
 }
 
 impl Leftovers {
-    fn add(&mut self, due: Duration, records: usize, fruitless: u32) {
+    fn add(&mut self, due: Duration, records: usize, consecutive_failures: u32) {
         self.added += 1;
-        self.due.insert((due, self.added), (records, fruitless));
+        self.due.insert((due, self.added), (records, consecutive_failures));
     }
 
     /// A request of records that are due, where that is worth one.
@@ -79,12 +79,12 @@ impl Leftovers {
             && let Some(entry) = self.due.first_entry()
             && entry.key().0 <= now
         {
-            let ((due, _), (records, fruitless)) = entry.remove_entry();
+            let ((due, _), (records, consecutive_failures)) = entry.remove_entry();
             let fits = records.min(RECORDS - taken);
             taken += fits;
-            fruitless_max = fruitless.max(fruitless_max);
+            fruitless_max = consecutive_failures.max(fruitless_max);
             if fits < records {
-                self.add(due, records - fits, fruitless);
+                self.add(due, records - fits, consecutive_failures);
             }
         }
         Some((taken, fruitless_max))
@@ -113,7 +113,7 @@ fn simulate(link: &Link, start: StartRate, seconds: f64) -> Vec<Request> {
         let time = Duration::from_secs_f64(now);
         let next = pacer.next_send(time);
         if next == Some(time) {
-            let (records, fruitless) = leftovers.take(time).unwrap_or((RECORDS, 0));
+            let (records, consecutive_failures) = leftovers.take(time).unwrap_or((RECORDS, 0));
             let capacity = (link.capacity)(now);
             tokens = (tokens + capacity * (now - filled)).min(capacity * LINK_BURST);
             filled = now;
@@ -126,14 +126,15 @@ fn simulate(link: &Link, start: StartRate, seconds: f64) -> Vec<Request> {
             let throttled = records - admitted + unlucky;
             pacer.sent(time, records, records * RECORD_BYTES);
             under_way.push(Reverse((Duration::from_secs_f64(now + latency), requests.len())));
-            let fruitless = if throttled == records { fruitless + 1 } else { 0 };
+            let consecutive_failures =
+                if throttled == records { consecutive_failures + 1 } else { 0 };
             requests.push(Request {
                 sent: now,
                 latency,
                 records,
                 throttled,
                 accepted_bytes,
-                fruitless,
+                consecutive_failures,
             });
             continue;
         }
@@ -142,12 +143,13 @@ fn simulate(link: &Link, start: StartRate, seconds: f64) -> Vec<Request> {
         now = at.as_secs_f64();
         if answer == Some(at) {
             let Some(Reverse((_, index))) = under_way.pop() else { unreachable!() };
-            let Request { sent, records, throttled, accepted_bytes, fruitless, .. } =
+            let Request { sent, records, throttled, accepted_bytes, consecutive_failures, .. } =
                 requests[index];
             if throttled > 0 {
-                let doubled = RETRY_PAUSE_FIRST * 2_u32.pow(fruitless.saturating_sub(1).min(10));
+                let doubled =
+                    RETRY_PAUSE_FIRST * 2_u32.pow(consecutive_failures.saturating_sub(1).min(10));
                 let pause = doubled.min(RETRY_PAUSE_MAX).mul_f64(random.f64());
-                leftovers.add(at + pause, throttled, fruitless);
+                leftovers.add(at + pause, throttled, consecutive_failures);
             }
             let sent = Duration::from_secs_f64(sent);
             let (bytes, throttled_bytes) = (records * RECORD_BYTES, throttled * RECORD_BYTES);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::outbox::Outbox;
+use crate::record_accumulator::RecordAccumulator;
 
 /// Long enough for everything that these tests push, and virtual.
 const BOUND: Duration = Duration::from_secs(3600);
@@ -21,18 +21,19 @@ struct Driver {
     _directory: tempfile::TempDir,
     delivery: Delivery,
     abort: CancellationToken,
-    port: Arc<Faulty>,
+    port: Arc<FaultyClient>,
     settled: Arc<Mutex<Settled>>,
 }
 
 impl Driver {
-    fn new(settings: DeliverySettings, port: Faulty) -> Self {
+    fn new(settings: DeliverySettings, port: FaultyClient) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let letters = Arc::new(Letters::new(directory.path().join("dead")));
+        let dead_letters = Arc::new(DeadLetterWriter::new(directory.path().join("dead")));
         let port = Arc::new(port);
-        let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
+        let ports = FirehoseClients::new(Arc::clone(&port) as Arc<dyn FirehoseClient>);
         let abort = CancellationToken::new();
-        let delivery = Delivery::new(ports, settings, letters, Handle::current(), abort.clone());
+        let delivery =
+            Delivery::new(ports, settings, dead_letters, Handle::current(), abort.clone());
         Driver { _directory: directory, delivery, abort, port, settled: Arc::default() }
     }
 
@@ -44,7 +45,11 @@ impl Driver {
         }
         let mut pushing = JoinSet::new();
         for part in parts {
-            pushing.spawn(push(Outbox::new(&self.delivery), part, Arc::clone(&self.settled)));
+            pushing.spawn(push(
+                RecordAccumulator::new(&self.delivery),
+                part,
+                Arc::clone(&self.settled),
+            ));
         }
         let all = async {
             while let Some(pushed) = pushing.join_next().await {
@@ -61,7 +66,7 @@ impl Driver {
 
 /// Push records as one worker does, and wait where it would block.
 async fn push(
-    mut outbox: Outbox,
+    mut accumulator: RecordAccumulator,
     records: Vec<(&'static str, Vec<u8>)>,
     settled: Arc<Mutex<Settled>>,
 ) {
@@ -74,21 +79,21 @@ async fn push(
     let ack = Ack::new("test".into(), records.len(), notice);
     let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
     for (event, (stream, text)) in (0..).zip(&records) {
-        let place = place(&mut outbox, stream);
+        let place = place(&mut accumulator, stream);
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
-        outbox.add(place, &provenance, record).unwrap();
-        outbox.flush().await;
+        accumulator.add(place, &provenance, record).unwrap();
+        accumulator.flush().await;
     }
-    outbox.end_all();
-    outbox.flush().await;
+    accumulator.end_all();
+    accumulator.flush().await;
 }
 
 fn bounded(overflow_bytes_max: u64) -> DeliverySettings {
     DeliverySettings { overflow_bytes_max, ..settings() }
 }
 
-fn denied() -> Injection {
-    Injection::FailBefore(Verdict::Hold, "AccessDeniedException")
+fn denied() -> InjectedFault {
+    InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException")
 }
 
 fn delivered(count: usize) -> Settled {
@@ -98,9 +103,9 @@ fn delivered(count: usize) -> Settled {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_was_denied_drains_after_the_overflow_was_full() {
     let start = Instant::now();
-    let port = Faulty::new(move |_, _, _| match start.elapsed() < FAULTS {
+    let port = FaultyClient::new(move |_, _, _| match start.elapsed() < FAULTS {
         true => denied(),
-        false => Injection::None,
+        false => InjectedFault::None,
     });
     let driver = Driver::new(bounded(2 << 20), port);
     assert_eq!(driver.run(1, kilobytes(&["denied"], 40_000)).await, delivered(40_000));
@@ -109,9 +114,9 @@ async fn a_stream_that_was_denied_drains_after_the_overflow_was_full() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_merely_slow_drains_with_a_small_overflow() {
-    let port = Faulty::new(|stream, _, _| match stream.as_str() {
-        "slow" => Injection::Late(Duration::from_secs(1)),
-        _ => Injection::None,
+    let port = FaultyClient::new(|stream, _, _| match stream.as_str() {
+        "slow" => InjectedFault::Late(Duration::from_secs(1)),
+        _ => InjectedFault::None,
     });
     let driver = Driver::new(bounded(2 << 20), port);
     let records = kilobytes(&["slow", "quick"], 40_000);
@@ -123,11 +128,11 @@ async fn streams_that_wait_for_memory_at_once_all_drain() {
     let start = Instant::now();
     for overflow_bytes_max in [0, 1000, 2 << 20, 8 << 20] {
         let port = match overflow_bytes_max {
-            0 => Faulty::new(|_, _, _| Injection::Late(Duration::from_secs(1))),
-            _ => Faulty::new(move |_, _, request| match start.elapsed() < FAULTS {
-                true if request % 3 == 0 => Injection::Late(Duration::from_secs(5)),
+            0 => FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_secs(1))),
+            _ => FaultyClient::new(move |_, _, request| match start.elapsed() < FAULTS {
+                true if request % 3 == 0 => InjectedFault::Late(Duration::from_secs(5)),
                 true => denied(),
-                false => Injection::None,
+                false => InjectedFault::None,
             }),
         };
         let driver = Driver::new(bounded(overflow_bytes_max), port);
@@ -145,9 +150,9 @@ async fn many_denied_streams_hold_up_no_other() {
     ];
     let (start, is_over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
     let over = Arc::clone(&is_over);
-    let port = Faulty::new(move |stream, _, _| match stream.as_str() {
-        "fine" => Injection::None,
-        _ if over.load(Ordering::Relaxed) => Injection::None,
+    let port = FaultyClient::new(move |stream, _, _| match stream.as_str() {
+        "fine" => InjectedFault::None,
+        _ if over.load(Ordering::Relaxed) => InjectedFault::None,
         _ => denied(),
     });
     let driver = Driver::new(settings(), port);
@@ -166,21 +171,21 @@ async fn many_denied_streams_hold_up_no_other() {
 }
 
 /// What is done to a request, by the time that has passed.
-type Way = fn(Duration) -> Injection;
+type Way = fn(Duration) -> InjectedFault;
 
 #[tokio::test(start_paused = true)]
 async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
     // The third is over before: nothing of it may have got stuck.
-    let recovered = |elapsed| if elapsed < FAULTS / 2 { denied() } else { Injection::None };
+    let recovered = |elapsed| if elapsed < FAULTS / 2 { denied() } else { InjectedFault::None };
     let ways: [(&str, Way); 3] =
-        [("denied", |_| denied()), ("hanging", |_| Injection::Hang), ("recovered", recovered)];
+        [("denied", |_| denied()), ("hanging", |_| InjectedFault::Hang), ("recovered", recovered)];
     for (way, injection) in ways {
         for overflow_bytes_max in [0, 2 << 20, 1 << 30] {
             // Once many requests are under way at once, so that memory is full of them and
             // what is on disk waits for it.
             let start = Instant::now();
-            let port = Faulty::new(move |_, _, request| match request {
-                0..20 => Injection::None,
+            let port = FaultyClient::new(move |_, _, request| match request {
+                0..20 => InjectedFault::None,
                 _ => injection(start.elapsed()),
             });
             let stream = StreamSettings { concurrency: 32, ..settings().stream };
@@ -220,9 +225,9 @@ async fn what_cannot_be_read_back_is_counted_as_not_delivered_and_holds_up_nothi
     let directory = tempfile::tempdir().unwrap();
     let overflow_directory = directory.path().join("overflow");
     let start = Instant::now();
-    let port = Faulty::new(move |_, _, _| match start.elapsed() < FAULTS {
+    let port = FaultyClient::new(move |_, _, _| match start.elapsed() < FAULTS {
         true => denied(),
-        false => Injection::None,
+        false => InjectedFault::None,
     });
     let settings = DeliverySettings { overflow_directory, ..settings() };
     let driver = Driver::new(settings, port);
@@ -240,10 +245,12 @@ async fn what_cannot_be_read_back_is_counted_as_not_delivered_and_holds_up_nothi
 /// The texts that are kept for dead letters make a batch larger than all memory.
 #[tokio::test(start_paused = true)]
 async fn a_batch_larger_than_the_memory_gets_through() {
-    let driver = Driver::new(bounded(0), Faulty::new(|_, _, _| Injection::None));
-    let (mut outbox, text) =
-        (Outbox::new(&driver.delivery), vec![b'x'; standpipe_core::limits::EVENT_BYTES_MAX]);
-    let place = place(&mut outbox, "s");
+    let driver = Driver::new(bounded(0), FaultyClient::new(|_, _, _| InjectedFault::None));
+    let (mut accumulator, text) = (
+        RecordAccumulator::new(&driver.delivery),
+        vec![b'x'; standpipe_core::limits::EVENT_BYTES_MAX],
+    );
+    let place = place(&mut accumulator, "s");
     let settled = Arc::clone(&driver.settled);
     let ack = Ack::new("test".into(), 2, move |now| *settled.lock() = now);
     let provenance = Provenance { ack, plugin: "digest".into(), generation: 0 };
@@ -251,16 +258,16 @@ async fn a_batch_larger_than_the_memory_gets_through() {
     let first = Record {
         event: 0,
         line: 1,
-        text: &text[..outbox::OPEN_BYTES_MAX - 1000],
+        text: &text[..record_accumulator::OPEN_BYTES_MAX - 1000],
         payload: Some(b"small"),
     };
-    outbox.add(place, &provenance, first).unwrap();
-    outbox.flush().await;
+    accumulator.add(place, &provenance, first).unwrap();
+    accumulator.flush().await;
     let second = Record { event: 1, line: 2, text: &text, payload: Some(&payload) };
-    outbox.add(place, &provenance, second).unwrap();
-    let handed_over = tokio::time::timeout(BOUND, outbox.flush()).await;
+    accumulator.add(place, &provenance, second).unwrap();
+    let handed_over = tokio::time::timeout(BOUND, accumulator.flush()).await;
     assert!(handed_over.is_ok(), "it waits for more memory than there is");
-    drop((outbox, provenance));
+    drop((accumulator, provenance));
     driver.delivery.drain().await;
     assert_eq!(*driver.settled.lock(), delivered(2));
 }
@@ -305,19 +312,19 @@ proptest! {
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         let settled = runtime.block_on(async {
             let start = Instant::now();
-            let port = Faulty::new(move |stream, batch, request| {
+            let port = FaultyClient::new(move |stream, batch, request| {
                 let fault = faults[stream.as_str().parse::<usize>().unwrap()];
                 match fault {
-                    _ if start.elapsed() >= FAULTS => Injection::None,
-                    Fault::None => Injection::None,
+                    _ if start.elapsed() >= FAULTS => InjectedFault::None,
+                    Fault::None => InjectedFault::None,
                     Fault::Denied => denied(),
                     Fault::Throttled => {
-                        Injection::Refuse((0..batch.len()).step_by(2).collect(), "ServiceUnavailableException")
+                        InjectedFault::Refuse((0..batch.len()).step_by(2).collect(), "ServiceUnavailableException")
                     }
-                    Fault::Late => Injection::Late(Duration::from_secs(3)),
+                    Fault::Late => InjectedFault::Late(Duration::from_secs(3)),
                     Fault::Flapping if (start.elapsed().as_secs() / 5).is_multiple_of(2) => denied(),
-                    Fault::Flapping if request % 2 == 0 => Injection::FailBefore(Verdict::RetryAmbiguous, "Timeout"),
-                    Fault::Flapping => Injection::None,
+                    Fault::Flapping if request % 2 == 0 => InjectedFault::FailBefore(RetryClass::RetryAmbiguous, "Timeout"),
+                    Fault::Flapping => InjectedFault::None,
                 }
             });
             let directory = tempfile::tempdir().unwrap();

@@ -4,42 +4,52 @@ use super::*;
 
 struct Names {
     delivery: Delivery,
-    outbox: Outbox,
-    port: Arc<Faulty>,
+    accumulator: RecordAccumulator,
+    port: Arc<FaultyClient>,
     provenance: Provenance,
 }
 
 impl Names {
     fn new(settings: DeliverySettings) -> Self {
-        Names::through(settings, Faulty::new(|_, _, _| Injection::None))
+        Names::through(settings, FaultyClient::new(|_, _, _| InjectedFault::None))
     }
 
-    fn through(settings: DeliverySettings, port: Faulty) -> Self {
+    fn through(settings: DeliverySettings, port: FaultyClient) -> Self {
         let port = Arc::new(port);
-        let ports = Ports::new(Arc::clone(&port) as Arc<dyn Firehose>);
-        let letters = Arc::new(Letters::new("unused".into()));
-        let delivery =
-            Delivery::new(ports, settings, letters, Handle::current(), CancellationToken::new());
-        let outbox = Outbox::new(&delivery);
+        let ports = FirehoseClients::new(Arc::clone(&port) as Arc<dyn FirehoseClient>);
+        let dead_letters = Arc::new(DeadLetterWriter::new("unused".into()));
+        let delivery = Delivery::new(
+            ports,
+            settings,
+            dead_letters,
+            Handle::current(),
+            CancellationToken::new(),
+        );
+        let accumulator = RecordAccumulator::new(&delivery);
         let ack = Ack::new("test".into(), 1_000_000, |_| ());
         let provenance = Provenance { ack, plugin: "".into(), generation: 0 };
-        Names { delivery, outbox, port, provenance }
+        Names { delivery, accumulator, port, provenance }
     }
 
-    fn add(&mut self, name: &str, event: u32, named_by: NamedBy) -> Result<Place, NotAdded> {
+    fn add(
+        &mut self,
+        name: &str,
+        event: u32,
+        named_by: NamedBy,
+    ) -> Result<StreamSlot, RecordNotAdded> {
         let name = StreamName::parse(name).unwrap();
-        let place = self.outbox.place(Identity::default(), &name, named_by)?;
+        let place = self.accumulator.place(Identity::default(), &name, named_by)?;
         let record = Record { event, line: 1, text: b"text", payload: None };
-        self.outbox.add(place, &self.provenance, record)?;
+        self.accumulator.add(place, &self.provenance, record)?;
         Ok(place)
     }
 
     /// Hand everything over, and wait for so long.
     async fn wait(&mut self, time: Duration) {
-        self.outbox.end_all();
-        self.outbox.flush().await;
+        self.accumulator.end_all();
+        self.accumulator.flush().await;
         tokio::time::sleep(time).await;
-        self.outbox.end_due(Instant::now().into_std());
+        self.accumulator.end_due(Instant::now().into_std());
     }
 
     fn accepted(&self) -> usize {
@@ -62,11 +72,11 @@ async fn idle_streams_are_retired_and_begun_anew() {
         }
         names.wait(IDLE / 2).await;
         assert_eq!(names.delivery.streams_in_use(), 10, "they are not idle for long enough");
-        assert!(places.iter().all(|place| names.outbox.holds(*place)));
+        assert!(places.iter().all(|place| names.accumulator.holds(*place)));
         names.wait(IDLE).await;
         assert_eq!(names.delivery.streams_in_use(), 0);
-        assert!(!places.iter().any(|place| names.outbox.holds(*place)));
-        assert_eq!(names.outbox.slots_made(), 10, "slots are used again");
+        assert!(!places.iter().any(|place| names.accumulator.holds(*place)));
+        assert_eq!(names.accumulator.slots_made(), 10, "slots are used again");
         assert_eq!(names.accepted(), event as usize);
         let events = names.delivery.report().values().map(|stream| stream.events).sum::<u64>();
         assert_eq!(events, u64::from(event), "counts go on");
@@ -84,22 +94,22 @@ async fn an_event_that_names_one_stream_too_many_is_refused_and_others_are_not()
     for name in ["a", "b", "a"] {
         names.add(name, 0, NamedBy::Event).unwrap();
     }
-    let too_many = NotAdded::TooManyStreams(TooManyStreams { streams_max: 2 });
+    let too_many = RecordNotAdded::TooManyStreams(TooManyStreams { streams_max: 2 });
     assert_eq!(names.add("c", 0, NamedBy::Event), Err(too_many));
     names.add("configured", 1, NamedBy::Event).unwrap();
     names.add("declared", 2, NamedBy::Operator).unwrap();
     names.add("b", 3, NamedBy::Event).unwrap();
-    assert_eq!(names.outbox.slots_made(), 4, "who is refused leaves nothing behind");
+    assert_eq!(names.accumulator.slots_made(), 4, "who is refused leaves nothing behind");
     names.wait(2 * IDLE).await;
     names.add("c", 4, NamedBy::Event).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_in_use_while_a_batch_is_open_or_records_wait() {
-    let port = Faulty::new(|stream, _, _| match stream.as_str() {
-        "denied" => Injection::FailBefore(Verdict::Hold, "AccessDeniedException"),
-        "missing" => Injection::FailBefore(Verdict::Missing, "ResourceNotFoundException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|stream, _, _| match stream.as_str() {
+        "denied" => InjectedFault::FailBefore(RetryClass::Hold, "AccessDeniedException"),
+        "missing" => InjectedFault::FailBefore(RetryClass::Missing, "ResourceNotFoundException"),
+        _ => InjectedFault::None,
     });
     let grace = 100 * IDLE;
     let mut names =
@@ -131,7 +141,7 @@ async fn records_that_come_as_a_stream_is_retired_are_delivered() {
 /// Descriptors are few: requests of many streams wait for each other.
 #[tokio::test(start_paused = true)]
 async fn requests_of_all_streams_together_are_bounded() {
-    let port = Faulty::new(|_, _, _| Injection::Late(Duration::from_secs(1)));
+    let port = FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_secs(1)));
     let most = 2 * standpipe_aws::limits::REQUESTS_AT_ONCE_MAX;
     let mut names =
         Names::through(DeliverySettings { dynamic_streams_max: most, ..settings() }, port);
@@ -146,7 +156,7 @@ async fn requests_of_all_streams_together_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn other_settings_hold_from_the_next_batch_on_and_nothing_is_lost() {
-    let port = Faulty::new(|_, _, _| Injection::Late(Duration::from_secs(5)));
+    let port = FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_secs(5)));
     let mut names = Names::through(settings(), port);
     names.add("s", 0, NamedBy::Event).unwrap();
     names.add("t", 1, NamedBy::Event).unwrap();

@@ -17,9 +17,9 @@ async fn log_of(level: Level) -> String {
         .finish();
     standpipe_core::scoped_log::ask_all_threads();
     let guard = tracing::subscriber::set_default(subscriber);
-    let port = Faulty::new(|_, _, request| match request {
-        0 => Injection::Refuse(vec![1], "ServiceUnavailableException"),
-        _ => Injection::None,
+    let port = FaultyClient::new(|_, _, request| match request {
+        0 => InjectedFault::Refuse(vec![1], "ServiceUnavailableException"),
+        _ => InjectedFault::None,
     });
     let records = vec![("orders", b"of nobody".to_vec()), ("orders", b"of somebody".to_vec())];
     let ran = deliver(port, records).await;

@@ -1,0 +1,154 @@
+//! Keeps the descriptions of streams with automatic aggregation up to date: one request after the
+//! other, below the account's quota, and delivery never waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::aggregation::StreamAggregation;
+use super::aggregation_decision::{decide_aggregation, hint};
+use super::firehose_client::RequestError;
+use super::log_limit::{LogKind, LogLimit};
+use super::{AggregationChoice, AggregationDecision, FirehoseClient, RetryClass};
+use crate::limits;
+use standpipe_aws::StreamDescription;
+use standpipe_core::event::StreamName;
+use standpipe_core::rate_limiter::RateLimiter;
+
+/// The time from one `DescribeDeliveryStream` to the next for all but the first about each
+/// stream, which can wait.
+const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
+
+/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
+const DESCRIBES_AT_ONCE_MAX: usize = 4;
+
+/// How old a stream's description gets before it is asked for again: for as long
+/// a Lambda function that is added to the stream may get aggregated records. It is
+/// also the longest pause after a description that failed.
+const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
+
+/// Asks what the streams are that are aggregated where that is safe, decides, and
+/// asks again now and then while they are used.
+///
+/// The account has few such requests a second for everybody in it, so they go
+/// out one after the other and slowly, and nothing ever waits for an answer:
+/// until there is one, events go without aggregation.
+pub(super) struct AggregationWatcher {
+    port: Arc<dyn FirehoseClient>,
+    at_once: Semaphore,
+    all: RateLimiter,
+    /// For all but the first request about a stream, so that a stream which is
+    /// new does not wait behind thousands that are not.
+    again: RateLimiter,
+    log: Arc<LogLimit>,
+}
+
+impl AggregationWatcher {
+    pub(super) fn new(port: Arc<dyn FirehoseClient>, log: Arc<LogLimit>) -> Self {
+        AggregationWatcher {
+            port,
+            at_once: Semaphore::new(DESCRIBES_AT_ONCE_MAX),
+            all: RateLimiter::new(limits::DESCRIBE_STEP),
+            again: RateLimiter::new(DESCRIBE_AGAIN_STEP),
+            log,
+        }
+    }
+
+    /// Keep a stream's aggregation up to date from now on.
+    pub(super) async fn watch(
+        self: Arc<Self>,
+        stream: StreamName,
+        aggregation: Arc<StreamAggregation>,
+    ) {
+        let (mut failures, mut hinted) = (0_u32, None);
+        loop {
+            aggregation.used().await;
+            let pause = match self.ask(&stream).await {
+                Ok(description) => {
+                    failures = 0;
+                    self.tell(&stream, &aggregation, decide_aggregation(&description));
+                    let hint = hint(&description);
+                    if let Some(hint) = hint.filter(|_| hinted != hint)
+                        && self.log.admits(LogKind::Aggregation)
+                    {
+                        tracing::warn!(%stream, "{hint}");
+                    }
+                    hinted = hint;
+                    DESCRIBE_AGAIN
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.take_error(&stream, &aggregation, &error, failures)
+                }
+            };
+            tokio::time::sleep(pause).await;
+            self.again.turn().await;
+        }
+    }
+
+    async fn ask(&self, stream: &StreamName) -> Result<StreamDescription, RequestError> {
+        let _place = self.at_once.acquire().await;
+        self.all.turn().await;
+        self.port.describe(stream).await
+    }
+
+    /// Decide without a description; returns the pause before the next attempt.
+    fn take_error(
+        &self,
+        stream: &StreamName,
+        aggregation: &StreamAggregation,
+        error: &RequestError,
+        failures: u32,
+    ) -> Duration {
+        if is_denied(error) {
+            let why =
+                format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
+            let is_new = aggregation.decide(AggregationDecision::off(why.clone()));
+            if is_new && self.log.admits(LogKind::Aggregation) {
+                tracing::warn!(%stream, "events are not aggregated: {why}");
+            }
+            return DESCRIBE_AGAIN;
+        }
+        let is_aggregated = aggregation
+            .decision()
+            .is_some_and(|last| last.decision == AggregationChoice::Aggregated);
+        // Trouble on the way says nothing about a stream that is known. One that has
+        // gone may come back as another.
+        if is_aggregated && error.retry_class != RetryClass::Missing {
+            tracing::debug!(%stream, "could not be described again: {error}");
+        } else {
+            let why = format!("the stream could not be described ({error})");
+            self.tell(stream, aggregation, AggregationDecision::off(why));
+        }
+        limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)
+    }
+
+    /// Do as was decided, and say so if it is new.
+    fn tell(
+        &self,
+        stream: &StreamName,
+        aggregation: &StreamAggregation,
+        decision: AggregationDecision,
+    ) {
+        if aggregation.decide(decision.clone()) && self.log.admits(LogKind::Aggregation) {
+            let AggregationDecision { decision, why } = decision;
+            match decision {
+                AggregationChoice::Aggregated => {
+                    tracing::info!(%stream, "events are aggregated: {why}")
+                }
+                AggregationChoice::Off => {
+                    tracing::info!(%stream, "events are not aggregated: {why}")
+                }
+            }
+        }
+    }
+}
+
+/// Whether the caller may put records but not look at the stream.
+fn is_denied(error: &RequestError) -> bool {
+    matches!(error.code.as_str(), "AccessDeniedException" | "AccessDenied" | "NotAuthorized")
+}
+
+#[cfg(test)]
+mod tests;

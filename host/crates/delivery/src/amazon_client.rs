@@ -1,0 +1,174 @@
+//! Amazon Data Firehose through the AWS SDK, which signs and talks HTTP but retries nothing. Reads
+//! each error into what delivery has to do about it; only Firehose's own codes refuse a record.
+
+mod answer;
+
+use std::sync::{Arc, OnceLock};
+
+use aws_config::SdkConfig;
+use aws_sdk_firehose::Client;
+use aws_sdk_firehose::config::http::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+pub use self::answer::read_put_answer;
+
+use super::firehose_client::{DescribeFuture, PutFuture, retry_class_of_code};
+use super::{Batch, FirehoseClient, PutResponse, RequestError, RetryClass, request_body};
+use crate::limits;
+use standpipe_aws::{
+    AwsError, AwsSession, INVALID_RESPONSE, ResponseReader, StreamInspector, advice_of_code,
+    bounded, firehose_client,
+};
+use standpipe_core::event::StreamName;
+
+/// What the SDK reads in place of an answer that has been read already.
+const READ_ANSWER: &[u8] = b"{\"FailedPutCount\":0,\"RequestResponses\":[]}";
+
+/// Amazon Data Firehose, through the AWS SDK.
+///
+/// The SDK signs, finds credentials and endpoints, and talks HTTP. It retries
+/// nothing: every attempt must be counted and paced in one place.
+#[derive(Debug)]
+pub struct AmazonClient {
+    client: Client,
+    session: Option<AwsSession>,
+}
+
+impl AmazonClient {
+    /// Write with this configuration; `endpoint_url` goes before whatever the
+    /// configuration and the environment say.
+    pub fn new(config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
+        let client = firehose_client(config, endpoint_url, limits::REQUEST_TIMEOUT);
+        AmazonClient { client, session: None }
+    }
+
+    /// Have other credentials looked for when Firehose does not take these.
+    #[must_use]
+    pub fn renewing(self, session: AwsSession) -> Self {
+        AmazonClient { session: Some(session), ..self }
+    }
+}
+
+impl FirehoseClient for AmazonClient {
+    fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
+        Box::pin(async move {
+            let body = Bytes::from(request_body::encode(stream, &batch));
+            let (records, request_bytes) = (batch.len(), body.len());
+            drop(batch);
+            let read = Arc::<OnceLock<PutResponse>>::default();
+            let kept = Arc::clone(&read);
+            let reader = ResponseReader::new(move |answer| {
+                // Nobody else fills it: nothing is sent twice.
+                let _ = kept.set(read_put_answer(answer, records)?);
+                Ok(READ_ANSWER)
+            });
+            let operation = self.client.put_record_batch().delivery_stream_name(stream.as_str());
+            let request = operation.set_records(Some(Vec::new())).customize().mutate_request(
+                move |request| {
+                    request.add_extension(reader.clone());
+                    replace_body(request, &body);
+                },
+            );
+            match request.send().await {
+                // The client that has answers read was not on the way.
+                Ok(_) => read.get().cloned().ok_or_else(|| RequestError {
+                    retry_class: RetryClass::RetryAmbiguous,
+                    code: INVALID_RESPONSE.to_owned(),
+                    message: "the answer was not looked at".to_owned(),
+                }),
+                Err(error) => {
+                    let error = AwsError::of_sdk(&error);
+                    if let Some(session) =
+                        self.session.as_ref().filter(|_| error.is_about_credentials())
+                    {
+                        session.renew_early();
+                    }
+                    Err(request_error(error, request_bytes))
+                }
+            }
+        })
+    }
+
+    fn describe<'a>(&'a self, stream: &'a StreamName) -> DescribeFuture<'a> {
+        let inspector = StreamInspector::new(self.client.clone(), self.session.clone());
+        Box::pin(async move {
+            let described = inspector.describe(stream.as_str(), None).await;
+            described.map_err(|error| request_error(error, 0))
+        })
+    }
+}
+
+/// Runs before the request is signed, so that the signature covers this body.
+fn replace_body(request: &mut HttpRequest, body: &Bytes) {
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body.clone());
+}
+
+/// What an error means, after a request with so many bytes of records.
+fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
+    if let Some(status) = error.status {
+        return error_of_status(status, &error.message, request_bytes);
+    }
+    let AwsError { code, message, advice, .. } = error;
+    RequestError {
+        retry_class: retry_class_of_code(&code),
+        code,
+        message: advised(&message, advice),
+    }
+}
+
+/// What an error without a code means: something that stands before Firehose, or in
+/// its place, has answered.
+fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestError {
+    let code = format!("HTTP {status}");
+    let retry_class = retry_class_of_status(status);
+    let words = if message.is_empty() { "the answer is not one of Firehose" } else { message };
+    let message = match retry_class {
+        RetryClass::TooLarge => format!(
+            "{}: a proxy before Firehose refuses a request whose body has {request_bytes} bytes: raise its limit for \
+             request bodies to 8 MiB, or check `endpoint_url` under [aws]",
+            bounded(words)
+        ),
+        _ => advised(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
+    };
+    RequestError { retry_class, code, message }
+}
+
+/// For answers of something that stands before Firehose and knows no codes.
+///
+/// None of them is the records' fault, whatever the status says: a record that
+/// Firehose would not take is refused by Firehose, with a code.
+fn retry_class_of_status(status: u16) -> RetryClass {
+    match status {
+        413 => RetryClass::TooLarge,
+        425 | 429 | 503 => RetryClass::Retry,
+        // It may have come after the request was passed on.
+        408 | 500 | 502 | 504 => RetryClass::RetryAmbiguous,
+        // It was not passed on, and the next one will not be either.
+        300..=499 | 501 | 505 | 511 => RetryClass::Hold,
+        _ => RetryClass::RetryAmbiguous,
+    }
+}
+
+fn advice_of_status(status: u16) -> Option<&'static str> {
+    Some(match status {
+        300..=399 => "it points elsewhere: check `endpoint_url` and `proxy` under [aws]",
+        401 | 403 => {
+            "something before Firehose refuses: check `endpoint_url` and `proxy` under [aws]"
+        }
+        400..=499 | 501 | 505 => {
+            "check that `endpoint_url` under [aws] leads to Firehose, and the proxies in between"
+        }
+        511 => "the network asks for a login before it lets anything through",
+        _ => return None,
+    })
+}
+
+/// The words of an error, and what to change.
+fn advised(words: &str, advice: Option<&str>) -> String {
+    match advice {
+        Some(advice) => format!("{}: {advice}", bounded(words)),
+        None => bounded(words),
+    }
+}

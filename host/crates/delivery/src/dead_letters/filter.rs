@@ -1,0 +1,67 @@
+//! Selects dead letters by reason, stream, source and time; an empty filter selects all.
+
+use time::OffsetDateTime;
+
+use super::StoredDeadLetter;
+
+/// Which letters are meant. One that sets nothing means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// One of these reasons; any, if there are none.
+    pub reasons: Vec<String>,
+    /// One of these delivery streams; any or none, if there are none.
+    pub streams: Vec<String>,
+    /// The input that the event came from.
+    pub source: Option<String>,
+    /// Written then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Written before.
+    pub until: Option<OffsetDateTime>,
+}
+
+impl DeadLetterFilter {
+    /// Whether it means all letters.
+    pub fn is_empty(&self) -> bool {
+        *self == DeadLetterFilter::default()
+    }
+
+    /// Whether it means this letter.
+    pub fn matches(&self, letter: &StoredDeadLetter) -> bool {
+        let is_stream =
+            |stream: &String| letter.stream.as_ref().is_some_and(|other| other == stream);
+        (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
+            && (self.streams.is_empty() || self.streams.iter().any(is_stream))
+            && self.source.as_ref().is_none_or(|source| *source == letter.source)
+            && self.since.is_none_or(|since| letter.time >= since)
+            && self.until.is_none_or(|until| letter.time < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_must_hold() {
+        let line = br#"{"time":"2026-01-02T00:00:00Z","reason":"r","source":"in","line":1,"stream":"s","event":""}"#;
+        let letter = StoredDeadLetter::parse(line).unwrap();
+        let all = DeadLetterFilter::default();
+        let filters = [
+            DeadLetterFilter { reasons: vec!["q".to_owned(), "r".to_owned()], ..all.clone() },
+            DeadLetterFilter { streams: vec!["s".to_owned()], ..all.clone() },
+            DeadLetterFilter { source: Some("in".to_owned()), ..all.clone() },
+            DeadLetterFilter { since: Some(letter.time), ..all.clone() },
+        ];
+        assert!(all.is_empty() && all.matches(&letter));
+        for filter in filters {
+            assert!(!filter.is_empty() && filter.matches(&letter), "{filter:?}");
+            let filter = DeadLetterFilter { until: Some(letter.time), ..filter };
+            assert!(!filter.matches(&letter), "{filter:?}");
+        }
+        assert!(
+            !DeadLetterFilter { streams: vec!["t".to_owned()], ..all.clone() }.matches(&letter)
+        );
+        let no_stream = StoredDeadLetter { stream: None, ..letter };
+        assert!(!DeadLetterFilter { streams: vec!["s".to_owned()], ..all }.matches(&no_stream));
+    }
+}

@@ -1,0 +1,174 @@
+//! Hands written dead letters on to their delivery stream through a bounded queue. A dead letter
+//! never waits for its copy: what finds no room is counted as not copied.
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::limits;
+use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
+
+/// Where letters are copied to once they are on their file.
+///
+/// Whoever writes a letter never waits for its copy, and never fails because of
+/// it: a copy that finds no room is not made. Room is taken until the copy has
+/// arrived or is dropped, wherever it is meanwhile.
+#[derive(Debug)]
+pub(super) struct ForwardQueue {
+    /// None once no more are made.
+    queue: Option<Sender<ForwardedLetter>>,
+    bytes_max: usize,
+    /// For the copies that are on their way.
+    memory: MemoryBudget,
+    letters: u64,
+    arrived: Counter,
+    problem: Option<String>,
+}
+
+/// A copy of a letter, on its way.
+#[derive(Debug)]
+pub struct ForwardedLetter {
+    /// The letter's line, without its line ending.
+    pub line: Vec<u8>,
+    /// What is given up when the copy has arrived, or cannot.
+    pub receipt: ForwardingReceipt,
+}
+
+/// The room that a copy takes. It is given back when this is dropped; the copy
+/// then counts as not made, unless it has arrived.
+#[derive(Debug)]
+pub struct ForwardingReceipt {
+    _memory: Reservation,
+    arrived: Counter,
+}
+
+/// What became of the copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ForwardingReport {
+    /// Letters of which a copy has arrived.
+    pub copied: u64,
+    /// Letters of which none has, so far.
+    pub not_copied: u64,
+    /// Why the first of them was given up, where that is known.
+    pub problem: Option<String>,
+}
+
+impl ForwardQueue {
+    /// Copies that come out at the other end, of which so many bytes may be on
+    /// their way.
+    #[expect(clippy::disallowed_methods, reason = "`bytes_max` bounds what is in the queue")]
+    pub(super) fn new(bytes_max: usize) -> (Self, Receiver<ForwardedLetter>) {
+        let (queue, received) = unbounded();
+        let copies = ForwardQueue {
+            queue: Some(queue),
+            bytes_max,
+            memory: MemoryBudget::new(bytes_max, Sharing::InOrder),
+            letters: 0,
+            arrived: Counter::default(),
+            problem: None,
+        };
+        (copies, received)
+    }
+
+    /// Copy a letter's line, which has its line ending, if there is room.
+    pub(super) fn offer(&mut self, line: &[u8]) {
+        self.letters += 1;
+        let bytes = line.len();
+        if bytes > limits::RECORD_BYTES_MAX {
+            let most = limits::RECORD_BYTES_MAX;
+            self.give_up(&format!("one has {bytes} bytes, and a record at most {most}"));
+            return;
+        }
+        let mut memory = self.memory.reservation();
+        if !memory.try_grow(bytes) {
+            let most = self.bytes_max;
+            self.give_up(&format!("{most} bytes of them were waiting for the stream already"));
+            return;
+        }
+        let receipt = ForwardingReceipt { _memory: memory, arrived: self.arrived.clone() };
+        let line = line.strip_suffix(b"\n").unwrap_or(line).to_owned();
+        if let Some(queue) = &self.queue {
+            // If nobody takes it, it is dropped, and counts as not made.
+            let _ = queue.send(ForwardedLetter { line, receipt });
+        }
+    }
+
+    /// A copy was given up for this reason. The first one is told, the others
+    /// are only counted.
+    pub(super) fn give_up(&mut self, problem: &str) {
+        if self.problem.is_none() {
+            tracing::warn!("a dead letter is not copied, as perhaps are others: {problem}");
+            self.problem = Some(problem.to_owned());
+        }
+    }
+
+    /// No more letters will come.
+    pub(super) fn end(&mut self) {
+        self.queue = None;
+    }
+
+    pub(super) fn report(&self) -> ForwardingReport {
+        let copied = self.arrived.get();
+        ForwardingReport {
+            copied,
+            not_copied: self.letters - copied,
+            problem: self.problem.clone(),
+        }
+    }
+}
+
+impl ForwardingReceipt {
+    /// The copy has arrived.
+    pub fn arrived(self) {
+        self.arrived.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_finds_no_room_is_counted_and_nobody_waits() {
+        let (mut copies, queue) = ForwardQueue::new(10);
+        for line in [b"1234\n", b"5678\n", b"9abc\n"] {
+            copies.offer(line);
+        }
+        let first = queue.try_recv().unwrap();
+        assert_eq!(first.line, b"1234");
+        copies.offer(b"def0\n");
+        let report = copies.report();
+        assert_eq!((report.copied, report.not_copied, queue.len()), (0, 4, 1));
+        assert!(report.problem.unwrap().contains("10 bytes"));
+
+        first.receipt.arrived();
+        copies.offer(b"abcd\n");
+        copies.offer(b"\n");
+        drop(queue.try_recv().unwrap());
+        copies.offer(b"efgh\n");
+        let lines: Vec<_> = queue.try_iter().map(|copy| copy.line).collect();
+        assert_eq!(lines, [b"abcd", b"efgh"]);
+        assert_eq!((copies.report().copied, copies.report().not_copied), (1, 6));
+    }
+
+    #[test]
+    fn a_copy_larger_than_a_record_is_not_made() {
+        let (mut copies, queue) = ForwardQueue::new(3 * limits::RECORD_BYTES_MAX);
+        let mut line = vec![b'x'; limits::RECORD_BYTES_MAX];
+        copies.offer(&line);
+        line.push(b'\n');
+        copies.offer(&line);
+        assert_eq!((copies.report().not_copied, queue.len()), (2, 1));
+        assert!(copies.report().problem.unwrap().contains("one has 1024001 bytes"));
+    }
+
+    #[test]
+    fn after_the_end_no_copies_are_made() {
+        let (mut copies, queue) = ForwardQueue::new(100);
+        copies.offer(b"a\n");
+        copies.end();
+        copies.offer(b"b\n");
+        assert_eq!(queue.iter().count(), 1);
+        assert_eq!(copies.report().not_copied, 2);
+        assert_eq!(copies.memory.free_bytes(), 100);
+    }
+}

@@ -1,0 +1,57 @@
+//! The line form of a dead letter, shared by writer and reader. Unknown keys and reasons pass, so
+//! that files of newer versions can be read.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A dead letter as it stands on its line, written and read by this one form.
+///
+/// Keys that it does not know are passed over, and reasons are words, so that
+/// letters of newer versions can be read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct JsonLine<'a> {
+    pub(super) time: Cow<'a, str>,
+    pub(super) reason: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) detail: Cow<'a, str>,
+    pub(super) source: Cow<'a, str>,
+    pub(super) line: u64,
+    #[serde(default)]
+    pub(super) stream: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) plugin: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<u64>,
+    #[serde(default)]
+    pub(super) attempts: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) history: Vec<PriorAttempt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bytes_total: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) event: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) event_base64: Option<Cow<'a, str>>,
+}
+
+/// What a letter tells of an earlier letter about the same event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorAttempt {
+    /// When that letter was written, RFC 3339.
+    pub time: String,
+    /// Its reason.
+    pub reason: String,
+    /// More about it.
+    #[serde(default)]
+    pub detail: String,
+    /// The plugin that decided.
+    #[serde(default)]
+    pub plugin: Option<String>,
+    /// Where the event should have gone.
+    #[serde(default)]
+    pub stream: Option<String>,
+    /// How often it was sent.
+    #[serde(default)]
+    pub attempts: u32,
+}

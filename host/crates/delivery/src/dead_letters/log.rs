@@ -1,0 +1,235 @@
+//! What has been written, and what stands in the way of writing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+
+use super::forward_queue::ForwardQueue;
+use super::queued_dead_letter::{DeadLetterDurability, QueuedDeadLetter};
+use super::storage::Storage;
+use super::writer::{DeadLetterFileWriter, is_bound_reached, is_too_large};
+use super::{DeadLetterDirectory, DeadLetterLimit, DeadLetterReport, DroppedDeadLetters, Reason};
+
+/// The least time from one log line about dead letters that cannot be written to the next.
+const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The file that letters are written to, and the counts.
+///
+/// Counts have a lock of their own, which is held for moments alone: whoever asks
+/// for them never waits for the disk.
+#[derive(Debug)]
+pub(super) struct DeadLetterLog {
+    folder: DeadLetterDirectory,
+    bound: DeadLetterLimit,
+    /// Locked before `state`, where both are.
+    pub(super) writer: Mutex<DeadLetterFileWriter>,
+    state: Mutex<State>,
+    counts: Counts,
+}
+
+/// What became of letters.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Letters that were written, by their reason.
+    letters: [Counter; Reason::ALL.len()],
+    /// Letters that were refused.
+    refused: Counter,
+    /// Attempts to write letters that failed.
+    write_errors: Counter,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<PathBuf>,
+    dropped: DroppedDeadLetters,
+    copies: Option<ForwardQueue>,
+    /// The first refusal, or letters that were lost.
+    failure: Option<String>,
+    /// Why letters cannot be written at present, and when that was last logged.
+    trouble: Option<(String, Instant)>,
+}
+
+impl DeadLetterLog {
+    /// Letters that are to be written to this directory.
+    pub(super) fn new(
+        directory: PathBuf,
+        bound: DeadLetterLimit,
+        durability: DeadLetterDurability,
+        storage: Box<dyn Storage>,
+    ) -> Arc<Self> {
+        let folder = DeadLetterDirectory::new(directory);
+        let writer = DeadLetterFileWriter::new(folder.clone(), bound, storage, durability);
+        Arc::new(DeadLetterLog {
+            folder,
+            bound,
+            writer: Mutex::new(writer),
+            state: Mutex::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Write one letter now.
+    ///
+    /// # Errors
+    ///
+    /// It is not written, and that is counted.
+    pub(super) fn write(&self, line: &[u8], reason: Reason) -> io::Result<()> {
+        let mut writer = self.writer.lock();
+        let written = writer.append(line);
+        let mut state = self.state.lock();
+        state.note(&writer);
+        match &written {
+            Ok(()) => self.count(&mut state, line, reason),
+            Err(error) => {
+                self.counts.write_errors.inc();
+                drop(state);
+                self.refuse(error, 1);
+            }
+        }
+        written
+    }
+
+    /// Write letters, with one sync for all where they are to be synced. Returns how
+    /// many are written, and why the next one is not.
+    pub(super) fn write_group(
+        &self,
+        letters: &VecDeque<QueuedDeadLetter>,
+    ) -> (usize, Option<io::Error>) {
+        let mut writer = self.writer.lock();
+        let (mut written, mut error) = (0, None);
+        let losses = writer.losses;
+        for letter in letters {
+            match writer.append(&letter.line) {
+                Ok(()) => written += 1,
+                Err(failed) => {
+                    error = Some(failed);
+                    break;
+                }
+            }
+        }
+        let kept = match writer.durability {
+            DeadLetterDurability::Synced => writer.sync(),
+            DeadLetterDurability::Written => writer.verify(),
+        };
+        if let Err(failed) = kept {
+            error.get_or_insert(failed);
+        }
+        if writer.losses != losses {
+            // Some of them are lost with their file, and nobody knows which: all are
+            // written again, to another one.
+            written = 0;
+            let lost = || io::Error::other("letters were lost with the file that they were in");
+            error = error.map(|error| if is_too_large(&error) { lost() } else { error });
+        }
+        let mut state = self.state.lock();
+        state.note(&writer);
+        for letter in letters.iter().take(written) {
+            self.count(&mut state, &letter.line, letter.reason);
+        }
+        match &error {
+            Some(_) => drop(self.counts.write_errors.inc()),
+            None => state.recover(),
+        }
+        (written, error)
+    }
+
+    /// Count letters that are refused for good.
+    pub(super) fn refuse(&self, error: &io::Error, letters: usize) {
+        let mut state = self.state.lock();
+        self.counts.refused.inc_by(letters as u64);
+        if state.failure.is_none() {
+            let failure = self.failure(error);
+            tracing::error!("{failure}");
+            state.failure = Some(failure);
+        }
+    }
+
+    /// Log that so many letters wait, but not at every attempt.
+    pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
+        let mut state = self.state.lock();
+        let failure = self.failure(error);
+        let logged = state.trouble.as_ref().map(|(_, at)| *at);
+        let at = logged.filter(|at| at.elapsed() < DEAD_LOG_INTERVAL).unwrap_or_else(|| {
+            tracing::error!(
+                waiting,
+                "failed to {failure}; they are tried again, and their events wait with them"
+            );
+            Instant::now()
+        });
+        state.trouble = Some((failure, at));
+    }
+
+    fn failure(&self, error: &io::Error) -> String {
+        let directory = self.folder.path().display();
+        let bytes = self.bound.bytes_max;
+        if is_bound_reached(error) {
+            return format!(
+                "write dead letters in {directory}: the letters there may take {bytes} bytes: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
+            );
+        }
+        if is_too_large(error) {
+            return format!(
+                "write dead letters in {directory}: one is larger than all may be together, which is {bytes} bytes: raise `max_bytes` under [dead_letters]"
+            );
+        }
+        format!(
+            "write dead letters in {directory}: {error}: make wait_for_room and check who may write there, or give --data-dir"
+        )
+    }
+
+    pub(super) fn copy_to(&self, copies: ForwardQueue) {
+        self.state.lock().copies = Some(copies);
+    }
+
+    /// Do something with the copies, if letters are copied.
+    pub(super) fn with_copies(&self, work: impl FnOnce(&mut ForwardQueue)) {
+        self.state.lock().copies.as_mut().map(work);
+    }
+
+    pub(super) fn report(&self) -> DeadLetterReport {
+        let state = self.state.lock();
+        let letters = Reason::ALL.iter().copied().zip(self.counts.letters.iter().map(Counter::get));
+        DeadLetterReport {
+            file: state.file.clone(),
+            letters: letters.filter(|(_, count)| *count > 0).collect(),
+            dropped: state.dropped,
+            copies: state.copies.as_ref().map(ForwardQueue::report),
+            failure: state.failure.clone(),
+            refused: self.counts.refused.get(),
+            write_errors: self.counts.write_errors.get(),
+            trouble: state.trouble.as_ref().map(|(trouble, _)| trouble.clone()),
+            waiting: 0,
+        }
+    }
+
+    fn count(&self, state: &mut State, line: &[u8], reason: Reason) {
+        if let Some(copies) = &mut state.copies {
+            copies.offer(line);
+        }
+        self.counts.letters[reason as usize].inc();
+    }
+}
+
+impl State {
+    /// What the writer counts.
+    fn note(&mut self, writer: &DeadLetterFileWriter) {
+        if writer.path() != self.file.as_deref()
+            && let Some(path) = writer.path()
+        {
+            self.file = Some(path.to_owned());
+        }
+        self.dropped = writer.dropped;
+    }
+
+    /// Letters can be written.
+    fn recover(&mut self) {
+        if let Some((trouble, _)) = self.trouble.take() {
+            tracing::info!("dead letters are written again, after: failed to {trouble}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! A worker's open batches, one for each stream. A batch is closed when it is full, due, or the
+//! largest while too many bytes are open; handing it over waits while too much is in flight.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::stream::{Stream, StreamLease};
+use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStreams};
+use crate::limits;
+use standpipe_core::event::StreamName;
+
+/// Bytes that one worker holds in open batches of all its streams together.
+/// Beyond it they are sent before they are full.
+pub(super) const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How often a worker looks for streams that are no longer in use.
+const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A worker's open batches, one for each delivery stream.
+///
+/// A batch that is closed is queued here until it is handed over. Threads do both
+/// in one go, and block while too much is in flight ([`RecordAccumulator::push`],
+/// [`RecordAccumulator::close_due`], [`RecordAccumulator::close_all`]); an asynchronous driver fills and
+/// closes batches without waiting ([`RecordAccumulator::add`], [`RecordAccumulator::end_due`],
+/// [`RecordAccumulator::end_all`]) and then awaits [`RecordAccumulator::flush`].
+pub struct RecordAccumulator {
+    delivery: Delivery,
+    max_delay: Duration,
+    slots: Vec<SlotGeneration>,
+    /// Slots of streams that are no longer in use, to be used again.
+    unused: Vec<usize>,
+    by_name: HashMap<(Identity, StreamName), StreamSlot>,
+    /// Bytes in all open batches.
+    open_bytes: usize,
+    /// Closed batches that have not been handed over, oldest first. Whoever adds
+    /// records hands these over before the next one, so that there are few.
+    closed: VecDeque<(StreamLease, Batch)>,
+    swept: Instant,
+    /// Whether nothing is handed over but by [`RecordAccumulator::flush`].
+    #[cfg(any(test, feature = "testing"))]
+    is_deferred: bool,
+}
+
+/// Where an [`RecordAccumulator`] has a stream, until the stream is no longer in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamSlot {
+    slot: usize,
+    generation: u32,
+}
+
+/// A slot, and how many streams it has been used for before.
+#[derive(Default)]
+struct SlotGeneration {
+    number: u32,
+    slot: Option<Slot>,
+}
+
+struct Slot {
+    identity: Identity,
+    named_by: NamedBy,
+    stream: Arc<Stream>,
+    /// While the batch is open.
+    in_use: Option<StreamLease>,
+    batch: Batch,
+    /// The size of a record that the event at hand may share, if it may.
+    aggregate_bytes_max: Option<usize>,
+    /// When the first record came in.
+    opened: Instant,
+}
+
+/// Why a record was not added to a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RecordNotAdded {
+    /// Firehose would not take it.
+    #[error(
+        "the record has {bytes} bytes with its newline, and Firehose takes {}",
+        limits::RECORD_BYTES_MAX
+    )]
+    TooLarge {
+        /// Its size with its newline.
+        bytes: usize,
+    },
+    /// Its stream may not be used.
+    #[error(transparent)]
+    TooManyStreams(#[from] TooManyStreams),
+}
+
+impl RecordAccumulator {
+    /// An accumulator for one worker.
+    pub fn new(delivery: &Delivery) -> Self {
+        RecordAccumulator {
+            delivery: delivery.clone(),
+            max_delay: delivery.settings().max_delay,
+            slots: Vec::new(),
+            unused: Vec::new(),
+            by_name: HashMap::new(),
+            open_bytes: 0,
+            closed: VecDeque::new(),
+            swept: now(),
+            #[cfg(any(test, feature = "testing"))]
+            is_deferred: false,
+        }
+    }
+
+    /// The place of a stream in this accumulator, to be used in [`RecordAccumulator::push`] for as long
+    /// as the accumulator [holds](RecordAccumulator::holds) it.
+    ///
+    /// # Errors
+    ///
+    /// An event has named it, and as many such streams are in use as may be.
+    pub fn place(
+        &mut self,
+        identity: Identity,
+        name: &StreamName,
+        named_by: NamedBy,
+    ) -> Result<StreamSlot, TooManyStreams> {
+        let key = (identity, name.clone());
+        if let Some(&place) = self.by_name.get(&key) {
+            return Ok(place);
+        }
+        let stream = Arc::clone(self.delivery.stream(identity, name, named_by)?.stream());
+        let slot = self.unused.pop().unwrap_or_else(|| {
+            self.slots.push(SlotGeneration::default());
+            self.slots.len() - 1
+        });
+        let SlotGeneration { number, slot: empty } = &mut self.slots[slot];
+        let place = StreamSlot { slot, generation: *number };
+        *empty = Some(Slot {
+            identity,
+            named_by,
+            stream,
+            in_use: None,
+            batch: Batch::default(),
+            aggregate_bytes_max: None,
+            opened: now(),
+        });
+        self.by_name.insert(key, place);
+        Ok(place)
+    }
+
+    /// Whether a place is still that of its stream.
+    pub fn holds(&self, place: StreamSlot) -> bool {
+        self.slots[place.slot].number == place.generation
+    }
+
+    /// Add a record to a stream's open batch. Blocks while too much is in
+    /// flight.
+    ///
+    /// # Errors
+    ///
+    /// The record is larger than Firehose takes, or its stream has been retired and as
+    /// many that events have named are in use as may be; it was not added.
+    pub fn push(
+        &mut self,
+        place: StreamSlot,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), RecordNotAdded> {
+        self.add(place, provenance, record)?;
+        self.flush_blocking();
+        Ok(())
+    }
+
+    /// Add a record to a stream's open batch without handing any batch over:
+    /// [`RecordAccumulator::flush`] is to follow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RecordAccumulator::push`].
+    pub fn add(
+        &mut self,
+        place: StreamSlot,
+        provenance: &Provenance,
+        record: Record<'_>,
+    ) -> Result<(), RecordNotAdded> {
+        debug_assert!(self.holds(place), "the place is another stream's by now");
+        let Some(slot) = &mut self.slots[place.slot].slot else {
+            unreachable!("a place that is held has a slot")
+        };
+        // Settings are those of the batch: with another one they may be others.
+        loop {
+            slot.begin(&self.delivery)?;
+            let bytes = record.bytes(slot.newline());
+            if bytes > limits::RECORD_BYTES_MAX {
+                slot.in_use.take_if(|_| slot.batch.is_empty());
+                return Err(RecordNotAdded::TooLarge { bytes });
+            }
+            slot.aggregate_bytes_max = slot.stream.aggregation.for_event();
+            if slot.has_room(bytes) {
+                break;
+            }
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+        let held = slot.batch.held_bytes();
+        slot.add(provenance, record);
+        self.open_bytes += slot.batch.held_bytes() - held;
+        if slot.is_full(self.delivery.settings().request_bytes_enough) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+        while self.open_bytes > OPEN_BYTES_MAX {
+            self.close_largest();
+        }
+        Ok(())
+    }
+
+    /// Hand over the batches that have been open for long enough. Blocks as
+    /// [`RecordAccumulator::push`] does.
+    pub fn close_due(&mut self, now: Instant) {
+        self.end_due(now);
+        self.flush_blocking();
+    }
+
+    /// Hand everything over. Blocks as [`RecordAccumulator::push`] does.
+    pub fn close_all(&mut self) {
+        self.end_all();
+        self.flush_blocking();
+    }
+
+    /// Close the batches that have been open for long enough:
+    /// [`RecordAccumulator::flush`] is to follow.
+    pub fn end_due(&mut self, now: Instant) {
+        for slot in slots(&mut self.slots) {
+            if now.duration_since(slot.opened) >= self.max_delay {
+                self.open_bytes -= slot.close(&mut self.closed);
+            }
+        }
+        if now.duration_since(self.swept) >= OUTBOX_SWEEP_INTERVAL {
+            self.sweep();
+            self.swept = now;
+        }
+    }
+
+    /// When the next batch is due, if any is open.
+    pub fn next_due(&self) -> Option<Instant> {
+        let slots = self.slots.iter().filter_map(|generation| generation.slot.as_ref());
+        slots.filter(|slot| !slot.batch.is_empty()).map(|slot| slot.opened + self.max_delay).min()
+    }
+
+    /// Close all batches: [`RecordAccumulator::flush`] is to follow.
+    pub fn end_all(&mut self) {
+        for slot in slots(&mut self.slots) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+    }
+
+    /// Hand the closed batches over, and wait while too much is in flight.
+    pub async fn flush(&mut self) {
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit(in_use.stream(), batch).await;
+        }
+    }
+
+    fn flush_blocking(&mut self) {
+        #[cfg(any(test, feature = "testing"))]
+        if self.is_deferred {
+            return;
+        }
+        while let Some((in_use, batch)) = self.closed.pop_front() {
+            self.delivery.submit_blocking(in_use.stream(), batch);
+        }
+    }
+
+    /// Send the batch that is worth it most. The others go on growing, so that
+    /// requests get twice as large as if all were sent.
+    fn close_largest(&mut self) {
+        if let Some(slot) = slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
+            self.open_bytes -= slot.close(&mut self.closed);
+        }
+    }
+
+    /// Forget streams that are no longer in use.
+    fn sweep(&mut self) {
+        for (at, generation) in self.slots.iter_mut().enumerate() {
+            if let Some(slot) = generation.slot.take_if(|slot| slot.is_unused()) {
+                generation.number = generation.number.wrapping_add(1);
+                self.by_name.remove(&(slot.identity, slot.stream.name.clone()));
+                self.unused.push(at);
+            }
+        }
+    }
+
+    /// How many slots there are, in use or not.
+    #[cfg(test)]
+    pub(super) fn slots_made(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Leaves all handing over to [`RecordAccumulator::flush`]: for who drives a worker and
+    /// delivery on one thread.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn deferred(self) -> Self {
+        RecordAccumulator { is_deferred: true, ..self }
+    }
+}
+
+/// The slots that have a stream.
+fn slots(all: &mut [SlotGeneration]) -> impl Iterator<Item = &mut Slot> {
+    all.iter_mut().filter_map(|generation| generation.slot.as_mut())
+}
+
+impl Slot {
+    /// Have the stream stay in use, or be used anew, for the batch that is open.
+    fn begin(&mut self, delivery: &Delivery) -> Result<(), TooManyStreams> {
+        if self.in_use.is_some() {
+            return Ok(());
+        }
+        self.in_use = StreamLease::begin(&self.stream);
+        if self.in_use.is_none() {
+            let in_use = delivery.stream(self.identity, &self.stream.name, self.named_by)?;
+            self.stream = Arc::clone(in_use.stream());
+            self.in_use = Some(in_use);
+        }
+        Ok(())
+    }
+
+    /// Put the batch where it is handed over, if there is one. Returns its bytes.
+    fn close(&mut self, closed: &mut VecDeque<(StreamLease, Batch)>) -> usize {
+        if self.batch.is_empty() {
+            return 0;
+        }
+        let Some(in_use) = self.in_use.take() else {
+            unreachable!("a batch is filled while its stream is in use")
+        };
+        // The next one is likely to be as large.
+        let next = self.batch.emptied();
+        let batch = std::mem::replace(&mut self.batch, next);
+        let bytes = batch.held_bytes();
+        closed.push_back((in_use, batch));
+        bytes
+    }
+
+    fn is_unused(&self) -> bool {
+        self.in_use.is_none() && self.stream.is_retired()
+    }
+
+    /// Whether so many bytes more can be part of the batch.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX
+            && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_aggregate(bytes))
+    }
+
+    /// Whether the batch is large enough, or nothing more can be part of it.
+    fn is_full(&self, bytes_enough: usize) -> bool {
+        self.batch.payload_bytes() >= bytes_enough
+            || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_aggregate(1)
+    }
+
+    /// Whether so many bytes more can share the last record.
+    fn can_aggregate(&self, bytes: usize) -> bool {
+        let has_room = |bytes_max| self.batch.last_record_has_room(bytes, bytes_max);
+        self.aggregate_bytes_max.is_some_and(has_room)
+    }
+
+    fn add(&mut self, provenance: &Provenance, record: Record<'_>) {
+        if self.batch.is_empty() {
+            self.opened = now();
+        }
+        let newline = self.newline();
+        if self.can_aggregate(record.bytes(newline)) {
+            self.batch.push_to_last_record(provenance, record, newline);
+        } else {
+            self.batch.push(provenance, record, newline);
+        }
+    }
+
+    /// What ends each record of the batch.
+    fn newline(&self) -> &'static [u8] {
+        if self.stream.settings.newline { b"\n" } else { b"" }
+    }
+}
+
+/// The runtime's time, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl std::fmt::Debug for RecordAccumulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordAccumulator")
+            .field("streams", &self.by_name.len())
+            .finish_non_exhaustive()
+    }
+}

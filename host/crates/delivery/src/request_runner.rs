@@ -1,0 +1,406 @@
+//! One request to Firehose, once: sends it, settles the records that were accepted, and says what
+//! of the others is to be sent again, split, held or dead-lettered.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::firehose_client::RequestError;
+use super::pacer::Feedback;
+use super::send_queue::{Attempts, PendingBatch, Suspicion};
+use super::stream::Stream;
+use super::{Batch, PutResponse, RecordRefusal, RetryClass};
+use crate::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
+use crate::limits;
+use standpipe_core::event::OutputOutcome;
+
+/// Sends requests, one attempt each, and settles what came of their records.
+pub(super) struct RequestRunner {
+    pub(super) dead_letters: Arc<DeadLetterWriter>,
+    pub(super) missing_stream_grace: Duration,
+    /// Cancelled where nobody waits for delivery any more: what is not delivered is dead.
+    pub(super) abort: CancellationToken,
+    /// For the requests that may be under way at once, of all streams.
+    pub(super) requests: Semaphore,
+    /// What is called once a stream is held, where nobody is to wait for it.
+    pub(super) on_held: OnceLock<OnHeld>,
+}
+
+/// Is given why a stream is held.
+pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
+
+/// What is left to be done for a request's records.
+pub(super) enum RemainingRecords {
+    /// Nothing: they are settled.
+    Nothing,
+    /// These are to be sent again after a pause.
+    Again(PendingBatch, Duration),
+    /// The request was refused as invalid or too large: each part is to be sent alone.
+    Halves([PendingBatch; 2]),
+    /// A record alone was refused as invalid, and whether it is at fault or the stream
+    /// shows once the stream accepts another one.
+    Accused(PendingBatch, RequestError),
+    /// The stream does not exist, and the time for it to appear is over: what
+    /// waits for it is to be buried like these, which are.
+    Missing(RequestError),
+}
+
+impl RequestRunner {
+    /// A stream stays held. Where nobody is to wait for that, delivery gives up.
+    pub(super) fn fail_fast(&self, stream: &Stream) {
+        if let Some(on_held) = self.on_held.get()
+            && !self.abort.is_cancelled()
+        {
+            self.abort.cancel();
+            on_held(stream.why_held());
+        }
+    }
+
+    /// Wait while more dead letters wait to be written than there is memory for, or
+    /// until nobody waits for delivery any more. The records keep their memory until
+    /// then, so what all requests together add at once is bounded by that.
+    async fn wait_for_dead_letter_room(&self) {
+        tokio::select! {
+            () = self.dead_letters.wait_for_room() => {}
+            () = self.abort.cancelled() => {}
+        }
+    }
+
+    /// Send a request.
+    pub(super) async fn put(
+        &self,
+        stream: &Stream,
+        mut pending: PendingBatch,
+    ) -> (Feedback, RemainingRecords) {
+        let _permission = tokio::select! {
+            permission = self.requests.acquire() => permission.expect("it is never closed"),
+            () = self.abort.cancelled() => {
+                return (Feedback::Failed, RemainingRecords::Again(pending, Duration::ZERO));
+            }
+        };
+        if pending.attempts.count > 0 {
+            stream.counts.retries.inc_by(pending.batch.len() as u64);
+        }
+        let request = stream.counts.requests.inc();
+        let span = tracing::debug_span!(
+            "put_record_batch",
+            stream = %stream.name,
+            records = pending.batch.len(),
+            bytes = pending.batch.payload_bytes(),
+            attempt = pending.attempts.count + 1,
+        );
+        let put = stream.port.put_record_batch(&stream.name, Arc::clone(&pending.batch));
+        let answer = tokio::select! {
+            biased;
+            answer = put.instrument(span.clone()) => answer,
+            () = self.abort.cancelled() => {
+                stream.counts.add_ambiguous(&pending.batch);
+                pending.attempts.count += 1;
+                return (Feedback::Failed, RemainingRecords::Again(pending, Duration::ZERO));
+            }
+        };
+        match &answer {
+            Ok(answer) => {
+                tracing::debug!(parent: &span, refused = answer.refused.len(), "Firehose answered");
+            }
+            Err(error) => tracing::debug!(parent: &span, "the request failed: {error}"),
+        }
+        match answer {
+            Ok(answer) => {
+                let error = refused_altogether(&pending.batch, &answer);
+                match &error {
+                    _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
+                    Some(error) if error.retry_class == RetryClass::Missing => {}
+                    _ => stream.exists(),
+                }
+                if let Some((_, refusal)) = answer.refused.first() {
+                    if answer.refused.len() == pending.batch.len() {
+                        stream.counts.add_error(RequestError::of_refusal(refusal).kind());
+                    }
+                    self.wait_for_dead_letter_room().await;
+                }
+                match error {
+                    Some(error) => self.take_refusals(stream, pending, error),
+                    None => {
+                        let feedback = feedback_of_answer(&pending.batch, &answer);
+                        (feedback, self.take_answer(stream, pending, &answer))
+                    }
+                }
+            }
+            Err(error) => {
+                stream.counts.add_error(error.kind());
+                if matches!(error.retry_class, RetryClass::Invalid | RetryClass::Missing) {
+                    self.wait_for_dead_letter_room().await;
+                }
+                let feedback = feedback_of_error(&pending.batch, &error);
+                (feedback, self.take_error(stream, pending, error))
+            }
+        }
+    }
+
+    /// Settle what was accepted; what was refused is to be sent again.
+    fn take_answer(
+        &self,
+        stream: &Stream,
+        mut pending: PendingBatch,
+        answer: &PutResponse,
+    ) -> RemainingRecords {
+        let (batch, refused) = (Arc::clone(&pending.batch), &answer.refused);
+        if refused.is_empty() {
+            stream.counts.add_accepted(&batch, 0..batch.len());
+            batch.settle_all_delivered();
+            batch.record();
+            return RemainingRecords::Nothing;
+        }
+        let is_refused =
+            |record: &usize| refused.binary_search_by_key(record, |(at, _)| *at).is_ok();
+        let accepted = (0..batch.len()).filter(|record| !is_refused(record));
+        stream.counts.add_accepted(&batch, accepted.clone());
+        batch.settle(accepted, OutputOutcome::Delivered);
+
+        let Attempts { count, consecutive_failures, suspicion } = pending.attempts;
+        let is_final = |refusal: &RecordRefusal| refusal.retry_class() == RetryClass::Invalid;
+        let (dead, again): (Vec<_>, Vec<_>) =
+            refused.iter().partition(|(_, refusal)| is_final(refusal));
+        for (record, refusal) in dead {
+            let detail = format!("{}: {}", refusal.code, refusal.message);
+            self.dead_letter(stream, &batch, *record, Reason::RecordRefused, &detail, count + 1);
+        }
+        batch.record();
+        if again.is_empty() {
+            return RemainingRecords::Nothing;
+        }
+        stream.counts.add_refused(again.len(), batch.len());
+        if let Some((_, refusal)) = again.first()
+            && refused.len() == batch.len()
+        {
+            stream.mention(&RequestError::of_refusal(refusal).to_string());
+        }
+        // While some are accepted, going slower is the lane's business.
+        let consecutive_failures =
+            if again.len() == batch.len() { consecutive_failures + 1 } else { 0 };
+        pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
+        pending.memory.shrink_to(pending.batch.held_bytes());
+        pending.attempts = Attempts { count: count + 1, consecutive_failures, suspicion };
+        RemainingRecords::Again(pending, limits::RETRY_BACKOFF.pause(consecutive_failures.max(1)))
+    }
+
+    /// What of a request is to be sent again of which every record was refused on its own,
+    /// in a way that no pause changes. One record alone is at fault, as Firehose says; that
+    /// all records of a request are is not to be believed.
+    fn take_refusals(
+        &self,
+        stream: &Stream,
+        mut pending: PendingBatch,
+        error: RequestError,
+    ) -> (Feedback, RemainingRecords) {
+        if error.retry_class != RetryClass::Invalid {
+            let feedback = feedback_of_error(&pending.batch, &error);
+            return (feedback, self.take_error(stream, pending, error));
+        }
+        let attempts = pending.attempts.count + 1;
+        if pending.batch.len() == 1 {
+            let detail = error.to_string();
+            self.dead_letter_batch(
+                stream,
+                &pending.batch,
+                Reason::RecordRefused,
+                &detail,
+                attempts,
+            );
+            pending.batch.record();
+            // It may be the stream nevertheless, which then costs a record at each attempt.
+            if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
+                let bytes = pending.batch.payload_bytes();
+                return (Feedback::Refused { bytes }, RemainingRecords::Nothing);
+            }
+            stream.mention(&fault_of_stream(&error));
+            return (Feedback::HeldBriefly, RemainingRecords::Nothing);
+        }
+        stream.mention(&fault_of_stream(&error));
+        pending.attempts.count = attempts;
+        (Feedback::Held, RemainingRecords::Again(pending, Duration::ZERO))
+    }
+
+    /// What of a request that failed as a whole is to be sent again.
+    fn take_error(
+        &self,
+        stream: &Stream,
+        mut pending: PendingBatch,
+        error: RequestError,
+    ) -> RemainingRecords {
+        let attempts = pending.attempts.count + 1;
+        let batch = &pending.batch;
+        match error.retry_class {
+            RetryClass::Retry | RetryClass::Hold => stream.mention(&error.to_string()),
+            RetryClass::RetryAmbiguous => {
+                stream.mention(&error.to_string());
+                stream.counts.add_ambiguous(batch);
+                stream.counts.invalid_answers.inc_by(u64::from(error.is_invalid_answer()));
+            }
+            RetryClass::Missing if stream.missing_for() >= self.missing_stream_grace => {
+                self.dead_letter_batch(
+                    stream,
+                    batch,
+                    Reason::StreamNotFound,
+                    &error.to_string(),
+                    attempts,
+                );
+                return RemainingRecords::Missing(error);
+            }
+            RetryClass::Missing => stream.mention(&error.to_string()),
+            RetryClass::Invalid if batch.len() == 1 => {
+                let suspicion = pending.attempts.suspicion;
+                if suspicion.is_some_and(|suspicion| stream.has_accepted_since(suspicion.since)) {
+                    let detail = error.to_string();
+                    self.dead_letter_batch(stream, batch, Reason::RecordRefused, &detail, attempts);
+                    batch.record();
+                    return RemainingRecords::Nothing;
+                }
+                pending.attempts.count = attempts;
+                return RemainingRecords::Accused(pending, error);
+            }
+            RetryClass::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
+            RetryClass::Invalid | RetryClass::TooLarge => {
+                pending.attempts.count = attempts;
+                if error.retry_class == RetryClass::Invalid {
+                    // From now on: the stream may have turned to refusing everything.
+                    let since = stream.counts.requests.get();
+                    pending.attempts.suspicion = Some(Suspicion { since, is_alone: false });
+                }
+                return RemainingRecords::Halves(pending.halves());
+            }
+        }
+        pending.attempts.count = attempts;
+        pending.attempts.consecutive_failures += 1;
+        let pause = match error.retry_class {
+            // The lane pauses for all batches of the stream together.
+            RetryClass::Hold | RetryClass::Missing | RetryClass::TooLarge => Duration::ZERO,
+            _ => limits::RETRY_BACKOFF.pause(pending.attempts.consecutive_failures),
+        };
+        RemainingRecords::Again(pending, pause)
+    }
+
+    /// Bury what was never sent before the run ended. Waits for room, so it must not
+    /// be called on the runtime's threads.
+    pub(super) fn dead_letter_given_up(&self, stream: &Stream, batch: &Batch) {
+        self.dead_letters.wait_for_room_blocking();
+        self.dead_letter_batch(stream, batch, Reason::GivenUp, &stream.why_given_up(), 0);
+    }
+
+    /// Write the dead letters of all events of a batch.
+    pub(super) fn dead_letter_batch(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for record in 0..batch.len() {
+            self.dead_letter(stream, batch, record, reason, detail, attempts);
+        }
+    }
+
+    /// Write the dead letters of a record's events.
+    fn dead_letter(
+        &self,
+        stream: &Stream,
+        batch: &Batch,
+        record: usize,
+        reason: Reason,
+        detail: &str,
+        attempts: u32,
+    ) {
+        for event in batch.events_of(record) {
+            let provenance = batch.provenance(event);
+            let (source, line) = (provenance.ack.source(), batch.line(event));
+            if reason == Reason::GivenUp && source.keeps_unsettled() {
+                continue;
+            }
+            let letter = DeadLetter {
+                stream: Some(stream.name.as_str()),
+                plugin: &provenance.plugin,
+                generation: provenance.generation,
+                attempts,
+                ..DeadLetter::of_line(reason, detail, source, line, batch.text(event))
+            };
+            // An event whose letter cannot be written stays unsettled.
+            self.dead_letters.settle_dead(&letter, &provenance.ack, batch.event(event));
+        }
+    }
+}
+
+impl PendingBatch {
+    /// Both halves, to be sent without a pause.
+    fn halves(mut self) -> [PendingBatch; 2] {
+        self.attempts.consecutive_failures = 0;
+        let middle = self.batch.len() / 2;
+        self.split_at(middle)
+    }
+
+    /// The first so many records, and the others.
+    pub(super) fn split_at(mut self, records: usize) -> [PendingBatch; 2] {
+        [0..records, records..self.batch.len()].map(|part| {
+            let batch = Arc::new(self.batch.select(part));
+            let memory = self.memory.split(batch.held_bytes());
+            PendingBatch { batch, memory, attempts: self.attempts }
+        })
+    }
+}
+
+fn feedback_of_answer(batch: &Batch, answer: &PutResponse) -> Feedback {
+    let (mut throttled_bytes, mut refused_bytes) = (0, 0);
+    for (record, refusal) in &answer.refused {
+        let bytes = batch.payload(*record).len();
+        refused_bytes += bytes;
+        if refusal.retry_class() == RetryClass::Retry {
+            throttled_bytes += bytes;
+        }
+    }
+    let bytes = batch.payload_bytes();
+    Feedback::Answered { bytes, throttled_bytes, accepted_bytes: bytes - refused_bytes }
+}
+
+fn feedback_of_error(batch: &Batch, error: &RequestError) -> Feedback {
+    let bytes = batch.payload_bytes();
+    match error.retry_class {
+        RetryClass::Retry => {
+            Feedback::Answered { bytes, throttled_bytes: bytes, accepted_bytes: 0 }
+        }
+        RetryClass::RetryAmbiguous => Feedback::Failed,
+        RetryClass::Hold | RetryClass::Missing => Feedback::Held,
+        RetryClass::TooLarge if batch.len() == 1 => Feedback::Held,
+        RetryClass::Invalid | RetryClass::TooLarge => Feedback::Refused { bytes },
+    }
+}
+
+/// Why every record of a request was refused on its own, where no pause changes that.
+fn refused_altogether(batch: &Batch, answer: &PutResponse) -> Option<RequestError> {
+    let (_, first) = answer.refused.first()?;
+    let retry_class = first.retry_class();
+    let is_lasting =
+        matches!(retry_class, RetryClass::Invalid | RetryClass::Hold | RetryClass::Missing);
+    let is_alike =
+        || answer.refused.iter().all(|(_, refusal)| refusal.retry_class() == retry_class);
+    let is_altogether = answer.refused.len() == batch.len() && is_lasting && is_alike();
+    is_altogether.then(|| RequestError::of_refusal(first))
+}
+
+/// What is wrong with a stream that accepts no record, and what to do.
+pub(super) fn fault_of_stream(error: &RequestError) -> String {
+    let advice = if error.message.contains("KinesisStreamAsSource") {
+        "it reads from a Kinesis data stream: have the plugin name a Direct PUT stream, or write to the data stream"
+    } else if error.message.contains("MSKAsSource") {
+        "it reads from Amazon MSK: have the plugin name a Direct PUT stream, or write to the topic"
+    } else {
+        "check that it is a Direct PUT stream, since one that reads from Kinesis, MSK or a database takes no records, \
+         and look at its settings in the AWS console"
+    };
+    format!(
+        "the stream refuses every record, also alone, so no record is at fault: {error}: {advice}"
+    )
+}

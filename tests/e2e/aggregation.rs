@@ -1,0 +1,212 @@
+//! `aggregate = "auto"`: events share records where the stream's description shows that
+//! nothing minds.
+
+use serde_json::{Value, json};
+use standpipe_tests::events::Events;
+use standpipe_tests::moto;
+use standpipe_tests::oracle::{Oracle, Streams, assert_same, records};
+use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub};
+
+const SETTINGS: &str = "workers = 1\n[delivery]\naggregate = 'auto'\nmax_delay = '100ms'";
+const EVENTS: usize = 50;
+
+#[test]
+fn what_a_stream_does_with_records_decides() {
+    let kinds = kinds();
+    let answers = kinds.clone();
+    let stub = Stub::start(|_| Fate::Accept).describing(move |stream, _| {
+        let (.., destination) = answers.iter().find(|(name, ..)| *name == stream).unwrap();
+        Ok(json!([destination]))
+    });
+    let names: Vec<_> = kinds.iter().map(|(name, ..)| *name).collect();
+    let (input, ran) = send(&stub.url(), &names);
+    let ran = ran.exits(0);
+    assert_same(&Oracle::new(&rows(&names)).fate(&input).streams, &events(stub.accepted()));
+    let summary = ran.summary();
+    let accepted = stub.accepted();
+    for (name, expected, words, _) in kinds {
+        let pack = &summary["streams"][name]["pack"];
+        assert_eq!(pack["decision"], expected, "{name}: {pack}");
+        assert!(pack["why"].as_str().unwrap().contains(words), "{name}: {pack}");
+        let records = accepted[name].len();
+        assert_eq!(records == EVENTS + 1, expected == "off", "{name}: {records} records");
+    }
+    assert_eq!(stub.violations(), [""; 0]);
+    ran.says(&["AppendDelimiterToRecord adds a newline", "times as much"]);
+}
+
+#[test]
+fn without_the_permission_nothing_is_aggregated() {
+    let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Err("AccessDeniedException"));
+    let (input, ran) = send(&stub.url(), &["s"]);
+    let ran = ran.exits(0);
+    ran.says(&[
+        "events are not aggregated",
+        "permission firehose:DescribeDeliveryStream is missing",
+    ]);
+    assert_same(&Oracle::new(&rows(&["s"])).fate(&input).streams, &stub.accepted());
+    assert_eq!(stub.described(), ["s"]);
+}
+
+#[test]
+fn nobody_is_asked_where_auto_is_not_set() {
+    let stub = Stub::start(|_| Fate::Accept);
+    let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
+    let program = program.settings("[delivery]\naggregate = { max_bytes = 102400 }");
+    let ran = program.stdin(Events::new(41).ndjson(EVENTS)).run().exits(0);
+    assert_eq!(stub.violations(), [""; 0]);
+    let summary = ran.summary();
+    assert_eq!(summary["streams"]["s"].get("pack"), None);
+    let sum = |key: &str| summary[key].as_u64().unwrap();
+    assert!(sum("billed_kb") < sum("billed_kb_unaggregated"), "{summary}");
+    assert_eq!(sum("billed_kb"), summary["streams"]["s"]["billed_kb"].as_u64().unwrap());
+    let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
+    let ran = program.stdin(Events::new(41).ndjson(EVENTS)).run().exits(0);
+    assert!(!ran.stderr.contains("billed"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_local_file_is_not_aggregated_for() {
+    let program = Program::running_locally().settings(SETTINGS).mapping(&[("*", "s")]);
+    let mut running = program.start();
+    running.write(b"{}\n");
+    running.wait_for("events are not aggregated: a local file is not billed");
+    let ran = running.finish(DEADLINE).exits(0);
+    assert_eq!(ran.summary()["streams"]["s"]["pack"]["decision"], "off");
+}
+
+#[test]
+fn objects_in_the_buckets_are_the_same() {
+    let moto = moto::server();
+    moto.create("packed", &["packed"]);
+    let (input, ran) = send(moto.url(), &["packed"]);
+    let ran = ran.exits(0);
+    let objects = moto.read("packed", &["packed"]);
+    let arrived = objects.into_iter().map(|(name, all)| (name, all.concat()));
+    let arrived: Streams = arrived.map(|(name, bytes)| (name, records(&bytes))).collect();
+    assert_same(&Oracle::new(&rows(&["packed"])).fate(&input).streams, &arrived);
+    let summary = ran.summary();
+    let stream = &summary["streams"]["packed"];
+    assert_eq!(stream["pack"]["decision"], "packed", "{stream}");
+    assert!(stream["records"].as_u64().unwrap() < stream["events"].as_u64().unwrap(), "{stream}");
+}
+
+#[test]
+fn other_destinations_of_moto_are_told_apart() {
+    let kinds = ["redshift", "elasticsearch", "snowflake"];
+    for kind in kinds {
+        moto::server().create_to(kind, kind);
+    }
+    let (_, ran) = send(moto::server().url(), &kinds);
+    let ran = ran.exits(0);
+    for kind in kinds {
+        let pack = &ran.summary()["streams"][kind]["pack"];
+        let expected = if kind == "redshift" { "packed" } else { "off" };
+        assert_eq!(pack["decision"], expected, "{kind}: {pack}");
+        assert!(!pack["why"].as_str().unwrap().contains("unknown"), "{kind}: {pack}");
+    }
+}
+
+/// Send an event to each stream, and, once all of them have been decided on,
+/// [`EVENTS`] to each; the input and the program.
+fn send(url: &str, streams: &[&str]) -> (Vec<u8>, Ran) {
+    let program = Program::running_against(url).settings(SETTINGS).mapping(&rows(streams));
+    let mut running = program.start();
+    let round = |number: usize| {
+        let event = |stream: &&str| format!("{{\"event\":\"{stream}\",\"n\":{number}}}\n");
+        streams.iter().map(event).collect::<String>()
+    };
+    running.write(round(0).as_bytes());
+    for stream in streams {
+        running.wait_for(&format!("stream={stream}\n"));
+    }
+    let rest: String = (1..=EVENTS).map(round).collect();
+    running.write(rest.as_bytes());
+    ((round(0) + &rest).into_bytes(), running.finish(DEADLINE))
+}
+
+/// Each stream gets the events that are called as it.
+fn rows<'a>(streams: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    streams.iter().map(|stream| (*stream, *stream)).collect()
+}
+
+/// The events in all records.
+fn events(streams: Streams) -> Streams {
+    let split = |all: Vec<Vec<u8>>| records(&all.concat());
+    streams.into_iter().map(|(name, all)| (name, split(all))).collect()
+}
+
+/// A stream's name, whether it is aggregated, words of the reason, and what Firehose
+/// says of it.
+fn kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+    let processor = |name: &str, parameters: &[(&str, &str)]| {
+        let parameter =
+            |(name, value): &(&str, &str)| json!({"ParameterName": name, "ParameterValue": value});
+        json!({"Type": name, "Parameters": parameters.iter().map(parameter).collect::<Vec<_>>()})
+    };
+    // What the API always says of objects; the program's client insists on it.
+    let plain = json!({
+        "RoleARN": "arn:aws:iam::123456789012:role/r", "BucketARN": "arn:aws:s3:::b",
+        "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
+        "CompressionFormat": "UNCOMPRESSED", "EncryptionConfiguration": {},
+    });
+    let s3 = |processors: &[Value], more: Value| {
+        let mut s3 = plain.clone();
+        s3.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        s3["ProcessingConfiguration"] =
+            json!({"Enabled": !processors.is_empty(), "Processors": processors});
+        // The older form shows no processing, and must not be believed.
+        json!({"DestinationId": "d", "ExtendedS3DestinationDescription": s3, "S3DestinationDescription": plain})
+    };
+    let other =
+        |name: &str| json!({"DestinationId": "d", name: {"S3DestinationDescription": plain}});
+    let redshift = json!({"DestinationId": "d", "RedshiftDestinationDescription": {
+        "RoleARN": "r", "ClusterJDBCURL": "jdbc:redshift://c:5439/d",
+        "CopyCommand": {"DataTableName": "events"}, "S3DestinationDescription": plain,
+    }});
+    let partitioned = || json!({"DynamicPartitioningConfiguration": {"Enabled": true}});
+    let split = |parameters: &[(&str, &str)]| processor("RecordDeAggregation", parameters);
+    let json_split = || split(&[("SubRecordType", "JSON")]);
+    let extraction = || processor("MetadataExtraction", &[("JsonParsingEngine", "JQ-1.6")]);
+    let lines = [("SubRecordType", "DELIMITED"), ("Delimiter", "Cg==")];
+    let hashes = [("SubRecordType", "DELIMITED"), ("Delimiter", "IyMjIw==")];
+    let (parquet, no_parquet) = (
+        json!({"DataFormatConversionConfiguration": {"OutputFormatConfiguration": {}}}),
+        json!({"DataFormatConversionConfiguration": {"Enabled": false}}),
+    );
+    vec![
+        ("plain", "packed", "S3", s3(&[], json!({}))),
+        ("older", "packed", "S3", json!({"DestinationId": "d", "S3DestinationDescription": plain})),
+        ("redshift", "packed", "Redshift", redshift),
+        (
+            "opensearch",
+            "off",
+            "OpenSearch takes",
+            other("AmazonopensearchserviceDestinationDescription"),
+        ),
+        (
+            "serverless",
+            "off",
+            "Serverless",
+            other("AmazonOpenSearchServerlessDestinationDescription"),
+        ),
+        ("elastic", "off", "Elasticsearch", other("ElasticsearchDestinationDescription")),
+        ("splunk", "off", "Splunk", other("SplunkDestinationDescription")),
+        ("http", "off", "HTTP", other("HttpEndpointDestinationDescription")),
+        ("iceberg", "off", "Iceberg", other("IcebergDestinationDescription")),
+        ("snowflake", "off", "Snowflake", other("SnowflakeDestinationDescription")),
+        ("future", "off", "unknown kind", other("TeletextDestinationDescription")),
+        ("lambda", "off", "Lambda", s3(&[processor("Lambda", &[])], json!({}))),
+        ("gzip", "off", "decompresses", s3(&[processor("Decompression", &[])], json!({}))),
+        ("logs", "off", "CloudWatch", s3(&[processor("CloudWatchLogProcessing", &[])], json!({}))),
+        ("rotated", "off", "\"Rotate\"", s3(&[processor("Rotate", &[])], json!({}))),
+        ("newlines", "packed", "S3", s3(&[processor("AppendDelimiterToRecord", &[])], json!({}))),
+        ("partitioned", "off", "partitioned", s3(&[], partitioned())),
+        ("keyed", "off", "keys", s3(&[extraction()], json!({}))),
+        ("split", "packed", "splits", s3(&[json_split(), extraction()], partitioned())),
+        ("lines", "packed", "splits", s3(&[split(&lines), extraction()], partitioned())),
+        ("hashes", "off", "partitioned", s3(&[split(&hashes), extraction()], partitioned())),
+        ("parquet", "off", "Parquet", s3(&[], parquet)),
+        ("no-parquet", "packed", "S3", s3(&[], no_parquet)),
+    ]
+}
