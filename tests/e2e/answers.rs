@@ -137,7 +137,7 @@ fn no_status_of_something_else_kills_a_record() {
     let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
     let input: String = streams.iter().map(event).collect();
     let program = Program::running_against(&stub.url()).mapping(&rows).stdin(input);
-    let ran = program.run().exits(0).says(&["HTTP 302", "points elsewhere"]);
+    let ran = program.run().exits(0).says(&["HTTP 302", "it redirects"]);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (statuses.len() as u64, 0));
     for name in &streams {
         assert_eq!(stub.accepted()[name], [event(name).into_bytes()]);

@@ -78,7 +78,7 @@ fn stdout(ran: &Ran) -> String {
 fn letters_are_listed_by_reason_and_stream() {
     let data = Data::filled_by(&["x\n", A, B, "[]\n", "y\n"].concat());
     let text = stdout(&data.dead(&["list"]).run().exits(0));
-    for words in ["not_json", "plugin_rejected", "not_an_object", "4 letters in 1 files"] {
+    for words in ["not_json", "plugin_rejected", "not_an_object", "4 dead letters in 1 files"] {
         assert!(text.contains(words), "no {words:?} in:\n{text}");
     }
     let listing = |arguments: &[&str]| -> Value {
@@ -102,7 +102,7 @@ fn letters_are_listed_by_reason_and_stream() {
         assert_eq!(listing(arguments)["letters"], letters, "{arguments:?}");
     }
     let none = Data::new().dead(&["list"]).run().exits(0);
-    assert!(stdout(&none).contains("0 letters in 0 files"), "{}", stdout(&none));
+    assert!(stdout(&none).contains("0 dead letters in 0 files"), "{}", stdout(&none));
     data.dead(&["list", "--since", "yesterday"]).run().exits(2).says(&["2h for two hours ago"]);
 }
 
@@ -127,7 +127,7 @@ fn purging_deletes_what_was_asked_for_and_nothing_else() {
     data.dead(&["purge"]).run().exits(2).says(&["--reason", "--all"]);
     assert_eq!(data.letters().len(), 3);
     let ran = data.dead(&["purge", "--reason", "not_json"]).run().exits(0);
-    assert_eq!(stdout(&ran), "2 letters were deleted\n");
+    assert_eq!(stdout(&ran), "Deleted 2 dead letters.\n");
     let reasons: Vec<_> = data.letters().into_iter().map(|letter| letter.reason).collect();
     assert_eq!(reasons, ["plugin_rejected"]);
     data.dead(&["purge", "--all"]).run().exits(0);
@@ -144,7 +144,7 @@ fn a_replay_with_the_mapping_mended_delivers_and_leaves_nothing() {
     let reasons: Vec<_> = data.letters().into_iter().map(|letter| letter.reason).collect();
     assert_eq!(reasons, ["not_json"]);
     data.dead(&["purge", "--all"]).run().exits(0);
-    data.replay(&[("B", "bs")]).run().exits(0).says(&["no letters to replay"]);
+    data.replay(&[("B", "bs")]).run().exits(0).says(&["no dead letters to replay"]);
 }
 
 #[test]
@@ -206,7 +206,8 @@ fn what_holds_only_a_start_or_no_letter_is_left() {
     text += &letter[..letter.len() / 2];
     fs::write(file, &text).unwrap();
 
-    let listed = data.dead(&["list"]).run().exits(0).says(&["line 3: no letter", "torn off"]);
+    let listed =
+        data.dead(&["list"]).run().exits(0).says(&["line 3: not a dead letter", "incomplete line"]);
     assert!(stdout(&listed).contains("2 lines cannot be read"), "{}", stdout(&listed));
     let ran = data.replay(&[("B", "bs")]).run().exits(0).says(&["only the start", "no letters"]);
     assert_eq!((ran.count("delivered"), ran.count("partial_letters")), (2, 1));
@@ -239,10 +240,10 @@ fn the_file_of_a_running_host_is_left_alone() {
     let mut running = program.start();
     running.write(b"first\n");
     standpipe_tests::wait_until("the host has written a letter", || data.letters().len() == 2);
-    data.dead(&["purge", "--all"]).run().exits(0).says(&["left alone"]);
+    data.dead(&["purge", "--all"]).run().exits(0).says(&["skipped"]);
     let list = data.dead(&["list"]).run().exits(0);
-    assert!(stdout(&list).contains("1 letters in 1 files"), "{}", stdout(&list));
-    let ran = data.replay(&[("B", "bs")]).run().exits(0).says(&["left alone"]);
+    assert!(stdout(&list).contains("1 dead letters in 1 files"), "{}", stdout(&list));
+    let ran = data.replay(&[("B", "bs")]).run().exits(0).says(&["skipped"]);
     assert_eq!(ran.count("read"), 0);
     running.write(b"second\n");
     running.finish(DEADLINE).exits(3);
@@ -363,7 +364,7 @@ fn a_wrong_place_or_reason_is_no_empty_list() {
     let data = Data::filled_by("x\n");
     let ran = data.dead(&["list", "--reason", "not_jsn"]).run().exits(2);
     let _ = ran.says(&["did you mean `not_json`?"]);
-    data.dead(&["purge", "--reason", "everything"]).run().exits(2).says(&["known are"]);
+    data.dead(&["purge", "--reason", "everything"]).run().exits(2).says(&["expected one of"]);
     data.dead(&["list", "--stream", "a b"]).run().exits(2).says(&["no name of a delivery stream"]);
 }
 

@@ -24,32 +24,32 @@ use standpipe_delivery::dead_letters::{
 /// How alike two words must be for one to be taken for the other misspelt.
 const SIMILARITY_MIN: f64 = 0.7;
 
-const LIST_HELP: &str = "Dead letters are kept in DATA_DIR/dead. A letter is meant if it passes every filter \
-that is given. Lines that are no letters are told on standard error.";
+const LIST_HELP: &str = "Dead letters are in DATA_DIR/dead. A dead letter is counted if it passes all given \
+filters. Unreadable lines are reported on standard error.";
 
 const SHOW_HELP: &str =
-    "Letters come oldest first, and without their events unless --events is given.";
+    "Dead letters are printed oldest first, without their events unless --events is given.";
 
-const REPLAY_HELP: &str = "An event goes wherever the plugin sends it today, also where it has been before: delivery \
-is at least once. One that is dead again has a new letter, with its history; one that is not delivered keeps its letter. \
-Letters that hold only the start of an event, and files that a running host writes to, are left. The exit codes are \
-those of `host run`.";
+const REPLAY_HELP: &str = "The active plugin decides where an event goes, also where it was delivered before: delivery \
+is at least once. An event that is dead again gets a new dead letter, with its history; one that is not delivered keeps its \
+dead letter. Dead letters with only the start of an event, and files that a running host writes to, are skipped. The exit \
+codes are those of `host run`.";
 
-const PURGE_HELP: &str = "Lines that are no letters are never deleted, nor is anything in a file that a running host \
-writes to.";
+const PURGE_HELP: &str =
+    "Unreadable lines, and files that a running host writes to, are never changed.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Count the letters, by reason and delivery stream.
+    /// Count dead letters by reason and delivery stream.
     #[command(after_help = LIST_HELP)]
     List(list::Arguments),
-    /// Show letters, one after the other.
+    /// Print dead letters one after the other.
     #[command(after_help = SHOW_HELP)]
     Show(show::Arguments),
-    /// Send the letters' events through the plugin once more.
+    /// Send the events of dead letters through the plugin again.
     #[command(after_help = REPLAY_HELP)]
     Replay(replay::Arguments),
-    /// Delete letters for good.
+    /// Delete dead letters.
     #[command(after_help = PURGE_HELP)]
     Purge(purge::Arguments),
 }
@@ -66,8 +66,8 @@ pub(super) fn run(command: Command) -> CommandResult {
 // No comment for the help: it would take the place of the subcommand's own.
 #[derive(Debug, Args)]
 struct Place {
-    /// Where dead letters are kept [default: that of --config, or else
-    /// standpipe-data].
+    /// The data directory of the dead letters [default: that of --config, or
+    /// else standpipe-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The settings file, whose `data_dir` is used.
@@ -77,21 +77,20 @@ struct Place {
 
 #[derive(Debug, Args)]
 struct Choice {
-    /// Only letters with this reason, such as `not_json`. Can be given several
-    /// times, for one or the other.
+    /// Select dead letters with this reason, such as `not_json`; repeatable.
     #[arg(long = "reason", value_name = "WORD", value_parser = parse_reason)]
     reasons: Vec<String>,
-    /// Only letters of this delivery stream. Can be given several times.
+    /// Select dead letters of this delivery stream; repeatable.
     #[arg(long = "stream", value_name = "NAME", value_parser = parse_stream)]
     streams: Vec<String>,
-    /// Only letters whose event came from this input.
+    /// Select dead letters whose event came from this input.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only letters written then or later: a time such as
-    /// `2026-01-31T08:00:00Z`, or how long ago, such as `2h`.
+    /// Select dead letters written at this time or later, such as
+    /// `2026-01-31T08:00:00Z`, or `2h` for two hours ago.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<OffsetDateTime>,
-    /// Only letters written before.
+    /// Select dead letters written before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<OffsetDateTime>,
 }
@@ -115,7 +114,7 @@ fn parse_reason(word: &str) -> Result<String, String> {
         alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
     Err(match nearest {
         Some((_, nearest)) => format!("unknown reason; did you mean `{nearest}`?"),
-        None => format!("unknown reason; known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("unknown reason; expected one of {}", known.collect::<Vec<_>>().join(", ")),
     })
 }
 
@@ -128,7 +127,9 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     let time = clock::parse_rfc3339(text)
         .or_else(|| humantime::parse_duration(text).ok().and_then(ago))
         .filter(|time| time.year() >= 0);
-    time.ok_or_else(|| "write a time such as 2026-01-31T08:00:00Z, or 2h for two hours ago".into())
+    time.ok_or_else(|| {
+        "expected a time such as 2026-01-31T08:00:00Z, or 2h for two hours ago".into()
+    })
 }
 
 impl Place {
@@ -163,7 +164,7 @@ pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
         )
     })?;
     if !metadata.is_dir() {
-        bail!("the data directory {} is no directory: correct --data-dir", data_dir.display());
+        bail!("the data directory {} is not a directory: correct --data-dir", data_dir.display());
     }
     Ok(())
 }
@@ -183,14 +184,14 @@ fn lock(
     }
     let lock = match folder.lock() {
         Ok(Some(lock)) => lock,
-        Ok(None) => bail!("lock {path}: another replay or purge is at work there: wait for it"),
+        Ok(None) => bail!("lock {path}: another replay or purge uses it: wait until it has ended"),
         Err(error) => return Err(anyhow!(error).context(format!("lock {path}"))),
     };
     // Listed anew: who had the lock before may have taken some away.
     let (live, done): (Vec<_>, Vec<_>) =
         files(folder)?.into_iter().partition(|file| file.is_live().unwrap_or(true));
     for file in live {
-        complain(&format!("{}: left alone: a running host writes to it", file.path.display()));
+        complain(&format!("skipped {}: a running host writes to it", file.path.display()));
     }
     Ok(Some((lock, done)))
 }
@@ -214,6 +215,6 @@ mod tests {
     fn reasons_are_those_that_letters_can_have() {
         assert_eq!(parse_reason("not_json").as_deref(), Ok("not_json"));
         assert!(parse_reason("not_jsn").unwrap_err().contains("did you mean `not_json`?"));
-        assert!(parse_reason("xyz").unwrap_err().contains("known are"));
+        assert!(parse_reason("xyz").unwrap_err().contains("expected one of"));
     }
 }

@@ -70,7 +70,7 @@ impl DeadLetterForwarder {
         let drained = async {
             let joined = tokio::task::spawn_blocking(|| thread.join()).await;
             if joined.is_ok_and(|ended| ended.is_err()) {
-                tracing::error!("copying dead letters failed: this is a bug of the host");
+                tracing::error!("failed to send dead letters to their stream: this is a bug");
             }
             delivery.drain().await;
         };

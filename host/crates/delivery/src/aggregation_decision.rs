@@ -60,7 +60,7 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
         return AggregationDecision::off(UNKNOWN_DESTINATION);
     }
     let Some(first) = destinations.first() else {
-        return AggregationDecision::off("no destination of the stream is shown");
+        return AggregationDecision::off("the description shows no destination");
     };
     if destinations.iter().any(splits) {
         return AggregationDecision::aggregated("the stream splits records into their events");
@@ -73,7 +73,7 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
     })
 }
 
-const UNKNOWN_DESTINATION: &str = "the stream has a destination of an unknown kind";
+const UNKNOWN_DESTINATION: &str = "the stream has an unknown kind of destination";
 
 /// What the operator should know, whatever the decision.
 ///
@@ -100,7 +100,7 @@ fn objection(destination: &Destination) -> Option<Cow<'static, str>> {
     }
     if destination.converts_format {
         return Some(
-            "converting aggregated records to Parquet or ORC is not known to be safe".into(),
+            "converting aggregated records to Parquet or ORC is not documented to be safe".into(),
         );
     }
     destination.processors.iter().find_map(|processor| processor_objection(processor, splits))
@@ -120,15 +120,15 @@ fn kind_objection(kind: DestinationKind) -> Option<&'static str> {
         // Firehose puts records one after the other into an object, so that it
         // has the same bytes either way.
         DestinationKind::S3 | DestinationKind::Redshift => None,
-        DestinationKind::OpenSearch => Some("OpenSearch takes a record for one document"),
+        DestinationKind::OpenSearch => Some("OpenSearch treats a record as one document"),
         DestinationKind::OpenSearchServerless => {
-            Some("OpenSearch Serverless takes a record for one document")
+            Some("OpenSearch Serverless treats a record as one document")
         }
-        DestinationKind::Elasticsearch => Some("Elasticsearch takes a record for one document"),
-        DestinationKind::Splunk => Some("Splunk takes a record for one event"),
-        DestinationKind::HttpEndpoint => Some("an HTTP endpoint may take a record for one event"),
-        DestinationKind::Iceberg => Some("Iceberg takes a record for one row"),
-        DestinationKind::Snowflake => Some("Snowflake takes a record for one row"),
+        DestinationKind::Elasticsearch => Some("Elasticsearch treats a record as one document"),
+        DestinationKind::Splunk => Some("Splunk treats a record as one event"),
+        DestinationKind::HttpEndpoint => Some("an HTTP endpoint may treat a record as one event"),
+        DestinationKind::Iceberg => Some("Iceberg treats a record as one row"),
+        DestinationKind::Snowflake => Some("Snowflake treats a record as one row"),
         DestinationKind::LocalFile => Some("a local file is not billed"),
         DestinationKind::Unknown => Some(UNKNOWN_DESTINATION),
     }
@@ -148,7 +148,7 @@ fn processor_objection(processor: &Processor, splits: bool) -> Option<Cow<'stati
         "Lambda" => "a Lambda function gets whole records, and may not split them",
         "Decompression" => "the stream decompresses records",
         "CloudWatchLogProcessing" => "the stream reads records as CloudWatch Logs",
-        unknown => return Some(format!("the stream's processor {unknown:?} is not known").into()),
+        unknown => return Some(format!("the stream has an unknown processor, {unknown:?}").into()),
     };
     Some(Cow::Borrowed(why))
 }

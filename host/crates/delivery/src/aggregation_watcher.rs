@@ -116,9 +116,9 @@ impl AggregationWatcher {
         // Trouble on the way says nothing about a stream that is known. One that has
         // gone may come back as another.
         if is_aggregated && error.retry_class != RetryClass::Missing {
-            tracing::debug!(%stream, "could not be described again: {error}");
+            tracing::debug!(%stream, "failed to describe the stream again: {error}");
         } else {
-            let why = format!("the stream could not be described ({error})");
+            let why = format!("failed to describe the stream ({error})");
             self.tell(stream, aggregation, AggregationDecision::off(why));
         }
         limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)

@@ -75,7 +75,7 @@ impl FirehoseClient for AmazonClient {
                 Ok(_) => read.get().cloned().ok_or_else(|| RequestError {
                     retry_class: RetryClass::RetryAmbiguous,
                     code: INVALID_RESPONSE.to_owned(),
-                    message: "the answer was not looked at".to_owned(),
+                    message: "the response was not read".to_owned(),
                 }),
                 Err(error) => {
                     let error = AwsError::of_sdk(&error);
@@ -123,7 +123,7 @@ fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
 fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestError {
     let code = format!("HTTP {status}");
     let retry_class = retry_class_of_status(status);
-    let words = if message.is_empty() { "the answer is not one of Firehose" } else { message };
+    let words = if message.is_empty() { "the response is not from Firehose" } else { message };
     let message = match retry_class {
         RetryClass::TooLarge => format!(
             "{}: a proxy before Firehose refuses a request whose body has {request_bytes} bytes: raise its limit for \
@@ -153,9 +153,9 @@ fn retry_class_of_status(status: u16) -> RetryClass {
 
 fn advice_of_status(status: u16) -> Option<&'static str> {
     Some(match status {
-        300..=399 => "it points elsewhere: check `endpoint_url` and `proxy` under [aws]",
+        300..=399 => "it redirects: check `endpoint_url` and `proxy` under [aws]",
         401 | 403 => {
-            "something before Firehose refuses: check `endpoint_url` and `proxy` under [aws]"
+            "a proxy or firewall before Firehose refuses the request: check `endpoint_url` and `proxy` under [aws]"
         }
         400..=499 | 501 | 505 => {
             "check that `endpoint_url` under [aws] leads to Firehose, and the proxies in between"

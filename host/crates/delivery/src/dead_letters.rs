@@ -239,7 +239,7 @@ impl DeadLetterWriter {
         writer.sync()?;
         match self.queue.is_none() && writer.losses > 0 {
             true => Err(io::Error::other(
-                "some were lost before they were on the disk: it failed, or their file was removed",
+                "some were lost before they were synced: the disk failed, or their file was removed",
             )),
             false => Ok(()),
         }
@@ -270,7 +270,7 @@ impl DeadLetterWriter {
 impl fmt::Debug for DeadLetterWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DeadLetterWriter { log, queue, .. } = self;
-        f.debug_struct("Letters").field("log", log).field("queue", queue).finish()
+        f.debug_struct("DeadLetterWriter").field("log", log).field("queue", queue).finish()
     }
 }
 

@@ -61,7 +61,7 @@ impl LogLimit {
         if suppressed > 0 {
             let (words, window) = (kind.words(), STREAM_LOG_WINDOW.as_secs());
             tracing::warn!(
-                "{suppressed} more messages about {words} were not logged: at most {} of a kind are in {window} s",
+                "{suppressed} more messages about {words} were suppressed: at most {} of a kind are logged in {window} s",
                 STREAM_LOG_LINES_MAX
             );
         }

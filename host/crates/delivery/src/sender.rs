@@ -209,7 +209,7 @@ impl Sender {
         let (sent, feedback, rest) = match done {
             Ok(done) => done,
             Err(error) => {
-                tracing::error!(stream = %self.stream.name, "a delivery failed: {error}");
+                tracing::error!(stream = %self.stream.name, "failed to deliver a batch: {error}");
                 self.lane.lost();
                 return;
             }

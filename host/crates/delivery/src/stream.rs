@@ -250,7 +250,7 @@ impl Stream {
     }
 
     /// Put a batch in the queue. It comes back if nobody serves it any more.
-    #[expect(clippy::result_large_err, reason = "the queued is moved in, and is moved back")]
+    #[expect(clippy::result_large_err, reason = "the batch is moved in, and is moved back")]
     pub(super) fn send(&self, queued: QueuedBatch) -> Result<(), QueuedBatch> {
         match &self.queue.lock().batches {
             Some(batches) => batches.send(queued).map_err(|refused| refused.0),

@@ -92,7 +92,7 @@ pub enum NamedBy {
 /// So many streams are in use that events have chosen that there may be no further one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "{streams_max} delivery streams that events choose are in use, and the event chooses a further one: raise max_dynamic_streams under [delivery], or have the plugin choose fewer"
+    "the event chooses a further delivery stream, and the limit of {streams_max} is reached: raise max_dynamic_streams under [delivery], or have the plugin choose fewer"
 )]
 pub struct TooManyStreams {
     /// As many as there may be.

@@ -23,7 +23,7 @@ use standpipe_delivery::dead_letters::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
-    /// Write JSON on one line.
+    /// Print JSON on one line.
     #[arg(long)]
     json: bool,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Default, Serialize)]
 struct Listing {
     letters: u64,
-    /// Lines that are no letters.
+    /// Unreadable lines.
     unreadable: u64,
     groups: Vec<Group>,
     files: Vec<Listed>,
@@ -105,7 +105,10 @@ fn count(
             Err(UnreadableLine::Torn) if listed.live => {}
             Err(why) => {
                 listed.unreadable += 1;
-                complain(&format!("{} line {number}: no letter: {why}", file.path.display()));
+                complain(&format!(
+                    "{} line {number}: not a dead letter: {why}",
+                    file.path.display()
+                ));
             }
         }
     }
@@ -129,10 +132,10 @@ impl Listing {
         let mut text = render_table(["reason", "stream", "letters", "first", "last"], rows);
         let live = self.files.iter().filter(|file| file.live).count();
         let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
-        let _ = writeln!(text, "{count} letters in {files} files of {path}");
+        let _ = writeln!(text, "{count} dead letters in {files} files of {path}");
         for (count, what) in [
-            (live as u64, "of the files are written to by running hosts"),
-            (self.unreadable, "lines cannot be read"),
+            (live as u64, "of the files are written by running hosts"),
+            (self.unreadable, "unreadable lines"),
         ] {
             if count > 0 {
                 let _ = writeln!(text, "{count} {what}");

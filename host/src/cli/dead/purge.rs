@@ -14,7 +14,7 @@ use standpipe_delivery::dead_letters::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
-    /// Delete every letter; needed where no other option says which.
+    /// Delete all dead letters; required without a filter.
     #[arg(long)]
     all: bool,
 }
@@ -23,12 +23,12 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let filter = arguments.letters.choice.filter();
     if filter.is_empty() && !arguments.all {
         return Err(usage(anyhow!(
-            "purge which letters? give --reason, --stream, --source, --since or --until, or --all"
+            "no filter is set: set --reason, --stream, --source, --since or --until, or --all"
         )));
     }
     let folder = arguments.letters.place.folder()?;
     let purged = purge(&folder, &filter).map_err(fault)?;
-    print_text(&format!("{purged} letters were deleted\n"))
+    print_text(&format!("Deleted {purged} dead letters.\n"))
 }
 
 fn purge(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Result<u64> {
@@ -37,8 +37,8 @@ fn purge(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Res
     for file in files {
         let done = purge_file(&file, filter);
         purged += done
-            .with_context(|| format!("{}, after {purged} letters", file.path.display()))
-            .context("delete letters of")?;
+            .with_context(|| format!("{}, after {purged} dead letters", file.path.display()))
+            .context("delete dead letters of")?;
     }
     Ok(purged)
 }

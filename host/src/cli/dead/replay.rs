@@ -16,8 +16,8 @@ pub(crate) struct Arguments {
     options: Options,
     #[command(flatten)]
     choice: Choice,
-    /// Replay letters whose source is not among [[sources]] too, with the default
-    /// role. By default they are left where the settings have [[sources]].
+    /// Replay also dead letters whose source is not in [[sources]], with the
+    /// default role. By default they are skipped if the settings have [[sources]].
     #[arg(long)]
     allow_unknown_sources: bool,
 }
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let (_lock, files) = locked.unzip();
     let files = files.unwrap_or_default();
     if files.is_empty() {
-        complain("there are no letters to replay");
+        complain("no dead letters to replay");
     }
     let filter = choice.filter();
     let unknown = match allow_unknown_sources {

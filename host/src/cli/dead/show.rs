@@ -18,13 +18,13 @@ use standpipe_delivery::dead_letters::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     letters: Chosen,
-    /// Show no more letters than this.
+    /// Print at most this many dead letters.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Write JSON, a letter on each line.
+    /// Print JSON, one dead letter per line.
     #[arg(long)]
     json: bool,
-    /// Show the events too, which can hold personal data.
+    /// Print the events too, which can contain personal data.
     #[arg(long)]
     events: bool,
 }
@@ -94,7 +94,7 @@ fn for_people(letter: &StoredDeadLetter, event: ShowEvent) -> String {
         add("before", &format!("{}  {}{stream}: {}", death.time, death.reason, death.detail));
     }
     if let Some(bytes) = letter.bytes_total {
-        add("length", &format!("{bytes} bytes, of which only the start is kept"));
+        add("length", &format!("{bytes} bytes; only the start is kept"));
     }
     if event == ShowEvent::Yes {
         add("event", &String::from_utf8_lossy(&letter.event));

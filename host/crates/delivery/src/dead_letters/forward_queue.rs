@@ -75,13 +75,13 @@ impl ForwardQueue {
         let bytes = line.len();
         if bytes > limits::RECORD_BYTES_MAX {
             let most = limits::RECORD_BYTES_MAX;
-            self.give_up(&format!("one has {bytes} bytes, and a record at most {most}"));
+            self.give_up(&format!("its line has {bytes} bytes, and a record has at most {most}"));
             return;
         }
         let mut memory = self.memory.reservation();
         if !memory.try_grow(bytes) {
             let most = self.bytes_max;
-            self.give_up(&format!("{most} bytes of them were waiting for the stream already"));
+            self.give_up(&format!("{most} bytes of dead letters already wait for the stream"));
             return;
         }
         let receipt = ForwardingReceipt { _memory: memory, arrived: self.arrived.clone() };
@@ -96,7 +96,9 @@ impl ForwardQueue {
     /// are only counted.
     pub(super) fn give_up(&mut self, problem: &str) {
         if self.problem.is_none() {
-            tracing::warn!("a dead letter is not copied, as perhaps are others: {problem}");
+            tracing::warn!(
+                "failed to send a dead letter to its stream, and perhaps others: {problem}"
+            );
             self.problem = Some(problem.to_owned());
         }
     }
@@ -158,7 +160,7 @@ mod tests {
         line.push(b'\n');
         copies.offer(&line);
         assert_eq!((copies.report().not_copied, queue.len()), (2, 1));
-        assert!(copies.report().problem.unwrap().contains("one has 1024001 bytes"));
+        assert!(copies.report().problem.unwrap().contains("has 1024001 bytes"));
     }
 
     #[test]

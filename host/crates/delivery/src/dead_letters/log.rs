@@ -123,7 +123,7 @@ impl DeadLetterLog {
             // Some of them are lost with their file, and nobody knows which: all are
             // written again, to another one.
             written = 0;
-            let lost = || io::Error::other("letters were lost with the file that they were in");
+            let lost = || io::Error::other("dead letters were lost with their file");
             error = error.map(|error| if is_too_large(&error) { lost() } else { error });
         }
         let mut state = self.state.lock();
@@ -144,7 +144,7 @@ impl DeadLetterLog {
         self.counts.refused.inc_by(letters as u64);
         if state.failure.is_none() {
             let failure = self.failure(error);
-            tracing::error!("{failure}");
+            tracing::error!("failed to {failure}");
             state.failure = Some(failure);
         }
     }
@@ -169,16 +169,16 @@ impl DeadLetterLog {
         let bytes = self.bound.bytes_max;
         if is_bound_reached(error) {
             return format!(
-                "write dead letters in {directory}: the letters there may take {bytes} bytes: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
+                "write dead letters in {directory}: their limit of {bytes} bytes is reached: replay or purge some, or raise `max_bytes` or change `when_full` under [dead_letters]"
             );
         }
         if is_too_large(error) {
             return format!(
-                "write dead letters in {directory}: one is larger than all may be together, which is {bytes} bytes: raise `max_bytes` under [dead_letters]"
+                "write dead letters in {directory}: one is larger than the limit of all, {bytes} bytes: raise `max_bytes` under [dead_letters]"
             );
         }
         format!(
-            "write dead letters in {directory}: {error}: make wait_for_room and check who may write there, or give --data-dir"
+            "write dead letters in {directory}: {error}: free disk space and check the permissions there, or set --data-dir"
         )
     }
 

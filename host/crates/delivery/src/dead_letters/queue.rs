@@ -124,7 +124,7 @@ impl DeadLetterQueue {
         self.shared.change(|waiting| waiting.is_closed = true);
         let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("writing dead letters failed: this is a bug of the host");
+            tracing::error!("failed to write dead letters: this is a bug");
         }
     }
 }

@@ -49,13 +49,13 @@ pub struct DeadLetterLine {
 pub enum UnreadableLine {
     /// The last line, without its end: a crash tore it, or somebody is writing
     /// it just now.
-    #[error("it is torn off at the end of the file")]
+    #[error("incomplete line at the end of the file")]
     Torn,
     /// It was damaged, or never was a letter.
     #[error(transparent)]
     Corrupt(#[from] CorruptDeadLetter),
     /// It is longer than any letter, and was not held.
-    #[error("it is longer than any letter")]
+    #[error("longer than any dead letter")]
     TooLong,
 }
 

@@ -90,7 +90,7 @@ impl StoredDeadLetter {
         };
         let older = (self.history.len() + 1).saturating_sub(DEAD_HISTORY_MAX);
         let kept: Vec<_> = self.history.iter().skip(older).chain([&this]).collect();
-        serde_json::to_string(&kept).expect("deaths have string keys")
+        serde_json::to_string(&kept).expect("attempts have string keys")
     }
 
     /// The letter as JSON on one line; without its event where that is not to
@@ -114,7 +114,7 @@ impl StoredDeadLetter {
             event: text.filter(|_| is_shown).map(Cow::from),
             event_base64: (text.is_none() && is_shown).then(encode),
         };
-        serde_json::to_string(&line).expect("a letter has string keys")
+        serde_json::to_string(&line).expect("a dead letter has string keys")
     }
 }
 
@@ -131,25 +131,25 @@ pub enum ShowEvent {
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CorruptDeadLetter {
     /// It ends within its JSON.
-    #[error("it ends too early")]
+    #[error("incomplete JSON")]
     CutOff,
     /// It has other members.
-    #[error("it is JSON, but no letter")]
+    #[error("JSON, but not a dead letter")]
     NotALetter,
     /// It is not JSON from this byte on.
-    #[error("it is not JSON from byte {0}")]
+    #[error("invalid JSON at byte {0}")]
     NotJson(usize),
     /// Its event is said to be base64.
-    #[error("its event is not base64")]
+    #[error("invalid base64 in event_base64")]
     NotBase64,
     /// It has no event, or one as text and one as base64.
-    #[error("it has not one event")]
+    #[error("expected one of event and event_base64")]
     NotOneEvent,
     /// No event is as long as its one.
-    #[error("its event is longer than an event may be")]
+    #[error("the event is longer than the limit")]
     EventTooLong,
     /// Its time has another form.
-    #[error("its time is no time")]
+    #[error("invalid time: expected RFC 3339")]
     Time,
 }
 
@@ -183,12 +183,12 @@ mod tests {
     fn what_is_no_letter_is_told_without_quoting_it() {
         let secret = LINE.replace("\"line\":7", "\"line\":\"hush\"");
         for (line, words) in [
-            (&LINE[..LINE.len() - 1], "too early"),
-            (&LINE.replace("\"event\":", "\"other\":"), "not one event"),
+            (&LINE[..LINE.len() - 1], "incomplete JSON"),
+            (&LINE.replace("\"event\":", "\"other\":"), "expected one of"),
             (&LINE.replace("2026-01-02T", "yesterday"), "time"),
             (&LINE.replace("\"event\"", "\"event_base64\""), "base64"),
-            (&secret, "no letter"),
-            ("x", "not JSON from byte 1"),
+            (&secret, "not a dead letter"),
+            ("x", "invalid JSON at byte 1"),
         ] {
             let error = StoredDeadLetter::parse(line.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words) && !error.contains("hush"), "{line}: {error}");

@@ -416,6 +416,6 @@ mod tests {
         assert_eq!(writer.dropped, DroppedDeadLetters { files: 1, letters: 2 });
         writer.append(&[b'x'; 690]).unwrap();
         assert_eq!(sizes(directory.path()), [100, 10, 690]);
-        assert!(writer.append(&[b'x'; 701]).is_err(), "there is no wait_for_room beside another's");
+        assert!(writer.append(&[b'x'; 701]).is_err(), "there is no room beside another's");
     }
 }

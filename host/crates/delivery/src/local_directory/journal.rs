@@ -164,7 +164,7 @@ impl<'a> Note<'a> {
         }
         private::file_options().write(true).open(&path)?.set_len(self.before)?;
         let (file, bytes) = (path.display(), length - self.before);
-        tracing::warn!(%file, bytes, "cut off a part of a batch, which was being written when an earlier run ended");
+        tracing::warn!(%file, bytes, "removed a partial batch that an earlier run left");
         Ok(())
     }
 }
@@ -185,12 +185,12 @@ fn lock(path: &Path) -> io::Result<File> {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_AGAIN),
             Err(TryLockError::WouldBlock) => {
-                let text = "another process is writing to it";
+                let text = "another process uses it";
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
             }
             Err(TryLockError::Error(error)) => {
                 let file_path = path.display();
-                tracing::warn!(%file_path, "files cannot be locked here: {error}: see that no other process writes to this directory");
+                tracing::warn!(%file_path, "failed to lock a file: {error}: make sure that no other process writes to this directory");
                 return Ok(file);
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn end(path: &Path, file: &mut File) -> io::Result<()> {
     if cut > 0 {
         file.set_len(length - cut)?;
         let file = path.display();
-        tracing::warn!(%file, bytes = cut, "cut off a line without an end, which an earlier run left");
+        tracing::warn!(%file, bytes = cut, "removed an incomplete line that an earlier run left");
     }
     if kept > 0 { file.write_all(b"\n") } else { Ok(()) }
 }

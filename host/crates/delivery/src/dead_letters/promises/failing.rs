@@ -111,7 +111,7 @@ fn what_waits_is_bounded_and_a_stop_lets_everybody_go() {
         let wait_for_room = async {
             tokio::time::timeout(Duration::from_millis(50), letters.wait_for_room()).await
         };
-        assert!(runtime.block_on(wait_for_room).is_err(), "there is no wait_for_room");
+        assert!(runtime.block_on(wait_for_room).is_err(), "there is no room");
         letters.stop_waiting();
         pushed.join().unwrap();
         runtime.block_on(letters.wait_for_room());
