@@ -125,7 +125,7 @@ fn wrong_settings_say_what_to_write() {
         ("[streams.a]\nnew_line = true", 2, "in [streams.a]: did you mean `newline`?"),
         ("[plugin]\npath = 7", 2, "string"),
         ("[aws\n", 1, ""),
-        ("[streams.\"a b\"]", 1, "no name of a delivery stream"),
+        ("[streams.\"a b\"]", 1, "not the name of a delivery stream"),
         ("[delivery]\nmax_delay = \"soon\"", 2, "max_delay"),
         ("[delivery]\nmax_delay = \"1h\"", 2, "15m"),
         ("[delivery]\nconcurrency = 0", 2, "from 1 to 256"),
@@ -213,7 +213,7 @@ fn marks_of_a_roles_session_are_checked() {
     for (line, expected) in [
         ("session_duration = \"14m\"", "at least 15m"),
         ("session_duration = \"13h\"", "at most 12h"),
-        ("session_duration = \"long\"", "is no duration"),
+        ("session_duration = \"long\"", "is not a duration"),
         ("session_name = \"a\"", "[aws] session_name is \"a\": write 2 to 64"),
         ("source_identity = \"a b\"", "[aws] source_identity is \"a b\""),
         ("session_tags = { \"\" = \"a\" }", "a key must have 1 to 128"),
