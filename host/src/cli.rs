@@ -25,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::ConfigError;
 use standpipe_core::error_chain;
-use standpipe_core::escape::lines;
+use standpipe_core::escape::escape_lines;
 use standpipe_plugin_host::engine_version;
 
 /// The most descriptors that the program asks the system for where the hard limit is
@@ -217,7 +217,7 @@ fn print_bytes(product: &[u8]) -> CommandResult {
 /// Write text for people to standard output, which steers no terminal. A reader that has
 /// gone away has seen enough.
 fn print_text(text: &str) -> CommandResult {
-    match write_out(lines(text).as_bytes()) {
+    match write_out(escape_lines(text).as_bytes()) {
         Err(error) if !is_broken_pipe(&error) => Err((Exit::Fault, error)),
         _ => Ok(Exit::Done),
     }

@@ -227,9 +227,9 @@ impl Worker {
         let event = |&index: &u32| {
             let line = chunk.lines[index as usize];
             let (text, envelope) =
-                scan(chunk.text(line), standpipe_core::limits::EVENT_NESTING_MAX)
+                scan(chunk.line_text(line), standpipe_core::limits::EVENT_NESTING_MAX)
                     .expect("what was an event before is one still");
-            Event { index, line: chunk.number(line), text, envelope }
+            Event { index, line: chunk.line_number(line), text, envelope }
         };
         let events: Vec<_> = lines.iter().map(event).collect();
         if self.roles.has_changed() {
@@ -252,7 +252,7 @@ impl Worker {
                 *next += 1;
                 continue;
             }
-            let text = chunk.text(line);
+            let text = chunk.line_text(line);
             match scan(text, standpipe_core::limits::EVENT_NESTING_MAX) {
                 Err(malformed) => self.bury_malformed(chunk, index, line, &malformed),
                 Ok((text, envelope)) => {
@@ -262,7 +262,7 @@ impl Worker {
                         break;
                     }
                     batch_bytes += text.len();
-                    events.push(Event { index, line: chunk.number(line), text, envelope });
+                    events.push(Event { index, line: chunk.line_number(line), text, envelope });
                 }
             }
             *next += 1;
@@ -428,8 +428,8 @@ impl Worker {
             Malformed::TooDeep { .. } => Reason::NestedTooDeep,
         };
         let detail = malformed.to_string();
-        let (source, text) = (chunk.source(), chunk.text(line));
-        let letter = DeadLetter::of_line(reason, &detail, source, chunk.number(line), text);
+        let (source, text) = (chunk.source(), chunk.line_text(line));
+        let letter = DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
         self.carrier.dead_letter(&letter, &chunk.ack, index);
     }
 
@@ -448,8 +448,8 @@ impl Worker {
             }
             LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
         };
-        let (source, text) = (chunk.source(), chunk.text(line));
-        let letter = DeadLetter::of_line(reason, &detail, source, chunk.number(line), text);
+        let (source, text) = (chunk.source(), chunk.line_text(line));
+        let letter = DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
         self.carrier.dead_letter(&DeadLetter { bytes_total, ..letter }, &chunk.ack, index);
     }
 }

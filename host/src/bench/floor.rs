@@ -70,7 +70,8 @@ struct Request {
 
 impl Request {
     fn add(&mut self, chunk: &Chunk, line: ChunkLine) {
-        let Ok((_, envelope)) = scan(chunk.text(line), standpipe_core::limits::EVENT_NESTING_MAX)
+        let Ok((_, envelope)) =
+            scan(chunk.line_text(line), standpipe_core::limits::EVENT_NESTING_MAX)
         else {
             return;
         };

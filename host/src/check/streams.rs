@@ -93,7 +93,7 @@ async fn describe_stream(
     for failures in 1..TRIES {
         match port.describe(stream).await {
             Err(error) if is_passing(&error) => {
-                tokio::time::sleep(BACKOFF.pause(failures)).await;
+                tokio::time::sleep(BACKOFF.pause_after(failures)).await;
             }
             result => return result,
         }

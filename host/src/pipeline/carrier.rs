@@ -61,7 +61,7 @@ impl Carrier {
                 }
                 Ok([]) => {
                     tally.filtered += 1;
-                    provenance.ack.filter(event.index);
+                    provenance.ack.filter_event(event.index);
                 }
                 Ok(outputs) => self.deliver(deciding, provenance, event, outputs, &mut tally),
             }
@@ -79,7 +79,7 @@ impl Carrier {
         tally: &mut Tally,
     ) {
         if let Ok(count @ 2..) = u32::try_from(outputs.len()) {
-            provenance.ack.expect(event.index, count);
+            provenance.ack.expect_outputs(event.index, count);
         }
         for output in outputs {
             match &output.decision {
@@ -112,7 +112,7 @@ impl Carrier {
             OnFailure::DeadLetter => {
                 self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
             }
-            OnFailure::Drop => provenance.ack.filter(event.index),
+            OnFailure::Drop => provenance.ack.filter_event(event.index),
             OnFailure::PassThrough(stream) => {
                 let stream = stream.clone();
                 let identity = deciding.places.identity();

@@ -22,7 +22,7 @@ impl KeptToken {
         secrets: Arc<dyn SecretResolver>,
     ) -> Result<Option<Self>, StartError> {
         let Some(setting) = setting else { return Ok(None) };
-        let token = Token::new(&secrets.value(&setting).await?)?;
+        let token = Token::new(&secrets.resolve_setting(&setting).await?)?;
         Ok(Some(KeptToken { token, reference: setting.reference().cloned(), secrets }))
     }
 

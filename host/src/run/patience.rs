@@ -51,7 +51,7 @@ impl Patience {
             self.mentioned = Some(Instant::now());
         }
         self.failures += 1;
-        sleep(standpipe_aws::limits::WAIT_BACKOFF.pause(self.failures)).await;
+        sleep(standpipe_aws::limits::WAIT_BACKOFF.pause_after(self.failures)).await;
         Ok(())
     }
 }

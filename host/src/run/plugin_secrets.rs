@@ -60,7 +60,7 @@ impl PluginSecrets {
         for (_, reference) in settings.flat_map(secret_references) {
             if let Entry::Vacant(entry) = known.entry(reference) {
                 let setting = SecretSetting::Reference(entry.key().clone());
-                entry.insert(secrets.value(&setting).await?);
+                entry.insert(secrets.resolve_setting(&setting).await?);
             }
         }
         Ok(PluginSecrets(known))

@@ -166,7 +166,7 @@ mod tests {
         let handing = chunker.spawn("test", counting(5), CancellationToken::new()).unwrap();
         for chunk in chunks {
             chunk.ack.settle(0, OutputOutcome::Delivered);
-            assert_eq!((chunk.text(chunk.lines[0]), chunk.lines.len()), (&b"{}"[..], 1));
+            assert_eq!((chunk.line_text(chunk.lines[0]), chunk.lines.len()), (&b"{}"[..], 1));
         }
         handing.join().unwrap();
         let totals = progress.totals();

@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
     let mut events = events.into_iter();
     for chunk in chunks {
         for line in &chunk.lines {
-            let (text, event) = (chunk.text(*line), events.next().expect("one for each"));
+            let (text, event) = (chunk.line_text(*line), events.next().expect("one for each"));
             let read = |text| serde_json::from_slice::<Value>(text).ok();
             assert_eq!(read(text), read(event));
             let is_one = !text.iter().any(|byte| b"\n\r".contains(byte));

@@ -54,11 +54,11 @@ struct Surroundings {
 /// Loads keys of the settings, some of which may be kept elsewhere.
 async fn load_keys(keys: StaticKeys, secrets: Arc<dyn SecretResolver>) -> provider::Result {
     let StaticKeys { access_key_id, secret_access_key, session_token } = &keys;
-    let id = secrets.value(access_key_id).await;
+    let id = secrets.resolve_setting(access_key_id).await;
     let id = id.map_err(CredentialsError::provider_error)?;
-    let key = secrets.value(secret_access_key).await;
+    let key = secrets.resolve_setting(secret_access_key).await;
     let key = key.map_err(CredentialsError::provider_error)?;
-    let token = secrets.optional(session_token.as_ref()).await;
+    let token = secrets.resolve_optional(session_token.as_ref()).await;
     let token = token.map_err(CredentialsError::provider_error)?;
     let token = token.map(|token| token.expose().to_owned());
     Ok(Credentials::new(id.expose(), key.expose(), token, None, "standpipe settings"))

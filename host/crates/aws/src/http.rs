@@ -101,7 +101,7 @@ impl Transport {
         settings: &TransportSettings,
         secrets: &dyn SecretResolver,
     ) -> Result<Self, ConnectError> {
-        let proxy = secrets.optional(settings.proxy.as_ref()).await?;
+        let proxy = secrets.resolve_optional(settings.proxy.as_ref()).await?;
         let proxy = proxy_config(proxy.as_ref())?;
         let tls = TlsContext::builder().with_trust_store(trust_store(settings)?);
         let tls = tls.build().expect("a trust store is all there is to be wrong");

@@ -83,7 +83,7 @@ impl JsonClient {
                 }
                 answer => return answer,
             }
-            tokio::time::sleep(BACKOFF.pause(failures)).await;
+            tokio::time::sleep(BACKOFF.pause_after(failures)).await;
         }
         self.attempt(operation, input).await
     }

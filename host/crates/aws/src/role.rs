@@ -72,7 +72,7 @@ impl RoleSource {
     async fn assume(self: Arc<Self>) -> provider::Result {
         let AwsRole { arn, session_name, source_identity, session_duration, session_tags, .. } =
             &self.role;
-        let external_id = self.secrets.optional(self.role.external_id.as_ref()).await;
+        let external_id = self.secrets.resolve_optional(self.role.external_id.as_ref()).await;
         let external_id = external_id.map_err(CredentialsError::provider_error)?;
         let seconds = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
         let tags: Vec<_> =

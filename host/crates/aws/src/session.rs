@@ -82,7 +82,7 @@ impl AwsSession {
     pub async fn wait_for_credentials(self) {
         let (mut failures, mut mentioned) = (1, Instant::now());
         while self.problem().is_some() {
-            tokio::time::sleep(limits::WAIT_BACKOFF.pause(failures)).await;
+            tokio::time::sleep(limits::WAIT_BACKOFF.pause_after(failures)).await;
             failures += 1;
             match self.try_once().await {
                 Ok(()) => {

@@ -33,7 +33,7 @@ pub(crate) async fn resolve_headers(
 ) -> Result<Vec<(String, Secret)>, UnresolvedSecret> {
     let mut all = Vec::with_capacity(headers.len());
     for (name, setting) in headers {
-        all.push((name.clone(), secrets.value(setting).await?));
+        all.push((name.clone(), secrets.resolve_setting(setting).await?));
     }
     Ok(all)
 }

@@ -93,7 +93,7 @@ impl OpenMetadata {
         let service =
             names::quote_part(&settings.service).filter(|_| is_service_name(&settings.service));
         let service = service.ok_or_else(|| OpenMetadataError::Service { name: name() })?;
-        let token = secrets.optional(settings.token.as_ref()).await?;
+        let token = secrets.resolve_optional(settings.token.as_ref()).await?;
         if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
             return Err(OpenMetadataError::EmptyToken);
         }

@@ -212,7 +212,7 @@ async fn open_lineage(
     let Some(server) = server else { return Ok(None) };
     let settings = HttpClientSettings {
         extra_headers: resolve_headers(&server.headers, secrets).await?,
-        bearer: secrets.optional(server.token.as_ref()).await?,
+        bearer: secrets.resolve_optional(server.token.as_ref()).await?,
         verify: server.verify.clone(),
         ..HttpClientSettings::default()
     };

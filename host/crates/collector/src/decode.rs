@@ -158,8 +158,8 @@ impl<'a> ParsedBody<'a> {
         let levels_max = standpipe_core::limits::EVENT_NESTING_MAX - 1;
         let outline = Outline::bounded(bytes, levels_max, limits::COLLECT_PARTS_MAX)?;
         let mut top = KnownMembers::default();
-        let spells = outline.spells();
-        outline.members(|member| top.note_member(member, spells));
+        let spells = outline.has_spelled_letters();
+        outline.for_each_member(|member| top.note_member(member, spells));
         Ok(ParsedBody { outline, top })
     }
 
@@ -224,8 +224,8 @@ impl<'a> ParsedBody<'a> {
         if !self.outline.at(batch).starts_with('[') {
             return Err(InvalidBody::NoBatch);
         }
-        let spells = self.outline.spells();
-        let mut items = self.outline.items(batch);
+        let spells = self.outline.has_spelled_letters();
+        let mut items = self.outline.items_of(batch);
         let mut count = 0_usize;
         loop {
             let mut known = KnownMembers::default();
@@ -253,7 +253,7 @@ impl<'a> ParsedBody<'a> {
         if self.outline.at(root).starts_with('{') {
             return texts.add_made(root, added, |payload, out| rules.webhook(payload, out));
         }
-        let mut items = self.outline.items(root);
+        let mut items = self.outline.items_of(root);
         let events = texts.out.events.len();
         while let Some(item) = items.next(|_| {}) {
             if self.outline.at(item).starts_with('{') {

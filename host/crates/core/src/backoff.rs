@@ -35,8 +35,8 @@ impl Backoff {
     }
 
     /// The pause after so many failures in a row, of which the first is 1.
-    pub fn pause(&self, failures: u32) -> Duration {
-        let bound = self.bound(failures);
+    pub fn pause_after(&self, failures: u32) -> Duration {
+        let bound = self.longest_pause_after(failures);
         match self.jitter {
             Jitter::None => bound,
             Jitter::Half => bound.mul_f64(0.5 + fastrand::f64() / 2.0),
@@ -45,7 +45,7 @@ impl Backoff {
     }
 
     /// The longest pause after so many failures in a row.
-    pub fn bound(&self, failures: u32) -> Duration {
+    pub fn longest_pause_after(&self, failures: u32) -> Duration {
         let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         self.first.saturating_mul(doubled).min(self.longest)
     }
@@ -63,18 +63,19 @@ mod tests {
     #[test]
     fn the_bound_doubles_up_to_its_limit() {
         let backoff = Backoff::new(FIRST, LONGEST, Jitter::Full);
-        assert_eq!(backoff.bound(1), Duration::from_millis(100));
-        assert_eq!(backoff.bound(4), Duration::from_millis(800));
-        assert_eq!(backoff.bound(30), LONGEST);
-        assert_eq!(backoff.bound(u32::MAX), LONGEST);
-        assert_eq!(backoff.up_to(FIRST * 3).bound(3), FIRST * 3);
+        assert_eq!(backoff.longest_pause_after(1), Duration::from_millis(100));
+        assert_eq!(backoff.longest_pause_after(4), Duration::from_millis(800));
+        assert_eq!(backoff.longest_pause_after(30), LONGEST);
+        assert_eq!(backoff.longest_pause_after(u32::MAX), LONGEST);
+        assert_eq!(backoff.up_to(FIRST * 3).longest_pause_after(3), FIRST * 3);
     }
 
     #[test]
     fn what_is_left_to_chance_is_spread() {
         for (jitter, least) in [(Jitter::Half, 0.5), (Jitter::Full, 0.0)] {
             let backoff = Backoff::new(LONGEST, LONGEST, jitter);
-            let pauses: Vec<_> = (0..1000).map(|_| backoff.pause(1).as_secs_f64() / 20.0).collect();
+            let pauses: Vec<_> =
+                (0..1000).map(|_| backoff.pause_after(1).as_secs_f64() / 20.0).collect();
             let below = |share: f64| pauses.iter().filter(|&&pause| pause < share).count();
             let middle = f64::midpoint(least, 1.0);
             assert_eq!(below(least), 0, "{jitter:?}");
@@ -92,9 +93,9 @@ mod tests {
         ) {
             let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
             let backoff = Backoff::new(first, longest, jitter);
-            let (bound, pause) = (backoff.bound(failures), backoff.pause(failures));
+            let (bound, pause) = (backoff.longest_pause_after(failures), backoff.pause_after(failures));
             prop_assert!(bound <= longest && pause <= bound);
-            prop_assert!(bound <= backoff.bound(failures.saturating_add(1)));
+            prop_assert!(bound <= backoff.longest_pause_after(failures.saturating_add(1)));
             let least = match jitter {
                 Jitter::None => bound,
                 Jitter::Half => bound / 2,

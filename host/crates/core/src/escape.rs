@@ -26,7 +26,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Text of several lines, whose breaks stay as they are.
-pub fn lines(text: &str) -> Cow<'_, str> {
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
     if !text.contains(|character| character != '\n' && is_unsafe(character)) {
         return Cow::Borrowed(text);
     }
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!(OneLine(text).to_string(), expected);
         }
         assert!(matches!(one_line("plain"), Cow::Borrowed("plain")));
-        assert_eq!(lines("a\nb\u{1b}\n\n"), "a\nb\\u{1b}\n\n");
+        assert_eq!(escape_lines("a\nb\u{1b}\n\n"), "a\nb\\u{1b}\n\n");
     }
 
     proptest! {

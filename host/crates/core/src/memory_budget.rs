@@ -124,7 +124,7 @@ impl MemoryBudget {
 
     /// Gives what is free to those who wait.
     fn grant_waiting(&self, mut state: MutexGuard<'_, State>) {
-        let woken = state.grant(self.0.sharing);
+        let woken = state.grant_free_bytes(self.0.sharing);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -132,13 +132,13 @@ impl MemoryBudget {
 
 impl State {
     /// Takes bytes for all who wait and may have them, and returns their wakers.
-    fn grant(&mut self, sharing: Sharing) -> Vec<Waker> {
+    fn grant_free_bytes(&mut self, sharing: Sharing) -> Vec<Waker> {
         let (mut woken, mut at) = (Vec::new(), 0);
         while let Some(first) = self.waiting.get(at) {
             let held = held_bytes(first.usage.as_ref(), first.own_bytes);
             if sharing.admits(self.free, held, first.bytes) {
                 let granted = self.waiting.remove(at).expect("it is there");
-                self.take(granted.usage.as_ref(), granted.bytes);
+                self.take_bytes(granted.usage.as_ref(), granted.bytes);
                 woken.push(granted.waker);
             } else if sharing == Sharing::InOrder {
                 break;
@@ -149,7 +149,7 @@ impl State {
         woken
     }
 
-    fn take(&mut self, usage: Option<&Usage>, bytes: usize) {
+    fn take_bytes(&mut self, usage: Option<&Usage>, bytes: usize) {
         self.free -= to_signed(bytes);
         if let Some(Usage(held)) = usage {
             held.fetch_add(bytes, Ordering::Relaxed);
@@ -199,7 +199,7 @@ impl Reservation {
         let is_first = sharing == Sharing::Evenly || state.waiting.is_empty();
         let may_have = bytes == 0 || is_first && sharing.admits(state.free, held, bytes);
         if may_have {
-            state.take(self.usage.as_ref(), bytes);
+            state.take_bytes(self.usage.as_ref(), bytes);
             drop(state);
             self.bytes += bytes;
         }

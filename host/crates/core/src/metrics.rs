@@ -74,7 +74,7 @@ impl TimeHistogram {
 
     /// For each upper bound in seconds, how many times were at most so long and longer
     /// than the bound before. The last bound is infinite.
-    fn buckets(&self) -> Vec<(f64, u64)> {
+    fn bucket_counts(&self) -> Vec<(f64, u64)> {
         let bounds = self.bounds.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
         bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
     }
@@ -113,7 +113,7 @@ impl MetricsPage<'_> {
         rows: impl IntoIterator<Item = ([Label<'l>; LABELS], N)>,
     ) -> fmt::Result {
         let rows = rows.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
-        self.family(name, help, MetricType::Counter, rows)
+        self.write_family(name, help, MetricType::Counter, rows)
     }
 
     /// Writes a gauge without labels.
@@ -137,7 +137,7 @@ impl MetricsPage<'_> {
         rows: impl IntoIterator<Item = ([Label<'l>; LABELS], f64)>,
     ) -> fmt::Result {
         let rows = rows.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
-        self.family(name, help, MetricType::Gauge, rows)
+        self.write_family(name, help, MetricType::Gauge, rows)
     }
 
     /// Writes a histogram for each of these labels.
@@ -151,11 +151,11 @@ impl MetricsPage<'_> {
         help: &str,
         rows: impl IntoIterator<Item = ([Label<'l>; LABELS], &'h TimeHistogram)>,
     ) -> fmt::Result {
-        self.family(name, help, MetricType::Histogram, rows)
+        self.write_family(name, help, MetricType::Histogram, rows)
     }
 
     /// Writes a metric for each of these labels. Without labels there is one metric.
-    fn family<'l, M: EncodeMetric, const LABELS: usize>(
+    fn write_family<'l, M: EncodeMetric, const LABELS: usize>(
         &mut self,
         name: &str,
         help: &str,
@@ -175,7 +175,7 @@ impl MetricsPage<'_> {
 
 impl EncodeMetric for &TimeHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let buckets = self.buckets();
+        let buckets = self.bucket_counts();
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(self.sum_seconds(), count, &buckets, None)
     }

@@ -121,7 +121,7 @@ impl AggregationWatcher {
             let why = format!("failed to describe the stream ({error})");
             self.tell(stream, aggregation, AggregationDecision::off(why));
         }
-        limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause(failures)
+        limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause_after(failures)
     }
 
     /// Do as was decided, and say so if it is new.

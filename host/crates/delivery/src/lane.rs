@@ -92,7 +92,7 @@ impl Lane {
         let now = Instant::now();
         if self.hold.is_none_or(|hold| hold.until <= now) {
             let attempts = self.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
-            let until = now + limits::RETRY_BACKOFF.pause(attempts);
+            let until = now + limits::RETRY_BACKOFF.pause_after(attempts);
             self.hold = Some(Hold { attempts, until, is_probed: false });
         }
     }

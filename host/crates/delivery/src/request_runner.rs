@@ -185,7 +185,7 @@ impl RequestRunner {
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
         pending.memory.shrink_to(pending.batch.held_bytes());
         pending.attempts = Attempts { count: count + 1, consecutive_failures, suspicion };
-        RemainingRecords::Again(pending, limits::RETRY_BACKOFF.pause(consecutive_failures.max(1)))
+        RemainingRecords::Again(pending, limits::RETRY_BACKOFF.pause_after(consecutive_failures.max(1)))
     }
 
     /// What of a request is to be sent again of which every record was refused on its own,
@@ -279,7 +279,7 @@ impl RequestRunner {
         let pause = match error.retry_class {
             // The lane pauses for all batches of the stream together.
             RetryClass::Hold | RetryClass::Missing | RetryClass::TooLarge => Duration::ZERO,
-            _ => limits::RETRY_BACKOFF.pause(pending.attempts.consecutive_failures),
+            _ => limits::RETRY_BACKOFF.pause_after(pending.attempts.consecutive_failures),
         };
         RemainingRecords::Again(pending, pause)
     }

@@ -113,7 +113,7 @@ fn user(text: &str) -> Cow<'_, str> {
     let outline = Outline::of_members(text.as_bytes(), EVENT_NESTING_MAX, usize::MAX);
     let Ok(outline) = outline else { return Cow::Borrowed(text) };
     let mut found = [const { None }; USER_KEYS.len()];
-    outline.members(|member| {
+    outline.for_each_member(|member| {
         if let Some(at) = USER_KEYS.iter().position(|key| member.name() == *key) {
             found[at] = string(outline.at(member.value)).filter(|user| !user.is_empty());
         }

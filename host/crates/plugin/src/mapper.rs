@@ -250,7 +250,7 @@ impl Mapper {
         self.outage = made.as_ref().err().map(|fault| {
             let attempts = self.outage.as_ref().map_or(1, |outage| outage.attempts + 1);
             let pause = limits::PLUGIN_RESTART_BACKOFF
-                .pause(attempts)
+                .pause_after(attempts)
                 .max(thread_cpu_time().saturating_sub(start) * limits::PLUGIN_RESTART_CPU_PAUSES)
                 .min(limits::PLUGIN_RESTART_PAUSE_MAX);
             Outage { fault: fault.clone(), attempts, retry_at: Instant::now() + pause }

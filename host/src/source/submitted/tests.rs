@@ -35,7 +35,7 @@ fn texts_of(chunk: &Chunk) -> Vec<Vec<u8>> {
 }
 
 fn texts(chunk: &Chunk) -> Vec<&[u8]> {
-    chunk.lines.iter().map(|line| chunk.text(*line)).collect()
+    chunk.lines.iter().map(|line| chunk.line_text(*line)).collect()
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn each_is_told_how_its_event_ended() {
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(texts(&chunk), [b"a", b"b", b"c", b"d"]);
     chunk.ack.settle(0, OutputOutcome::Delivered);
-    chunk.ack.filter(1);
+    chunk.ack.filter_event(1);
     let [a, b, c, d] = receipts;
     chunk.ack.checkpoint();
     assert_eq!((a.await, b.await), (Ok(EventOutcome::Delivered), Ok(EventOutcome::Filtered)));

@@ -44,7 +44,7 @@ where
             return Err(error);
         }
         tracing::debug!("retrying {operation}: {error}");
-        sleep(BACKOFF.pause(attempts)).await;
+        sleep(BACKOFF.pause_after(attempts)).await;
     }
 }
 

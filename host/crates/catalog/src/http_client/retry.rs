@@ -30,7 +30,7 @@ pub(super) fn is_retryable(status: u16, method: &Method) -> bool {
 pub(super) fn retry_delay(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
     let backoff = Backoff::new(first, HTTP_PAUSE_MAX, Jitter::Half);
     let is_last = failures >= HTTP_ATTEMPTS;
-    (!is_last).then(|| backoff.pause(failures).max(told.min(HTTP_PAUSE_MAX)))
+    (!is_last).then(|| backoff.pause_after(failures).max(told.min(HTTP_PAUSE_MAX)))
 }
 
 /// What `Retry-After` says: seconds, or a date.

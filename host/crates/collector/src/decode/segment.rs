@@ -185,8 +185,9 @@ impl<'o, 'a> Segment<'o, 'a> {
         span: Span,
         patch: &mut ObjectPatch,
     ) -> Result<(), InvalidBody> {
-        let must_read =
-            !self.context.is_empty() || self.outline.spells() || self.ip.may_be_in(text);
+        let must_read = !self.context.is_empty()
+            || self.outline.has_spelled_letters()
+            || self.ip.may_be_in(text);
         if !must_read && !self.ip.is_for_all {
             return Ok(());
         }

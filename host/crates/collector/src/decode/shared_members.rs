@@ -100,6 +100,6 @@ pub(super) fn each_member<'a>(
         members_max,
     )
     .map_err(|_| InvalidBody::TooManyMembers)?;
-    outline.members(|member| each(&outline, member));
+    outline.for_each_member(|member| each(&outline, member));
     Ok(())
 }

@@ -116,13 +116,13 @@ impl Ack {
     }
 
     /// Records that an event has no outputs.
-    pub fn filter(&self, event: u32) {
+    pub fn filter_event(&self, event: u32) {
         self.state(event).store(FILTERED, Ordering::Relaxed);
     }
 
     /// Records, before any of them is settled, that an event has this many outputs. By default
     /// it has one.
-    pub fn expect(&self, event: u32, outputs: u32) {
+    pub fn expect_outputs(&self, event: u32, outputs: u32) {
         debug_assert!((1..=OPEN_MASK).contains(&outputs));
         self.state(event).store(outputs, Ordering::Relaxed);
     }
@@ -297,9 +297,9 @@ mod tests {
     fn every_event_is_counted_once() {
         let settled = settled_by(5, |ack| {
             ack.settle(0, OutputOutcome::Delivered);
-            ack.filter(1);
+            ack.filter_event(1);
             ack.settle(2, DEAD);
-            ack.expect(3, 2);
+            ack.expect_outputs(3, 2);
             ack.settle(3, OutputOutcome::Delivered);
             ack.settle(3, OutputOutcome::Delivered);
         });
@@ -318,10 +318,10 @@ mod tests {
         };
         let ack = Ack::with_checkpoint("test".into(), 3, record, |_| ());
         ack.settle(1, OutputOutcome::Delivered);
-        ack.expect(2, 2);
+        ack.expect_outputs(2, 2);
         ack.settle(2, OutputOutcome::Delivered);
         ack.checkpoint();
-        ack.filter(0);
+        ack.filter_event(0);
         drop(ack);
         assert_eq!(*records.lock(), [vec![1], vec![0, 1]]);
     }
@@ -341,10 +341,10 @@ mod tests {
     #[test]
     fn an_event_with_one_dead_output_is_dead_and_with_one_lost_output_undelivered() {
         let settled = settled_by(2, |ack| {
-            ack.expect(0, 2);
+            ack.expect_outputs(0, 2);
             ack.settle(0, DEAD);
             ack.settle(0, OutputOutcome::Delivered);
-            ack.expect(1, 2);
+            ack.expect_outputs(1, 2);
             ack.settle(1, DEAD);
         });
         assert_eq!(settled, Settled { dead: 1, undelivered: 1, ..Settled::default() });
@@ -354,7 +354,7 @@ mod tests {
         for reason in Reason::ALL {
             assert_eq!(dead_bits(*reason) & !DEAD_MASK, 0, "{reason} fits");
             let ack = Ack::new("test".into(), 1, |_| ());
-            ack.expect(0, 3);
+            ack.expect_outputs(0, 3);
             ack.settle(0, OutputOutcome::Delivered);
             ack.settle(0, OutputOutcome::Dead(*reason));
             ack.settle(0, DEAD);

@@ -80,12 +80,12 @@ impl Chunk {
     }
 
     /// The bytes of a line.
-    pub fn text(&self, line: ChunkLine) -> &[u8] {
+    pub fn line_text(&self, line: ChunkLine) -> &[u8] {
         &self.bytes[line.start as usize..line.end as usize]
     }
 
     /// The number of a line in its source, counted from 1.
-    pub fn number(&self, line: ChunkLine) -> u64 {
+    pub fn line_number(&self, line: ChunkLine) -> u64 {
         self.first_line + u64::from(line.offset)
     }
 }

@@ -104,7 +104,7 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
     while bytes[end] != b'"' {
         end += if bytes[end] == b'\\' { 2 } else { 1 };
     }
-    Some(Cow::Owned(token::unescape(&text[..end])))
+    Some(Cow::Owned(token::unescape_string(&text[..end])))
 }
 
 /// Finds out why a text is not an event. Depth, encoding and zero bytes come first, whatever

@@ -29,7 +29,10 @@ impl dyn SecretResolver + '_ {
     /// # Errors
     ///
     /// The setting is a reference, and its manager does not return the secret.
-    pub async fn value(&self, setting: &SecretSetting) -> Result<Secret, UnresolvedSecret> {
+    pub async fn resolve_setting(
+        &self,
+        setting: &SecretSetting,
+    ) -> Result<Secret, UnresolvedSecret> {
         match setting {
             SecretSetting::Value(secret) => Ok(secret.clone()),
             SecretSetting::Reference(reference) => self.resolve(reference).await,
@@ -40,13 +43,13 @@ impl dyn SecretResolver + '_ {
     ///
     /// # Errors
     ///
-    /// As for [`value`](#method.value).
-    pub async fn optional(
+    /// As for [`resolve_setting`](#method.resolve_setting).
+    pub async fn resolve_optional(
         &self,
         setting: Option<&SecretSetting>,
     ) -> Result<Option<Secret>, UnresolvedSecret> {
         match setting {
-            Some(setting) => self.value(setting).await.map(Some),
+            Some(setting) => self.resolve_setting(setting).await.map(Some),
             None => Ok(None),
         }
     }

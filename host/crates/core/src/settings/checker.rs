@@ -99,7 +99,7 @@ impl TableChecker<'_> {
 
     /// Adds a mistake about a key of the table, which the problem begins with.
     pub fn add_mistake(&mut self, problem: impl Display) {
-        let message = self.table.about(&problem);
+        let message = self.table.message_about(&problem);
         self.checker.add(message);
     }
 

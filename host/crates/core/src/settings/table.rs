@@ -55,11 +55,11 @@ impl SettingsTable {
 
     /// A key in it.
     pub fn key(&self, key: &str) -> String {
-        self.about(&toml_key(key))
+        self.message_about(&toml_key(key))
     }
 
     /// A text that begins with one of its keys.
-    pub(super) fn about(&self, text: &dyn Display) -> String {
+    pub(super) fn message_about(&self, text: &dyn Display) -> String {
         match &self.list {
             _ if self.is_top() => text.to_string(),
             Some(Some(_)) => format!("{self}: {text}"),

@@ -215,7 +215,7 @@ impl QueueWriter {
             if let Some(error) = error {
                 self.log.mention_trouble(&error, self.shared.waiting.lock().count);
                 failures += 1;
-                self.shared.pause(DEAD_RETRY_BACKOFF.pause(failures));
+                self.shared.pause(DEAD_RETRY_BACKOFF.pause_after(failures));
             }
         }
     }

@@ -136,7 +136,7 @@ fn what_is_no_case_is_refused_with_its_place() {
         (r#"{"cases":[{"name":"n","event":{},"expect":{"rejects":"x"}}]}"#, "expected `reject`"),
         (
             r#"{"cases":[{"name":"n","event":{},"expect":[{"stream":"a b"}]}]}"#,
-            "no name of a delivery stream",
+            "not the name of a delivery stream",
         ),
         (
             r#"{"cases":[{"name":"n","event":{},"expect":[{"to":"a"}]}]}"#,

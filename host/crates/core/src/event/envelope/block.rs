@@ -33,12 +33,12 @@ impl Classes {
             is(b'{')(folded) | is(b'}')(folded)
         };
         let mut classes = Classes {
-            quotes: mask(quarters, is(b'"')),
+            quotes: lane_mask(quarters, is(b'"')),
             backslashes: 0,
-            commas: mask(quarters, is(b',')),
-            colons: mask(quarters, is(b':')),
-            brackets: mask(quarters, is_bracket),
-            whitespace: mask(quarters, is(b' ')),
+            commas: lane_mask(quarters, is(b',')),
+            colons: lane_mask(quarters, is(b':')),
+            brackets: lane_mask(quarters, is_bracket),
+            whitespace: lane_mask(quarters, is(b' ')),
             controls: 0,
         };
         // Turning lanes into a mask is what takes time, and few blocks have
@@ -46,16 +46,16 @@ impl Classes {
         let [a, b, c, d] = quarters.map(|it| is(b'\\')(it) | is_control(it));
         if (a | b | c | d).any() {
             let is_blank = |it| is(b'\t')(it) | is(b'\n')(it) | is(b'\r')(it);
-            classes.backslashes = mask(quarters, is(b'\\'));
-            classes.whitespace |= mask(quarters, is_blank);
-            classes.controls = mask(quarters, is_control);
+            classes.backslashes = lane_mask(quarters, is(b'\\'));
+            classes.whitespace |= lane_mask(quarters, is_blank);
+            classes.controls = lane_mask(quarters, is_control);
         }
         classes
     }
 }
 
 #[inline(always)]
-fn mask(quarters: [u8x16; 4], is_so: impl Fn(u8x16) -> u8x16) -> u64 {
+fn lane_mask(quarters: [u8x16; 4], is_so: impl Fn(u8x16) -> u8x16) -> u64 {
     let [a, b, c, d] = quarters.map(|quarter| u64::from(is_so(quarter).to_bitmask()));
     a | b << 16 | c << 32 | d << 48
 }

@@ -1,7 +1,7 @@
 //! Finds the two keys that routing needs.
 
 use super::token;
-use super::walk::{Marks, Notes, ones};
+use super::walk::{Marks, Notes, bit_positions};
 
 /// Where the values of the two keys begin; of equal keys, that of the last one.
 #[derive(Debug, Default)]
@@ -16,14 +16,14 @@ impl Notes for EnvelopeKeys {
     const ITEMS: bool = false;
 
     #[inline(always)]
-    fn block(&mut self, text: &str, at: usize, marks: &Marks) {
+    fn note_block(&mut self, text: &str, at: usize, marks: &Marks) {
         // A string of four characters ends five bytes behind its start. Escapes
         // make it longer, but those that spell letters are next to never seen.
         let short = marks.string_starts << 5 | marks.string_starts << 6 | self.short;
         self.short = marks.string_starts >> 59 | marks.string_starts >> 58;
         let spelled = u64::from(marks.spells).wrapping_neg();
-        for place in ones(marks.string_ends & marks.top & (short | spelled)) {
-            self.note(text, at + place, marks.spells);
+        for place in bit_positions(marks.string_ends & marks.top & (short | spelled)) {
+            self.note_key(text, at + place, marks.spells);
         }
     }
 }
@@ -32,7 +32,7 @@ impl EnvelopeKeys {
     /// Remember where the value begins if the string that ends here is one of
     /// the two keys.
     #[inline(always)]
-    fn note(&mut self, text: &str, end: usize, spells: bool) {
+    fn note_key(&mut self, text: &str, end: usize, spells: bool) {
         let before = &text.as_bytes()[..end];
         let field = if spells {
             return self.note_spelled(text, end);
@@ -57,7 +57,7 @@ impl EnvelopeKeys {
         };
         let quotes = memchr::memrchr_iter(b'"', before.as_bytes());
         let Some(start) = quotes.into_iter().find(is_start) else { return };
-        let field = match token::unescape(&before[start + 1..]).as_str() {
+        let field = match token::unescape_string(&before[start + 1..]).as_str() {
             "type" => &mut self.message_type,
             "event" => &mut self.name,
             _ => return,

@@ -35,7 +35,7 @@ impl Nesting {
     /// No branch predictor knows which brackets come next, so this does both
     /// and picks one.
     #[inline(always)]
-    pub(super) fn turn(&mut self, opens: bool, object: bool) -> bool {
+    pub(super) fn open_or_close(&mut self, opens: bool, object: bool) -> bool {
         let fits = opens | (self.in_object() == object);
         let opened = self.kinds << 1 | u64::from(object);
         let closed = self.kinds >> 1;
@@ -44,13 +44,13 @@ impl Nesting {
         let level = self.levels + usize::from(opens);
         self.levels = (level + usize::from(opens)).saturating_sub(1);
         if level.is_multiple_of(64) {
-            self.spill(opens, before);
+            self.spill_kinds(opens, before);
         }
         fits
     }
 
     #[cold]
-    fn spill(&mut self, opens: bool, before: u64) {
+    fn spill_kinds(&mut self, opens: bool, before: u64) {
         if opens {
             self.outer.push(before);
         } else {

@@ -6,7 +6,7 @@ use std::slice::Iter;
 
 use thiserror::Error;
 
-use super::walk::{Marks, Notes, ones, walk};
+use super::walk::{Marks, Notes, bit_positions, walk};
 use super::{Malformed, explain_malformed, token};
 
 /// Where the parts of a text stand that a request consists of: the members of
@@ -47,7 +47,7 @@ impl<'a> Member<'a> {
     #[inline]
     pub fn name(&self) -> Cow<'a, str> {
         if self.key.contains('\\') {
-            return Cow::Owned(token::unescape(self.key));
+            return Cow::Owned(token::unescape_string(self.key));
         }
         Cow::Borrowed(self.key)
     }
@@ -89,7 +89,7 @@ impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
     const ITEMS: bool = ITEMS;
 
     #[inline(always)]
-    fn block(&mut self, _: &str, at: usize, marks: &Marks) {
+    fn note_block(&mut self, _: &str, at: usize, marks: &Marks) {
         if self.outer.len() + self.inner.len() >= self.places_max {
             // The rest is only checked.
             self.is_full = true;
@@ -97,9 +97,9 @@ impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
         }
         // Texts of more bytes are refused before.
         let place = |place| (at + place) as u32;
-        self.outer.extend(ones(marks.structure & marks.top).map(place));
+        self.outer.extend(bit_positions(marks.structure & marks.top).map(place));
         if ITEMS {
-            self.inner.extend(ones(marks.structure & marks.items).map(place));
+            self.inner.extend(bit_positions(marks.structure & marks.items).map(place));
         }
         self.has_blanks |= marks.blanks != 0;
         self.spells = marks.spells;
@@ -119,7 +119,7 @@ impl<'a> Outline<'a> {
         levels_max: usize,
         parts_max: usize,
     ) -> Result<Self, OutlineError> {
-        Self::noted::<true>(text, levels_max, parts_max)
+        Self::with_notes::<true>(text, levels_max, parts_max)
     }
 
     /// Checks a text as [`bounded`](Self::bounded) does, and notes only the members of the
@@ -133,10 +133,10 @@ impl<'a> Outline<'a> {
         levels_max: usize,
         parts_max: usize,
     ) -> Result<Self, OutlineError> {
-        Self::noted::<false>(text, levels_max, parts_max)
+        Self::with_notes::<false>(text, levels_max, parts_max)
     }
 
-    fn noted<const ITEMS: bool>(
+    fn with_notes<const ITEMS: bool>(
         text: &'a [u8],
         levels_max: usize,
         parts_max: usize,
@@ -183,30 +183,30 @@ impl<'a> Outline<'a> {
     /// Whether an escape anywhere in the text spells a letter, so that a key may
     /// not look like what it [means](Member::name).
     #[inline]
-    pub fn spells(&self) -> bool {
+    pub fn has_spelled_letters(&self) -> bool {
         self.spells
     }
 
     /// Look at each member of the outermost object; at none, if it is an array.
-    pub fn members(&self, each: impl FnMut(Member<'a>)) {
+    pub fn for_each_member(&self, each: impl FnMut(Member<'a>)) {
         if self.text.as_bytes()[self.root().start as usize] == b'{' {
             let root = self.root();
-            self.cursor(&self.outer[1..], root).object(root.start as usize, each);
+            self.cursor_over(&self.outer[1..], root).each_member(root.start as usize, each);
         }
     }
 
     /// The items of the outermost array, or of an array that is a member of the
     /// outermost object.
-    pub fn items(&self, array: Span) -> Items<'_, 'a> {
+    pub fn items_of(&self, array: Span) -> Items<'_, 'a> {
         let is_root = array == self.root();
         let places = if is_root { &self.outer } else { &self.inner };
         let from = places.partition_point(|place| *place <= array.start);
         let to = places.partition_point(|place| *place < array.end - 1);
-        let cursor = self.cursor(&places[from..to], array);
+        let cursor = self.cursor_over(&places[from..to], array);
         Items { cursor, before: array.start as usize, has_ended: false, has_members: !is_root }
     }
 
-    fn cursor<'o>(&self, places: &'o [u32], around: Span) -> Cursor<'o, 'a> {
+    fn cursor_over<'o>(&self, places: &'o [u32], around: Span) -> Cursor<'o, 'a> {
         Cursor { text: self.text, places: places.iter(), end: around.end as usize - 1 }
     }
 }
@@ -232,20 +232,20 @@ impl<'a> Items<'_, 'a> {
         }
         let cursor = &mut self.cursor;
         let start = cursor.token_behind(self.before);
-        let mut span = Span { start: offset(start), end: 0 };
-        match cursor.byte(start) {
+        let mut span = Span { start: span_offset(start), end: 0 };
+        match cursor.byte_at(start) {
             b']' => return None,
             b'{' if self.has_members => {
-                cursor.place();
-                span.end = offset(cursor.object(start, each) + 1);
+                cursor.next_place();
+                span.end = span_offset(cursor.each_member(start, each) + 1);
             }
-            b'{' | b'[' => span.end = offset(cursor.place() + 1),
+            b'{' | b'[' => span.end = span_offset(cursor.next_place() + 1),
             _ => {}
         }
-        self.before = cursor.place();
-        self.has_ended = cursor.byte(self.before) == b']';
+        self.before = cursor.next_place();
+        self.has_ended = cursor.byte_at(self.before) == b']';
         if span.end == 0 {
-            span.end = offset(cursor.end_before(self.before));
+            span.end = span_offset(cursor.end_before(self.before));
         }
         Some(span)
     }
@@ -263,12 +263,12 @@ struct Cursor<'o, 'a> {
 impl<'a> Cursor<'_, 'a> {
     /// The next place; the closing bracket behind the last one.
     #[inline(always)]
-    fn place(&mut self) -> usize {
+    fn next_place(&mut self) -> usize {
         self.places.next().map_or(self.end, |place| *place as usize)
     }
 
     #[inline(always)]
-    fn byte(&self, at: usize) -> u8 {
+    fn byte_at(&self, at: usize) -> u8 {
         self.text.as_bytes()[at]
     }
 
@@ -288,21 +288,21 @@ impl<'a> Cursor<'_, 'a> {
     /// Show the members of an object whose opening bracket stands here, and has
     /// been taken. Returns where the closing one stands.
     #[inline(always)]
-    fn object(&mut self, start: usize, mut each: impl FnMut(Member<'a>)) -> usize {
+    fn each_member(&mut self, start: usize, mut each: impl FnMut(Member<'a>)) -> usize {
         let mut before = start;
         loop {
             let quote = self.token_behind(before);
-            if self.byte(quote) == b'}' {
-                return self.place();
+            if self.byte_at(quote) == b'}' {
+                return self.next_place();
             }
-            let colon = self.place();
+            let colon = self.next_place();
             let key = &self.text[quote + 1..self.end_before(colon) - 1];
             let value = self.token_behind(colon);
-            let closing = matches!(self.byte(value), b'{' | b'[').then(|| self.place());
-            before = self.place();
+            let closing = matches!(self.byte_at(value), b'{' | b'[').then(|| self.next_place());
+            before = self.next_place();
             let end = closing.map_or_else(|| self.end_before(before), |closing| closing + 1);
-            each(Member { key, value: Span { start: offset(value), end: offset(end) } });
-            if self.byte(before) == b'}' {
+            each(Member { key, value: Span { start: span_offset(value), end: span_offset(end) } });
+            if self.byte_at(before) == b'}' {
                 return before;
             }
         }
@@ -311,7 +311,7 @@ impl<'a> Cursor<'_, 'a> {
 
 /// Texts longer than that are refused.
 #[inline(always)]
-fn offset(at: usize) -> u32 {
+fn span_offset(at: usize) -> u32 {
     at as u32
 }
 
@@ -327,7 +327,7 @@ mod tests {
     fn members(text: &str) -> Vec<(String, &str)> {
         let outline = outline(text);
         let mut members = Vec::new();
-        outline.members(|it| members.push((it.name().into_owned(), outline.at(it.value))));
+        outline.for_each_member(|it| members.push((it.name().into_owned(), outline.at(it.value))));
         members
     }
 
@@ -335,8 +335,8 @@ mod tests {
     fn items(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
         let outline = outline(text);
         let mut array = outline.root();
-        outline.members(|member| array = member.value);
-        let mut items = outline.items(array);
+        outline.for_each_member(|member| array = member.value);
+        let mut items = outline.items_of(array);
         let mut found = Vec::new();
         loop {
             let mut members = Vec::new();
@@ -396,7 +396,7 @@ mod tests {
         // Whose items are not noted, they do not count.
         let members = Outline::of_members(many.as_bytes(), 9, 100).unwrap();
         let mut names = Vec::new();
-        members.members(|member| names.push(member.key));
+        members.for_each_member(|member| names.push(member.key));
         assert_eq!(names, ["a"]);
         // What is not JSON is not JSON, wherever it ends to be.
         let broken = &many.as_bytes()[..many.len() - 1];

@@ -68,7 +68,7 @@ pub(super) fn is_escape(text: &[u8]) -> bool {
 
 /// What a string stands for whose escapes have been checked. Escapes of lone
 /// surrogates are JSON, but no Unicode: each becomes U+FFFD.
-pub(super) fn unescape(string: &str) -> String {
+pub(super) fn unescape_string(string: &str) -> String {
     let mut units = Vec::with_capacity(string.len());
     let mut rest = string;
     while let Some((plain, escape)) = rest.split_once('\\') {

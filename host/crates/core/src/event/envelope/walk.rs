@@ -21,7 +21,7 @@ pub(super) trait Notes {
 
     /// Look at the block that begins at this place. All before its end is JSON,
     /// as far as it goes.
-    fn block(&mut self, text: &str, at: usize, marks: &Marks);
+    fn note_block(&mut self, text: &str, at: usize, marks: &Marks);
 }
 
 /// A block that has been checked, as masks. Level 1 is inside the outermost
@@ -60,14 +60,14 @@ pub(super) fn walk<N: Notes>(text: &str, levels_max: usize, notes: N) -> Result<
     let mut walk = Walk::new(text, levels_max, notes);
     let (blocks, rest) = bytes.as_chunks();
     for (at, block) in (0..).step_by(block::BYTES).zip(blocks) {
-        walk.block(at, block)?;
+        walk.check_block(at, block)?;
     }
     if !rest.is_empty() {
         let mut block = [b' '; block::BYTES];
         block[..rest.len()].copy_from_slice(rest);
-        walk.block(bytes.len() - rest.len(), &block)?;
+        walk.check_block(bytes.len() - rest.len(), &block)?;
     }
-    walk.finish()
+    walk.finish_walk()
 }
 
 /// What one block leaves to the next one. Masks are all ones or all zeros.
@@ -110,9 +110,9 @@ impl<'a, N: Notes> Walk<'a, N> {
     }
 
     #[inline(always)]
-    fn block(&mut self, at: usize, block: &[u8; block::BYTES]) -> Result<(), usize> {
+    fn check_block(&mut self, at: usize, block: &[u8; block::BYTES]) -> Result<(), usize> {
         let classes = Classes::of(block);
-        let escapes = self.escapes(classes.backslashes);
+        let escapes = self.find_escapes(classes.backslashes);
         let quotes = classes.quotes & !escapes.escaped;
         // From each opening quote up to, but without, its closing quote.
         let in_string = prefix_xor(quotes) ^ self.in_string;
@@ -128,20 +128,21 @@ impl<'a, N: Notes> Walk<'a, N> {
         let scalar_starts = scalars & !(scalars << 1 | self.in_scalar);
         self.in_scalar = scalars >> 63;
 
-        let levels = self.levels(block, brackets);
+        let levels = self.follow_brackets(block, brackets);
         let openings = levels.openings;
         let closings = brackets & !openings;
         let separators = commas | colons;
         let values = string_starts | scalar_starts | openings;
 
-        let after_separator = self.after_separator.after(separators, whitespace);
-        let after_opening = self.after_opening.after(openings, whitespace);
+        let after_separator = self.after_separator.first_after(separators, whitespace);
+        let after_opening = self.after_opening.first_after(openings, whitespace);
         let value_places = after_separator | after_opening;
         // In an object, behind its bracket and behind commas: if anything
         // structural comes next, it is the colon behind a key. A number or
         // literal in the key's place is refused for what follows it.
         let key_places = (openings | commas) & levels.in_object;
-        let after_key_place = self.after_key_place.after(key_places, !(separators | brackets));
+        let after_key_place =
+            self.after_key_place.first_after(key_places, !(separators | brackets));
 
         let mut faults = levels.faults
             | levels.ended & !whitespace
@@ -151,7 +152,7 @@ impl<'a, N: Notes> Walk<'a, N> {
             | closings & after_separator
             | (colons ^ after_key_place) & !(closings & after_opening);
         let bytes = self.text.as_bytes();
-        for place in ones(scalar_starts) {
+        for place in bit_positions(scalar_starts) {
             faults |= u64::from(!token::is_scalar(&bytes[at + place..])) << place;
         }
         if escapes.backslashes != 0 {
@@ -170,13 +171,13 @@ impl<'a, N: Notes> Walk<'a, N> {
             blanks: classes.controls,
             spells: self.spells,
         };
-        self.notes.block(self.text, at, &marks);
+        self.notes.note_block(self.text, at, &marks);
         Ok(())
     }
 
     /// Which backslashes begin an escape, and which bytes they escape.
     #[inline(always)]
-    fn escapes(&mut self, backslashes: u64) -> Escapes {
+    fn find_escapes(&mut self, backslashes: u64) -> Escapes {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
         if backslashes == 0 {
             return Escapes { backslashes: 0, escaped: std::mem::take(&mut self.escaped) };
@@ -194,7 +195,7 @@ impl<'a, N: Notes> Walk<'a, N> {
 
     /// Follow the brackets of a block that are not in strings.
     #[inline(always)]
-    fn levels(&mut self, block: &[u8; block::BYTES], mut brackets: u64) -> Levels {
+    fn follow_brackets(&mut self, block: &[u8; block::BYTES], mut brackets: u64) -> Levels {
         let mut levels = Levels {
             openings: 0,
             in_object: all_if(self.nesting.in_object()),
@@ -209,7 +210,7 @@ impl<'a, N: Notes> Walk<'a, N> {
             brackets &= brackets - 1;
             // In ASCII, these bits tell `{[` from `}]`, and `{}` from `[]`.
             let opens = block[place] & 0x02 != 0;
-            let fits = self.nesting.turn(opens, block[place] & 0x20 != 0);
+            let fits = self.nesting.open_or_close(opens, block[place] & 0x20 != 0);
             let too_deep = self.nesting.levels() > self.levels_max;
             levels.faults |= u64::from(!fits | too_deep) << place;
             levels.openings |= u64::from(opens) << place;
@@ -230,7 +231,7 @@ impl<'a, N: Notes> Walk<'a, N> {
     #[cold]
     fn check_escapes(&mut self, at: usize, escapes: u64) -> u64 {
         let mut faults = 0;
-        for place in ones(escapes) {
+        for place in bit_positions(escapes) {
             let escape = &self.text.as_bytes()[at + place + 1..];
             faults |= u64::from(!token::is_escape(escape)) << place;
             self.spells |= matches!(escape, [b'u', b'0', b'0', b'4'..=b'7', ..]);
@@ -238,7 +239,7 @@ impl<'a, N: Notes> Walk<'a, N> {
         faults
     }
 
-    fn finish(self) -> Result<N, usize> {
+    fn finish_walk(self) -> Result<N, usize> {
         if self.in_string != 0 || self.nesting.levels() != 0 {
             return Err(self.text.len());
         }
@@ -281,7 +282,7 @@ impl Follow {
     /// The first byte behind each of these tokens that is none of those
     /// skipped. No token is among those.
     #[inline(always)]
-    fn after(&mut self, tokens: u64, skipped: u64) -> u64 {
+    fn first_after(&mut self, tokens: u64, skipped: u64) -> u64 {
         // A bit that is added to a run of ones goes to the first place beyond.
         let (sum, is_beyond) = (tokens << 1 | self.carry).overflowing_add(skipped);
         self.carry = tokens >> 63 | u64::from(is_beyond);
@@ -305,7 +306,7 @@ fn prefix_xor(mut mask: u64) -> u64 {
 
 /// The places of the ones.
 #[inline(always)]
-pub(super) fn ones(mut mask: u64) -> impl Iterator<Item = usize> {
+pub(super) fn bit_positions(mut mask: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let place = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
         mask &= mask - 1;
