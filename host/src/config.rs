@@ -62,9 +62,9 @@ const SIMILARITY_MIN: f64 = 0.7;
 ///
 /// # Errors
 ///
-/// It is not TOML, has an unknown key, or a value of the wrong type; the error then also
-/// tells what is wrong beyond that. It shows no value that does not fit, since each of
-/// them may be a secret, or stand in a secret's place.
+/// It is not TOML, has an unknown key, or a value of the wrong type; the error also lists
+/// all other mistakes. It shows no value of a wrong type, which may be a secret, or be in the
+/// place of one.
 pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
     let lines = LineIndex::of(text);
     let ParsedFile { table, places, mut mistakes, wrong_tables } = shape::read_file(text, &lines)?;

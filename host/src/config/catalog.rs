@@ -7,7 +7,7 @@ use standpipe_aws::AwsOverrides;
 use standpipe_catalog::CatalogSettings;
 use standpipe_core::settings::SettingsChecker;
 
-/// What the command line says of the catalog; it goes before the settings file.
+/// Options of the command line for the catalog, which override the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogOverrides {
     /// The region.

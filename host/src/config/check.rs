@@ -45,7 +45,7 @@ pub struct Settings {
     pub source_names: SourceNames,
     /// The sources that do not write with the role of all others.
     pub source_roles: Vec<SourceRole>,
-    /// Where health and metrics are told, if they are.
+    /// The address that serves health and metrics, if any does.
     pub admin: Option<SocketAddr>,
     /// What gives control of the plugin there; nothing does without it.
     pub admin_token: Option<SecretSetting>,
@@ -53,7 +53,7 @@ pub struct Settings {
     pub plugin: PluginSource,
     /// The plugin's settings: JSON text, an object.
     pub plugin_settings: String,
-    /// The same as they were written, for any other component that may become the plugin.
+    /// The plugin's settings as written in the file, for other components that may become the plugin.
     pub written_plugin_settings: String,
     /// What the settings of the default plugin have on top where they do not say otherwise.
     pub default_plugin_members: serde_json::Map<String, Value>,
@@ -78,12 +78,12 @@ pub struct Settings {
     /// Whether the run ends where it would otherwise wait until somebody acts, or until
     /// a service is reached.
     pub fail_fast: bool,
-    /// What is told about the delivery streams by a schedule, if anything is.
+    /// The catalog that runs on a schedule, if there is one.
     #[cfg(feature = "catalog")]
     pub catalog: Option<Box<CatalogSettings>>,
     /// Which log lines are written, where the settings say.
     pub log: Option<String>,
-    /// What the settings file says, to tell later what has changed in it.
+    /// The settings as written in the file, to find later what has changed.
     pub stated: Arc<RawSettings>,
     /// What can be meant as it is written, and hardly is.
     pub warnings: Vec<Mistake>,
@@ -105,7 +105,7 @@ pub enum Destination {
     },
 }
 
-/// What the command line says; it goes before the settings file.
+/// Options of the command line, which override the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// What to read; standard input if nothing is named, and nothing is listened
@@ -113,7 +113,7 @@ pub struct Overrides {
     pub inputs: Vec<Input>,
     /// The address on which SDKs are listened to.
     pub listen: Option<String>,
-    /// The address on which health and metrics are told, or `off`.
+    /// The address that serves health and metrics, or `off`.
     pub admin: Option<String>,
     /// The plugin's file.
     pub plugin: Option<PathBuf>,

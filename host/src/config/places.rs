@@ -81,7 +81,7 @@ impl KeyPositions {
         possible_keys(message).find_map(find).copied()
     }
 
-    /// The same where it is a key that is there.
+    /// Where the key stands that a message begins with, if the file has the key.
     pub(super) fn of_key(&self, message: &str) -> Option<Position> {
         let name = possible_keys(message)
             .find(|name| self.0.keys.contains_key(*name) || self.0.tables.contains_key(*name))?;

@@ -60,7 +60,7 @@ pub struct PluginHosting {
     pub breaker: BreakerSettings,
     /// Another plugin that decides about the events of some users.
     pub canary: Option<(SecondaryPlugin, CanarySettings)>,
-    /// Another plugin that is asked about all events, and not listened to.
+    /// Another plugin that also gets all events; its decisions are only compared.
     pub shadow: Option<SecondaryPlugin>,
 }
 
@@ -76,10 +76,10 @@ pub struct SecondaryPlugin {
 /// Whether files are watched for changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileWatch {
-    /// A plugin that changes is taken without a word.
+    /// A changed plugin is loaded automatically.
     #[default]
     Files,
-    /// Only a signal or the admin API bring another plugin.
+    /// Only a signal or the admin API load another plugin.
     Nothing,
 }
 

@@ -23,8 +23,8 @@ use standpipe_spool::RawSpool;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSettings {
-    /// Where dead letters and compiled plugins are kept; `standpipe-data` beside the
-    /// settings file by default.
+    /// The directory of dead letters, compiled plugins and the spool; `standpipe-data` beside
+    /// the settings file by default.
     #[schemars(example = &"/var/lib/standpipe")]
     pub data_dir: Option<PathBuf>,
     /// Threads that map events; one for each processor by default.
@@ -32,21 +32,21 @@ pub struct RawSettings {
     pub workers: Option<usize>,
     /// Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`,
     /// `off`), or levels of parts of the program, separated by commas:
-    /// `info,standpipe_delivery=debug`. `info` by default. The variable `RUST_LOG` goes before
+    /// `info,standpipe_delivery=debug`. `info` by default. The variable `RUST_LOG` overrides
     /// it.
     #[schemars(example = &"info")]
     pub log: Option<String>,
-    /// The address on which SDKs are listened to, such as `0.0.0.0:8080`. Without
+    /// The address that SDKs send to, such as `0.0.0.0:8080`. Without
     /// it, and without `--listen`, the host reads files and standard input.
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Option<String>,
-    /// Who may send events to that address.
+    /// The sources that may send events to that address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<RawSource>,
     /// How that address is served.
     #[serde(skip_serializing_if = "is_default")]
     pub http: RawHttp,
-    /// Where events are kept from the answer until they are delivered.
+    /// The spool, which keeps events from the response until they are delivered.
     #[serde(skip_serializing_if = "is_default")]
     pub spool: RawSpool,
     /// Health and metrics.
@@ -58,7 +58,7 @@ pub struct RawSettings {
     /// looks.
     #[serde(skip_serializing_if = "is_default")]
     pub aws: RawAws,
-    /// Who keeps the secrets that are written as `secret:NAME`.
+    /// The manager that resolves secrets written as `secret:NAME`.
     #[serde(skip_serializing_if = "is_default")]
     pub secrets: RawSecrets,
     /// How records are delivered.
@@ -67,7 +67,7 @@ pub struct RawSettings {
     /// What the dead letters may take, and where copies of them go.
     #[serde(skip_serializing_if = "is_default")]
     pub dead_letters: RawDeadLetters,
-    /// What is told about the delivery streams to data catalogs.
+    /// What is reported about the delivery streams to data catalogs.
     pub catalog: Option<RawCatalog>,
     /// What differs for a delivery stream, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -78,7 +78,7 @@ pub struct RawSettings {
     pub places: KeyPositions,
 }
 
-/// What is told about the delivery streams to data catalogs. This build has no catalog, so
+/// What is reported about the delivery streams to data catalogs. This build has no catalog, so
 /// that only the key matters by which runs would come by themselves.
 #[cfg(not(feature = "catalog"))]
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

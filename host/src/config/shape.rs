@@ -1,4 +1,4 @@
-//! Unknown keys, told with the nearest known one, and values of the wrong type.
+//! Finds unknown keys, with the nearest known one, and values of the wrong type.
 //!
 //! Keys and types are read off the JSON Schema of the settings, so there is no second
 //! list that could go stale. A value is never shown: it may be a secret, or a secret
@@ -127,7 +127,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value that means something to a plugin alone, which gets it as JSON.
+    /// Checks a value that only a plugin interprets, which gets it as JSON.
     fn own_value(
         &mut self,
         value: &Spanned<DeValue<'_>>,
@@ -168,7 +168,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Note a mistake. Returns false, since the value is none that can be used.
+    /// Adds a mistake. Returns false, since the value cannot be used.
     fn wrong(&mut self, byte: usize, section: &SettingsTable, key: &str, problem: &str) -> bool {
         self.note(byte, section, format!("invalid {key}: {problem}"))
     }
@@ -252,7 +252,7 @@ fn fits_schema(value: &DeValue<'_>, schema: &Value) -> bool {
 }
 
 /// The types that a schema takes. None where it takes any, or says so in another way:
-/// serde tells those that are wrong then.
+/// serde reports wrong values then.
 fn schema_types(schema: &Value) -> Option<Vec<&'static ValueType>> {
     let words = match &schema["type"] {
         Value::String(word) => vec![word.as_str()],

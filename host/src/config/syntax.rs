@@ -6,7 +6,7 @@ use super::error::{ConfigError, Mistake};
 use super::places::{KeyPositions, LineIndex, is_part_of_key};
 use super::without_value;
 
-/// Mistakes that are told of one text. One that is torn early on has many.
+/// Mistakes that are reported of one text. One that breaks early has many.
 const MISTAKES_MAX: usize = 20;
 
 /// What the parser found, one mistake for each line; or which other language it is.

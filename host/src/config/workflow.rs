@@ -3,7 +3,7 @@
 //! Each of its keys becomes the setting of `[catalog]`, `[aws]` or `[secrets]` that
 //! means the same, and those are checked as if they stood in a settings file: there
 //! is nothing that only one of the two can say. Keys that mean nothing here are
-//! taken with a notice, keys that nobody knows are errors with their path.
+//! accepted with a notice, unknown keys are errors with their path.
 //!
 //! The file is text from outside, and may hold secrets: it is bounded, and no
 //! error shows a value.
@@ -44,7 +44,7 @@ pub struct WorkflowError {
 pub struct Workflow {
     /// What it says.
     pub settings: RawSettings,
-    /// What a person should know about how it was taken.
+    /// Notices for the operator about how it was read.
     pub notices: Vec<String>,
 }
 
@@ -159,7 +159,7 @@ impl Workflow {
         root.end()
     }
 
-    /// Whether an OpenMetadata server is to be told.
+    /// Reads `sink`. Returns whether an OpenMetadata server is needed.
     fn read_sink(&mut self, mut sink: Section) -> Result<bool, WorkflowError> {
         let word = sink.required_text("type", "metadata-rest")?;
         let mut config = sink.section("config")?;
@@ -213,8 +213,8 @@ impl WorkflowError {
         Self::maybe_at(Some(line), message)
     }
 
-    /// The same without what only variables of the environment say: a secret with a line
-    /// break or a colon in it may have become a key.
+    /// Hides what only environment variables contain: a secret with a line break or a colon
+    /// may have become a key.
     fn without_secrets(mut self, text: &str, values: &[String]) -> Self {
         let is_part = |character: char| character.is_alphanumeric() || character == '_';
         let parts = values.iter().flat_map(|value| value.split(|it| !is_part(it)));

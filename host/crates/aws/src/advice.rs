@@ -101,8 +101,8 @@ pub(super) fn is_without_login(error: &(dyn Error + 'static)) -> bool {
         .any(|word| words.contains(word))
 }
 
-/// What to change when nobody was reached, by the words of the error: the types
-/// that tell the reasons apart are private to the layers below.
+/// What to change when no connection was made, by the words of the error: the types
+/// that distinguish the reasons are private to the layers below.
 pub fn advice_of_failure(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let words = super::error_chain(error);
     let has = |word: &str| words.contains(word);

@@ -1,4 +1,4 @@
-//! Amazon Resource Names, taken apart and put together. What is no ARN is none; nothing is guessed.
+//! Amazon Resource Names, parsed and printed. Nothing is guessed: other text is not an ARN.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Arn {
 }
 
 impl Arn {
-    /// Take an ARN apart. None where it is none.
+    /// Parses an ARN. None if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let is_arn = parts.next() == Some("arn");

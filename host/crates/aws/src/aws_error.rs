@@ -1,4 +1,4 @@
-//! Why a request to a service of AWS came to nothing, whichever client made it.
+//! Why a request to an AWS service failed, whichever client made it.
 
 use std::error::Error;
 
@@ -12,11 +12,10 @@ use super::transient::is_transient;
 use super::{InvalidResponse, ResponseTooLong, advice_of_failure, advice_of_refusal, is_skewed};
 use standpipe_core::{error_chain, error_sources, limits};
 
-/// The code of an error that stands for an answer of success which is not complete, or
-/// too long.
+/// The code of the error for a successful response that is incomplete or too long.
 pub const INVALID_RESPONSE: &str = "InvalidAnswer";
 
-/// A request that came to nothing.
+/// A failed request to AWS.
 #[derive(Debug, Clone, ThisError, PartialEq, Eq)]
 #[error("{code}: {message}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
 pub struct AwsError {
@@ -44,8 +43,8 @@ impl AwsError {
         AwsError { is_passing: true, ..AwsError::new(code, message) }
     }
 
-    /// An answer of success that lacks what it must have, in the words of whoever
-    /// looked for it. Another one may be better: it need not be AWS that gave it.
+    /// A successful response that lacks a required member. The next one may be complete,
+    /// since something else than AWS may have sent this one.
     pub fn incomplete_response(problem: impl Into<String>) -> Self {
         let advice = Some(
             "it is not a complete response of AWS: check the endpoints under [aws], and the proxies in between",
@@ -158,7 +157,7 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// As much of a text of AWS's as an error or a log line may have.
+/// Truncates a text of AWS to the length that an error or a log line may have.
 pub fn bounded(text: &str) -> String {
     text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
 }

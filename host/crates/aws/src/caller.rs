@@ -16,13 +16,13 @@ pub struct CallerIdentity {
     pub arn: String,
 }
 
-/// STS does not tell whose credentials are used.
+/// STS does not return the caller identity.
 #[derive(Debug, ThisError)]
 pub enum CallerError {
     /// It refuses, or is not reached.
     #[error("{}", error_chain(.0))]
     Request(#[source] Box<SdkError<GetCallerIdentityError>>),
-    /// Its answer lacks something.
+    /// Its response lacks a member.
     #[error(
         "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under \
          [aws], and the proxies in between"

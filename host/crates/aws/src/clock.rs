@@ -37,8 +37,8 @@ impl AwsClock {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Learn from an answer. Those of success are not looked at: whoever gave them takes
-    /// the signature, and it costs nothing.
+    /// Corrects the clock by the `Date` of a refusal. Successful responses are not read: their
+    /// server accepts the signature, and this way they cost nothing.
     pub(super) fn observe_response(&self, response: &HttpResponse) {
         if !matches!(response.status().as_u16(), 400 | 401 | 403) {
             return;

@@ -1,4 +1,4 @@
-//! Why there is no access to AWS, with what to change, and whether waiting alone can help.
+//! Why there is no access to AWS, what to change, and whether waiting can help.
 
 use std::env;
 use std::error::Error;
@@ -91,7 +91,7 @@ pub enum ConnectError {
     /// It may work a little later, without anybody changing a setting.
     #[error(transparent)]
     Transient(Box<ConnectError>),
-    /// A secret is not to be had.
+    /// A secret cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
     /// The proxy is none. Its URL may hold a password, and is not shown.

@@ -6,16 +6,16 @@ use serde_json::Value;
 use super::Arn;
 use standpipe_core::clock;
 
-/// Characters of a word of AWS's that this program does not know.
+/// Characters that are kept of an unknown word of AWS.
 const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;
 
-/// An object of an answer, whose fields may be missing, or of any other type than
-/// is said: such a field is as good as none.
+/// A JSON object of a response. A field that is missing or of another type than
+/// expected counts as missing.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonFields<'a>(&'a Value);
 
 impl<'a> JsonFields<'a> {
-    /// The members of this value; none, if it is no object.
+    /// Reads the members of this value; a value that is not an object has none.
     pub fn new(value: &'a Value) -> Self {
         JsonFields(value)
     }
@@ -25,7 +25,7 @@ impl<'a> JsonFields<'a> {
         self.0.get(key).filter(|value| value.is_object()).map(JsonFields)
     }
 
-    /// The same, with no field where it is missing.
+    /// An object inside of it; an empty one if it is missing.
     pub fn inner(self, key: &str) -> JsonFields<'a> {
         self.object(key).unwrap_or(JsonFields(&Value::Null))
     }
@@ -46,7 +46,7 @@ impl<'a> JsonFields<'a> {
         self.0.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// The same for whoever keeps it.
+    /// A text that is not empty, as an owned string.
     pub fn owned(self, key: &str) -> Option<String> {
         self.text(key).map(str::to_owned)
     }
@@ -76,7 +76,7 @@ impl<'a> JsonFields<'a> {
         self.list(key).filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// The same where there is a list, and nothing else in it.
+    /// The texts of a list that has nothing else in it.
     pub fn names(self, key: &str) -> Option<Vec<&'a str>> {
         self.0.get(key)?.as_array()?.iter().map(Value::as_str).collect()
     }
@@ -108,8 +108,7 @@ impl<'a> JsonFields<'a> {
     }
 }
 
-/// A word of Amazon's that this program does not know, as much of it as anybody
-/// wants to see.
+/// Truncates an unknown word of AWS to what is worth showing.
 pub(super) fn unknown_word(word: &str) -> String {
     word.chars().take(UNKNOWN_WORD_CHARACTERS_MAX).collect()
 }

@@ -13,8 +13,8 @@ use super::http::{ResponseReader, with_response_reader};
 use super::{AwsAccess, AwsError, AwsSession, StreamDescription, read_description};
 use crate::limits;
 
-/// A client with this configuration; `endpoint_url` goes before whatever the
-/// configuration and the environment say. A request may take so long.
+/// Creates a client with this configuration and request timeout. `endpoint_url` overrides
+/// the configuration and the environment.
 ///
 /// It retries nothing: every attempt must be counted and paced in one place. Requests
 /// can have their answers read by an [`ResponseReader`].
@@ -40,21 +40,21 @@ pub fn firehose_client(
     Client::from_conf(builder.build())
 }
 
-/// Asks what delivery streams are, with `DescribeDeliveryStream`.
+/// Describes delivery streams with `DescribeDeliveryStream`.
 #[derive(Debug, Clone)]
 pub struct StreamInspector {
     client: Client,
-    /// Where other credentials are looked for when AWS does not take these.
+    /// Loads new credentials when AWS refuses these.
     session: Option<AwsSession>,
 }
 
 impl StreamInspector {
-    /// Ask with a client of [`firehose_client`].
+    /// Describes streams with a client of [`firehose_client`].
     pub fn new(client: Client, session: Option<AwsSession>) -> Self {
         StreamInspector { client, session }
     }
 
-    /// Ask with these credentials; `endpoint_url` goes before Firehose's own.
+    /// Describes streams with these credentials; `endpoint_url` overrides Firehose's own.
     pub fn with_access(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
         let client = firehose_client(&access.config, endpoint_url, limits::CREDENTIALS_TIMEOUT);
         StreamInspector::new(client, Some(access.session.clone()))

@@ -49,7 +49,7 @@ impl AwsHttp {
     }
 }
 
-/// An HTTP client for all clients of AWS's services.
+/// Creates the HTTP client that all AWS clients share.
 ///
 /// Without a `proxy` the environment's `HTTPS_PROXY` (or `ALL_PROXY`) counts, for
 /// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
@@ -74,7 +74,8 @@ pub async fn http_client(
     Ok(AwsHttp { client, clock })
 }
 
-/// The same for requests that no client of AWS's makes, which are signed by the clock.
+/// Creates a connector like that of [`http_client`], for requests that are signed outside of the
+/// SDK by this clock.
 ///
 /// # Errors
 ///

@@ -42,7 +42,7 @@ pub struct JsonClient {
     url: String,
 }
 
-/// A service of AWS's.
+/// An AWS service with the JSON protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonService {
     /// Its name in signatures and host names.
@@ -54,7 +54,7 @@ pub struct JsonService {
 }
 
 impl JsonClient {
-    /// Ask a service with these credentials; `endpoint_url` goes before its own.
+    /// Creates a client with these credentials; `endpoint_url` overrides the service's own.
     pub fn new(
         access: AwsAccess,
         connector: SharedHttpConnector,
@@ -70,7 +70,7 @@ impl JsonClient {
         JsonClient { access, connector, service, url }
     }
 
-    /// Have an operation done.
+    /// Calls an operation, with up to three attempts.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl JsonClient {
         self.attempt(operation, input).await
     }
 
-    /// The same with one request and no more, for whoever says when another may go.
+    /// Calls an operation with one request, for callers that pace and retry themselves.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ use aws_sdk_firehose::config::IdentityCache;
 use standpipe_core::error_chain;
 use standpipe_core::secret::SecretResolver;
 
-/// A way to AWS with credentials that have been tried.
+/// Access to AWS with credentials that have been tried.
 #[derive(Debug, Clone)]
 pub struct AwsAccess {
     /// What clients are made of.
@@ -73,7 +73,7 @@ pub struct AwsAccess {
     pub session: AwsSession,
     /// The time by which requests are signed.
     pub clock: AwsClock,
-    /// What STS is asked with.
+    /// Region and endpoint of STS.
     sts: StsSettings,
     secrets: Arc<dyn SecretResolver>,
 }
@@ -84,18 +84,17 @@ struct StsSettings {
     endpoint_url: Option<String>,
 }
 
-/// What to do where credentials are not to be had for a reason that passes by itself,
-/// such as an STS that is not reached.
+/// What to do if loading credentials fails for a transient reason, such as an unreachable STS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnreachable {
     /// It is an error.
     Fail,
-    /// It is logged, and whoever needs credentials looks for them again.
+    /// It is logged, and the next request for credentials tries again.
     Continue,
 }
 
-/// Find region and credentials, assume the role if there is one, and try all of
-/// it once. Secrets that are kept elsewhere are asked of `secrets`.
+/// Finds region and credentials, assumes the role if there is one, and tries both
+/// once. References to secrets are resolved by `secrets`.
 ///
 /// # Errors
 ///
@@ -113,7 +112,8 @@ pub async fn connect(
     }
 }
 
-/// The same without the role: what several roles can be assumed with.
+/// Finds region and credentials like [`connect`], without the role: several roles can be
+/// assumed with them.
 ///
 /// # Errors
 ///

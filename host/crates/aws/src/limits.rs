@@ -19,7 +19,7 @@ pub const WAIT_REMINDER: Duration = Duration::from_secs(30);
 /// The longest pause before records are sent again.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(20);
 
-/// The pauses of whoever waits alone for something without which nothing is delivered.
+/// The pauses between attempts to get something without which nothing is delivered.
 pub const WAIT_BACKOFF: Backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX, Jitter::None);
 
 /// Time to reach an endpoint.

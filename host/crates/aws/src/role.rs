@@ -32,7 +32,7 @@ pub struct AwsRole {
     pub session_name: Option<String>,
     /// Who is behind the session, for CloudTrail.
     pub source_identity: Option<String>,
-    /// How long a session lasts; an hour if it is not said.
+    /// How long a session lasts; an hour by default.
     pub session_duration: Option<Duration>,
     /// Tags of the session.
     pub session_tags: BTreeMap<String, String>,
@@ -59,8 +59,8 @@ pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Asks STS. By hand, since the provider of AWS's own crate knows no source
-/// identity, and keeps an external id for ever.
+/// Assumes a role at STS. The provider of the SDK has no source identity, and
+/// keeps an external id forever.
 struct RoleSource {
     role: AwsRole,
     client: Client,

@@ -1,9 +1,9 @@
-//! Managers of secrets: what `secret:NAME` in the settings stands for is asked of
-//! them, when the program starts and now and then while it runs.
+//! Secret managers, which resolve `secret:NAME` of the settings when the program
+//! starts and at intervals while it runs.
 //!
-//! A secret that cannot be had stops the start; later on the one that was had
-//! before is used on, and a warning tells of it. What a manager itself is reached
-//! with is never a secret that it keeps.
+//! A secret that cannot be resolved stops the start; later the last known value is
+//! kept, with a warning. The credentials of a manager are never secrets that it
+//! keeps itself.
 
 mod amazon;
 mod files;
@@ -31,13 +31,13 @@ use standpipe_core::secret::{
 /// Bytes of a secret: the most that Secrets Manager keeps. The parameter store keeps 8 KiB at most.
 const SECRET_BYTES_MAX: u64 = 65536;
 
-/// A manager of secrets at work.
+/// An open secret manager.
 #[derive(Debug)]
 pub struct SecretStore {
     keeper: Keeper,
     prefix: String,
     refresh: Duration,
-    /// What each reference stood for when it was asked for last.
+    /// The last known value of each reference.
     last: Mutex<HashMap<SecretReference, Secret>>,
 }
 
@@ -49,7 +49,7 @@ enum Keeper {
     Environment,
 }
 
-/// A manager of secrets cannot be asked.
+/// A secret manager cannot be opened.
 #[derive(Debug, Error)]
 #[error(
     "the manager of secrets, {manager:?}: {}: it is opened with the credentials of `profile` under [secrets] or of \
@@ -63,7 +63,7 @@ pub struct OpenSecretStoreError {
     pub error: ConnectError,
 }
 
-/// A secret that a manager does not give, and what to change.
+/// Why a secret cannot be resolved, and what to change.
 #[derive(Debug, Error)]
 enum SecretError {
     /// AWS refuses, or is not reached.
@@ -110,7 +110,7 @@ impl OpenSecretStoreError {
         OpenSecretStoreError { manager: manager.name(), error }
     }
 
-    /// Whether it may be asked a little later, without anybody changing a setting.
+    /// Whether it may be opened a little later, without a change of settings.
     pub fn is_transient(&self) -> bool {
         self.error.is_transient()
     }
@@ -138,11 +138,11 @@ impl OpenSecretStoreError {
 }
 
 impl SecretStore {
-    /// Be ready to ask a manager. Nothing is asked yet.
+    /// Opens a secret manager, without any request.
     ///
     /// # Errors
     ///
-    /// There is no way to it.
+    /// It has no usable credentials, region or proxy.
     pub async fn open(settings: &SecretStoreSettings) -> Result<Self, OpenSecretStoreError> {
         let failed = |error| OpenSecretStoreError::new(&settings.manager, error);
         let keeper = match &settings.manager {
@@ -185,7 +185,7 @@ impl SecretStore {
         }
     }
 
-    /// Keep what was had, or give what was had before.
+    /// Keeps a resolved secret, or returns the last known one.
     fn keep_last_known(
         &self,
         reference: &SecretReference,

@@ -19,9 +19,9 @@ const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Credentials, found once for all who use them, and renewed before they expire.
 ///
-/// A renewal holds up nobody while the old credentials are good, and one that
-/// fails is tried again as long as they are. The cache of AWS's SDK would have
-/// every request fail from ten seconds before the expiry on.
+/// A renewal blocks no request while the old credentials are valid, and a failed
+/// one is retried as long as they are. The cache of AWS's SDK would make every
+/// request fail from ten seconds before the expiry on.
 #[derive(Debug, Clone)]
 pub struct AwsSession {
     inner: Arc<Inner>,
@@ -36,7 +36,7 @@ struct Inner {
     held: Mutex<Option<Held>>,
     /// Why there are none, as long as that is so.
     problem: Mutex<Option<String>>,
-    /// Whoever has this looks for new ones.
+    /// Held by the task that loads new ones.
     renewal: tokio::sync::Mutex<()>,
 }
 
@@ -49,8 +49,8 @@ struct Held {
 }
 
 impl AwsSession {
-    /// Credentials from this source, which is asked whenever new ones are due;
-    /// those that tell no expiry are due after `reload`.
+    /// Creates a session that loads credentials from this source when they are due;
+    /// those without an expiry are due after `reload`.
     pub(super) fn new(
         source: impl ProvideCredentials + 'static,
         reload: Duration,
@@ -67,7 +67,7 @@ impl AwsSession {
         AwsSession { inner: Arc::new(inner) }
     }
 
-    /// Find credentials, unless they are there.
+    /// Loads credentials, unless there are some.
     pub(super) async fn try_once(&self) -> Result<(), CredentialsError> {
         self.inner.current_credentials().await.map(drop)
     }
@@ -77,8 +77,8 @@ impl AwsSession {
         self.inner.problem.lock().clone()
     }
 
-    /// Look for credentials until there are some, and log now and then that there are
-    /// none. Ends at once where there are.
+    /// Loads credentials until there are some, and logs at intervals that there are
+    /// none.
     pub async fn wait_for_credentials(self) {
         let (mut failures, mut mentioned) = (1, Instant::now());
         while self.problem().is_some() {
@@ -101,8 +101,8 @@ impl AwsSession {
         }
     }
 
-    /// AWS does not take the credentials: look for others before the next use, and
-    /// use the old ones until there are any.
+    /// Loads new credentials before the next use, since AWS refuses these; until then the
+    /// old ones are used.
     pub fn renew_early(&self) {
         if let Some(held) = self.inner.held.lock().as_mut() {
             held.renew_at = held.renew_at.min(held.found + limits::CREDENTIALS_AGAIN);

@@ -29,20 +29,20 @@ const TAG_KEY_CHARACTERS_MAX: usize = 128;
 /// Characters of a tag's value. STS's bound.
 const TAG_VALUE_CHARACTERS_MAX: usize = 256;
 
-/// Access to AWS. What is a secret may be written as `secret:NAME`.
+/// Access to AWS. A secret may be written as a reference, `secret:NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAws {
     /// The region of the delivery streams, such as `us-east-1`.
     #[schemars(example = &"eu-central-1")]
     pub region: Option<String>,
-    /// A URL in place of the region's Firehose endpoint.
+    /// A URL that replaces the region's Firehose endpoint.
     #[schemars(example = &"http://127.0.0.1:4566")]
     pub endpoint_url: Option<String>,
-    /// A URL in place of the region's STS endpoint.
+    /// A URL that replaces the region's STS endpoint.
     #[schemars(example = &"http://127.0.0.1:4566")]
     pub sts_endpoint_url: Option<String>,
-    /// The region whose STS is asked for the role; `region` by default.
+    /// The region whose STS issues the role's session; `region` by default.
     #[schemars(example = &"eu-central-1")]
     pub sts_region: Option<String>,
     /// A profile of the shared AWS configuration files.
@@ -56,7 +56,7 @@ pub struct RawAws {
     /// The ARN of a role to assume with the credentials found.
     #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
     pub role_arn: Option<String>,
-    /// The external id that the role's trust policy asks for.
+    /// The external id that the role's trust policy requires.
     pub external_id: Option<Secret>,
     /// The name of the role's session; `standpipe` by default.
     pub session_name: Option<String>,
@@ -69,37 +69,37 @@ pub struct RawAws {
     pub session_tags: Option<BTreeMap<String, String>>,
     /// Whether to use endpoints with FIPS 140 validated cryptography.
     pub use_fips: Option<bool>,
-    /// Whether to use endpoints that IPv6 reaches too.
+    /// Whether to use dual-stack endpoints, which support IPv6.
     pub use_dual_stack: Option<bool>,
     /// A proxy for all requests: `http://HOST:PORT` or
     /// `http://USER:PASSWORD@HOST:PORT`.
     #[schemars(example = &"http://HOST:PORT")]
     pub proxy: Option<Secret>,
-    /// A file of certificates in PEM that are trusted besides the system's. A
+    /// A PEM file of certificates that are trusted in addition to the system's. A
     /// relative path starts at the settings file.
     pub ca_bundle: Option<PathBuf>,
-    /// URLs in place of the region's endpoints, service by service.
+    /// URLs that replace the region's endpoints, by service.
     #[serde(skip_serializing_if = "is_default")]
     pub endpoints: RawEndpoints,
 }
 
-/// URLs in place of a region's endpoints.
+/// URLs that replace a region's endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawEndpoints {
-    /// Of Amazon Data Firehose: the same as `endpoint_url`.
+    /// The endpoint of Amazon Data Firehose: the same as `endpoint_url`.
     pub firehose: Option<String>,
-    /// Of AWS STS: the same as `sts_endpoint_url`.
+    /// The endpoint of AWS STS: the same as `sts_endpoint_url`.
     pub sts: Option<String>,
-    /// Of AWS Secrets Manager.
+    /// The endpoint of AWS Secrets Manager.
     pub secretsmanager: Option<String>,
-    /// Of AWS Systems Manager.
+    /// The endpoint of AWS Systems Manager.
     pub ssm: Option<String>,
-    /// Of Amazon DynamoDB.
+    /// The endpoint of Amazon DynamoDB.
     pub dynamodb: Option<String>,
 }
 
-/// What is set about AWS. Everything is optional: what is missing is looked for
+/// The checked settings of AWS. Everything is optional: what is missing is looked for
 /// where every AWS SDK looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AwsSettings {
@@ -111,7 +111,7 @@ pub struct AwsSettings {
     pub keys: Option<StaticKeys>,
     /// A role to assume with whatever credentials there are.
     pub role: Option<AwsRole>,
-    /// The region of the STS that is asked, in place of `region`.
+    /// The region of STS, in place of `region`.
     pub sts_region: Option<String>,
     /// URLs in place of what region and service come to.
     pub endpoints: Endpoints,
@@ -157,7 +157,7 @@ pub struct TransportSettings {
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// What goes before the settings file.
+/// Options of the command line that override the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct AwsOverrides {
     /// The region.

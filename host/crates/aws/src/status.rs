@@ -3,16 +3,16 @@
 
 use super::{AwsAccess, AwsClock, AwsSession};
 
-/// What can be told of the ways to AWS while they are in use.
+/// The state of the access to AWS while it is in use.
 #[derive(Debug, Clone, Default)]
 pub struct AwsStatus {
-    /// Whose credentials, and they; nobody where they are the default ones.
+    /// The credentials, each with the source that they are for; none for the default ones.
     sessions: Vec<(Option<String>, AwsSession)>,
     clock: Option<AwsClock>,
 }
 
 impl AwsStatus {
-    /// Of access with the default credentials.
+    /// The status of access with the default credentials.
     pub fn of(access: &AwsAccess) -> Self {
         let sessions = vec![(None, access.session.clone())];
         AwsStatus { sessions, clock: Some(access.clock.clone()) }

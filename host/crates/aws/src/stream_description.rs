@@ -1,5 +1,5 @@
-//! What AWS says of a delivery stream: the one reading and the one model of
-//! `DescribeDeliveryStream`, for delivery and for whoever lists streams.
+//! Descriptions of delivery streams: the reader and the model of
+//! `DescribeDeliveryStream`, for delivery and for the catalog.
 //!
 //! Only the members that a [`StreamDescription`] has are looked at: tokens, users,
 //! passwords and attributes are never taken out of the answer. What is unknown is kept by

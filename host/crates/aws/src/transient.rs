@@ -1,4 +1,4 @@
-//! Tells failures to find credentials that pass by themselves (no connection, no response in time,
+//! Separates transient failures to find credentials (no connection, no response in time,
 //! 5xx, throttling) from those that somebody has to fix.
 
 use std::error::Error;
@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use standpipe_core::{error_chain, error_sources};
 
-/// Whether credentials may be found a little later without anybody changing a setting:
-/// whoever gives them was not reached, did not answer in time, or has a fault of its own.
-/// That there are none, or that they are refused, does not pass by itself.
+/// Whether credentials may be found a little later without a change of settings: their source
+/// was unreachable, did not respond in time, or failed. Missing or refused credentials are
+/// not transient.
 pub(super) fn is_transient(error: &CredentialsError) -> bool {
     let is_absent = |source: &&(dyn Error + 'static)| {
         let error = source.downcast_ref::<CredentialsError>();

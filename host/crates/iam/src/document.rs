@@ -60,7 +60,7 @@ impl PolicyDocument {
     }
 }
 
-/// By hand, for the order in which people write policies.
+/// Written by hand to keep the order in which people write policies.
 impl Serialize for PolicyDocument {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use super::{KeyArn, PolicyDocument, StreamLocation};
 
-/// What somebody is to be allowed. Names of streams may hold `*`.
+/// What a policy allows. Names of streams may hold `*`.
 #[derive(Debug, Clone)]
 pub struct PolicyGrants {
     /// Where the streams are.
     pub place: StreamLocation,
     /// The streams that are written to.
     pub written: BTreeSet<String>,
-    /// The streams whose descriptions are asked for.
+    /// The streams that are described.
     pub described: BTreeSet<String>,
-    /// Whether the names of all streams are asked for.
+    /// Whether the names of all streams are listed.
     pub lists: bool,
     /// Whether a data catalog is to read what all streams are.
     pub catalog: bool,

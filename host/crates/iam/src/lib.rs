@@ -5,8 +5,7 @@
 //! out, the same for the same names. A document becomes JSON as IAM takes it, or
 //! the same in Terraform's words.
 //!
-//! What each permission is for, and where that stands, is told in
-//! `host/docs/iam.md`.
+//! `host/docs/iam.md` explains each permission, with its source.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

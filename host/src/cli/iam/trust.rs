@@ -66,7 +66,7 @@ pub(super) fn trust_text(arguments: &Arguments) -> anyhow::Result<String> {
     Ok(if arguments.terraform { terraform_role(&document) } else { to_json(&document) })
 }
 
-/// By hand, since the command line's own error would show the value.
+/// Parses external ids here, since an error of the command line would show the value.
 fn external_ids(
     given: &[String],
     settings: &Settings,

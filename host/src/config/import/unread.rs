@@ -74,7 +74,7 @@ fn find_key<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a str> {
     spelling.map(String::as_str)
 }
 
-/// Whether there is nothing in a value that could have had an effect.
+/// Whether a value is empty, all through.
 pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,

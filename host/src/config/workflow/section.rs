@@ -1,4 +1,4 @@
-//! A mapping of a workflow file that is read key by key. Keys that nobody asked for are errors with
+//! A mapping of a workflow file that is read key by key. Keys that were not read are errors with
 //! line, path and the closest known key.
 
 use super::WorkflowError;
@@ -6,8 +6,8 @@ use super::yaml::{Node, Value};
 use crate::config::nearest_key;
 use standpipe_core::secret::Secret;
 
-/// A mapping that is read key by key. What nobody asked for is an error in the end,
-/// with the keys that somebody did ask for: there is no second list of them.
+/// A mapping that is read key by key. A key that was never read is an error at the end, which
+/// lists the keys that were: there is no second list of them.
 #[derive(Debug)]
 pub(super) struct Section {
     path: String,

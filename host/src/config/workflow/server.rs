@@ -157,7 +157,7 @@ impl Workflow {
         Ok(())
     }
 
-    /// A reference that nobody resolves is not taken for the secret.
+    /// Refuses references to secrets that no manager resolves.
     fn check_references(&self, config: &Section) -> Result<(), WorkflowError> {
         if self.settings.secrets.manager.is_some() {
             return Ok(());

@@ -58,7 +58,7 @@ pub(super) fn parse_yaml(text: &str) -> Result<Node, WorkflowError> {
     }
 }
 
-/// The same of JSON, which tells no lines.
+/// Reads JSON as nodes, which have no lines then.
 pub(super) fn from_json(value: serde_json::Value) -> Node {
     use serde_json::Value as Json;
 

@@ -1,5 +1,5 @@
-//! Answers have an end, whoever gives them: what is read of one is bounded here for
-//! every service, whether it succeeds or fails. What they say of the time is noticed.
+//! Bounds the bytes of every response, of any service and status, and corrects the clock by
+//! the `Date` of refusals.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn bounded_client(inner: SharedHttpClient, clock: AwsClock) -> Shared
     SharedHttpClient::new(Intercepted { inner, handler_of: bounding_handler(clock) })
 }
 
-/// The same for a connector.
+/// Wraps a connector whose responses are bounded, and set this clock.
 pub(super) fn bounded_connector(
     inner: impl HttpConnector + 'static,
     clock: AwsClock,

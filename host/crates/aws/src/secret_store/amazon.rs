@@ -60,7 +60,7 @@ async fn open_client(
     Ok(JsonClient::new(access, connector, service, settings, url))
 }
 
-/// The text that an answer is asked for.
+/// Takes a text out of a response.
 fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, SecretError> {
     match answer.pointer_mut(pointer).map(Value::take) {
         Some(Value::String(text)) => Ok(Secret::new(text)),

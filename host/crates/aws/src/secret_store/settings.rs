@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AwsSettings, Endpoints};
 use standpipe_core::settings::{SecretManager, TableChecker, is_default};
 
-/// How long a secret that a reference names is used before it is asked for again,
-/// unless the settings say otherwise.
+/// The default time after which a secret is resolved again.
 pub(super) const REFRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The least that the settings may say.
@@ -21,25 +20,25 @@ const REFRESH_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
 
-/// Who keeps the secrets that are written as `secret:NAME`.
+/// The manager that resolves secrets written as `secret:NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSecrets {
     /// `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`.
     #[schemars(example = &"aws-secretsmanager")]
     pub manager: Option<String>,
-    /// Where the files are, for `files`. A relative path starts at the settings
+    /// The directory of the files, for `files`. A relative path starts at the settings
     /// file.
     pub directory: Option<PathBuf>,
-    /// What stands before each name; nothing by default.
+    /// A prefix for each name; none by default.
     pub prefix: Option<String>,
-    /// How long a secret is used before it is asked for again, such as `5m`, the
+    /// How long a secret is used before it is resolved again, such as `5m`, the
     /// default.
     #[schemars(example = &"5m")]
     pub refresh: Option<String>,
     /// The region of AWS's managers; that of `[aws]` by default.
     pub region: Option<String>,
-    /// A profile of the shared AWS configuration files to ask AWS's managers with.
+    /// A profile of the shared AWS configuration files for AWS's managers.
     pub profile: Option<String>,
 }
 
@@ -50,7 +49,7 @@ pub struct SecretStoreSettings {
     pub manager: SecretBackend,
     /// What stands before each name.
     pub prefix: String,
-    /// How long a secret is used before it is asked for again.
+    /// How long a secret is used before it is resolved again.
     pub refresh: Duration,
 }
 
@@ -148,7 +147,7 @@ impl RawSecrets {
         }
     }
 
-    /// With credentials of its own: the keys and the role of `[aws]` may be what it is asked for.
+    /// Access with its own credentials: it may keep the keys and the role of `[aws]`.
     fn own_aws(&self, aws: &AwsSettings) -> Box<AwsSettings> {
         Box::new(AwsSettings {
             region: self.region.clone().or_else(|| aws.region.clone()),

@@ -1,17 +1,17 @@
-//! Parts of URLs that may be told: neither users nor passwords, and no parameters.
+//! Removes users, passwords and parameters from URLs.
 //!
-//! What does not look like a URL is not told at all: it might be a password that
-//! holds characters which it should not.
+//! A text that does not look like a URL is dropped: it may be a password with unexpected
+//! characters.
 
 /// The fewest characters of a part of a path that may be a token.
 const TOKEN_CHARACTERS_MIN: usize = 20;
-/// What is told in its place.
+/// What is shown in its place.
 const HIDDEN: &str = "...";
 
 /// What a JDBC URL leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Jdbc {
-    /// The URL, made anew of the parts that may be told.
+    /// The URL, of its harmless parts.
     pub(super) url: String,
     pub(super) host: String,
     pub(super) database: Option<String>,
@@ -50,7 +50,7 @@ pub(super) fn redact_http_url(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{slash}{path}"))
 }
 
-/// A host alone, which may come with a port that is not told.
+/// The host of a text that may have a port.
 pub(super) fn redact_host(text: &str) -> Option<String> {
     Parts::read(text.trim()).map(|parts| parts.host)
 }

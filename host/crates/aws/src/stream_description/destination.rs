@@ -144,7 +144,7 @@ fn read_processors(described: JsonFields<'_>) -> Vec<Processor> {
     listed.map(read_processor).collect()
 }
 
-/// Of its parameters, which may hold secrets, no more is kept than is known.
+/// Reads a processor. Only known parameters are kept, since others may hold secrets.
 fn read_processor(processor: JsonFields<'_>) -> Processor {
     let named = |name| {
         let mut parameters = processor.objects("Parameters");
@@ -164,8 +164,8 @@ fn read_processor(processor: JsonFields<'_>) -> Processor {
     }
 }
 
-/// Beside copies of everything, where there are any, what failed goes to the bucket
-/// that all but S3 need.
+/// Reads where copies of all records go, or else the bucket for failed records, which all
+/// destinations but S3 need.
 fn read_backup(described: JsonFields<'_>) -> Option<S3Location> {
     let is_off = described.text("S3BackupMode") == Some("Disabled");
     let copies = described.object("S3BackupDescription").filter(|_| !is_off);

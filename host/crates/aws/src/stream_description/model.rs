@@ -11,7 +11,7 @@ pub struct StreamDescription {
     pub name: String,
     /// Its ARN.
     pub arn: Arn,
-    /// How it does.
+    /// Its status.
     pub status: StreamStatus,
     /// How records come, in Amazon's word: `DirectPut`, `KinesisStreamAsSource`, ...
     pub kind: String,
@@ -25,15 +25,14 @@ pub struct StreamDescription {
     pub origin: StreamOrigin,
     /// Where its records end up: one today, and not more than were described.
     pub destinations: Vec<Destination>,
-    /// Whether there are destinations behind the last of these, which another request
-    /// tells.
+    /// Whether there are more destinations, which another request returns.
     #[serde(skip)]
     pub has_more_destinations: bool,
     /// Whether records are encrypted at rest.
     pub is_encrypted: bool,
 }
 
-/// How a stream does.
+/// The status of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
     /// Amazon's word: `ACTIVE`, `CREATING`, ...
@@ -153,7 +152,7 @@ pub enum Sink {
         engine: SearchEngine,
         /// The domain, where it is one of Amazon's.
         domain: Option<Arn>,
-        /// The endpoint, where it was told.
+        /// The endpoint, where it is known.
         endpoint: Option<String>,
         /// The index, without what rotation adds.
         index: String,
@@ -179,7 +178,7 @@ pub enum Sink {
         /// The collector's URL.
         endpoint: String,
     },
-    /// Something that takes HTTP.
+    /// An HTTP endpoint.
     Http {
         /// Its name, where it has one.
         name: Option<String>,
@@ -310,7 +309,7 @@ impl StreamDescription {
         }
     }
 
-    /// Whether it takes records, or changes its state.
+    /// Whether it accepts records.
     pub fn is_active(&self) -> bool {
         self.status.word == "ACTIVE"
     }
