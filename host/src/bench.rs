@@ -56,8 +56,8 @@ pub struct Plan {
     pub events: Events,
     /// Where they are delivered.
     pub target: Target,
-    /// What maps them.
-    pub ways: Ways,
+    /// What maps them, in turns.
+    pub ways: &'static [Way],
     /// How many runs each way is measured by.
     pub repeat: NonZero<u32>,
 }
@@ -83,21 +83,10 @@ pub enum Target {
 
 /// What maps the events of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ways {
+pub enum Way {
     /// The plugin of the settings.
     Component,
     /// The default mapping as native code.
-    #[cfg(feature = "native-mapping")]
-    Native,
-    /// Both in turns.
-    #[cfg(feature = "native-mapping")]
-    Both,
-}
-
-/// One of [`Ways`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Component,
     #[cfg(feature = "native-mapping")]
     Native,
 }
@@ -107,7 +96,7 @@ enum Way {
 pub enum BenchError {
     /// The run does not start.
     #[error(transparent)]
-    Start(Box<StartError>),
+    Start(#[from] Box<StartError>),
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -141,25 +130,13 @@ pub enum BenchError {
     NotDelivered(String),
 }
 
-impl From<StartError> for BenchError {
-    fn from(error: StartError) -> Self {
-        BenchError::Start(Box::new(error))
-    }
-}
-
 impl BenchError {
     /// Whether the arguments are to blame, and nothing has been delivered.
     pub fn is_usage(&self) -> bool {
-        match self {
-            BenchError::Start(_)
-            | BenchError::Input(_)
-            | BenchError::NotAFile(_)
-            | BenchError::NoEvents(_)
-            | BenchError::Unreachable { .. } => true,
-            BenchError::Generate { .. } | BenchError::Listen(_) | BenchError::NotDelivered(_) => {
-                false
-            }
-        }
+        !matches!(
+            self,
+            BenchError::Generate { .. } | BenchError::Listen(_) | BenchError::NotDelivered(_)
+        )
     }
 }
 
@@ -182,10 +159,11 @@ pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
         }
     };
     let settings = settings(plan, input.clone(), endpoint.as_ref());
-    let ways = plan.ways.list();
+    let ways = plan.ways;
     let mut samples = ways.iter().map(|_| Vec::new()).collect::<Vec<_>>();
     for repeat in 0..=plan.repeat.get() {
-        let floor = floor::measure(&input).ok_or_else(|| BenchError::NoEvents(path.clone()))?;
+        let floor =
+            floor::ns_per_event(&input).ok_or_else(|| BenchError::NoEvents(path.clone()))?;
         // Neither way always comes right after the other.
         let mut order: Vec<_> = (0..ways.len()).collect();
         order.rotate_left(repeat as usize % ways.len());
@@ -237,18 +215,6 @@ fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings 
         settings.destination = Destination::Amazon { aws: Box::new(aws), endpoint_url };
     }
     settings
-}
-
-impl Ways {
-    fn list(self) -> &'static [Way] {
-        match self {
-            Ways::Component => &[Way::Component],
-            #[cfg(feature = "native-mapping")]
-            Ways::Native => &[Way::Native],
-            #[cfg(feature = "native-mapping")]
-            Ways::Both => &[Way::Component, Way::Native],
-        }
-    }
 }
 
 impl Way {

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::config::{Destination, Settings, SourceRole};
 use crate::run::{
-    CACHE, Part, PluginSecrets, Preparation, StartError, check_kept_secrets, connect, open_secrets,
+    CACHE, PluginSecrets, Preparation, PreparedPart, StartError, check_stored_secrets, connect,
+    open_secrets,
 };
 use standpipe_aws::{AwsAccess, AwsSettings, CallerIdentity};
 use standpipe_core::event::StreamName;
@@ -48,7 +49,7 @@ const EVENT_BYTES: usize = 1000;
 /// Check everything that can be checked.
 pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport::default();
-    let secrets = match PluginSecrets::of(&settings).await {
+    let secrets = match PluginSecrets::for_settings(&settings).await {
         Ok(secrets) => secrets,
         Err(error) => {
             report.ok("settings", "valid");
@@ -127,7 +128,7 @@ async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport)
     if keys == 0 && !has_token {
         return;
     }
-    match check_kept_secrets(settings).await {
+    match check_stored_secrets(settings).await {
         Ok(()) => report.ok("secrets", "the write keys and the [admin] token are available"),
         Err(error) => {
             let advice =
@@ -149,19 +150,19 @@ fn report_review(review: &Review, report: &mut CheckReport) {
     }
     for (part, mistakes) in &review.parts {
         let detail = match part {
-            Part::Plugin => format!("may name {}", review.streams.join(", ")),
-            Part::Cases => "are passed".to_owned(),
-            Part::Canary | Part::Shadow => "is taken".to_owned(),
-            Part::Certificate => "fits its key".to_owned(),
-            Part::Connections => "fit within the limit of open files".to_owned(),
-            Part::CaBundle => "has certificates".to_owned(),
+            PreparedPart::Plugin => format!("may name {}", review.streams.join(", ")),
+            PreparedPart::Cases => "are passed".to_owned(),
+            PreparedPart::Canary | PreparedPart::Shadow => "is taken".to_owned(),
+            PreparedPart::Certificate => "fits its key".to_owned(),
+            PreparedPart::Connections => "fit within the limit of open files".to_owned(),
+            PreparedPart::CaBundle => "has certificates".to_owned(),
         };
         if mistakes.is_empty() {
-            report.ok(part.word(), detail);
+            report.ok(part.name(), detail);
         }
         for mistake in mistakes {
             report.failed(
-                part.word(),
+                part.name(),
                 mistake.to_string(),
                 "fix it: `host run` does not start with it",
             );

@@ -1,4 +1,4 @@
-//! The command line: one embedder of the library.
+//! The command line of the program `host`, one embedder of the library.
 
 mod bench;
 #[cfg(feature = "catalog")]
@@ -15,21 +15,22 @@ mod signals;
 mod stderr;
 mod terminal;
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
 use crate::config::ConfigError;
 use standpipe_core::error_chain;
 use standpipe_core::escape::escape_lines;
 use standpipe_plugin_host::engine_version;
 
-/// The most descriptors that the program asks the system for where the hard limit is
-/// higher, or there is none: Linux's own bound of a process, `fs.nr_open`.
+/// The limit of open files that the program sets if the hard limit is higher: Linux's own
+/// limit of a process, `fs.nr_open`.
 const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 
 /// How the program ends.
@@ -37,11 +38,11 @@ const DESCRIPTORS_ASKED_MAX: u64 = 1_048_576;
 pub(crate) enum Exit {
     /// Every event was delivered or filtered.
     Done = 0,
-    /// A fault that no event is guilty of; events may not be delivered.
+    /// An error that no single event caused; some events may not be delivered.
     Fault = 1,
     /// Wrong usage or settings; nothing was read.
     Usage = 2,
-    /// Some events went to the dead letters.
+    /// Some events became dead letters.
     DeadLetters = 3,
     /// Stopped by a signal before the end of the input.
     Stopped = 4,
@@ -49,13 +50,13 @@ pub(crate) enum Exit {
 
 const EXIT_CODES: &str = "Exit codes:
   0  every event was delivered or filtered
-  1  a fault that no single event is guilty of; some events may not be delivered
+  1  an error that no single event caused; some events may not be delivered
   2  wrong usage or settings; nothing was read
-  3  some events went to the dead letters
+  3  some events became dead letters
   4  stopped by a signal before the end of the input; what was read was delivered";
 
-/// Analytics events in, a WebAssembly plugin decides where each goes, Amazon
-/// Data Firehose out.
+/// Deliver analytics events to Amazon Data Firehose. A WebAssembly plugin decides
+/// which delivery stream each event goes to.
 #[derive(Debug, Parser)]
 #[command(name = "host", version, long_version = long_version(), after_help = EXIT_CODES)]
 #[command(arg_required_else_help = true)]
@@ -68,32 +69,31 @@ struct Arguments {
 enum Command {
     /// Read events, map them and deliver them.
     Run(run::Arguments),
-    /// Test the connection: settings, plugin, credentials, streams.
+    /// Test settings, plugin, credentials and delivery streams.
     Check(check::Arguments),
-    /// Work with dead letters: count, show, replay or delete them.
+    /// Count, show, replay or delete dead letters.
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Work with mapping plugins.
+    /// Create, test, compare, measure or inspect mapping plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
-    /// Work with settings files.
+    /// Check settings files, or print their schema.
     #[command(subcommand)]
     Config(config::Command),
-    /// Print the IAM policies that the host needs.
+    /// Print the IAM policies that the program needs.
     #[command(subcommand)]
     Iam(iam::Command),
     #[cfg(feature = "catalog")]
-    /// Tell data catalogs what delivery streams there are, what feeds them, and where
-    /// their records end up.
+    /// List delivery streams, draw their lineage, or write both to data catalogs.
     #[command(subcommand)]
     Catalog(Box<catalog::Command>),
-    /// Turn another vendor's destination settings into a settings file.
+    /// Convert a vendor's destination settings into a settings file.
     Import(import::Arguments),
-    /// Measure how fast this machine is.
+    /// Measure how many events this machine can deliver.
     ///
-    /// Events, generated or of a file, go the way of `host run` to an endpoint in
-    /// this process. It is told what they cost, how close that is to the work
-    /// that nothing can spare (the floor), and what the plugin's sandbox adds.
+    /// Generated events, or those of a file, take the path of `host run` to an endpoint
+    /// in this process. The report has the cost of an event, the floor (the work that
+    /// no program can avoid), and the price of the plugin's sandbox.
     /// host/docs/benchmarks.md explains each figure.
     Bench(Box<bench::Arguments>),
 }
@@ -104,7 +104,7 @@ fn long_version() -> &'static str {
     &VERSION
 }
 
-/// Run the program with the process's arguments.
+/// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     stderr::report_panics();
     raise_descriptor_limit();
@@ -135,31 +135,27 @@ fn run_command(command: Command) -> Exit {
     })
 }
 
-/// Print what a command ends with: a line for each mistake in settings.
+/// Prints the error that ends a command: a line for each mistake in settings.
 fn complain_of(error: &anyhow::Error) {
     let whole = error_chain(error.as_ref());
     let Some(settings) = error.downcast_ref::<ConfigError>() else {
-        return complain_of_error(&whole);
+        return stderr::write_notice(stderr::Level::ERROR, &whole);
     };
-    // What was done with them, such as the name of their file.
+    // Such as the name of the settings file.
     let context = whole.strip_suffix(&settings.to_string()).unwrap_or_default();
     for mistake in settings.mistakes() {
-        complain_of_error(&format!("{context}{mistake}"));
+        stderr::write_notice(stderr::Level::ERROR, &format!("{context}{mistake}"));
     }
 }
 
-fn complain_of_error(text: &str) {
-    stderr::write_notice(stderr::Level::Error, text);
-}
-
-/// Print a help text, or what is wrong with the arguments. Returns the exit code.
+/// Prints a help text, or an error of the arguments. Returns the exit code.
 fn explain(error: &clap::Error) -> u8 {
     let is_terminal = match error.use_stderr() {
-        true => std::io::stderr().is_terminal(),
-        false => std::io::stdout().is_terminal(),
+        true => io::stderr().is_terminal(),
+        false => io::stdout().is_terminal(),
     };
     if is_terminal {
-        // With its colours.
+        // With colors.
         let _ = error.print();
     } else if error.use_stderr() {
         stderr::write_text(error.render().to_string());
@@ -170,31 +166,31 @@ fn explain(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
 }
 
-/// Have as many files and connections open as the system permits: the soft limit is
-/// low for programs that cannot tell more than 1,024 of them apart, and this one can.
+/// Raises the soft limit of open files. It is low for programs that use `select`, which cannot
+/// handle more than 1,024; this one does not.
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(u64::MAX).min(DESCRIPTORS_ASKED_MAX);
     if current.is_some_and(|current| current < wanted) {
-        // Where that is not granted, there are fewer connections.
+        // If it is refused, fewer connections are accepted.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 
-/// What a subcommand ends with: an error brings its exit code along.
+/// The result of a subcommand: an error comes with its exit code.
 type CommandResult = Result<Exit, (Exit, anyhow::Error)>;
 
-/// Print a notice for the operator, on one line.
+/// Prints a notice for the operator on one line of standard error.
 fn complain(text: &str) {
-    stderr::write_notice(stderr::Level::Info, text);
+    stderr::write_notice(stderr::Level::INFO, text);
 }
 
-/// The same from a task that drives signals: it never waits.
+/// Prints a notice without waiting, for the task that handles signals.
 fn complain_at_once(text: &str) {
-    stderr::try_write_notice(stderr::Level::Info, text);
+    stderr::try_write_notice(stderr::Level::INFO, text);
 }
 
-/// End the process at once, whatever is under way.
+/// Ends the process at once.
 #[expect(clippy::disallowed_methods, reason = "this is the program")]
 fn abandon(exit: Exit) -> ! {
     stderr::clear_frame();
@@ -202,40 +198,33 @@ fn abandon(exit: Exit) -> ! {
     std::process::exit(exit as i32)
 }
 
-/// Write what the command is there to make to standard output. Where that does not
-/// arrive whole, the command has failed.
-fn print(product: &str) -> CommandResult {
-    print_bytes(product.as_bytes())
+/// Writes output for programs to standard output. If it cannot be written completely, the
+/// command fails.
+fn print(product: impl AsRef<[u8]>) -> CommandResult {
+    write_out(product.as_ref()).context(NOT_WRITTEN).map(|()| Exit::Done).map_err(fault)
 }
 
-/// The same with bytes that need not be text.
-fn print_bytes(product: &[u8]) -> CommandResult {
-    let written = write_out(product);
-    written.map(|()| Exit::Done).map_err(|error| (Exit::Fault, error))
-}
-
-/// Write text for people to standard output, which steers no terminal. A reader that has
-/// gone away has seen enough.
+/// Writes text for people to standard output, without control characters. A closed pipe is no
+/// error.
 fn print_text(text: &str) -> CommandResult {
     match write_out(escape_lines(text).as_bytes()) {
-        Err(error) if !is_broken_pipe(&error) => Err((Exit::Fault, error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(fault(anyhow!(error).context(NOT_WRITTEN)))
+        }
         _ => Ok(Exit::Done),
     }
 }
 
-/// Write what programs read where that is asked for, and text for people otherwise.
+/// Writes output for programs if `is_product`, else text for people.
 fn print_either(is_product: bool, text: &str) -> CommandResult {
     if is_product { print(text) } else { print_text(text) }
 }
 
-fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context("write to standard output")
-}
+const NOT_WRITTEN: &str = "failed to write to standard output";
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<std::io::Error>();
-    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+fn write_out(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())
 }
 
 fn usage(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
@@ -244,4 +233,10 @@ fn usage(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
 
 fn fault(error: impl Into<anyhow::Error>) -> (Exit, anyhow::Error) {
     (Exit::Fault, error.into())
+}
+
+/// Starts a runtime with a thread for each processor.
+fn start_runtime() -> Result<Runtime, (Exit, anyhow::Error)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start the runtime").map_err(fault)
 }

@@ -1,5 +1,4 @@
-//! The fields of log events in the form that people read: one line for each event,
-//! whatever its fields hold.
+//! Formats log events for people: one line for each event, whatever its fields contain.
 
 use std::fmt;
 
@@ -8,7 +7,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 
-/// The fields of log events for people, message included: an event is one line.
+/// Formats the fields of a log event, including its message, on one line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OneLineFields;
 
@@ -19,7 +18,7 @@ impl<'writer> FormatFields<'writer> for OneLineFields {
         fields: R,
     ) -> fmt::Result {
         let mut escaping = OneLineWriter(&mut writer);
-        // Without colours: theirs would be escaped with all else.
+        // Without colors: their escape sequences would be escaped, too.
         DefaultFields::new().format_fields(Writer::new(&mut escaping), fields)
     }
 }

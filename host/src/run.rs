@@ -1,8 +1,9 @@
-//! A run: built from settings, started, drained.
+//! A run: it is built from settings, started, and drained at its end.
 //!
 //! ```no_run
-//! # async fn example(settings: standpipe::config::Settings) -> Result<(), standpipe::run::StartError> {
-//! let run = standpipe::run::Run::start(settings, &tokio::runtime::Handle::current()).await?;
+//! # use standpipe::{config::Settings, run::{RunOptions, Run, StartError}};
+//! # async fn example(settings: Settings) -> Result<(), StartError> {
+//! let run = Run::start(settings, RunOptions::default(), &tokio::runtime::Handle::current()).await?;
 //! let summary = run.finish().await;
 //! println!("{summary}");
 //! # Ok(())
@@ -10,20 +11,19 @@
 //! ```
 //!
 //! Nothing here reads the process's arguments, installs a logger or ends the
-//! process: the command line is one embedder of it.
+//! process. The command line is one embedder.
 
 mod admin_token;
 #[cfg(feature = "catalog")]
-mod cataloging;
+mod catalog_scheduler;
 mod clients;
 #[cfg(feature = "collector")]
-mod collecting;
+mod collector;
 #[cfg(not(feature = "collector"))]
 #[path = "run/no_collector.rs"]
-mod collecting;
+mod collector;
 mod dead_letter_forwarder;
 mod error;
-mod finishing;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
 mod options;
@@ -32,171 +32,215 @@ mod patience;
 mod plugin_secrets;
 mod plugins;
 mod preparation;
-mod reloading;
+mod reloadable;
+mod reloader;
 mod secrets;
-mod starting;
 mod summary;
-mod watching;
 #[cfg(feature = "collector")]
 mod write_keys;
 
 #[cfg(feature = "catalog")]
-pub(crate) use cataloging::Cataloging;
+pub(crate) use catalog_scheduler::CatalogScheduler;
 #[cfg(all(feature = "catalog", feature = "cli"))]
-pub(crate) use cataloging::{logged, routes_of};
+pub(crate) use catalog_scheduler::{plugin_routes, run_with_log};
 pub(crate) use clients::connect;
 pub use error::StartError;
 pub use options::{EmbeddedSource, RunOptions};
-pub(crate) use plugin_secrets::{PluginSecrets, are_kept};
-pub use plugins::{plugin_bytes, read_plugin};
-pub(crate) use preparation::{Part, PluginLoader, Preparation, event_streams};
-pub use reloading::{BoxError, SetLogFilter};
+pub(crate) use plugin_secrets::{PluginSecrets, uses_stored_secrets};
+pub(crate) use plugins::{read_candidate, read_plugin};
+pub(crate) use preparation::{PluginLoader, Preparation, PreparedPart, event_streams};
+pub use reloadable::{BoxError, SetLogFilter};
+pub use reloader::Reloader;
 pub(crate) use secrets::open_secrets;
-pub use summary::{Collected, Summary, UnreadInput};
-pub use watching::Reloader;
+pub use summary::{CollectorSummary, Summary};
 #[cfg(feature = "collector")]
-pub(crate) use write_keys::check_kept_secrets;
+pub(crate) use write_keys::check_stored_secrets;
 
-pub use crate::source::Progress;
+pub use crate::source::{Progress, UnreadInput};
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::source::{ReadReport, ReplayCompactor};
-use crate::stop::StopTokens;
-use collecting::Collecting;
-use dead_letter_forwarder::DeadLetterForwarder;
-use reloading::ReloadableParts;
+use collector::RunningCollector;
+use parts::RunParts;
+use reloadable::ReloadableParts;
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
+use standpipe_core::blocking;
 use standpipe_delivery::dead_letters::DeadLetterWriter;
-use standpipe_delivery::{Delivery, FirehoseClient};
 use standpipe_plugin_host::swap::Swapper;
-use watching::ReloadInputs;
 
-/// Where compiled plugins are kept in a data directory.
+/// The directory of compiled plugins in a data directory.
 pub(crate) const CACHE: &str = "cache";
 
-/// A run under way.
-#[derive(Debug)]
+/// A run: events are read, mapped and delivered.
 pub struct Run {
     started: Instant,
     progress: Progress,
-    stop: StopTokens,
-    swapper: Swapper,
-    reload_inputs: ReloadInputs,
+    /// Without those that were moved into threads and tasks.
+    pub(crate) parts: RunParts,
     reloadable: ReloadableParts,
-    addresses: Addresses,
-    collecting: Option<Collecting>,
-    /// Ends the answers about health, metrics and the plugin, which outlive the intake.
+    /// With the ports that the system assigned.
+    pub(crate) addresses: Addresses,
+    collector: Option<RunningCollector>,
+    /// Stops the admin server, which responds until the run has ended.
     admin_stop: CancellationToken,
-    drain_timeout: Duration,
-    delivery: Delivery,
-    letters: Arc<DeadLetterWriter>,
-    copier: Option<DeadLetterForwarder>,
     compactor: ReplayCompactor,
     #[cfg(feature = "catalog")]
-    cataloging: Option<Cataloging>,
+    catalog_scheduler: Option<CatalogScheduler>,
     reader: JoinHandle<ReadReport>,
-    /// Makes chunks of what an embedder hands in, where there is one.
-    submissions: Option<JoinHandle<()>>,
+    /// The threads of the spool reader and of an embedder's events.
+    feeders: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// Where a run listens.
+/// The addresses that a run listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Addresses {
-    /// For SDKs.
+    /// The address for SDKs.
     pub collector: Option<SocketAddr>,
     /// Whether SDKs must use TLS.
     pub is_encrypted: bool,
-    /// For health, metrics and changes of the plugin.
+    /// The address for health checks, metrics and plugin swaps.
     pub admin: Option<SocketAddr>,
 }
 
 impl Run {
-    /// Load the plugin, open the way to the streams, and start reading.
+    /// Starts a run: loads the plugin, connects to the delivery streams, and reads events.
     ///
     /// # Errors
     ///
-    /// Something of the settings does not work; nothing has been read.
-    pub async fn start(settings: Settings, runtime: &Handle) -> Result<Self, StartError> {
-        Self::start_embedded(settings, RunOptions::default(), runtime).await
-    }
-
-    /// The same with a port of the embedder's own; the settings' destination is
-    /// not used.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Run::start`].
-    pub async fn start_with(
+    /// A setting does not work. No event has been read.
+    pub async fn start(
         settings: Settings,
-        firehose_client: Arc<dyn FirehoseClient>,
+        options: RunOptions,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let options =
-            RunOptions { firehose_client: Some(firehose_client), ..RunOptions::default() };
-        Self::start_embedded(settings, options, runtime).await
+        let parts = RunParts::open(settings, options, runtime).await?;
+        parts.launch(runtime).map_err(StartError::Thread)
     }
 
-    /// Stops the run once it is cancelled: no more is taken in, and what was taken in goes
-    /// on its way.
+    /// Returns the token that stops the run: it takes in no more events, and delivers those
+    /// that it has.
     pub fn intake_stop(&self) -> CancellationToken {
-        self.stop.intake_stop.clone()
+        self.parts.stop.intake_stop.clone()
     }
 
-    /// Something that changes the run's plugin.
+    /// Returns what swaps the run's plugin.
     pub fn swapper(&self) -> Swapper {
-        self.swapper.clone()
+        self.parts.swapper.clone()
     }
 
-    /// Reload the plugin whenever its file or the settings change, as long as the run
-    /// lasts, and with the settings all that can follow them while events flow: sources,
-    /// settings of streams, the certificate, the log filter. The log names other keys that
-    /// have changed. Settings are read again by `read`.
+    /// Reloads the plugin whenever its file or the settings change, as long as the run
+    /// lasts. Sources, settings of streams, the certificate and the log filter follow the
+    /// settings, too. The log names other keys that have changed. `read` reads the settings
+    /// again.
     ///
-    /// The answer does so once, when it is asked to.
+    /// The returned [`Reloader`] reloads once for each call.
     pub async fn watch(
         &self,
         settings_file: Option<PathBuf>,
         read: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
     ) -> Reloader {
-        let (swapper, reload_inputs) = (self.swapper.clone(), self.reload_inputs.clone());
-        let reloadable = self.reloadable.clone();
-        let reloader =
-            Reloader::new(swapper, reload_inputs, reloadable, settings_file, Box::new(read));
-        reloader.watch(&self.stop.intake_stop).await;
+        let reloader = Reloader::new(self, settings_file, Box::new(read));
+        reloader.watch(&self.parts.stop.intake_stop).await;
         reloader
     }
 
-    /// Where the run listens, with the real firehose_clients.
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
-    }
-
-    /// What answers SDKs, where the settings have sources.
+    /// Returns the collector, if the settings have sources.
     #[cfg(feature = "collector")]
     pub fn collector(&self) -> Option<Arc<Collector>> {
-        self.collecting.as_ref().map(|collecting| Arc::clone(&collecting.collector))
+        self.collector.as_ref().map(|collector| Arc::clone(&collector.collector))
     }
 
-    /// What writes dead letters, which tells how that goes.
-    pub fn letters(&self) -> Arc<DeadLetterWriter> {
-        Arc::clone(&self.letters)
-    }
-
-    /// Something that tells how far the run has got.
+    /// Returns the counts of events so far.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
+
+    /// Waits until every event that was read is accounted for. A run with a collector
+    /// continues until it is stopped.
+    ///
+    /// Sources, workers, delivery, dead letters and their copies end in this order. After a
+    /// stop, delivery may take `drain_timeout`. What is left then counts as not delivered, as
+    /// do events whose dead letters are not written by then. Copies of dead letters may take
+    /// that long after events, also without a stop.
+    pub async fn finish(self) -> Summary {
+        let Run { reader, feeders, workers, .. } = self;
+        let RunParts { settings, swapper, stop, delivery, letters, forwarder, .. } = self.parts;
+        let threads = blocking::run(move || join_threads(reader, feeders, workers));
+        let written = Arc::clone(&letters);
+        let drained = async {
+            let report = threads.await;
+            delivery.drain().await;
+            blocking::run(move || written.finish()).await;
+            match forwarder {
+                Some(forwarder) => (report, forwarder.finish(settings.drain_timeout).await),
+                None => (report, BTreeMap::new()),
+            }
+        };
+        let overdue = async {
+            stop.intake_stop.cancelled().await;
+            tokio::time::sleep(settings.drain_timeout).await;
+            stop.delivery_abort.cancel();
+            letters.stop_waiting();
+            std::future::pending::<()>().await;
+        };
+        let ((read, fault), copies) = tokio::select! {
+            report = drained => report,
+            () = overdue => unreachable!("it never ends"),
+        };
+        let closed = Arc::clone(&letters);
+        let not_closed = blocking::run(move || close_dead_letters(&closed, self.compactor)).await;
+        self.admin_stop.cancel();
+        #[cfg(feature = "catalog")]
+        if let Some(catalog_scheduler) = self.catalog_scheduler {
+            catalog_scheduler.finish().await;
+        }
+        let shadow = blocking::run(move || swapper.end_shadow().ok()).await;
+        let collected = self.collector.as_ref().map(RunningCollector::summary);
+        let totals = self.progress.totals();
+        let (streams, dead) = (delivery.report(), letters.report());
+        let summary = Summary::new(self.started.elapsed(), totals, streams, copies, dead, read);
+        let early = stop.early_end_reason().map(str::to_owned);
+        let faults = summary.faults.into_iter().chain(early.or(fault).or(not_closed)).collect();
+        Summary { collected, shadow, faults, ..summary }
+    }
+}
+
+/// Returns the reader's report, and an error if a thread panicked.
+fn join_threads(
+    reader: JoinHandle<ReadReport>,
+    feeders: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+) -> (ReadReport, Option<String>) {
+    let fed = feeders.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+    let failed = workers.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+    let fault =
+        (failed > 0).then(|| format!("{failed} worker threads failed: this is a bug of the host"));
+    match (reader.join(), fed) {
+        (Ok(report), 0) => (report, fault),
+        _ => {
+            (ReadReport::default(), Some("the reader failed: this is a bug of the host".to_owned()))
+        }
+    }
+}
+
+/// Removes replayed dead letters from their files, and syncs new ones to the disk. Returns an
+/// error for the summary.
+fn close_dead_letters(letters: &DeadLetterWriter, compactor: ReplayCompactor) -> Option<String> {
+    let kept = compactor.finish();
+    let not_synced = letters.sync().err().map(|error| format!("sync dead letters: {error}"));
+    kept.or(not_synced)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use chunker::{ChunkSource, Chunker, Progress};
 pub use input::{Input, InputError};
 pub use lines::{Fill, LineLimits, LineReader};
 pub use reader::{InputReader, ReadReport};
-pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor, Unread};
+pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor, UnreadInput};
 pub use submitted::{
     OutcomeFuture, SubmissionLimits, SubmissionQueue, SubmissionReader, SubmissionStats,
     SubmitError, Submitter, TrySubmitError,

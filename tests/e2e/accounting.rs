@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use standpipe::config::{Overrides, RawSettings, Settings, parse};
-use standpipe::run::{Run, Summary};
+use standpipe::run::{Run, RunOptions, Summary};
 use standpipe::source::Input;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::DeadLetter;
@@ -99,7 +99,8 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     let port = Arc::new(FaultyClient::new(script));
     let settings = settings(&path, directory.path());
     let summary = RUNTIME.block_on(async {
-        let run = Run::start_with(settings, port.clone(), RUNTIME.handle()).await;
+        let options = RunOptions { firehose_client: Some(port.clone()), ..RunOptions::default() };
+        let run = Run::start(settings, options, RUNTIME.handle()).await;
         run.expect("good settings").finish().await
     });
     let accepted = port.accepted().into_iter().map(|(name, records)| (name.to_string(), records));

@@ -78,7 +78,7 @@ fn events_that_are_none_are_told() {
     let lines = b"{\"type\":\"page\"}\nno event\n";
     let ran = bench(&["events.ndjson", "--repeat=1"]).file("events.ndjson", lines).run().exits(3);
     assert_eq!(report(&ran)["native"]["median"]["dead"], 1);
-    ran.says(&["1 events went to the dead letters"]);
+    ran.says(&["1 events became dead letters"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn mistakes_are_refused() {
     refused(&["nope.ndjson", "--map=*=a"], &["failed to read nope.ndjson", "check the path"]);
     refused(&["/dev/null", "--map=*=a"], &["/dev/null", "give a regular file"]);
     refused(&["empty", "--map=*=a"], &["empty holds no events"]);
-    refused(&["--events=10"], &["read the plugin p.wasm"]);
+    refused(&["--events=10"], &["failed to read the plugin p.wasm"]);
     refused(&["--no-plugin"], &["--no-plugin runs the default mapping", "p.wasm"]);
     refused(&["--events=10", "empty"], &["cannot be used with"]);
     refused(&["--events=10", "--event-bytes=99"], &["100"]);

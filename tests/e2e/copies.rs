@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use standpipe::config::{Overrides, parse};
-use standpipe::run::Run;
+use standpipe::run::{Run, RunOptions};
 use standpipe::source::Input;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_tests::oracle::records;
@@ -142,7 +142,8 @@ fn events_and_copies_have_one_deadline_together() {
     let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::Hang));
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (summary, elapsed) = runtime.block_on(async {
-        let run = Run::start_with(settings, port.clone(), runtime.handle()).await.unwrap();
+        let options = RunOptions { firehose_client: Some(port.clone()), ..RunOptions::default() };
+        let run = Run::start(settings, options, runtime.handle()).await.unwrap();
         while port.requests() < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -133,7 +133,7 @@ fn what_needs_a_restart_is_named_once() {
     let run = Reloading::start(WEB);
     let changed = format!("workers = 1\n{WEB}[delivery]\nmax_delay = \"5s\"\n");
     run.reload(&changed, "restart to apply changed settings: workers, [delivery] max_delay");
-    run.reload(&changed, "neither the plugin nor its settings have changed");
+    run.reload(&changed, "plugin and its settings are unchanged");
     run.reload(&format!("log = \"debug\"\n{changed}"), "reloaded log");
     let stderr = run.collector.running().stderr();
     assert_eq!(stderr.matches("restart to apply").count(), 1, "{stderr}");
@@ -166,7 +166,7 @@ fn settings_that_are_wrong_change_nothing() {
 #[test]
 fn the_log_filter_follows() {
     let run = Reloading::start(&format!("log = \"error\"\n{WEB}"));
-    run.reload(&format!("log = \"info\"\n{WEB}"), "neither the plugin nor its settings");
+    run.reload(&format!("log = \"info\"\n{WEB}"), "plugin and its settings are unchanged");
     let ran = run.collector.stop().exits(0);
     assert!(ran.stderr.contains("reloaded log"), "{}", ran.stderr);
     let wrong = Program::running_locally().mapping(&[("*", "all")]).settings("log = \"x=y=z\"\n");

@@ -190,7 +190,7 @@ fn dead_letters_of_an_unknown_source_are_left() {
         (ran.exits(0), stub)
     };
     let (ran, stub) = replay(shop(), &[]);
-    let ran = ran.says(&["\"blog\"", "--allow-unknown-sources", "10 letters were left"]);
+    let ran = ran.says(&["\"blog\"", "--allow-unknown-sources", "10 dead letters were skipped"]);
     assert_eq!((ran.count("read"), ran.count("unknown_source_letters")), (0, 10));
     assert!(stub.requests().is_empty(), "nothing is sent with another role");
     assert_eq!(DeadLetter::read_all(&data.path), before);

@@ -206,7 +206,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     rotate(&mounted, "app", "two");
     collector.running().wait_for("there twice");
     rotate(&mounted, "app", "a\u{7}b");
-    collector.running().wait_for("can be no write key");
+    collector.running().wait_for("is not a valid write key");
     assert_eq!(["fixed", "two", "app-one"].map(status), [200, 200, 200]);
 
     rotate(&mounted, "app", "app-two");

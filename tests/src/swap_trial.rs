@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use standpipe::config::{Overrides, Settings, parse};
-use standpipe::run::{Progress, Run};
+use standpipe::run::{Progress, Run, RunOptions};
 use standpipe::source::Input;
 use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
@@ -89,11 +89,9 @@ impl SwapTrial {
         let seen = Arc::new(Seen((0..self.events).map(|_| AtomicU8::new(0)).collect()));
         let settings = settings(&input, directory.path());
         let start = (Instant::now(), cpu_time());
-        let run = Run::start_with(
-            settings,
-            Arc::clone(&seen) as Arc<dyn FirehoseClient>,
-            runtime.handle(),
-        );
+        let firehose_client = Some(Arc::clone(&seen) as Arc<dyn FirehoseClient>);
+        let options = RunOptions { firehose_client, ..RunOptions::default() };
+        let run = Run::start(settings, options, runtime.handle());
         let run = runtime.block_on(run).expect("good settings");
         let (swapper, progress) = (run.swapper(), run.progress());
         let is_over = Arc::new(AtomicBool::new(false));

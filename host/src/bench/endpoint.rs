@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use http::Uri;
+use http::uri::Scheme;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::BenchError;
@@ -36,7 +38,6 @@ pub(super) struct Endpoint {
 /// What an endpoint has seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    pub(super) requests: u64,
     pub(super) records: u64,
     /// Processor time of its threads.
     pub(super) cpu: Duration,
@@ -86,39 +87,34 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.shared.state().stopped = true;
+        self.shared.state.lock().stopped = true;
         // Wakes the listener, which then sees that it is over.
         let _ = TcpStream::connect(self.address);
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     fn at_rest(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.rested.wait_while_for(&mut state, |state| state.busy > 0, REST_MAX);
         state
     }
 
     /// A request has come in.
     fn begin(&self) {
-        self.state().busy += 1;
+        self.state.lock().busy += 1;
     }
 
     /// Records have been read whole.
     fn take(&self, records: u64) {
-        let counts = &mut self.state().counts;
-        counts.requests += 1;
+        let counts = &mut self.state.lock().counts;
         counts.records += records;
         counts.first.get_or_insert_with(Instant::now);
     }
 
     /// A request is done with.
     fn end(&self, cpu: Duration) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.busy -= 1;
         state.counts.cpu += cpu;
         if state.busy == 0 {
@@ -130,7 +126,7 @@ impl Shared {
 fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut counted = Duration::ZERO;
     for stream in listener.incoming() {
-        if shared.state().stopped {
+        if shared.state.lock().stopped {
             return;
         }
         let Ok(stream) = stream else { continue };
@@ -139,7 +135,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         // Without a thread the client sees the connection closed, and tells.
         let _ = thread.spawn(move || connection.serve());
         let now = thread_cpu_time();
-        shared.state().counts.cpu += now - counted;
+        shared.state.lock().counts.cpu += now - counted;
         counted = now;
     }
 }
@@ -162,17 +158,11 @@ pub(super) fn check_reachable(destination: &Destination) -> Result<(), BenchErro
     connect().map_err(|error| BenchError::Unreachable { url: url.clone(), error })
 }
 
-/// From a URL that the settings have checked: `http://HOST`, with or without a
-/// port, and perhaps a path.
+/// Of a URL that the settings have checked.
 fn host_and_port(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    match (has_port, scheme) {
-        (true, _) => authority.to_owned(),
-        (false, "https") => format!("{authority}:443"),
-        (false, _) => format!("{authority}:80"),
-    }
+    let uri: Uri = url.parse().unwrap_or_default();
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default))
 }
 
 #[cfg(test)]

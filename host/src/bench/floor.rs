@@ -12,25 +12,14 @@ use crate::limits;
 use crate::source::{Chunker, Input, InputReader, Progress};
 use standpipe_core::event::{Chunk, ChunkLine, scan};
 
-/// The least work for some events.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Floor {
-    pub(super) events: u64,
-    pub(super) cpu: Duration,
-}
-
-impl Floor {
-    pub(super) fn ns_per_event(self) -> f64 {
-        self.cpu.as_nanos() as f64 / self.events as f64
-    }
-}
-
+/// The least work for an event, in nanoseconds of processor time.
+///
 /// Scan every event, encode each record, and hash each request's worth, as its
 /// signature must. Reading is not part of it and goes on in another thread.
 ///
 /// None if there are no events.
 #[expect(clippy::disallowed_methods, reason = "nothing is sent into the queue")]
-pub(super) fn measure(input: &Input) -> Option<Floor> {
+pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
     let (chunker, chunks, buffers) =
         Chunker::new(limits::CHUNKS_QUEUED_PER_WORKER, Progress::default());
     let reader = InputReader {
@@ -42,7 +31,7 @@ pub(super) fn measure(input: &Input) -> Option<Floor> {
     };
     let reader = thread::spawn(|| reader.run());
     let mut request = Request::default();
-    let (mut events, mut cpu) = (0, Duration::ZERO);
+    let (mut events, mut cpu) = (0_u64, Duration::ZERO);
     for chunk in chunks {
         let before = thread_cpu_time();
         for &line in &chunk.lines {
@@ -57,7 +46,7 @@ pub(super) fn measure(input: &Input) -> Option<Floor> {
     cpu += thread_cpu_time() - before;
     // A reader that failed has read nothing, which is told by the runs.
     let _ = reader.join();
-    (events > 0).then_some(Floor { events, cpu })
+    (events > 0).then(|| cpu.as_nanos() as f64 / events as f64)
 }
 
 /// The records of a request, in base64.

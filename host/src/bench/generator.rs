@@ -11,12 +11,18 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::num::NonZero;
 use std::path::Path;
+use std::time::Duration;
 
 use fastrand::Rng;
+use time::macros::datetime;
 
 use details::{Kind, PATHS};
+use standpipe_core::clock;
 
 const SEED: u64 = 0x5eed;
+
+/// The time over which events are spread.
+const MONTH: Duration = Duration::from_hours(28 * 24);
 
 /// The least size of an event, in bytes with its newline.
 pub const EVENT_BYTES_MIN: usize = 100;
@@ -153,11 +159,9 @@ impl Generator {
 
     /// Some 12 events a second, within one month.
     fn time(&mut self) -> String {
-        let milliseconds = self.number * 86 + self.rng.u64(..80);
-        let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
-        let (day, second) = (seconds / 86_400 % 28 + 1, seconds % 86_400);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        format!("2026-08-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+        let since_start = Duration::from_millis(self.number * 86 + self.rng.u64(..80));
+        let within_month = since_start.as_millis() % MONTH.as_millis();
+        clock::rfc3339(datetime!(2026-08-01 0:00 UTC) + Duration::from_millis(within_month as u64))
     }
 }
 

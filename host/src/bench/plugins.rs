@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Machine;
 use super::process::{cpu_time, thread_cpu_time};
+use super::report::median;
 use standpipe_core::event::Event;
 use standpipe_plugin_host::{
     Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect,
@@ -210,10 +211,8 @@ impl Runner {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
+/// The columns of the table.
+const HEAD: &str = "plugin                       reads   ns/event    ratio       MB compile ms   start us  memory MB   faults";
 
 impl fmt::Display for PluginReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -222,19 +221,7 @@ impl fmt::Display for PluginReport {
         writeln!(f, "{cpu}, {cores} processors, {system}, {}", self.engine)?;
         let bytes = self.bytes as f64 / self.events.max(1) as f64;
         writeln!(f, "{} events of {bytes:.0} bytes on average\n", self.events)?;
-        writeln!(
-            f,
-            "{:24} {:>9} {:>10} {:>8} {:>8} {:>10} {:>10} {:>10} {:>8}",
-            "plugin",
-            "reads",
-            "ns/event",
-            "ratio",
-            "MB",
-            "compile ms",
-            "start us",
-            "memory MB",
-            "faults"
-        )?;
+        writeln!(f, "{HEAD}")?;
         for plugin in &self.plugins {
             let reads = plugin.reads.word();
             writeln!(

@@ -206,11 +206,14 @@ impl Series {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let (lower, upper) = (figures[(figures.len() - 1) / 2], figures[figures.len() / 2]);
     f64::midpoint(lower, upper)
 }
+
+/// The columns of the table.
+const HEAD: &str = "                    events/s   wall s    CPU s events/CPU s ns/event floor ns  ratio  peak MB  first ms";
 
 /// For people.
 impl fmt::Display for Report {
@@ -233,20 +236,7 @@ impl fmt::Display for Report {
             self.mapping_rows.map_or("no".to_owned(), |rows| rows.to_string()),
             self.endpoint
         )?;
-        writeln!(
-            f,
-            "\n{:17} {:>10} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6} {:>8} {:>9}",
-            "",
-            "events/s",
-            "wall s",
-            "CPU s",
-            "events/CPU s",
-            "ns/event",
-            "floor ns",
-            "ratio",
-            "peak MB",
-            "first ms"
-        )?;
+        writeln!(f, "\n{HEAD}")?;
         for (name, series) in self.series() {
             for (number, sample) in (1..).zip(&series.repeats) {
                 writeln!(f, "{:17} {sample}", format!("{name} {number}"))?;

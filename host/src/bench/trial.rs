@@ -6,11 +6,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
-use super::floor::Floor;
 use super::process::{cpu_time, forget_peak, peak_memory_bytes};
 use super::{BenchError, Sample};
 use crate::config::Settings;
-use crate::run::{Progress, Run, StartError, Summary};
+use crate::run::{Progress, Run, RunOptions, Summary};
 use standpipe_delivery::dead_letters::Reason;
 
 /// How long nothing may happen before a run is stopped: an endpoint that lets
@@ -23,20 +22,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a stall is looked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a run took, from the moment on at which its plugin was loaded and it had
-/// begun to read.
-struct Taken {
-    summary: Summary,
-    bytes: u64,
-    wall: Duration,
-    cpu: Duration,
-    loading: Duration,
-}
-
 pub(super) fn run(
     settings: Settings,
     endpoint: Option<&Endpoint>,
-    floor: Floor,
+    floor_ns_per_event: f64,
     runtime: &Handle,
 ) -> Result<Sample, BenchError> {
     if let Some(endpoint) = endpoint {
@@ -45,23 +34,30 @@ pub(super) fn run(
     let peak_since = forget_peak();
     let asked = Instant::now();
     let settings = Settings { drain_timeout: DRAIN_TIMEOUT, ..settings };
-    let taken = runtime.block_on(take(settings, runtime))?;
+    let run = Run::start(settings, RunOptions::default(), runtime);
+    let run = runtime.block_on(run).map_err(Box::new)?;
+    // From here on its plugin is loaded, and it reads.
+    let (begun, cpu_before) = (Instant::now(), cpu_time());
+    let progress = run.progress();
+    let watch = runtime.spawn(stop_if_stalled(run.progress(), run.intake_stop()));
+    let summary = runtime.block_on(run.finish());
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    let cpu = cpu_time() - cpu_before;
+    watch.abort();
     let peak_memory_bytes = peak_memory_bytes();
     let counts = endpoint.map(Endpoint::counts).unwrap_or_default();
-    check(&taken.summary, endpoint.is_some().then_some(counts.records))?;
+    check(&summary, endpoint.is_some().then_some(counts.records))?;
 
-    let summary = &taken.summary;
     let of_streams = |count: fn(&_) -> u64| summary.streams.values().map(count).sum();
     let events = summary.read;
-    let wall_seconds = taken.wall.as_secs_f64();
-    let cpu_seconds = taken.cpu.saturating_sub(counts.cpu).as_secs_f64();
+    let cpu_seconds = cpu.saturating_sub(counts.cpu).as_secs_f64();
     let cpu_ns_per_event = cpu_seconds * 1e9 / events as f64;
     Ok(Sample {
         events,
         delivered: summary.delivered,
         filtered: summary.filtered,
         dead: summary.dead,
-        bytes: taken.bytes,
+        bytes: progress.bytes_read(),
         records: of_streams(|stream| stream.records),
         requests: of_streams(|stream| stream.requests),
         streams: summary.streams.len() as u64,
@@ -71,25 +67,13 @@ pub(super) fn run(
         endpoint_cpu_seconds: endpoint.map(|_| counts.cpu.as_secs_f64()),
         events_per_cpu_second: events as f64 / cpu_seconds,
         cpu_ns_per_event,
-        floor_ns_per_event: floor.ns_per_event(),
-        ratio_to_floor: floor.ns_per_event() / cpu_ns_per_event,
+        floor_ns_per_event,
+        ratio_to_floor: floor_ns_per_event / cpu_ns_per_event,
         peak_memory_bytes,
         peak_since,
-        loading_seconds: taken.loading.as_secs_f64(),
+        loading_seconds: (begun - asked).as_secs_f64(),
         first_record_seconds: counts.first.map(|first| (first - asked).as_secs_f64()),
     })
-}
-
-async fn take(settings: Settings, runtime: &Handle) -> Result<Taken, StartError> {
-    let asked = Instant::now();
-    let run = Run::start(settings, runtime).await?;
-    let (begun, cpu_before) = (Instant::now(), cpu_time());
-    let progress = run.progress();
-    let watch = runtime.spawn(stop_if_stalled(run.progress(), run.intake_stop()));
-    let summary = run.finish().await;
-    let (wall, cpu) = (begun.elapsed(), cpu_time() - cpu_before);
-    watch.abort();
-    Ok(Taken { summary, bytes: progress.bytes_read(), wall, cpu, loading: begun - asked })
 }
 
 async fn stop_if_stalled(progress: Progress, intake_stop: CancellationToken) {

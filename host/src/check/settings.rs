@@ -2,7 +2,7 @@
 //! prepare, and what is right and hardly meant.
 
 use crate::config::{Mistake, PluginSource, Settings};
-use crate::run::{Part, Preparation, StartError, event_streams};
+use crate::run::{Preparation, PreparedPart, StartError, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_core::settings::toml_key;
 use standpipe_plugin_host::swap::{RefusalCause, Refused, Step};
@@ -12,7 +12,7 @@ use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 #[derive(Debug)]
 pub(crate) struct Review {
     /// Each part of it, with what is wrong there.
-    pub(crate) parts: Vec<(Part, Vec<Mistake>)>,
+    pub(crate) parts: Vec<(PreparedPart, Vec<Mistake>)>,
     /// What can be meant as it is written, and hardly is.
     pub(crate) warnings: Vec<Mistake>,
     /// The delivery streams that events are written to, as the plugins declare them; none
@@ -43,7 +43,7 @@ impl Review {
 }
 
 /// What is wrong with a part, with the keys that it is about.
-fn part_mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mistake> {
+fn part_mistakes(settings: &Settings, part: PreparedPart, error: &StartError) -> Vec<Mistake> {
     let own = match (part_settings(settings, part), error) {
         (
             Some((section, source, text)),
@@ -64,7 +64,7 @@ fn part_mistakes(settings: &Settings, part: Part, error: &StartError) -> Vec<Mis
 /// What the default plugin would say about its settings, in whatever role, and what the
 /// settings say about texts of their own.
 fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
-    let roles = [Part::Plugin, Part::Canary, Part::Shadow];
+    let roles = [PreparedPart::Plugin, PreparedPart::Canary, PreparedPart::Shadow];
     let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
     let own = of_roles.filter_map(|(section, source, text)| {
         if source.file().is_some() {
@@ -85,21 +85,24 @@ fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
 
 /// The table of a plugin's settings, its component, and the settings as it gets them.
 /// None for a plugin that is not there, and for settings that are another role's.
-fn part_settings(settings: &Settings, part: Part) -> Option<(String, &PluginSource, &str)> {
+fn part_settings(settings: &Settings, part: PreparedPart) -> Option<(String, &PluginSource, &str)> {
     let hosting = &settings.hosting;
     let (section, source, text) = match part {
-        Part::Plugin => ("[plugin.settings]", &settings.plugin, &settings.plugin_settings),
-        Part::Canary => {
+        PreparedPart::Plugin => ("[plugin.settings]", &settings.plugin, &settings.plugin_settings),
+        PreparedPart::Canary => {
             let (canary, _) = hosting.canary.as_ref()?;
             ("[plugin.canary.settings]", &canary.source, &canary.settings)
         }
-        Part::Shadow => {
+        PreparedPart::Shadow => {
             let shadow = hosting.shadow.as_ref()?;
             ("[plugin.shadow.settings]", &shadow.source, &shadow.settings)
         }
-        Part::Cases | Part::Certificate | Part::Connections | Part::CaBundle => return None,
+        PreparedPart::Cases
+        | PreparedPart::Certificate
+        | PreparedPart::Connections
+        | PreparedPart::CaBundle => return None,
     };
-    let is_inherited = part != Part::Plugin && *text == settings.written_plugin_settings;
+    let is_inherited = part != PreparedPart::Plugin && *text == settings.written_plugin_settings;
     (!is_inherited).then(|| (section.to_owned(), source, text.as_str()))
 }
 
@@ -108,14 +111,14 @@ fn in_section(section: &str, sentences: &[String]) -> Vec<Mistake> {
 }
 
 /// The key that decides about what went wrong; none where the words begin with it.
-fn key_of_error(part: Part, error: &StartError) -> Option<String> {
+fn key_of_error(part: PreparedPart, error: &StartError) -> Option<String> {
     let section = match part {
-        Part::Plugin => "plugin",
-        Part::Canary => "plugin.canary",
-        Part::Shadow => "plugin.shadow",
-        Part::Cases | Part::Connections => return None,
-        Part::Certificate => return Some("[http] certificate".to_owned()),
-        Part::CaBundle => return Some("[aws] ca_bundle".to_owned()),
+        PreparedPart::Plugin => "plugin",
+        PreparedPart::Canary => "plugin.canary",
+        PreparedPart::Shadow => "plugin.shadow",
+        PreparedPart::Cases | PreparedPart::Connections => return None,
+        PreparedPart::Certificate => return Some("[http] certificate".to_owned()),
+        PreparedPart::CaBundle => return Some("[aws] ca_bundle".to_owned()),
     };
     Some(match error {
         StartError::PluginFile { .. } => format!("[{section}] path"),

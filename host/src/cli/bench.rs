@@ -1,4 +1,4 @@
-//! `host bench`: the figures of this machine.
+//! `host bench`: measures this machine.
 
 mod scale;
 
@@ -9,82 +9,88 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use anyhow::{Context, anyhow};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, parse_mapping, start_logging};
-use super::{CommandResult, Exit, complain, print_either, usage};
+use super::{CommandResult, Exit, complain, fault, print_either, start_runtime, usage};
 use crate::bench::{
-    EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Ways, mapping_rows,
+    EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Way, mapping_rows,
     measure,
 };
 #[cfg(feature = "native-mapping")]
 use crate::config::PluginSource;
 use crate::config::{Overrides, Settings};
 
-const MAPPING_ROWS_MAX: u64 = 10_000;
-const STREAMS_MAX: u64 = 500;
+const MAPPING_ROWS_MAX: usize = 10_000;
+const STREAMS_MAX: usize = 500;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Newline-delimited JSON events, plain or compressed; generated ones
-    /// otherwise.
+    /// File of newline-delimited JSON events, plain or compressed [default: generated
+    /// events].
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How many events to generate.
+    /// Number of events to generate.
     #[arg(long, value_name = "N", default_value_t = 200_000, conflicts_with = "file")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     events: u64,
-    /// The size of each generated event in bytes, 100 to 1000000 [default: real
+    /// Size of each generated event in bytes, 100 to 1000000 [default: realistic
     /// sizes, 818 on average].
     #[arg(long, value_name = "N", conflicts_with = "file")]
-    #[arg(value_parser = clap::value_parser!(u64).range(EVENT_BYTES_MIN as u64..=EVENT_BYTES_MAX as u64))]
-    event_bytes: Option<u64>,
+    #[arg(value_parser = within(EVENT_BYTES_MIN, EVENT_BYTES_MAX))]
+    event_bytes: Option<usize>,
     /// Spread generated events evenly over N delivery streams, 1 to 500.
     #[arg(long, value_name = "N", conflicts_with_all = ["file", "mappings"])]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX))]
-    streams: Option<u64>,
-    /// Send an event name, an event type, or `*` to a delivery stream; three
-    /// streams otherwise. Can be given several times.
+    #[arg(value_parser = within(1, STREAMS_MAX))]
+    streams: Option<usize>,
+    /// Send an event name, an event type, or `*` to a delivery stream [default: three
+    /// streams]. Can be repeated.
     #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
     mappings: Vec<(String, String)>,
-    /// Have N mapping rows, 1 to 10000: made-up ones beside those that matter.
+    /// Use N mapping rows, 1 to 10000; the additional ones match no event.
     #[arg(long, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=MAPPING_ROWS_MAX))]
-    mapping_rows: Option<u64>,
-    /// A settings file, for aggregation and the like. Its keys and its endpoint are
-    /// not used without --endpoint-url.
+    #[arg(value_parser = within(1, MAPPING_ROWS_MAX))]
+    mapping_rows: Option<usize>,
+    /// Settings file, for example for aggregation. Its credentials and its endpoint
+    /// are used only with --endpoint-url.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Another mapping plugin.
+    /// Mapping plugin [default: the built-in plugin].
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Option<PathBuf>,
     #[cfg(feature = "native-mapping")]
-    /// Only the default mapping as native code, without a sandbox around it.
+    /// Measure only the default mapping as native code, without a sandbox.
     #[arg(long, conflicts_with = "plugin")]
     no_plugin: bool,
-    /// Threads that map events [default: one for each processor].
+    /// Number of threads that map events [default: one for each processor].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Deliver to this endpoint, with the region and keys that `host run` would
-    /// find, in place of the one in this process.
+    /// Deliver to this endpoint instead of the one in this process, with the region and
+    /// credentials that `host run` would use.
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// The region of that endpoint.
+    /// Region of that endpoint.
     #[arg(long, value_name = "REGION", requires = "endpoint_url")]
     region: Option<String>,
-    /// Runs of each way that count; one more comes before them.
+    /// Number of measured runs; one more comes before them.
     #[arg(long, value_name = "N", default_value = "3")]
     repeat: NonZero<u32>,
-    /// Print one JSON object.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-    /// Measure series over workers, sizes of events, mapping rows and streams,
-    /// each point in a process of its own.
+    /// Measure series over workers, event sizes, mapping rows and streams, each point
+    /// in its own process.
     #[arg(long, requires = "json")]
     #[arg(conflicts_with_all = ["file", "event_bytes", "streams", "mappings", "mapping_rows", "plugin", "endpoint_url"])]
     scale: bool,
+}
+
+/// Parses a number between a minimum and a maximum.
+fn within(least: usize, most: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least as u64..=most as u64)
 }
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
@@ -93,12 +99,10 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     }
     start_logging(LogFormat::Human);
     let json = arguments.json;
-    let directory = TempDir::new().context("make a temporary directory");
-    let directory = directory.map_err(|error| (Exit::Fault, error))?;
-    let plan = plan(arguments, directory.path()).map_err(usage)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
+    let directory =
+        TempDir::new().context("failed to create a temporary directory").map_err(fault)?;
+    let plan = bench_plan(arguments, directory.path()).map_err(usage)?;
+    let runtime = start_runtime()?;
     let report = measure(&plan, runtime.handle());
     runtime.shutdown_background();
     let report = report.map_err(|error| {
@@ -113,19 +117,18 @@ fn exit_of(report: &Report) -> Exit {
         0 => Exit::Done,
         dead => {
             complain(&format!(
-                "{dead} events went to the dead letters: `host run` with the same events keeps them"
+                "{dead} events became dead letters: run `host run` with the same events to keep them"
             ));
             Exit::DeadLetters
         }
     }
 }
 
-fn plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
-    let small = |number: u64| usize::try_from(number).expect("it has a range");
+fn bench_plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
     let shape = Shape {
         events: arguments.events,
-        event_bytes: arguments.event_bytes.map(small),
-        streams: arguments.streams.and_then(|streams| NonZero::new(small(streams))),
+        event_bytes: arguments.event_bytes,
+        streams: arguments.streams.and_then(NonZero::new),
     };
     let target = if arguments.endpoint_url.is_some() { Target::Given } else { Target::InProcess };
     #[cfg(feature = "native-mapping")]
@@ -135,30 +138,30 @@ fn plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
         None => Events::Generated(shape),
     };
     let repeat = arguments.repeat;
-    let settings = settings(arguments, shape, data_dir)?;
+    let settings = bench_settings(arguments, shape, data_dir)?;
     #[cfg(not(feature = "native-mapping"))]
-    let ways = Ways::Component;
+    let ways = &[Way::Component];
     #[cfg(feature = "native-mapping")]
-    let ways = match (&settings.plugin, no_plugin) {
+    let ways: &[Way] = match (&settings.plugin, no_plugin) {
         (PluginSource::File(path), true) => bail!(
             "--no-plugin runs the default mapping, and the settings name the plugin {}: leave one of them out",
             path.display()
         ),
-        (PluginSource::File(_), false) => Ways::Component,
-        (_, true) => Ways::Native,
-        (_, false) => Ways::Both,
+        (PluginSource::File(_), false) => &[Way::Component],
+        (_, true) => &[Way::Native],
+        (_, false) => &[Way::Component, Way::Native],
     };
     Ok(Plan { settings, events, target, ways, repeat })
 }
 
-/// The settings as `host run` would have them, in a directory of their own.
-fn settings(arguments: Arguments, shape: Shape, data_dir: &Path) -> anyhow::Result<Settings> {
+/// Returns the settings of `host run`, with a data directory of their own.
+fn bench_settings(arguments: Arguments, shape: Shape, data_dir: &Path) -> anyhow::Result<Settings> {
     let (mut raw, directory) = read_settings(arguments.config.as_deref())?;
     raw.workers = arguments.workers.or(raw.workers);
     let is_default_plugin = arguments.plugin.is_none() && raw.plugin.path.is_none();
-    let rows = arguments.mapping_rows.map(|rows| usize::try_from(rows).expect("it has a range"));
+    let rows = arguments.mapping_rows;
     let own = raw.plugin.settings.get("mappings").and_then(Value::as_array).map_or(0, Vec::len);
-    // Another plugin may take settings that are nothing like rows.
+    // Another plugin may have settings without rows.
     let wants_rows = is_default_plugin || rows.is_some() || shape.streams.is_some();
     let mappings = match arguments.mappings {
         given if wants_rows => mapping_rows(given, own, shape, rows),

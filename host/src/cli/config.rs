@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::{CommandResult, Exit, complain, print, print_text, usage};
 use crate::check::Review;
 use crate::config::{self, Overrides, RawSettings, Settings};
-use crate::run::{PluginSecrets, Preparation, are_kept};
+use crate::run::{PluginSecrets, Preparation, uses_stored_secrets};
 use standpipe_core::escape::one_line;
 
 const CHECK_HELP: &str = "Reports all mistakes with their lines. Prepares what `host run` prepares: the plugin with \
@@ -70,7 +70,7 @@ fn check(CheckArguments { file, strict }: &CheckArguments) -> CommandResult {
 fn review(file: &Path) -> anyhow::Result<Review> {
     let (raw, directory) = read_settings(Some(file))?;
     let mut settings = check_settings(raw, &directory, Some(file), Overrides::default())?;
-    if settings.hosting.cases.is_some() && are_kept(&settings) {
+    if settings.hosting.cases.is_some() && uses_stored_secrets(&settings) {
         // Their events may be hashed with them, for instance.
         settings.hosting.cases = None;
         complain(

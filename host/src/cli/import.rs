@@ -1,42 +1,32 @@
-//! `host import`: turns a vendor's exported destination into a settings file; what has no
-//! counterpart is noted on standard error. Secrets are hidden on a terminal.
+//! `host import`: converts a vendor's exported destination into a settings file. Notes on standard
+//! error name what has no counterpart. SecretDisplay are hidden on a terminal.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{CommandResult, complain, print, usage};
 use crate::config::import::{Imported, SecretDisplay, Vendor, import};
 
-/// Prints the settings file to standard output, and what has no counterpart to
-/// standard error.
+/// The settings file is written to standard output. Notes on standard error name the
+/// settings that have no counterpart.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Whose settings they are.
+    /// The vendor that exported the settings.
     #[arg(long, value_enum)]
-    from: From,
-    /// The destination's settings, JSON; `-` is standard input.
+    from: Vendor,
+    /// The destination's settings as JSON; `-` is standard input.
     #[arg(value_name = "FILE.json")]
     file: PathBuf,
-    /// Print secrets even where standard output is a terminal.
+    /// Print secrets even if standard output is a terminal.
     #[arg(long)]
     show_secrets: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum From {
-    Rudderstack,
-    Segment,
-}
-
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let vendor = match arguments.from {
-        From::Rudderstack => Vendor::RudderStack,
-        From::Segment => Vendor::Segment,
-    };
-    let imported = read_and_import(vendor, &arguments.file).map_err(usage)?;
+    let imported = read_and_import(arguments.from, &arguments.file).map_err(usage)?;
     for note in &imported.notes {
         complain(note);
     }
@@ -50,6 +40,6 @@ fn read_and_import(vendor: Vendor, file: &Path) -> anyhow::Result<Imported> {
     } else {
         std::fs::read_to_string(file)
     };
-    let text = text.with_context(|| format!("read the settings {}", file.display()))?;
-    import(vendor, &text).with_context(|| format!("import {}", file.display()))
+    let text = text.with_context(|| format!("failed to read the settings {}", file.display()))?;
+    import(vendor, &text).with_context(|| format!("failed to import {}", file.display()))
 }

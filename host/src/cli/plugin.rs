@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{CommandResult, Exit, print_bytes};
+use super::{CommandResult, Exit, fault, print};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
@@ -54,10 +54,10 @@ pub(super) fn run(command: Command) -> CommandResult {
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
 fn export(file: &Path) -> CommandResult {
     if file == Path::new("-") {
-        return print_bytes(DEFAULT_PLUGIN);
+        return print(DEFAULT_PLUGIN);
     }
     let written = std::fs::write(file, DEFAULT_PLUGIN);
     let written = written.with_context(|| format!("write {}", file.display()));
-    written.map_err(|error| (Exit::Fault, error))?;
+    written.map_err(fault)?;
     Ok(Exit::Done)
 }

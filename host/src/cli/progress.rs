@@ -1,5 +1,5 @@
-//! The progress bar of a run: events that ended, their rate and the time left, where standard error
-//! is a terminal.
+//! The progress bar of a run: delivered events, their rate and the time left. It is shown if standard
+//! error is a terminal.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::run::Progress;
 
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// The time by which a change of the rate shows for the most part: long enough that the
-/// figure can be read, and short enough that a stall is seen.
+/// The time constant of the rate: long enough for a steady figure, and short enough to show a
+/// stall.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
-/// A bar on standard error, where that is a terminal and its lines are for people.
+/// A bar on standard error, if that is a terminal and the log format is for people.
 pub(super) struct ProgressBar(Option<(indicatif::ProgressBar, tokio::task::JoinHandle<()>)>);
 
 impl ProgressBar {
-    /// `size_bytes` is the size of all inputs where they are plain files; of
-    /// compressed ones more bytes are read than that, and the bar stays full.
+    /// Shows the bar. `size_bytes` is the size of all inputs, if they are files. Compressed
+    /// files have more bytes than that, and the bar stays full.
     pub(super) fn start(progress: Progress, size_bytes: Option<u64>) -> Self {
         if !std::io::stderr().is_terminal() || stderr::is_json() {
             return ProgressBar(None);
@@ -39,16 +39,21 @@ impl ProgressBar {
         bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
         let drawn = bar.clone();
         let task = tokio::spawn(async move {
-            let mut pace = Pace::new(Instant::now());
+            let mut rate = RateEstimate::new(Instant::now());
             loop {
                 let totals = progress.totals();
                 let settled = totals.settled;
                 let ended = settled.delivered + settled.filtered + settled.dead;
                 let bytes = bytes_ended(progress.bytes_read(), totals.read, ended);
-                pace.note(Instant::now(), settled.delivered, bytes);
+                rate.update(Instant::now(), settled.delivered, bytes);
                 drawn.set_position(bytes);
-                let left = size_bytes.and_then(|size| pace.time_left(size.saturating_sub(bytes)));
-                drawn.set_message(words(settled.delivered, settled.dead, pace.events, left));
+                let left = size_bytes.and_then(|size| rate.time_left(size.saturating_sub(bytes)));
+                drawn.set_message(progress_text(
+                    settled.delivered,
+                    settled.dead,
+                    rate.events,
+                    left,
+                ));
                 tokio::time::sleep(REFRESH).await;
             }
         });
@@ -63,15 +68,20 @@ impl ProgressBar {
     }
 }
 
-/// Bytes of the input whose events have ended. What has only been read may still wait for
-/// its stream.
+/// Estimates the bytes of the input whose events are settled. Events that were read may still
+/// wait for their stream.
 fn bytes_ended(bytes_read: u64, events_read: u64, events_ended: u64) -> u64 {
     let (read, ended) = (u128::from(events_read.max(1)), u128::from(events_ended));
     let bytes = u128::from(bytes_read) * ended.min(read) / read;
     u64::try_from(bytes).unwrap_or(bytes_read)
 }
 
-fn words(delivered: u64, dead: u64, events_per_second: f64, left: Option<Duration>) -> String {
+fn progress_text(
+    delivered: u64,
+    dead: u64,
+    events_per_second: f64,
+    left: Option<Duration>,
+) -> String {
     let mut words = format!("{delivered} delivered, {events_per_second:.0}/s");
     if dead > 0 {
         words += &format!(", {dead} dead");
@@ -82,26 +92,32 @@ fn words(delivered: u64, dead: u64, events_per_second: f64, left: Option<Duratio
     words
 }
 
-/// How fast events end, of late.
+/// Estimates the current rate of settled events and bytes.
 #[derive(Debug)]
-struct Pace {
+struct RateEstimate {
     at: Instant,
     delivered: u64,
     bytes: u64,
-    /// In a second.
+    /// Per second.
     events: f64,
-    /// In a second.
     bytes_per_second: f64,
     is_first: bool,
 }
 
-impl Pace {
+impl RateEstimate {
     fn new(at: Instant) -> Self {
-        Pace { at, delivered: 0, bytes: 0, events: 0.0, bytes_per_second: 0.0, is_first: true }
+        RateEstimate {
+            at,
+            delivered: 0,
+            bytes: 0,
+            events: 0.0,
+            bytes_per_second: 0.0,
+            is_first: true,
+        }
     }
 
-    /// Take in how far it is at this time. What was longer ago counts for less.
-    fn note(&mut self, now: Instant, delivered: u64, bytes: u64) {
+    /// Adds the counts at a time. Older ones lose weight.
+    fn update(&mut self, now: Instant, delivered: u64, bytes: u64) {
         let passed = (now - self.at).as_secs_f64();
         if passed <= 0.0 {
             return;
@@ -113,10 +129,10 @@ impl Pace {
         let since = |now: u64, before: u64| now.saturating_sub(before) as f64 / passed;
         self.events += weight * (since(delivered, self.delivered) - self.events);
         self.bytes_per_second += weight * (since(bytes, self.bytes) - self.bytes_per_second);
-        *self = Pace { at: now, delivered, bytes, is_first: false, ..*self };
+        *self = RateEstimate { at: now, delivered, bytes, is_first: false, ..*self };
     }
 
-    /// How long so many bytes take, in whole seconds; none where nothing moves.
+    /// Estimates the time for so many bytes in whole seconds; none if nothing moves.
     fn time_left(&self, bytes: u64) -> Option<Duration> {
         let seconds = bytes as f64 / self.bytes_per_second;
         let is_known = self.bytes_per_second >= 1.0 && seconds < 100.0 * 24.0 * 3600.0;
@@ -129,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_for_its_stream_is_not_done() {
+    fn bytes_of_waiting_events_are_not_counted() {
         assert_eq!(bytes_ended(1000, 10, 0), 0);
         assert_eq!(bytes_ended(1000, 10, 5), 500);
         assert_eq!(bytes_ended(1000, 10, 10), 1000);
@@ -141,27 +157,27 @@ mod tests {
     #[test]
     fn the_rate_follows_and_the_time_left_with_it() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
-        assert_eq!(pace.time_left(1), None, "nothing has moved yet");
+        let mut rate = RateEstimate::new(start);
+        assert_eq!(rate.time_left(1), None, "nothing has moved yet");
         let at = |tick: u32| start + tick * REFRESH;
         for tick in 1..=100 {
             // 1,000 events and 100,000 bytes in a second.
-            pace.note(at(tick), u64::from(tick) * 200, u64::from(tick) * 20_000);
+            rate.update(at(tick), u64::from(tick) * 200, u64::from(tick) * 20_000);
         }
-        assert!((pace.events - 1000.0).abs() < 1.0, "{pace:?}");
-        assert_eq!(pace.time_left(1_000_000), Some(Duration::from_secs(10)));
+        assert!((rate.events - 1000.0).abs() < 1.0, "{rate:?}");
+        assert_eq!(rate.time_left(1_000_000), Some(Duration::from_secs(10)));
         for tick in 101..=250 {
-            pace.note(at(tick), 20_000, 2_000_000);
+            rate.update(at(tick), 20_000, 2_000_000);
         }
-        assert!(pace.events < 10.0, "a stall is seen: {pace:?}");
-        pace.note(at(10_000), 20_000, 2_000_000);
-        assert_eq!(pace.time_left(1_000_000), None);
+        assert!(rate.events < 10.0, "a stall is seen: {rate:?}");
+        rate.update(at(10_000), 20_000, 2_000_000);
+        assert_eq!(rate.time_left(1_000_000), None);
     }
 
     #[test]
-    fn the_words_tell_what_was_delivered() {
+    fn the_text_has_counts_rate_and_time_left() {
         let left = Some(Duration::from_secs(3_725));
-        assert_eq!(words(1200, 0, 99.6, left), "1200 delivered, 100/s, 1h 2m 5s left");
-        assert_eq!(words(7, 2, 0.0, None), "7 delivered, 0/s, 2 dead");
+        assert_eq!(progress_text(1200, 0, 99.6, left), "1200 delivered, 100/s, 1h 2m 5s left");
+        assert_eq!(progress_text(7, 2, 0.0, None), "7 delivered, 0/s, 2 dead");
     }
 }

@@ -1,5 +1,5 @@
-//! `host run`: options, logging, signals, the run itself, its summary and exit code. `host dead
-//! replay` shares everything behind the options.
+//! `host run`: options, logging, signals, the run, its summary and exit code. `host dead replay`
+//! shares everything but the options.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -15,7 +15,9 @@ use super::config::{check_settings, read_settings};
 use super::progress::ProgressBar;
 use super::signals::Signals;
 use super::stderr::{self, LogLines};
-use super::{CommandResult, Exit, abandon, complain, complain_at_once, usage};
+use super::{
+    CommandResult, Exit, abandon, complain, complain_at_once, fault, start_runtime, usage,
+};
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::log_fields::OneLineFields;
 use crate::run::{
@@ -25,64 +27,89 @@ use crate::source::Input;
 use standpipe_core::error_chain;
 use standpipe_plugin_host::swap::Swapped;
 
-/// Input is read in the order given. gzip and Zstandard are recognised.
-/// Dead letters are kept in DATA_DIR/dead.
+/// Inputs are read in the given order. gzip and Zstandard are detected.
+/// Dead letters are written to DATA_DIR/dead.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Files of newline-delimited JSON events; `-` is standard input, which is
-    /// also read if there are none, and nothing is listened to.
+    /// Files of newline-delimited JSON events; `-` is standard input, the default
+    /// without --listen.
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Take events from SDKs of Segment and RudderStack on this address, until
-    /// stopped. The settings file says who may send.
+    /// Serve the HTTP API of Segment's and RudderStack's SDKs on this address, until
+    /// stopped. [[sources]] of the settings file has the write keys.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Tell health and metrics on this address, or `off` [default:
+    /// Serve health checks and metrics on this address, or `off` [default:
     /// 127.0.0.1:9180 with --listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<String>,
-    /// What standard error looks like: log lines, notices and the summary.
+    /// Format of standard error: log lines, notices and the summary.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
     #[command(flatten)]
     options: Options,
 }
 
-// What runs have in common. No comment for the help: it would take the place of
-// the subcommand's own.
+// Without doc comments: they would replace the subcommand's help.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Options {
-    /// The mapping plugin, a WebAssembly component; the default plugin
-    /// otherwise.
-    #[arg(long, value_name = "FILE.wasm")]
-    plugin: Option<PathBuf>,
-    /// The settings file; `host config schema` describes it.
-    #[arg(long, value_name = "FILE.toml")]
-    pub(super) config: Option<PathBuf>,
-    /// Send an event name, an event type, or `*` to a delivery stream; for the
-    /// default plugin. Can be given several times.
-    #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
-    mappings: Vec<(String, String)>,
-    /// Write DIR/STREAM.ndjson in place of Amazon Data Firehose.
+    #[command(flatten)]
+    pub(super) settings: SettingsOptions,
+    /// Write records to DIR/STREAM.ndjson instead of Amazon Data Firehose.
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
-    /// Where dead letters and compiled plugins are kept [default: that of the
-    /// settings file, or standpipe-data beside it].
-    #[arg(long, value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
-    /// The region of the delivery streams.
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
-    /// A URL in place of the region's Firehose endpoint.
-    #[arg(long, value_name = "URL")]
-    endpoint_url: Option<String>,
-    /// End with exit code 1 where the run would wait: for a service that is not reached, or
-    /// for somebody to change a permission, a stream or a clock.
+    /// Exit with code 1 where the run would wait: for a service that cannot be reached,
+    /// or for a changed permission, stream or clock.
     #[arg(long)]
     fail_fast: bool,
-    /// Write a summary as JSON, to a file or to standard output (`-`).
+    /// Write the summary as JSON to a file, or to standard output (`-`).
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+}
+
+// The settings file, and options that override it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SettingsOptions {
+    /// Mapping plugin, a WebAssembly component [default: the built-in plugin].
+    #[arg(long, value_name = "FILE.wasm")]
+    plugin: Option<PathBuf>,
+    /// Settings file; `host config schema` describes it.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) config: Option<PathBuf>,
+    /// Send an event name, an event type, or `*` to a delivery stream; for the built-in
+    /// plugin. Can be repeated.
+    #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
+    mappings: Vec<(String, String)>,
+    /// Directory of dead letters and compiled plugins [default: that of the settings
+    /// file, or standpipe-data beside it].
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Region of the delivery streams.
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// URL to use instead of the region's Firehose endpoint.
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+}
+
+impl Options {
+    pub(super) fn overrides(&self) -> Overrides {
+        let (local, fail_fast) = (self.local.clone(), self.fail_fast);
+        Overrides { local, fail_fast, ..self.settings.overrides() }
+    }
+}
+
+impl SettingsOptions {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            plugin: self.plugin.clone(),
+            mappings: self.mappings.clone(),
+            data_dir: self.data_dir.clone(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            ..Overrides::default()
+        }
+    }
 }
 
 /// Stream names contain no `=`, event names may.
@@ -101,52 +128,44 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let Arguments { inputs, listen, admin, log_format, options } = arguments;
     let set_log_filter = start_logging(log_format);
     let inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
-    execute(options, Intakes { inputs, listen, admin }, set_log_filter, |settings| {
+    let overrides = Overrides { inputs, listen, admin, ..options.overrides() };
+    execute(options, overrides, set_log_filter, |settings| {
         if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
-            complain("reading events from the terminal; end with Ctrl-D");
+            complain("reading events from the terminal; press Ctrl-D to end");
         }
     })
 }
 
-/// Where the events of a run come from.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Intakes {
-    pub(super) inputs: Vec<Input>,
-    pub(super) listen: Option<String>,
-    pub(super) admin: Option<String>,
-}
-
-/// A run with these options, after a last look at its settings.
+/// Runs with these options. `look` can change the settings.
 pub(super) fn execute(
     options: Options,
-    intakes: Intakes,
+    overrides: Overrides,
     set_log_filter: SetLogFilter,
     look: impl FnOnce(&mut Settings),
 ) -> CommandResult {
-    let summary_path = options.summary.clone();
-    let mut settings = read(options.clone(), intakes.clone()).map_err(usage)?;
+    let Options { settings: SettingsOptions { config, .. }, summary: summary_path, .. } = options;
+    let mut settings = read_run_settings(config.as_deref(), overrides.clone()).map_err(usage)?;
     check_summary(summary_path.as_deref()).map_err(usage)?;
     look(&mut settings);
     check_listener(&settings).map_err(usage)?;
     set_log_filter(settings.log.as_deref()).map_err(|error| usage(anyhow!(error)))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| (Exit::Fault, anyhow!(error).context("start the runtime")))?;
-    let settings_file = options.config.clone();
-    let read_again =
-        move || read(options.clone(), intakes.clone()).map_err(|error| OnOneLine(error).into());
+    let runtime = start_runtime()?;
+    let settings_file = config.clone();
+    let read_again = move || {
+        read_run_settings(config.as_deref(), overrides.clone())
+            .map_err(|error| OnOneLine(error).into())
+    };
     let summary =
         runtime.block_on(run_settings(settings, settings_file, set_log_filter, read_again))?;
-    // Signals end the process as long as the runtime lives: also while nobody takes the
-    // summary.
-    let reported = report(&summary, summary_path);
-    // A thread that still writes a file to a hanging disk must not keep the
-    // process alive.
+    // While the runtime lives, a second signal ends the process, also while the summary waits
+    // for its reader.
+    let reported = write_summary(&summary, summary_path);
+    // A thread that writes to a hanging disk must not keep the process alive.
     runtime.shutdown_background();
     reported
 }
 
-/// An error that can have a line for each mistake, for the log.
+/// An error on one line for the log, although it can have a line for each mistake.
 #[derive(Debug)]
 struct OnOneLine(anyhow::Error);
 
@@ -162,24 +181,24 @@ impl std::error::Error for OnOneLine {
     }
 }
 
-/// Nobody else brings requests here.
+/// `listen = "off"` is for embedders.
 fn check_listener(settings: &Settings) -> anyhow::Result<()> {
     match &settings.collect {
         Some(collect) if collect.address.is_none() => Err(anyhow!(
-            "listen = \"off\" is for programs that the host is part of: give an address, or remove it"
+            "invalid listen = \"off\": only programs that embed the library can use it; give an address, or remove it"
         )),
         _ => Ok(()),
     }
 }
 
-/// The default data directory was once that of the working directory, whatever the
-/// settings file's was. What waits there must not be forgotten.
+/// Earlier versions kept data in the working directory. Events that wait there must not be
+/// forgotten.
 fn check_moved_data(data_dir: &Path) -> anyhow::Result<()> {
     let before = Path::new(DATA_DIR);
     let holds = |name| std::fs::read_dir(before.join(name)).is_ok_and(|mut it| it.next().is_some());
     if !data_dir.exists() && ["spool", "dead", "overflow"].into_iter().any(holds) {
         bail!(
-            "found events of an earlier run in {DATA_DIR} of the working directory, and data is kept in {}, beside the \
+            "found events of an earlier run in {DATA_DIR} of the working directory, but data is now kept in {}, beside the \
              settings file: move it there, or set data_dir (or --data-dir) to where it is",
             data_dir.display()
         );
@@ -187,24 +206,12 @@ fn check_moved_data(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(options: Options, intakes: Intakes) -> anyhow::Result<Settings> {
-    let (raw, directory) = read_settings(options.config.as_deref())?;
-    if raw.data_dir.is_none() && options.data_dir.is_none() {
+fn read_run_settings(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<Settings> {
+    let (raw, directory) = read_settings(file)?;
+    if raw.data_dir.is_none() && overrides.data_dir.is_none() {
         check_moved_data(&directory.join(DATA_DIR))?;
     }
-    let overrides = Overrides {
-        inputs: intakes.inputs,
-        listen: intakes.listen,
-        admin: intakes.admin,
-        plugin: options.plugin,
-        mappings: options.mappings,
-        local: options.local,
-        data_dir: options.data_dir,
-        region: options.region,
-        endpoint_url: options.endpoint_url,
-        fail_fast: options.fail_fast,
-    };
-    check_settings(raw, &directory, options.config.as_deref(), overrides)
+    check_settings(raw, &directory, file, overrides)
 }
 
 async fn run_settings(
@@ -213,9 +220,9 @@ async fn run_settings(
     set_log_filter: SetLogFilter,
     read_again: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
 ) -> Result<Summary, (Exit, anyhow::Error)> {
-    // Before anything takes time: without a listener the signal ends the process.
-    let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP");
-    let hangup = hangup.map_err(|error| (Exit::Fault, error))?;
+    // First, since the signal ends the process as long as nothing listens for it.
+    let hangup =
+        signal(SignalKind::hangup()).context("failed to listen for SIGHUP").map_err(fault)?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();
     let options = RunOptions {
         set_log_filter: Some(set_log_filter),
@@ -223,24 +230,24 @@ async fn run_settings(
         ..RunOptions::default()
     };
     let runtime = tokio::runtime::Handle::current();
-    let run = Run::start_embedded(settings, options, &runtime).await.map_err(not_started)?;
-    stop_on_signals(run.intake_stop()).map_err(|error| (Exit::Fault, error))?;
+    let run = Run::start(settings, options, &runtime).await.map_err(not_started)?;
+    stop_on_signals(run.intake_stop()).map_err(fault)?;
     reload_on_signals(hangup, run.watch(settings_file, read_again).await);
-    announce(run.addresses());
+    print_addresses(run.addresses);
     let bar = ProgressBar::start(run.progress(), sizes.map(|sizes| sizes.iter().sum()));
     let summary = run.finish().await;
     bar.finish();
     Ok(summary)
 }
 
-/// Settings that do not work are wrong usage; a service that is not reached is a fault.
+/// Wrong settings are a usage error. A service that cannot be reached is not.
 fn not_started(error: StartError) -> (Exit, anyhow::Error) {
     let exit = if error.is_transient() { Exit::Fault } else { Exit::Usage };
     (exit, error.into())
 }
 
-/// Tell where the run listens: a port of 0 has become a real one.
-fn announce(addresses: Addresses) {
+/// Prints the addresses of the run, with the ports that the system assigned.
+fn print_addresses(addresses: Addresses) {
     if let Some(address) = addresses.collector {
         let scheme = if addresses.is_encrypted { "https" } else { "http" };
         complain(&format!("listening on {scheme}://{address}"));
@@ -250,27 +257,25 @@ fn announce(addresses: Addresses) {
     }
 }
 
-/// SIGHUP reloads the settings and the plugin. What is refused has been logged where it
-/// was.
+/// Reloads settings and plugin on SIGHUP. Rejections have been logged.
 fn reload_on_signals(mut hangup: Signal, reloader: Reloader) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             if let Ok(Swapped::Unchanged(generation)) = reloader.reload().await {
-                tracing::info!(generation, "neither the plugin nor its settings have changed");
+                tracing::info!(generation, "plugin and its settings are unchanged");
             }
         }
     });
 }
 
-/// The first SIGINT or SIGTERM stops reading and drains; the second ends the
-/// process at once.
+/// Stops reading and drains on the first SIGINT or SIGTERM. The second ends the process.
 fn stop_on_signals(intake_stop: CancellationToken) -> anyhow::Result<()> {
-    let mut signals = Signals::listen().context("listen for SIGINT and SIGTERM")?;
+    let mut signals = Signals::listen().context("failed to listen for SIGINT and SIGTERM")?;
     tokio::spawn(async move {
         signals.stop().await;
         intake_stop.cancel();
         complain_at_once(
-            "stopping: no more is read, what was read is delivered; again to stop at once",
+            "stopping: delivering the events that were read; send the signal again to stop at once",
         );
         signals.stop().await;
         complain_at_once("stopped at once: events that were read may not be delivered");
@@ -280,10 +285,10 @@ fn stop_on_signals(intake_stop: CancellationToken) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
-fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
+fn write_summary(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
     if stderr::is_json() {
         let value = serde_json::to_value(summary).expect("a summary has string keys");
-        stderr::write_object(stderr::Level::Info, "the run has ended", "summary", &value);
+        stderr::write_object(stderr::Level::INFO, "the run has ended", "summary", &value);
     } else {
         summary.to_string().lines().for_each(complain);
     }
@@ -293,21 +298,22 @@ fn report(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
         }
         Some(path) => {
             let write = std::fs::write(&path, summary.to_json() + "\n");
-            let write = write.with_context(|| format!("write the summary to {}", path.display()));
-            write.map_err(|error| (Exit::Fault, error))?;
+            let write =
+                write.with_context(|| format!("failed to write the summary to {}", path.display()));
+            write.map_err(fault)?;
         }
         None => {}
     }
     Ok(exit_of(summary))
 }
 
-/// A wrong path must not come to light when everything has been delivered.
+/// Checks the path of the summary before the run.
 fn check_summary(path: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if path.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
         bail!(
-            "write the summary to {}: there is no such directory: correct --summary",
+            "failed to write the summary to {}: the directory does not exist: correct --summary",
             path.display()
         );
     }
@@ -328,7 +334,7 @@ fn exit_of(summary: &Summary) -> Exit {
     }
 }
 
-/// What log lines look like.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people.
@@ -337,45 +343,39 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Which log lines are written where nobody says: none of what AWS's libraries repeat.
+/// The default log filter, without repeated messages of AWS's libraries.
 const LOG_FILTER: &str = "info,aws_config=error,aws=warn,hyper=warn";
 
-/// Start to write log lines to standard error; `RUST_LOG` chooses which, or else the
-/// settings do, by what is returned. They are dropped where nobody reads them.
+/// Starts to write log lines to standard error, and returns what changes their filter. If
+/// `RUST_LOG` is set, it is the filter. Lines are dropped if standard error is not read.
 #[expect(clippy::disallowed_methods, reason = "this is the program")]
 pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::prelude::*;
 
     let of_environment = EnvFilter::try_from_default_env().ok();
     let is_of_environment = of_environment.is_some();
     let filter = of_environment.unwrap_or_else(|| EnvFilter::new(LOG_FILTER));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(format == LogFormat::Human && std::io::stderr().is_terminal());
-    if format == LogFormat::Json {
-        stderr::write_json();
-    }
-    // Only a second call could fail, and there is none.
-    let reload: Box<dyn Fn(EnvFilter) -> Result<(), BoxError> + Send + Sync> = match format {
-        LogFormat::Human => {
-            let lines = lines.fmt_fields(OneLineFields).with_writer(LogLines::Human);
-            let lines = lines.with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            Box::new(move |filter| Ok(handle.reload(filter)?))
-        }
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer();
+    let lines = match format {
+        LogFormat::Human => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .fmt_fields(OneLineFields)
+            .with_writer(LogLines::Human)
+            .boxed(),
         LogFormat::Json => {
-            let lines = lines.json().with_writer(LogLines::Json).with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            Box::new(move |filter| Ok(handle.reload(filter)?))
+            stderr::write_json();
+            lines.with_ansi(false).json().with_writer(LogLines::Json).boxed()
         }
     };
+    // Only a second call can fail.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Arc::new(move |filter| {
         if is_of_environment {
             return Ok(());
         }
-        reload(EnvFilter::try_new(filter.unwrap_or(LOG_FILTER))?)
+        Ok(handle.reload(EnvFilter::try_new(filter.unwrap_or(LOG_FILTER))?)?)
     })
 }
 

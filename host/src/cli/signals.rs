@@ -1,11 +1,10 @@
-//! SIGINT and SIGTERM as one wait. Before a run has started and registers them, they end the
-//! process at once.
+//! Waits for SIGINT or SIGTERM. Before a run registers them, they end the process at once.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM, which would end the process if nobody listened.
+/// SIGINT and SIGTERM. While this exists, they do not end the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -19,7 +18,7 @@ impl Signals {
         Ok(Signals { interrupt, terminate })
     }
 
-    /// Wait for one of them.
+    /// Waits for one of them.
     pub(super) async fn stop(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

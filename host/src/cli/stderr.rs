@@ -1,14 +1,13 @@
 //! Standard error: log lines, notices and the summary, written by one thread.
 //!
-//! Whoever has something to say puts it into a queue and goes on, so that a reader that
-//! is gone, has stopped reading, or is a full disk holds up neither events nor signals.
-//! The queue is bounded by bytes. Log lines that do not fit are dropped and counted;
-//! notices wait for a reader that still reads. A reader counts as stalled once it has
-//! taken nothing for [`STDERR_STALL`].
+//! Lines are put into a queue, so that a reader that is gone, has stopped reading, or is a full
+//! disk delays neither events nor signals. The queue is limited by bytes. Log lines that do
+//! not fit are dropped and counted; notices wait while the reader reads. A reader is stalled if
+//! it has read nothing for [`STDERR_STALL`].
 //!
-//! `tracing-appender` does a part of this. It bounds lines and not bytes, drops the
-//! summary as readily as a log line, and prints to standard output, which belongs to the
-//! command's product, where its queue is still full at the end.
+//! `tracing-appender` does a part of this. But it limits lines and not bytes, drops the summary
+//! like a log line, and prints to standard output, which is for the command's output, if its
+//! queue is still full at the end.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
@@ -21,32 +20,33 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde_json::json;
+pub(super) use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use standpipe_core::clock;
 use standpipe_core::escape::{json_line, one_line};
 
-/// Bytes of lines for standard error that wait for their reader: some 30,000 lines.
-/// What is beyond is dropped and counted.
+/// Bytes of lines that wait for the reader of standard error: some 30,000 lines. Lines beyond
+/// are dropped and counted.
 const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A reader of standard error that has taken nothing for so long does not read.
+/// A reader of standard error that has read nothing for so long is stalled.
 const STDERR_STALL: Duration = Duration::from_secs(1);
 
-/// How long the program waits at its end for a reader of standard error that is slow.
+/// How long the program waits at its end for a slow reader of standard error.
 const STDERR_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes that are written at once: as many as a pipe takes whole, so that lines of
-/// several processes do not mix, and a slow reader is seen to read.
+/// Bytes of one write: as many as a pipe takes at once, so that lines of several processes do
+/// not mix, and a slow reader is seen to read.
 const PIECE_BYTES: usize = 4096;
 
-/// The pause before a write is tried again where standard error does not block.
+/// The pause before a write is repeated if standard error is non-blocking.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// How long at least from one report of dropped lines to the next.
+/// The minimum time between reports of dropped lines.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes what is on the line of the cursor off the screen, and the cursor to its start.
+/// Clears the line of the cursor, and moves the cursor to its start.
 const CLEAR_LINE: &str = "\r\u{1b}[2K";
 
 /// Whether notices are JSON, as log lines are.
@@ -54,15 +54,7 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(STDERR_QUEUE_BYTES_MAX));
 
-/// How much a notice matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    Info,
-    Error,
-}
-
-/// From now on write notices as JSON, as the log is: who reads the one cannot read the
-/// other.
+/// Writes notices as JSON from now on, as log lines are.
 pub(super) fn write_json() {
     IS_JSON.store(true, Ordering::Relaxed);
 }
@@ -72,18 +64,17 @@ pub(super) fn is_json() -> bool {
     IS_JSON.load(Ordering::Relaxed)
 }
 
-/// Write a notice that matters to whoever ran the command. It waits for room as long as
-/// the reader reads.
+/// Writes a notice. Waits for room while the reader reads.
 pub(super) fn write_notice(level: Level, text: &str) {
     push(notice(level, text), WhenFull::Wait);
 }
 
-/// Write a notice and never wait: for threads that drive events or signals.
+/// Writes a notice without waiting, for threads that handle events or signals.
 pub(super) fn try_write_notice(level: Level, text: &str) {
     push(notice(level, text), WhenFull::Drop);
 }
 
-/// Write an object with the message, where notices are JSON. It waits as a notice does.
+/// Writes a message with an object, if notices are JSON. Waits as a notice does.
 pub(super) fn write_object(level: Level, message: &str, name: &str, value: &serde_json::Value) {
     push(json_notice(level, &json!({"message": message, name: value})), WhenFull::Wait);
 }
@@ -95,47 +86,43 @@ fn notice(level: Level, text: &str) -> Vec<u8> {
     }
 }
 
-/// A line as those of the log, whose form is that of `tracing-subscriber`.
+/// Formats a notice like a log line of `tracing-subscriber`.
 fn json_notice(level: Level, fields: &serde_json::Value) -> Vec<u8> {
-    let level = match level {
-        Level::Info => "INFO",
-        Level::Error => "ERROR",
-    };
     let time = clock::rfc3339(clock::now());
-    let line = json!({"timestamp": time, "level": level, "fields": fields, "target": "host"});
+    let line =
+        json!({"timestamp": time, "level": level.as_str(), "fields": fields, "target": "host"});
     format!("{}\n", json_line(&line.to_string())).into_bytes()
 }
 
-/// Write text that is fit for a terminal as it is, in the place of the text before. It is
-/// left out where there is no room, and not counted.
+/// Replaces the frame on the terminal. It is dropped and not counted if there is no room.
 pub(super) fn try_write_frame(text: String) {
     push(text.into_bytes(), WhenFull::LeaveOut);
 }
 
-/// Take what was drawn last off the screen.
+/// Clears the frame.
 pub(super) fn clear_frame() {
-    if STDERR.lock().has_frame {
+    if STDERR.state.lock().has_frame {
         try_write_frame(CLEAR_LINE.to_owned());
     }
 }
 
-/// Write text as it is, which waits for room as long as the reader reads.
+/// Writes text unchanged. Waits for room while the reader reads.
 pub(super) fn write_text(text: String) {
     push(text.into_bytes(), WhenFull::Wait);
 }
 
-/// Wait until everything has been written, as long as the reader reads, and no longer
-/// than [`STDERR_FLUSH_TIMEOUT`].
+/// Waits until everything is written, while the reader reads, for at most
+/// [`STDERR_FLUSH_TIMEOUT`].
 pub(super) fn flush() {
     STDERR.flush(STDERR_FLUSH_TIMEOUT);
 }
 
-/// Lines that were dropped so far, since standard error was not read or failed.
+/// Counts lines that were dropped because standard error was not read or failed.
 pub(super) fn dropped_lines() -> Arc<AtomicU64> {
     Arc::clone(&STDERR.dropped)
 }
 
-/// Have panics told by the same way: the usual hook would wait for the reader.
+/// Writes panics to the queue as well: the default hook would wait for the reader.
 pub(super) fn report_panics() {
     panic::set_hook(Box::new(report_panic));
 }
@@ -145,12 +132,12 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     let name = thread.name().unwrap_or("<unnamed>");
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let words = info.payload_as_str().unwrap_or("no message");
-    try_write_notice(Level::Error, &format!("thread '{name}' panicked{place}: {words}"));
+    try_write_notice(Level::ERROR, &format!("thread '{name}' panicked{place}: {words}"));
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         let text = backtrace.to_string();
         let line = match is_json() {
-            true => notice(Level::Error, &text),
+            true => notice(Level::ERROR, &text),
             false => format!("{text}\n").into_bytes(),
         };
         push(line, WhenFull::Drop);
@@ -159,10 +146,10 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     flush();
 }
 
-/// Takes the lines of the log.
+/// Writes the lines of the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LogLines {
-    /// For people: their fields are escaped already.
+    /// For people. Their fields are already escaped.
     Human,
     /// JSON.
     Json,
@@ -194,14 +181,14 @@ impl MakeWriter<'_> for LogLines {
     }
 }
 
-/// What becomes of a line that finds no room.
+/// What happens to a line that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenFull {
-    /// It waits as long as the reader reads, and is dropped and counted then.
+    /// It waits while the reader reads, and is then dropped and counted.
     Wait,
     /// It is dropped and counted.
     Drop,
-    /// It is dropped: the next one shows as much.
+    /// It is dropped and not counted, since the next frame replaces it.
     LeaveOut,
 }
 
@@ -217,16 +204,16 @@ struct Queue {
 #[derive(Debug)]
 struct State {
     lines: VecDeque<Vec<u8>>,
-    /// Of these lines, and of the one that is being written.
+    /// Bytes of these lines and of the line that is being written.
     bytes: usize,
-    /// When the reader last took something, or was last given the first thing to take.
+    /// When the reader last read, or the queue last stopped being empty.
     progressed: Instant,
     writer: Writer,
-    /// How many of the dropped lines have been reported.
+    /// Dropped lines that were reported.
     reported: u64,
-    /// When that was last done.
+    /// The time of the last report.
     last_report: Option<Instant>,
-    /// Whether a frame stands on the line of the cursor.
+    /// Whether the line of the cursor has a frame.
     has_frame: bool,
 }
 
@@ -234,7 +221,7 @@ struct State {
 enum Writer {
     NotStarted,
     Started,
-    /// The system grants no thread: whoever has a line writes it.
+    /// The system refused a thread: the caller writes its line.
     None,
 }
 
@@ -265,12 +252,8 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     fn start_writer(&'static self) -> Writer {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.writer == Writer::NotStarted {
             let thread = thread::Builder::new().name("stderr".to_owned());
             let started = thread.spawn(|| self.write_to(&mut io::stderr()));
@@ -280,7 +263,7 @@ impl Queue {
     }
 
     fn push(&self, mut line: Vec<u8>, when_full: WhenFull) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.has_frame && when_full != WhenFull::LeaveOut {
             line.splice(..0, CLEAR_LINE.bytes());
         }
@@ -306,15 +289,15 @@ impl Queue {
 
     fn flush(&self, timeout: Duration) {
         let is_empty = |state: &State| state.bytes == 0;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         self.wait_while_read(&mut state, timeout, is_empty);
-        if is_empty(&state) && self.missing(&state) > 0 {
-            drop(self.report(state));
-            self.wait_while_read(&mut self.lock(), timeout, is_empty);
+        if is_empty(&state) && self.unreported(&state) > 0 {
+            drop(self.report_dropped(state));
+            self.wait_while_read(&mut self.state.lock(), timeout, is_empty);
         }
     }
 
-    /// Wait until something is so, as long as the reader is not stalled.
+    /// Waits for a condition while the reader is not stalled.
     fn wait_while_read(
         &self,
         state: &mut MutexGuard<'_, State>,
@@ -332,25 +315,24 @@ impl Queue {
         }
     }
 
-    /// Write what comes, for ever. A line that cannot be written is counted: there is
-    /// nobody else to tell.
+    /// Writes lines for ever. A line that cannot be written is counted as dropped.
     fn write_to(&self, output: &mut impl Write) {
         loop {
             let line = self.next_line();
             let is_written = line.chunks(PIECE_BYTES).all(|piece| {
                 let is_written = write_piece(output, piece);
-                self.lock().progressed = Instant::now();
+                self.state.lock().progressed = Instant::now();
                 self.changed.notify_all();
                 is_written
             });
             if !is_written {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.bytes -= line.len();
             state.progressed = Instant::now();
             if !is_written {
-                // Whoever cannot be reported this line cannot be told that it is missing.
+                // A report about it could not be written either.
                 state.reported += 1;
             }
             drop(state);
@@ -358,17 +340,16 @@ impl Queue {
         }
     }
 
-    /// The next line, once there is one. Lines that were dropped are reported as soon as
-    /// the reader reads again.
+    /// Waits for the next line. Reports dropped lines once the reader reads again.
     fn next_line(&self) -> Vec<u8> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             let mut patience = Duration::MAX;
-            if self.missing(&state) > 0 && state.bytes < self.bytes_max / 2 {
+            if self.unreported(&state) > 0 && state.bytes < self.bytes_max / 2 {
                 let since = state.last_report.map_or(REPORT_INTERVAL, |last| last.elapsed());
                 patience = REPORT_INTERVAL.saturating_sub(since);
                 if patience.is_zero() {
-                    state = self.report(state);
+                    state = self.report_dropped(state);
                     continue;
                 }
             }
@@ -379,34 +360,33 @@ impl Queue {
         }
     }
 
-    /// Lines that were dropped since the last report.
-    fn missing(&self, state: &State) -> u64 {
+    /// Lines dropped since the last report.
+    fn unreported(&self, state: &State) -> u64 {
         self.dropped.load(Ordering::Relaxed).saturating_sub(state.reported)
     }
 
-    /// Log how many lines were dropped. That is a line as any other, so nobody may hold
-    /// the state meanwhile.
-    fn report<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let lines = self.missing(&state);
+    /// Logs how many lines were dropped. The log line needs the lock of the state, too.
+    fn report_dropped<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let lines = self.unreported(&state);
         state.reported += lines;
         state.last_report = Some(Instant::now());
         drop(state);
         tracing::warn!(lines, "log lines dropped: standard error was not read in time");
-        self.lock()
+        self.state.lock()
     }
 }
 
-/// Whether a frame leaves anything on the screen, and does not only clear it.
+/// Whether a frame shows anything.
 fn shows_something(frame: &[u8]) -> bool {
     let text = String::from_utf8_lossy(frame);
     let shown = text.rsplit(CLEAR_LINE).next().unwrap_or_default();
     !shown.trim().is_empty()
 }
 
-/// Write a piece; tells whether that could be done.
+/// Writes a piece. Returns whether that succeeded.
 #[expect(
     clippy::disallowed_methods,
-    reason = "nothing tells when the other end reads, and the thread does nothing else"
+    reason = "the end of a pipe cannot be waited for, and the thread does nothing else"
 )]
 fn write_piece(output: &mut impl Write, mut piece: &[u8]) -> bool {
     while !piece.is_empty() {
@@ -414,7 +394,7 @@ fn write_piece(output: &mut impl Write, mut piece: &[u8]) -> bool {
             Ok(0) => return false,
             Ok(written) => piece = &piece[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another process has made it so, and the terminal or pipe is shared.
+            // Another process made the shared terminal or pipe non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
             Err(_) => return false,
         }
@@ -432,7 +412,7 @@ mod tests {
     use super::*;
     use crate::log_fields::OneLineFields;
 
-    /// A reader that takes a piece whenever it is told to.
+    /// A reader that reads a piece on request.
     struct Reader {
         turns: Receiver<()>,
         read: Sender<Vec<u8>>,
@@ -483,7 +463,7 @@ mod tests {
         let lines: Vec<u8> = read.iter().take(10).flatten().collect();
         assert!(lines.starts_with(b"line 0000\nline 0001\n"));
         queue.flush(Duration::from_secs(60));
-        assert_eq!(queue.lock().bytes, 0);
+        assert_eq!(queue.state.lock().bytes, 0);
     }
 
     #[test]
@@ -508,7 +488,7 @@ mod tests {
     fn a_notice_in_json_is_one_line_of_the_logs_form() {
         for text in ["a\nb \u{1b}[2J \"c\"", "", "\u{2028}\u{202e}ü"] {
             let line =
-                String::from_utf8(json_notice(Level::Error, &json!({"message": text}))).unwrap();
+                String::from_utf8(json_notice(Level::ERROR, &json!({"message": text}))).unwrap();
             assert_eq!(line.lines().count(), 1);
             let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
             assert_eq!(value["fields"]["message"], text);
@@ -541,7 +521,7 @@ mod tests {
             queue.push(b"a line\n".to_vec(), WhenFull::Wait);
         }
         queue.flush(Duration::from_secs(60));
-        assert_eq!((dropped(queue), queue.lock().bytes), (100, 0));
+        assert_eq!((dropped(queue), queue.state.lock().bytes), (100, 0));
     }
 
     /// What one event looks like.

@@ -1,5 +1,5 @@
-//! The terminal that progress bars draw on. Frames go through the bounded standard-error writer, so
-//! a terminal that reads nothing stops no run.
+//! The terminal that progress bars draw on. Frames go through the bounded queue of standard error,
+//! so a terminal that is not read does not stop a run.
 
 use std::io;
 
@@ -8,15 +8,15 @@ use parking_lot::Mutex;
 
 use super::stderr;
 
-/// The terminal behind standard error, for progress bars. What they draw goes the way
-/// of all lines, so that a terminal that takes nothing stops no bar, and no run.
+/// The terminal behind standard error, for progress bars. A terminal that is not read blocks
+/// neither the bar nor the run.
 #[derive(Debug)]
 pub(super) struct Terminal {
     frame: Mutex<String>,
 }
 
 impl Terminal {
-    /// Where a bar is drawn.
+    /// Returns the draw target of a bar.
     pub(super) fn target() -> ProgressDrawTarget {
         ProgressDrawTarget::term_like(Box::new(Terminal { frame: Mutex::default() }))
     }
@@ -33,7 +33,7 @@ impl Terminal {
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        // It asks the terminal, which may have another size by now.
+        // The size may have changed.
         console::Term::stderr().size_checked().map_or(80, |(_, columns)| columns)
     }
 
@@ -69,7 +69,7 @@ impl TermLike for Terminal {
     fn flush(&self) -> io::Result<()> {
         let mut frame = self.frame.lock();
         if !frame.is_empty() {
-            // What a terminal echoes, such as ^C, must not begin a line of its own.
+            // Keeps what the terminal echoes, such as ^C, on the same line.
             frame.push('\r');
             stderr::try_write_frame(std::mem::take(&mut frame));
         }

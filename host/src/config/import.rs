@@ -35,8 +35,10 @@ type JsonObject = serde_json::Map<String, Value>;
 
 /// Whose settings they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Vendor {
     /// RudderStack's destination FIREHOSE.
+    #[cfg_attr(feature = "cli", value(name = "rudderstack"))]
     RudderStack,
     /// Segment's destination Amazon Kinesis Firehose.
     Segment,

@@ -190,7 +190,7 @@ impl Builder {
         // The caller may await this on another runtime, or on none.
         let started = runtime.spawn(async move {
             let (kept, from) = (settings.clone(), file.clone());
-            let run = Run::start_embedded(settings, options, &own).await?;
+            let run = Run::start(settings, options, &own).await?;
             let read_again = move || match &from {
                 Some(file) => Ok(read_settings(file)?),
                 None => Ok(kept.clone()),

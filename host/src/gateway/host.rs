@@ -62,8 +62,8 @@ impl Host {
             intake_stop: run.intake_stop(),
             #[cfg(feature = "collector")]
             collector: run.collector(),
-            letters: run.letters(),
-            address: run.addresses().collector,
+            letters: Arc::clone(&run.parts.letters),
+            address: run.addresses.collector,
             runtime,
             own_runtime: Mutex::new(None),
             summary,

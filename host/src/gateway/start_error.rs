@@ -112,7 +112,9 @@ fn variant_of(error: &RunError) -> fn(StartErrorCause) -> StartError {
     match error {
         RunError::Aws(error) => variant_of_connection(error),
         RunError::SourceRole { error, .. } => variant_of_connection(error),
-        RunError::Secrets(_) | RunError::Secret(_) | RunError::NoWriteKey(_) => StartError::Secrets,
+        RunError::Secrets(_) | RunError::Secret(_) | RunError::InvalidWriteKey(_) => {
+            StartError::Secrets
+        }
         RunError::Bind(_) | RunError::Tls(_) => StartError::Listener,
         RunError::Input(_)
         | RunError::Directory { .. }
@@ -177,7 +179,7 @@ mod tests {
         let error = refused("[plugin]\npath = 'missing.wasm'", directory).await;
         assert!(matches!(error, StartError::PluginRejected { step: "read", .. }), "{error:?}");
         assert!(
-            error.to_string().starts_with("failed to start the host: read the plugin "),
+            error.to_string().starts_with("failed to start the host: failed to read the plugin "),
             "{error}"
         );
         let error = refused("[plugin.settings]\nmappings = 1", directory).await;

@@ -161,7 +161,7 @@ impl Scene {
     fn begin(self) -> Driven {
         let directory = tempfile::tempdir().unwrap();
         let letters = Arc::new(DeadLetterWriter::new(directory.path().join("dead")));
-        let (client, stop) = (Arc::new(self.client), StopTokens::new());
+        let (client, stop) = (Arc::new(self.client), StopTokens::default());
         let settings = DeliverySettings {
             stream: StreamSettings { newline: true, concurrency: 1, aggregation: Aggregation::Off },
             streams: HashMap::new(),
@@ -393,7 +393,7 @@ async fn a_failure_can_halt_the_run_and_no_event_is_decided_about_after_it() {
     let asked = scene.plugin.asked();
     assert!(scene.stop.mapping_halt.is_cancelled() && scene.stop.intake_stop.is_cancelled());
     assert!(!scene.stop.delivery_abort.is_cancelled(), "what was handed over is delivered");
-    let why = scene.stop.why_early().unwrap_or_default().to_owned();
+    let why = scene.stop.early_end_reason().unwrap_or_default().to_owned();
     assert!(why.contains("line 2 of file") && why.contains("\"halt\""), "{why}");
     scene.take("file", &["four", "five"]);
     assert_eq!(scene.plugin.asked(), asked);

@@ -1,5 +1,5 @@
-//! The admin token that a secret manager keeps: resolved at the start and refreshed while
-//! the run lasts. One that cannot be used leaves the old one in place.
+//! The token of the admin API, from the settings or a secret store. It is refreshed while the
+//! run lasts; if that fails, the last token stays valid.
 
 use std::sync::Arc;
 
@@ -7,41 +7,36 @@ use super::StartError;
 use crate::admin::Token;
 use standpipe_core::secret::{SecretReference, SecretResolver, SecretSetting};
 
-/// The token of the admin API, wherever it is kept.
-pub(super) struct KeptToken {
-    token: Token,
-    /// None where it stands in the settings.
+/// The token of the admin API.
+pub(super) struct AdminToken {
+    pub(super) token: Token,
+    /// None if the settings hold the token itself.
     reference: Option<SecretReference>,
     secrets: Arc<dyn SecretResolver>,
 }
 
-impl KeptToken {
-    /// Ask for the token that the settings name, if they do.
+impl AdminToken {
+    /// Resolves the token of the settings, if they have one.
     pub(super) async fn open(
         setting: Option<SecretSetting>,
         secrets: Arc<dyn SecretResolver>,
     ) -> Result<Option<Self>, StartError> {
         let Some(setting) = setting else { return Ok(None) };
         let token = Token::new(&secrets.resolve_setting(&setting).await?)?;
-        Ok(Some(KeptToken { token, reference: setting.reference().cloned(), secrets }))
+        Ok(Some(AdminToken { token, reference: setting.reference().cloned(), secrets }))
     }
 
-    pub(super) fn token(&self) -> Token {
-        self.token.clone()
-    }
-
-    async fn ask(&self, reference: &SecretReference) -> Result<(), StartError> {
+    async fn refresh(&self, reference: &SecretReference) -> Result<(), StartError> {
         let token = self.secrets.resolve(reference).await?;
         if self.token.set(&token)? {
-            tracing::info!("took the token of [admin] from the manager of secrets");
+            tracing::info!("token of [admin] updated from the secret store");
         }
         Ok(())
     }
 }
 
-/// Ask for a token again now and then, for ever. What cannot be used changes
-/// nothing, and is told of.
-pub(super) async fn refresh_token(kept: Option<KeptToken>) {
+/// Refreshes a token until the task is dropped. A failure is logged and changes nothing.
+pub(super) async fn refresh_token(kept: Option<AdminToken>) {
     let Some((kept, reference)) =
         kept.as_ref().and_then(|kept| Some((kept, kept.reference.as_ref()?)))
     else {
@@ -49,8 +44,8 @@ pub(super) async fn refresh_token(kept: Option<KeptToken>) {
     };
     loop {
         tokio::time::sleep(kept.secrets.refresh()).await;
-        if let Err(error) = kept.ask(reference).await {
-            tracing::warn!("the token of [admin] stays as it was: {error}");
+        if let Err(error) = kept.refresh(reference).await {
+            tracing::warn!("failed to refresh the token of [admin]; keeping the last one: {error}");
         }
     }
 }

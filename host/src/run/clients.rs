@@ -1,4 +1,4 @@
-//! The Firehose clients of a run: for AWS, with the role of each source, or for a directory.
+//! The Firehose clients of a run: AWS, with the role of each source, or a local directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,30 +12,43 @@ use standpipe_delivery::{
     AmazonClient, FirehoseClient, FirehoseClients, Identity, LocalDirectory, StartRate,
 };
 
-/// The Firehose clients of a run.
+/// The clients that a run delivers with.
 pub(super) struct Clients {
     pub(super) firehose_clients: FirehoseClients,
-    /// Which sources do not take the default one.
+    /// Sources whose identity is not the default one.
     pub(super) identities: SourceIdentities,
     pub(super) start_rate: StartRate,
     pub(super) aws: AwsStatus,
 }
 
 impl Clients {
-    /// One way for all, about which nothing is known.
-    pub(super) fn one(firehose_client: Arc<dyn FirehoseClient>) -> Self {
-        let (firehose_clients, identities) =
-            (FirehoseClients::new(firehose_client), SourceIdentities::new());
+    /// One client for all sources.
+    pub(super) fn shared(client: Arc<dyn FirehoseClient>) -> Self {
         Clients {
-            firehose_clients,
-            identities,
+            firehose_clients: FirehoseClients::new(client),
+            identities: SourceIdentities::new(),
             start_rate: StartRate::Unbounded,
             aws: AwsStatus::default(),
         }
     }
+
+    /// Connects to the destination of the settings.
+    pub(super) async fn open(
+        destination: &Destination,
+        roles: &[SourceRole],
+        secrets: &Arc<dyn SecretResolver>,
+        unreached: OnUnreachable,
+    ) -> Result<Self, StartError> {
+        match destination {
+            Destination::Directory(path) => open_directory(path),
+            Destination::Amazon { aws, endpoint_url } => {
+                open_amazon(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
+            }
+        }
+    }
 }
 
-/// AwsAccess to AWS, for a run and for what tests one.
+/// Connects to AWS, for commands that test a connection.
 pub(crate) async fn connect(
     aws: &AwsSettings,
     secrets: &Arc<dyn SecretResolver>,
@@ -44,32 +57,9 @@ pub(crate) async fn connect(
     Ok(aws::connect(aws, &http, secrets, OnUnreachable::Fail).await?)
 }
 
-pub(super) async fn open(
-    destination: &Destination,
-    roles: &[SourceRole],
-    secrets: &Arc<dyn SecretResolver>,
-    unreached: OnUnreachable,
-) -> Result<Clients, StartError> {
-    match destination {
-        Destination::Directory(path) => open_directory(path),
-        Destination::Amazon { aws, endpoint_url } if roles.is_empty() => {
-            let http = aws::http_client(&aws.transport, &**secrets).await?;
-            let access = aws::connect(aws, &http, secrets, unreached).await?;
-            let start_rate = start_rate(&access, endpoint_url.as_deref());
-            let status = AwsStatus::of(&access);
-            let firehose_clients = FirehoseClients::new(amazon(access, endpoint_url.as_deref()));
-            let identities = SourceIdentities::new();
-            Ok(Clients { firehose_clients, identities, start_rate, aws: status })
-        }
-        Destination::Amazon { aws, endpoint_url } => {
-            open_roles(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
-        }
-    }
-}
-
-/// All roles are assumed with the same credentials. Sources of one role and one
+/// All roles are assumed with the same credentials. Sources with the same role and
 /// external id share a session.
-async fn open_roles(
+async fn open_amazon(
     aws: &AwsSettings,
     endpoint_url: Option<&str>,
     roles: &[SourceRole],
@@ -84,7 +74,7 @@ async fn open_roles(
         None => base.clone(),
     };
     let mut status = AwsStatus::of(&default);
-    let mut firehose_clients = FirehoseClients::new(amazon(default, endpoint_url));
+    let mut firehose_clients = FirehoseClients::new(amazon_client(default, endpoint_url));
     let mut identities = SourceIdentities::new();
     let mut known: Vec<(&AwsRole, Identity)> = Vec::new();
     for SourceRole { source, role } in roles {
@@ -97,7 +87,8 @@ async fn open_roles(
                     error: Box::new(error),
                 })?;
                 status.add(source, &access);
-                let identity = firehose_clients.add(source.clone(), amazon(access, endpoint_url));
+                let identity =
+                    firehose_clients.add(source.clone(), amazon_client(access, endpoint_url));
                 known.push((role, identity));
                 identity
             }
@@ -111,14 +102,14 @@ fn open_directory(path: &Path) -> Result<Clients, StartError> {
     let directory = LocalDirectory::new(path.to_owned());
     let directory =
         directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
-    Ok(Clients::one(Arc::new(directory)))
+    Ok(Clients::shared(Arc::new(directory)))
 }
 
-fn amazon(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn FirehoseClient> {
+fn amazon_client(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn FirehoseClient> {
     Arc::new(AmazonClient::new(&access.config, endpoint_url).renewing(access.session))
 }
 
-/// What stands before Firehose has other quotas, or none.
+/// Another endpoint than Amazon's has other quotas, or none.
 fn start_rate(access: &AwsAccess, endpoint_url: Option<&str>) -> StartRate {
     match (endpoint_url, access.config.region()) {
         (None, Some(region)) => StartRate::of_region(region.as_ref()),

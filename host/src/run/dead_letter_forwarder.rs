@@ -1,5 +1,5 @@
-//! Sends dead letters to their delivery stream from a thread and a delivery of its own, so that
-//! events never wait behind copies.
+//! Sends copies of dead letters to a delivery stream. A thread and a delivery of its own keep
+//! events from waiting behind copies.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,23 +16,22 @@ use standpipe_delivery::{
     Delivery, Identity, NamedBy, Provenance, Record, RecordAccumulator, StreamReport,
 };
 
-/// Sends copies of dead letters to a delivery stream, from a thread of its own.
+/// Sends copies of dead letters to a delivery stream, from its own thread and through its own
+/// [`Delivery`].
 ///
-/// It has a [`Delivery`] of its own as well. Events never wait behind copies, nor
-/// does their end: events are drained first, since they can still die, and then
-/// the copies, which can be given up alone. An event's stream and the copies' can
-/// be the same one.
+/// Events are drained first, since they can still become dead letters, and then the copies,
+/// which can be aborted alone. Events and copies can go to the same stream.
 #[derive(Debug)]
 pub(super) struct DeadLetterForwarder {
     letters: Arc<DeadLetterWriter>,
-    delivery: Delivery,
-    /// Has the delivery of copies alone given up.
+    pub(super) delivery: Delivery,
+    /// Aborts the delivery of copies.
     abort: CancellationToken,
     thread: JoinHandle<()>,
 }
 
-/// What runs on the thread.
-struct Work {
+/// The work of the thread.
+struct ForwardingTask {
     copies: Receiver<ForwardedLetter>,
     accumulator: RecordAccumulator,
     stream: StreamName,
@@ -42,8 +41,7 @@ struct Work {
 }
 
 impl DeadLetterForwarder {
-    /// Copy every letter that is written from now on, through a delivery that gives up once
-    /// `abort` is cancelled.
+    /// Forwards every dead letter that is written from now on. `abort` aborts `delivery`.
     pub(super) fn start(
         letters: Arc<DeadLetterWriter>,
         delivery: Delivery,
@@ -52,25 +50,20 @@ impl DeadLetterForwarder {
     ) -> io::Result<Self> {
         let (copies, accumulator) = (letters.copies(), RecordAccumulator::new(&delivery));
         let (stream, source) = (stream.clone(), EventSource::of_copies());
-        let work = Work { copies, accumulator, stream, source, plugin: "".into() };
-        let thread = thread::Builder::new().name("copier".to_owned()).spawn(|| work.run())?;
+        let work = ForwardingTask { copies, accumulator, stream, source, plugin: "".into() };
+        let thread = thread::Builder::new().name("forwarder".to_owned()).spawn(|| work.run())?;
         Ok(DeadLetterForwarder { letters, delivery, abort, thread })
     }
 
-    /// What delivers the copies.
-    pub(super) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-
-    /// Deliver what is left, for at most this long. No letter may be written any
-    /// more. Tells what went to the stream.
+    /// Delivers the remaining copies within `patience`, and returns what was delivered by
+    /// stream. No more dead letters may be written.
     pub(super) async fn finish(self, patience: Duration) -> BTreeMap<String, StreamReport> {
         let DeadLetterForwarder { letters, delivery, abort, thread } = self;
         letters.end_forwarding();
         let drained = async {
             let joined = tokio::task::spawn_blocking(|| thread.join()).await;
             if joined.is_ok_and(|ended| ended.is_err()) {
-                tracing::error!("failed to send dead letters to their stream: this is a bug");
+                tracing::error!("the thread that forwards dead letters panicked: report this bug");
             }
             delivery.drain().await;
         };
@@ -87,8 +80,8 @@ impl DeadLetterForwarder {
     }
 }
 
-impl Work {
-    /// Work until no more copies come.
+impl ForwardingTask {
+    /// Forwards copies until their queue is closed.
     fn run(mut self) {
         loop {
             let received = match self.accumulator.next_due() {
@@ -116,8 +109,8 @@ impl Work {
         let provenance = Provenance { ack, plugin, generation: 0 };
         let record = Record { event: 0, line: 1, text: &line, payload: None };
         let place = self.accumulator.place(Identity::default(), &self.stream, NamedBy::Operator);
-        let Ok(place) = place else { unreachable!("a stream of the settings is never refused") };
-        // One that is too large is dropped, and counts as not copied.
+        let Ok(place) = place else { unreachable!("streams of the settings are not limited") };
+        // A copy that is too large is dropped, and counts as not copied.
         let _ = self.accumulator.push(place, &provenance, record);
     }
 }
@@ -140,7 +133,7 @@ mod tests {
         _directory: tempfile::TempDir,
         letters: Arc<DeadLetterWriter>,
         port: Arc<FaultyClient>,
-        copier: DeadLetterForwarder,
+        dead_letter_forwarder: DeadLetterForwarder,
     }
 
     impl Copied {
@@ -150,10 +143,10 @@ mod tests {
             let port = Arc::new(port);
             let abort = CancellationToken::new();
             let delivery = deliver(&port, &letters, abort.clone());
-            let copier =
+            let dead_letter_forwarder =
                 DeadLetterForwarder::start(Arc::clone(&letters), delivery, abort, &stream())
                     .unwrap();
-            Copied { _directory: directory, letters, port, copier }
+            Copied { _directory: directory, letters, port, dead_letter_forwarder }
         }
 
         fn write(&self, letters: usize, detail: &str) {
@@ -167,7 +160,7 @@ mod tests {
         /// The report of the copies, after the file was found to have this many
         /// letters.
         async fn finish(self, letters: usize) -> (ForwardingReport, Arc<FaultyClient>) {
-            self.copier.finish(Duration::from_secs(30)).await;
+            self.dead_letter_forwarder.finish(Duration::from_secs(30)).await;
             let report = self.letters.report();
             let file = std::fs::read_to_string(report.file.unwrap()).unwrap();
             assert_eq!(file.lines().count(), letters);

@@ -1,4 +1,4 @@
-//! Why a run cannot be started, one variant for each cause, and whether waiting alone can help.
+//! The reasons why a run cannot start, and whether waiting can help.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,112 +18,110 @@ use standpipe_plugin_host::swap::Refused;
 use standpipe_plugin_host::{EngineError, LoadError};
 use standpipe_spool as spool;
 
-/// A run cannot be started.
+/// Why a run cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// An input cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
     /// The plugin's file cannot be read.
-    #[error("read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
+    #[error("failed to read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
     PluginFile {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// Why.
         error: io::Error,
     },
-    /// The plugin is not loaded.
-    #[error("load {plugin}: {error}")]
+    /// The plugin cannot be loaded.
+    #[error("failed to load {plugin}: {error}")]
     Plugin {
-        /// The plugin's file, or words for the one that is built in.
+        /// The plugin's file, or a description of the built-in plugin.
         plugin: String,
-        /// What is wrong with it.
+        /// Why.
         error: LoadError,
     },
-    /// The plugin, or a canary, is not taken.
-    #[error("load {plugin}: {}", refused.cause)]
+    /// The plugin, a canary or a shadow was rejected.
+    #[error("failed to load {plugin}: {}", refused.cause)]
     Refused {
-        /// Where it is from.
+        /// The plugin's role and file.
         plugin: String,
-        /// What is wrong with it.
+        /// Why.
         #[source]
         refused: Refused,
     },
-    /// The cases that a plugin must pass cannot be used.
+    /// The cases that plugins must pass cannot be read.
     #[error("[plugin] cases: {0}")]
     Cases(CasesError),
-    /// WebAssembly cannot be run.
+    /// The WebAssembly engine cannot start.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The local directory cannot be used.
-    #[error("use the directory {} for records: {error}: give another one with --local", path.display())]
+    /// The local directory for records cannot be used.
+    #[error("failed to use the directory {} for records: {error}: choose another one with --local", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What went wrong.
+        /// Why.
         error: io::Error,
     },
-    /// There is no way to AWS.
+    /// AWS cannot be reached, or has no credentials.
     #[error(transparent)]
     Aws(#[from] ConnectError),
-    /// The role of a source cannot be assumed.
-    #[error("the source {name:?}: {error}")]
+    /// A source's role cannot be assumed.
+    #[error("source {name:?}: {error}")]
     SourceRole {
         /// The source's name.
         name: String,
         /// Why.
         error: Box<ConnectError>,
     },
-    /// There is no way to the manager of secrets.
+    /// The secret store cannot be opened.
     #[error(transparent)]
     Secrets(#[from] OpenSecretStoreError),
-    /// A secret is not to be had.
+    /// A secret cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
-    /// A secret was had, and can be no write key.
-    #[error(
-        "the secret {0} can be no write key: it is too long, or has characters that control a terminal"
-    )]
-    NoWriteKey(SecretReference),
-    /// The token of the admin API can be none.
+    /// A secret is not a valid write key.
+    #[error("secret {0} is not a valid write key: it is too long or contains control characters")]
+    InvalidWriteKey(SecretReference),
+    /// The token of the admin API is not valid.
     #[error(transparent)]
     BadToken(#[from] BadToken),
-    /// A write key is there twice.
+    /// Two sources have the same write key.
     #[cfg(feature = "collector")]
     #[error(transparent)]
     DuplicateWriteKey(#[from] DuplicateWriteKey),
-    /// The spool cannot be used.
+    /// The spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] spool::SpoolOpenError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The limit of open files is too low for the connections that are set.
+    /// The limit of open files is too low for `max_connections`.
     #[error(
         "invalid [http] max_connections: expected at most {room}, found {connections}: the limit of open files, \
          {limit}, has no room for more beside delivery and files: raise it to {needed} (`ulimit -n`, or LimitNOFILE= \
          of a systemd unit), or lower max_connections"
     )]
     Descriptors {
-        /// The connections that are set.
+        /// The connections of the settings.
         connections: usize,
-        /// Those that there is room for.
+        /// The connections that the limit allows.
         room: usize,
         /// The limit of open files.
         limit: u64,
-        /// The limit that the connections ask for.
+        /// The limit that the connections need.
         needed: u64,
     },
-    /// The certificate cannot be used.
+    /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The system grants no threads.
-    #[error("start a thread: {0}: check the limit of processes")]
+    /// The system refuses a thread.
+    #[error("failed to start a thread: {0}: check the limit of processes (`ulimit -u`)")]
     Thread(io::Error),
 }
 
 impl StartError {
-    /// Whether the run may start a little later, without anybody changing a setting.
+    /// Whether the run may start later without a changed setting.
     pub fn is_transient(&self) -> bool {
         match self {
             StartError::Aws(error) => error.is_transient(),

@@ -1,14 +1,13 @@
-//! Stands in for `collecting` in a build without the feature `collector`: there is no value
-//! of these types, so no run has a collector, and the rest of a run need not ask.
+//! Replaces `run/collector.rs` in a build without the feature `collector`. Its type has no
+//! values, so no run has a collector, and other files need no `cfg`.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
 
-use super::{Collected, StartError};
+use super::{Addresses, CollectorSummary, StartError};
 use crate::config::CollectSettings;
 use crate::source::Chunker;
 use crate::stop::StopTokens;
@@ -19,19 +18,14 @@ use standpipe_delivery::dead_letters::DeadLetterDurability;
 use standpipe_http::{ConnectionStats, Tls};
 use standpipe_spool::Spool;
 
-pub(super) enum Listening {}
-
-#[derive(Debug)]
-pub(super) enum Collecting {}
-
 #[derive(Debug, Clone)]
-pub(super) enum Replaceable {}
+pub(super) enum RunningCollector {}
 
-pub(super) enum Remaining {}
+pub(super) type BoundCollector = RunningCollector;
 
-impl Listening {
+impl RunningCollector {
     #[expect(clippy::unused_async, reason = "it is awaited where there is a collector")]
-    pub(super) async fn start(
+    pub(super) async fn bind(
         settings: CollectSettings,
         _: Option<Tls>,
         _: Arc<dyn SecretResolver>,
@@ -41,26 +35,20 @@ impl Listening {
         match settings {}
     }
 
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(super) fn addresses(&self) -> Addresses {
         match *self {}
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
-        match *self {}
-    }
-
-    pub(super) fn collect(
+    pub(super) fn start(
         self,
         _: Chunker,
         _: SourceNames,
         _: &StopTokens,
         _: &Handle,
-    ) -> io::Result<Collecting> {
+    ) -> io::Result<(RunningCollector, JoinHandle<()>)> {
         match self {}
     }
-}
 
-impl Collecting {
     pub(super) fn spool(&self) -> &Spool {
         match *self {}
     }
@@ -69,16 +57,6 @@ impl Collecting {
         match *self {}
     }
 
-    pub(super) fn replaceable(&self) -> Replaceable {
-        match *self {}
-    }
-
-    pub(super) fn part(self) -> (JoinHandle<()>, Remaining) {
-        match self {}
-    }
-}
-
-impl Replaceable {
     #[expect(clippy::unused_async, reason = "it is awaited where there is a collector")]
     pub(super) async fn set_sources(
         &self,
@@ -88,16 +66,11 @@ impl Replaceable {
         match *self {}
     }
 
-    pub(super) fn set_certificate(
-        &self,
-        settings: &CollectSettings,
-    ) -> Option<Result<(), StartError>> {
-        match *settings {}
+    pub(super) fn set_certificate(&self, _: &CollectSettings) -> Option<Result<(), StartError>> {
+        match *self {}
     }
-}
 
-impl Remaining {
-    pub(super) fn collected(&self) -> Collected {
+    pub(super) fn summary(&self) -> CollectorSummary {
         match *self {}
     }
 }

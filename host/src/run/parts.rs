@@ -1,8 +1,8 @@
-//! What a run is made of before anything flows, and how its parts are set to work.
+//! The parts of a run: opened before the first event, and then started.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -10,15 +10,20 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::admin_token::{self, KeptToken};
+use super::admin_token::{self, AdminToken};
 #[cfg(feature = "catalog")]
-use super::cataloging::{self, Cataloging};
-use super::collecting::{Collecting, Listening};
+use super::catalog_scheduler::{self, CatalogScheduler};
+use super::clients::Clients;
+use super::collector::{BoundCollector, RunningCollector, dead_letter_durability};
 use super::dead_letter_forwarder::DeadLetterForwarder;
-use super::options::EmbeddedSource;
-use super::reloading::{ReloadableParts, SetLogFilter};
-use super::watching::ReloadInputs;
-use super::{Addresses, Run};
+use super::options::RunOptions;
+use super::patience::patiently;
+use super::plugin_secrets::PluginSecrets;
+use super::plugins::Companions;
+use super::preparation::Preparation;
+use super::reloadable::ReloadableParts;
+use super::secrets::open_secrets;
+use super::{Addresses, CACHE, Run, StartError};
 use crate::admin::{Admin, View};
 use crate::config::Settings;
 use crate::limits;
@@ -27,86 +32,168 @@ use crate::source::{
     Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader,
 };
 use crate::stop::{OnDrop, StopTokens};
-use standpipe_aws::AwsStatus;
+use standpipe_aws::{AwsStatus, OnUnreachable};
 use standpipe_core::event::Chunk;
-use standpipe_delivery::dead_letters::DeadLetterWriter;
-use standpipe_delivery::{Delivery, RecordAccumulator};
+use standpipe_core::private;
+use standpipe_core::secret::SecretResolver;
+use standpipe_delivery::dead_letters::{DeadLetterDirectory, DeadLetterWriter};
+use standpipe_delivery::{Delivery, DeliverySettings, RecordAccumulator};
 use standpipe_plugin_host::swap::Swapper;
 
-/// What a run is made of before anything flows.
-pub(super) struct Parts {
+/// The parts of a run before the first event.
+pub(crate) struct RunParts {
     pub(super) settings: Settings,
     pub(super) swapper: Swapper,
     pub(super) stop: StopTokens,
-    pub(super) reload_inputs: ReloadInputs,
+    pub(super) secrets: Arc<dyn SecretResolver>,
+    pub(super) companions: Companions,
     pub(super) delivery: Delivery,
     pub(super) identities: SourceIdentities,
     pub(super) aws: AwsStatus,
-    pub(super) letters: Arc<DeadLetterWriter>,
-    pub(super) copier: Option<DeadLetterForwarder>,
-    pub(super) listening: Option<Listening>,
-    pub(super) admin: Option<(Admin, Option<KeptToken>)>,
-    pub(super) embedded_source: Option<EmbeddedSource>,
-    pub(super) set_log_filter: Option<SetLogFilter>,
-    pub(super) log_lines_dropped: Option<Arc<AtomicU64>>,
+    pub(crate) letters: Arc<DeadLetterWriter>,
+    pub(super) forwarder: Option<DeadLetterForwarder>,
+    pub(super) bound_collector: Option<BoundCollector>,
+    pub(super) admin: Option<(Admin, Option<AdminToken>)>,
+    pub(super) options: RunOptions,
 }
 
-impl Parts {
-    /// Sets the parts to work, against the way of events: whoever hands something on finds
-    /// somebody who takes it.
+impl RunParts {
+    /// Opens the parts: plugin, delivery streams, dead letters, listeners. Nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// A setting does not work.
+    pub(super) async fn open(
+        settings: Settings,
+        mut options: RunOptions,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        for input in &settings.inputs {
+            input.check()?;
+        }
+        for warning in &settings.warnings {
+            tracing::warn!("settings: {warning}");
+        }
+        let unreached =
+            if settings.fail_fast { OnUnreachable::Fail } else { OnUnreachable::Continue };
+        let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
+        let known = patiently!(
+            unreached,
+            PluginSecrets::resolve(settings.all_plugin_settings(), &secrets).await
+        );
+        // Compiling and plugin code would block the threads of the runtime.
+        let prepare = move || {
+            let cache = settings.data_dir.join(CACHE);
+            (Preparation::new(&settings, &known, Some(&cache)).into_prepared(), settings)
+        };
+        let prepared = runtime.spawn_blocking(prepare).await;
+        let (prepared, settings) = prepared.expect("loading a plugin does not panic");
+        let (swapper, tls) = prepared?;
+        let clients = match options.firehose_client.take() {
+            Some(client) => Clients::shared(client),
+            None => {
+                let (to, roles) = (&settings.destination, &settings.source_roles);
+                patiently!(unreached, Clients::open(to, roles, &secrets, unreached).await)
+            }
+        };
+        let Clients { firehose_clients, identities, start_rate, aws } = clients;
+        let letters = Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
+        let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
+        let stop = StopTokens::default();
+        // Each can be aborted alone: copies once events are delivered, events where a stream
+        // is held.
+        let deliver = |abort| {
+            let (firehose_clients, how, letters) =
+                (firehose_clients.clone(), how.clone(), Arc::clone(&letters));
+            Delivery::new(firehose_clients, how, letters, runtime.clone(), abort)
+        };
+        let forwarder = settings.dead_letter_stream.as_ref().map(|stream| {
+            let abort = stop.delivery_abort.child_token();
+            DeadLetterForwarder::start(Arc::clone(&letters), deliver(abort.clone()), abort, stream)
+        });
+        let forwarder = forwarder.transpose().map_err(StartError::Thread)?;
+        let delivery = deliver(stop.delivery_abort.child_token());
+        let bound_collector = match settings.collect.clone() {
+            Some(collect) => {
+                let secrets = Arc::clone(&secrets);
+                Some(BoundCollector::bind(collect, tls, secrets, unreached, runtime).await?)
+            }
+            None => None,
+        };
+        let admin = match settings.admin {
+            Some(address) => {
+                let token = settings.admin_token.clone();
+                let open = || AdminToken::open(token.clone(), Arc::clone(&secrets));
+                let token = patiently!(unreached, open().await);
+                warn_of_clear_token(address, token.is_some());
+                Some((Admin::bind(address).await?, token))
+            }
+            None => None,
+        };
+        let companions = Companions::of(&settings);
+        Ok(RunParts {
+            settings,
+            swapper,
+            stop,
+            secrets,
+            companions,
+            delivery,
+            identities,
+            aws,
+            letters,
+            forwarder,
+            bound_collector,
+            admin,
+            options,
+        })
+    }
+
+    /// Starts the parts in the order opposite to that of events, so that each part finds the
+    /// next one at work.
     pub(super) fn launch(mut self, runtime: &Handle) -> io::Result<Run> {
         let progress = Progress::default();
         let chunks_max = self.settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
         let (chunker, chunks, buffers) = Chunker::new(chunks_max, progress.clone());
         let addresses = self.addresses();
-        self.stop_with_the_intake(runtime);
-        self.stop_where_settings_ask_for_it();
+        self.stop_with_intake(runtime);
+        self.stop_on_failures();
         let workers = self.spawn_workers(chunks, buffers)?;
-        let collecting = self.start_collecting(&chunker, runtime)?;
-        let reloadable = self.reloadable(collecting.as_ref());
+        let (collector, spool_reader) = self.start_collector(&chunker, runtime)?.unzip();
+        let reloadable = self.reloadable_parts(collector.clone());
         let submissions = self.read_submissions(&chunker)?;
         let admin_stop = CancellationToken::new();
-        self.serve_admin(&progress, collecting.as_ref(), &admin_stop, runtime);
+        self.serve_admin(&progress, collector.as_ref(), &admin_stop, runtime);
         let compactor = ReplayCompactor::start(Arc::clone(&self.letters))?;
         let reader = self.read_inputs(chunker, &compactor)?;
         #[cfg(feature = "catalog")]
-        let cataloging = self.start_catalog()?;
+        let catalog_scheduler = self.start_catalog_scheduler()?;
         Ok(Run {
             started: Instant::now(),
             progress,
-            stop: self.stop,
-            swapper: self.swapper,
-            reload_inputs: self.reload_inputs,
+            parts: self,
             reloadable,
             addresses,
-            collecting,
+            collector,
             admin_stop,
-            drain_timeout: self.settings.drain_timeout,
-            delivery: self.delivery,
-            letters: self.letters,
-            copier: self.copier,
             compactor,
             #[cfg(feature = "catalog")]
-            cataloging,
+            catalog_scheduler,
             reader,
-            submissions,
+            feeders: spool_reader.into_iter().chain(submissions).collect(),
             workers,
         })
     }
 
     fn addresses(&self) -> Addresses {
-        let listening = self.listening.as_ref();
-        Addresses {
-            collector: listening.and_then(Listening::address),
-            is_encrypted: listening.is_some_and(Listening::is_encrypted),
-            admin: self.admin.as_ref().map(|(admin, _)| admin.address()),
-        }
+        let admin = self.admin.as_ref().map(|(admin, _)| admin.address());
+        let collector = self.bound_collector.as_ref().map(BoundCollector::addresses);
+        Addresses { admin, ..collector.unwrap_or_default() }
     }
 
-    /// What takes no token itself: an embedder's way in, and credentials that are waited for.
-    fn stop_with_the_intake(&self, runtime: &Handle) {
+    /// Stops what takes no token: an embedder's source, and waiting for credentials.
+    fn stop_with_intake(&self, runtime: &Handle) {
         let intake_stop = &self.stop.intake_stop;
-        if let Some(embedded_source) = &self.embedded_source {
+        if let Some(embedded_source) = &self.options.embedded_source {
             let (submitter, intake_stop) = (embedded_source.submitter.clone(), intake_stop.clone());
             let closing = OnDrop(move || submitter.close());
             runtime.spawn(async move {
@@ -120,8 +207,8 @@ impl Parts {
         }
     }
 
-    /// Dead letters that are refused, and a stream that is held, can end the run.
-    fn stop_where_settings_ask_for_it(&self) {
+    /// Dead letters that cannot be written, and a held stream, can end the run.
+    fn stop_on_failures(&self) {
         let intake_stop = self.stop.intake_stop.clone();
         self.letters.on_refusal(move || intake_stop.cancel());
         if self.settings.fail_fast {
@@ -130,14 +217,14 @@ impl Parts {
         }
     }
 
-    /// Only workers hold the queue's end: it closes with the last of them.
+    /// The queue of chunks closes with the last worker.
     fn spawn_workers(
         &mut self,
         chunks: Receiver<Chunk>,
         buffers: Sender<Vec<u8>>,
     ) -> io::Result<Vec<JoinHandle<()>>> {
         let swapper = self.swapper.clone();
-        // What is refused has been logged.
+        // A rejection has been logged.
         let renewal = Renewal::new(move || drop(swapper.renew()));
         let shared = Shared {
             chunks,
@@ -156,30 +243,26 @@ impl Parts {
         (0..self.settings.workers.get()).map(spawn).collect()
     }
 
-    fn start_collecting(
+    fn start_collector(
         &mut self,
         chunker: &Chunker,
         runtime: &Handle,
-    ) -> io::Result<Option<Collecting>> {
-        let Some(listening) = self.listening.take() else { return Ok(None) };
+    ) -> io::Result<Option<(RunningCollector, JoinHandle<()>)>> {
+        let Some(bound_collector) = self.bound_collector.take() else { return Ok(None) };
         let sources = self.settings.source_names.clone();
-        listening.collect(chunker.clone(), sources, &self.stop, runtime).map(Some)
+        bound_collector.start(chunker.clone(), sources, &self.stop, runtime).map(Some)
     }
 
-    fn reloadable(&mut self, collecting: Option<&Collecting>) -> ReloadableParts {
-        let copies = self.copier.iter().map(DeadLetterForwarder::delivery);
+    fn reloadable_parts(&mut self, collector: Option<RunningCollector>) -> ReloadableParts {
+        let copies = self.forwarder.iter().map(|forwarder| &forwarder.delivery);
         let deliveries = [&self.delivery].into_iter().chain(copies).map(Delivery::downgrade);
-        ReloadableParts::new(
-            &self.settings,
-            collecting.map(Collecting::replaceable),
-            deliveries.collect(),
-            self.set_log_filter.take(),
-        )
+        let set_log_filter = self.options.set_log_filter.take();
+        ReloadableParts::new(&self.settings, collector, deliveries.collect(), set_log_filter)
     }
 
-    /// What an embedder hands in is read until its way in is closed.
+    /// Events of an embedder are read until its source is closed.
     fn read_submissions(&mut self, chunker: &Chunker) -> io::Result<Option<JoinHandle<()>>> {
-        let Some(embedded_source) = self.embedded_source.take() else { return Ok(None) };
+        let Some(embedded_source) = self.options.embedded_source.take() else { return Ok(None) };
         let reader = SubmissionReader::new(embedded_source.submissions, embedded_source.source);
         chunker.clone().spawn("submissions", reader, CancellationToken::new()).map(Some)
     }
@@ -187,7 +270,7 @@ impl Parts {
     fn serve_admin(
         &mut self,
         progress: &Progress,
-        collecting: Option<&Collecting>,
+        collector: Option<&RunningCollector>,
         admin_stop: &CancellationToken,
         runtime: &Handle,
     ) {
@@ -198,20 +281,21 @@ impl Parts {
             aws: self.aws.clone(),
             letters: Arc::clone(&self.letters),
             #[cfg(feature = "collector")]
-            collector: collecting.map(|collecting| Arc::clone(&collecting.collector)),
-            spool: collecting.map(|collecting| collecting.spool().clone()),
+            collector: collector.map(|collector| Arc::clone(&collector.collector)),
+            spool: collector.map(|collector| collector.spool().clone()),
             #[cfg(feature = "collector")]
-            held: collecting.map(|collecting| Arc::clone(&collecting.held)),
+            held: collector.map(|collector| Arc::clone(&collector.held)),
             swapper: self.swapper.clone(),
             intake_stop: self.stop.intake_stop.clone(),
-            connections: collecting.and_then(|collecting| collecting.connections().cloned()),
-            log_lines_dropped: self.log_lines_dropped.take(),
+            connections: collector.and_then(|collector| collector.connections().cloned()),
+            log_lines_dropped: self.options.log_lines_dropped.take(),
         };
-        let served = admin.serve(view, token.as_ref().map(KeptToken::token), admin_stop.clone());
+        let served =
+            admin.serve(view, token.as_ref().map(|kept| kept.token.clone()), admin_stop.clone());
         runtime.spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = admin_token::refresh_token(token) => unreachable!("it asks for ever"),
+                () = admin_token::refresh_token(token) => unreachable!("it never ends"),
             }
         });
     }
@@ -230,11 +314,36 @@ impl Parts {
         thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())
     }
 
-    /// Its runs stop as soon as no more is read, and have the time of the drain.
+    /// Its runs stop with the intake, and have the time of the drain.
     #[cfg(feature = "catalog")]
-    fn start_catalog(&mut self) -> io::Result<Option<Cataloging>> {
+    fn start_catalog_scheduler(&mut self) -> io::Result<Option<CatalogScheduler>> {
         let Some(settings) = self.settings.catalog.take() else { return Ok(None) };
-        let routes = cataloging::routes_in_use(Arc::clone(self.swapper.roles()));
-        Cataloging::start(*settings, routes, self.stop.intake_stop.child_token()).map(Some)
+        let routes = catalog_scheduler::active_routes(Arc::clone(self.swapper.roles()));
+        CatalogScheduler::start(*settings, routes, self.stop.intake_stop.child_token()).map(Some)
+    }
+}
+
+/// Opens the writer of dead letters. A run that lasts waits for a full disk.
+fn open_dead_letters(
+    settings: &Settings,
+    is_embedded: bool,
+) -> Result<DeadLetterWriter, StartError> {
+    let directory = DeadLetterDirectory::of_data_dir(&settings.data_dir).path().to_owned();
+    private::narrow_existing(&directory);
+    if settings.collect.is_none() && !is_embedded {
+        return Ok(DeadLetterWriter::bounded(directory, settings.dead_letters));
+    }
+    let durability = dead_letter_durability(settings.collect.as_ref());
+    DeadLetterWriter::waiting(directory, settings.dead_letters, durability)
+        .map_err(StartError::Thread)
+}
+
+/// Whoever can read the network reads the token.
+fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
+    if has_token && !address.ip().is_loopback() {
+        tracing::warn!(
+            "[admin] listen = \"{address}\" is reachable from other machines, and the token of [admin] is sent \
+             unencrypted: listen on 127.0.0.1, or put a proxy with TLS in front"
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! What a start waits for: managers of secrets, without which nothing can be accepted.
+//! Repeats steps of a start that fail for a transient reason, such as a secret store that
+//! cannot be reached.
 
 use tokio::time::{Instant, sleep};
 
 use super::StartError;
 use standpipe_aws::OnUnreachable;
 
-/// Takes steps of a start again that fail for a reason that passes by itself, if that is
-/// what is wanted, and says so now and then.
+/// Decides whether and when a failed step is repeated, and logs that from time to time.
 pub(super) struct Patience {
     unreached: OnUnreachable,
     failures: u32,
     mentioned: Option<Instant>,
 }
 
-/// Take a step until it succeeds. It is an expression and no closure, which could not be
+/// Repeats a step until it succeeds. The step is an expression, since a closure could not be
 /// sent to another thread while it waits.
 macro_rules! patiently {
     ($unreached:expr, $step:expr) => {{
@@ -34,11 +34,11 @@ impl Patience {
         Patience { unreached, failures: 0, mentioned: None }
     }
 
-    /// Wait before the step is taken again.
+    /// Waits before the step is repeated.
     ///
     /// # Errors
     ///
-    /// It failed for a reason that does not pass, or nobody wants to wait.
+    /// The failure is not transient, or the settings ask not to wait.
     pub(super) async fn wait(&mut self, error: StartError) -> Result<(), StartError> {
         if !error.is_transient() || self.unreached == OnUnreachable::Fail {
             return Err(error);

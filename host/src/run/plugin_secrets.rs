@@ -1,4 +1,4 @@
-//! Secrets that are handed to plugins: references among `secrets` of their settings.
+//! Secrets of plugins: references under `secrets` of their settings, and their values.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,31 +13,30 @@ use standpipe_core::secret::{
 };
 use standpipe_plugin_host::PluginSettings;
 
-/// The secrets that references in plugins' settings stand for at present.
+/// The current values of references in plugins' settings.
 #[derive(Debug, Default)]
 pub(crate) struct PluginSecrets(HashMap<SecretReference, Secret>);
 
-/// Whether a plugin gets a secret that is kept elsewhere.
-pub(crate) fn are_kept(settings: &Settings) -> bool {
+/// Whether a plugin's settings refer to a secret store.
+pub(crate) fn uses_stored_secrets(settings: &Settings) -> bool {
     settings.all_plugin_settings().any(|text| !secret_references(text).is_empty())
 }
 
 impl PluginSecrets {
-    /// Ask for the secrets of the plugins of settings. The manager of secrets is asked only
-    /// where there are any.
+    /// Resolves the secrets of all plugins. The secret store is opened only if there are any.
     ///
     /// # Errors
     ///
-    /// One cannot be had.
-    pub(crate) async fn of(settings: &Settings) -> Result<Self, StartError> {
-        if !are_kept(settings) {
+    /// A secret cannot be resolved.
+    pub(crate) async fn for_settings(settings: &Settings) -> Result<Self, StartError> {
+        if !uses_stored_secrets(settings) {
             return Ok(PluginSecrets::default());
         }
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        Ok(Self::ask(settings.all_plugin_settings(), &secrets).await?)
+        Ok(Self::resolve(settings.all_plugin_settings(), &secrets).await?)
     }
 
-    /// References that stand for themselves, where nobody is to be asked.
+    /// Uses each reference as its own value, for commands that use no secret store.
     pub(crate) fn unresolved(settings: &Settings) -> Self {
         let references = settings.all_plugin_settings().flat_map(secret_references);
         let own = |(_, reference): (String, SecretReference)| {
@@ -47,12 +46,12 @@ impl PluginSecrets {
         PluginSecrets(references.map(own).collect())
     }
 
-    /// Ask for all secrets that these settings of plugins name.
+    /// Resolves all references in these settings of plugins.
     ///
     /// # Errors
     ///
-    /// One cannot be had.
-    pub(super) async fn ask(
+    /// A secret cannot be resolved.
+    pub(super) async fn resolve(
         settings: impl Iterator<Item = &str>,
         secrets: &Arc<dyn SecretResolver>,
     ) -> Result<Self, UnresolvedSecret> {
@@ -66,18 +65,17 @@ impl PluginSecrets {
         Ok(PluginSecrets(known))
     }
 
-    /// Settings with the secrets in place of their references; none where one of them was
-    /// not asked for.
-    pub(super) fn fill(&self, written: &str) -> Option<PluginSettings> {
+    /// Replaces references by secrets. None if a reference was not resolved.
+    pub(super) fn substitute(&self, written: &str) -> Option<PluginSettings> {
         let mut text = written.to_owned();
         for (name, reference) in secret_references(written) {
-            text = with_secret(&text, &name, self.0.get(&reference)?);
+            text = replace_secret(&text, &name, self.0.get(&reference)?);
         }
         Some(PluginSettings::resolved(written, text))
     }
 }
 
-fn with_secret(settings: &str, name: &str, secret: &Secret) -> String {
+fn replace_secret(settings: &str, name: &str, secret: &Secret) -> String {
     let mut settings: Value = serde_json::from_str(settings).unwrap_or_default();
     if let Some(place) = settings.get_mut("secrets").and_then(|secrets| secrets.get_mut(name)) {
         *place = Value::String(secret.expose().to_owned());
@@ -92,7 +90,7 @@ mod tests {
     #[test]
     fn a_secret_takes_the_place_of_its_reference_alone() {
         let settings = r#"{"mappings":[1],"secrets":{"a":"secret:x","b":"secret:x"},"z":1.50}"#;
-        let filled = with_secret(settings, "b", &Secret::new("\"hid\nden".to_owned()));
+        let filled = replace_secret(settings, "b", &Secret::new("\"hid\nden".to_owned()));
         let filled: Value = serde_json::from_str(&filled).unwrap();
         assert_eq!(filled["secrets"]["a"], "secret:x");
         assert_eq!(filled["secrets"]["b"], "\"hid\nden");

@@ -1,5 +1,5 @@
-//! Reads the plugins that settings name, with signature, terms and secrets, and follows changes of
-//! canary and shadow. Component files are bounded in size.
+//! Reads the plugins that settings name, with signature, load policy and secrets, and follows
+//! changes of canary and shadow. Component files have a size limit.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,46 +17,44 @@ use standpipe_plugin_host::{
     CanarySettings, DEFAULT_PLUGIN, PluginSettings, PublicKey, Trust, sha256_hex,
 };
 
-/// The plugins beside the one in use that settings ask for, to be told from those of
-/// other settings.
+/// The canary and the shadow of some settings, to compare with those of other settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Companions {
     canary: Option<(Companion, CanarySettings)>,
     shadow: Option<Companion>,
 }
 
-/// A plugin beside the one in use: the hash of its component, where it is from, and
-/// what it must be.
+/// A canary or shadow: the hash of its component, its source, and its pin and key.
 #[derive(Debug, Clone, PartialEq)]
 struct Companion {
     sha256: String,
     beside: SecondaryPlugin,
-    /// Its pin, and the key: one that was refused is tried again under others.
+    /// Pin and key: a rejected plugin is tried again if they change.
     trust: (Option<String>, Option<PublicKey>),
 }
 
-/// What the plugin of settings is made of, to be told from that of other settings.
+/// Identifies the plugin of some settings, to compare with that of other settings.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ingredients {
+pub(super) struct PluginFingerprint {
     sha256: String,
     seal: Seal,
-    /// As they were written: secrets that change are no other settings.
+    /// With references in place of secrets: a changed secret does not change the settings.
     settings: String,
     defaults: serde_json::Map<String, serde_json::Value>,
     trust: Trust,
     cases: Option<Arc<Cases>>,
 }
 
-/// The plugin of settings, and what they ask of it.
-pub(super) fn read(
+/// Reads the plugin of the settings, with its load policy.
+pub(super) fn read_configured_plugin(
     swapper: &Swapper,
     settings: &Settings,
     secrets: &PluginSecrets,
-) -> Result<(Candidate, Terms, Ingredients), Refused> {
+) -> Result<(Candidate, Terms, PluginFingerprint), Refused> {
     let unread = |error: StartError| swapper.count_unread(error);
     let candidate = candidate(&settings.plugin).map_err(unread)?;
     let terms = terms(settings, secrets).map_err(unread)?;
-    let ingredients = Ingredients {
+    let ingredients = PluginFingerprint {
         sha256: sha256_hex(&candidate.bytes),
         seal: candidate.seal.clone(),
         settings: settings.written_plugin_settings.clone(),
@@ -68,7 +66,7 @@ pub(super) fn read(
 }
 
 impl Companions {
-    /// What settings ask for.
+    /// Reads canary and shadow of the settings.
     pub(super) fn of(settings: &Settings) -> Self {
         let PluginHosting { canary, shadow, trust, .. } = &settings.hosting;
         let companion = |beside: &SecondaryPlugin, pin: &Option<String>| {
@@ -82,7 +80,7 @@ impl Companions {
         }
     }
 
-    /// Have a swapper follow, where these settings ask for others than the last ones.
+    /// Starts, replaces or ends canary and shadow if the settings have changed.
     pub(super) fn follow(
         &mut self,
         swapper: &Swapper,
@@ -94,8 +92,7 @@ impl Companions {
             let candidate = candidate_beside(beside, secrets);
             candidate.map_err(|error| swapper.count_unread(error))
         };
-        // What is refused has been counted and told; that there is none to end is
-        // no matter.
+        // Rejections have been counted and logged. There may be nothing to end.
         if now.canary != self.canary {
             let _ = match &hosting.canary {
                 Some((canary, how)) => {
@@ -115,15 +112,17 @@ impl Companions {
 }
 
 impl Companion {
-    /// A file that cannot be read is as good as another one, and refused when it is
-    /// taken.
+    /// A file that cannot be read has an empty hash, and is rejected when it is loaded.
     fn of(beside: &SecondaryPlugin, trust: (Option<String>, Option<PublicKey>)) -> Self {
-        let sha256 = plugin_bytes(&beside.source).map(|bytes| sha256_hex(&bytes));
-        Companion { sha256: sha256.unwrap_or_default(), beside: beside.clone(), trust }
+        let sha256 = match beside.source.file() {
+            None => default_plugin_sha256().as_ref().to_owned(),
+            Some(path) => read_plugin(path).map(|bytes| sha256_hex(&bytes)).unwrap_or_default(),
+        };
+        Companion { sha256, beside: beside.clone(), trust }
     }
 }
 
-/// What the settings ask of every plugin.
+/// Returns the load policy of the settings.
 ///
 /// # Errors
 ///
@@ -131,13 +130,13 @@ impl Companion {
 pub(super) fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartError> {
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
     let cases = cases.map_err(StartError::Cases)?;
-    Ok(Terms { cases: cases.map(Arc::new), ..terms_without_cases(settings, secrets) })
+    Ok(Terms { cases: cases.map(Arc::new), ..policy_without_cases(settings, secrets) })
 }
 
-/// What the settings ask of every plugin, but for the cases.
-pub(super) fn terms_without_cases(settings: &Settings, secrets: &PluginSecrets) -> Terms {
+/// Returns the load policy of the settings without cases.
+pub(super) fn policy_without_cases(settings: &Settings, secrets: &PluginSecrets) -> Terms {
     Terms {
-        settings: filled(&settings.written_plugin_settings, secrets),
+        settings: with_secrets(&settings.written_plugin_settings, secrets),
         defaults: Some(SettingsDefaults {
             sha256: default_plugin_sha256(),
             members: settings.default_plugin_members.clone(),
@@ -152,7 +151,7 @@ fn default_plugin_sha256() -> Arc<str> {
     Arc::clone(SHA256.get_or_init(|| sha256_hex(DEFAULT_PLUGIN).into()))
 }
 
-/// What the settings name as a plugin.
+/// Reads the plugin that `source` names.
 pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
     match source.file() {
         None => Ok(Candidate {
@@ -161,26 +160,26 @@ pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> 
             settings: None,
             origin: "the default mapping plugin".to_owned(),
         }),
-        Some(path) => candidate_of_file(path),
+        Some(path) => read_candidate(path),
     }
 }
 
-/// A plugin beside the one in use.
+/// Reads a canary or shadow, with its settings.
 pub(super) fn candidate_beside(
     beside: &SecondaryPlugin,
     secrets: &PluginSecrets,
 ) -> Result<Candidate, StartError> {
-    let settings = Some(filled(&beside.settings, secrets));
+    let settings = Some(with_secrets(&beside.settings, secrets));
     Ok(Candidate { settings, ..candidate(&beside.source)? })
 }
 
-/// A plugin's settings with the secrets of all settings, which have been asked for.
-fn filled(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
-    secrets.fill(settings).expect("every secret of the settings was asked for")
+/// Replaces references in a plugin's settings by secrets, which were all resolved.
+fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
+    secrets.substitute(settings).expect("every secret of the settings was resolved")
 }
 
-/// A component's file, with its signature if there is one beside it.
-pub(super) fn candidate_of_file(path: &Path) -> Result<Candidate, StartError> {
+/// Reads a component's file, and its detached signature if there is one.
+pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, StartError> {
     let bytes = Cow::Owned(read_plugin(path)?);
     let seal = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
         Ok(bytes) => Seal::Detached(String::from_utf8_lossy(&bytes).into_owned()),
@@ -192,32 +191,19 @@ pub(super) fn candidate_of_file(path: &Path) -> Result<Candidate, StartError> {
     Ok(Candidate { bytes, seal, settings: None, origin: format!("the plugin {}", path.display()) })
 }
 
-/// Where the detached signature of a component's file is.
+/// The path of a component's detached signature.
 pub(super) fn signature_path(path: &Path) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(".minisig");
     path.into()
 }
 
-/// The component of a plugin, wherever it comes from; for native code the one
-/// that decides alike.
+/// Reads a component's file.
 ///
 /// # Errors
 ///
-/// Its file cannot be read, or is too large.
-pub fn plugin_bytes(source: &PluginSource) -> Result<Cow<'static, [u8]>, StartError> {
-    match source.file() {
-        None => Ok(Cow::Borrowed(DEFAULT_PLUGIN)),
-        Some(path) => read_plugin(path).map(Cow::Owned),
-    }
-}
-
-/// Read a component's file, which has a limit like everything else.
-///
-/// # Errors
-///
-/// It cannot be read, or is too large.
-pub fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
+/// The file cannot be read, or is too large.
+pub(crate) fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
     let bytes = read_bounded(path, limits::PLUGIN_FILE_BYTES_MAX);
     bytes.map_err(|error| StartError::PluginFile { path: path.to_owned(), error })
 }
@@ -226,12 +212,12 @@ fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("it is larger than {bytes_max} bytes")));
+        return Err(io::Error::other(format!("the file is larger than {bytes_max} bytes")));
     }
     Ok(bytes)
 }
 
-/// The start fails since a plugin was refused: `what` is the role that it was to have.
+/// The error of a start that a rejected plugin ends. `what` names its role.
 pub(super) fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
     StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
 }

@@ -1,24 +1,18 @@
-//! Everything that a run makes of its settings before the first event: the plugin under
-//! its pin, its signature, its limits and its cases; the canary and the shadow beside
-//! it; the certificate and the connections for SDKs; the certificates that are trusted on
-//! the way to AWS.
+//! Prepares what a run needs before the first event: the plugin with its pin, signature,
+//! limits and cases; canary and shadow; certificate and connections for SDKs; the CA bundle for
+//! AWS.
 //!
-//! There is this one way to do so. `host run` goes on from what is prepared here;
-//! `host check` and `host config check` prepare the same and stop; and whatever tries a
-//! plugin out loads it by [`PluginLoader`], as this does. So no command finds good what
-//! a run refuses, nor refuses what runs.
+//! `host run` continues with what is prepared here. `host check` and `host config check`
+//! prepare the same and stop. Commands that try a plugin load it with [`PluginLoader`], as this
+//! does. So commands accept exactly what a run accepts.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use super::StartError;
 #[cfg(feature = "collector")]
-use super::collecting::connection_limits;
+use super::collector::connection_limits;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{
-    candidate, candidate_beside, candidate_of_file, refused, terms, terms_without_cases,
-};
+use super::plugins::{candidate, candidate_beside, policy_without_cases, refused, terms};
 use crate::config::{Destination, PluginSource, SecondaryPlugin, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
@@ -26,46 +20,38 @@ use standpipe_http::Tls;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapper, SwapperSettings, Terms, Workshop};
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
 
-/// A part of what is prepared.
+/// A part of the preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The plugin that decides.
+pub(crate) enum PreparedPart {
+    /// The active plugin.
     Plugin,
     /// The cases that plugins must pass.
     Cases,
-    /// The plugin that decides about some users' events.
+    /// The plugin for the events of some users.
     Canary,
-    /// The plugin that is compared.
+    /// The plugin that is only compared.
     Shadow,
-    /// What connections of SDKs are encrypted with.
+    /// The certificate for connections of SDKs.
     Certificate,
-    /// How many of these there can be.
+    /// The limit of connections of SDKs.
     Connections,
-    /// Which servers' certificates are trusted on the way to AWS.
+    /// The certificates that are trusted for AWS.
     CaBundle,
 }
 
-/// What has been prepared of a run, and what could not be.
+/// The prepared parts of a run, and the errors.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     swapper: Option<Swapper>,
     tls: Option<Tls>,
-    parts: Vec<(Part, Result<(), StartError>)>,
-}
-
-/// All that a run needs of it.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) swapper: Swapper,
-    pub(super) tls: Option<Tls>,
+    parts: Vec<(PreparedPart, Result<(), StartError>)>,
 }
 
 impl Preparation {
-    /// Prepare all parts that the settings have: a part that fails keeps no other from
-    /// being tried. Compiled code is kept in `cache`, if that is given.
+    /// Prepares all parts of the settings, also after one has failed. `cache` keeps compiled
+    /// plugins.
     ///
-    /// Compiles, and runs the plugins' own code: this belongs on no thread that does
-    /// input and output.
+    /// Compiles and runs plugin code, so it must not run on the runtime's threads.
     pub(crate) fn new(settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) -> Self {
         let mut preparation = Preparation::default();
         preparation.plugins(settings, secrets, cache);
@@ -77,18 +63,17 @@ impl Preparation {
             && aws.transport.ca_bundle.is_some()
         {
             let bundle = aws::check_ca_bundle(&aws.transport).map_err(StartError::from);
-            preparation.note(Part::CaBundle, bundle);
+            preparation.add_result(PreparedPart::CaBundle, bundle);
         }
         preparation
     }
 
-    /// What was prepared, part by part.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (Part, Option<&StartError>)> {
+    /// Returns the result of each part.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (PreparedPart, Option<&StartError>)> {
         self.parts.iter().map(|(part, result)| (*part, result.as_ref().err()))
     }
 
-    /// The plugins whose decisions are carried out: the one in use, and the canary. None
-    /// where the one in use is none.
+    /// Returns the active plugin and the canary. None if the active plugin was rejected.
     pub(crate) fn deciding_plugins(&self) -> Vec<Plugin> {
         let Some(swapper) = &self.swapper else { return Vec::new() };
         let roles = swapper.roles().load();
@@ -96,17 +81,17 @@ impl Preparation {
         [roles.active.plugin().clone()].into_iter().chain(canary).collect()
     }
 
-    /// All of it.
+    /// Returns the plugins, and the certificate.
     ///
     /// # Errors
     ///
-    /// A part failed: the first of them is told.
-    pub(super) fn into_prepared(self) -> Result<Prepared, StartError> {
+    /// The error of the first part that failed.
+    pub(super) fn into_prepared(self) -> Result<(Swapper, Option<Tls>), StartError> {
         let failure = self.parts.into_iter().find_map(|(_, result)| result.err());
         match (failure, self.swapper) {
             (Some(error), _) => Err(error),
-            (None, Some(swapper)) => Ok(Prepared { swapper, tls: self.tls }),
-            (None, None) => unreachable!("a plugin that is none is a failure"),
+            (None, Some(swapper)) => Ok((swapper, self.tls)),
+            (None, None) => unreachable!("a rejected plugin is an error"),
         }
     }
 
@@ -114,14 +99,14 @@ impl Preparation {
     fn collector(&mut self, collect: &crate::config::CollectSettings) {
         if let Some(files) = &collect.http.certificate {
             let tls = Tls::load(files.clone()).map_err(StartError::from);
-            self.tls = self.note(Part::Certificate, tls);
+            self.tls = self.add_result(PreparedPart::Certificate, tls);
         }
         if collect.http.connections_max.is_some() {
-            self.note(Part::Connections, connection_limits(collect).map(drop));
+            self.add_result(PreparedPart::Connections, connection_limits(collect).map(drop));
         }
     }
 
-    fn note<T>(&mut self, part: Part, result: Result<T, StartError>) -> Option<T> {
+    fn add_result<T>(&mut self, part: PreparedPart, result: Result<T, StartError>) -> Option<T> {
         let (value, result) = match result {
             Ok(value) => (Some(value), Ok(())),
             Err(error) => (None, Err(error)),
@@ -137,29 +122,28 @@ impl Preparation {
         if settings.plugin == PluginSource::Native {
             let native =
                 super::native_mapping::load(settings).map(|plugin| Swapper::fixed(plugin, how));
-            self.swapper = self.note(Part::Plugin, native);
+            self.swapper = self.add_result(PreparedPart::Plugin, native);
             return;
         }
         let Some(mut loader) = self.loader(settings, secrets, cache) else { return };
         let swapper = loader.start(&settings.plugin, how);
-        self.swapper = self.note(Part::Plugin, swapper);
+        self.swapper = self.add_result(PreparedPart::Plugin, swapper);
         let swapper = self.swapper.clone();
         if let Some((canary, how)) = &hosting.canary {
             let canary = loader.beside(canary, secrets, Role::Canary, |candidate| {
                 swapper.as_ref().map(|swapper| swapper.try_canary(candidate, *how))
             });
-            self.note(Part::Canary, canary);
+            self.add_result(PreparedPart::Canary, canary);
         }
         if let Some(shadow) = &hosting.shadow {
             let shadow = loader.beside(shadow, secrets, Role::Shadow, |candidate| {
                 swapper.as_ref().map(|swapper| swapper.shadow(candidate))
             });
-            self.note(Part::Shadow, shadow);
+            self.add_result(PreparedPart::Shadow, shadow);
         }
     }
 
-    /// Where there are no cases, the plugins are tried without them, so that all of
-    /// their own faults are told too.
+    /// If the cases cannot be read, plugins are tried without them, to find their own errors.
     fn loader(
         &mut self,
         settings: &Settings,
@@ -170,33 +154,33 @@ impl Preparation {
         let mut loader = match loader {
             Ok(loader) => loader,
             Err(error) => {
-                self.note::<()>(Part::Plugin, Err(error));
+                self.add_result::<()>(PreparedPart::Plugin, Err(error));
                 return None;
             }
         };
         if settings.hosting.cases.is_some() {
             let cases = terms(settings, secrets).map(|terms| loader.terms = terms);
-            self.note(Part::Cases, cases);
+            self.add_result(PreparedPart::Cases, cases);
         }
         Some(loader)
     }
 }
 
-/// Loads plugins one after the other as a run with these settings does: under their
-/// limits, the pin and the key, with the samples.
+/// Loads plugins as a run with these settings does: with limits, pin, key and samples.
 pub(crate) struct PluginLoader {
-    engine: Engine,
+    /// With the limits of the settings.
+    pub(crate) engine: Engine,
     terms: Terms,
     workshop: Workshop,
 }
 
 impl PluginLoader {
-    /// A loader that asks for no cases, and nobody for secrets: plugins get references in
-    /// their place. Compiled code is kept in `cache`, if that is given.
+    /// Creates a loader without cases and secrets: plugins get references in place of secrets.
+    /// `cache` keeps compiled plugins.
     ///
     /// # Errors
     ///
-    /// WebAssembly cannot be run.
+    /// The WebAssembly engine cannot start.
     pub(crate) fn new(settings: &Settings, cache: Option<&Path>) -> Result<Self, StartError> {
         Self::with_secrets(settings, &PluginSecrets::unresolved(settings), cache)
     }
@@ -207,39 +191,32 @@ impl PluginLoader {
         cache: Option<&Path>,
     ) -> Result<Self, StartError> {
         let engine = Engine::with(cache, settings.hosting.allowance, settings.workers)?;
-        let terms = terms_without_cases(settings, secrets);
+        let terms = policy_without_cases(settings, secrets);
         Ok(PluginLoader { engine, terms, workshop: Workshop::default() })
     }
 
-    /// The same for plugins that are only compared or measured: a pin holds for one of
-    /// several at most.
+    /// Skips pin and key, for plugins that are only compared or measured.
     #[must_use]
-    pub(crate) fn trusting_all(mut self) -> Self {
+    pub(crate) fn without_trust_checks(mut self) -> Self {
         self.terms.trust = Trust::default();
         self
     }
 
-    /// The engine, with the limits of the settings.
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// The plugin that the settings name, which is tried and not used.
+    /// Loads the plugin that `source` names.
     ///
     /// # Errors
     ///
-    /// A run would not take it.
+    /// A run would reject it.
     pub(crate) fn load(&mut self, source: &PluginSource) -> Result<Plugin, StartError> {
         let candidate = candidate(source)?;
         self.validate(&candidate, Role::Active).map_err(|error| refused(&candidate, "", error))
     }
 
-    /// The plugins of the settings whose decisions are carried out: the one in use, and
-    /// the canary.
+    /// Loads the active plugin and the canary of the settings.
     ///
     /// # Errors
     ///
-    /// A run would not take one of them.
+    /// A run would reject one of them.
     pub(crate) fn load_deciding(&mut self, settings: &Settings) -> Result<Vec<Plugin>, StartError> {
         let mut plugins = vec![self.load(&settings.plugin)?];
         if let Some((canary, _)) = &settings.hosting.canary {
@@ -250,20 +227,11 @@ impl PluginLoader {
         Ok(plugins)
     }
 
-    /// Read a component's file, to be loaded.
+    /// Loads a component with these settings, a JSON object.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
-    pub(crate) fn read(file: &Path) -> Result<Candidate, StartError> {
-        candidate_of_file(file)
-    }
-
-    /// Load a component with these settings: JSON text, an object.
-    ///
-    /// # Errors
-    ///
-    /// A run with them would not take it.
+    /// A run would reject it.
     pub(crate) fn load_with(
         &mut self,
         candidate: &Candidate,
@@ -273,7 +241,7 @@ impl PluginLoader {
         self.validate(&Candidate { settings, ..candidate.clone() }, Role::Active)
     }
 
-    /// Take a first plugin.
+    /// Loads the active plugin.
     fn start(
         &mut self,
         source: &PluginSource,
@@ -284,8 +252,7 @@ impl PluginLoader {
         swapper.map_err(|error| refused(&candidate, "", error))
     }
 
-    /// Take a plugin beside the one in use; or, where there is none, see whether it
-    /// could be.
+    /// Loads a canary or shadow. If there is no active plugin, only validates it.
     fn beside(
         &mut self,
         beside: &SecondaryPlugin,
@@ -312,40 +279,32 @@ impl PluginLoader {
     }
 }
 
-/// The delivery streams that a run writes events to with these plugins, as they declare
-/// them: names, and patterns of names.
+/// Returns the delivery streams that plugins declare for events: names and patterns.
 pub(crate) fn event_streams(settings: &Settings, plugins: &[Plugin]) -> Vec<String> {
     let mut streams: Vec<String> = Vec::new();
-    let declared = plugins.iter().flat_map(Plugin::streams).map(Cow::Borrowed);
     let passed = match &settings.hosting.on_failure {
-        OnFailure::PassThrough(stream) => Some(Cow::Owned(stream.to_string())),
+        OnFailure::PassThrough(stream) => Some(stream.as_str()),
         OnFailure::DeadLetter | OnFailure::Drop | OnFailure::Halt => None,
     };
-    for name in declared.chain(passed) {
-        if !streams.iter().any(|known| *known == name) {
-            streams.push(name.into_owned());
+    for name in plugins.iter().flat_map(Plugin::streams).chain(passed) {
+        if !streams.iter().any(|known| known == name) {
+            streams.push(name.to_owned());
         }
     }
     streams
 }
 
-impl Part {
-    /// What it is called in a report.
-    pub(crate) fn word(self) -> &'static str {
+impl PreparedPart {
+    /// The part's name in reports.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Part::Plugin => "plugin",
-            Part::Cases => "cases",
-            Part::Canary => "canary",
-            Part::Shadow => "shadow",
-            Part::Certificate => "certificate",
-            Part::Connections => "connections",
-            Part::CaBundle => "ca_bundle",
+            PreparedPart::Plugin => "plugin",
+            PreparedPart::Cases => "cases",
+            PreparedPart::Canary => "canary",
+            PreparedPart::Shadow => "shadow",
+            PreparedPart::Certificate => "certificate",
+            PreparedPart::Connections => "connections",
+            PreparedPart::CaBundle => "ca_bundle",
         }
-    }
-}
-
-impl fmt::Debug for PluginLoader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PluginLoader").field("terms", &self.terms).finish_non_exhaustive()
     }
 }

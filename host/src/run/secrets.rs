@@ -1,4 +1,4 @@
-//! The manager of secrets that a run asks.
+//! The secret store of a run.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::StartError;
 use standpipe_aws::secret_store::{SecretStore, SecretStoreSettings};
 use standpipe_core::secret::{NoSecretManager, SecretResolver};
 
-/// Opens the manager of secrets, if there is one.
+/// Opens the secret store of the settings.
 pub(crate) async fn open_secrets(
     settings: Option<&SecretStoreSettings>,
 ) -> Result<Arc<dyn SecretResolver>, StartError> {

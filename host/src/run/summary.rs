@@ -1,6 +1,6 @@
-//! What became of a run, as text and as JSON. `read` is always the sum of delivered, filtered, dead
-//! and undelivered.
+//! The summary of a run, as text and as JSON.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -9,108 +9,102 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::limits;
-use crate::source::ReadReport;
+use crate::source::{ReadReport, UnreadInput};
 use standpipe_core::escape::OneLine;
 use standpipe_core::event::TotalsSnapshot;
 use standpipe_delivery::StreamReport;
 use standpipe_delivery::dead_letters::{DeadLetterReport, Reason};
 use standpipe_plugin_host::swap::ShadowReport;
 
-/// What became of a run.
+/// The summary of a run.
 ///
-/// `read` is always the sum of `delivered`, `filtered`, `dead` and
-/// `undelivered`: each event is counted once, also where it went to several
-/// streams. It is `dead` if any of its records is in the dead letters.
+/// `read` is the sum of `delivered`, `filtered`, `dead` and `undelivered`. Each event counts
+/// once, also if it went to several streams. It is `dead` if any of its records is a dead letter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Events read: lines that are not blank. Of those that a collector accepted, the ones
-    /// that have ended; the others are [`Collected::waiting`].
+    /// Events read: lines that are not blank. Of a collector's events, those that are settled;
+    /// the others are [`CollectorSummary::waiting`].
     pub read: u64,
-    /// Events of which every record was accepted by its stream.
+    /// Events whose records were all accepted by their streams.
     pub delivered: u64,
-    /// Events that the plugin had no output for.
+    /// Events without an output of the plugin.
     pub filtered: u64,
-    /// Events in the dead letters.
+    /// Events that became dead letters.
     pub dead: u64,
-    /// Events that were read but given up, without a trace elsewhere.
+    /// Events that were read, but neither delivered nor written to dead letters.
     pub undelivered: u64,
-    /// Records sent again after a request whose answer was lost: what may have
-    /// been written twice.
+    /// Records sent again after the response to a request was lost. They may be stored twice.
     pub ambiguous: u64,
-    /// What Firehose bills for the accepted records, in kilobytes.
+    /// The billed size of the accepted records, in kilobytes.
     pub billed_kb: u64,
-    /// What it would bill if every event were a record of its own.
-    #[serde(rename = "billed_kb_unaggregated")]
+    /// The billed size without aggregation.
     pub billed_kb_unaggregated: u64,
-    /// By delivery stream.
+    /// Reports by delivery stream.
     pub streams: BTreeMap<String, StreamReport>,
     /// Dead letters by their reason.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// Dead letters of before that made room for these, for good.
+    /// Older dead letters that were dropped to make room.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters_dropped: u64,
-    /// Dead letters that could not be written. Their events are not delivered, or wait
-    /// in the spool for the next run.
+    /// Dead letters that could not be written. Their events are undelivered, or wait in the
+    /// spool for the next run.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters_refused: u64,
-    /// Dead letters of which a copy went to the stream of dead letters, where
-    /// there is one.
+    /// Dead letters copied to the dead-letter stream, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters_copied: Option<u64>,
-    /// Dead letters that are in their files alone, though there is a stream of
-    /// dead letters.
+    /// Dead letters that could not be copied to the dead-letter stream. They are in the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters_not_copied: Option<u64>,
-    /// Why the first of them is not copied, where that is known.
+    /// Why the first of them was not copied, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters_not_copied_reason: Option<String>,
-    /// What went to the stream of dead letters, by its name; `streams` does not
-    /// count it.
+    /// The report of the dead-letter stream, by its name. `streams` does not include it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub dead_letter_streams: BTreeMap<String, StreamReport>,
-    /// The file of dead letters that was written last, if there is one.
+    /// The file of dead letters that was written last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_file: Option<PathBuf>,
-    /// Letters that a replay left, since only the start of the event is kept.
+    /// Dead letters that a replay skipped: they hold only the start of the event.
     #[serde(skip_serializing_if = "is_zero")]
     pub partial_letters: u64,
-    /// Lines that a replay could not read as letters, and left.
+    /// Lines that a replay skipped: they are not dead letters.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable_letters: u64,
-    /// Letters that a replay left, since the settings do not have their source.
+    /// Dead letters that a replay skipped: their source is not in the settings.
     #[serde(skip_serializing_if = "is_zero")]
     pub unknown_source_letters: u64,
-    /// Letters that a replay left, since they are bodies of refused requests.
+    /// Dead letters that a replay skipped: they are bodies of refused requests.
     #[serde(skip_serializing_if = "is_zero")]
     pub request_letters: u64,
-    /// What SDKs sent, where they were listened to.
+    /// The counts of the collector, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub collected: Option<Collected>,
-    /// What a shadow would have decided otherwise, where there was one.
+    pub collected: Option<CollectorSummary>,
+    /// The comparison with the shadow, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowReport>,
-    /// Inputs that a stop left unread.
+    /// Inputs that were not read to their end because of a stop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadInput>,
-    /// What went wrong beyond single events.
+    /// Errors that no single event caused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
-    /// Seconds from the start of reading to the last answer.
+    /// Seconds from the start of reading to the last response.
     pub seconds: f64,
-    /// Events read in a second.
+    /// Events read per second.
     pub events_per_second: f64,
 }
 
-/// What SDKs sent.
+/// The counts of a collector.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Collected {
-    /// Events that were answered with 200.
+pub struct CollectorSummary {
+    /// Events accepted with status 200.
     pub accepted: u64,
-    /// Requests with a write key that no source has, or with none.
+    /// Requests with an unknown write key, or without one.
     pub unknown_keys: u64,
     /// Events that wait in the spool for the next run.
     pub waiting: u64,
-    /// Those among them whose source the settings do not have.
+    /// Waiting events whose source is not in the settings.
     #[serde(skip_serializing_if = "is_zero")]
     pub held: u64,
     /// The first of these sources.
@@ -119,48 +113,34 @@ pub struct Collected {
     /// Events that the disk lost after they were accepted.
     #[serde(skip_serializing_if = "is_zero")]
     pub corrupt: u64,
-    /// Events among those that wait that this version of the program cannot read.
+    /// Waiting events that this version of the program cannot read.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable: u64,
 }
 
-/// An input that was not read to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UnreadInput {
-    /// The source.
-    pub source: String,
-    /// The first line that was not read, counted from 1.
-    pub from_line: u64,
-}
-
-pub(super) struct Parts {
-    pub(super) totals: TotalsSnapshot,
-    pub(super) streams: BTreeMap<String, StreamReport>,
-    /// What went to the stream of dead letters.
-    pub(super) copies: BTreeMap<String, StreamReport>,
-    pub(super) dead: DeadLetterReport,
-    pub(super) read: ReadReport,
-    pub(super) collected: Option<Collected>,
-    pub(super) shadow: Option<ShadowReport>,
-    pub(super) fault: Option<String>,
-    pub(super) elapsed: Duration,
-}
-
 impl Summary {
-    pub(super) fn new(parts: Parts) -> Self {
-        let settled = parts.totals.settled;
-        let (streams, copies) = (parts.streams, parts.copies);
-        let copied = parts.dead.copies;
+    /// `elapsed` is the time since the start of reading. `copies` is the report of the
+    /// dead-letter stream.
+    pub(super) fn new(
+        elapsed: Duration,
+        totals: TotalsSnapshot,
+        streams: BTreeMap<String, StreamReport>,
+        copies: BTreeMap<String, StreamReport>,
+        dead: DeadLetterReport,
+        read: ReadReport,
+    ) -> Self {
+        let settled = totals.settled;
+        let copied = dead.copies;
         let sum = |count: fn(&StreamReport) -> u64| {
             streams.values().chain(copies.values()).map(count).sum::<u64>()
         };
-        let seconds = parts.elapsed.as_secs_f64();
-        let unread = parts.read.unread.into_iter();
-        let not_opened = parts.read.failed.into_iter();
-        let not_opened = not_opened
-            .map(|(source, error)| format!("read {source}: {error}: run again with this input"));
+        let seconds = elapsed.as_secs_f64();
+        let not_opened = read.failed.into_iter();
+        let not_opened = not_opened.map(|(source, error)| {
+            format!("failed to read {source}: {error}: run again with this input")
+        });
         Summary {
-            read: parts.totals.read,
+            read: totals.read,
             delivered: settled.delivered,
             filtered: settled.filtered,
             dead: settled.dead,
@@ -169,49 +149,47 @@ impl Summary {
             billed_kb: sum(|stream| stream.billed_kb),
             billed_kb_unaggregated: sum(|stream| stream.billed_kb_unaggregated),
             streams,
-            dead_letters: parts.dead.letters,
-            dead_letters_dropped: parts.dead.dropped.letters,
+            dead_letters: dead.letters,
+            dead_letters_dropped: dead.dropped.letters,
             dead_letters_copied: copied.as_ref().map(|report| report.copied),
             dead_letters_not_copied: copied.as_ref().map(|report| report.not_copied),
             dead_letters_not_copied_reason: copied.and_then(|report| report.problem),
             dead_letter_streams: copies,
-            dead_letter_file: parts.dead.file,
-            partial_letters: parts.read.left.partial,
-            unreadable_letters: parts.read.left.unreadable,
-            unknown_source_letters: parts.read.left.unknown_source,
-            request_letters: parts.read.left.requests,
-            dead_letters_refused: parts.dead.refused,
-            collected: parts.collected,
-            shadow: parts.shadow,
-            unread: unread
-                .map(|unread| UnreadInput { source: unread.source, from_line: unread.from_line })
-                .collect(),
-            faults: not_opened.chain(parts.dead.failure).chain(parts.fault).collect(),
+            dead_letter_file: dead.file,
+            partial_letters: read.left.partial,
+            unreadable_letters: read.left.unreadable,
+            unknown_source_letters: read.left.unknown_source,
+            request_letters: read.left.requests,
+            dead_letters_refused: dead.refused,
+            collected: None,
+            shadow: None,
+            unread: read.unread,
+            faults: not_opened.chain(dead.failure).collect(),
             seconds,
-            events_per_second: (parts.totals.read as f64 / seconds.max(1e-9)).round(),
+            events_per_second: (totals.read as f64 / seconds.max(1e-9)).round(),
         }
     }
 
-    /// The same as JSON on one line.
+    /// Returns the summary as JSON on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a summary has string keys")
     }
 }
 
-/// For people.
+/// The text for people.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of a collector, events count as read once they have ended: those that still wait
-        // in the spool are told beside them.
+        // A collector's events count as read once they are settled. Those in the spool are
+        // counted beside them.
         match &self.collected {
             None => write!(f, "{} events read", self.read)?,
-            Some(Collected { accepted, .. }) => {
+            Some(CollectorSummary { accepted, .. }) => {
                 write!(f, "{accepted} events accepted from SDKs, {} processed", self.read)?;
             }
         }
         write!(
             f,
-            " in {:.2} s ({} a second): {} delivered, {} filtered, {} dead, {} not delivered",
+            " in {:.2} s ({} per second): {} delivered, {} filtered, {} dead, {} not delivered",
             self.seconds,
             self.events_per_second,
             self.delivered,
@@ -220,7 +198,7 @@ impl fmt::Display for Summary {
             self.undelivered
         )?;
         match &self.collected {
-            Some(Collected { waiting, .. }) if *waiting > 0 => {
+            Some(CollectorSummary { waiting, .. }) if *waiting > 0 => {
                 writeln!(f, ", {waiting} wait in the spool for the next run")?;
             }
             _ => writeln!(f)?,
@@ -239,13 +217,6 @@ impl fmt::Display for Summary {
         }
         self.write_copies(f)?;
         self.write_left_letters(f)?;
-        if self.ambiguous > 0 {
-            writeln!(
-                f,
-                "{} records were sent again after an answer was lost, and may be there twice",
-                self.ambiguous
-            )?;
-        }
         let problems = self.streams.iter();
         let problems = problems.filter_map(|(name, stream)| Some((name, stream.problem.as_ref()?)));
         for (name, problem) in problems.clone().take(limits::SUMMARY_STREAMS_SHOWN) {
@@ -259,11 +230,7 @@ impl fmt::Display for Summary {
             collected.write(f)?;
         }
         if let Some(shadow) = &self.shadow {
-            writeln!(
-                f,
-                "the shadow was not asked about {} events; of the others:",
-                shadow.skipped
-            )?;
+            writeln!(f, "the shadow skipped {} events; of the others:", shadow.skipped)?;
             write!(f, "{}", shadow.comparison)?;
         }
         for unread in &self.unread {
@@ -277,38 +244,39 @@ impl fmt::Display for Summary {
     }
 }
 
-impl Collected {
+impl CollectorSummary {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.held > 0 {
             writeln!(
                 f,
-                "{} of the waiting events are held, since no [[sources]] has the name of their source: {:?}",
+                "{} of the waiting events are held: no [[sources]] has the name of their source: {:?}",
                 self.held, self.unknown_sources
             )?;
         }
-        if self.unknown_keys > 0 {
-            writeln!(f, "{} requests were refused for their write key", self.unknown_keys)?;
-        }
-        if self.corrupt > 0 {
-            writeln!(
-                f,
-                "{} accepted events were lost in corrupt files of the spool",
-                self.corrupt
-            )?;
-        }
-        if self.unreadable > 0 {
-            writeln!(
-                f,
-                "{} of the waiting events cannot be read by this version of the program, and stay in the spool",
-                self.unreadable
-            )?;
-        }
-        Ok(())
+        write_counts(
+            f,
+            &[
+                (self.unknown_keys, "requests were refused for their write key"),
+                (self.corrupt, "accepted events were lost in corrupt files of the spool"),
+                (
+                    self.unreadable,
+                    "of the waiting events cannot be read by this version of the program, and stay in the spool",
+                ),
+            ],
+        )
     }
 }
 
+/// Writes a line for each count that is not 0.
+fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(u64, &str)]) -> fmt::Result {
+    for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        writeln!(f, "{count} {what}")?;
+    }
+    Ok(())
+}
+
 impl Summary {
-    /// Only for a run with aggregation.
+    /// Writes what aggregation saved.
     fn write_saving(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (billed, unaggregated) = (self.billed_kb, self.billed_kb_unaggregated);
         let times = unaggregated as f64 / billed.max(1) as f64;
@@ -319,25 +287,30 @@ impl Summary {
     }
 
     fn write_left_letters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (count, what) in [
-            (self.dead_letters_dropped, "dead letters of before were dropped to make room"),
-            (self.partial_letters, "letters were left: only the start of the event is kept"),
-            (self.unreadable_letters, "lines are no letters, and were left"),
-            (
-                self.unknown_source_letters,
-                "letters were left: no [[sources]] has the name of their source",
-            ),
-            (
-                self.request_letters,
-                "dead letters were left: they are bodies of refused requests, which are to be sent to the collector again",
-            ),
-            (self.dead_letters_refused, "dead letters could not be written"),
-        ] {
-            if count > 0 {
-                writeln!(f, "{count} {what}")?;
-            }
-        }
-        Ok(())
+        write_counts(
+            f,
+            &[
+                (self.dead_letters_dropped, "older dead letters were dropped to make room"),
+                (
+                    self.partial_letters,
+                    "dead letters were skipped: they hold only the start of the event",
+                ),
+                (self.unreadable_letters, "lines were skipped: they are not dead letters"),
+                (
+                    self.unknown_source_letters,
+                    "dead letters were skipped: no [[sources]] has the name of their source",
+                ),
+                (
+                    self.request_letters,
+                    "dead letters were skipped: they are bodies of refused requests; send them to the collector again",
+                ),
+                (self.dead_letters_refused, "dead letters could not be written"),
+                (
+                    self.ambiguous,
+                    "records were sent again after a response was lost, and may be stored twice",
+                ),
+            ],
+        )
     }
 
     fn write_copies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -350,10 +323,10 @@ impl Summary {
             if not_copied > 0 {
                 let reason = &self.dead_letters_not_copied_reason;
                 let reason = reason.as_ref().or(stream.problem.as_ref()).map(String::as_str);
-                let reason = reason.unwrap_or("there was no time left for them");
+                let reason = reason.unwrap_or("the time for draining was over");
                 writeln!(
                     f,
-                    "dead letters not copied to the stream {name}, and in the files alone: {not_copied}: {}",
+                    "dead letters not copied to the stream {name}, and only in the files: {not_copied}: {}",
                     OneLine(reason)
                 )?;
             }
@@ -365,7 +338,7 @@ impl Summary {
         let copies = self.dead_letter_streams.iter();
         let copies = copies.map(|(name, stream)| (format!("{name} (dead letters)"), stream));
         let streams = self.streams.iter().map(|(name, stream)| (name.clone(), stream));
-        let (streams, others) = shown(streams.chain(copies).collect());
+        let (streams, others) = busiest_streams(streams.chain(copies).collect());
         let widths = streams.iter().map(|(name, _)| name.len());
         let width = widths.max().unwrap_or(0).max("stream".len());
         writeln!(
@@ -387,25 +360,17 @@ impl Summary {
     }
 }
 
-/// The streams with the most events, in the order of before, and how many others there
-/// are with how many events.
-fn shown(
-    mut streams: Vec<(String, &StreamReport)>,
+/// Returns the streams with the most events, in their order, and the number of the others with
+/// that of their events.
+fn busiest_streams(
+    streams: Vec<(String, &StreamReport)>,
 ) -> (Vec<(String, &StreamReport)>, (usize, u64)) {
-    let Some(others) = streams.len().checked_sub(limits::SUMMARY_STREAMS_SHOWN) else {
-        return (streams, (0, 0));
-    };
-    let mut counts: Vec<_> = streams.iter().map(|(_, stream)| stream.events).collect();
-    counts.sort_unstable();
-    let (most, mut left) = (counts[..others].last().copied(), others);
-    let mut events = 0;
-    streams.retain(|(_, stream)| {
-        let is_other = left > 0 && most.is_some_and(|most| stream.events <= most);
-        left -= usize::from(is_other);
-        events += if is_other { stream.events } else { 0 };
-        !is_other
-    });
-    (streams, (others, events))
+    let mut shown: Vec<_> = streams.into_iter().enumerate().collect();
+    shown.sort_by_key(|(at, (_, stream))| Reverse((stream.events, *at)));
+    let others = shown.split_off(shown.len().min(limits::SUMMARY_STREAMS_SHOWN));
+    shown.sort_by_key(|(at, _)| *at);
+    let events = others.iter().map(|(_, (_, stream))| stream.events).sum();
+    (shown.into_iter().map(|(_, stream)| stream).collect(), (others.len(), events))
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -426,8 +391,8 @@ mod tests {
             reports.map(|(at, report)| (format!("{at:03}"), report)).collect::<Vec<_>>()
         };
         let most = limits::SUMMARY_STREAMS_SHOWN;
-        assert_eq!(shown(named(most)), (named(most), (0, 0)));
-        let (streams, others) = shown(named(most + 5));
+        assert_eq!(busiest_streams(named(most)), (named(most), (0, 0)));
+        let (streams, others) = busiest_streams(named(most + 5));
         // Of the 11 with one event each, five.
         assert_eq!((streams.len(), others), (most, (5, 5)));
         assert!(streams.is_sorted_by_key(|(name, _)| name.clone()));

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::options::EmbeddedSource;
-use super::parts::Parts;
-use super::watching::ReloadInputs;
+use super::options::{EmbeddedSource, RunOptions};
+use super::parts::RunParts;
+use super::plugins::Companions;
 use super::{Run, Summary, UnreadInput};
 use crate::config::{Overrides, Settings, parse};
 use crate::source::{Input, SubmissionLimits, Submitter, TrySubmitError};
@@ -31,7 +31,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 struct Scene {
     directory: TempDir,
     client: Arc<FaultyClient>,
-    parts: Parts,
+    parts: RunParts,
 }
 
 impl Scene {
@@ -97,12 +97,12 @@ pub(crate) fn embedded(
     let (submitter, submissions) = Submitter::new(room);
     let mut parts = parts_with(settings, script, client);
     let source = "program".into();
-    parts.embedded_source =
+    parts.options.embedded_source =
         Some(EmbeddedSource { source, submitter: submitter.clone(), submissions });
     (parts.launch(&Handle::current()).unwrap(), submitter)
 }
 
-fn parts(settings: Settings, client: Arc<FaultyClient>) -> Parts {
+fn parts(settings: Settings, client: Arc<FaultyClient>) -> RunParts {
     parts_with(settings, act, client)
 }
 
@@ -110,9 +110,9 @@ fn parts_with(
     settings: Settings,
     script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
     client: Arc<FaultyClient>,
-) -> Parts {
+) -> RunParts {
     let how = SwapperSettings { workers: settings.workers, breaker: settings.hosting.breaker };
-    let stop = StopTokens::new();
+    let stop = StopTokens::default();
     let letters = Arc::new(DeadLetterWriter::new(settings.data_dir.join("dead")));
     let delivery = Delivery::new(
         FirehoseClients::new(client),
@@ -121,8 +121,9 @@ fn parts_with(
         Handle::current(),
         stop.delivery_abort.child_token(),
     );
-    Parts {
-        reload_inputs: ReloadInputs::new(&settings, Arc::new(NoSecretManager)),
+    RunParts {
+        secrets: Arc::new(NoSecretManager),
+        companions: Companions::of(&settings),
         swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
         settings,
         stop,
@@ -130,12 +131,10 @@ fn parts_with(
         identities: Default::default(),
         aws: AwsStatus::default(),
         letters,
-        copier: None,
-        listening: None,
+        forwarder: None,
+        bound_collector: None,
         admin: None,
-        embedded_source: None,
-        set_log_filter: None,
-        log_lines_dropped: None,
+        options: RunOptions::default(),
     }
 }
 
@@ -188,7 +187,7 @@ async fn a_stop_closes_the_way_in_and_what_was_handed_in_is_delivered() {
     let mut scene = Scene::new("", &[], accepts_all());
     let (submitter, submissions) = Submitter::new(SubmissionLimits::default());
     let (source, own) = ("program".into(), submitter.clone());
-    scene.parts.embedded_source = Some(EmbeddedSource { source, submitter, submissions });
+    scene.parts.options.embedded_source = Some(EmbeddedSource { source, submitter, submissions });
     let receipts: Vec<_> =
         (0..10).map(|_| own.try_submit(r#"{"event":"one"}"#.into()).unwrap()).collect();
     let run = scene.launch();

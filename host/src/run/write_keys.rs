@@ -1,41 +1,40 @@
-//! Write keys that a secret manager keeps: resolved at the start and refreshed while the
-//! run lasts. Those that cannot be used leave the old ones in place.
+//! Write keys from a secret store. They are refreshed while the run lasts; if that fails, the
+//! last keys stay valid.
 
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::admin_token::KeptToken;
+use super::admin_token::AdminToken;
 use super::{StartError, open_secrets};
 use crate::config::Settings;
 use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
 use standpipe_core::secret::{Secret, SecretResolver};
 
-/// Write keys that a manager of secrets keeps.
+/// Write keys from a secret store.
 #[derive(Debug)]
-pub(super) struct KeptKeys {
-    /// Locked while they are asked for and handed over: each says by its position whose
-    /// it is, so they must go with the sources that they were read with.
+pub(super) struct StoredWriteKeys {
+    /// Locked while keys are resolved and set: a key names its source by position, so keys and
+    /// sources must come from the same settings.
     keys: Mutex<Vec<ReferencedKey>>,
     secrets: Arc<dyn SecretResolver>,
 }
 
-impl KeptKeys {
+impl StoredWriteKeys {
     pub(super) fn new(keys: Vec<ReferencedKey>, secrets: Arc<dyn SecretResolver>) -> Self {
-        KeptKeys { keys: Mutex::new(keys), secrets }
+        StoredWriteKeys { keys: Mutex::new(keys), secrets }
     }
 
-    /// Ask for all of them, and have the collector take them.
-    pub(super) async fn hand_to(&self, collector: &Collector) -> Result<(), StartError> {
+    /// Resolves all keys, and sets them at the collector.
+    pub(super) async fn apply_to(&self, collector: &Collector) -> Result<(), StartError> {
         let keys = self.keys.lock().await;
         if collector.set_kept_keys(&self.resolve(&keys).await?)? {
-            tracing::info!(keys = keys.len(), "took write keys from the manager of secrets");
+            tracing::info!(keys = keys.len(), "write keys updated from the secret store");
         }
         Ok(())
     }
 
-    /// Have the collector take other sources, with the keys of theirs that are kept
-    /// elsewhere.
+    /// Replaces the collector's sources and their keys.
     pub(super) async fn replace(
         &self,
         collector: &Collector,
@@ -53,35 +52,33 @@ impl KeptKeys {
         for ReferencedKey { source, reference } in keys {
             let key: Secret = self.secrets.resolve(reference).await?;
             if !is_write_key(key.expose()) {
-                return Err(StartError::NoWriteKey(reference.clone()));
+                return Err(StartError::InvalidWriteKey(reference.clone()));
             }
             resolved.push((*source, key));
         }
         Ok(resolved)
     }
 
-    /// Ask again now and then, for ever. What cannot be used changes nothing, and
-    /// is told of.
+    /// Refreshes the keys until the task is dropped. A failure is logged and changes nothing.
     pub(super) async fn refresh(self: Arc<Self>, collector: Arc<Collector>) {
         loop {
             tokio::time::sleep(self.secrets.refresh()).await;
-            if let Err(error) = self.hand_to(&collector).await {
-                tracing::warn!("the write keys stay as they were: {error}");
+            if let Err(error) = self.apply_to(&collector).await {
+                tracing::warn!("failed to refresh write keys; keeping the last ones: {error}");
             }
         }
     }
 }
 
-/// Ask for the write keys and the token that are kept elsewhere, as a run does at its
-/// start.
+/// Resolves write keys and admin token, as a run does at its start.
 ///
 /// # Errors
 ///
-/// One cannot be had, or cannot be used.
-pub(crate) async fn check_kept_secrets(settings: &Settings) -> Result<(), StartError> {
+/// A secret cannot be resolved, or is not valid.
+pub(crate) async fn check_stored_secrets(settings: &Settings) -> Result<(), StartError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     let referenced = settings.collect.iter().flat_map(|collect| &collect.referenced_keys);
     let referenced: Vec<_> = referenced.cloned().collect();
-    KeptKeys::new(Vec::new(), Arc::clone(&secrets)).resolve(&referenced).await?;
-    KeptToken::open(settings.admin_token.clone(), secrets).await.map(drop)
+    StoredWriteKeys::new(Vec::new(), Arc::clone(&secrets)).resolve(&referenced).await?;
+    AdminToken::open(settings.admin_token.clone(), secrets).await.map(drop)
 }

@@ -123,7 +123,7 @@ impl<'a> Process<'a> {
             born,
             rng: Mutex::new(Rng::with_seed(seed)),
         };
-        let stop = StopTokens::new();
+        let stop = StopTokens::default();
         let delivery = Delivery::new(
             FirehoseClients::new(Arc::new(firehose)),
             world.delivery.clone(),

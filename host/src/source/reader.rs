@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::replay::ReplaySource;
-use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay, Unread};
+use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay, UnreadInput};
 use standpipe_core::event::{EventSource, NextChunk};
 
 /// Reads inputs one after the other and hands their lines to the workers.
@@ -26,7 +26,7 @@ pub struct InputReader {
 #[derive(Debug, Default)]
 pub struct ReadReport {
     /// Inputs that were not read to their end because of a stop.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadInput>,
     /// Inputs that could not be opened after all.
     pub failed: Vec<(String, io::Error)>,
     /// Letters that were not replayed.
@@ -54,7 +54,7 @@ impl InputReader {
         let mut report = ReadReport::default();
         for input in &self.inputs {
             if self.intake_stop.is_cancelled() {
-                report.unread.push(Unread { source: input.name(), from_line: 1 });
+                report.unread.push(UnreadInput { source: input.name(), from_line: 1 });
                 continue;
             }
             let result = match input {
@@ -69,17 +69,17 @@ impl InputReader {
         report
     }
 
-    fn read_lines(&self, input: &Input) -> io::Result<Option<Unread>> {
+    fn read_lines(&self, input: &Input) -> io::Result<Option<UnreadInput>> {
         let reader = input.lines(&self.intake_stop)?;
         let mut lines = LineSource { source: input.name().as_str().into(), reader };
         self.chunker.hand_out(&mut lines, &self.intake_stop);
         let LineSource { source, reader } = lines;
-        let unread = || Unread { source: source.to_string(), from_line: reader.next_line() };
+        let unread = || UnreadInput { source: source.to_string(), from_line: reader.next_line() };
         Ok(self.intake_stop.is_cancelled().then(unread))
     }
 
     /// Hand out the events of dead letters; those that stay in their file are added to `left`.
-    fn replay(&self, replay: &Replay, left: &mut LeftLetters) -> io::Result<Option<Unread>> {
+    fn replay(&self, replay: &Replay, left: &mut LeftLetters) -> io::Result<Option<UnreadInput>> {
         let mut letters = ReplaySource::open(replay, self.removals.clone(), left)?;
         self.chunker.hand_out(&mut letters, &self.intake_stop);
         letters.finish(&self.intake_stop)
@@ -132,7 +132,7 @@ mod tests {
         let removals = crossbeam_channel::unbounded().0;
         let (lines, report) = read_until_first_chunk(Input::File(path), removals, |_| ());
         assert!(0 < lines && lines < 4000, "{lines}");
-        let [Unread { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
+        let [UnreadInput { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
         assert_eq!(*from_line, lines + 1);
     }
 
@@ -158,7 +158,7 @@ mod tests {
         };
         let removals = compactor.removals();
         let (lines, report) = read_until_first_chunk(Input::Letters(replay), removals, deliver);
-        let [Unread { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
+        let [UnreadInput { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
         assert_eq!(*from_line, lines + 1);
         assert_eq!(compactor.finish(), None);
         let left =

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{ChunkSource, Chunker};
@@ -48,8 +49,8 @@ pub struct LeftLetters {
 }
 
 /// An input that a stop left unread.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadInput {
     /// The source.
     pub source: String,
     /// The first line that was not read, counted from 1.
@@ -181,13 +182,13 @@ impl<'a> ReplaySource<'a> {
     }
 
     /// Says from where on the file was not read, where that was stopped.
-    pub(super) fn finish(mut self, stop: &CancellationToken) -> io::Result<Option<Unread>> {
+    pub(super) fn finish(mut self, stop: &CancellationToken) -> io::Result<Option<UnreadInput>> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let next = if stop.is_cancelled() { self.entries.next().transpose()? } else { None };
         let source = self.replay.path.to_string_lossy().into_owned();
-        Ok(next.map(|entry| Unread { source, from_line: entry.number }))
+        Ok(next.map(|entry| UnreadInput { source, from_line: entry.number }))
     }
 
     /// The chunk of a letter's event, unless the letter is to stay where it is.

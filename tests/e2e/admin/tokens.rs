@@ -50,7 +50,7 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
     wait_until("the new token is taken", || status(OTHER) == 200);
     assert_eq!(status(TOKEN), 401);
     rotate(&mounted, "token", "short");
-    collector.running().wait_for("the token of [admin] stays as it was");
+    collector.running().wait_for("failed to refresh the token of [admin]");
     assert_eq!([OTHER, "short"].map(status), [200, 401]);
     let ran = collector.stop().exits(0);
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);

@@ -82,7 +82,7 @@ fn what_could_not_be_delivered_waits_for_the_next_start() {
     let ran = started(&stub).stop().exits(0);
     assert_eq!(ran.summary()["collected"]["waiting"], 0);
     assert_delivered(&stub, &names.into_iter().collect());
-    telemetry::assert_logged_in_json(&ran, "the spool holds events of before");
+    telemetry::assert_logged_in_json(&ran, "found undelivered events from a previous run");
 }
 
 #[test]

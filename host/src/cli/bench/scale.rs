@@ -1,4 +1,4 @@
-//! The series that plots are made of.
+//! Measures the series for the plots.
 
 use std::process::{Command, Stdio};
 
@@ -8,19 +8,18 @@ use serde_json::{Map, Value, json};
 use super::Arguments;
 use crate::cli::{CommandResult, Exit, complain, print};
 
-/// The mean size of a generated event, in bytes: larger ones are fewer, so that
-/// every point reads about as much.
+/// The mean size of a generated event in bytes. Points with larger events have fewer, so that
+/// every point reads about as many bytes.
 const EVENT_BYTES: u64 = 818;
 
-/// The fewest events of a point.
+/// The minimum of events of a point.
 const EVENTS_MIN: u64 = 500;
 
 const SIZES: &[u64] = &[100, 1000, 10_000, 100_000];
 const ROWS: &[u64] = &[1, 100, 1000, 10_000];
 const STREAMS: &[u64] = &[1, 10, 100, 500];
 
-/// Each point is a process of its own: memory and learnt rates of one do not
-/// reach the next.
+/// Runs a process for each point, so that memory and pacing start anew.
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let workers: Vec<_> = (0..)
@@ -54,7 +53,7 @@ fn point(arguments: &Arguments, option: &str, value: u64) -> anyhow::Result<Valu
         }
         _ => arguments.events,
     };
-    let program = std::env::current_exe().context("find this program")?;
+    let program = std::env::current_exe().context("failed to find this program")?;
     let mut command = Command::new(program);
     command.args(["bench", "--json", "--events", &events.to_string()]);
     command.args(["--repeat", &arguments.repeat.to_string()]);
@@ -69,9 +68,10 @@ fn point(arguments: &Arguments, option: &str, value: u64) -> anyhow::Result<Valu
     if arguments.no_plugin {
         command.arg("--no-plugin");
     }
-    let output = command.stderr(Stdio::inherit()).output().context("start this program again")?;
+    let output =
+        command.stderr(Stdio::inherit()).output().context("failed to start this program")?;
     if !output.status.success() {
         return Err(anyhow!("--{option} {value} ended with {}", output.status));
     }
-    serde_json::from_slice(&output.stdout).context("read the figures")
+    serde_json::from_slice(&output.stdout).context("failed to read the report")
 }

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
-use crate::run::logged;
+use crate::run::run_with_log;
 use standpipe_catalog::schedule::{RunResult, RunStore, RunTrigger};
 use standpipe_catalog::{CatalogSettings, CatalogSync, EventRoute, SyncReport};
 use standpipe_core::clock;
@@ -64,7 +64,7 @@ async fn ingest(
         anyhow!("another catalog run is in progress: wait for it (see `host catalog runs`), or use another --data-dir")
     })?;
     let told = tokio::select! {
-        told = logged(&claim, settings, routes, round, &tell) => Some(told),
+        told = run_with_log(&claim, settings, routes, round, &tell) => Some(told),
         () = signals.stop() => None,
     };
     let outcome = told

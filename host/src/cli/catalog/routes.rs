@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::config::{Overrides, RawSettings};
-use crate::run::{PluginLoader, routes_of};
+use crate::run::{PluginLoader, plugin_routes};
 use standpipe_catalog::EventRoute;
 use standpipe_plugin_host::RawPlugin;
 
@@ -17,5 +17,5 @@ pub(super) fn load_routes(raw: RawSettings, directory: &Path) -> anyhow::Result<
     }
     let settings = raw.check(directory, Overrides::default())?;
     let plugin = PluginLoader::new(&settings, None)?.load(&settings.plugin)?;
-    routes_of(&plugin).context("failed to get the plugin's routes")
+    plugin_routes(&plugin).context("failed to get the plugin's routes")
 }

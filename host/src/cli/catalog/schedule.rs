@@ -9,7 +9,7 @@ use super::{CatalogArgs, block_on, fault, usage};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, abandon, complain, complain_at_once};
-use crate::run::Cataloging;
+use crate::run::CatalogScheduler;
 use standpipe_catalog::schedule::ScheduleEnd;
 
 #[derive(Debug, Args)]
@@ -37,8 +37,9 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     }
     let routes = arguments.given.routes()?;
     let stop = CancellationToken::new();
-    let cataloging = Cataloging::start(settings, Box::new(move || routes.clone()), stop.clone());
-    let cataloging = cataloging.context("start a thread").map_err(fault)?;
+    let scheduler =
+        CatalogScheduler::start(settings, Box::new(move || routes.clone()), stop.clone());
+    let scheduler = scheduler.context("failed to start a thread").map_err(fault)?;
     let kept = block_on(async {
         let mut signals = Signals::listen().context("listen for signals")?;
         let twice = async {
@@ -52,19 +53,17 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
             abandon(Exit::Fault)
         };
         anyhow::Ok(tokio::select! {
-            kept = tokio::task::spawn_blocking(move || cataloging.wait()) => kept,
+            kept = scheduler.wait() => kept,
             never = twice => never,
         })
     })?;
     match kept.map_err(fault)? {
-        Ok(Some(Ok(ScheduleEnd::Over))) => {
+        Some(Ok(ScheduleEnd::Over)) => {
             complain("the schedule has ended: no more runs are due");
             Ok(Exit::Done)
         }
-        Ok(Some(Ok(ScheduleEnd::Stopped))) => Ok(Exit::Done),
-        Ok(Some(Err(error))) => Err(fault(error)),
-        Ok(None) | Err(_) => {
-            Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host")))
-        }
+        Some(Ok(ScheduleEnd::Stopped)) => Ok(Exit::Done),
+        Some(Err(error)) => Err(fault(error)),
+        None => Err(fault(anyhow!("the catalog's thread failed: this is a bug of the host"))),
     }
 }

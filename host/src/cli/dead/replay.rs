@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::{Choice, Place, fault, lock};
-use crate::cli::run::{Intakes, LogFormat, Options, execute, start_logging};
+use crate::cli::run::{LogFormat, Options, SettingsOptions, execute, start_logging};
 use crate::cli::{CommandResult, complain};
 use crate::source::{Input, Replay};
 use standpipe_core::event::UnknownSources;
@@ -24,7 +24,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
     let Arguments { options, choice, allow_unknown_sources } = arguments;
-    let place = Place { data_dir: options.data_dir.clone(), config: options.config.clone() };
+    let SettingsOptions { data_dir, config, .. } = options.settings.clone();
+    let place = Place { data_dir, config };
     let locked = lock(&place.folder()?).map_err(fault)?;
     let (_lock, files) = locked.unzip();
     let files = files.unwrap_or_default();
@@ -37,7 +38,8 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
         false => UnknownSources::Hold,
     };
     let set_log_filter = start_logging(LogFormat::Human);
-    execute(options, Intakes::default(), set_log_filter, |settings| {
+    let overrides = options.overrides();
+    execute(options, overrides, set_log_filter, |settings| {
         settings.collect = None;
         let sources = settings.source_names.clone().with_unknown(unknown);
         let replay = |file: DeadLetterFile| {

@@ -94,15 +94,13 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
         },
     ];
     let rounds = arguments.rounds.get();
-    measure_plugins(loader.engine(), &candidates, &input.name(), &batches, rounds).map_err(
-        |error| {
-            let advice = match &error {
-                PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
-                PluginBenchError::Start { .. } => "",
-            };
-            anyhow!("{error}{advice}")
-        },
-    )
+    measure_plugins(&loader.engine, &candidates, &input.name(), &batches, rounds).map_err(|error| {
+        let advice = match &error {
+            PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
+            PluginBenchError::Start { .. } => "",
+        };
+        anyhow!("{error}{advice}")
+    })
 }
 
 /// Lines in memory, up to the limit.

@@ -10,7 +10,7 @@ use super::events::for_each_batch;
 use super::settings::{loader, of_config, of_json};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
-use crate::run::PluginLoader;
+use crate::run::read_candidate;
 use crate::source::Input;
 use standpipe_plugin_host::compare::Comparison;
 use standpipe_plugin_host::{Mapper, Plugin};
@@ -105,9 +105,9 @@ fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
     };
     let old_settings = own(arguments.old_settings.as_deref())?;
     let new_settings = own(arguments.new_settings.as_deref())?;
-    let mut loader = loader(&settings)?.trusting_all();
+    let mut loader = loader(&settings)?.without_trust_checks();
     let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
-        let component = PluginLoader::read(file)?;
+        let component = read_candidate(file)?;
         let loaded = loader.load_with(&component, settings);
         loaded.map_err(|error| anyhow::Error::new(error.cause).context(file.display().to_string()))
     };

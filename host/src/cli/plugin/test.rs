@@ -8,7 +8,7 @@ use serde_json::json;
 use super::settings::{PluginSettings, loader};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
-use crate::run::PluginLoader;
+use crate::run::read_candidate;
 use standpipe_plugin_host::cases::{Cases, Failure};
 use standpipe_plugin_host::swap::Step;
 
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
-    let component = PluginLoader::read(&arguments.plugin)?;
+    let component = read_candidate(&arguments.plugin)?;
     let mut loader = loader(&settings)?;
     let load = |settings: &str| match loader.load_with(&component, settings) {
         Ok(plugin) => Ok(Ok(plugin)),

@@ -1,18 +1,17 @@
-//! The collector as a part of a run: listening, from its clients through the spool to the
-//! workers, and what of it follows the settings.
+//! The collector as a part of a run: it listens, writes to the spool, and sends events from
+//! the spool to the workers. Sources and certificate follow the settings.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
+use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::patience::patiently;
-use super::write_keys::KeptKeys;
-use super::{Collected, StartError};
+use super::write_keys::StoredWriteKeys;
+use super::{Addresses, CollectorSummary, StartError};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use crate::stop::{OnDrop, StopTokens};
@@ -25,43 +24,34 @@ use standpipe_delivery::dead_letters::DeadLetterDurability;
 use standpipe_http::{ConnectionLimits, ConnectionStats, Descriptors, Server, Tls};
 use standpipe_spool::{Consumer, Durability, Recovered, Spool};
 
-/// A collector that listens, and has not been asked anything yet.
-pub(super) struct Listening {
-    /// None where the program that this is part of brings the requests.
+/// A collector that listens, but does not respond yet.
+pub(super) struct BoundCollector {
+    /// None if an embedder hands in the requests.
     server: Option<Server>,
     tls: Option<Tls>,
     collector: Arc<Collector>,
-    keys: Arc<KeptKeys>,
+    keys: Arc<StoredWriteKeys>,
     spool: Spool,
     consumer: Consumer,
 }
 
-/// A collector at work: from its clients through the spool to the workers.
-#[derive(Debug)]
-pub(super) struct Collecting {
+/// A collector that responds to requests. Clones are the same collector.
+#[derive(Debug, Clone)]
+pub(super) struct RunningCollector {
     pub(super) collector: Arc<Collector>,
     spool: Spool,
-    /// What became of its connections; none where the program that this is part of brings
-    /// the requests.
+    /// None if an embedder hands in the requests.
     connections: Option<ConnectionStats>,
-    reader: thread::JoinHandle<()>,
-    /// Events of sources that the settings do not have.
+    /// Events whose source is not in the settings.
     pub(super) held: Arc<HeldEvents>,
-    replaceable: Replaceable,
-}
-
-/// What of a collector follows its settings without a restart.
-#[derive(Debug, Clone)]
-pub(super) struct Replaceable {
-    collector: Arc<Collector>,
-    keys: Arc<KeptKeys>,
+    keys: Arc<StoredWriteKeys>,
     source_names: Arc<ArcSwap<SourceNames>>,
     tls: Option<Tls>,
 }
 
-impl Listening {
-    /// Open the spool, and listen.
-    pub(super) async fn start(
+impl BoundCollector {
+    /// Opens the spool, and listens.
+    pub(super) async fn bind(
         settings: CollectSettings,
         tls: Option<Tls>,
         secrets: Arc<dyn SecretResolver>,
@@ -72,38 +62,35 @@ impl Listening {
         let CollectSettings { address, sources, referenced_keys, .. } = settings;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
         let (spool, consumer, recovered) = open.await.expect("opening a spool does not panic")?;
-        tell(&recovered);
+        log_recovery(&recovered);
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
             .with_shares(settings.body_bytes_per_peer_max)
             .with_proxies(settings.http.trusted_proxies, settings.public_url);
-        let keys = Arc::new(KeptKeys::new(referenced_keys, secrets));
-        patiently!(unreached, keys.hand_to(&collector).await);
+        let keys = Arc::new(StoredWriteKeys::new(referenced_keys, secrets));
+        patiently!(unreached, keys.apply_to(&collector).await);
         let server = match address {
             Some(address) => Some(Server::bind(address, tls.clone(), connections).await?),
             None => None,
         };
         let collector = Arc::new(collector);
-        Ok(Listening { server, tls, collector, keys, spool, consumer })
+        Ok(BoundCollector { server, tls, collector, keys, spool, consumer })
     }
 
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.server.as_ref().map(Server::address)
+    pub(super) fn addresses(&self) -> Addresses {
+        let collector = self.server.as_ref().map(Server::address);
+        Addresses { collector, is_encrypted: self.tls.is_some(), admin: None }
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.tls.is_some()
-    }
-
-    /// Answer clients until the intake is stopped, and hand out what is in the spool. The
-    /// events may be of these sources.
-    pub(super) fn collect(
+    /// Responds to requests until the intake is stopped, and starts the thread that reads the
+    /// spool. `sources` are the sources that events may have.
+    pub(super) fn start(
         self,
         chunker: Chunker,
         sources: SourceNames,
         stop: &StopTokens,
         runtime: &Handle,
-    ) -> io::Result<Collecting> {
-        let Listening { server, tls, collector, keys, spool, consumer } = self;
+    ) -> io::Result<(RunningCollector, JoinHandle<()>)> {
+        let BoundCollector { server, tls, collector, keys, spool, consumer } = self;
         let held = Arc::<HeldEvents>::default();
         let source_names = Arc::new(ArcSwap::from_pointee(sources));
         let reader = SpoolReader::new(
@@ -113,47 +100,44 @@ impl Listening {
             Arc::clone(&source_names),
             Arc::clone(&held),
         );
-        // What is in memory alone is handed out whatever comes of it.
+        // A spool in memory is read to its end: it dies with the process.
         let abort = match spool.is_durable() {
             true => stop.mapping_abort.child_token(),
             false => CancellationToken::new(),
         };
         let reader = chunker.spawn("spool-reader", reader, abort)?;
-        let connections = server.as_ref().map(Server::stats);
-        let replaceable = Replaceable {
+        let running = RunningCollector {
             collector: Arc::clone(&collector),
+            spool: spool.clone(),
+            connections: server.as_ref().map(Server::stats),
+            held,
             keys: Arc::clone(&keys),
             source_names,
             tls: tls.clone(),
         };
-        let (answered, closed) = (Arc::clone(&collector), spool.clone());
-        let closing = OnDrop(move || closed.close());
+        let closing = OnDrop(move || spool.close());
         let intake_stop = stop.intake_stop.clone();
         runtime.spawn(async move {
             tokio::select! {
-                () = serve_clients(server, Arc::clone(&answered), intake_stop) => {}
-                () = reload_certificate(tls) => unreachable!("it looks for ever"),
-                () = keys.refresh(answered) => unreachable!("it asks for ever"),
+                () = serve(server, Arc::clone(&collector), intake_stop) => {}
+                () = reload_certificate(tls) => unreachable!("it never ends"),
+                () = keys.refresh(collector) => unreachable!("it never ends"),
             }
             drop(closing);
         });
-        Ok(Collecting { collector, spool, connections, reader, held, replaceable })
+        Ok((running, reader))
     }
 }
 
-/// Answer clients until the intake is stopped; where the program that this is part of brings
-/// the requests, that is all there is to wait for.
-async fn serve_clients(
-    server: Option<Server>,
-    collector: Arc<Collector>,
-    intake_stop: CancellationToken,
-) {
+/// Responds to requests until the intake is stopped. Without a server, an embedder hands in
+/// the requests.
+async fn serve(server: Option<Server>, collector: Arc<Collector>, intake_stop: CancellationToken) {
     let Some(server) = server else { return intake_stop.cancelled().await };
-    let handle = move |request, peer| {
+    let answer = move |request, peer| {
         let collector = Arc::clone(&collector);
         async move { collector.handle(request, peer).await }
     };
-    server.serve(handle, intake_stop).await;
+    server.serve(answer, intake_stop).await;
 }
 
 async fn reload_certificate(tls: Option<Tls>) {
@@ -173,12 +157,12 @@ impl ChunkSource for SpoolReader {
     }
 }
 
-impl Replaceable {
-    /// Take events from other sources.
+impl RunningCollector {
+    /// Replaces the sources.
     ///
     /// # Errors
     ///
-    /// A write key cannot be resolved, or is there twice. Nothing changes then.
+    /// A write key cannot be resolved, or two sources have it. Nothing has changed.
     pub(super) async fn set_sources(
         &self,
         settings: &CollectSettings,
@@ -195,7 +179,7 @@ impl Replaceable {
         replaced
     }
 
-    /// Use another certificate. None where TLS would have to be turned on or off.
+    /// Replaces the certificate. None if TLS would have to be turned on or off.
     pub(super) fn set_certificate(
         &self,
         settings: &CollectSettings,
@@ -203,33 +187,7 @@ impl Replaceable {
         let (tls, files) = (self.tls.as_ref()?, settings.http.certificate.as_ref()?);
         Some(tls.use_files(files.clone()).map_err(StartError::from))
     }
-}
 
-/// What can report a collector once it has ended.
-pub(super) struct Remaining {
-    collector: Arc<Collector>,
-    spool: Spool,
-    held: Arc<HeldEvents>,
-}
-
-impl Remaining {
-    /// What was collected, for the summary.
-    pub(super) fn collected(&self) -> Collected {
-        let Remaining { collector, spool, held } = self;
-        let status = spool.status();
-        Collected {
-            accepted: collector.accepted(),
-            unknown_keys: collector.unknown_keys(),
-            waiting: status.items_waiting,
-            held: held.events(),
-            unknown_sources: held.sources(),
-            corrupt: status.corrupt_items,
-            unreadable: status.items_unreadable,
-        }
-    }
-}
-
-impl Collecting {
     pub(super) fn spool(&self) -> &Spool {
         &self.spool
     }
@@ -238,18 +196,22 @@ impl Collecting {
         self.connections.as_ref()
     }
 
-    pub(super) fn replaceable(&self) -> Replaceable {
-        self.replaceable.clone()
-    }
-
-    /// What has to end, and what can tell of it afterwards.
-    pub(super) fn part(self) -> (thread::JoinHandle<()>, Remaining) {
-        let Collecting { collector, spool, reader, held, .. } = self;
-        (reader, Remaining { collector, spool, held })
+    /// Returns the collector's part of the summary.
+    pub(super) fn summary(&self) -> CollectorSummary {
+        let status = self.spool.status();
+        CollectorSummary {
+            accepted: self.collector.accepted(),
+            unknown_keys: self.collector.unknown_keys(),
+            waiting: status.items_waiting,
+            held: self.held.events(),
+            unknown_sources: self.held.sources(),
+            corrupt: status.corrupt_items,
+            unreadable: status.items_unreadable,
+        }
     }
 }
 
-/// How many connections there may be, which the limit of open files has a say in.
+/// Limits of connections, within the limit of open files.
 pub(super) fn connection_limits(
     settings: &CollectSettings,
 ) -> Result<ConnectionLimits, StartError> {
@@ -271,29 +233,29 @@ pub(super) fn connection_limits(
     })
 }
 
-fn tell(recovered: &Recovered) {
+fn log_recovery(recovered: &Recovered) {
     if recovered.items_waiting > 0 {
         tracing::info!(
             events = recovered.items_waiting,
             bytes = recovered.bytes,
-            "the spool holds events of before, which are delivered first"
+            "found undelivered events from a previous run; delivering them first"
         );
     }
     if recovered.torn_bytes > 0 {
         tracing::info!(
             bytes = recovered.torn_bytes,
-            "cut off the end of the spool, which was being written when the process ended: of requests that were not answered"
+            "removed an incomplete entry at the end of the spool; its request was not answered"
         );
     }
     if recovered.acks_corrupt > 0 {
         tracing::error!(
             blocks = recovered.acks_corrupt,
-            "the spool has lost what it knew of delivered events: some are delivered again"
+            "corrupt acknowledgements in the spool; some events are delivered again"
         );
     }
 }
 
-/// A dead letter outlives what the spool lets its event go for.
+/// A dead letter must be as durable as the spool that its event leaves.
 pub(super) fn dead_letter_durability(collect: Option<&CollectSettings>) -> DeadLetterDurability {
     match collect.map(|collect| collect.spool.durability) {
         Some(Durability::Fsync) => DeadLetterDurability::Synced,

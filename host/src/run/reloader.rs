@@ -1,11 +1,8 @@
-//! When a plugin is taken anew: its file has changed, or the settings, or somebody
-//! asks for it.
+//! Reloads the plugin: on request, or when its file or the settings file has changed.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,22 +13,23 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::Run;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{self, Companions, Ingredients, signature_path};
-use super::reloading::{BoxError, ReloadableParts};
+use super::plugins::{self, Companions, PluginFingerprint, signature_path};
+use super::reloadable::{BoxError, ReloadableParts};
 use crate::config::{FileWatch, PluginSource, Settings};
+use standpipe_core::blocking;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::SecretResolver;
 use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
 
-/// How often the files of a plugin are looked at where no notice of a change comes.
+/// How often a plugin's files are checked if no notification arrives.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long files must stay as they are before they are read: whoever writes one
-/// does so in pieces.
+/// How long files must be unchanged before they are read, since writers write in pieces.
 const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
-/// Takes the plugin anew; clones do the same.
+/// Reloads the plugin. Clones are the same reloader.
 #[derive(Clone)]
 pub struct Reloader(Arc<Inner>);
 
@@ -42,130 +40,108 @@ struct Inner {
     read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     secrets: Arc<dyn SecretResolver>,
     companions: Mutex<Companions>,
-    /// The plugin of the settings when it was taken last. As long as it stays the same,
-    /// what else changes in the files is no reason to take it: another one may be in use.
-    taken: Mutex<Option<Ingredients>>,
-    /// Held while secrets are asked for and plugins get them, so that none gets an older
-    /// one than it has.
-    alone: tokio::sync::Mutex<()>,
+    /// The settings' plugin when it was last loaded. If only other keys change, it is not
+    /// loaded again: another plugin may be active by now.
+    last_loaded: Mutex<Option<PluginFingerprint>>,
+    /// Held while secrets are resolved and handed to plugins, so that no plugin gets an older
+    /// secret than it has.
+    reload_lock: tokio::sync::Mutex<()>,
 }
 
-/// Why the plugin of the settings is taken.
+/// Why the settings' plugin is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// Somebody asks for it.
+enum ReloadCause {
+    /// A request, such as SIGHUP.
     Request,
-    /// A file has changed, perhaps one that says nothing about the plugin.
+    /// A file has changed, perhaps in keys that do not concern the plugin.
     Change,
-}
-
-/// What the plugins of a run were taken from.
-#[derive(Debug, Clone)]
-pub(super) struct ReloadInputs {
-    secrets: Arc<dyn SecretResolver>,
-    companions: Companions,
-}
-
-impl ReloadInputs {
-    pub(super) fn new(settings: &Settings, secrets: Arc<dyn SecretResolver>) -> Self {
-        ReloadInputs { secrets, companions: Companions::of(settings) }
-    }
 }
 
 impl Reloader {
     pub(super) fn new(
-        swapper: Swapper,
-        reload_inputs: ReloadInputs,
-        reloadable: ReloadableParts,
+        run: &Run,
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     ) -> Self {
-        let ReloadInputs { secrets, companions } = reload_inputs;
-        let companions = Mutex::new(companions);
-        let (taken, alone) = (Mutex::default(), tokio::sync::Mutex::default());
         Reloader(Arc::new(Inner {
-            swapper,
-            reloadable,
+            swapper: run.parts.swapper.clone(),
+            reloadable: run.reloadable.clone(),
             settings_file,
             read,
-            secrets,
-            companions,
-            taken,
-            alone,
+            secrets: Arc::clone(&run.parts.secrets),
+            companions: Mutex::new(run.parts.companions.clone()),
+            last_loaded: Mutex::default(),
+            reload_lock: tokio::sync::Mutex::default(),
         }))
     }
 
-    /// Read the settings, the secrets among them and the plugin's file again, and
-    /// take the plugin if one of them has changed.
+    /// Reads settings, secrets and the plugin's file again, and swaps the plugin if one of
+    /// them has changed.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
+    /// The plugin was rejected. The active plugin stays in use.
     pub async fn reload(&self) -> Result<Swapped, Refused> {
-        self.reload_for(Cause::Request).await
+        self.reload_for(ReloadCause::Request).await
     }
 
-    /// A candidate with the secrets in place of the references in settings of its own.
+    /// Replaces references in a candidate's own settings by secrets.
     ///
     /// # Errors
     ///
-    /// A secret cannot be resolved: a reference is never taken for the secret itself.
+    /// A secret cannot be resolved.
     pub(crate) async fn with_secrets(&self, candidate: Candidate) -> Result<Candidate, Refused> {
         let Some(settings) = &candidate.settings else { return Ok(candidate) };
-        let known = PluginSecrets::ask([settings.written()].into_iter(), &self.0.secrets).await;
+        let known = PluginSecrets::resolve([settings.written()].into_iter(), &self.0.secrets).await;
         let known = known.map_err(|error| self.0.swapper.count_unread(error))?;
-        let settings = known.fill(settings.written());
+        let settings = known.substitute(settings.written());
         Ok(Candidate { settings, ..candidate })
     }
 
-    async fn reload_for(&self, cause: Cause) -> Result<Swapped, Refused> {
+    async fn reload_for(&self, cause: ReloadCause) -> Result<Swapped, Refused> {
         let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
-        let _alone = self.0.alone.lock().await;
-        let reloaded = tokio::task::spawn_blocking(move || inner.reload(cause, &runtime));
-        reloaded.await.expect("reloading a plugin does not panic")
+        let _alone = self.0.reload_lock.lock().await;
+        blocking::run(move || inner.reload(cause, &runtime)).await
     }
 
-    /// Look at the files until the run takes in no more events. What was read before may
-    /// have changed before anybody looked, so the plugin is taken anew first.
+    /// Watches the files until the intake stops. They may have changed since they were read,
+    /// so the plugin is reloaded first.
     pub(super) async fn watch(&self, intake_stop: &CancellationToken) {
         let inner = Arc::clone(&self.0);
-        let until_stop = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            tokio::spawn(intake_stop.clone().run_until_cancelled_owned(work));
-        };
-        // Settings that come later can be the first ones that name a secret.
+        // Later settings can be the first to name a secret.
         if inner.secrets.refresh() < Duration::MAX {
-            until_stop(Box::pin(self.clone().refresh()));
+            let refreshing = self.clone().refresh_secrets();
+            tokio::spawn(intake_stop.clone().run_until_cancelled_owned(refreshing));
         }
         let Ok(settings) = (inner.read)() else { return };
-        let (watch, files) = (settings.hosting.watch, inner.files(&settings));
+        let (watch, files) = (settings.hosting.watch, inner.watched_files(&settings));
         if watch == FileWatch::Files && !files.is_empty() {
-            // From before they are read: what changes from now on shows.
+            // Before they are read, so that every later change is seen.
             let seen = fingerprints(&files);
             let _ = self.reload().await;
-            until_stop(Box::pin(self.clone().look(files, seen)));
+            let watching = self.clone().watch_files(files, seen);
+            tokio::spawn(intake_stop.clone().run_until_cancelled_owned(watching));
         }
     }
 
-    /// Secrets are asked for again now and then, whoever keeps them. Those that have
-    /// changed go to the plugins that are in use: which those are stays as it is.
-    async fn refresh(self) {
+    /// Refreshes secrets until the task is dropped. Plugins in use get changed secrets.
+    async fn refresh_secrets(self) {
         loop {
             tokio::time::sleep(self.0.secrets.refresh()).await;
             let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
-            let _alone = self.0.alone.lock().await;
-            let refreshed = tokio::task::spawn_blocking(move || inner.refresh(&runtime));
-            refreshed.await.expect("handing secrets to plugins does not panic");
+            let _alone = self.0.reload_lock.lock().await;
+            blocking::run(move || inner.refresh_secrets(&runtime)).await;
         }
     }
 
-    async fn look(self, mut files: Vec<PathBuf>, mut seen: Vec<FileFingerprint>) {
+    async fn watch_files(self, mut files: Vec<PathBuf>, mut seen: Vec<FileFingerprint>) {
         let noticed = Arc::new(Notify::new());
-        let mut watcher = watcher(&noticed);
+        let mut watcher = start_watcher(&noticed);
         loop {
             let directories = watch_directories(watcher.as_mut(), &files);
-            // What changed while nothing was watched gives no notice.
+            // A change while nothing was watched causes no notification.
             if seen == fingerprints(&files) {
-                // What is not noticed, as on some network file systems, is looked for.
+                // Some network file systems send no notifications.
                 let _ = tokio::time::timeout(WATCH_INTERVAL, noticed.notified()).await;
             }
             for directory in directories {
@@ -177,54 +153,57 @@ impl Reloader {
             }
             // Other settings can name other files.
             if let Ok(settings) = (self.0.read)() {
-                let named = self.0.files(&settings);
+                let named = self.0.watched_files(&settings);
                 if named != files {
                     files = named;
                     now = wait_until_stable(&files).await;
                 }
             }
-            // This is from before they are read, too.
+            // Before they are read, as above.
             seen = now;
-            // What is refused has been told; the next change is another attempt.
-            let _ = self.reload_for(Cause::Change).await;
+            // A rejection has been logged; the next change is another attempt.
+            let _ = self.reload_for(ReloadCause::Change).await;
         }
     }
 }
 
 impl Inner {
-    fn reload(&self, cause: Cause, runtime: &Handle) -> Result<Swapped, Refused> {
+    fn reload(&self, cause: ReloadCause, runtime: &Handle) -> Result<Swapped, Refused> {
         let settings = (self.read)();
         let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
         let known =
-            runtime.block_on(PluginSecrets::ask(settings.all_plugin_settings(), &self.secrets));
+            runtime.block_on(PluginSecrets::resolve(settings.all_plugin_settings(), &self.secrets));
         let known = known.map_err(|error| self.swapper.count_unread(error))?;
-        let (candidate, terms, ingredients) = plugins::read(&self.swapper, &settings, &known)?;
-        // First, so that a plugin with old secrets is not what is gone back to.
-        self.refresh(runtime);
-        let taken = self.taken.lock().clone();
-        let swapped = match cause == Cause::Change && taken.as_ref() == Some(&ingredients) {
+        let (candidate, terms, ingredients) =
+            plugins::read_configured_plugin(&self.swapper, &settings, &known)?;
+        // First, so that a rollback does not go to a plugin with old secrets.
+        self.refresh_secrets(runtime);
+        let taken = self.last_loaded.lock().clone();
+        let swapped = match cause == ReloadCause::Change && taken.as_ref() == Some(&ingredients) {
             true => Swapped::Unchanged(self.swapper.roles().load().active.number()),
             false => self.swapper.offer_under(&candidate, terms)?,
         };
-        *self.taken.lock() = Some(ingredients);
+        *self.last_loaded.lock() = Some(ingredients);
         let mut companions = self.companions.lock();
         companions.follow(&self.swapper, &settings, &known);
         Ok(swapped)
     }
 
-    /// Ask for the secrets of all plugins, and hand out those that have changed.
-    fn refresh(&self, runtime: &Handle) {
+    /// Resolves the secrets of all plugins, and hands out changed ones.
+    fn refresh_secrets(&self, runtime: &Handle) {
         let written = self.swapper.written_settings();
         let written = written.iter().map(String::as_str);
-        match runtime.block_on(PluginSecrets::ask(written, &self.secrets)) {
-            Ok(known) => self.swapper.refresh(&|written| known.fill(written)),
-            Err(error) => tracing::warn!("plugins keep the secrets that they have: {error}"),
+        match runtime.block_on(PluginSecrets::resolve(written, &self.secrets)) {
+            Ok(known) => self.swapper.refresh(&|written| known.substitute(written)),
+            Err(error) => tracing::warn!(
+                "failed to refresh the secrets of plugins; keeping the last ones: {error}"
+            ),
         }
     }
 
-    /// What a plugin is made of.
-    fn files(&self, settings: &Settings) -> Vec<PathBuf> {
+    /// Returns the files that a reload reads.
+    fn watched_files(&self, settings: &Settings) -> Vec<PathBuf> {
         let mut files: Vec<_> = self.settings_file.iter().cloned().collect();
         let hosting = &settings.hosting;
         let canary = hosting.canary.as_ref().map(|(canary, _)| &canary.source);
@@ -239,23 +218,23 @@ impl Inner {
     }
 }
 
-fn watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
+fn start_watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
     let noticed = Arc::clone(noticed);
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Whoever looks at a file opens it, the looking here included.
+        // Reading a file opens it, also when this program does it.
         let is_open = EventKind::Access(AccessKind::Open(AccessMode::Any));
         if event.is_ok_and(|event| event.kind != is_open) {
             noticed.notify_one();
         }
     });
-    let said = |error: &notify::Error| {
-        tracing::warn!("files are looked at every {:?} alone: {error}", WATCH_INTERVAL);
+    let warn = |error: &notify::Error| {
+        tracing::warn!("file notifications unavailable; polling every {WATCH_INTERVAL:?}: {error}");
     };
-    watcher.inspect_err(said).ok()
+    watcher.inspect_err(warn).ok()
 }
 
-/// Watch the directories of files, as they are named and as they really are: a file
-/// that takes another's place is an event of its directory.
+/// Watches the directories of files, and of the targets of symbolic links: replacing a file
+/// is an event of its directory.
 fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]) -> Vec<PathBuf> {
     let Some(watcher) = watcher else { return Vec::new() };
     let directory = |file: &Path| match file.parent() {
@@ -272,8 +251,7 @@ fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]
     directories
 }
 
-/// The fingerprints of files once they have stopped to change: what is being written is
-/// no plugin yet.
+/// Waits until files no longer change, and returns their fingerprints.
 async fn wait_until_stable(files: &[PathBuf]) -> Vec<FileFingerprint> {
     let mut before = fingerprints(files);
     loop {
@@ -290,7 +268,7 @@ fn fingerprints(files: &[PathBuf]) -> Vec<FileFingerprint> {
     files.iter().flat_map(|file| fingerprints_at(file)).collect()
 }
 
-/// Of a directory, what is in it is looked at too.
+/// The fingerprints of a file, or of a directory and its entries.
 fn fingerprints_at(path: &Path) -> Vec<FileFingerprint> {
     let mut names: Vec<OsString> = Vec::new();
     if let Ok(entries) = fs::read_dir(path) {
@@ -299,12 +277,4 @@ fn fingerprints_at(path: &Path) -> Vec<FileFingerprint> {
     }
     let inside = names.iter().map(|name| path.join(name));
     inside.chain([path.to_owned()]).map(|path| FileFingerprint::of(&path)).collect()
-}
-
-impl fmt::Debug for Reloader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader")
-            .field("settings_file", &self.0.settings_file)
-            .finish_non_exhaustive()
-    }
 }

@@ -1,5 +1,4 @@
-//! Writes what the catalog's thread logs to a file as well, up to a bound, for as long as a run
-//! lasts.
+//! Writes the log lines of one catalog run to a file, up to a limit.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,16 +14,15 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::log_fields::OneLineFields;
 use standpipe_core::private;
 
-/// Bytes of a run's log that are kept, which is some thousands of lines.
+/// Bytes of a run's log: some thousands of lines. Lines beyond are dropped.
 const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Have what this thread logs written to a file too, for as long as the answer is
-/// kept. The rest of the program logs as before, and so does this thread to wherever
-/// that goes.
+/// Writes what this thread logs to a file as well, until the guard is dropped. The lines
+/// still go to the program's log, too.
 #[expect(clippy::disallowed_types, reason = "a subscriber writes to its guard")]
-pub(super) fn run_on_schedule(path: &Path, level: Level) -> io::Result<DefaultGuard> {
+pub(super) fn log_to_file(path: &Path, level: Level) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
-    let file = Bounded { file, left: CATALOG_LOG_BYTES_MAX };
+    let file = BoundedFile { file, left: CATALOG_LOG_BYTES_MAX };
     // All crates of Standpipe have names that begin so.
     let filter = EnvFilter::new(format!("warn,standpipe={level}"));
     let lines = tracing_subscriber::fmt::layer()
@@ -33,14 +31,14 @@ pub(super) fn run_on_schedule(path: &Path, level: Level) -> io::Result<DefaultGu
         .with_writer(std::sync::Mutex::new(file))
         .with_filter(filter);
     let before = dispatcher::get_default(Clone::clone);
-    let both = Registry::default().with(lines).with(Forward(before));
+    let both = Registry::default().with(lines).with(ForwardLayer(before));
     Ok(tracing::subscriber::set_default(both))
 }
 
-/// Hands events on to whoever took them before.
-struct Forward(Dispatch);
+/// Passes events on to the dispatcher that was active before.
+struct ForwardLayer(Dispatch);
 
-impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Forward {
+impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for ForwardLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if self.0.enabled(event.metadata()) {
             self.0.event(event);
@@ -48,14 +46,13 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Forward {
     }
 }
 
-/// A file that takes no more than so many bytes. What is beyond is dropped: a log
-/// may not fill a disk.
-struct Bounded {
+/// A file with a limit: a log must not fill a disk.
+struct BoundedFile {
     file: File,
     left: u64,
 }
 
-impl Write for Bounded {
+impl Write for BoundedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len() as u64;
         if length <= self.left {
@@ -63,7 +60,7 @@ impl Write for Bounded {
             self.left -= length;
         } else if self.left > 0 {
             self.left = 0;
-            self.file.write_all(b"\nthe log has reached its limit; the rest is omitted\n")?;
+            self.file.write_all(b"\nthe log has reached its limit; later lines are dropped\n")?;
         }
         Ok(bytes.len())
     }
@@ -81,7 +78,7 @@ mod tests {
     fn a_log_has_the_level_that_is_set_and_an_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.log");
-        let guard = run_on_schedule(&path, Level::DEBUG).unwrap();
+        let guard = log_to_file(&path, Level::DEBUG).unwrap();
         tracing::debug!("a small thing");
         for _ in 0..20_000 {
             tracing::info!("{}", "x".repeat(100));
@@ -89,10 +86,10 @@ mod tests {
         drop(guard);
         tracing::info!("not here");
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains("a small thing") && text.contains("the log is full"));
+        assert!(text.contains("a small thing") && text.contains("the log has reached its limit"));
         assert!(!text.contains("not here"));
         assert!(text.len() as u64 <= CATALOG_LOG_BYTES_MAX + 100);
-        let guard = run_on_schedule(&path, Level::ERROR).unwrap();
+        let guard = log_to_file(&path, Level::ERROR).unwrap();
         tracing::info!("a small thing");
         drop(guard);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
