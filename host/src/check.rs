@@ -1,8 +1,8 @@
 //! Tests a connection before the first event: settings, plugin, credentials,
 //! streams, and what is slow or expensive.
 //!
-//! Nothing is written, unless a test record is asked for. A step that cannot tell
-//! is skipped, and says why; only what is known to be wrong has failed.
+//! Nothing is written, unless a test record is asked for. A step that cannot
+//! be checked is skipped, and says why; only what is known to be wrong fails.
 
 mod report;
 mod settings;
@@ -138,7 +138,7 @@ async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport)
     }
 }
 
-/// Tell what was prepared, and what is doubtful.
+/// Reports what was prepared, and warnings.
 fn report_review(review: &Review, report: &mut CheckReport) {
     match review.warnings.is_empty() {
         true => report.ok("settings", "valid"),
@@ -205,7 +205,7 @@ struct ExpectedStreams {
     /// Whether every event is written with the role of its source, and none with the
     /// default one.
     have_all_sources_roles: bool,
-    /// Whether there are streams whose names only events tell.
+    /// Whether some stream names are taken from events.
     has_patterns: bool,
 }
 

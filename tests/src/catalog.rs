@@ -32,6 +32,9 @@ pub fn make_streams(url: &str, count: usize) -> Made {
     let output = moto::script("catalog.py")
         .arg(count.to_string())
         .env("AWS_ENDPOINT_URL", url)
+        // MiniStack knows no other keys.
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_MAX_ATTEMPTS", "1")

@@ -16,7 +16,7 @@ pub struct CheckReport {
 pub struct CheckStep {
     /// What was checked.
     pub step: String,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// What was found.
     pub detail: String,
@@ -25,7 +25,7 @@ pub struct CheckStep {
     pub advice: Option<String>,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -33,7 +33,7 @@ pub enum Outcome {
     Ok,
     /// It is wrong.
     Failed,
-    /// It cannot be told.
+    /// It could not be checked.
     Skipped,
 }
 
@@ -43,7 +43,7 @@ impl CheckReport {
         self.steps.iter().any(|step| step.outcome == Outcome::Failed)
     }
 
-    /// The same as JSON.
+    /// Returns the report as JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report has string keys")
     }

@@ -41,32 +41,32 @@ const LINEAGE_HELP: &str = "Exit codes:
   4  stopped by a signal";
 
 const INGEST_HELP: &str = "Each edge of the lineage is resolved, not found, ambiguous, unsupported or failed; the \
-report tells which, with what was tried. --strict counts what is not found, ambiguous or failed; not what OpenMetadata \
-has no such thing as (Splunk, HTTP endpoints), nor streams that only writers feed. Without an OpenMetadata server \
-nothing is looked for: edges are drawn as Amazon tells them.
+report lists them with the names that were tried. --strict counts edges that are not found, ambiguous or failed, but not \
+ends that OpenMetadata has no entity for (Splunk, HTTP endpoints), nor streams that are fed by Direct PUT. Without an \
+OpenMetadata server nothing is looked up: edges are as AWS describes them.
 
 Exit codes:
-  0  done; or so little failed that `success_threshold` allows it, or `raise_on_error` is off
-  1  more failed; or --strict, and lineage is not resolved; or nothing could be read; or another run is under way
+  0  done; or failures within `success_threshold`, or `raise_on_error` is off
+  1  more failures; unresolved lineage with --strict; nothing could be read; or another run is in progress
   2  wrong usage or settings; nothing was read
   4  stopped by a signal";
 
 const CHECK_HELP: &str =
-    "Each line is granted, denied, failed, or untried where there is nothing to try it on. \
+    "Each permission is granted, denied, failed, or untried if there is nothing to try it on. \
 Nothing is written.
 
 Exit codes:
-  0  everything that is needed works
-  1  something that nothing works without is missing
+  0  everything that is required works
+  1  a required permission is missing
   2  wrong usage or settings";
 
-const SCHEDULE_HELP: &str = "The schedule is `schedule` under [catalog], in UTC. Runs that were missed while no program \
-was running are made up for by one, which comes at once; where there never was a run, none was missed. What is due \
-while a run is under way is skipped, and told by `host catalog runs`. SIGTERM and SIGINT give a run under way 20 \
-seconds to end; a second one ends the process at once.
+const SCHEDULE_HELP: &str = "The schedule is `schedule` under [catalog], in UTC. However many runs were missed while no \
+program was running, one is made at once. A run that is due while another one is in progress is skipped; \
+`host catalog runs` lists it. SIGTERM and SIGINT give the current run 20 seconds to end; a second one ends the process \
+immediately.
 
 Exit codes:
-  0  the schedule is over, or a signal said to stop
+  0  the schedule has ended, or a signal stopped it
   1  the history of runs cannot be read
   2  wrong usage or settings";
 
@@ -75,39 +75,39 @@ pub(super) enum Command {
     /// List the delivery streams.
     #[command(after_help = LIST_HELP)]
     List(list::Arguments),
-    /// Show all that is known of a delivery stream.
+    /// Print everything about a delivery stream.
     #[command(after_help = LIST_HELP)]
     Show(show::Arguments),
-    /// Draw what feeds the delivery streams and where their records end up.
+    /// Render what feeds the delivery streams and where their records end up.
     #[command(after_help = LINEAGE_HELP)]
     Lineage(lineage::Arguments),
-    /// Tell OpenMetadata, OpenLineage and files of the streams and their lineage.
+    /// Write the streams and their lineage to OpenMetadata, OpenLineage and files.
     #[command(after_help = INGEST_HELP)]
     Ingest(ingest::Arguments),
     /// Try each permission that the catalog needs.
     #[command(after_help = CHECK_HELP)]
     Check(check::Arguments),
-    /// Run by the schedule, until stopped.
+    /// Run the catalog by its schedule until stopped.
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(schedule::Arguments),
-    /// Show what came of the runs.
+    /// Print the results of the runs.
     Runs(runs::Arguments),
 }
 
-/// Where the settings come from.
+/// The settings, and what overrides them.
 #[derive(Debug, Clone, Args)]
 struct CatalogArgs {
-    /// The settings file; or a workflow file of OpenMetadata's, whose name ends with
-    /// .yaml, .yml or .json.
+    /// The settings file, or an OpenMetadata workflow file, whose name ends in .yaml,
+    /// .yml or .json.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The region of the delivery streams.
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// A URL in place of the region's Firehose endpoint.
+    /// The URL of the Firehose endpoint, in place of the region's.
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// Where the history of runs is kept [default: that of the settings file, or
+    /// The directory of the history of runs [default: that of the settings file, or
     /// standpipe-data beside it].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -150,7 +150,7 @@ pub(super) fn run(command: Command) -> CommandResult {
 }
 
 impl CatalogArgs {
-    /// The settings, checked. What a person should know of them is told.
+    /// Reads and checks the settings.
     fn settings(&self) -> Result<CatalogSettings, (Exit, anyhow::Error)> {
         self.check_settings().map_err(usage)
     }
@@ -172,7 +172,7 @@ impl CatalogArgs {
         }
     }
 
-    /// What the plugin of the settings sends where. A workflow has no plugin.
+    /// Loads the plugin and returns its routes; a workflow has no plugin.
     fn routes(&self) -> Result<Vec<EventRoute>, (Exit, anyhow::Error)> {
         let is_workflow = |file: &PathBuf| WorkflowFormat::of(file).is_some();
         if self.config.as_ref().is_none_or(is_workflow) {
@@ -182,8 +182,8 @@ impl CatalogArgs {
         routes::load_routes(raw, &directory).map_err(usage)
     }
 
-    /// What stands in the file, and the directory that its paths start at. Those of a
-    /// workflow start where the program does, as the vendor's has it.
+    /// Reads the file, and returns the directory that its paths are relative to. Those of a
+    /// workflow are relative to the working directory, as in the vendor's program.
     fn read_raw(&self) -> anyhow::Result<(RawSettings, PathBuf)> {
         let form = self.config.as_deref().and_then(|file| Some((file, WorkflowFormat::of(file)?)));
         let Some((file, form)) = form else { return read_settings(self.config.as_deref()) };
@@ -208,7 +208,7 @@ fn read_text(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Do it on one thread: little is asked of Amazon at once.
+/// Runs a future on one thread: few requests are in flight at once.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Error)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fault(anyhow!(error).context("start the runtime")))?;
@@ -217,7 +217,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Erro
     Ok(result)
 }
 
-/// The same until a signal says to stop, with progress on the terminal meanwhile.
+/// Runs a read until it ends or a signal stops it, with progress on the terminal.
 fn block_with_progress<T>(
     read: impl AsyncFnOnce(ReportProgress<'_>) -> Result<T, SyncError>,
 ) -> Result<T, (Exit, anyhow::Error)> {

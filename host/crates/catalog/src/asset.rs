@@ -11,10 +11,10 @@ use standpipe_aws::{Arn, IndexRotation, SearchEngine, TableName};
 pub enum Asset {
     /// Events that are alike for the plugin.
     Events {
-        /// How it tells them: `track "Order Completed"`, `page`, `all others`.
+        /// The plugin's name for them: `track "Order Completed"`, `page`, `all others`.
         label: String,
     },
-    /// A delivery stream. One that the plugin names and nobody found has no ARN.
+    /// A delivery stream. One that only the plugin names has no ARN.
     DeliveryStream {
         /// Its name.
         name: String,
@@ -93,7 +93,7 @@ pub enum Asset {
     SearchIndex {
         /// Which of them.
         engine: SearchEngine,
-        /// The host, or the domain's ARN where no host is told.
+        /// The host, or the domain's ARN if the host is unknown.
         place: String,
         /// The index, without what rotation adds.
         index: String,
@@ -114,7 +114,7 @@ pub enum Asset {
     },
     /// Something that this program does not know.
     Unsupported {
-        /// The stream that it belongs to: nothing else tells two of them apart.
+        /// The stream that it belongs to, which makes it unique.
         stream: String,
         /// Amazon's word for it.
         what: String,

@@ -6,12 +6,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Whoever may read what the program writes elsewhere: the mask of the process takes
-/// from it. Temporary files are for nobody else otherwise, and keep that.
+/// The mode of files, which the umask of the process reduces. Temporary files would
+/// otherwise stay private.
 const MODE: u32 = 0o666;
 
-/// Write a file anew, so that whoever reads it finds the old one or the new one, and
-/// never a part.
+/// Replaces a file, so that a reader sees the old one or the new one, never a part.
 pub(super) fn replace_file(
     path: &Path,
     text: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,

@@ -5,14 +5,13 @@
 //! streams take minutes: `N / 4` seconds.
 //!
 //! How much may fail, and what then:
-//! - A list of which not even the first page is to be had is an error.
-//! - One that ends early is told as far as it went; it is not complete, which
-//!   forbids to delete anything by it.
+//! - A list without a first page is an error.
+//! - A list that ends early is used as far as it goes; it is incomplete, so nothing is
+//!   deleted because of it.
 //! - A stream that went since it was listed is no failure.
-//! - Streams that cannot be read are told as such. If that holds for all of them, it
-//!   is an error: it is a matter of permissions or of the network then, and not of
-//!   the streams.
-//! - DynamoDB and STS can be done without; warnings tell of that.
+//! - Streams that cannot be described are listed as unread. If none can, it is an error:
+//!   permissions or the network are the cause then, not the streams.
+//! - Without DynamoDB or STS there are warnings.
 
 mod bounded_calls;
 mod control_plane;
@@ -66,7 +65,7 @@ pub struct DiscoverySettings {
     /// Whether to look for the DynamoDB tables behind Kinesis streams.
     pub walks_tables: bool,
     /// Calls in a second of each operation: [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND),
-    /// unless somebody else than Amazon answers. More than 5 are throttled there.
+    /// unless an emulator responds. More than 5 are throttled there.
     pub calls_per_second: f64,
 }
 
@@ -98,7 +97,7 @@ pub enum DiscoveryError {
         /// Whether they all are denied.
         is_denied: bool,
     },
-    /// A pattern cannot tell whether a stream is in.
+    /// A pattern takes too many steps.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
@@ -132,10 +131,10 @@ pub enum DiscoveryProgress {
     },
 }
 
-/// Whoever is told of progress.
+/// Receives the progress of discovery.
 pub type ReportProgress<'a> = &'a (dyn Fn(DiscoveryProgress) + Send + Sync);
 
-/// Reads delivery streams, as often as it is told to.
+/// Reads the delivery streams of an account and a region.
 #[derive(Debug)]
 pub struct InventoryReader {
     pub(super) access: AwsAccess,

@@ -1,10 +1,9 @@
-//! Everything that is known, as one JSON document: for programs, and for whoever
-//! wants to compare two days.
+//! Streams and lineage as one JSON document, for programs and for comparing two days.
 //!
 //! ```text
 //! {
 //!   "version": 1,                 // of this form; fields may be added without a new one
-//!   "inventory": {...},           // what Amazon told: see `Inventory`, `Stream`
+//!   "inventory": {...},           // what AWS returned: see `Inventory`, `Stream`
 //!   "tables": [                   // DynamoDB tables whose changes feed a Kinesis stream
 //!     {"stream": "arn:...", "tables": ["arn:...", ...]}
 //!   ],

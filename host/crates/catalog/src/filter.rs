@@ -34,7 +34,7 @@ pub enum FilterError {
         /// What is wrong with it.
         problem: String,
     },
-    /// It takes too long to tell whether a name matches.
+    /// Matching a name takes too many steps.
     #[error(
         "the pattern {pattern:?} is too expensive: it took more than {} steps for the name {name:?}: write it without repetitions inside repetitions",
         CATALOG_PATTERN_STEPS_MAX
@@ -65,7 +65,7 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// A pattern takes too long to tell.
+    /// A pattern takes too many steps.
     pub fn keeps_name(&self, name: &str) -> Result<bool, FilterError> {
         if self.is_empty() {
             return Ok(true);

@@ -45,7 +45,7 @@ pub struct HttpClientSettings {
     pub extra_headers: Vec<(String, Secret)>,
     /// The token of `Authorization: Bearer`.
     pub bearer: Option<Secret>,
-    /// Which servers are believed.
+    /// Which server certificates are trusted.
     pub verify: TlsVerification,
     /// How long an attempt may take, its answer's body included.
     pub timeout: Duration,
@@ -53,13 +53,13 @@ pub struct HttpClientSettings {
     pub pause: Duration,
 }
 
-/// Which certificates of servers are believed.
+/// Which server certificates are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum TlsVerification {
     /// Those that the system trusts.
     #[default]
     System,
-    /// All of them: whoever is in between reads the token.
+    /// All certificates: a machine in the middle can read the token.
     Nothing,
     /// Those that the authorities of this file, in PEM, vouch for, and no others.
     Authority(PathBuf),
@@ -173,7 +173,7 @@ impl HttpClient {
     }
 }
 
-/// What came of asking once.
+/// The outcome of one attempt of a request.
 struct Attempt {
     outcome: Result<HttpResponse, HttpError>,
     retry_after: Option<Duration>,

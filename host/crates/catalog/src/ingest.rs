@@ -48,12 +48,12 @@ impl Default for IngestOptions {
     }
 }
 
-/// What came of a run.
+/// The outcome of writing to OpenMetadata.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IngestOutcome {
     /// Source, Sink, and what other sinks add.
     pub steps: Vec<IngestStep>,
-    /// What became of each edge.
+    /// The outcome of each edge.
     pub report: LineageReport,
     /// What was deleted, or would be.
     pub removal: PipelineRemoval,
@@ -65,8 +65,8 @@ pub struct IngestOutcome {
 
 impl IngestOutcome {
     /// Whether the run has failed: it was given up, a step did not come to its end, or it
-    /// has failures and less of it succeeded than was set. Without the latter a failure
-    /// among many is told and no error. Missing lineage is none: see
+    /// has failures and less of it succeeded than was set. Otherwise a failure among many is
+    /// reported and no error. Missing lineage is none: see
     /// [`LineageReport::unresolved`].
     pub fn has_failed(&self, options: &IngestOptions) -> bool {
         let is_low = |step: &IngestStep| {
@@ -217,7 +217,7 @@ impl Ingestion<'_> {
             PipelineRemoval::plan(existing, self.inventory, state, self.server.settings().deletion);
         match &removal.untouched {
             None | Some(RemovalSkipped::Off) => (),
-            // Wrong settings look so, which somebody must see.
+            // Wrong settings can cause this, so it is a failure.
             Some(why @ RemovalSkipped::TooMany { .. }) => {
                 add_failure(sink, &self.server.settings().service, why);
             }

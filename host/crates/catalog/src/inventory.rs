@@ -7,8 +7,7 @@ use time::OffsetDateTime;
 
 use standpipe_aws::{Arn, StreamDescription};
 
-/// A time that Amazon tells in seconds since 1970, with a part behind the point. None for
-/// one that is no date.
+/// Converts a time of AWS's, in seconds since 1970 with a fraction. None if it is not a date.
 pub fn time_of(seconds: f64) -> Option<OffsetDateTime> {
     // A float beyond all dates becomes the greatest integer, which is no date.
     let time = OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e9) as i128).ok()?;
@@ -18,7 +17,7 @@ pub fn time_of(seconds: f64) -> Option<OffsetDateTime> {
 /// What was found in an account and a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Inventory {
-    /// Whose the streams are; none where nobody told.
+    /// The account of the streams; none if it is unknown.
     pub account: Option<String>,
     /// Where they are.
     pub region: String,

@@ -1,10 +1,10 @@
 //! The catalog: what delivery streams there are, what feeds them, and where their
 //! records end up, for OpenMetadata, OpenLineage, files and people.
 //!
-//! Data goes one way: `reading` asks Amazon for an [`Inventory`], a [`Graph`] is
-//! drawn from it (and from what the plugin says it sends where), and the sinks
-//! tell it on. Nothing here sees an event, and nothing of the way of events knows
-//! of this module: it can be removed without touching them.
+//! Data goes one way: `discovery` reads an [`Inventory`] from AWS, `lineage` builds a
+//! [`Graph`] from it and from the plugin's routes, and the sinks
+//! write it. Nothing here sees an event, and no code on the event path uses this
+//! crate: it can be removed without touching that.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

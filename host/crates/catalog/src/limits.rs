@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Failures of a run that are remembered.
 pub const CATALOG_FAILURES_KEPT: usize = 10;
 
-/// How long a run of the catalog may take to end when it is told to stop.
+/// How long a run of the catalog may take to end when it is stopped.
 pub const CATALOG_STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// The longest sleep before the clock is looked at again.
@@ -33,7 +33,7 @@ pub const HTTP_PAUSE: Duration = Duration::from_millis(500);
 pub const HTTP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Tables of a database that a graph shows of one stream, which may name some
-/// hundreds of databases and as many tables for each: beyond, nobody sees anything.
+/// hundreds of databases and as many tables for each: a picture of more is unreadable.
 pub const CATALOG_TABLES_PER_STREAM_MAX: usize = 1000;
 
 /// Characters of a name that a picture holds, in what is shown when the pointer rests
@@ -44,7 +44,7 @@ pub const PICTURE_TEXT_CHARS_MAX: usize = 1000;
 /// client does.
 pub const CATALOG_BULK: usize = 100;
 
-/// Kinds of events that a pipeline shows as tasks; of more, their number is told.
+/// Kinds of events that a pipeline shows as tasks; of more, only their number is shown.
 pub const CATALOG_EVENT_TASKS_MAX: usize = 50;
 
 /// Ways of events to streams that a graph has: a plugin may name hundreds of kinds of

@@ -4,11 +4,11 @@
 //!
 //! A JobEvent says what a job reads and writes without saying that it ran: delivery
 //! streams run always. It has no `run`, which tools that know runs alone refuse
-//! (OpenMetadata is one: it is told in its own words).
+//! (OpenMetadata is one: it gets pipelines through its own API).
 //!
 //! How things are called is described in `names`. Facets are `jobType` and
 //! `documentation` of jobs, `documentation` and `symlinks` of datasets. There are no
-//! columns, since Amazon tells of none, and no owners. Nor is there a facet of our
+//! columns, since AWS returns none, and no owners. Nor is there a facet of our
 //! own: its schema would have to be published at an address that stays, and what it
 //! would hold (which events, under which condition) is said by datasets and by the
 //! job's documentation.

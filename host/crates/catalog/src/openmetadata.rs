@@ -3,8 +3,8 @@
 //!
 //! What is written is compared with what is there before, so that a second run
 //! writes nothing. Nothing is created but the service and its pipelines: both ends
-//! of an edge must be there already, and are looked for. Whatever is not certain is
-//! told, never guessed. No secret of Amazon's is sent, resolved or not.
+//! of an edge must be there already, and are looked for. What is uncertain is reported,
+//! never guessed. No secret of Amazon's is sent, resolved or not.
 
 mod api;
 mod edges;
@@ -71,7 +71,7 @@ pub enum OpenMetadataError {
         "the token of OpenMetadata (`token`, `jwtToken`) is empty: set it, or remove it if the server needs none"
     )]
     EmptyToken,
-    /// The token or a header is not to be had.
+    /// The token or a header cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
     /// The client cannot be made.

@@ -8,7 +8,7 @@ use super::discovery::{ControlPlane, InventoryReader, is_denied, is_gone};
 use crate::limits;
 use standpipe_aws::AwsError;
 
-/// Attempts of a call where somebody waits for the answer, to learn whether it works at all.
+/// Attempts of a call that checks a permission, while a user waits.
 const CATALOG_PROBE_ATTEMPTS_MAX: u32 = 3;
 
 /// One thing that was tried.
@@ -20,11 +20,11 @@ pub struct Probe {
     pub needed_for: String,
     /// Whether nothing works without it.
     pub is_mandatory: bool,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: ProbeOutcome,
 }
 
-/// What came of trying.
+/// The outcome of trying a permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ProbeOutcome {
@@ -54,7 +54,7 @@ impl Probe {
         Probe { action, needed_for, is_mandatory: false, outcome }
     }
 
-    /// The same where nothing works without it.
+    /// Marks a permission as required.
     #[must_use]
     pub fn mandatory(self) -> Self {
         Probe { is_mandatory: true, ..self }
@@ -156,7 +156,7 @@ async fn call_with_member(
 fn outcome_of<T>(answer: &Result<T, AwsError>) -> ProbeOutcome {
     match answer {
         Ok(_) => ProbeOutcome::Granted,
-        // Whoever is told so might have seen it.
+        // This error needs the permission.
         Err(error) if is_gone(error) => ProbeOutcome::Granted,
         Err(error) if is_denied(error) => ProbeOutcome::Denied { message: error.to_string() },
         Err(error) => ProbeOutcome::Failed { message: error.to_string() },

@@ -1,5 +1,4 @@
-//! What became of each edge, and what was tried for those that could not be drawn:
-//! lineage that is missing without a word is worth nothing.
+//! The outcome of each edge, with the names that were tried for those that are missing.
 
 mod label;
 mod table;
@@ -11,14 +10,14 @@ use serde::Serialize;
 
 use super::openmetadata::EdgeWrite;
 
-/// What became of all edges.
+/// The outcomes of all edges.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LineageReport {
     /// A line for each of them.
     pub lines: Vec<EdgeReport>,
 }
 
-/// What became of an edge.
+/// The outcome of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EdgeReport {
     /// The stream.
@@ -32,7 +31,7 @@ pub struct EdgeReport {
     pub fate: EdgeOutcome,
 }
 
-/// What became of an edge.
+/// The outcome of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EdgeOutcome {
@@ -43,7 +42,7 @@ pub enum EdgeOutcome {
         /// What matched, where it was not the first thing that was tried.
         matched: Vec<String>,
     },
-    /// It was drawn from what Amazon tells; no server was asked about its ends.
+    /// The edge is as AWS describes it; no server was asked about its ends.
     Drawn,
     /// An end is not in OpenMetadata.
     NotFound {
@@ -168,7 +167,7 @@ impl LineageReport {
     /// or the server failed.
     ///
     /// Neither what OpenMetadata cannot have (Splunk, HTTP endpoints) nor a stream
-    /// that only writers feed counts: nobody can do anything about these.
+    /// that is fed by Direct PUT counts: no change could resolve these.
     pub fn unresolved(&self) -> usize {
         let totals = self.totals();
         totals.not_found + totals.ambiguous + totals.failed

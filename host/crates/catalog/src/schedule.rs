@@ -1,8 +1,7 @@
 //! When the catalog is read: a rhythm between two dates, in UTC.
 //!
-//! A [`Schedule`] only tells times; [`Scheduler`] goes by them, and [`RunStore`]
-//! remembers what came of it. Times are told by nothing but the wall clock and the
-//! settings, so that two programs with the same settings mean the same ones.
+//! A [`Schedule`] computes times, [`Scheduler`] decides which run is due, and [`RunStore`]
+//! stores the results. Times depend only on the wall clock and the settings, so that two programs with the same settings mean the same ones.
 
 mod cron;
 mod run_record;
@@ -41,7 +40,7 @@ pub struct Schedule {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rhythm {
-    /// Only when somebody says so.
+    /// Only on request.
     Manual,
     Cron(Cron),
     /// At all whole multiples since 1970.

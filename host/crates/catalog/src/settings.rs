@@ -24,7 +24,7 @@ use super::schedule::Schedule;
 use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_core::secret::SecretSetting;
 
-/// What the catalog reads, whom it tells, and when.
+/// What the catalog reads, where it writes, and when.
 #[derive(Debug, Clone)]
 pub struct CatalogSettings {
     /// What the delivery streams are called together, if they are.
@@ -35,9 +35,9 @@ pub struct CatalogSettings {
     pub secrets: Option<SecretStoreSettings>,
     /// What is drawn.
     pub drawing: LineageOptions,
-    /// The OpenMetadata server that is told.
+    /// The OpenMetadata server to write to.
     pub openmetadata: Option<OpenMetadataSettings>,
-    /// The server that is told in OpenLineage's words.
+    /// The server for OpenLineage events.
     pub openlineage: Option<OpenLineageServer>,
     /// `HOST:PORT` of a broker by the ARN of its cluster, which is what OpenLineage
     /// calls a cluster by.
@@ -46,7 +46,7 @@ pub struct CatalogSettings {
     pub files: OutputFiles,
     /// When a run has failed.
     pub judgement: SuccessCriteria,
-    /// What its log tells.
+    /// The level of a run's log.
     pub log_level: Level,
     /// When it runs on its own.
     pub schedule: Schedule,
@@ -72,7 +72,7 @@ pub struct OpenLineageServer {
     pub token: Option<SecretSetting>,
     /// Their headers.
     pub headers: Headers,
-    /// Which certificates are believed.
+    /// Checks which certificates are trusted.
     pub verify: TlsVerification,
 }
 
@@ -83,9 +83,9 @@ pub struct OutputFiles {
     pub json: Option<PathBuf>,
     /// The picture.
     pub svg: Option<PathBuf>,
-    /// The same in Mermaid's words.
+    /// The picture as a Mermaid flowchart.
     pub mermaid: Option<PathBuf>,
-    /// The same in Graphviz's.
+    /// The picture as a Graphviz graph.
     pub dot: Option<PathBuf>,
     /// Events of OpenLineage, one on each line.
     pub openlineage: Option<PathBuf>,

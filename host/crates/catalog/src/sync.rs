@@ -1,4 +1,4 @@
-//! A round of the catalog: everything is read, and whoever is to know is told.
+//! A sync of the catalog: reads the streams, and writes to OpenMetadata, OpenLineage and files.
 //!
 //! All secrets are had, and all clients made, before anything is read: a reference
 //! that is not resolved ends the round. Files and OpenLineage come after
@@ -51,7 +51,7 @@ pub enum SyncError {
     /// There is no way to the manager of secrets.
     #[error(transparent)]
     SecretStore(#[from] OpenSecretStoreError),
-    /// A secret is not to be had.
+    /// A secret cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
     /// Nothing could be read.
@@ -118,7 +118,7 @@ pub async fn open_openmetadata(
 }
 
 impl CatalogSync {
-    /// Do it. What cannot be had, read or told is part of the answer.
+    /// Runs the sync. Errors are part of the report.
     pub async fn run(
         self,
         settings: &CatalogSettings,

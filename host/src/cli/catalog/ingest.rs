@@ -17,13 +17,13 @@ use standpipe_core::clock;
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: CatalogArgs,
-    /// Write nothing to servers and files, and tell what would be.
+    /// Print what would be written to servers and files, without writing it.
     #[arg(long)]
     dry_run: bool,
-    /// Take lineage that is not resolved for a failure.
+    /// Fail if lineage is unresolved.
     #[arg(long)]
     strict: bool,
-    /// Have the log tell everything.
+    /// Log everything to the log of the run.
     #[arg(long)]
     debug: bool,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(if told.is_good() { Exit::Done } else { Exit::Fault })
 }
 
-/// None where a signal came before the end.
+/// Runs the catalog once; none if a signal stopped it.
 async fn ingest(
     settings: &CatalogSettings,
     routes: &[EventRoute],

@@ -20,30 +20,30 @@ use standpipe_core::text_table::render_table;
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: CatalogArgs,
-    /// What it looks like.
+    /// The format of the lineage.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    /// Write it to this file [default: standard output].
+    /// Write to this file [default: standard output].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw too which events the plugin of the settings sends to which stream.
+    /// Include the events that the plugin of the settings routes to each stream.
     #[arg(long)]
     events: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for each edge.
+    /// A table with a row for each edge.
     Text,
-    /// All that is known, for programs.
+    /// Streams and lineage as JSON.
     Json,
-    /// A picture.
+    /// A picture as SVG.
     Svg,
-    /// A flowchart of Mermaid.
+    /// A Mermaid flowchart.
     Mermaid,
-    /// For Graphviz.
+    /// A Graphviz graph.
     Dot,
-    /// Events of OpenLineage, one on each line.
+    /// OpenLineage events, one per line.
     Openlineage,
 }
 
@@ -92,7 +92,7 @@ fn write_output(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("failed to write {}: check --output", path.display()))
 }
 
-/// The edges; and the streams that nothing leads to, which would be missing else.
+/// Renders the edges as a table, and the number of streams without a source.
 fn for_people(looked: &Snapshot) -> String {
     let Graph { assets, edges } = &looked.drawing.graph;
     let edge = |edge: &standpipe_catalog::Edge| {

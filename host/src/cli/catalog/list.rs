@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(exit_of(&inventory))
 }
 
-/// Read the streams; what a person should know is told.
+/// Reads the streams, and prints warnings to standard error.
 pub(super) fn read_streams(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
     log_for_people();
     let settings = given.settings()?;

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::terminal::Terminal;
 use standpipe_catalog::discovery::DiscoveryProgress;
 
-/// How far the reading is, on standard error, where that is a terminal.
+/// Shows the progress of discovery on standard error, if that is a terminal.
 #[derive(Debug)]
 pub(super) struct Progress(Option<ProgressBar>);
 

@@ -9,8 +9,7 @@ use crate::run::{PluginLoader, plugin_routes};
 use standpipe_catalog::EventRoute;
 use standpipe_plugin_host::RawPlugin;
 
-/// What the plugin of the settings says that it sends where. Settings that say
-/// nothing about a plugin have none.
+/// Loads the plugin of the settings and returns its routes; none if no plugin is set.
 pub(super) fn load_routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<EventRoute>> {
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());

@@ -18,10 +18,10 @@ const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: CatalogArgs,
-    /// Show this run alone, with its log.
+    /// Print this run with its log.
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Show no more runs than this, the youngest ones.
+    /// Print at most this many runs, the latest ones.
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
     #[command(flatten)]

@@ -16,10 +16,10 @@ use standpipe_catalog::schedule::ScheduleEnd;
 pub(crate) struct Arguments {
     #[command(flatten)]
     given: CatalogArgs,
-    /// Have the logs of the runs tell everything.
+    /// Log everything to the logs of the runs.
     #[arg(long)]
     debug: bool,
-    /// What log lines look like on standard error.
+    /// The format of log lines on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
 }

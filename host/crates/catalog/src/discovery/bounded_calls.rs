@@ -11,7 +11,7 @@ use standpipe_aws::AwsError;
 const CATALOG_CALLS_IN_FLIGHT: usize = 8;
 
 /// Calls in a row that may come to nothing, all attempts of theirs, for a reason
-/// that should pass, before no more are made: whoever cannot be reached is not waited
+/// that should pass, before no more are made: an unreachable service is not waited
 /// for thousands of times.
 const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
 

@@ -23,7 +23,7 @@ impl ControlPlane {
         ControlPlane { client, limiters: operations.iter().map(limiter).collect() }
     }
 
-    /// Have an operation done, and try again while that may help.
+    /// Calls an operation, and retries errors that may pass.
     pub(crate) async fn call_api(
         &self,
         operation: &'static str,
@@ -32,7 +32,7 @@ impl ControlPlane {
         self.call_api_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
     }
 
-    /// The same with so many attempts at most, for whoever somebody waits for.
+    /// Calls an operation with at most so many attempts.
     pub(crate) async fn call_api_up_to(
         &self,
         attempts_max: u32,

@@ -36,7 +36,7 @@ pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Opti
 }
 
 /// The region, where this names one of its availability zones: `eu-west-1` for
-/// `eu-west-1a`. Regions that nobody knows are as good as others: emulators have
+/// `eu-west-1a`. Unknown regions count: emulators have
 /// some.
 pub fn region_of_zone(name: &str) -> Option<&str> {
     let region = name.strip_suffix(|letter: char| letter.is_ascii_lowercase())?;

@@ -18,14 +18,14 @@ const CATALOG_NAMES_MAX: usize = 100_000;
 /// Names, and why there may be more of them.
 #[derive(Debug, Default)]
 pub(super) struct ListedNames {
-    /// In the order in which they were told, none of them twice.
+    /// In the order of the responses, without duplicates.
     pub(super) names: Vec<String>,
     known: HashSet<String>,
     /// Why the list was not read to its end; none where it was.
     pub(super) cut_off: Option<String>,
 }
 
-/// How a service tells a list.
+/// How a service returns a list in pages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameList {
     pub(super) operation: &'static str,
@@ -64,7 +64,7 @@ pub(super) const TABLES: NameList = NameList {
 };
 
 impl NameList {
-    /// Read all of it. A list that ends early is told as far as it went.
+    /// Reads all pages. An error after the first page ends the list early.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Which DynamoDB tables feed which Kinesis streams. Nothing tells it the other way
-//! round, so every table is asked.
+//! Which DynamoDB tables feed which Kinesis streams. No API lists the tables of a stream,
+//! so each table is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -124,8 +124,8 @@ pub(super) fn kinesis_sources(
     })
 }
 
-/// Those of them whose tables nobody sees from here: a table feeds streams of its
-/// own account and region alone.
+/// Warns of Kinesis streams whose tables cannot be read: a table feeds only streams of
+/// its own account and region.
 pub(super) fn foreign_source_warnings(streams: &[StreamDescription], region: &str) -> Vec<String> {
     let others = kinesis_sources(streams)
         .filter(|(stream, source)| source.account != stream.arn.account || source.region != region);

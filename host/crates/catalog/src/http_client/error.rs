@@ -77,7 +77,7 @@ pub enum HttpError {
 }
 
 pub(super) fn unreachable_error(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
-    // Its URL is told apart, and without its query.
+    // The error has the URL already, without its query.
     HttpError::Unreached { url: shown_url(url), cause: Arc::new(error.without_url()) }
 }
 

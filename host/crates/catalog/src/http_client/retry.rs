@@ -25,7 +25,7 @@ pub(super) fn is_retryable(status: u16, method: &Method) -> bool {
     }
 }
 
-/// The pause after so many attempts have failed, not shorter than what the server told;
+/// The delay after so many failed attempts, not shorter than `Retry-After` asks for;
 /// none once they are enough.
 pub(super) fn retry_delay(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
     let backoff = Backoff::new(first, HTTP_PAUSE_MAX, Jitter::Half);

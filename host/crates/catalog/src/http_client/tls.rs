@@ -1,4 +1,4 @@
-//! Which servers are believed.
+//! TLS for catalog servers: which certificates are trusted.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub(super) fn tls_config(verify: &TlsVerification) -> Result<ClientConfig, HttpE
     .with_no_client_auth())
 }
 
-/// Where a system has none, no server is believed, and those without TLS can be
-/// asked all the same.
+/// Returns the system's root certificates. Without any, TLS connections fail, and those
+/// without TLS still work.
 fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -46,8 +46,8 @@ fn system_roots() -> RootCertStore {
     roots
 }
 
-/// Believes every certificate; signatures are checked all the same, so that a
-/// broken connection is told from a strange one.
+/// Accepts every certificate. Signatures are still checked, so that a broken connection
+/// differs from an untrusted one.
 #[derive(Debug)]
 struct Anybody(WebPkiSupportedAlgorithms);
 

@@ -92,7 +92,7 @@ impl Ingestion<'_> {
             return Ok(fate);
         }
         let (from, to) = match (from, find_end(&link.to, resolver).await?) {
-            // What can never be is told before what is only missing.
+            // An unsupported end is reported before a missing one.
             (_, Err(fate @ EdgeOutcome::Unsupported { .. })) => return Ok(fate),
             (Some(Err(fate)), _) | (_, Err(fate)) => return Ok(fate),
             (Some(Ok(from)), Ok(to)) => (Some(from), to),

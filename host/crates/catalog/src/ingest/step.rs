@@ -1,5 +1,5 @@
 //! A step of a catalog run as OpenMetadata counts its own: records, updates, warnings, failures,
-//! and whether it ended early, in which case nobody knows how much is missing.
+//! and whether it ended early, in which case an unknown number is missing.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct IngestStep {
     pub filtered: usize,
     /// What could not be done.
     pub failures: Vec<IngestFailure>,
-    /// Whether it ended before its end, so that nobody knows how much is missing.
+    /// Whether it ended early, so that an unknown number is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut_off: bool,
 }

@@ -80,7 +80,7 @@ fn database_table_pairs(
             Some((database, table)) => pairs.push((database.to_owned(), table.to_owned())),
             None => pairs.extend(databases.iter().map(|of| (of.clone(), table.clone()))),
         }
-        // Nobody looks at more, and the product of two lists can be huge.
+        // No more are shown, and the product of two lists can be huge.
         if pairs.len() > 2 * limits::CATALOG_TABLES_PER_STREAM_MAX {
             break;
         }

@@ -11,7 +11,7 @@ use super::stream_asset;
 
 /// Edges from events to the streams that the plugin sends them to.
 ///
-/// A pattern leads to each stream that it covers. A name that nobody found leads
+/// A pattern leads to each stream that it covers. An unknown name leads
 /// to a stream without an ARN, and to a warning: events for it would be dead
 /// letters. Streams that the patterns of the catalog left out are left out here.
 pub(super) fn add_routes(
@@ -71,7 +71,7 @@ impl<'inventory> Names<'inventory> {
     }
 }
 
-/// How a person tells events: `track "Order Completed"`, `page`, `all others`.
+/// The label of events: `track "Order Completed"`, `page`, `all others`.
 fn event_label(route: &EventRoute) -> String {
     match (route.message_type.as_deref(), route.name.as_deref()) {
         (Some(kind), Some(name)) => format!("{kind} \"{name}\""),
@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    /// The same by trying everything.
+    /// A reference implementation that tries everything.
     fn model(pattern: &[u8], name: &[u8]) -> bool {
         match pattern {
             [] => name.is_empty(),

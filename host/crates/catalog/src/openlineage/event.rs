@@ -18,7 +18,7 @@ const JOB_DOCUMENTATION: &str = "https://openlineage.io/spec/facets/1-0-0/Docume
 const DATASET_DOCUMENTATION: &str = "https://openlineage.io/spec/facets/1-0-0/DocumentationDatasetFacet.json#/$defs/DocumentationDatasetFacet";
 const SYMLINKS: &str = "https://openlineage.io/spec/facets/1-0-1/SymlinksDatasetFacet.json#/$defs/SymlinksDatasetFacet";
 
-/// What tells the writer of an event: the program and its version.
+/// The producer of events: the program and its version.
 const PRODUCER: &str = concat!("urn:standpipe:host:", env!("CARGO_PKG_VERSION"));
 
 /// What events are made with.
@@ -157,8 +157,7 @@ impl EventBuilder<'_> {
         }
     }
 
-    /// What a person is told of a stream: how it does, and which events come under
-    /// a condition.
+    /// Describes a stream: its kind and status, and which events have a condition.
     fn describe_stream(&self, stream: &StreamDescription, inputs: &[&Edge]) -> String {
         let StreamDescription { kind, status, .. } = stream;
         let mut text = format!("Amazon Data Firehose, {kind}, {}", status.word);

@@ -22,10 +22,10 @@
 //! nor Firehose: those are called by their ARN, split behind the account as that
 //! table splits Glue's, or by their address. Spark calls Kinesis streams
 //! `kinesis://{endpoint}` and `{name}`, which stands in a symlink. Kafka's topics
-//! should be called by a broker's address, which Firehose does not tell: a setting
+//! should be called by a broker's address, which Firehose does not have: a setting
 //! may, and then the ARN is the symlink.
 //!
-//! What cannot be told is left out of a name, not made up. A rotated index is called
+//! What is unknown is left out of a name, not made up. A rotated index is called
 //! by its name without the date, and patterns of tables by the pattern.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ use crate::asset::table_name;
 use crate::url_parts::UrlParts;
 use crate::{Arn, Asset, SearchEngine, TableName};
 
-/// What Redshift listens on where nobody says anything else.
+/// The default port of Redshift.
 const REDSHIFT_PORT: u16 = 5439;
 
 /// A name in a namespace.

@@ -6,11 +6,10 @@ use thiserror::Error;
 use super::{JobEvent, LineageName};
 use crate::http_client::{HttpClient, HttpError, Method};
 
-/// Where a server of lineage takes events, unless it is told otherwise: Marquez and
-/// those that follow it.
+/// The default path of a server's API: that of Marquez and of servers like it.
 const PATH: &str = "/api/v1/lineage";
 
-/// Characters of a refusal's body that are told.
+/// Characters of a refusal's body that an error shows.
 const REFUSAL_CHARS_MAX: usize = 300;
 
 /// A server that takes events of OpenLineage.
@@ -20,7 +19,7 @@ pub struct LineageServer {
     url: String,
 }
 
-/// What became of the events.
+/// The result of sending events.
 #[derive(Debug, Default)]
 pub struct SendReport {
     /// Those that the server took.

@@ -3,7 +3,7 @@
 //! An edge between two entities has one pipeline. Where another tool's is on it, it
 //! stays there; where it was one of ours, and no stream of this run has that edge
 //! any more, ours of now takes its place. Some versions answer 200 and drop the
-//! pipeline: what is written is read back, and mended.
+//! pipeline: what is written is read back, and fixed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,7 +14,7 @@ use super::api::text_field;
 use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
 use crate::http_client::Method;
 
-/// What became of an edge.
+/// The outcome of writing an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeWrite {
@@ -26,8 +26,8 @@ pub enum EdgeWrite {
     Unchanged,
     /// It names another pipeline, which it keeps: that one's id, or a stream.
     Kept {
-        /// The id of a pipeline of somebody else's, or a stream of ours that has
-        /// this edge too.
+        /// The id of another tool's pipeline, or another stream of this run with the
+        /// same edge.
         pipeline: String,
     },
     /// It would be written, were this not a dry run.

@@ -1,5 +1,5 @@
-//! What OpenMetadata knows: an entity with its id, kind and full name, and what came of looking for
-//! one: found, not found, ambiguous or unsupported.
+//! What OpenMetadata knows: an entity with its id, kind and full name, and the outcome of looking one
+//! up: found, not found, ambiguous or unsupported.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub enum EntityKind {
     Pipeline,
 }
 
-/// What came of looking for an asset.
+/// The outcome of looking up an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// It is this one.
@@ -49,7 +49,7 @@ pub enum Resolution {
         /// What was tried.
         tried: Vec<String>,
     },
-    /// There are several, and nothing tells which is meant.
+    /// Several entities match.
     Ambiguous {
         /// Their full names.
         candidates: Vec<String>,

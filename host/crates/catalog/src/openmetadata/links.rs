@@ -18,7 +18,7 @@ pub struct StreamLink {
     /// Where its records end up.
     pub to: Asset,
     /// Whether columns of one name are the same column: not where a function
-    /// changes records, nor where they tell of changes of a table.
+    /// changes records, nor where they are changes of a table.
     pub keeps_columns: bool,
 }
 

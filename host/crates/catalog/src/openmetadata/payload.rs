@@ -47,7 +47,7 @@ pub(super) fn pipeline_payload(stream: &StreamDescription, graph: &Graph, servic
     payload
 }
 
-/// The same with what this server takes.
+/// Removes the keys that a server rejects.
 pub(super) fn restrict_keys(keys: PayloadKeys, payload: &Value) -> Value {
     let own = payload.as_object().cloned().unwrap_or_default();
     match keys {
@@ -60,8 +60,8 @@ pub(super) fn restrict_keys(keys: PayloadKeys, payload: &Value) -> Value {
 
 /// Whether what is stored is what would be written.
 ///
-/// Servers that keep our hash are believed; of others, what a server cannot have
-/// changed by itself is compared.
+/// If the server keeps our hash, the hash decides; otherwise the keys that a server does
+/// not change by itself are compared.
 pub(super) fn is_stored(
     payload: &Value,
     stored: &Value,

@@ -26,7 +26,7 @@ pub struct ExistingPipeline {
     stored: Value,
 }
 
-/// What became of a pipeline.
+/// The outcome of writing a pipeline.
 #[derive(Debug, Clone)]
 pub enum PipelineWrite {
     /// It is new.
@@ -88,7 +88,7 @@ impl OpenMetadata {
         Ok(is_ours.then(|| ExistingPipeline { entity, stream, stored: stored.clone() }))
     }
 
-    /// Write those that are not as they should be, and tell what became of each.
+    /// Writes the pipelines that differ, and returns the outcome of each.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl OpenMetadata {
         Ok(outcomes)
     }
 
-    /// Write pipelines, many at a time where the server can, and tell which failed.
+    /// Writes pipelines, in bulk if the server can, and returns those that failed.
     async fn write_pipelines(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
         let (mut failed, mut keys, mut has_bulk) =
             (Vec::new(), PayloadKeys::All, self.settings.bulk_size > 1);
@@ -177,7 +177,7 @@ impl OpenMetadata {
         let done = answer.get("successRequest").and_then(Value::as_array).into_iter().flatten();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for request in done {
-            // Some versions tell the request, some the full name.
+            // Some versions return the request, some the full name.
             let request = request.get("request").unwrap_or(request);
             let name =
                 text_field(request, "name").or_else(|| text_field(request, "fullyQualifiedName"));
@@ -199,7 +199,7 @@ impl OpenMetadata {
         };
         let few = restrict_keys(PayloadKeys::Few, payload);
         let attempt = self.api.send(Method::PUT, "/pipelines", Some(&few)).await;
-        // What is wrong with both is better told about the whole one.
+        // If both fail, the error of the full payload is the better one.
         let stored = attempt.map_err(|_| refused.clone())?;
         tracing::warn!(
             "this server rejects some keys of pipelines; writing them without state, start date and URL ({refused})"

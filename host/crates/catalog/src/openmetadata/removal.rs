@@ -107,10 +107,10 @@ fn seen_streams(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> 
 }
 
 impl OpenMetadata {
-    /// Delete these pipelines, softly, and tell which could not be.
+    /// Marks these pipelines as deleted, and returns those that failed.
     ///
-    /// A server that can be told what is there deletes the rest at once; of others
-    /// each is deleted by its id. Either way the list is read again afterwards.
+    /// A server with `deleteStale` deletes all at once; on others each is deleted by
+    /// its id. Either way the list is read again afterwards.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Which entity of OpenMetadata an asset is.
 //!
 //! A full name that is known is asked for by name, which is always up to date; the
-//! rest is searched. Several hits are never one: whoever takes the first one draws
-//! edges to somebody else's table.
+//! rest is searched. Several hits are ambiguous: taking the first one could lead to
+//! another team's table.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,5 +1,5 @@
 //! The server's search: what is found, and when, is not certain; a hit is looked at
-//! before it is believed.
+//! before it is used.
 
 use serde_json::Value;
 
@@ -68,8 +68,8 @@ pub struct SearchPage {
 ///
 /// # Errors
 ///
-/// It is not the answer of a search, or a hit is not readable, so that nobody knows
-/// whether it is the one that is looked for; in words.
+/// It is not the answer of a search, or a hit is not readable, so that it could
+/// be the one that is looked for.
 pub fn read_hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
     let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
     let found = found.ok_or("it has no `hits.hits`")?;

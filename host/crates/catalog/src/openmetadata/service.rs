@@ -21,7 +21,7 @@ const PATH: &str = "/services/pipelineServices";
 /// Whose streams a service shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceScope {
-    /// The account; none where nobody told.
+    /// The account; none if it is unknown.
     pub account: Option<String>,
     /// The region.
     pub region: String,
@@ -61,8 +61,8 @@ pub enum ServiceError {
 }
 
 impl ServiceScope {
-    /// Whose streams were read; the account is told by the streams where nobody else
-    /// did.
+    /// Returns the account and region of an inventory; the account of the streams' ARNs if
+    /// STS returned none.
     pub fn of(inventory: &Inventory) -> Self {
         let mut accounts = inventory.streams.iter().map(|stream| &stream.arn.account);
         let first = accounts

@@ -18,7 +18,7 @@ pub struct OpenMetadataSettings {
     pub host_port: String,
     /// The token of a bot; none where the server asks for none.
     pub token: Option<SecretSetting>,
-    /// Which servers are believed.
+    /// Which server certificates are trusted.
     pub verify: TlsVerification,
     /// Headers of every request.
     pub extra_headers: Headers,
@@ -35,7 +35,7 @@ pub struct OpenMetadataSettings {
     pub store_service_connection: bool,
     /// The role that is assumed, as it is stored with the connection.
     pub assume_role_arn: Option<String>,
-    /// Whether a service that somebody else made is marked with account and region,
+    /// Whether a service of another program is marked with account and region,
     /// behind its description. Without the mark nothing is ever deleted in it.
     pub adopt_service: bool,
     /// Whether people's changes of descriptions and display names are overwritten.

@@ -1,4 +1,4 @@
-//! What a person is told of an asset.
+//! The labels of an asset in pictures.
 
 use crate::asset::table_name;
 use crate::{Arn, Asset, IndexRotation, SearchEngine, TableName};
@@ -10,7 +10,7 @@ pub(super) struct AssetLabel {
     pub(super) title: String,
     /// What it is, and whose.
     pub(super) detail: String,
-    /// What tells it from all others.
+    /// Its unique name.
     pub(super) full: String,
 }
 

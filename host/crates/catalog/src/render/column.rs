@@ -44,8 +44,7 @@ pub(super) fn assign_columns(graph: &Graph) -> Vec<Column> {
     graph.assets.iter().zip(is_destination).map(|(asset, is)| Column::of(asset, is)).collect()
 }
 
-/// The colour that tells what kind of thing an asset is. Whoever does not see it
-/// finds the same in words.
+/// The colour of an asset's kind, which its label names too.
 pub(super) fn asset_colour(asset: &Asset) -> &'static str {
     match asset {
         Asset::Events { .. } => "#4f46e5",

@@ -11,7 +11,7 @@ pub(super) const REGULAR: f64 = 0.88;
 
 /// How wide a bold text is at most, in units of the font's size.
 ///
-/// Nobody knows which font a picture is shown in. These are the widths of the wide
+/// The font of the reader is unknown. These are the widths of the wide
 /// ones among common fonts (Verdana, DejaVu Sans), rounded up.
 pub(super) fn text_width(text: &str) -> f64 {
     text.chars().map(char_width).sum()
@@ -30,8 +30,8 @@ fn char_width(character: char) -> f64 {
     }
 }
 
-/// A text that is at most so wide: its middle is left out, since names begin and
-/// end with what tells them apart.
+/// A text that is at most so wide: its middle is left out, since names differ at
+/// their start and end.
 pub(super) fn fit_text(text: &str, width_max: f64) -> String {
     if text_width(text) <= width_max {
         return text.to_owned();

@@ -16,7 +16,7 @@ const CATALOG_FAILURE_CHARS_MAX: usize = 400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunTrigger {
-    /// Somebody asked for it.
+    /// A user asked for it.
     Asked,
     /// It was due.
     Scheduled,
@@ -57,7 +57,7 @@ pub struct RunRecord {
     pub tally: RunCounts,
 }
 
-/// What became of a run.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
@@ -67,7 +67,7 @@ pub enum RunStatus {
     Done,
     /// It came to its end, or gave up, with failures.
     Failed,
-    /// It was told to stop before its end.
+    /// It was stopped before its end.
     Stopped,
     /// Its program ended in the middle of it.
     CutOff,
@@ -110,7 +110,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// A run that was told to stop before its end.
+    /// The result of a run that was stopped before its end.
     pub fn stopped(why: &str) -> Self {
         let failures = vec![why.to_owned()];
         RunResult {
@@ -152,7 +152,7 @@ pub(super) enum HistoryEvent {
 }
 
 impl RunCounts {
-    /// The same, no larger than a line of the history may be.
+    /// Cuts failures to what a line of the history may have.
     pub(super) fn bounded(mut self) -> Self {
         let kept = limits::CATALOG_FAILURES_KEPT;
         let more = self.failures.len().saturating_sub(kept);

@@ -1,5 +1,5 @@
 //! The history of runs in `DATA_DIR/catalog`: appended lines, synced before a run goes on, and a
-//! lock that tells a running process from one that died. Runs, logs and failures are bounded; the
+//! lock that only a running process holds. Runs, logs and failures are bounded; the
 //! oldest are dropped.
 
 use std::fs::{self, File, TryLockError};
@@ -32,8 +32,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// What is remembered of the catalog's runs: `DATA_DIR/catalog`.
 ///
 /// Lines are only ever added to a file there, each brought to the disk before the
-/// run goes on. A line that a crash has torn is passed over. Whoever runs holds a
-/// lock, of which no crash leaves anything: a run that began, did not end, and has
+/// run goes on. A line that a crash has torn is skipped. A run holds a lock, which ends
+/// with its process: a run that began, did not end, and has
 /// no lock was cut off.
 #[derive(Debug, Clone)]
 pub struct RunStore {
@@ -169,7 +169,7 @@ impl RunStore {
     fn read_file(&self) -> io::Result<RunHistory> {
         let mut bytes = Vec::new();
         if let Some(file) = self.open_file(FILE)? {
-            // Nobody writes more; whatever put it there is not read for ever.
+            // The program writes less; a larger file is not read to its end.
             file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?;
         }
         Ok(RunHistory::parse(&bytes))
@@ -273,7 +273,7 @@ impl ActiveRun {
         self.history.log_of(&self.id)
     }
 
-    /// Write down what came of it.
+    /// Records the result of the run.
     ///
     /// # Errors
     ///
@@ -286,7 +286,7 @@ impl ActiveRun {
     }
 }
 
-/// Whoever only looks holds the lock for some microseconds.
+/// Takes the lock, with retries: reading the history holds it for some microseconds.
 #[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
 fn lock_in_a_while(lock: &File) -> io::Result<bool> {
     for _ in 0..LOCK_ATTEMPTS {

@@ -80,18 +80,18 @@ impl Scheduler {
 pub enum ScheduleEnd {
     /// The schedule has no more.
     Over,
-    /// Somebody said so.
+    /// The caller stopped it.
     Stopped,
 }
 
 /// Have runs begin when they are due, until `stop` comes; then a run that is under
 /// way is given [`limits::CATALOG_STOP_GRACE`] to come to its end.
 ///
-/// `now` tells the time, and `run` does what is to be done.
+/// `now` returns the time, and `run` runs the catalog.
 ///
 /// # Errors
 ///
-/// The history cannot be read at the start. Later on that is told in the log, and
+/// The history cannot be read at the start. Later errors are logged, and
 /// the run waits for the next time.
 pub async fn run_on_schedule(
     schedule: Schedule,
@@ -137,7 +137,7 @@ pub async fn run_on_schedule(
     }
 }
 
-/// A run to its end, and whether it was told to stop.
+/// Awaits a run; returns its result, and whether the schedule was stopped.
 async fn finish_run(
     stop: &mut (impl Future<Output = ()> + Unpin),
     run: impl Future<Output = RunResult>,

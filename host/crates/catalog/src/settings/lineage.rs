@@ -10,10 +10,9 @@ use crate::openmetadata::ServiceNames;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawLineage {
-    /// Whether OpenMetadata is told of it; true by default.
+    /// Whether it is written to OpenMetadata; true by default.
     pub include: Option<bool>,
-    /// Whether what OpenMetadata knows of a stream's lineage is deleted first; false
-    /// by default.
+    /// Whether OpenMetadata's edges of a pipeline are deleted first; false by default.
     pub r#override: Option<bool>,
     /// Services of OpenMetadata in which tables are looked for; all by default.
     pub database_services: Option<Vec<String>>,
@@ -27,11 +26,11 @@ pub struct RawLineage {
     pub messaging_service: Option<String>,
     /// Whether DynamoDB is asked which tables feed a Kinesis stream; true by default.
     pub dynamodb: Option<bool>,
-    /// Whether OpenMetadata is told of edges from a pipeline that nothing but writers
-    /// feed to where its records end up; false by default.
+    /// Whether OpenMetadata gets edges from a pipeline that only Direct PUT feeds to
+    /// its destinations; false by default.
     pub direct_put: Option<bool>,
-    /// Whether columns of the same name are told as one coming from the other; false
-    /// by default, and never where a function changes records.
+    /// Whether columns of the same name are joined; false by default, and never where
+    /// a function changes records.
     pub columns: Option<bool>,
     /// Whether pictures and files show buckets for copies and failed records; false
     /// by default.

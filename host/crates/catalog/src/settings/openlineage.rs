@@ -1,4 +1,4 @@
-//! The settings of whom the catalog tells in OpenLineage's words: `[catalog.openlineage]`.
+//! The settings of OpenLineage: `[catalog.openlineage]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::servers::{check_headers, tls_verification};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
-/// Who is told in OpenLineage's words.
+/// A server and a file for OpenLineage events.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenLineage {
@@ -27,7 +27,7 @@ pub struct RawOpenLineage {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
     /// A broker's `HOST:PORT` by the ARN of its cluster of Kafka: what OpenLineage
-    /// calls a cluster by, and Amazon does not tell.
+    /// calls a cluster by, and AWS does not return.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub brokers: BTreeMap<String, String>,
     /// A file of events, one on each line.

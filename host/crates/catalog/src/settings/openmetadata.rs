@@ -1,4 +1,4 @@
-//! The settings of the OpenMetadata server that the catalog tells: `[catalog.openmetadata]`.
+//! The settings of the OpenMetadata server: `[catalog.openmetadata]`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub struct RawOpenMetadata {
     pub token: Option<Secret>,
     /// The version of its API; `v1` by default.
     pub api_version: Option<String>,
-    /// Which certificates are believed: `"system"`, the default, `"nothing"` for any
-    /// at all, or the path of a file of authorities in PEM.
+    /// Which certificates are trusted: `"system"`, the default, `"nothing"` to trust
+    /// any, or the path of a PEM file of authorities.
     pub verify: Option<String>,
     /// Headers of each request. Their values may be references to secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -39,16 +39,15 @@ pub struct RawOpenMetadata {
     /// How long an attempt of a request may take, such as `30s`.
     #[schemars(example = &"30s")]
     pub timeout: Option<String>,
-    /// Pipelines that are told with one request; 100 by default.
+    /// Pipelines in one request; 100 by default.
     pub batch: Option<u64>,
     /// Whether its version must be one that is known; true by default.
     pub check_version: Option<bool>,
     /// Whether region and filters are kept with the service, without credentials; true
     /// by default.
     pub store_connection: Option<bool>,
-    /// Whether a service that somebody else made is marked as that of this account
-    /// and region, without which nothing is marked as deleted in it; false by
-    /// default.
+    /// Whether a service of another program is marked as that of this account and
+    /// region, without which nothing is marked as deleted in it; false by default.
     pub adopt_service: Option<bool>,
     /// Whether descriptions and names that people changed there are overwritten; false
     /// by default.

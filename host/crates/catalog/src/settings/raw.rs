@@ -19,8 +19,8 @@ use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_aws::{AwsSettings, RawAws};
 use standpipe_core::settings::{TableChecker, is_default};
 
-/// The catalog: what delivery streams there are and where their records end up, told
-/// to OpenMetadata, OpenLineage and files.
+/// The catalog: delivery streams and their lineage, for OpenMetadata, OpenLineage and
+/// files.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCatalog {
@@ -46,7 +46,7 @@ pub struct RawCatalog {
     /// The last one.
     #[schemars(example = &"2026-12-31")]
     pub end_date: Option<String>,
-    /// What a run's log tells: `"debug"`, `"info"`, the default, `"warn"` or
+    /// The level of a run's log: `"debug"`, `"info"`, the default, `"warn"` or
     /// `"error"`.
     #[schemars(example = &"info")]
     pub log_level: Option<String>,
@@ -66,9 +66,9 @@ pub struct RawCatalog {
     /// What is found out about where records come from and go.
     #[serde(skip_serializing_if = "is_default")]
     pub lineage: RawLineage,
-    /// The OpenMetadata server that is told.
+    /// The OpenMetadata server to write to.
     pub openmetadata: Option<RawOpenMetadata>,
-    /// Who is told in OpenLineage's words.
+    /// A server and a file for OpenLineage events.
     #[serde(skip_serializing_if = "is_default")]
     pub openlineage: RawOpenLineage,
     /// Files that are written anew with each run. Relative paths start at the
@@ -85,9 +85,9 @@ pub struct RawCatalogFiles {
     pub json: Option<PathBuf>,
     /// A picture as SVG.
     pub svg: Option<PathBuf>,
-    /// The graph in Mermaid's words.
+    /// The graph as a Mermaid flowchart.
     pub mermaid: Option<PathBuf>,
-    /// The graph in Graphviz's words.
+    /// The graph as a Graphviz graph.
     pub dot: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! What the settings of servers that are told have in common.
+//! Checks that the settings of OpenMetadata and OpenLineage servers share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) fn check_headers(
     headers.iter().filter_map(&mut header).collect()
 }
 
-/// Which certificates are believed.
+/// Checks which certificates are trusted.
 pub(super) fn tls_verification(word: Option<&str>, check: &TableChecker<'_>) -> TlsVerification {
     match word {
         None | Some("system") => TlsVerification::System,

@@ -41,7 +41,7 @@ impl SyncReport {
         if self.options.judgement.strict { self.outcome.report.unresolved() } else { 0 }
     }
 
-    /// For people: each edge, and the summary.
+    /// Returns the report for people: each edge, and the summary.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         if !self.outcome.report.lines.is_empty() {
@@ -56,7 +56,7 @@ impl SyncReport {
         text
     }
 
-    /// The same for programs.
+    /// Returns the report for programs.
     pub fn to_judged(&self) -> Judged<'_> {
         Judged {
             is_good: self.is_good(),
@@ -66,7 +66,7 @@ impl SyncReport {
         }
     }
 
-    /// For the history.
+    /// Returns the result for the history of runs.
     pub fn run_result(&self) -> RunResult {
         let fate = if self.is_good() { RunStatus::Done } else { RunStatus::Failed };
         RunResult { fate, tally: self.run_counts() }
