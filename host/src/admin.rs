@@ -1,31 +1,30 @@
-//! Health and metrics, for orchestrators and for Prometheus, and changing the
-//! plugin while events flow, on an address of their own.
+//! The admin server: health for orchestrators, metrics for Prometheus, and the plugin API, on an address
+//! of its own.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
 //! | `/health/live` | 200 as long as the process can answer |
-//! | `/health/ready` | 200 where events are taken, and what is wrong all the same; 503 and why where they are not, or dead letters cannot be written |
-//! | `/metrics` | all metrics, in the text form of OpenMetrics |
-//! | `/openapi.json` | what else can be asked |
-//! | `/plugin` and below | for whoever knows the token: what [`Swapper`](standpipe_plugin_host::swap::Swapper) does |
+//! | `/health/ready` | 200 if events are accepted, with a list of problems; 503 with the reason if not, or if dead letters cannot be written |
+//! | `/metrics` | all metrics, as OpenMetrics text |
+//! | `/openapi.json` | a description of this API |
+//! | `/plugin` and below | with the token: what [`Swapper`](standpipe_plugin_host::swap::Swapper) does |
 //!
-//! Nothing is counted here: each answer is made of what the other modules count
-//! anyway, at the moment of the question.
+//! Nothing is counted here: a response is made of what the other modules count, when it is requested.
 
-mod answer;
-mod desk;
 mod metrics;
 mod openapi;
+mod plugin_api;
 mod query;
+mod response;
 mod route;
-mod seal;
 mod settings;
+mod signature_header;
 mod token;
 
 pub use query::canary_settings;
-pub use seal::{BadSeal, seal};
 pub use settings::RawAdmin;
-pub use token::{BadToken, Token, bearer};
+pub use signature_header::{InvalidSignatureHeader, parse_signature_header};
+pub use token::{AdminToken, InvalidToken, parse_bearer_token};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,9 +38,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::source::Progress;
-use answer::{json_text, text, whole};
-use desk::Desk;
-use route::{Route, route};
+use plugin_api::PluginApi;
+use response::{json_text, text, whole};
+use route::{AdminRoute, route};
 use standpipe_aws::AwsStatus;
 #[cfg(feature = "collector")]
 use standpipe_collector::{Collector, HeldEvents};
@@ -56,54 +55,54 @@ use standpipe_plugin_host::Health;
 use standpipe_plugin_host::swap::Swapper;
 use standpipe_spool::Spool;
 
-/// What the answers are made of.
+/// The parts of a run that responses are made of.
 #[derive(Debug, Clone)]
-pub struct View {
-    /// What became of events, and how much was read.
+pub struct AdminView {
+    /// Counts of events by their end, and of what was read.
     pub progress: Progress,
-    /// What went to which stream.
+    /// Delivery, by stream.
     pub delivery: Delivery,
     /// The credentials and the clock that it writes with.
     pub aws: AwsStatus,
     /// Dead letters.
     pub letters: Arc<DeadLetterWriter>,
-    /// What SDKs sent, where they are listened to.
+    /// The collector, if there is one.
     #[cfg(feature = "collector")]
     pub collector: Option<Arc<Collector>>,
-    /// Where it waits.
+    /// The collector's spool.
     pub spool: Option<Spool>,
-    /// What of it waits since the settings do not have its source.
+    /// Events of the spool whose source is not in the settings.
     #[cfg(feature = "collector")]
     pub held: Option<Arc<HeldEvents>>,
-    /// The plugin.
+    /// The plugins.
     pub swapper: Swapper,
-    /// Cancelled once no more events are taken.
+    /// Cancelled once no more events are accepted.
     pub intake_stop: CancellationToken,
-    /// What became of the collector's connections.
+    /// Counts of the collector's connections.
     pub connections: Option<ConnectionStats>,
-    /// How many lines of the log were dropped, where the program counts them.
+    /// Dropped lines of the log, if the program counts them.
     pub log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
-/// A server that listens.
+/// An admin server that listens.
 #[derive(Debug)]
 pub struct Admin(Server);
 
-/// Who answers.
+/// The handler of all requests.
 #[derive(Debug)]
-struct Office {
-    view: View,
-    desk: Desk,
-    /// What the crates count.
+struct AdminService {
+    view: AdminView,
+    plugin_api: PluginApi,
+    /// The metrics of all crates.
     registry: Registry,
 }
 
 impl Admin {
-    /// Listen on an address; port 0 is any free one.
+    /// Listens on an address; port 0 is any free one.
     ///
     /// # Errors
     ///
-    /// The address is taken, or is not one of this machine.
+    /// The address is in use, or is not one of this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         // Its own, so that a crowd at the collector keeps no orchestrator away. Peers are
         // not distinguished: one idle connection makes room for the next in any case.
@@ -121,20 +120,20 @@ impl Admin {
         self.0.address()
     }
 
-    /// Answer until `stop` is cancelled. Without a token the plugin is not spoken of.
-    pub async fn serve(self, view: View, token: Option<Token>, stop: CancellationToken) {
-        let desk = Desk::new(view.swapper.clone(), token);
+    /// Serves until `stop` is cancelled. Without a token the plugin API is off.
+    pub async fn serve(self, view: AdminView, token: Option<AdminToken>, stop: CancellationToken) {
+        let plugin_api = PluginApi::new(view.swapper.clone(), token);
         let registry = metrics::registry(&view, self.0.stats());
-        let office = Arc::new(Office { view, desk, registry });
+        let service = Arc::new(AdminService { view, plugin_api, registry });
         let answer = move |request: Request, peer| {
-            let office = Arc::clone(&office);
-            async move { office.answer(request, peer).await }
+            let service = Arc::clone(&service);
+            async move { service.answer(request, peer).await }
         };
         self.0.serve(answer, stop).await;
     }
 }
 
-impl Office {
+impl AdminService {
     fn metrics(&self) -> Response {
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
         whole(StatusCode::OK, content_type, metrics::encode(&self.registry))
@@ -143,15 +142,17 @@ impl Office {
     async fn answer(&self, request: Request, peer: Peer) -> Response {
         let (parts, mut body) = request.into_parts();
         let answer = match route(&parts.method, parts.uri.path()) {
-            Ok(Route::Live) => Ok(text(StatusCode::OK, "live\n")),
-            Ok(Route::Ready) => Ok(self.view.readiness()),
-            Ok(Route::Metrics) => Ok(self.metrics()),
-            Ok(Route::Document) => Ok(json_text(StatusCode::OK, openapi::DOCUMENT)),
-            Ok(Route::Plugin(errand)) => self.desk.answer(errand, &parts, &mut body, peer).await,
+            Ok(AdminRoute::Live) => Ok(text(StatusCode::OK, "live\n")),
+            Ok(AdminRoute::Ready) => Ok(self.view.readiness()),
+            Ok(AdminRoute::Metrics) => Ok(self.metrics()),
+            Ok(AdminRoute::Document) => Ok(json_text(StatusCode::OK, openapi::DOCUMENT)),
+            Ok(AdminRoute::Plugin(command)) => {
+                self.plugin_api.answer(command, &parts, &mut body, peer).await
+            }
             Err(failure) => Err(failure),
         };
         let answer = answer.unwrap_or_else(|failure| failure.answer());
-        // Who has stopped sending, or waits to be asked for the body, needs no more.
+        // A client that has stopped sending, or waits for a 100 response, sends no body.
         let is_sending =
             answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
         if is_sending {
@@ -161,9 +162,9 @@ impl Office {
     }
 }
 
-impl View {
-    /// Events are taken whatever the plugin does: what it fails on goes where the
-    /// settings say. So an orchestrator would gain nothing by turning them away.
+impl AdminView {
+    /// Events are accepted whatever the plugin does: `on_failure` handles those that it fails on. So an
+    /// orchestrator would gain nothing by turning them away.
     fn readiness(&self) -> Response {
         if let Some(why) = self.why_not_ready() {
             return text(StatusCode::SERVICE_UNAVAILABLE, why);
@@ -176,11 +177,11 @@ impl View {
         }
     }
 
-    /// While dead letters cannot be written, events are still taken as long as there is
-    /// room for them; elsewhere they are better off.
+    /// While dead letters cannot be written, events are still accepted as long as there is room for
+    /// them, but are better sent elsewhere.
     fn why_not_ready(&self) -> Option<String> {
         if self.intake_stop.is_cancelled() {
-            return Some("stopping: no more events are taken\n".to_owned());
+            return Some("stopping: no more events are accepted\n".to_owned());
         }
         if self.spool.as_ref().is_some_and(|spool| spool.status().is_failing) {
             return Some("the spool cannot be written: see the log\n".to_owned());
@@ -189,14 +190,13 @@ impl View {
         if let Some(trouble) = trouble {
             return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
         }
-        // A spool takes events whatever the streams do: who is turned away would have to
+        // A spool accepts events whatever the streams do: a client that is turned away would have to
         // keep them.
         let problems = if self.spool.is_none() { self.delivery_problems() } else { Vec::new() };
         (!problems.is_empty()).then(|| format!("{}\n", problems.join("; ")))
     }
 
-    /// What keeps events from their streams: credentials that are not there, streams that
-    /// accept nothing.
+    /// Problems of delivery: missing credentials, streams that accept nothing.
     fn delivery_problems(&self) -> Vec<String> {
         let held = self.delivery.held();
         let others = held.len().saturating_sub(limits::READINESS_STREAMS_SHOWN);
@@ -218,7 +218,7 @@ impl View {
         let note = match roles.active.breaker().health(Instant::now()) {
             Health::Healthy => return None,
             Health::Degraded => "the plugin is degraded: it fails on many events of a source",
-            Health::Off => "the plugin is off for a source: it fails on nearly all of its events",
+            Health::Open => "the plugin is off for a source: it fails on nearly all of its events",
         };
         Some(note.to_owned())
     }

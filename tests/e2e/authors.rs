@@ -36,7 +36,7 @@ fn a_template_goes_into_an_empty_directory_alone() {
     let program = Program::new().file("file", b"");
     fs::create_dir(program.path("empty")).unwrap();
     let ran = program.args(["plugin", "new", "--lang", "python", "empty"]).run().exits(0);
-    assert!(stdout(&ran).contains("empty/README.md tells how to go on"));
+    assert!(stdout(&ran).contains("empty/README.md for the next steps"));
     assert!(ran.path("empty/wit/mapping.wit").exists());
     let new = |directory: &str| {
         let program = Program::new().args(["plugin", "new", "--lang", "javascript"]);

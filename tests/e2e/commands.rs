@@ -34,7 +34,7 @@ fn inspecting_tells_the_world_and_the_imports() {
     }
     let other = Program::new().file("c.wasm", b"\0asm\x0d\0\x01\0");
     let text = inspect(other.args(["plugin", "inspect", "c.wasm"]));
-    assert!(text.contains("no mapping plugin") && text.contains("exports  none"), "{text}");
+    assert!(text.contains("not a mapping plugin") && text.contains("exports  none"), "{text}");
     let module = Program::new().file("m.wasm", b"\0asm\x01\0\0\0");
     module.args(["plugin", "inspect", "m.wasm"]).run().exits(2).says(&["core WebAssembly"]);
 }

@@ -47,7 +47,7 @@ fn a_halted_run_tells_the_line_and_loses_nothing_silently() {
     let input = good(0) + &bad(0) + &good(3000);
     let program = program("on_failure = 'halt'").file("input.ndjson", input.as_bytes());
     let ran = program.args(["input.ndjson"]).run().exits(1);
-    let ran = ran.says(&["the plugin failed on line 3001 of input.ndjson", "mend the plugin"]);
+    let ran = ran.says(&["the plugin failed on line 3001 of input.ndjson", "fix the plugin"]);
     let [read, delivered, filtered, dead, undelivered] = counts(&ran);
     assert_eq!((filtered, dead), (0, 0));
     assert_eq!(read, delivered + undelivered);
@@ -179,7 +179,7 @@ fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so()
     assert_eq!((read, filtered, undelivered), (delivered + dead, 0, 0));
     let letters = ran.letters();
     assert!(letters.iter().any(|letter| letter.reason == "plugin_unavailable"
-        && letter.detail.contains("was not asked about the event")
+        && letter.detail.contains("was not called for the event")
         && letter.plugin.is_some()
         && letter.generation == Some(1)));
     assert_eq!(letters.len() as u64, dead);
@@ -230,7 +230,7 @@ fn a_canary_that_fails_is_out_and_costs_no_event() {
         assert_eq!(counts(&ran), [2000, 2000, 0, 0, 0], "{name}");
         assert_eq!(String::from_utf8_lossy(&ran.streams()["main"]).lines().count(), 2000);
         assert!(!ran.streams().contains_key("good"));
-        let _ = ran.says(&["the canary failed on or rejected", "and is out"]);
+        let _ = ran.says(&["canary stopped: it failed on or rejected"]);
     }
     // One that fails now and then stays.
     let input =

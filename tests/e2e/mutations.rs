@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use standpipe_plugin_host::DEFAULT_PLUGIN;
-use standpipe_plugin_host::{Allowance, Compiled, Engine, inspect};
+use standpipe_plugin_host::{CompiledComponent, Engine, InstanceLimits, inspect};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let allowance = Allowance { configure_cpu: Duration::from_millis(50), ..Allowance::default() };
-    Engine::with(None, allowance, NonZero::<usize>::MIN).unwrap()
+    let instance_limits =
+        InstanceLimits { configure_cpu: Duration::from_millis(50), ..InstanceLimits::default() };
+    Engine::with(None, instance_limits, NonZero::<usize>::MIN).unwrap()
 });
 
 /// A change to the bytes of a component; positions are shares of its length.
@@ -71,7 +72,7 @@ proptest! {
     fn changed_components_are_refused_or_work(changes in prop::collection::vec(change(), 1..4)) {
         let mut bytes = DEFAULT_PLUGIN.to_vec();
         changes.iter().for_each(|change| change.apply(&mut bytes));
-        match Compiled::new(&ENGINE, &bytes) {
+        match CompiledComponent::new(&ENGINE, &bytes) {
             Err(error) => prop_assert!(error.to_string().len() < 10_000, "{error}"),
             Ok(compiled) => {
                 let _ = compiled.configure("{\"mappings\":[{\"event\":\"*\",\"stream\":\"s\"}]}");
@@ -85,6 +86,6 @@ proptest! {
             bytes.splice(0..0, *b"\0asm\x0d\0\x01\0");
         }
         let _ = inspect(&ENGINE, &bytes);
-        prop_assert!(Compiled::new(&ENGINE, &bytes).is_err());
+        prop_assert!(CompiledComponent::new(&ENGINE, &bytes).is_err());
     }
 }

@@ -166,7 +166,7 @@ fn lines_that_are_not_shown_are_counted() {
     let ran = run("", "{\"event\":\"print\"}\n".repeat(500)).exits(0);
     let shown = ran.stderr.matches("a line on standard").count();
     let counts = ran.stderr.lines().filter_map(|line| {
-        let before = line.split_once(" more lines of the plugin were not shown")?.0;
+        let before = line.split_once(" lines that the plugin printed")?.0;
         before.rsplit(' ').next()?.parse::<usize>().ok()
     });
     let counts: Vec<_> = counts.collect();
@@ -318,7 +318,7 @@ fn a_canary_that_cannot_be_started_again_is_out() {
     standpipe_tests::wait_until("the canary is out", || {
         running.write(b"{\"event\":\"good\"}\n");
         sent += 1;
-        running.stderr().contains("and is out")
+        running.stderr().contains("canary stopped: it failed on or rejected")
     });
     running.write(b"{\"event\":\"good\"}\n");
     let ran = running.finish(standpipe_tests::DEADLINE).exits(0);

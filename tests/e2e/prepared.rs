@@ -54,7 +54,7 @@ fn what_a_run_refuses_no_check_finds_good() {
         wrong(&format!("[plugin]\npath = 'other.wasm'\nsha256 = '{pin}'\n"), 3, "its SHA-256 is"),
         wrong(&format!("[plugin]\npath = 'other.wasm'\npublic_key = '{key}'\n"), 3, "no signature"),
         wrong(&format!("[plugin]\ncases = 'none.json'\n{ROWS}"), 2, "none.json"),
-        wrong(&format!("[plugin]\ncases = 'failing.json'\n{ROWS}"), 2, "cases fail"),
+        wrong(&format!("[plugin]\ncases = 'failing.json'\n{ROWS}"), 2, "cases failed"),
         wrong(&format!("{ROWS}[plugin.shadow]\npath = 'none.wasm'\n"), 5, "none.wasm"),
         wrong(&format!("{ROWS}[plugin.canary]\npath = 'none.wasm'\n"), 5, "none.wasm"),
         wrong(

@@ -187,7 +187,7 @@ fn settings_that_a_plugin_does_not_take_change_nothing() {
         ("", "no_such_key = 1", "configure", "no_such_key"),
         ("", "samples = 'trap'", "samples", "fails on a sample event"),
         ("", "samples = 'loop'", "samples", "fails on a sample event"),
-        ("cases = 'cases.json'", "", "cases", "1 cases fail"),
+        ("cases = 'cases.json'", "", "cases", "1 cases failed"),
         ("cases = 'nowhere.json'", "", "read", "nowhere.json"),
         (&*other_digest, "", "trust", "its SHA-256 is"),
         (&*other_key, "", "trust", "it has no signature"),
@@ -217,7 +217,7 @@ fn only_what_is_signed_is_taken() {
         (None, "it has no signature"),
         (Some(other.sign(&version(1))), "its signature does not fit"),
         (Some(signer.sign(&version(2))), "its signature does not fit"),
-        (Some("no signature".to_owned()), "none of minisign's"),
+        (Some("no signature".to_owned()), "not a minisign signature"),
     ] {
         let text = format!("[plugin]\n{key}\n");
         let _ = program(signature).settings(&text).run().exits(2).says(&[reason]);
@@ -280,12 +280,12 @@ impl Swapping {
     /// Wait until this plugin has taken over as this generation.
     fn turns_to(&mut self, generation: u32, plugin: &[u8]) {
         let digest = digest(plugin);
-        self.waits_for(&format!("decides from now on generation={generation} digest={digest}"));
+        self.waits_for(&format!("plugin swapped generation={generation} digest={digest}"));
     }
 
     /// Wait until a plugin has been refused at this step, which says why.
     fn is_refused(&mut self, step: &str, reason: &str) {
-        let step = format!("the one in use stays: refused at the step {step}: ");
+        let step = format!("the active plugin stays in use: it failed the step {step}: ");
         wait_until(&format!("{step}{reason}"), || {
             let said = self.running.stderr();
             let new = &said[self.looked_at..];

@@ -18,7 +18,9 @@ use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
 use standpipe_delivery::{Batch, DescribeFuture, FirehoseClient, PutFuture, PutResponse};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
-use standpipe_plugin_host::swap::{Candidate, Report, Seal, Step, Swapped, Swapper, Terms};
+use standpipe_plugin_host::swap::{
+    Candidate, LoadPolicy, PluginStatus, SignatureCheck, Step, Swapped, Swapper,
+};
 use tempfile::TempDir;
 
 use crate::{DeadLetter, misbehaving_plugin};
@@ -68,7 +70,7 @@ pub struct SwapOutcome {
     /// The mapping of each generation.
     mappings: BTreeMap<u64, char>,
     /// What the swapper tells.
-    pub report: Report,
+    pub report: PluginStatus,
     /// From before the start to after the end.
     pub wall: Duration,
     /// The processor time of this process meanwhile.
@@ -129,15 +131,16 @@ impl SwapTrial {
                 std::thread::sleep(Duration::from_micros(200));
             }
             if self.broken == Broken::EveryTenth && swap % 10 == 9 {
-                let (candidate, terms, step) = broken(swap / 10);
-                let refused = swapper.offer_under(&candidate, terms).expect_err("it is broken");
+                let (candidate, policy, step) = broken(swap / 10);
+                let refused =
+                    swapper.swap_with_policy(&candidate, policy).expect_err("it is broken");
                 assert_eq!(refused.step, step, "{refused}");
                 continue;
             }
             let mapping = if swap % 2 == 0 { 'b' } else { 'a' };
             let number = if self.novelty == Novelty::All { swap } else { 0 };
-            let terms = terms_numbered(mapping, number);
-            let swapped = swapper.offer_under(&good(), terms).expect("it is good");
+            let policy = terms_numbered(mapping, number);
+            let swapped = swapper.swap_with_policy(&good(), policy).expect("it is good");
             match swapped {
                 Swapped::Taken(generation) => {
                     assert_eq!(mappings.insert(generation, mapping), None);
@@ -223,9 +226,9 @@ fn number(event: &[u8]) -> u32 {
 }
 
 fn settings(input: &Path, directory: &Path) -> Settings {
-    let terms = terms('a').settings;
+    let policy = policy('a').settings;
     let mut raw = parse("").expect("good settings");
-    raw.plugin.settings = serde_json::from_str(terms.text()).expect("an object");
+    raw.plugin.settings = serde_json::from_str(policy.text()).expect("an object");
     let overrides = Overrides {
         inputs: vec![Input::File(input.to_owned())],
         local: Some(directory.join("unused")),
@@ -235,16 +238,16 @@ fn settings(input: &Path, directory: &Path) -> Settings {
     raw.check(directory, overrides).expect("good settings")
 }
 
-fn terms(mapping: char) -> Terms {
+fn policy(mapping: char) -> LoadPolicy {
     terms_numbered(mapping, 0)
 }
 
 /// With a row that no event knows, so that no other settings are the same.
-fn terms_numbered(mapping: char, number: u32) -> Terms {
+fn terms_numbered(mapping: char, number: u32) -> LoadPolicy {
     let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
     let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
     let settings = serde_json::json!({"mappings": rows, "unmapped": "dead_letter"}).to_string();
-    Terms { settings: settings.into(), ..Terms::default() }
+    LoadPolicy { settings: settings.into(), ..LoadPolicy::default() }
 }
 
 fn good() -> Candidate {
@@ -252,26 +255,31 @@ fn good() -> Candidate {
 }
 
 fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
-    Candidate { bytes, seal: Seal::Missing, settings: None, origin: "the test".to_owned() }
+    Candidate {
+        bytes,
+        signature: SignatureCheck::None,
+        settings: None,
+        origin: "the test".to_owned(),
+    }
 }
 
 /// A candidate that does not pass a step, with that step.
-fn broken(kind: u32) -> (Candidate, Terms, Step) {
-    let with = |settings: &str| Terms { settings: settings.into(), ..Terms::default() };
+fn broken(kind: u32) -> (Candidate, LoadPolicy, Step) {
+    let with = |settings: &str| LoadPolicy { settings: settings.into(), ..LoadPolicy::default() };
     let bytes = |bytes: &'static [u8]| candidate(Cow::Borrowed(bytes));
     let misbehaving = || candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
     match kind % 10 {
-        0 => (bytes(b"no plugin"), terms('b'), Step::Compile),
-        1 => (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), terms('b'), Step::Compile),
-        2 => (bytes(b"\0asm\x01\0\0\0"), terms('b'), Step::Compile),
-        3 => (bytes(b"\0asm\x0d\0\x01\0"), terms('b'), Step::Fit),
+        0 => (bytes(b"no plugin"), policy('b'), Step::Compile),
+        1 => (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), policy('b'), Step::Compile),
+        2 => (bytes(b"\0asm\x01\0\0\0"), policy('b'), Step::Compile),
+        3 => (bytes(b"\0asm\x0d\0\x01\0"), policy('b'), Step::Fit),
         4 => (good(), with("{}"), Step::Configure),
         5 => (good(), with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#), Step::Configure),
         6 => (misbehaving(), with(r#"{"configure":"trap"}"#), Step::Configure),
         7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), Step::Configure),
         8 => (misbehaving(), with(r#"{"map":"trap"}"#), Step::Samples),
         _ => {
-            let mut pinned = terms('b');
+            let mut pinned = policy('b');
             pinned.trust.sha256 = Some("0".repeat(64));
             (good(), pinned, Step::Trust)
         }

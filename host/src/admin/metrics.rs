@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
-use super::View;
+use super::AdminView;
 #[cfg(feature = "collector")]
 use standpipe_collector::register_spool_metrics;
 use standpipe_core::metrics::{self, MetricsPage};
@@ -24,7 +24,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const PREFIX: &str = "standpipe";
 
 /// Registers all metrics of a run, and of the listener that serves them.
-pub(super) fn registry(view: &View, own: ConnectionStats) -> Registry {
+pub(super) fn registry(view: &AdminView, own: ConnectionStats) -> Registry {
     let mut all = Registry::default();
     metrics::register(&mut all, process::resources);
     let registry = all.sub_registry_with_prefix(PREFIX);

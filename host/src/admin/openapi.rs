@@ -1,5 +1,5 @@
-//! What can be asked, in the words of OpenAPI 3.1: the document of the docs, as it is. Its schemas are
-//! those of the types that are answered, its paths those of the routes; the tests hold that.
+//! The description of the admin API in OpenAPI 3.1, which is a file of the docs. Tests hold its schemas
+//! equal to the types of the responses, and its paths to the routes.
 
 /// The document, JSON text.
 pub(super) const DOCUMENT: &str = include_str!("../../docs/openapi.json");

@@ -20,27 +20,26 @@ pub enum QueryError {
         /// The names of those that it takes.
         known: String,
     },
-    /// One that stands twice.
-    #[error("the parameter {0} stands twice: write it once")]
+    /// A parameter that stands twice.
+    #[error("duplicate parameter {0}: write it once")]
     Twice(&'static str),
-    /// One whose value is wrong.
+    /// A parameter with an invalid value.
     #[error("invalid parameter {name}: expected {expected}, found {value:?}")]
     Invalid {
         /// The parameter.
         name: &'static str,
         /// Its value, up to the limit.
         value: String,
-        /// What it could be.
+        /// What is expected.
         expected: &'static str,
     },
 }
 
-/// How a canary is tried, from the query of a URL; what it does not say is as
-/// usual.
+/// The settings of a canary from the query of a URL, with defaults for what it does not set.
 ///
 /// # Errors
 ///
-/// The query says something else, or says it wrongly.
+/// The query has unknown, repeated or invalid parameters.
 pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     let mut settings = CanarySettings::default();
     for (name, value) in parameters(query, &["percent", "max_error_rate", "min_events"])? {
@@ -60,12 +59,11 @@ pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     Ok(settings)
 }
 
-/// The generation that a rollback is to withdraw, from the query of a URL; the one in use
-/// where it names none.
+/// The generation that a rollback must withdraw, from the query of a URL; none for the active one.
 ///
 /// # Errors
 ///
-/// The query says something else, or no number.
+/// The query has unknown, repeated or invalid parameters.
 pub(super) fn withdrawn_generation(query: &str) -> Result<Option<u64>, QueryError> {
     let given = parameters(query, &["generation"])?.pop();
     let number = given.map(|(name, value)| {
@@ -121,7 +119,7 @@ mod tests {
         assert_eq!(withdrawn_generation(""), Ok(None));
         assert_eq!(withdrawn_generation("generation=7"), Ok(Some(7)));
         for (query, words) in [
-            ("generation=7&generation=7", "twice"),
+            ("generation=7&generation=7", "duplicate parameter generation"),
             ("generation=", "found \"\""),
             ("generation=-1", "found \"-1\""),
             ("generation=1.0", "found \"1.0\""),
@@ -154,7 +152,7 @@ mod tests {
             ("max_error_rate=1.5", "0 to 1"),
             ("min_events=1.5", "whole number"),
             ("min_events=-1", "whole number"),
-            ("percent=1&percent=1", "twice"),
+            ("percent=1&percent=1", "duplicate parameter percent"),
             ("percentage=1", "unknown"),
             ("%00", "unknown"),
         ] {

@@ -4,23 +4,23 @@
 
 use hyper::{Method, StatusCode};
 
-use super::answer::Failure;
+use super::response::ApiError;
 
-/// What can be asked for.
+/// A resource of the admin server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum AdminRoute {
     Live,
     Ready,
     Metrics,
     Document,
-    Plugin(Errand),
+    Plugin(PluginCommand),
 }
 
-/// What can be asked for with the token alone.
+/// A command of the plugin API, which needs the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum PluginCommand {
     Report,
-    Offer,
+    Swap,
     Check,
     RollBack,
     TryCanary,
@@ -28,28 +28,28 @@ pub(super) enum Errand {
     PromoteCanary,
 }
 
-/// Every path with its methods. What is got can be asked for by HEAD too.
-pub(super) const ROUTES: [(&str, Method, Route); 11] = [
-    ("/health/live", Method::GET, Route::Live),
-    ("/health/ready", Method::GET, Route::Ready),
-    ("/metrics", Method::GET, Route::Metrics),
-    ("/openapi.json", Method::GET, Route::Document),
-    ("/plugin", Method::GET, Route::Plugin(Errand::Report)),
-    ("/plugin", Method::PUT, Route::Plugin(Errand::Offer)),
-    ("/plugin/check", Method::POST, Route::Plugin(Errand::Check)),
-    ("/plugin/rollback", Method::POST, Route::Plugin(Errand::RollBack)),
-    ("/plugin/canary", Method::PUT, Route::Plugin(Errand::TryCanary)),
-    ("/plugin/canary", Method::DELETE, Route::Plugin(Errand::EndCanary)),
-    ("/plugin/canary/promote", Method::POST, Route::Plugin(Errand::PromoteCanary)),
+/// Every path with its methods. HEAD works wherever GET does.
+pub(super) const ROUTES: [(&str, Method, AdminRoute); 11] = [
+    ("/health/live", Method::GET, AdminRoute::Live),
+    ("/health/ready", Method::GET, AdminRoute::Ready),
+    ("/metrics", Method::GET, AdminRoute::Metrics),
+    ("/openapi.json", Method::GET, AdminRoute::Document),
+    ("/plugin", Method::GET, AdminRoute::Plugin(PluginCommand::Report)),
+    ("/plugin", Method::PUT, AdminRoute::Plugin(PluginCommand::Swap)),
+    ("/plugin/check", Method::POST, AdminRoute::Plugin(PluginCommand::Check)),
+    ("/plugin/rollback", Method::POST, AdminRoute::Plugin(PluginCommand::RollBack)),
+    ("/plugin/canary", Method::PUT, AdminRoute::Plugin(PluginCommand::TryCanary)),
+    ("/plugin/canary", Method::DELETE, AdminRoute::Plugin(PluginCommand::EndCanary)),
+    ("/plugin/canary/promote", Method::POST, AdminRoute::Plugin(PluginCommand::PromoteCanary)),
 ];
 
-pub(super) fn route(method: &Method, path: &str) -> Result<Route, Failure> {
+pub(super) fn route(method: &Method, path: &str) -> Result<AdminRoute, ApiError> {
     let asked = if *method == Method::HEAD { &Method::GET } else { method };
     let of_path: Vec<_> = ROUTES.iter().filter(|(known, ..)| *known == path).collect();
     if of_path.is_empty() {
-        return Err(Failure::new(
+        return Err(ApiError::new(
             StatusCode::NOT_FOUND,
-            "no such path: /openapi.json tells which there are",
+            "unknown path: /openapi.json lists all paths",
         ));
     }
     let found = of_path.iter().find(|(_, method, _)| method == asked);
@@ -58,6 +58,6 @@ pub(super) fn route(method: &Method, path: &str) -> Result<Route, Failure> {
             Method::GET => "GET, HEAD",
             ref method => method.as_str(),
         });
-        Failure::wrong_method(&allowed.collect::<Vec<_>>().join(", "))
+        ApiError::wrong_method(&allowed.collect::<Vec<_>>().join(", "))
     })
 }

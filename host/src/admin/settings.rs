@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Token;
+use super::AdminToken;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_core::settings::SettingsChecker;
 
@@ -45,7 +45,7 @@ impl RawAdmin {
     pub fn check_token(&self, checker: &mut SettingsChecker) -> Option<SecretSetting> {
         let token = checker.table("admin").optional_secret("token", self.token.clone());
         if let Some(SecretSetting::Value(token)) = &token
-            && let Err(error) = Token::new(token)
+            && let Err(error) = AdminToken::new(token)
         {
             checker.add(error.to_string());
         }

@@ -5,7 +5,7 @@ use crate::config::{Mistake, PluginSource, Settings};
 use crate::run::{Preparation, PreparedPart, StartError, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_core::settings::toml_key;
-use standpipe_plugin_host::swap::{RefusalCause, Refused, Step};
+use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, Step};
 use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
 /// A preparation, with what is to be said of it.
@@ -47,7 +47,9 @@ fn part_mistakes(settings: &Settings, part: PreparedPart, error: &StartError) ->
     let own = match (part_settings(settings, part), error) {
         (
             Some((section, source, text)),
-            StartError::Refused { refused: Refused { step: Step::Configure, .. }, .. },
+            StartError::Refused {
+                refused: RejectedCandidate { step: Step::Configure, .. }, ..
+            },
         ) if source.file().is_none() => in_section(&section, &review_settings(text).mistakes),
         _ => Vec::new(),
     };
@@ -122,10 +124,10 @@ fn key_of_error(part: PreparedPart, error: &StartError) -> Option<String> {
     };
     Some(match error {
         StartError::PluginFile { .. } => format!("[{section}] path"),
-        StartError::Refused { refused: Refused { step, cause, .. }, .. } => match step {
+        StartError::Refused { refused: RejectedCandidate { step, cause, .. }, .. } => match step {
             Step::Trust => match &**cause {
                 // A pin of its own, or else the one for all.
-                RefusalCause::Untrusted(Untrusted::OtherDigest { place, .. }) => {
+                RejectionCause::Untrusted(Untrusted::DigestMismatch { place, .. }) => {
                     format!("{place} sha256")
                 }
                 _ => "[plugin] public_key".to_owned(),

@@ -18,13 +18,13 @@ use standpipe_plugin_host::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a plugin to start from, which builds and passes its own cases.
+    /// Create a plugin project that builds and passes its own cases.
     New(new::Arguments),
-    /// Run cases: events, and what the plugin must decide about them.
+    /// Run test cases: events, and what the plugin must decide about them.
     Test(test::Arguments),
-    /// Tell what changes where one plugin takes another's place.
+    /// Show what changes when one plugin replaces another.
     Diff(diff::Arguments),
-    /// Measure what a plugin costs, beside the default plugin.
+    /// Measure what a plugin costs compared with the default plugin.
     Bench(bench::Arguments),
     /// Write the default mapping plugin to a file.
     Export {
@@ -32,7 +32,7 @@ pub(super) enum Command {
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
-    /// Tell what a component is: its world, imports, size and hash.
+    /// Show a component's world, imports, size and hash.
     Inspect {
         /// The component's file; the default mapping plugin if there is none.
         #[arg(value_name = "FILE.wasm")]

@@ -8,7 +8,9 @@ use crate::pipeline::OnFailure;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
 use standpipe_core::settings::{SettingsChecker, TableChecker};
-use standpipe_plugin_host::{Allowance, BreakerSettings, CanarySettings, RawPlugin, Trust};
+use standpipe_plugin_host::{
+    CanarySettings, CircuitBreakerSettings, InstanceLimits, RawPlugin, Trust,
+};
 
 /// Where the plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +57,9 @@ pub struct PluginHosting {
     /// Whether its file and the settings are watched for changes.
     pub watch: FileWatch,
     /// What an instance may take.
-    pub allowance: Allowance,
+    pub instance_limits: InstanceLimits,
     /// From where on it does badly.
-    pub breaker: BreakerSettings,
+    pub breaker: CircuitBreakerSettings,
     /// Another plugin that decides about the events of some users.
     pub canary: Option<(SecondaryPlugin, CanarySettings)>,
     /// Another plugin that also gets all events; its decisions are only compared.
@@ -144,7 +146,7 @@ impl PluginHosting {
                 None | Some(true) => FileWatch::Files,
                 Some(false) => FileWatch::Nothing,
             },
-            allowance: raw.limits.check(&mut check.table("limits")),
+            instance_limits: raw.limits.check(&mut check.table("limits")),
             breaker: raw.breaker.check(&mut check.table("breaker")),
             canary,
             shadow,

@@ -673,7 +673,7 @@ fn the_data_directory_is_beside_the_settings() {
 fn limits_are_documented_as_they_are() {
     use standpipe_core::limits::{EVENT_BYTES_MAX, EVENT_NESTING_MAX};
     use standpipe_delivery::limits as delivery;
-    use standpipe_plugin_host::{Allowance, limits as plugin};
+    use standpipe_plugin_host::{InstanceLimits, limits as plugin};
 
     let docs = include_str!("../../docs/settings.md");
     let (_, table) = docs.split_once("\n## Limits\n").expect("the docs have limits");
@@ -701,7 +701,7 @@ fn limits_are_documented_as_they_are() {
         ("a file of dead letters", format!("{}, then the next one is begun", mib(dead_file))),
         (
             "memory of a plugin's instance, unless the settings say otherwise",
-            mib(Allowance::default().memory_bytes),
+            mib(InstanceLimits::default().memory_bytes),
         ),
         ("outputs of one event", number(plugin::PLUGIN_OUTPUTS_PER_EVENT_MAX)),
     ] {

@@ -296,7 +296,7 @@ impl Host {
         let (swapper, reloader) = (self.0.swapper.clone(), self.0.reloader.clone());
         let candidate = self.0.runtime.spawn(async move { reloader.with_secrets(plugin.0).await });
         let candidate = candidate.await??;
-        Ok(self.0.runtime.spawn_blocking(move || swapper.offer(&candidate)).await??)
+        Ok(self.0.runtime.spawn_blocking(move || swapper.swap(&candidate)).await??)
     }
 
     /// Reads the plugin's file again, and the settings file if the settings are

@@ -7,7 +7,9 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use standpipe_plugin_host::DEFAULT_PLUGIN;
-use standpipe_plugin_host::swap::{Candidate, NotPossible, Refused, Seal, Step};
+use standpipe_plugin_host::swap::{
+    Candidate, RejectedCandidate, RoleChangeError, SignatureCheck, Step,
+};
 
 /// A plugin to swap in with [`Host::swap`](super::Host::swap).
 #[derive(Clone)]
@@ -28,24 +30,24 @@ pub struct SwapError {
 impl Plugin {
     /// Creates a plugin from the bytes of a component.
     pub fn new(component: Vec<u8>) -> Self {
-        let origin = "the options program";
-        Plugin::of(Cow::Owned(component), Seal::Missing, origin)
+        let origin = "the embedding program";
+        Plugin::of(Cow::Owned(component), SignatureCheck::None, origin)
     }
 
     /// Returns the default mapping plugin, which is part of the library.
     pub fn built_in() -> Self {
         let origin = "the default mapping plugin";
-        Plugin::of(Cow::Borrowed(DEFAULT_PLUGIN), Seal::PartOfProgram, origin)
+        Plugin::of(Cow::Borrowed(DEFAULT_PLUGIN), SignatureCheck::BuiltIn, origin)
     }
 
-    fn of(bytes: Cow<'static, [u8]>, seal: Seal, origin: &str) -> Self {
-        Plugin(Candidate { bytes, seal, settings: None, origin: origin.to_owned() })
+    fn of(bytes: Cow<'static, [u8]>, signature: SignatureCheck, origin: &str) -> Self {
+        Plugin(Candidate { bytes, signature, settings: None, origin: origin.to_owned() })
     }
 
     /// Sets the text of its detached signature, which settings with a public key require.
     #[must_use]
     pub fn with_signature(mut self, signature: impl Into<String>) -> Self {
-        self.0.seal = Seal::Detached(signature.into());
+        self.0.signature = SignatureCheck::Detached(signature.into());
         self
     }
 
@@ -72,17 +74,17 @@ impl fmt::Debug for Plugin {
     }
 }
 
-impl From<Refused> for SwapError {
-    fn from(refused: Refused) -> Self {
+impl From<RejectedCandidate> for SwapError {
+    fn from(refused: RejectedCandidate) -> Self {
         SwapError { step: refused.step.word(), reason: refused.cause.to_string() }
     }
 }
 
 /// There is no plugin to go back to, or it is not trusted any more.
-impl From<NotPossible> for SwapError {
-    fn from(error: NotPossible) -> Self {
+impl From<RoleChangeError> for SwapError {
+    fn from(error: RoleChangeError) -> Self {
         let step = match &error {
-            NotPossible::Untrusted(_) => Step::Trust.word(),
+            RoleChangeError::Untrusted(_) => Step::Trust.word(),
             _ => "rollback",
         };
         SwapError { step, reason: error.to_string() }

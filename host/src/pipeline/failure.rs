@@ -1,18 +1,18 @@
-//! What becomes of an event that the plugin fails on: dead letter, drop, pass through or halt.
+//! What happens to an event that the plugin fails on: dead letter, drop, pass through or halt.
 
 use standpipe_core::event::StreamName;
 
-/// What becomes of an event that the plugin fails on.
+/// What happens to an event that the plugin fails on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// It goes to the dead letters, from where it can be replayed.
+    /// It becomes a dead letter, which can be replayed.
     #[default]
     DeadLetter,
-    /// It goes nowhere, and counts as filtered.
+    /// It is dropped, and counts as filtered.
     Drop,
     /// It is delivered as received, to this stream.
     PassThrough(StreamName),
-    /// The run ends, and the event counts as not delivered: a source that keeps
-    /// its events has it again at the next run.
+    /// The run ends, and the event counts as not delivered: a durable source delivers it in the next
+    /// run.
     Halt,
 }

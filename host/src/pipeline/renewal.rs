@@ -1,17 +1,16 @@
-//! Has the plugin in use configured anew, where a fresh instance declares other streams than
-//! before. Called by the worker that found it.
+//! Configures the active plugin again when a fresh instance declares other streams than before. Called
+//! by the worker that noticed it.
 
 use std::fmt;
 
-/// Has the plugin in use configured anew, on the thread of the worker that asks for it.
+/// Configures the active plugin again, on the thread of the worker that calls it.
 ///
-/// A worker does so where a fresh instance declares other streams than the plugin did
-/// when it was taken, as at midnight where a name is made of the date. It has no instance
-/// then, and so nothing else to do.
+/// A worker does so when a fresh instance declares other streams than the plugin did at first, such
+/// as names made of the date after midnight. It has no instance then, and so nothing else to do.
 pub struct Renewal(Box<dyn Fn() + Send + Sync>);
 
 impl Renewal {
-    /// This does it, or finds that there is nothing to do.
+    /// A renewal that calls this, which may find nothing to do.
     pub fn new(renew: impl Fn() + Send + Sync + 'static) -> Self {
         Renewal(Box::new(renew))
     }

@@ -19,7 +19,8 @@ use standpipe_delivery::{
 };
 use standpipe_plugin_host::scripted::{Act, End, Script};
 use standpipe_plugin_host::{
-    Admitted, BreakerSettings, CanarySettings, ConfigureError, Generation, Plugin, Unavailable,
+    AdmittedPlugin, CanarySettings, CircuitBreakerSettings, ConfigureError, Generation, Plugin,
+    Unavailable,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,19 +29,19 @@ const SECOND: Duration = Duration::from_secs(1);
 impl Worker {
     /// The batches that wait for more records.
     pub(crate) fn accumulator(&mut self) -> &mut RecordAccumulator {
-        &mut self.carrier.accumulator
+        &mut self.applier.accumulator
     }
 
     /// Does what is due beside new chunks.
-    pub(crate) fn tend(&mut self) {
+    pub(crate) fn do_due_work(&mut self) {
         let now = Instant::now();
-        self.go_on_with_held(now);
-        self.carrier.accumulator.close_due(now.into_std());
+        self.resume_held_chunk(now);
+        self.applier.accumulator.close_due(now.into_std());
     }
 
     /// When there is something to do beside new chunks.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        [self.carrier.accumulator.next_due().map(Instant::from_std), self.held.next_due()]
+        [self.applier.accumulator.next_due().map(Instant::from_std), self.held.next_due()]
             .into_iter()
             .flatten()
             .min()
@@ -115,7 +116,7 @@ impl Script for Scripted {
 /// What a scene is made of.
 struct Scene {
     on_failure: OnFailure,
-    breaker: BreakerSettings,
+    breaker: CircuitBreakerSettings,
     client: FaultyClient,
     dynamic_streams_max: usize,
     canary: Option<Arc<Scripted>>,
@@ -125,7 +126,7 @@ impl Default for Scene {
     fn default() -> Self {
         Scene {
             on_failure: OnFailure::default(),
-            breaker: BreakerSettings::default(),
+            breaker: CircuitBreakerSettings::default(),
             client: FaultyClient::new(|_, _, _| InjectedFault::None),
             dynamic_streams_max: 100,
             canary: None,
@@ -192,7 +193,7 @@ impl Scene {
         let renew = move || {
             renewed.fetch_add(1, Ordering::Relaxed);
         };
-        let shared = Shared {
+        let shared = WorkerContext {
             chunks: crossbeam_channel::never(),
             buffers,
             roles: Arc::clone(&roles),
@@ -219,8 +220,12 @@ impl Scene {
     }
 }
 
-fn generation(number: u64, script: Arc<Scripted>, breaker: BreakerSettings) -> Arc<Generation> {
-    let admitted = Admitted::without_component(Plugin::scripted(script)).unwrap();
+fn generation(
+    number: u64,
+    script: Arc<Scripted>,
+    breaker: CircuitBreakerSettings,
+) -> Arc<Generation> {
+    let admitted = AdmittedPlugin::without_component(Plugin::scripted(script)).unwrap();
     Arc::new(Generation::new(number, admitted, breaker, NonZero::<usize>::MIN))
 }
 
@@ -242,13 +247,13 @@ impl Driven {
             all.dead += chunk.dead;
             all.undelivered += chunk.undelivered;
         });
-        self.worker.process(lines.into_chunk(ack));
+        self.worker.process_chunk(lines.into_chunk(ack));
     }
 
     /// Has the worker do what is due after this long.
     async fn wait(&mut self, time: Duration) {
         tokio::time::sleep(time).await;
-        self.worker.tend();
+        self.worker.do_due_work();
         self.worker.accumulator().flush().await;
     }
 
@@ -419,7 +424,8 @@ async fn events_wait_while_the_plugin_has_no_instance() {
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_want_events_to_wait_has_them_treated_as_failed() {
-    let breaker = BreakerSettings { when_off: WhenOff::Fail, ..BreakerSettings::default() };
+    let breaker =
+        CircuitBreakerSettings { when_off: WhenOff::Fail, ..CircuitBreakerSettings::default() };
     let mut scene = Scene { breaker, ..Scene::default() }.begin();
     scene.plugin.set_instance(false);
     scene.take(durable(), &["one"]);
@@ -468,7 +474,7 @@ async fn another_plugin_takes_over_events_that_wait() {
     let mut scene = Scene::default().begin();
     scene.plugin.set_instance(false);
     scene.take("file", &["one"]);
-    let active = generation(2, Scripted::to("b"), BreakerSettings::default());
+    let active = generation(2, Scripted::to("b"), CircuitBreakerSettings::default());
     scene.roles.publish(PluginRoles { active, canary: None, shadow: None });
     // Sooner than the first one would be tried again.
     scene.wait(Duration::from_millis(1)).await;
@@ -627,7 +633,7 @@ fn end_a_worker_with_its_queue() {
     let _entered = runtime.enter();
     let scene = Scene::default().begin();
     let (chunks_in, chunks) = crossbeam_channel::bounded(1);
-    let shared = Shared {
+    let shared = WorkerContext {
         chunks,
         buffers: crossbeam_channel::bounded(1).0,
         roles: Arc::clone(&scene.roles),

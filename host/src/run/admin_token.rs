@@ -4,31 +4,31 @@
 use std::sync::Arc;
 
 use super::StartError;
-use crate::admin::Token;
+use crate::admin::AdminToken;
 use standpipe_core::secret::{SecretReference, SecretResolver, SecretSetting};
 
 /// The token of the admin API.
-pub(super) struct AdminToken {
-    pub(super) token: Token,
+pub(super) struct ResolvedToken {
+    pub(super) token: AdminToken,
     /// None if the settings hold the token itself.
     reference: Option<SecretReference>,
     secrets: Arc<dyn SecretResolver>,
 }
 
-impl AdminToken {
+impl ResolvedToken {
     /// Resolves the token of the settings, if they have one.
     pub(super) async fn open(
         setting: Option<SecretSetting>,
         secrets: Arc<dyn SecretResolver>,
     ) -> Result<Option<Self>, StartError> {
         let Some(setting) = setting else { return Ok(None) };
-        let token = Token::new(&secrets.resolve_setting(&setting).await?)?;
-        Ok(Some(AdminToken { token, reference: setting.reference().cloned(), secrets }))
+        let token = AdminToken::new(&secrets.resolve_setting(&setting).await?)?;
+        Ok(Some(ResolvedToken { token, reference: setting.reference().cloned(), secrets }))
     }
 
     async fn refresh(&self, reference: &SecretReference) -> Result<(), StartError> {
         let token = self.secrets.resolve(reference).await?;
-        if self.token.set(&token)? {
+        if self.token.replace(&token)? {
             tracing::info!("token of [admin] updated from the secret store");
         }
         Ok(())
@@ -36,7 +36,7 @@ impl AdminToken {
 }
 
 /// Refreshes a token until the task is dropped. A failure is logged and changes nothing.
-pub(super) async fn refresh_token(kept: Option<AdminToken>) {
+pub(super) async fn refresh_token(kept: Option<ResolvedToken>) {
     let Some((kept, reference)) =
         kept.as_ref().and_then(|kept| Some((kept, kept.reference.as_ref()?)))
     else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::admin::BadToken;
+use crate::admin::InvalidToken;
 use crate::source::InputError;
 use standpipe_aws::ConnectError;
 use standpipe_aws::secret_store::OpenSecretStoreError;
@@ -14,7 +14,7 @@ use standpipe_collector::DuplicateWriteKey;
 use standpipe_core::secret::{SecretReference, UnresolvedSecret};
 use standpipe_http::{BindError, TlsError};
 use standpipe_plugin_host::cases::CasesError;
-use standpipe_plugin_host::swap::Refused;
+use standpipe_plugin_host::swap::RejectedCandidate;
 use standpipe_plugin_host::{EngineError, LoadError};
 use standpipe_spool as spool;
 
@@ -47,7 +47,7 @@ pub enum StartError {
         plugin: String,
         /// Why.
         #[source]
-        refused: Refused,
+        refused: RejectedCandidate,
     },
     /// The cases that plugins must pass cannot be read.
     #[error("[plugin] cases: {0}")]
@@ -85,7 +85,7 @@ pub enum StartError {
     InvalidWriteKey(SecretReference),
     /// The token of the admin API is not valid.
     #[error(transparent)]
-    BadToken(#[from] BadToken),
+    InvalidToken(#[from] InvalidToken),
     /// Two sources have the same write key.
     #[cfg(feature = "collector")]
     #[error(transparent)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use super::plugins::{candidate, refused};
 use crate::config::Settings;
-use standpipe_plugin_host::swap::{Refused, Step};
+use standpipe_plugin_host::swap::{RejectedCandidate, Step};
 use standpipe_plugin_host::{Plugin, Role, sha256_hex};
 
 /// Native code in the place of a component, which is part of the program as it is: only
@@ -15,8 +15,10 @@ pub(super) fn load(settings: &Settings) -> Result<Plugin, StartError> {
     let candidate = candidate(&settings.plugin)?;
     let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
     let trust = &settings.hosting.trust;
-    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.seal);
-    checked.map_err(|error| refused(&candidate, "", Refused::new(Step::Trust, &digest, error)))?;
+    let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.signature);
+    checked.map_err(|error| {
+        refused(&candidate, "", RejectedCandidate::new(Step::Trust, &digest, error))
+    })?;
     Plugin::native(&settings.plugin_settings)
         .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
 }

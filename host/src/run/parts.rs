@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::admin_token::{self, AdminToken};
+use super::admin_token::{self, ResolvedToken};
 #[cfg(feature = "catalog")]
 use super::catalog_scheduler::{self, CatalogScheduler};
 use super::clients::Clients;
@@ -24,10 +24,10 @@ use super::preparation::Preparation;
 use super::reloadable::ReloadableParts;
 use super::secrets::open_secrets;
 use super::{Addresses, CACHE, Run, StartError};
-use crate::admin::{Admin, View};
+use crate::admin::{Admin, AdminView};
 use crate::config::Settings;
 use crate::limits;
-use crate::pipeline::{Renewal, Shared, SourceIdentities, Worker};
+use crate::pipeline::{Renewal, SourceIdentities, Worker, WorkerContext};
 use crate::source::{
     Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader,
 };
@@ -53,7 +53,7 @@ pub(crate) struct RunParts {
     pub(crate) letters: Arc<DeadLetterWriter>,
     pub(super) forwarder: Option<DeadLetterForwarder>,
     pub(super) bound_collector: Option<BoundCollector>,
-    pub(super) admin: Option<(Admin, Option<AdminToken>)>,
+    pub(super) admin: Option<(Admin, Option<ResolvedToken>)>,
     pub(super) options: RunOptions,
 }
 
@@ -123,7 +123,7 @@ impl RunParts {
         let admin = match settings.admin {
             Some(address) => {
                 let token = settings.admin_token.clone();
-                let open = || AdminToken::open(token.clone(), Arc::clone(&secrets));
+                let open = || ResolvedToken::open(token.clone(), Arc::clone(&secrets));
                 let token = patiently!(unreached, open().await);
                 warn_of_clear_token(address, token.is_some());
                 Some((Admin::bind(address).await?, token))
@@ -226,7 +226,7 @@ impl RunParts {
         let swapper = self.swapper.clone();
         // A rejection has been logged.
         let renewal = Renewal::new(move || drop(swapper.renew()));
-        let shared = Shared {
+        let shared = WorkerContext {
             chunks,
             buffers,
             roles: Arc::clone(self.swapper.roles()),
@@ -275,7 +275,7 @@ impl RunParts {
         runtime: &Handle,
     ) {
         let Some((admin, token)) = self.admin.take() else { return };
-        let view = View {
+        let view = AdminView {
             progress: progress.clone(),
             delivery: self.delivery.clone(),
             aws: self.aws.clone(),

@@ -12,7 +12,9 @@ use super::plugin_secrets::PluginSecrets;
 use crate::config::{PluginHosting, PluginSource, SecondaryPlugin, Settings};
 use crate::limits;
 use standpipe_plugin_host::cases::Cases;
-use standpipe_plugin_host::swap::{Candidate, Refused, Seal, SettingsDefaults, Swapper, Terms};
+use standpipe_plugin_host::swap::{
+    Candidate, LoadPolicy, RejectedCandidate, SettingsDefaults, SignatureCheck, Swapper,
+};
 use standpipe_plugin_host::{
     CanarySettings, DEFAULT_PLUGIN, PluginSettings, PublicKey, Trust, sha256_hex,
 };
@@ -37,7 +39,7 @@ struct Companion {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PluginFingerprint {
     sha256: String,
-    seal: Seal,
+    signature: SignatureCheck,
     /// With references in place of secrets: a changed secret does not change the settings.
     settings: String,
     defaults: serde_json::Map<String, serde_json::Value>,
@@ -50,19 +52,19 @@ pub(super) fn read_configured_plugin(
     swapper: &Swapper,
     settings: &Settings,
     secrets: &PluginSecrets,
-) -> Result<(Candidate, Terms, PluginFingerprint), Refused> {
-    let unread = |error: StartError| swapper.count_unread(error);
+) -> Result<(Candidate, LoadPolicy, PluginFingerprint), RejectedCandidate> {
+    let unread = |error: StartError| swapper.reject_unreadable(error);
     let candidate = candidate(&settings.plugin).map_err(unread)?;
-    let terms = terms(settings, secrets).map_err(unread)?;
+    let policy = policy(settings, secrets).map_err(unread)?;
     let ingredients = PluginFingerprint {
         sha256: sha256_hex(&candidate.bytes),
-        seal: candidate.seal.clone(),
+        signature: candidate.signature.clone(),
         settings: settings.written_plugin_settings.clone(),
         defaults: settings.default_plugin_members.clone(),
-        trust: terms.trust.clone(),
-        cases: terms.cases.clone(),
+        trust: policy.trust.clone(),
+        cases: policy.cases.clone(),
     };
-    Ok((candidate, terms, ingredients))
+    Ok((candidate, policy, ingredients))
 }
 
 impl Companions {
@@ -90,7 +92,7 @@ impl Companions {
         let (now, hosting) = (Companions::of(settings), &settings.hosting);
         let read = |beside: &SecondaryPlugin| {
             let candidate = candidate_beside(beside, secrets);
-            candidate.map_err(|error| swapper.count_unread(error))
+            candidate.map_err(|error| swapper.reject_unreadable(error))
         };
         // Rejections have been counted and logged. There may be nothing to end.
         if now.canary != self.canary {
@@ -103,7 +105,9 @@ impl Companions {
         }
         if now.shadow != self.shadow {
             let _ = match &hosting.shadow {
-                Some(shadow) => read(shadow).and_then(|shadow| swapper.shadow(&shadow)).is_ok(),
+                Some(shadow) => {
+                    read(shadow).and_then(|shadow| swapper.start_shadow(&shadow)).is_ok()
+                }
                 None => swapper.end_shadow().is_ok(),
             };
         }
@@ -127,15 +131,18 @@ impl Companion {
 /// # Errors
 ///
 /// The cases cannot be read.
-pub(super) fn terms(settings: &Settings, secrets: &PluginSecrets) -> Result<Terms, StartError> {
+pub(super) fn policy(
+    settings: &Settings,
+    secrets: &PluginSecrets,
+) -> Result<LoadPolicy, StartError> {
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
     let cases = cases.map_err(StartError::Cases)?;
-    Ok(Terms { cases: cases.map(Arc::new), ..policy_without_cases(settings, secrets) })
+    Ok(LoadPolicy { cases: cases.map(Arc::new), ..policy_without_cases(settings, secrets) })
 }
 
 /// Returns the load policy of the settings without cases.
-pub(super) fn policy_without_cases(settings: &Settings, secrets: &PluginSecrets) -> Terms {
-    Terms {
+pub(super) fn policy_without_cases(settings: &Settings, secrets: &PluginSecrets) -> LoadPolicy {
+    LoadPolicy {
         settings: with_secrets(&settings.written_plugin_settings, secrets),
         defaults: Some(SettingsDefaults {
             sha256: default_plugin_sha256(),
@@ -156,7 +163,7 @@ pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> 
     match source.file() {
         None => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
-            seal: Seal::PartOfProgram,
+            signature: SignatureCheck::BuiltIn,
             settings: None,
             origin: "the default mapping plugin".to_owned(),
         }),
@@ -181,14 +188,19 @@ fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
 /// Reads a component's file, and its detached signature if there is one.
 pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, StartError> {
     let bytes = Cow::Owned(read_plugin(path)?);
-    let seal = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
-        Ok(bytes) => Seal::Detached(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Seal::Missing,
+    let signature = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
+        Ok(bytes) => SignatureCheck::Detached(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => SignatureCheck::None,
         Err(error) => {
             return Err(StartError::PluginFile { path: signature_path(path), error });
         }
     };
-    Ok(Candidate { bytes, seal, settings: None, origin: format!("the plugin {}", path.display()) })
+    Ok(Candidate {
+        bytes,
+        signature,
+        settings: None,
+        origin: format!("the plugin {}", path.display()),
+    })
 }
 
 /// The path of a component's detached signature.
@@ -218,6 +230,6 @@ fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The error of a start that a rejected plugin ends. `what` names its role.
-pub(super) fn refused(candidate: &Candidate, what: &str, refused: Refused) -> StartError {
+pub(super) fn refused(candidate: &Candidate, what: &str, refused: RejectedCandidate) -> StartError {
     StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
 }

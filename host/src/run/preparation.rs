@@ -12,12 +12,14 @@ use super::StartError;
 #[cfg(feature = "collector")]
 use super::collector::connection_limits;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{candidate, candidate_beside, policy_without_cases, refused, terms};
+use super::plugins::{candidate, candidate_beside, policy, policy_without_cases, refused};
 use crate::config::{Destination, PluginSource, SecondaryPlugin, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
 use standpipe_http::Tls;
-use standpipe_plugin_host::swap::{Candidate, Refused, Swapper, SwapperSettings, Terms, Workshop};
+use standpipe_plugin_host::swap::{
+    Candidate, CandidateValidator, LoadPolicy, RejectedCandidate, Swapper, SwapperSettings,
+};
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
 
 /// A part of the preparation.
@@ -137,7 +139,7 @@ impl Preparation {
         }
         if let Some(shadow) = &hosting.shadow {
             let shadow = loader.beside(shadow, secrets, Role::Shadow, |candidate| {
-                swapper.as_ref().map(|swapper| swapper.shadow(candidate))
+                swapper.as_ref().map(|swapper| swapper.start_shadow(candidate))
             });
             self.add_result(PreparedPart::Shadow, shadow);
         }
@@ -159,7 +161,7 @@ impl Preparation {
             }
         };
         if settings.hosting.cases.is_some() {
-            let cases = terms(settings, secrets).map(|terms| loader.terms = terms);
+            let cases = policy(settings, secrets).map(|policy| loader.policy = policy);
             self.add_result(PreparedPart::Cases, cases);
         }
         Some(loader)
@@ -170,8 +172,8 @@ impl Preparation {
 pub(crate) struct PluginLoader {
     /// With the limits of the settings.
     pub(crate) engine: Engine,
-    terms: Terms,
-    workshop: Workshop,
+    policy: LoadPolicy,
+    validator: CandidateValidator,
 }
 
 impl PluginLoader {
@@ -190,15 +192,15 @@ impl PluginLoader {
         secrets: &PluginSecrets,
         cache: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let engine = Engine::with(cache, settings.hosting.allowance, settings.workers)?;
-        let terms = policy_without_cases(settings, secrets);
-        Ok(PluginLoader { engine, terms, workshop: Workshop::default() })
+        let engine = Engine::with(cache, settings.hosting.instance_limits, settings.workers)?;
+        let policy = policy_without_cases(settings, secrets);
+        Ok(PluginLoader { engine, policy, validator: CandidateValidator::default() })
     }
 
     /// Skips pin and key, for plugins that are only compared or measured.
     #[must_use]
     pub(crate) fn without_trust_checks(mut self) -> Self {
-        self.terms.trust = Trust::default();
+        self.policy.trust = Trust::default();
         self
     }
 
@@ -236,7 +238,7 @@ impl PluginLoader {
         &mut self,
         candidate: &Candidate,
         settings: &str,
-    ) -> Result<Plugin, Refused> {
+    ) -> Result<Plugin, RejectedCandidate> {
         let settings = Some(settings.into());
         self.validate(&Candidate { settings, ..candidate.clone() }, Role::Active)
     }
@@ -248,7 +250,7 @@ impl PluginLoader {
         how: SwapperSettings,
     ) -> Result<Swapper, StartError> {
         let candidate = candidate(source)?;
-        let swapper = Swapper::start(self.engine.clone(), how, &candidate, self.terms.clone());
+        let swapper = Swapper::start(self.engine.clone(), how, &candidate, self.policy.clone());
         swapper.map_err(|error| refused(&candidate, "", error))
     }
 
@@ -258,7 +260,7 @@ impl PluginLoader {
         beside: &SecondaryPlugin,
         secrets: &PluginSecrets,
         role: Role,
-        take: impl FnOnce(&Candidate) -> Option<Result<u64, Refused>>,
+        take: impl FnOnce(&Candidate) -> Option<Result<u64, RejectedCandidate>>,
     ) -> Result<(), StartError> {
         let candidate = candidate_beside(beside, secrets)?;
         let taken = match take(&candidate) {
@@ -273,8 +275,8 @@ impl PluginLoader {
         taken.map_err(|error| refused(&candidate, what, error))
     }
 
-    fn validate(&mut self, candidate: &Candidate, role: Role) -> Result<Plugin, Refused> {
-        let admitted = self.workshop.prepare(&self.engine, candidate, &self.terms, role, &[])?;
+    fn validate(&mut self, candidate: &Candidate, role: Role) -> Result<Plugin, RejectedCandidate> {
+        let admitted = self.validator.validate(&self.engine, candidate, &self.policy, role, &[])?;
         Ok(admitted.plugin().clone())
     }
 }

@@ -21,7 +21,7 @@ use crate::config::{FileWatch, PluginSource, Settings};
 use standpipe_core::blocking;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::SecretResolver;
-use standpipe_plugin_host::swap::{Candidate, Refused, Swapped, Swapper};
+use standpipe_plugin_host::swap::{Candidate, RejectedCandidate, Swapped, Swapper};
 
 /// How often a plugin's files are checked if no notification arrives.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl Reloader {
     /// # Errors
     ///
     /// The plugin was rejected. The active plugin stays in use.
-    pub async fn reload(&self) -> Result<Swapped, Refused> {
+    pub async fn reload(&self) -> Result<Swapped, RejectedCandidate> {
         self.reload_for(ReloadCause::Request).await
     }
 
@@ -90,15 +90,18 @@ impl Reloader {
     /// # Errors
     ///
     /// A secret cannot be resolved.
-    pub(crate) async fn with_secrets(&self, candidate: Candidate) -> Result<Candidate, Refused> {
+    pub(crate) async fn with_secrets(
+        &self,
+        candidate: Candidate,
+    ) -> Result<Candidate, RejectedCandidate> {
         let Some(settings) = &candidate.settings else { return Ok(candidate) };
         let known = PluginSecrets::resolve([settings.written()].into_iter(), &self.0.secrets).await;
-        let known = known.map_err(|error| self.0.swapper.count_unread(error))?;
+        let known = known.map_err(|error| self.0.swapper.reject_unreadable(error))?;
         let settings = known.substitute(settings.written());
         Ok(Candidate { settings, ..candidate })
     }
 
-    async fn reload_for(&self, cause: ReloadCause) -> Result<Swapped, Refused> {
+    async fn reload_for(&self, cause: ReloadCause) -> Result<Swapped, RejectedCandidate> {
         let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
         let _alone = self.0.reload_lock.lock().await;
         blocking::run(move || inner.reload(cause, &runtime)).await
@@ -168,21 +171,21 @@ impl Reloader {
 }
 
 impl Inner {
-    fn reload(&self, cause: ReloadCause, runtime: &Handle) -> Result<Swapped, Refused> {
+    fn reload(&self, cause: ReloadCause, runtime: &Handle) -> Result<Swapped, RejectedCandidate> {
         let settings = (self.read)();
-        let settings = settings.map_err(|reason| self.swapper.count_unread(reason))?;
+        let settings = settings.map_err(|reason| self.swapper.reject_unreadable(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
         let known =
             runtime.block_on(PluginSecrets::resolve(settings.all_plugin_settings(), &self.secrets));
-        let known = known.map_err(|error| self.swapper.count_unread(error))?;
-        let (candidate, terms, ingredients) =
+        let known = known.map_err(|error| self.swapper.reject_unreadable(error))?;
+        let (candidate, policy, ingredients) =
             plugins::read_configured_plugin(&self.swapper, &settings, &known)?;
         // First, so that a rollback does not go to a plugin with old secrets.
         self.refresh_secrets(runtime);
         let taken = self.last_loaded.lock().clone();
         let swapped = match cause == ReloadCause::Change && taken.as_ref() == Some(&ingredients) {
             true => Swapped::Unchanged(self.swapper.roles().load().active.number()),
-            false => self.swapper.offer_under(&candidate, terms)?,
+            false => self.swapper.swap_with_policy(&candidate, policy)?,
         };
         *self.last_loaded.lock() = Some(ingredients);
         let mut companions = self.companions.lock();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::admin_token::AdminToken;
+use super::admin_token::ResolvedToken;
 use super::{StartError, open_secrets};
 use crate::config::Settings;
 use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
@@ -80,5 +80,5 @@ pub(crate) async fn check_stored_secrets(settings: &Settings) -> Result<(), Star
     let referenced = settings.collect.iter().flat_map(|collect| &collect.referenced_keys);
     let referenced: Vec<_> = referenced.cloned().collect();
     StoredWriteKeys::new(Vec::new(), Arc::clone(&secrets)).resolve(&referenced).await?;
-    AdminToken::open(settings.admin_token.clone(), secrets).await.map(drop)
+    ResolvedToken::open(settings.admin_token.clone(), secrets).await.map(drop)
 }

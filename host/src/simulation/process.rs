@@ -21,7 +21,7 @@ use super::disk::Disk;
 use super::firehose;
 use super::plugin::Plugin;
 use super::world::{Arrival, Life, LifeEnd, World};
-use crate::pipeline::{OnFailure, Renewal, Shared, SourceIdentities, Worker};
+use crate::pipeline::{OnFailure, Renewal, SourceIdentities, Worker, WorkerContext};
 use crate::stop::StopTokens;
 use standpipe_collector::{SpoolReader, entry_of};
 use standpipe_core::blocking;
@@ -29,7 +29,9 @@ use standpipe_core::clock;
 use standpipe_core::event::{EventTotals, NextChunk, TotalsSnapshot};
 use standpipe_delivery::dead_letters::{DeadLetterDurability, DeadLetterSteps, DeadLetterWriter};
 use standpipe_delivery::{Delivery, FirehoseClients, RecordAccumulator};
-use standpipe_plugin_host::{Admitted, BreakerSettings, Generation, PluginRoles, PublishedRoles};
+use standpipe_plugin_host::{
+    AdmittedPlugin, CircuitBreakerSettings, Generation, PluginRoles, PublishedRoles,
+};
 use standpipe_spool::{Durability, Spool, SpoolSteps};
 
 /// What a stop may take beyond its timeout: the pause of the steps that end it.
@@ -132,11 +134,12 @@ impl<'a> Process<'a> {
             stop.delivery_abort.child_token(),
         );
         let plugin = Arc::new(Plugin::new(world.account.clone()));
-        let scripted =
-            Admitted::without_component(standpipe_plugin_host::Plugin::scripted(plugin.clone()))
-                .unwrap();
+        let scripted = AdmittedPlugin::without_component(standpipe_plugin_host::Plugin::scripted(
+            plugin.clone(),
+        ))
+        .unwrap();
         let threads = NonZero::new(world.workers).expect("there is a worker");
-        let active = Generation::new(1, scripted, BreakerSettings::default(), threads);
+        let active = Generation::new(1, scripted, CircuitBreakerSettings::default(), threads);
         let active = Arc::new(active);
         let roles = PublishedRoles::new(PluginRoles { active, canary: None, shadow: None });
         let totals = Arc::<EventTotals>::default();
@@ -307,7 +310,7 @@ impl<'a> Process<'a> {
     }
 
     fn spawn_worker(&self) -> JoinHandle<()> {
-        let shared = Shared {
+        let shared = WorkerContext {
             chunks: crossbeam_channel::bounded(0).1,
             buffers: crossbeam_channel::bounded(0).0,
             roles: Arc::clone(&self.roles),
@@ -416,11 +419,11 @@ async fn work(
         };
         let is_idle = matches!(next, NextChunk::Nothing);
         match next {
-            NextChunk::Chunk(chunk) => worker.process(chunk),
+            NextChunk::Chunk(chunk) => worker.process_chunk(chunk),
             NextChunk::Nothing => {}
             NextChunk::End => is_open = false,
         }
-        worker.tend();
+        worker.do_due_work();
         worker.accumulator().flush().await;
         let spent = plugin.take_spent();
         sleep(spent).await;

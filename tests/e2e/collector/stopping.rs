@@ -38,7 +38,7 @@ fn what_is_under_way_at_a_stop_is_answered_and_delivered() {
         idle.has_news() && fresh.has_news()
     });
     assert!(idle.reply().is_err());
-    assert_eq!(readiness(&collector), (503, "stopping: no more events are taken\n".to_owned()));
+    assert_eq!(readiness(&collector), (503, "stopping: no more events are accepted\n".to_owned()));
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
     assert_eq!(live.status, 200);
     for (client, body) in clients.iter_mut().zip(&bodies) {

@@ -2,15 +2,15 @@
 //! is accepted of it is what was written, within its bounds.
 #![no_main]
 
-use standpipe::admin::{bearer, canary_settings, seal};
-use standpipe_plugin_host::swap::Seal;
+use standpipe::admin::{parse_bearer_token, canary_settings, parse_signature_header};
+use standpipe_plugin_host::swap::SignatureCheck;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    if let Some(token) = bearer(input) {
+    if let Some(token) = parse_bearer_token(input) {
         assert!(!token.is_empty() && token.is_ascii() && !token.contains(' '));
     }
-    if let Ok(Seal::Detached(text)) = seal(Some(input)) {
+    if let Ok(SignatureCheck::Detached(text)) = parse_signature_header(Some(input)) {
         assert!(text.len() <= 4096 && !text.is_empty());
     }
     let Ok(query) = std::str::from_utf8(input) else { return };

@@ -9,13 +9,13 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use standpipe_plugin_host::{Allowance, Compiled, Engine, inspect};
+use standpipe_plugin_host::{InstanceLimits, CompiledComponent, Engine, inspect};
 use standpipe::run::DEFAULT_PLUGIN;
 use libfuzzer_sys::fuzz_target;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let allowance = Allowance { configure_cpu: Duration::from_millis(50), ..Allowance::default() };
-    Engine::with(None, allowance, NonZero::<usize>::MIN).expect("an engine")
+    let instance_limits = InstanceLimits { configure_cpu: Duration::from_millis(50), ..InstanceLimits::default() };
+    Engine::with(None, instance_limits, NonZero::<usize>::MIN).expect("an engine")
 });
 
 fuzz_target!(|input: &[u8]| {
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
         _ => changed(rest),
     };
     if inspect(&ENGINE, &bytes).is_ok()
-        && let Ok(compiled) = Compiled::new(&ENGINE, &bytes)
+        && let Ok(compiled) = CompiledComponent::new(&ENGINE, &bytes)
     {
         let _ = compiled.configure("{}");
     }

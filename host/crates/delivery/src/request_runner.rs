@@ -185,7 +185,10 @@ impl RequestRunner {
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
         pending.memory.shrink_to(pending.batch.held_bytes());
         pending.attempts = Attempts { count: count + 1, consecutive_failures, suspicion };
-        RemainingRecords::Again(pending, limits::RETRY_BACKOFF.pause_after(consecutive_failures.max(1)))
+        RemainingRecords::Again(
+            pending,
+            limits::RETRY_BACKOFF.pause_after(consecutive_failures.max(1)),
+        )
     }
 
     /// What of a request is to be sent again of which every record was refused on its own,

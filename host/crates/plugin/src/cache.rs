@@ -1,19 +1,17 @@
 //! Compiled components, kept on disk so that a component is compiled once.
 //!
-//! What is read from here runs as native code, outside of any sandbox. So it must be
-//! what this user's own process has written, whatever the pin says of the component
-//! that it was compiled from:
+//! What is read from here runs as native code, outside of any sandbox. So it must have been written
+//! by a process of this user, whatever the pin says of the component that it was compiled from:
 //!
-//! - the directory belongs to the user of the process, is not a symbolic link, and nobody
-//!   else can write to it; it is never made so silently, since what is in it already
-//!   could be somebody else's;
+//! - the directory belongs to the user of the process, is not a symbolic link, and no other user can
+//!   write to it; its mode is not changed silently, since its contents could be another user's;
 //! - every entry carries an HMAC-SHA256 over the component's hash, the engine and the
 //!   compiled code, under a random key in a file that only the user can read;
 //! - files are opened without following links, and it is the opened file that is
 //!   looked at.
 //!
-//! An entry that does not pass is counted, logged, and replaced by a new one. A cache
-//! that cannot be written is not an error: the component is compiled each time.
+//! An entry that fails is counted, logged and replaced. A cache that cannot be written is not an
+//! error: the component is compiled each time.
 
 use std::ffi::CStr;
 use std::fs::{DirBuilder, File};
@@ -57,7 +55,7 @@ const NEW_SUFFIX: &str = ".new";
 /// Where random bytes come from.
 const RANDOM_SOURCE: &str = "/dev/urandom";
 
-/// For how long a key is waited for that another process is writing at the moment.
+/// How long to wait for a key that another process is writing.
 const KEY_PATIENCE: Duration = Duration::from_secs(1);
 const KEY_POLL: Duration = Duration::from_millis(5);
 
@@ -92,7 +90,7 @@ pub(super) struct CacheCounts {
 
 /// What an entry was compiled from, and with what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin<'a> {
+pub(super) struct CacheOrigin<'a> {
     /// The SHA-256 of the component, in hexadecimal.
     pub(super) digest: &'a str,
     /// The engine's version.
@@ -111,7 +109,7 @@ impl std::fmt::Debug for Key {
 
 /// An entry that is there and is not used.
 #[derive(Debug, Error)]
-enum Unusable {
+enum UnusableEntry {
     /// It cannot be read, or is not what was written.
     #[error("{0}")]
     Entry(io::Error),
@@ -121,11 +119,11 @@ enum Unusable {
 }
 
 impl CompiledCache {
-    /// Use a directory, which is made if it is not there.
+    /// Opens a directory, or creates it.
     ///
     /// # Errors
     ///
-    /// It cannot be made or used, or others could have put something there.
+    /// It cannot be created or used, or other users could have written to it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Self::open_as(path, rustix::process::geteuid().as_raw())
     }
@@ -135,7 +133,7 @@ impl CompiledCache {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
             Errno::NOTDIR | Errno::LOOP => {
-                io::Error::other("it is a symbolic link, which somebody could turn elsewhere")
+                io::Error::other("it is a symbolic link, which others could redirect")
             }
             error => error.into(),
         })?;
@@ -151,7 +149,7 @@ impl CompiledCache {
             )));
         }
         if stat.st_mode & OPEN_TO_OTHERS != 0 {
-            // Nobody could have put anything there, so this hides no danger.
+            // No other user could have written there, so this hides no danger.
             fchmod(&directory, Mode::RWXU)?;
         }
         let key = open_key(&directory, user)?;
@@ -159,11 +157,11 @@ impl CompiledCache {
         Ok(CompiledCache { directory, path, user, key, counts })
     }
 
-    /// Use what was compiled before: the code is authentic, and `load` makes something
-    /// of it. None where there is no entry, or one that cannot be used.
+    /// Loads the authentic code of an earlier compilation with `load`. None if there is no entry, or
+    /// it cannot be used.
     pub(super) fn load<T>(
         &self,
-        origin: &Origin<'_>,
+        origin: &CacheOrigin<'_>,
         load: impl FnOnce(&[u8]) -> Result<T, WasmError>,
     ) -> Option<T> {
         let loaded = match self.read(origin) {
@@ -171,15 +169,15 @@ impl CompiledCache {
                 self.counts.misses.inc();
                 return None;
             }
-            Ok(Some(entry)) => load(&entry[HEADER_BYTES..]).map_err(Unusable::OtherEngine),
-            Err(error) => Err(Unusable::Entry(error)),
+            Ok(Some(entry)) => load(&entry[HEADER_BYTES..]).map_err(UnusableEntry::OtherEngine),
+            Err(error) => Err(UnusableEntry::Entry(error)),
         };
         let counter = if loaded.is_ok() { &self.counts.hits } else { &self.counts.rejected };
         counter.inc();
         loaded
             .inspect_err(|error| {
                 tracing::warn!(
-                    "compiled code in {} is not used, and the component compiled anew: {} {error}",
+                    "ignoring compiled code in {}, and compiling the component again: {} {error}",
                     self.path.display(),
                     entry_name(origin),
                 );
@@ -187,18 +185,18 @@ impl CompiledCache {
             .ok()
     }
 
-    /// Keep what was compiled. Where that is not possible, the log says so.
-    pub(super) fn store(&self, origin: &Origin<'_>, code: &[u8]) {
+    /// Stores compiled code, or logs why it cannot.
+    pub(super) fn store(&self, origin: &CacheOrigin<'_>, code: &[u8]) {
         if code.len() as u64 > PLUGIN_COMPILED_BYTES_MAX {
             return;
         }
         self.make_room(code.len() as u64);
         if let Err(error) = self.write(origin, code) {
-            tracing::warn!("compiled code is not kept in {}: {error}", self.path.display());
+            tracing::warn!("failed to store compiled code in {}: {error}", self.path.display());
         }
     }
 
-    fn read(&self, origin: &Origin<'_>) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, origin: &CacheOrigin<'_>) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.directory, entry_name(origin), flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -226,7 +224,7 @@ impl CompiledCache {
         Ok(Some(entry))
     }
 
-    fn write(&self, origin: &Origin<'_>, code: &[u8]) -> io::Result<()> {
+    fn write(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> io::Result<()> {
         let temporary = format!("{}-{}{NEW_SUFFIX}", entry_name(origin), std::process::id());
         let mac = self.mac(origin, code).finalize().into_bytes();
         let written = create(&self.directory, &temporary).and_then(|mut file| {
@@ -241,7 +239,7 @@ impl CompiledCache {
         })
     }
 
-    fn mac(&self, origin: &Origin<'_>, code: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
         mac.update(MAGIC);
@@ -254,8 +252,8 @@ impl CompiledCache {
         mac
     }
 
-    /// Remove the entries that were not used for the longest time until there is room
-    /// for another one, and what was left behind half-written.
+    /// Removes the least recently used entries until there is room for another one, and abandoned
+    /// temporary files.
     fn make_room(&self, bytes: u64) {
         let Ok(directory) = Dir::read_from(&self.directory) else { return };
         let (mut entries, now) = (Vec::new(), SystemTime::now());
@@ -297,7 +295,7 @@ impl CompiledCache {
     }
 }
 
-fn entry_name(origin: &Origin<'_>) -> String {
+fn entry_name(origin: &CacheOrigin<'_>) -> String {
     format!("{}-{:016x}{ENTRY_SUFFIX}", origin.digest, origin.compatibility)
 }
 
@@ -336,7 +334,7 @@ fn check_file(file: &File, user: u32, forbidden: u32) -> io::Result<()> {
     Err(io::Error::other(problem))
 }
 
-/// The key, which is made if there is none.
+/// Reads the key, or creates it.
 #[expect(clippy::disallowed_methods, reason = "another process writes the file")]
 fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
     let give_up = Instant::now() + KEY_PATIENCE;
@@ -363,7 +361,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
     }
 }
 
-/// None where there is no whole key.
+/// Reads the key; none if it is missing or incomplete.
 fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
     let refused = |error: io::Error| {
         let text = format!("its file {KEY_NAME:?} {error}: remove the directory");
@@ -377,7 +375,7 @@ fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
         Err(error) => return Err(refused(error.into())),
     };
     check_file(&file, user, OPEN_TO_OTHERS).map_err(refused)?;
-    // It could be another file of the user's, whose content somebody knows.
+    // It could be another file of this user, whose content others know.
     if file.metadata()?.nlink() != 1 {
         return Err(refused(io::Error::other("has another name elsewhere")));
     }
@@ -386,7 +384,7 @@ fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
     match <[u8; MAC_BYTES]>::try_from(bytes) {
         Ok(key) => Ok(Some(Key(key))),
         Err(bytes) if bytes.len() < MAC_BYTES => Ok(None),
-        Err(_) => Err(refused(io::Error::other("is no key"))),
+        Err(_) => Err(refused(io::Error::other("is not a key"))),
     }
 }
 

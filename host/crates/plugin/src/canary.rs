@@ -1,5 +1,5 @@
-//! A plugin on trial with the events of some users, chosen by a hash that is the same on every
-//! machine. Once it fails or rejects too often it is out, at once and for good.
+//! A plugin that decides about the events of some users, chosen by a hash that is the same on every
+//! machine. Once it fails on or rejects too many events, it is stopped for good.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::limits;
 use standpipe_core::event::{Event, Outline, string};
 use standpipe_core::limits::EVENT_NESTING_MAX;
 
-/// Who an event is about, from the most to the least telling.
+/// Keys that identify an event's user, the best first.
 const USER_KEYS: [&str; 3] = ["userId", "anonymousId", "messageId"];
 
-/// How a canary is tried.
+/// The settings of a canary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CanarySettings {
     /// The share of users whose events it decides about, from 0 to 100.
@@ -29,9 +29,8 @@ pub struct CanarySettings {
 /// A new plugin that decides about the events of some users, while the active one
 /// decides about all others.
 ///
-/// An event that it fails on is given to the active plugin, so a canary costs no
-/// event. One that fails or rejects too often is not asked any more, at once and for
-/// good.
+/// An event that it fails on goes to the active plugin, so a canary loses no event. Once it fails on
+/// or rejects too many events, it is stopped for good.
 #[derive(Debug)]
 pub struct Canary {
     generation: Arc<Generation>,
@@ -67,23 +66,22 @@ impl Canary {
         }
     }
 
-    /// The plugin on trial.
+    /// Its plugin.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
-    /// How it is tried.
+    /// Its settings.
     pub fn settings(&self) -> &CanarySettings {
         &self.settings
     }
 
-    /// Whether it has failed too often, and is not asked any more.
+    /// Whether it has failed too often, and was stopped.
     pub fn is_out(&self) -> bool {
         self.is_out.load(Ordering::Relaxed)
     }
 
-    /// Whether it is the one to decide about an event: the same for all events of a
-    /// user, on every machine.
+    /// Whether it decides about an event: the same for all events of a user, on every machine.
     pub fn takes(&self, event: &Event<'_>) -> bool {
         let user = user(event.text);
         let digest = Sha256::digest(user.as_bytes());
@@ -91,7 +89,7 @@ impl Canary {
         u64::from_be_bytes(*start) < self.threshold
     }
 
-    /// Count a batch of its events: those that it failed on or rejected are errors.
+    /// Counts a batch of its events. Those that it failed on or rejected are errors.
     pub fn count(&self, events: u64, errors: u64) {
         let events = self.events.fetch_add(events, Ordering::Relaxed) + events;
         let errors = self.errors.fetch_add(errors, Ordering::Relaxed) + errors;
@@ -101,14 +99,14 @@ impl Canary {
             && !self.is_out.swap(true, Ordering::Relaxed)
         {
             tracing::error!(
-                "the canary failed on or rejected {errors} of {events} events, and is out: the active plugin \
-                 decides about all events again"
+                "canary stopped: it failed on or rejected {errors} of {events} events; the active plugin decides about \
+                 all events again"
             );
         }
     }
 }
 
-/// Who an event is about; the whole text where it does not say.
+/// The user of an event; its whole text if it names none.
 fn user(text: &str) -> Cow<'_, str> {
     let outline = Outline::of_members(text.as_bytes(), EVENT_NESTING_MAX, usize::MAX);
     let Ok(outline) = outline else { return Cow::Borrowed(text) };

@@ -1,4 +1,4 @@
-//! Cases: events, and what a plugin must decide about them.
+//! Test cases: events, and what a plugin must decide about them.
 //!
 //! ```json
 //! {
@@ -10,18 +10,15 @@
 //! }
 //! ```
 //!
-//! A case without settings, in a file without settings, is for whatever settings
-//! the plugin runs with: so a new plugin can be held against the same file before
-//! it takes over. Each event is a batch of its own, in the sandbox of production,
-//! with its limits.
-//!
-//! Nothing that a plugin does stops the others: a fault fails its own case.
+//! A case without settings, in a file without settings, runs with the settings that the plugin runs
+//! with: so a candidate can be tested before a swap. Each event is a batch of its own, within the
+//! sandbox and limits of production. A fault fails only its own case.
 
 mod expect;
 mod failure;
 mod form;
 
-pub use failure::{Difference, Failure};
+pub use failure::{CaseDifference, CaseFailure};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,11 +36,10 @@ use form::RawCase;
 use standpipe_core::event::{Event, scan};
 use standpipe_core::limits::DETAIL_BYTES_MAX;
 
-/// Bytes of a file of cases: far more than anybody writes by hand.
+/// Bytes of a file of cases: far more than a person writes.
 const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Processor time that a plugin may waste on failures in the cases that it must pass
-/// before it is taken: it is refused anyhow, and others wait.
+/// Processor time that a candidate may waste on failed cases: it is rejected anyway, and others wait.
 const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
 
 /// The source of an event whose case names none.
@@ -72,7 +68,7 @@ struct Case {
 #[derive(Debug, Error)]
 pub enum CasesError {
     /// A file or directory cannot be read.
-    #[error("read the cases {}: {error}: check the path and its permissions", path.display())]
+    #[error("failed to read the cases {}: {error}: check the path and its permissions", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -94,17 +90,17 @@ pub enum CasesError {
 /// What is wrong with a text of cases.
 #[derive(Debug, Error)]
 pub enum CasesFormError {
-    /// It does not have their form.
+    /// It is not in the form of cases.
     #[error(
         "{}: `host plugin test --help` shows the form of cases",
         .0.to_string().chars().take(DETAIL_BYTES_MAX).collect::<String>()
     )]
     Json(#[from] serde_json::Error),
-    /// It has none.
-    #[error("`cases` is empty, which proves nothing: write a case into it")]
+    /// It has no cases.
+    #[error("`cases` is empty: add at least one case")]
     Empty,
-    /// The directory has no files of them.
-    #[error("the directory has no *.json: write a file of cases into it")]
+    /// The directory has no files of cases.
+    #[error("the directory has no *.json: add a file of cases")]
     NoFiles,
 }
 
@@ -177,7 +173,7 @@ impl Cases {
     /// Run the cases that bring no settings, with a plugin that has read those
     /// that it is to run with. One that has wasted much time on failures is not asked
     /// about the rest.
-    pub fn run(&self, mapper: &mut Mapper) -> Vec<Failure> {
+    pub fn run(&self, mapper: &mut Mapper) -> Vec<CaseFailure> {
         let (mut failures, mut wasted) = (Vec::new(), Duration::ZERO);
         for case in self.0.iter().filter(|case| case.settings.is_none()) {
             let (failure, more) = case.run(mapper);
@@ -204,7 +200,7 @@ impl Cases {
         &self,
         settings: &str,
         mut load: impl FnMut(&str) -> Result<Result<Plugin, R>, E>,
-    ) -> Result<Vec<Failure>, E> {
+    ) -> Result<Vec<CaseFailure>, E> {
         let mut groups = BTreeMap::<&str, Vec<usize>>::new();
         for (position, case) in self.0.iter().enumerate() {
             groups.entry(case.settings.as_deref().unwrap_or(settings)).or_default().push(position);
@@ -222,7 +218,7 @@ impl Cases {
                     failures.extend(cases.filter_map(run));
                 }
                 Err(error) => {
-                    let difference = Difference::NotLoaded { error: error.to_string() };
+                    let difference = CaseDifference::NotLoaded { error: error.to_string() };
                     let failed = |case: &Case| case.failure(vec![difference.clone()]);
                     failures.extend(cases.map(|(position, case)| (position, failed(case))));
                 }
@@ -234,22 +230,22 @@ impl Cases {
 
 impl Case {
     /// No failure if it comes out as expected; and the processor time that was wasted.
-    fn run(&self, mapper: &mut Mapper) -> (Option<Failure>, Duration) {
+    fn run(&self, mapper: &mut Mapper) -> (Option<CaseFailure>, Duration) {
         let (text, envelope) =
             scan(self.event.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)
                 .expect("scanned when read");
         let decisions = mapper.map(&self.source, &[Event { index: 0, line: 1, text, envelope }]);
         let differences = match decisions.of(0) {
             Ok(outputs) => self.expected.compare(text, mapper.plugin(), outputs),
-            Err(fault) => vec![Difference::Fault { error: fault.to_string() }],
+            Err(fault) => vec![CaseDifference::Fault { error: fault.to_string() }],
         };
         let failure = (!differences.is_empty()).then(|| self.failure(differences));
         (failure, decisions.wasted())
     }
 
-    fn failure(&self, differences: Vec<Difference>) -> Failure {
+    fn failure(&self, differences: Vec<CaseDifference>) -> CaseFailure {
         let file = self.file.as_deref().map(str::to_owned);
-        Failure { file, number: self.number, name: self.name.clone(), differences }
+        CaseFailure { file, number: self.number, name: self.name.clone(), differences }
     }
 }
 

@@ -1,13 +1,10 @@
-//! What changes where one plugin takes another's place.
+//! Compares the decisions of two plugins about the same events.
 //!
-//! Both decide about the same events, and a [`Comparison`] counts what became of
-//! them: each event is the same, or a [`Change`] of one kind, from its streams
-//! before to its streams after. Some samples of each say where to look; none shows
-//! any of an event but its type and name.
+//! A [`Comparison`] counts each event as the same or as a [`Change`] of one kind, from its streams
+//! before to its streams after, with samples that show an event's type and name and nothing else.
 //!
-//! Events about which nothing changes cost no allocation, and the memory is
-//! bounded, so this can also run beside production. Each thread has a comparison of
-//! its own, and they are merged.
+//! Unchanged events cost no allocation, and memory is bounded, so this can run beside production.
+//! Each thread has its own comparison, and they are merged.
 
 mod change;
 mod report;
@@ -18,15 +15,14 @@ use std::collections::BTreeMap;
 
 use super::{Decision, Decisions, Fault, Output, Plugin};
 use crate::limits;
-use change::{Fate, cut};
+use change::{EventFate, cut};
 use standpipe_core::event::Event;
 
-/// Kinds of differences between two plugins that are told apart, each with the
-/// streams before and after; events of further ones are counted together. What
-/// bounds the memory of a comparison that goes on for days.
+/// Changes that are counted apart, each with its streams before and after; events of further
+/// ones are counted together. Bounds the memory of a comparison that runs for days.
 const COMPARISON_CHANGES_MAX: usize = 500;
 
-/// What has come out so far.
+/// The result of a comparison so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     samples_max: usize,
@@ -45,13 +41,13 @@ impl Default for Comparison {
 }
 
 impl Comparison {
-    /// Nothing compared yet; with so many samples of each change.
+    /// An empty comparison that keeps so many samples of each change.
     pub fn new(samples_max: usize) -> Self {
         let counts = [0; ChangeKind::ALL.len()];
         Comparison { samples_max, compared: 0, counts, changes: BTreeMap::new(), beyond: 0 }
     }
 
-    /// Compare what two plugins decided about a batch of one source.
+    /// Compares the decisions of two plugins about a batch of one source.
     pub fn add(
         &mut self,
         source: &str,
@@ -63,14 +59,14 @@ impl Comparison {
             let (before, after) = (old.1.of(position), new.1.of(position));
             if !is_same(event, (old.0, before), (new.0, after)) {
                 let (before, after) =
-                    (Fate::of(old.0, event, before), Fate::of(new.0, event, after));
+                    (EventFate::of(old.0, event, before), EventFate::of(new.0, event, after));
                 self.add_change(source, event, &before, &after);
             }
         }
         self.compared += events.len() as u64;
     }
 
-    /// Take in what another one has counted.
+    /// Adds the counts of another comparison.
     pub fn merge(&mut self, other: Comparison) {
         self.compared += other.compared;
         self.beyond += other.beyond;
@@ -94,12 +90,12 @@ impl Comparison {
         self.compared
     }
 
-    /// Events about which something changes.
+    /// Events with any change.
     pub fn changed(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Events about which this changes.
+    /// Events with a change of this kind.
     pub fn count(&self, kind: ChangeKind) -> u64 {
         self.counts[kind as usize]
     }
@@ -118,7 +114,13 @@ impl Comparison {
         changes
     }
 
-    fn add_change(&mut self, source: &str, event: &Event<'_>, before: &Fate<'_>, after: &Fate<'_>) {
+    fn add_change(
+        &mut self,
+        source: &str,
+        event: &Event<'_>,
+        before: &EventFate<'_>,
+        after: &EventFate<'_>,
+    ) {
         let Some(kind) = ChangeKind::between(before, after) else { return };
         self.counts[kind as usize] += 1;
         let key = (kind, before.to_string(), after.to_string());
@@ -145,8 +147,8 @@ impl Comparison {
     }
 }
 
-/// Whether nothing changes, as far as can be told without allocating: deliveries in
-/// another order are looked at again.
+/// Whether nothing changes, as far as this shows without an allocation: deliveries in another
+/// order are compared again.
 fn is_same(
     event: &Event<'_>,
     (old, before): (&Plugin, Result<&[Output], &Fault>),

@@ -1,5 +1,5 @@
-//! From bytes to a plugin: compiled, held against the contract, configured in two instances that
-//! must declare the same streams, and kept with its spare instances. Each refusal says what to do.
+//! Loads a plugin: compiles a component, checks it against the contract, and configures it in two
+//! instances that must declare the same streams. Each error says what to do.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use wasmtime::component::{Component, Linker};
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::contract_types::{self, MAPPER, Mismatch, OtherVersion};
-use super::declared::{DeclarationChange, Order};
+use super::declared::{DeclarationChange, StreamOrder};
 use super::fault::{ConfigureError, WrongAnswer};
 use super::instance::Instance;
-use super::log::Rate;
+use super::log::LogRate;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
 use super::printable::printable;
 use super::routes::Route;
 use super::sandbox::{Sandbox, add_to_linker};
 use super::wasm_error::WasmError;
-use super::{Allowance, Engine, Fault, PluginSettings, Reads, Target};
+use super::{Engine, Fault, InstanceLimits, PluginSettings, Reads, Target};
 use crate::limits;
 use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 
@@ -36,7 +36,7 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 /// A component that has been compiled and fits the contract, and can be
 /// configured any number of times.
 #[derive(Clone)]
-pub struct Compiled {
+pub struct CompiledComponent {
     engine: Engine,
     pre: PluginPre<Sandbox>,
     digest: Arc<str>,
@@ -50,11 +50,11 @@ pub(super) struct Loaded {
     code: Code,
     settings: PluginSettings,
     digest: Arc<str>,
-    declared: Vec<Declared>,
+    declared: Vec<DeclaredStream>,
     setup: contract::Setup,
     /// Bounds what all instances print together.
-    rate: Rate,
-    /// Instances that have read their settings and that nobody uses.
+    rate: LogRate,
+    /// Configured instances that no mapper uses.
     spare: Mutex<Vec<Instance>>,
     /// Whether an instance has declared other streams than the first one did, which then
     /// cannot be used.
@@ -62,7 +62,7 @@ pub(super) struct Loaded {
 }
 
 enum Code {
-    Component(Compiled),
+    Component(CompiledComponent),
     #[cfg(any(test, feature = "native-mapping"))]
     Native(Native),
     #[cfg(any(test, feature = "testing"))]
@@ -71,12 +71,12 @@ enum Code {
 
 /// An entry of the streams that a plugin declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Declared {
+pub(super) enum DeclaredStream {
     Name(StreamName),
     Pattern(String),
 }
 
-/// A plugin that is not taken, and what to do about it.
+/// Why a plugin cannot be loaded, and what to do about it.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// It is not WebAssembly.
@@ -98,7 +98,7 @@ pub enum LoadError {
     Compile(#[source] WasmError),
     /// It is a component of another world.
     #[error(
-        "it is a component of another world: it exports {exports}, and a mapping plugin exports {MAPPER}: \
+        "it is a component of another world: expected an export {MAPPER}, found {exports}: \
          build it against wit/mapping.wit"
     )]
     OtherWorld {
@@ -133,7 +133,7 @@ pub enum LoadError {
     #[error("it refuses its settings: {0}")]
     Settings(String),
     /// It declares streams that cannot exist.
-    #[error("it declares a wrong delivery stream: {0}: fix the plugin")]
+    #[error("it declares an invalid delivery stream: {0}: fix the plugin")]
     Streams(#[from] WrongStreams),
     /// Two instances of it have not declared the same.
     #[error(
@@ -156,14 +156,14 @@ impl From<Mismatch> for LoadError {
 #[derive(Debug, Error)]
 pub enum WrongStreams {
     /// There are too many of them.
-    #[error("{0} streams, and at most {max} are taken", max = limits::PLUGIN_STREAMS_MAX)]
+    #[error("{0} streams, and the limit is {max}", max = limits::PLUGIN_STREAMS_MAX)]
     TooMany(usize),
     /// One cannot exist.
     #[error(transparent)]
     Name(#[from] InvalidStreamName),
 }
 
-/// What `host plugin inspect` tells.
+/// The result of `host plugin inspect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The size of the component, in bytes.
@@ -178,11 +178,11 @@ pub struct Inspection {
     pub imports: Vec<String>,
 }
 
-/// Compile a component and tell what it is, without running it.
+/// Compiles a component and describes it, without running it.
 ///
 /// # Errors
 ///
-/// It is no component.
+/// The bytes are not a component.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     let sha256 = sha256_hex(bytes);
     let component = compile(engine, bytes, &sha256)?;
@@ -199,12 +199,12 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     })
 }
 
-impl Compiled {
-    /// Compile a component, and check that it fits.
+impl CompiledComponent {
+    /// Compiles a component, and checks that it fits the contract.
     ///
     /// # Errors
     ///
-    /// It is no plugin.
+    /// It is not a mapping plugin.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
         let component = compile(engine, bytes, &digest)?;
@@ -215,7 +215,7 @@ impl Compiled {
         let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
         contract_types::check_types(engine.wasmtime(), &component)?;
         let pre = PluginPre::new(pre).map_err(does_not_fit)?;
-        Ok(Compiled { engine: engine.clone(), pre, digest: digest.into() })
+        Ok(CompiledComponent { engine: engine.clone(), pre, digest: digest.into() })
     }
 
     /// The SHA-256 of the component, in hexadecimal.
@@ -223,16 +223,16 @@ impl Compiled {
         &self.digest
     }
 
-    /// Let the plugin read its settings (JSON text), in two instances: a plugin whose
+    /// Configures the plugin with settings (JSON text), in two instances: a plugin whose
     /// instances do not declare the same streams cannot be used.
     ///
     /// # Errors
     ///
-    /// It does not take them.
+    /// It refuses the settings, or fails.
     pub fn configure(&self, settings: impl Into<PluginSettings>) -> Result<Plugin, LoadError> {
-        let (settings, rate) = (settings.into(), Rate::default());
+        let (settings, rate) = (settings.into(), LogRate::default());
         let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
-        let setup = trial.configure(settings.text(), self.engine.allowance().configure_cpu);
+        let setup = trial.configure(settings.text(), self.engine.instance_limits().configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
         let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
         let code = Code::Component(self.clone());
@@ -244,18 +244,17 @@ impl Compiled {
 }
 
 impl Plugin {
-    /// Compile a component, check that it fits, and let it read its settings
-    /// (JSON text).
+    /// Compiles a component, checks that it fits, and configures it (JSON text).
     ///
     /// # Errors
     ///
-    /// It is no plugin, or it does not take its settings.
+    /// It is not a mapping plugin, or refuses its settings.
     pub fn load(
         engine: &Engine,
         bytes: &[u8],
         settings: impl Into<PluginSettings>,
     ) -> Result<Self, LoadError> {
-        Compiled::new(engine, bytes)?.configure(settings)
+        CompiledComponent::new(engine, bytes)?.configure(settings)
     }
 
     fn new(
@@ -263,7 +262,7 @@ impl Plugin {
         settings: PluginSettings,
         digest: Arc<str>,
         setup: contract::Setup,
-        rate: Rate,
+        rate: LogRate,
     ) -> Result<Self, WrongStreams> {
         Ok(Plugin(Arc::new(Loaded {
             code,
@@ -277,11 +276,11 @@ impl Plugin {
         })))
     }
 
-    /// Let another plugin of the same component read settings.
+    /// Configures the same component with other settings.
     ///
     /// # Errors
     ///
-    /// It does not take them.
+    /// It refuses them, or fails.
     ///
     /// # Panics
     ///
@@ -294,45 +293,44 @@ impl Plugin {
                 Self::scripted_as(Arc::clone(script), &self.0.digest, settings)
             }
             #[allow(unreachable_patterns)]
-            _ => unreachable!("only components are configured anew"),
+            _ => unreachable!("only components are configured again"),
         }
     }
 
     #[cfg(any(test, feature = "native-mapping"))]
-    /// The default mapping as native code, without a component around it: for
-    /// measuring what the component costs. It decides as the component does.
+    /// The default mapping as native code, to measure what the component costs. It decides as
+    /// the component does.
     ///
     /// # Errors
     ///
-    /// It does not take its settings.
+    /// It refuses its settings.
     pub fn native(settings: &str) -> Result<Self, LoadError> {
         let (native, streams) =
             Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
         let setup = contract::Setup { streams, reads: contract::Reads::Kind };
         let code = Code::Native(native);
-        Ok(Self::new(code, settings.into(), "native".into(), setup, Rate::default())?)
+        Ok(Self::new(code, settings.into(), "native".into(), setup, LogRate::default())?)
     }
 
-    /// What each instance may have; native code has all that the process has.
-    pub(super) fn allowance(&self) -> Allowance {
+    /// The limits of each instance. Native code has none.
+    pub(super) fn instance_limits(&self) -> InstanceLimits {
         match &self.0.code {
-            Code::Component(compiled) => *compiled.engine.allowance(),
+            Code::Component(compiled) => *compiled.engine.instance_limits(),
             #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
-            _ => Allowance::default(),
+            _ => InstanceLimits::default(),
         }
     }
 
-    /// The settings that it has read.
+    /// The settings that it is configured with.
     pub fn settings(&self) -> &PluginSettings {
         &self.0.settings
     }
 
-    /// Make instances until so many are spare, so that whoever needs one first does
-    /// not wait for it.
+    /// Starts instances until so many are spare, so that workers need not wait for them.
     ///
     /// # Errors
     ///
-    /// One cannot be made, or does not declare what the first one did.
+    /// An instance cannot be started, or declares other streams than the first one.
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
         while self.has_component() && self.0.spare.lock().len() < instances {
             let instance = self.fresh_instance().map_err(|fault| match fault {
@@ -344,19 +342,19 @@ impl Plugin {
         Ok(())
     }
 
-    /// Drop the instances that nobody uses.
+    /// Drops the spare instances.
     pub fn release_spare(&self) {
         // Not under the lock: taking them down takes a while.
         let spare = std::mem::take(&mut *self.0.spare.lock());
         drop(spare);
     }
 
-    /// Tell how many lines its instances have printed that were not shown.
+    /// Logs how many printed lines were dropped.
     pub(super) fn report_dropped_lines(&self) {
         self.0.rate.report_dropped();
     }
 
-    /// Keep an instance that is not needed any more, for when it is again.
+    /// Keeps an instance that its mapper no longer needs.
     pub(super) fn give_back(&self, instance: Instance) {
         self.0.spare.lock().push(instance);
     }
@@ -366,12 +364,11 @@ impl Plugin {
         &self.0.digest
     }
 
-    /// The names that the plugin may answer by their position; patterns are
-    /// none.
+    /// The declared streams by position: the name, or none for a pattern.
     pub fn declared(&self) -> impl Iterator<Item = Option<&StreamName>> {
         self.0.declared.iter().map(|declared| match declared {
-            Declared::Name(name) => Some(name),
-            Declared::Pattern(_) => None,
+            DeclaredStream::Name(name) => Some(name),
+            DeclaredStream::Pattern(_) => None,
         })
     }
 
@@ -380,16 +377,15 @@ impl Plugin {
         self.0.setup.streams.iter().map(String::as_str)
     }
 
-    /// What it tells of its ways; where it tells nothing, that events go to each of
-    /// its streams.
+    /// The routes that the plugin reports; if it reports none, one to each of its streams.
     ///
     /// # Errors
     ///
-    /// It fails when it is asked, or what it tells is none that the contract allows.
+    /// The call fails, or a route breaks the contract.
     pub fn routes(&self) -> Result<Vec<Route>, Fault> {
         let Loaded { code, rate, settings, .. } = &*self.0;
-        let told = match code {
-            Code::Component(Compiled { engine, pre, .. }) => {
+        let reported = match code {
+            Code::Component(CompiledComponent { engine, pre, .. }) => {
                 Instance::routes(engine, pre, rate, settings.text())?.unwrap_or_default()
             }
             #[cfg(any(test, feature = "native-mapping"))]
@@ -397,16 +393,16 @@ impl Plugin {
             #[cfg(any(test, feature = "testing"))]
             Code::Scripted(_) => Vec::new(),
         };
-        if told.is_empty() {
+        if reported.is_empty() {
             return Ok(self.streams().map(Route::to).collect());
         }
-        if told.len() > limits::PLUGIN_ROUTES_MAX {
-            return Err(WrongAnswer::TooManyRoutes(told.len()).into());
+        if reported.len() > limits::PLUGIN_ROUTES_MAX {
+            return Err(WrongAnswer::TooManyRoutes(reported.len()).into());
         }
-        if let Some(route) = told.iter().find(|route| !route.is_possible()) {
+        if let Some(route) = reported.iter().find(|route| !route.is_possible()) {
             return Err(WrongAnswer::Route(printable(&route.stream)).into());
         }
-        Ok(told.into_iter().map(Route::printable).collect())
+        Ok(reported.into_iter().map(Route::printable).collect())
     }
 
     /// The stream that a decision of this plugin names.
@@ -414,25 +410,25 @@ impl Plugin {
         match target {
             Target::Named(name) => name,
             Target::Declared(position) => match self.0.declared.get(*position) {
-                Some(Declared::Name(name)) => name,
+                Some(DeclaredStream::Name(name)) => name,
                 _ => unreachable!("a plugin's answer is checked"),
             },
         }
     }
 
-    pub(super) fn declared_at(&self, position: u32) -> Option<&Declared> {
+    pub(super) fn declared_at(&self, position: u32) -> Option<&DeclaredStream> {
         self.0.declared.get(position as usize)
     }
 
     /// Whether an entry of the declared streams covers this name.
     pub(super) fn covers(&self, name: &StreamName) -> bool {
         self.0.declared.iter().any(|declared| match declared {
-            Declared::Name(declared) => declared == name,
-            Declared::Pattern(pattern) => covers(pattern, name.as_str()),
+            DeclaredStream::Name(declared) => declared == name,
+            DeclaredStream::Pattern(pattern) => covers(pattern, name.as_str()),
         })
     }
 
-    /// What it asked to be handed.
+    /// How much of each event it gets.
     pub fn reads(&self) -> Reads {
         self.0.setup.reads.into()
     }
@@ -467,7 +463,7 @@ impl Plugin {
         let streams = script.configure(settings.text()).map_err(LoadError::Settings)?;
         let setup = contract::Setup { streams, reads: contract::Reads::Text };
         let code = Code::Scripted(script);
-        Ok(Self::new(code, settings, Arc::clone(digest), setup, Rate::default())?)
+        Ok(Self::new(code, settings, Arc::clone(digest), setup, LogRate::default())?)
     }
 
     /// What decides in a component's place in a simulation.
@@ -479,22 +475,23 @@ impl Plugin {
         }
     }
 
-    /// An instance that has read its settings.
+    /// A configured instance: a spare one, else a new one.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
         let spare = self.0.spare.lock().pop();
         spare.map_or_else(|| self.fresh_instance(), Ok)
     }
 
-    /// One that nobody has used.
+    /// A new instance.
     pub(super) fn fresh_instance(&self) -> Result<Instance, Fault> {
         #[allow(irrefutable_let_patterns)]
-        let Code::Component(Compiled { engine, pre, .. }) = &self.0.code else {
+        let Code::Component(CompiledComponent { engine, pre, .. }) = &self.0.code else {
             unreachable!("only components have instances")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
-        let setup = instance.configure(self.0.settings.text(), engine.allowance().configure_cpu)?;
+        let setup =
+            instance.configure(self.0.settings.text(), engine.instance_limits().configure_cpu)?;
         let setup = setup.map_err(|words| ConfigureError::Refused(printable(&words)))?;
-        match Order::between(&self.0.setup, &setup) {
+        match StreamOrder::between(&self.0.setup, &setup) {
             Ok(order) => {
                 instance.order = order;
                 Ok(instance)
@@ -506,8 +503,8 @@ impl Plugin {
         }
     }
 
-    /// Whether an instance has declared other streams than the plugin did when it was
-    /// loaded, as where a name is made of the date: it has to be configured anew.
+    /// Whether an instance has declared other streams than the plugin did when it was loaded, such
+    /// as names made of the date: it must be configured again.
     pub fn has_redeclared(&self) -> bool {
         #[cfg(any(test, feature = "testing"))]
         if let Some(script) = self.script() {
@@ -522,14 +519,14 @@ fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Loa
         return Err(LoadError::CoreModule);
     }
     if !bytes.starts_with(COMPONENT_HEADER) {
-        return Err(LoadError::NotWasm { found: looks_like(bytes) });
+        return Err(LoadError::NotWasm { found: describe_bytes(bytes) });
     }
-    engine.compile(bytes, digest).map_err(|error| not_compiled(error.into()))
+    engine.compile(bytes, digest).map_err(|error| compile_error(error.into()))
 }
 
 /// What is compiled is held against the limits of an instance at once, by the pool that
 /// instances are made in.
-fn not_compiled(error: WasmError) -> LoadError {
+fn compile_error(error: WasmError) -> LoadError {
     const BEYOND_POOL: &str = "pooling allocator";
     const BEYOND_MEMORY: &str = "memory does not fit";
     let text = error.to_string();
@@ -540,7 +537,7 @@ fn not_compiled(error: WasmError) -> LoadError {
     }
 }
 
-fn looks_like(bytes: &[u8]) -> &'static str {
+fn describe_bytes(bytes: &[u8]) -> &'static str {
     let text = bytes.trim_ascii_start();
     match bytes {
         [] => "the file is empty",
@@ -562,15 +559,15 @@ fn exports(engine: &Engine, component: &Component) -> Vec<String> {
     exports.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn check_streams(streams: &[String]) -> Result<Vec<Declared>, WrongStreams> {
+fn check_streams(streams: &[String]) -> Result<Vec<DeclaredStream>, WrongStreams> {
     if streams.len() > limits::PLUGIN_STREAMS_MAX {
         return Err(WrongStreams::TooMany(streams.len()));
     }
     let check = |name: &String| {
         // A pattern is a name once its stars are gone.
         match StreamName::parse(&name.replace('*', "x")) {
-            Ok(_) if name.contains('*') => Ok(Declared::Pattern(name.clone())),
-            Ok(name) => Ok(Declared::Name(name)),
+            Ok(_) if name.contains('*') => Ok(DeclaredStream::Pattern(name.clone())),
+            Ok(name) => Ok(DeclaredStream::Name(name)),
             Err(_) => Err(StreamName::parse(name).expect_err("its stars are no better").into()),
         }
     };
@@ -585,7 +582,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     })
 }
 
-impl std::fmt::Debug for Compiled {
+impl std::fmt::Debug for CompiledComponent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compiled").field("digest", &self.digest).finish_non_exhaustive()
     }

@@ -1,5 +1,4 @@
-//! Whether a component's exports have the types of the contract. Nothing of it is run for
-//! that.
+//! Checks whether a component's exports have the types of the contract, without running it.
 
 use std::fmt::Write as _;
 
@@ -34,7 +33,7 @@ const ROUTES_FUNCTIONS: [(&str, &str); 1] = [(
      stream: string }>",
 )];
 
-/// Bytes of a type that is written out: what is longer is none of the contract's.
+/// Bytes of a type that is written out: a longer one is not in the contract.
 const TYPE_BYTES_MAX: usize = 1024;
 
 /// Bytes of such a type that an error shows.
@@ -47,13 +46,13 @@ pub enum OtherVersion {
     #[error("it exports {0}, and not {MAPPER}")]
     Exports(String),
     /// What has the interface's name is something else.
-    #[error("its {MAPPER} is no interface")]
+    #[error("its {MAPPER} is not an interface")]
     NoInterface,
     /// A function is missing.
     #[error("it has no function {0}")]
     NoFunction(&'static str),
     /// A function has another type.
-    #[error("its function {name} is {found}, and {expected} is expected")]
+    #[error("invalid function {name}: expected {expected}, found {found}")]
     Function {
         /// The function.
         name: &'static str,
@@ -133,7 +132,7 @@ fn check_functions(
     Ok(())
 }
 
-/// A function's type without the names of its parameters, of which nothing depends.
+/// A function's type without the names of its parameters, which do not matter.
 fn function_type(function: &ComponentFunc) -> String {
     let mut text = String::from("func(");
     for (at, (_, parameter)) in function.params().enumerate() {

@@ -1,4 +1,4 @@
-//! What a plugin takes beside the time for its events.
+//! How much a plugin reads of events, and what it costs to start an instance.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::sandbox::thread_cpu_time;
 use super::{Fault, Plugin};
 
-/// How much of each event a plugin is handed.
+/// How much of each event a plugin gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reads {
-    /// Message type, name and source; of events that are alike, one of a batch.
+    /// Message type, name and source, once for all equal events of a batch.
     Kind,
     /// The same, of every event.
     Envelope,
@@ -51,7 +51,7 @@ impl Reads {
 }
 
 impl Plugin {
-    /// Start an instance as a worker would, and throw it away.
+    /// Starts an instance as a worker would, and drops it.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use super::{Decision, Decisions, Fault, Output};
 use standpipe_core::metrics::TimeHistogram;
 
-/// Upper bounds of the buckets of [`Counts::calls`]; the last bucket has none.
+/// Upper bounds of the buckets of [`PluginCounters::calls`]; the last bucket has none.
 const CALL_BOUNDS: [Duration; 11] = [
     Duration::from_micros(10),
     Duration::from_micros(30),
@@ -26,7 +26,7 @@ const CALL_BOUNDS: [Duration; 11] = [
 
 /// What a generation has done, or many of them together.
 #[derive(Debug)]
-pub(super) struct Counts {
+pub(super) struct PluginCounters {
     /// Events that it decided about, or failed on.
     pub(super) events: Counter,
     /// Those without an output.
@@ -39,22 +39,20 @@ pub(super) struct Counts {
     memory_bytes_max: AtomicU64,
 }
 
-/// What all generations in one role have done together, so that counts go on where
-/// the one before has ended.
+/// Counters of all generations in one role, which go on over a swap.
 ///
-/// Each of them adds to it itself, at every batch: a worker may be at its last
-/// batch of a generation while others are past it, and nothing is lost or counted
-/// twice by that.
+/// Each generation adds to them with every batch: while workers switch at different times,
+/// nothing is lost or counted twice.
 #[derive(Debug, Default)]
 pub(super) struct RoleCounters {
-    pub(super) counts: Counts,
+    pub(super) counts: PluginCounters,
     /// How often the health of one of them has changed; clones are the same counter.
     pub(super) health_changes: Counter,
 }
 
-impl Default for Counts {
+impl Default for PluginCounters {
     fn default() -> Self {
-        Counts {
+        PluginCounters {
             events: Counter::default(),
             filtered: Counter::default(),
             rejected: Counter::default(),
@@ -67,7 +65,7 @@ impl Default for Counts {
 
 /// What a batch came to.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
+pub struct BatchTally {
     /// Its events.
     pub events: u64,
     /// Those without an output.
@@ -77,15 +75,15 @@ pub struct Tally {
     faults: [u64; Fault::WORDS.len()],
 }
 
-impl Tally {
-    /// What a batch of so many events begins with.
+impl BatchTally {
+    /// The tally of a batch before its events are counted.
     pub fn of(events: usize) -> Self {
-        Tally { events: events as u64, ..Tally::default() }
+        BatchTally { events: events as u64, ..BatchTally::default() }
     }
 
-    /// What these decisions came to.
+    /// Counts the decisions about a batch.
     pub(super) fn of_decisions(decisions: &Decisions, events: usize) -> Self {
-        let mut tally = Tally::of(events);
+        let mut tally = BatchTally::of(events);
         for event in 0..events {
             match decisions.of(event) {
                 Err(fault) => tally.add_fault(fault),
@@ -97,7 +95,7 @@ impl Tally {
         tally
     }
 
-    /// Count an event that the plugin failed on.
+    /// Counts an event that the plugin failed on.
     pub fn add_fault(&mut self, fault: &Fault) {
         self.faults[fault.kind()] += 1;
     }
@@ -107,15 +105,15 @@ impl Tally {
         self.faults.iter().sum()
     }
 
-    /// Those that it was not asked about, being off.
-    pub(super) fn off(&self) -> u64 {
-        self.faults[Fault::Off.kind()]
+    /// Events that the plugin was not called with, since its circuit is open.
+    pub(super) fn skipped(&self) -> u64 {
+        self.faults[Fault::Skipped.kind()]
     }
 }
 
-impl Counts {
-    /// Count what came of a batch.
-    pub(super) fn add(&self, tally: &Tally) {
+impl PluginCounters {
+    /// Adds the results of a batch.
+    pub(super) fn add(&self, tally: &BatchTally) {
         let add = |counter: &Counter, count| {
             if count > 0 {
                 counter.inc_by(count);

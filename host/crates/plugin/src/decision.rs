@@ -1,34 +1,34 @@
-//! What a plugin decided, in the host's own words.
+//! The decisions of a plugin about a batch, checked and in the host's types.
 
 use std::time::Duration;
 
 use super::Fault;
+use super::envelope_groups::EnvelopeGroups;
 use super::fault::WrongAnswer;
-use super::kinds::Kinds;
 use crate::limits;
 use standpipe_core::event::StreamName;
 
-/// What the plugin decided about a batch, or about the first of its events: answers
-/// that would take too much memory together are not asked for at once.
+/// What the plugin decided about a batch, or about its first events: answers that would take
+/// too much memory together are requested in several calls.
 #[derive(Debug)]
 pub struct Decisions {
-    pub(super) kinds: Kinds,
+    pub(super) groups: EnvelopeGroups,
     pub(super) answers: Answers,
 }
 
-/// What the plugin said about the events that it was asked about.
+/// What the plugin answered about the events that it was called with.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// In the order of the events they belong to. An event may have any number.
     pub(super) outputs: Vec<Output>,
     /// Events that the plugin failed on, in their order.
     pub(super) faults: Vec<(usize, Fault)>,
-    /// From this event on, the plugin was not asked yet; what somebody is told who
-    /// looks at one of these all the same.
+    /// The first event that the plugin was not called with yet, and the fault that stands for
+    /// it and all behind it.
     pub(super) postponed: Option<(usize, Fault)>,
     /// What the outputs take in memory.
     pub(super) bytes: usize,
-    /// Processor time that came to nothing.
+    /// Processor time of calls that failed.
     pub(super) wasted: Duration,
 }
 
@@ -60,19 +60,21 @@ pub enum Target {
 }
 
 impl Decisions {
-    /// What comes of a batch that the plugin was not asked about for this reason, and
-    /// will not be.
+    /// The decisions about a batch that the plugin is not called with, for this reason.
     pub fn failed(events: usize, fault: &Fault) -> Self {
         let faults = (0..events).map(|event| (event, fault.clone())).collect();
-        Decisions { kinds: Kinds::each(events), answers: Answers { faults, ..Answers::default() } }
+        Decisions {
+            groups: EnvelopeGroups::ungrouped(events),
+            answers: Answers { faults, ..Answers::default() },
+        }
     }
 
-    /// The number of events that are decided about: the first of the batch, and at
-    /// least one of them. The plugin is to be asked about the others again.
+    /// The number of events that are decided about, counted from the first of the batch: at
+    /// least one. The plugin must be called again with the others.
     pub fn decided(&self, events: usize) -> usize {
         match &self.answers.postponed {
             None => events,
-            Some((answer, _)) => self.kinds.asked[*answer],
+            Some((answer, _)) => self.groups.asked[*answer],
         }
     }
 
@@ -97,7 +99,7 @@ impl Decisions {
     /// [decided](Self::decided) about.
     pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
         let Answers { outputs, faults, postponed, .. } = &self.answers;
-        let answer = self.kinds.answer(event);
+        let answer = self.groups.answer(event);
         if let Some((_, fault)) = postponed.as_ref().filter(|(first, _)| answer >= *first) {
             return Err(fault);
         }
@@ -111,8 +113,8 @@ impl Decisions {
 }
 
 impl Answers {
-    /// Take in what was said about events of which the first has this position.
-    pub(super) fn take(&mut self, outputs: Vec<Output>, first: usize) {
+    /// Add the outputs for events of which the first has this position.
+    pub(super) fn add_outputs(&mut self, outputs: Vec<Output>, first: usize) {
         self.bytes += outputs.iter().map(Output::bytes).sum::<usize>();
         if self.outputs.is_empty() && first == 0 {
             self.outputs = outputs;
@@ -123,9 +125,8 @@ impl Answers {
         }
     }
 
-    /// Whether what is left must wait, since so much has been said already or the
-    /// caller says so: once it is so, nobody is asked about the event of this position
-    /// or one behind it.
+    /// Whether the event at this position, and those behind it, must wait for another call, since
+    /// the answers take too much memory already or the caller demands it.
     pub(super) fn postpones(&mut self, event: usize, is_too_much: bool) -> bool {
         let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
         if self.postponed.is_none() && (is_full || is_too_much) {
@@ -134,7 +135,7 @@ impl Answers {
         self.postponed.is_some()
     }
 
-    /// Leave the event at this position, and those behind it, for another call.
+    /// Leaves the event at this position, and those behind it, for another call.
     pub(super) fn postpone(&mut self, event: usize, why: Fault) {
         self.postponed.get_or_insert((event, why));
     }
@@ -151,7 +152,7 @@ impl Output {
     }
 }
 
-/// Check the outputs of one event together.
+/// Checks that the outputs of one event are allowed together.
 pub(super) fn check_event(outputs: &[Output]) -> Result<(), Fault> {
     if outputs.len() == 1 {
         return Ok(());

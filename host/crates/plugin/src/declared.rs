@@ -1,4 +1,4 @@
-//! The streams that a plugin declares, and what each of its instances calls them by.
+//! The streams that a plugin declares, and the positions that each of its instances uses for them.
 //!
 //! A plugin answers with positions among the streams that it has declared. An instance
 //! may declare them in an order of its own, as one does that keeps them in a hash map
@@ -20,7 +20,7 @@ const NAME_CHARACTERS_SHOWN: usize = 64;
 
 /// The order in which an instance has declared the streams of its plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum StreamOrder {
     /// That of the plugin.
     #[default]
     Same,
@@ -28,7 +28,7 @@ pub(super) enum Order {
     Other(Box<[u32]>),
 }
 
-/// What an instance declares in another way than the plugin's first one did.
+/// How an instance's declaration differs from that of the plugin's first instance.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum DeclarationChange {
     /// Other parts of the events.
@@ -49,7 +49,7 @@ pub enum DeclarationChange {
     },
 }
 
-impl Order {
+impl StreamOrder {
     /// How an instance that has answered `own` names the streams of a plugin whose first
     /// instance answered `first`.
     ///
@@ -62,7 +62,7 @@ impl Order {
             return Err(DeclarationChange::Reads { before, now });
         }
         if first.streams == own.streams {
-            return Ok(Order::Same);
+            return Ok(StreamOrder::Same);
         }
         let mut positions = HashMap::with_capacity(first.streams.len());
         for (stream, position) in first.streams.iter().zip(0_u32..) {
@@ -82,7 +82,7 @@ impl Order {
         let is_gone = |stream: &&str| is_missing[positions[stream] as usize];
         let gone: Vec<_> = first.streams.iter().map(String::as_str).filter(is_gone).collect();
         match (gone.is_empty(), added.is_empty()) {
-            (true, true) => Ok(Order::Other(order.into())),
+            (true, true) => Ok(StreamOrder::Other(order.into())),
             _ => Err(DeclarationChange::Streams { gone: shown(&gone), added: shown(&added) }),
         }
     }
@@ -92,8 +92,8 @@ impl Order {
     #[inline]
     pub(super) fn of_plugin(&self, position: u32) -> Option<u32> {
         match self {
-            Order::Same => Some(position),
-            Order::Other(positions) => positions.get(position as usize).copied(),
+            StreamOrder::Same => Some(position),
+            StreamOrder::Other(positions) => positions.get(position as usize).copied(),
         }
     }
 }
@@ -120,31 +120,32 @@ mod tests {
     #[test]
     fn the_same_streams_in_another_order_are_translated() {
         let first = setup(&["a", "b-*", "c"], Reads::Kind);
-        assert_eq!(Order::between(&first, &first), Ok(Order::Same));
-        let order = Order::between(&first, &setup(&["c", "a", "b-*"], Reads::Kind)).unwrap();
+        assert_eq!(StreamOrder::between(&first, &first), Ok(StreamOrder::Same));
+        let order = StreamOrder::between(&first, &setup(&["c", "a", "b-*"], Reads::Kind)).unwrap();
         let positions = [0, 1, 2, 3].map(|position| order.of_plugin(position));
         assert_eq!(positions, [Some(2), Some(0), Some(1), None]);
         // A name that stands twice is one stream.
         let twice = setup(&["b", "a", "b"], Reads::Kind);
-        let order = Order::between(&twice, &setup(&["a", "b"], Reads::Kind)).unwrap();
+        let order = StreamOrder::between(&twice, &setup(&["a", "b"], Reads::Kind)).unwrap();
         assert_eq!([0, 1].map(|position| order.of_plugin(position)), [Some(1), Some(0)]);
-        assert!(Order::between(&setup(&["a", "b"], Reads::Kind), &twice).is_ok());
+        assert!(StreamOrder::between(&setup(&["a", "b"], Reads::Kind), &twice).is_ok());
     }
 
     #[test]
     fn what_differs_is_named() {
         let first = setup(&["a", "day-1"], Reads::Kind);
-        let error = Order::between(&first, &setup(&["day-2", "a"], Reads::Kind)).unwrap_err();
+        let error = StreamOrder::between(&first, &setup(&["day-2", "a"], Reads::Kind)).unwrap_err();
         assert_eq!(
             error.to_string(),
             r#"it declared ["day-1"] before and not now, and ["day-2"] now and not before"#
         );
         let many = setup(&["a", "day-1", "1", "2", "3", "4", "\u{1b}[31m"], Reads::Kind);
-        let error = Order::between(&first, &many).unwrap_err().to_string();
+        let error = StreamOrder::between(&first, &many).unwrap_err().to_string();
         assert!(error.contains(r#"nothing before"#) || error.contains("and 2 more"), "{error}");
         assert!(!error.contains('\u{1b}'), "{error}");
-        let error =
-            Order::between(&first, &setup(&["a", "day-1"], Reads::Text)).unwrap_err().to_string();
+        let error = StreamOrder::between(&first, &setup(&["a", "day-1"], Reads::Text))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("\"kind\"") && error.contains("\"text\""), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! The wasmtime engine: pooling allocator with bounds for instances, memories and tables, epoch
-//! deadlines, and the cache of compiled code. Where address space is not granted, instances are
-//! made on demand.
+//! deadlines, and the cache of compiled code. If the system grants too little address space, instances
+//! are allocated on demand.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -12,55 +12,52 @@ use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::Allowance;
-use super::cache::{CacheCounts, CompiledCache, Origin};
-use super::ticker::{Clock, Ticker};
+use super::InstanceLimits;
+use super::cache::{CacheCounts, CacheOrigin, CompiledCache};
+use super::ticker::{Ticker, TickerHandle};
 use super::wasm_error::WasmError;
 use crate::limits;
 
-/// Instances that may live at once for each worker: those of the old and of the
-/// new plugin while they are swapped, of the one that is kept for a return, of a
-/// canary, of a candidate that is tried, and one that replaces another.
+/// Instances that may live at once for each worker: of the old and the new plugin during a swap, of
+/// the previous one, of a canary, of a candidate, and one that replaces another.
 const INSTANCES_PER_WORKER: u32 = 6;
 
-/// Slots of former instances that keep their memory for each worker, so that what
-/// replaces an instance of the same component finds it there. Each has up to
-/// [`KEPT_BYTES`]: one for each component ever taken would be hundreds of megabytes.
+/// Slots of former instances that keep their memory for each worker, for the next instance of the same
+/// component. Each has up to [`KEPT_BYTES`]: one for each component ever loaded would be hundreds of
+/// megabytes.
 const WARM_SLOTS_PER_WORKER: u32 = 2;
 
 /// Bytes of an instance's memory that its slot keeps when it ends.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// The least number of instances, enough for all that is there once: the shadow,
-/// candidates on trial.
+/// The least number of instances, enough for those that no worker has: the shadow, candidates.
 const INSTANCES_MIN: u32 = 256;
 
 /// Core instances, memories and tables of one component. Toolchains that wrap
-/// an interpreter and an adapter make some tens.
+/// an interpreter and an adapter produce some tens.
 const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 60;
 const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
 const TABLES_PER_COMPONENT_MAX: u32 = 16;
 
-/// The compiler and the ground that all instances stand on.
+/// The compiler and runtime of all instances.
 ///
-/// Holds the thread whose ticks interrupt running plugins; it ends with the
-/// last clone.
+/// Owns the thread whose ticks interrupt running plugins; it ends with the last clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
     engine: wasmtime::Engine,
     cache: Option<CompiledCache>,
-    allowance: Allowance,
+    instance_limits: InstanceLimits,
     ticker: Ticker,
 }
 
-/// The engine could not be made.
+/// Why an engine cannot be created.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The directory for compiled components cannot be used.
     #[error(
-        "failed to use {} for compiled plugins: {error}; or give another directory with --data-dir",
+        "failed to use {} for compiled plugins: {error}; or choose another directory with --data-dir",
         directory.display()
     )]
     CacheDirectory {
@@ -71,10 +68,10 @@ pub enum EngineError {
         error: io::Error,
     },
     /// WebAssembly cannot be run here.
-    #[error("start the WebAssembly engine: {0}")]
+    #[error("failed to start the WebAssembly engine: {0}")]
     Engine(#[source] WasmError),
     /// The system grants no thread for its clock.
-    #[error("start the WebAssembly engine: {0}")]
+    #[error("failed to start the WebAssembly engine: {0}")]
     Thread(#[source] io::Error),
 }
 
@@ -84,29 +81,27 @@ pub fn version() -> String {
 }
 
 impl Engine {
-    /// Make an engine that keeps compiled components in this directory, for few
-    /// workers and with the usual allowance.
+    /// An engine with the default limits for one worker, which caches compiled components in this
+    /// directory.
     ///
     /// # Errors
     ///
     /// As for [`Engine::with`].
     pub fn new(cache_directory: Option<&Path>) -> Result<Self, EngineError> {
-        Self::with(cache_directory, Allowance::default(), NonZero::<usize>::MIN)
+        Self::with(cache_directory, InstanceLimits::default(), NonZero::<usize>::MIN)
     }
 
-    /// Make an engine that keeps compiled components in this directory, and lets
-    /// each of their instances have this much.
+    /// An engine that caches compiled components in this directory, and limits each instance.
     ///
-    /// What is found in the directory is run as native code, so it is made for its
-    /// owner alone and must stay so.
+    /// Code from the directory runs as native code, so only its owner may have access to it.
     ///
     /// # Errors
     ///
-    /// The directory cannot be made, is another user's or a symbolic link, or others
-    /// can write to it; or the machine cannot run WebAssembly.
+    /// The directory cannot be created, belongs to another user, is a symbolic link, or is writable by
+    /// others; or the machine cannot run WebAssembly.
     pub fn with(
         cache_directory: Option<&Path>,
-        allowance: Allowance,
+        instance_limits: InstanceLimits,
         workers: NonZero<usize>,
     ) -> Result<Self, EngineError> {
         let open = |directory: &Path| {
@@ -121,32 +116,32 @@ impl Engine {
         let pooled = |pooling| {
             let mut config = config();
             if pooling {
-                let pooling = pooling_config(instances, workers, allowance.memory_bytes);
+                let pooling = pooling_config(instances, workers, instance_limits.memory_bytes);
                 config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
             }
             wasmtime::Engine::new(&config)
         };
         // The pool reserves address space, which containers and `ulimit -v`
-        // may not grant: instances are then made one by one, a little slower.
+        // may not grant: instances are then allocated one by one, a little slower.
         let engine = pooled(true).or_else(|_| pooled(false));
         let engine = engine.map_err(|error| EngineError::Engine(error.into()))?;
         let ticker = Ticker::start(engine.weak());
         let ticker = ticker.map_err(EngineError::Thread)?;
-        Ok(Engine(Arc::new(Inner { engine, cache, allowance, ticker })))
+        Ok(Engine(Arc::new(Inner { engine, cache, instance_limits, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
     }
 
-    /// Compile a component with this SHA-256, or find it compiled.
+    /// Compiles a component with this SHA-256, or loads it from the cache.
     pub(super) fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
         let Inner { engine, cache, .. } = &*self.0;
         let Some(cache) = cache else { return Component::new(engine, bytes) };
         let version = version();
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let origin = Origin { digest, engine: &version, compatibility: hasher.finish() };
+        let origin = CacheOrigin { digest, engine: &version, compatibility: hasher.finish() };
         let deserialize = |code: &[u8]| {
             // SAFETY: the cache hands out only what it has verified to be written by
             // `store` below, in a process of this user that knows the cache's key, and
@@ -162,19 +157,19 @@ impl Engine {
         Ok(component)
     }
 
-    /// How often compiled code was looked for in the cache; nothing where there is none.
+    /// Counts of cache lookups; none without a cache.
     pub(super) fn cache_counts(&self) -> Option<&CacheCounts> {
         self.0.cache.as_ref().map(|cache| &cache.counts)
     }
 
-    /// What must know when a plugin runs.
-    pub(super) fn clock(&self) -> Clock {
-        self.0.ticker.clock()
+    /// The handle that marks a call as running.
+    pub(super) fn ticker(&self) -> TickerHandle {
+        self.0.ticker.handle()
     }
 
-    /// What each instance may have.
-    pub fn allowance(&self) -> &Allowance {
-        &self.0.allowance
+    /// The limits of each instance.
+    pub fn instance_limits(&self) -> &InstanceLimits {
+        &self.0.instance_limits
     }
 }
 

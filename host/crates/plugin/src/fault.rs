@@ -1,4 +1,4 @@
-//! What a plugin can do wrong once it is in use, by whose fault it is.
+//! Faults of a plugin that is in use.
 
 use thiserror::Error;
 
@@ -6,12 +6,12 @@ use super::declared::DeclarationChange;
 use crate::limits;
 use standpipe_core::event::{InvalidStreamName, StreamName};
 
-/// What a plugin did wrong with an event.
+/// How a plugin failed on an event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Fault {
-    /// It trapped: a panic, an unreachable instruction, a stack overflow. Here are the
-    /// trap's name and what the plugin printed, of bounded length: the engine's own error
-    /// also has the whole call stack, and there is one fault for each event.
+    /// It trapped: a panic, an unreachable instruction, a stack overflow. Holds the trap's name and
+    /// what the plugin printed, of bounded length: the engine's error also has the whole call stack,
+    /// and there is one fault for each event.
     #[error("the plugin trapped: {0}")]
     Trap(String),
     /// It used up its processor time for a call.
@@ -31,7 +31,7 @@ pub enum Fault {
         "the plugin wanted more than {0} MiB of memory: fix it, or raise memory_bytes under [plugin.limits]"
     )]
     Memory(usize),
-    /// Its answer is none that the contract allows.
+    /// Its answer breaks the contract.
     #[error("the plugin's answer is wrong: {0}")]
     Answer(#[from] WrongAnswer),
     /// Its answer takes more of the host's memory than it may.
@@ -40,12 +40,12 @@ pub enum Fault {
          under [plugin.limits]"
     )]
     AnswerSize(usize),
-    /// It was not asked: it is switched off for the source, or the run ended first.
+    /// It was not called: its circuit is open for the source, or the run ended first.
     #[error(
-        "the plugin was not asked about the event: it fails on nearly all events of the source, and `when_off` is \
+        "the plugin was not called for the event: it fails on nearly all events of the source, and `when_off` is \
          \"fail\", or the run ended while the event waited for its turn"
     )]
-    Off,
+    Skipped,
     /// No fresh instance could be configured.
     #[error("the plugin could not be started again: {0}")]
     Configure(#[from] ConfigureError),
@@ -64,7 +64,7 @@ pub enum WrongAnswer {
     },
     /// It has too many outputs for an event.
     #[error(
-        "{0} outputs for one event, at most {max} are taken",
+        "{0} outputs for one event, and the limit is {max}",
         max = limits::PLUGIN_OUTPUTS_PER_EVENT_MAX
     )]
     TooManyOutputs(usize),
@@ -78,19 +78,19 @@ pub enum WrongAnswer {
     #[error("the stream {0} was never declared")]
     UndeclaredStream(StreamName),
     /// It names a pattern in place of a stream.
-    #[error("the pattern {0:?} is given as a stream")]
+    #[error("the pattern {0:?} stands in place of a stream name")]
     Pattern(String),
     /// It names a stream that cannot exist.
     #[error(transparent)]
     StreamName(#[from] InvalidStreamName),
     /// There is none: the event was left for another call.
-    #[error("the plugin was not asked about the event yet")]
+    #[error("the plugin was not called for the event yet")]
     NotAsked,
     /// It tells too many routes.
-    #[error("{0} routes, and at most {max} are taken", max = limits::PLUGIN_ROUTES_MAX)]
+    #[error("{0} routes, and the limit is {max}", max = limits::PLUGIN_ROUTES_MAX)]
     TooManyRoutes(usize),
     /// It tells a route to what cannot be a stream.
-    #[error("a route to {0:?}, which is no stream")]
+    #[error("a route to {0:?}, which is not a stream name")]
     Route(String),
 }
 
@@ -116,7 +116,7 @@ impl Fault {
             Fault::Deadline(_) | Fault::ConfigureDeadline(_) => 1,
             Fault::Memory(_) => 2,
             Fault::Answer(_) | Fault::AnswerSize(_) => 3,
-            Fault::Off => 4,
+            Fault::Skipped => 4,
             Fault::Configure(_) => 5,
         }
     }

@@ -1,5 +1,5 @@
-//! A plugin in use, from the moment that it is taken: its number, breaker, counters and outages.
-//! The same plugin taken again is another generation.
+//! A plugin in a role, with its number, circuit breaker, counters and outages. The same plugin
+//! becomes another generation each time that it is loaded.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::counts::{Counts, RoleCounters};
-use super::trust::{Admitted, Evidence, Role, Trust, Untrusted};
-use super::{Attempt, Breaker, BreakerSettings, Plugin, Tally, Unavailable};
+use super::counts::{PluginCounters, RoleCounters};
+use super::trust::{AdmittedPlugin, Evidence, Role, Trust, Untrusted};
+use super::{BatchTally, CallOutcome, CircuitBreaker, CircuitBreakerSettings, Plugin, Unavailable};
 
 /// How often the log says that no instance of a plugin can be made.
 const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A plugin in use, from the moment that it is taken. The same plugin that is taken
-/// again is another generation.
+/// A plugin from the moment that it gets a role. The same plugin becomes another generation
+/// each time.
 #[derive(Debug)]
 pub struct Generation {
     number: u64,
     plugin: Plugin,
     evidence: Evidence,
     since: SystemTime,
-    breaker: Breaker,
-    counts: Counts,
+    breaker: CircuitBreaker,
+    counts: PluginCounters,
     role_counters: Arc<RoleCounters>,
     origin: String,
     outage: Mutex<Outage>,
@@ -39,11 +39,11 @@ struct Outage {
 }
 
 impl Generation {
-    /// The generation with this number, from now on, which so many threads ask.
+    /// A generation that begins now, and that so many threads call.
     pub fn new(
         number: u64,
-        admitted: Admitted,
-        breaker: BreakerSettings,
+        admitted: AdmittedPlugin,
+        breaker: CircuitBreakerSettings,
         threads: NonZero<usize>,
     ) -> Self {
         let (plugin, evidence) = admitted.into_parts();
@@ -52,22 +52,22 @@ impl Generation {
             plugin,
             evidence,
             since: SystemTime::now(),
-            breaker: Breaker::new(breaker, threads, Instant::now().into_std()),
-            counts: Counts::default(),
+            breaker: CircuitBreaker::new(breaker, threads, Instant::now().into_std()),
+            counts: PluginCounters::default(),
             role_counters: Arc::default(),
             origin: String::new(),
             outage: Mutex::default(),
         }
     }
 
-    /// Have what it does be counted here too.
+    /// Also counts its work in the counters of a role.
     #[must_use]
     pub(super) fn with_role_counters(self, counters: &Arc<RoleCounters>) -> Self {
         let breaker = self.breaker.with_changes(counters.health_changes.clone());
         Generation { breaker, role_counters: Arc::clone(counters), ..self }
     }
 
-    /// Say where its component is from.
+    /// Sets where its component is from.
     #[must_use]
     pub(super) fn with_origin(self, origin: String) -> Self {
         Generation { origin, ..self }
@@ -78,7 +78,7 @@ impl Generation {
         &self.origin
     }
 
-    /// Its number: each one that is taken has a higher one.
+    /// Its number in this run, which rises with each generation.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -103,40 +103,44 @@ impl Generation {
     /// # Errors
     ///
     /// They do not, or it is another component's.
-    pub fn admit(&self, plugin: Plugin, trust: &Trust, role: Role) -> Result<Admitted, Untrusted> {
+    pub fn admit(
+        &self,
+        plugin: Plugin,
+        trust: &Trust,
+        role: Role,
+    ) -> Result<AdmittedPlugin, Untrusted> {
         trust.admit(role, plugin, self.evidence.clone())
     }
 
-    /// When it was taken.
+    /// When it began.
     pub fn since(&self) -> SystemTime {
         self.since
     }
 
-    /// What watches over it.
-    pub fn breaker(&self) -> &Breaker {
+    /// Its circuit breaker.
+    pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }
 
-    /// Count what came of events of a source, and the processor time that was wasted on
-    /// them.
-    pub fn count(&self, source: &str, tally: &Tally, wasted: Duration) {
+    /// Counts the results of a source's events, and the processor time that was wasted on them.
+    pub fn count(&self, source: &str, tally: &BatchTally, wasted: Duration) {
         self.counts.add(tally);
         self.role_counters.counts.add(tally);
-        // A plugin that was off was not asked.
-        if tally.off() == 0 {
-            let attempt = Attempt { events: tally.events, failed: tally.failed(), wasted };
+        // Skipped events say nothing about the plugin.
+        if tally.skipped() == 0 {
+            let attempt = CallOutcome { events: tally.events, failed: tally.failed(), wasted };
             self.breaker.count(source, &attempt, Instant::now().into_std());
         }
     }
 
-    /// Count the time that a batch took, and the memory that its instance has.
+    /// Counts the time that a batch took, and the memory of its instance.
     pub fn count_call(&self, took: Duration, memory_bytes: usize) {
         self.counts.add_call(took, memory_bytes);
         self.role_counters.counts.add_call(took, memory_bytes);
     }
 
-    /// Tell now and then that no instance of it can be made, so that it is not asked; `role`
-    /// is what it is used for.
+    /// Notes that no instance can be started, and logs it at intervals; `role` is what the plugin
+    /// is used for.
     pub fn note_unavailable(&self, role: &str, unavailable: &Unavailable) {
         let now = Instant::now();
         let mut outage = self.outage.lock();
@@ -146,21 +150,21 @@ impl Generation {
             outage.last_log = Some(now);
             tracing::error!(
                 generation = self.number,
-                "failed to start an instance of {role}: {}; it is tried again, and no event is dead-lettered for \
-                 this: give another plugin, or go back to the one before",
+                "failed to start an instance of {role}: {}; retrying, and no event is dead-lettered for this: swap the \
+                 plugin, or roll back",
                 unavailable.fault
             );
         }
     }
 
-    /// Whether an instance of it could not be made when that was tried last.
+    /// Whether the last attempt to start an instance failed.
     pub fn is_unavailable(&self) -> bool {
         let outage = self.outage.lock();
         outage.until.is_some_and(|until| Instant::now() < until)
     }
 
     /// What it has done so far.
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &PluginCounters {
         &self.counts
     }
 }

@@ -103,7 +103,7 @@ fn check_sha256(text: Option<&str>, check: &mut TableChecker<'_>) -> Option<Stri
     let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash {
         check.add_mistake(
-            "sha256 is no SHA-256: write its 64 hexadecimal digits, as `sha256sum FILE.wasm` prints them",
+            "sha256 is not a SHA-256: write 64 hexadecimal digits, as `sha256sum FILE.wasm` prints them",
         );
     }
     Some(text.to_ascii_lowercase())
@@ -113,7 +113,7 @@ fn check_public_key(text: Option<&str>, check: &mut TableChecker<'_>) -> Option<
     let key = PublicKey::from_base64(text?.trim());
     key.map_err(|error| {
         check.add_mistake(format_args!(
-            "public_key is no key of minisign's ({error}): write the second line of minisign.pub, which begins with RW"
+            "public_key is not a minisign key ({error}): write the second line of minisign.pub, which begins with RW"
         ));
     })
     .ok()

@@ -7,16 +7,15 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
-use super::declared::Order;
-use super::log::Rate;
+use super::declared::StreamOrder;
+use super::log::LogRate;
 use super::routes::{ROUTES, Route};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
-use super::ticker::Running;
-use super::{Allowance, Engine, Fault};
+use super::ticker::RunningCall;
+use super::{Engine, Fault, InstanceLimits};
 use crate::limits;
 
-/// What the engine says where an answer takes more than the host gives for it. Its type of
-/// error is not public.
+/// The engine's error text if an answer exceeds its limit. The error's type is not public.
 const ANSWER_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
 pub(super) struct Instance {
@@ -25,23 +24,23 @@ pub(super) struct Instance {
     calls: u64,
     made: Instant,
     /// The order in which it has declared the streams of its plugin.
-    pub(super) order: Order,
+    pub(super) order: StreamOrder,
 }
 
 impl Instance {
     pub(super) fn new(
         engine: &Engine,
         pre: &PluginPre<Sandbox>,
-        rate: &Rate,
+        rate: &LogRate,
     ) -> Result<Self, Fault> {
-        let configure_cpu = engine.allowance().configure_cpu;
+        let configure_cpu = engine.instance_limits().configure_cpu;
         let (mut store, _running) = new_store(engine, rate);
         match pre.instantiate(&mut store) {
             Ok(bindings) => {
-                let (made, order) = (Instant::now(), Order::default());
+                let (made, order) = (Instant::now(), StreamOrder::default());
                 Ok(Instance { store, bindings, calls: 0, made, order })
             }
-            Err(error) => Err(fault(&store, &error, configure_deadline(configure_cpu))),
+            Err(error) => Err(fault_of_call(&store, &error, configure_deadline(configure_cpu))),
         }
     }
 
@@ -54,11 +53,11 @@ impl Instance {
         let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_configure(&mut self.store, settings);
-        answer.map_err(|error| fault(&self.store, &error, configure_deadline(cpu_max)))
+        answer.map_err(|error| fault_of_call(&self.store, &error, configure_deadline(cpu_max)))
     }
 
-    /// Call the plugin, whose time runs from `start` of the thread's processor time.
-    pub(super) fn map(
+    /// Calls the plugin with events. Its time runs from `start` of the thread's processor time.
+    pub(super) fn map_events(
         &mut self,
         events: &[contract::Event<'_>],
         start: Duration,
@@ -68,45 +67,49 @@ impl Instance {
         let _running = start_clock(&mut self.store, start, cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
-        answer.map_err(|error| fault(&self.store, &error, Fault::Deadline(cpu_max.as_millis())))
+        answer.map_err(|error| {
+            fault_of_call(&self.store, &error, Fault::Deadline(cpu_max.as_millis()))
+        })
     }
 
-    /// What the plugin tells of its ways with these settings; none where it has
-    /// nothing to tell with. An instance of its own is asked, which no event sees.
+    /// The routes that the plugin reports with these settings; none if it does not export them. Calls
+    /// an instance of its own, which maps no events.
     pub(super) fn routes(
         engine: &Engine,
         pre: &PluginPre<Sandbox>,
-        rate: &Rate,
+        rate: &LogRate,
         settings: &str,
     ) -> Result<Option<Vec<Route>>, Fault> {
-        let cpu_max = engine.allowance().configure_cpu;
+        let cpu_max = engine.instance_limits().configure_cpu;
         let component = pre.instance_pre().component();
         let Some(interface) = component.get_export_index(None, ROUTES) else { return Ok(None) };
         let Some(function) = component.get_export_index(Some(&interface), "routes") else {
             return Ok(None);
         };
         let (mut store, _running) = new_store(engine, rate);
-        let asked = ask_routes(&mut store, pre, &function, settings, cpu_max);
-        asked.map(Some).map_err(|error| fault(&store, &error, configure_deadline(cpu_max)))
+        let asked = call_routes(&mut store, pre, &function, settings, cpu_max);
+        asked.map(Some).map_err(|error| fault_of_call(&store, &error, configure_deadline(cpu_max)))
     }
 
-    /// Whether it should make room for a fresh one.
-    pub(super) fn is_worn(&self, allowance: &Allowance) -> bool {
-        self.calls >= allowance.calls
+    /// Whether it must be replaced.
+    pub(super) fn is_worn(&self, instance_limits: &InstanceLimits) -> bool {
+        self.calls >= instance_limits.calls
             || self.store.data().bounds.is_bloated()
-            || self.made.elapsed() >= allowance.age
+            || self.made.elapsed() >= instance_limits.age
     }
 
-    /// The memory that it has, all its memories together.
+    /// The size of all its memories, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().bounds.memory_bytes
     }
 }
 
-/// Ready for an instance to be made in it.
-fn new_store(engine: &Engine, rate: &Rate) -> (Store<Sandbox>, Running) {
-    let Allowance { memory_bytes, answer_bytes, configure_cpu, .. } = *engine.allowance();
-    let mut store = Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes, engine.clock()));
+/// A store for a new instance.
+fn new_store(engine: &Engine, rate: &LogRate) -> (Store<Sandbox>, RunningCall) {
+    let InstanceLimits { memory_bytes, answer_bytes, configure_cpu, .. } =
+        *engine.instance_limits();
+    let mut store =
+        Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes, engine.ticker()));
     store.limiter(|sandbox| &mut sandbox.bounds);
     store.set_hostcall_fuel(answer_bytes);
     store.epoch_deadline_callback(|context| context.data().on_tick());
@@ -114,7 +117,7 @@ fn new_store(engine: &Engine, rate: &Rate) -> (Store<Sandbox>, Running) {
     (store, running)
 }
 
-fn ask_routes(
+fn call_routes(
     store: &mut Store<Sandbox>,
     pre: &PluginPre<Sandbox>,
     function: &ComponentExportIndex,
@@ -125,7 +128,7 @@ fn ask_routes(
     let bindings = Bindings::new(&mut *store, &instance)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
-    // It has taken these settings before.
+    // It has accepted these settings before.
     let _ = mapper.call_configure(&mut *store, settings)?;
     let routes = instance.get_typed_func::<(), (Vec<Route>,)>(&mut *store, function)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
@@ -133,20 +136,20 @@ fn ask_routes(
     Ok(routes)
 }
 
-/// Must precede every call: a deadline that was not set traps at once.
-fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -> Running {
+/// Starts the deadline of a call. Must precede every call: without a deadline it traps at once.
+fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -> RunningCall {
     store.data().log.begin_call();
     store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
-    store.data().clock.run()
+    store.data().ticker.run()
 }
 
 fn configure_deadline(cpu_max: Duration) -> Fault {
     Fault::ConfigureDeadline(cpu_max.as_millis())
 }
 
-/// What an instance did wrong in a call; `deadline` where its processor time was over.
-fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fault {
+/// The fault of a failed call; `deadline` if its processor time was over.
+fn fault_of_call(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fault {
     if error.is::<DeadlinePassed>() {
         return deadline;
     }
@@ -161,7 +164,7 @@ fn fault(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fa
         return Fault::AnswerSize(store.hostcall_fuel() >> 20);
     }
     let mut detail: String = cause.chars().take(limits::PLUGIN_CAUSE_CHARACTERS_MAX).collect();
-    let printed = store.data().log.of_call(limits::PLUGIN_PRINTED_BYTES_MAX);
+    let printed = store.data().log.stderr_of_call(limits::PLUGIN_PRINTED_BYTES_MAX);
     if !printed.is_empty() {
         detail.push_str("; it printed: ");
         detail.push_str(&printed);

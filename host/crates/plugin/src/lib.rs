@@ -4,23 +4,21 @@
 //! [`Mapper`] is one worker's warm instance of it. A Store holds exactly one
 //! instance, since a trap poisons a Store whole, and is thrown away with it.
 //!
-//! A fault of the plugin costs only the events that cause it: the batch is run
-//! again in smaller groups, in fresh instances, until the guilty events stand
-//! alone.
+//! A fault of the plugin costs only the events that cause it: the batch runs again in smaller
+//! groups, in fresh instances, until the events that fail stand alone.
 //!
 //! With the feature `native-mapping`, the default mapping also runs without a component
 //! around it, so that the price of the sandbox can be measured.
 //!
-//! Nothing here knows what is delivered how: a plugin's answer comes out as
-//! plain decisions.
+//! This crate does not know how records are delivered: a plugin's answer becomes plain
+//! [`Decisions`].
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
-mod allowance;
-mod breaker;
 mod cache;
 mod canary;
 pub mod cases;
+mod circuit_breaker;
 pub mod compare;
 mod component;
 mod contract_types;
@@ -29,11 +27,12 @@ mod counts;
 mod decision;
 mod declared;
 mod engine;
+mod envelope_groups;
 mod fault;
 mod generation;
 mod hosting;
 mod instance;
-mod kinds;
+mod instance_limits;
 pub mod limits;
 mod log;
 mod mapper;
@@ -67,21 +66,24 @@ mod bindings {
 /// The mapping plugin that is built in.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 
-pub use allowance::Allowance;
-pub use breaker::{
-    Admission, Attempt, Breaker, BreakerSettings, Grouping, Health, Patience, WhenOff,
-};
 pub use canary::{Canary, CanarySettings};
-pub use component::{Compiled, Inspection, LoadError, Plugin, WrongStreams, inspect, sha256_hex};
+pub use circuit_breaker::{
+    Admission, CallOutcome, CircuitBreaker, CircuitBreakerSettings, Grouping, Health, Patience,
+    WhenOff,
+};
+pub use component::{
+    CompiledComponent, Inspection, LoadError, Plugin, WrongStreams, inspect, sha256_hex,
+};
 pub use contract_types::OtherVersion;
 pub use cost::{Reads, StartCost};
-pub use counts::Tally;
+pub use counts::BatchTally;
 pub use decision::{Decision, Decisions, Output, Target};
 pub use declared::DeclarationChange;
 pub use engine::{Engine, EngineError, version as engine_version};
 pub use fault::{ConfigureError, Fault, WrongAnswer};
 pub use generation::Generation;
 pub use hosting::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
+pub use instance_limits::InstanceLimits;
 pub use mapper::Mapper;
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
@@ -90,6 +92,6 @@ pub use routes::Route;
 pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;
 pub use shadow::Shadow;
-pub use trust::{Admitted, Evidence, Role, Seal, Trust, Untrusted};
+pub use trust::{AdmittedPlugin, Evidence, Role, SignatureCheck, Trust, Untrusted};
 pub use unavailable::Unavailable;
 pub use wasm_error::WasmError;

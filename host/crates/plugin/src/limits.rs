@@ -20,7 +20,7 @@ pub const PLUGIN_OUTPUTS_PER_EVENT_MAX: usize = 1000;
 /// 5,000 streams for an account and region.
 pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 
-/// Ways of events that a plugin may tell of: some for each of its streams.
+/// Routes that a plugin may report: some for each of its streams.
 pub const PLUGIN_ROUTES_MAX: usize = 4 * PLUGIN_STREAMS_MAX;
 
 /// Processor time of a call, whatever its batch; [`PLUGIN_EVENT_CPU_MAX`] comes

@@ -1,9 +1,8 @@
-//! What a plugin prints: lines for the host's log, at a bounded rate, and what an instance
-//! that trapped wrote to standard error in the call that did.
+//! What a plugin prints: lines for the host's log, at a bounded rate, and the standard error of a call
+//! that trapped.
 //!
-//! A fault goes into the dead letter of one event, so nothing of another call may be in
-//! it. Standard output is left out there: languages hold it back until they have enough
-//! of it, and so write in one call what was printed in another.
+//! A fault goes into the dead letter of one event, so it must hold nothing of another call. Standard
+//! output is left out there: languages buffer it across calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,20 +28,20 @@ const FIRST_LINES: usize = 6;
 /// Lines that are kept of its end: Python has the message on the last line.
 const LAST_LINES: usize = 4;
 
-/// The bound of a plugin's lines, shared by all its instances: one that traps
-/// at every event would otherwise start afresh each time.
+/// The rate limit of a plugin's lines, which all its instances share: one that traps at every event would
+/// otherwise get a new limit each time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rate(Arc<Bound>);
+pub(super) struct LogRate(Arc<LogRateState>);
 
 #[derive(Debug, Default)]
-struct Bound {
-    second: Mutex<Second>,
-    /// Whether the second has lines that were not shown.
+struct LogRateState {
+    second: Mutex<LogSecond>,
+    /// Whether lines of the second were dropped.
     has_dropped: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Second {
+struct LogSecond {
     started: Option<Instant>,
     lines: u32,
     dropped: u64,
@@ -50,8 +49,8 @@ struct Second {
 
 /// The standard output and standard error of one instance.
 #[derive(Debug, Clone)]
-pub(super) struct Log {
-    rate: Rate,
+pub(super) struct PluginLog {
+    rate: LogRate,
     printed: Arc<Mutex<Printed>>,
 }
 
@@ -67,7 +66,7 @@ struct Printed {
     left_out: u64,
 }
 
-/// Where bytes of a plugin go.
+/// The channel that a plugin writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Channel {
     Output,
@@ -77,17 +76,17 @@ enum Channel {
 /// One of an instance's two channels.
 #[derive(Debug, Clone)]
 pub(super) struct LogChannel {
-    log: Log,
+    log: PluginLog,
     channel: Channel,
 }
 
-impl Rate {
-    /// Log a line, or count it.
-    fn log(&self, line: &str) {
+impl LogRate {
+    /// Logs a line, or counts it as dropped.
+    fn log_line(&self, line: &str) {
         let mut second = self.0.second.lock();
         if second.is_over() {
             self.report(&mut second);
-            *second = Second { started: Some(Instant::now()), ..Second::default() };
+            *second = LogSecond { started: Some(Instant::now()), ..LogSecond::default() };
         }
         if second.lines < PLUGIN_LOG_LINES_PER_SECOND {
             second.lines += 1;
@@ -98,14 +97,14 @@ impl Rate {
             let limit = PLUGIN_LOG_LINES_PER_SECOND;
             tracing::warn!(
                 target: "plugin",
-                "the plugin prints more than {limit} lines in a second: the others are not shown, and counted"
+                "the plugin prints more than {limit} lines per second; dropping the rest"
             );
         }
         second.dropped += 1;
         self.0.has_dropped.store(true, Ordering::Relaxed);
     }
 
-    /// Tell how many lines were not shown in a second that is over.
+    /// Logs how many lines were dropped, once the second is over.
     fn report_over(&self) {
         if self.0.has_dropped.load(Ordering::Relaxed) {
             let mut second = self.0.second.lock();
@@ -115,29 +114,29 @@ impl Rate {
         }
     }
 
-    /// Tell how many lines were not shown so far: there may be no more to come.
+    /// Logs how many lines were dropped so far: no more may come.
     pub(super) fn report_dropped(&self) {
         self.report(&mut self.0.second.lock());
     }
 
-    fn report(&self, second: &mut Second) {
+    fn report(&self, second: &mut LogSecond) {
         let dropped = std::mem::take(&mut second.dropped);
         self.0.has_dropped.store(false, Ordering::Relaxed);
         if dropped > 0 {
-            tracing::warn!(target: "plugin", "{dropped} more lines of the plugin were not shown");
+            tracing::warn!(target: "plugin", "dropped {dropped} lines that the plugin printed");
         }
     }
 }
 
-impl Second {
+impl LogSecond {
     fn is_over(&self) -> bool {
         self.started.is_none_or(|started| started.elapsed() >= Duration::from_secs(1))
     }
 }
 
-impl Log {
-    pub(super) fn new(rate: &Rate) -> Self {
-        Log { rate: rate.clone(), printed: Arc::default() }
+impl PluginLog {
+    pub(super) fn new(rate: &LogRate) -> Self {
+        PluginLog { rate: rate.clone(), printed: Arc::default() }
     }
 
     pub(super) fn stdout(&self) -> LogChannel {
@@ -148,7 +147,7 @@ impl Log {
         LogChannel { log: self.clone(), channel: Channel::Error }
     }
 
-    /// A call begins: what was printed before belongs to other events.
+    /// Begins a call: what was printed before belongs to other events.
     pub(super) fn begin_call(&self) {
         let mut printed = self.printed.lock();
         for channel in [Channel::Output, Channel::Error] {
@@ -161,9 +160,9 @@ impl Log {
         self.rate.report_over();
     }
 
-    /// What the instance wrote to standard error in this call, on one line of at most so
-    /// many bytes. Where that is not enough, what is in the middle goes.
-    pub(super) fn of_call(&self, bytes_max: usize) -> String {
+    /// The standard error of this call, on one line of at most so many bytes; the middle is left out
+    /// first.
+    pub(super) fn stderr_of_call(&self, bytes_max: usize) -> String {
         let mut printed = self.printed.lock();
         self.end_line(&mut printed, Channel::Error);
         let mut head = printed.first.join(" ");
@@ -207,8 +206,8 @@ impl Log {
         if text.is_empty() {
             return;
         }
-        self.rate.log(&text);
-        // Advice about a variable that a plugin cannot have is not worth a place.
+        self.rate.log_line(&text);
+        // Advice about a variable that a plugin cannot have is not worth keeping.
         if channel == Channel::Error && !text.contains("RUST_BACKTRACE") {
             printed.keep(text);
         }
@@ -284,32 +283,32 @@ mod tests {
 
     #[test]
     fn a_call_has_its_own_lines_of_standard_error_alone() {
-        let log = Log::new(&Rate::default());
+        let log = PluginLog::new(&LogRate::default());
         log.begin_call();
         log.write(Channel::Output, b"output of one\nunfinished output of one");
         log.write(Channel::Error, b"error of one\nunfinished error of one");
-        assert_eq!(log.of_call(MAX), "error of one unfinished error of one");
+        assert_eq!(log.stderr_of_call(MAX), "error of one unfinished error of one");
         log.write(Channel::Error, b"unfinished again");
         log.begin_call();
-        assert_eq!(log.of_call(MAX), "");
+        assert_eq!(log.stderr_of_call(MAX), "");
         log.write(Channel::Output, b" and two\n");
         log.write(Channel::Error, b"error of two\nnote: run with `RUST_BACKTRACE=1`\n");
-        assert_eq!(log.of_call(MAX), "error of two");
+        assert_eq!(log.stderr_of_call(MAX), "error of two");
     }
 
     #[test]
     fn the_first_lines_and_the_last_are_kept() {
-        let log = Log::new(&Rate::default());
+        let log = PluginLog::new(&LogRate::default());
         for line in 1..=20 {
             log.write(Channel::Error, format!("{line}\n").as_bytes());
         }
-        assert_eq!(log.of_call(MAX), "1 2 3 4 5 6 ... 10 lines ... 17 18 19 20");
+        assert_eq!(log.stderr_of_call(MAX), "1 2 3 4 5 6 ... 10 lines ... 17 18 19 20");
         log.begin_call();
         (1..=10).for_each(|line| log.write(Channel::Error, format!("{line}\n").as_bytes()));
-        assert_eq!(log.of_call(MAX), "1 2 3 4 5 6 7 8 9 10");
+        assert_eq!(log.stderr_of_call(MAX), "1 2 3 4 5 6 7 8 9 10");
         log.begin_call();
         (1..=20).for_each(|line| log.write(Channel::Error, format!("line{line:02}é\n").as_bytes()));
-        let said = log.of_call(40);
+        let said = log.stderr_of_call(40);
         assert!(said.starts_with("line01é li") && said.ends_with(" line20é"), "{said}");
         assert!(said.len() <= 40, "{said}");
     }

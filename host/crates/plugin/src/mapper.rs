@@ -1,22 +1,21 @@
-//! One worker's instance of a plugin. A batch that fails as a whole is asked about in parts until
-//! the event at fault is alone; where no instance can be made, no event is blamed, and attempts get
-//! rarer.
+//! One worker's instance of a plugin. A batch that fails as a whole is mapped in parts until the event at
+//! fault is alone. If no instance can be started, no event is blamed, and attempts back off.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
-use super::component::Declared;
+use super::component::DeclaredStream;
 use super::decision::{Answers, Decision, Decisions, Output, Target, check_event};
-use super::declared::Order;
+use super::declared::StreamOrder;
+use super::envelope_groups::EnvelopeGroups;
 use super::fault::WrongAnswer;
 use super::instance::Instance;
-use super::kinds::Kinds;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
 use super::printable::printable;
 use super::sandbox::thread_cpu_time;
-use super::{Allowance, Fault, Grouping, Patience, Plugin, Reads, Unavailable};
+use super::{Fault, Grouping, InstanceLimits, Patience, Plugin, Reads, Unavailable};
 use crate::limits;
 use standpipe_core::event::{Event, StreamName};
 
@@ -31,12 +30,12 @@ pub struct Mapper {
     instance: Option<Instance>,
     /// Whether the instance is missing because a call failed.
     has_failed: bool,
-    /// Why there is none, where none could be made.
+    /// Why there is none, if none could be started.
     outage: Option<Outage>,
-    allowance: Allowance,
+    instance_limits: InstanceLimits,
 }
 
-/// Attempts to make an instance that have failed since the last success.
+/// Failed attempts to start an instance since the last success.
 #[derive(Debug)]
 struct Outage {
     fault: Fault,
@@ -44,7 +43,7 @@ struct Outage {
     retry_at: Instant,
 }
 
-/// Why a call has come to nothing.
+/// Why a call has no answer.
 enum NoAnswer {
     /// What the plugin did wrong with the events.
     Fault(Fault),
@@ -52,17 +51,17 @@ enum NoAnswer {
     NoInstance(Fault),
 }
 
-/// A batch on its way through a plugin.
-struct Batch<'a> {
+/// A batch that is being mapped.
+struct MapperBatch<'a> {
     events: &'a [contract::Event<'a>],
     wasted_max: Duration,
     answers: Answers,
 }
 
 impl Mapper {
-    /// A mapper that makes its instance when it is first needed.
+    /// A mapper that starts its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
-        let allowance = plugin.allowance();
+        let instance_limits = plugin.instance_limits();
         Mapper {
             #[cfg(any(test, feature = "native-mapping"))]
             native: plugin.native_code(),
@@ -70,26 +69,25 @@ impl Mapper {
             instance: None,
             has_failed: false,
             outage: None,
-            allowance,
+            instance_limits,
         }
     }
 
-    /// Have an instance at hand before it is needed. Where none can be made, the
-    /// first call tells why.
-    pub fn ready(&mut self) {
+    /// Starts an instance before it is needed. If that fails, the first call returns why.
+    pub fn start_instance(&mut self) {
         if self.plugin.has_component() && self.instance.is_none() {
             self.instance = self.plugin.instance().ok();
         }
     }
 
-    /// End, and leave the instance to whoever maps with this plugin next.
+    /// Ends the mapper, and leaves its instance to the plugin.
     pub fn retire(mut self) {
         if let Some(instance) = self.instance.take() {
             self.plugin.give_back(instance);
         }
     }
 
-    /// The memory of the instance, in bytes; 0 where there is none at present.
+    /// The memory of the instance, in bytes; 0 if there is none at present.
     pub fn memory_bytes(&self) -> usize {
         self.instance.as_ref().map_or(0, Instance::memory_bytes)
     }
@@ -99,24 +97,23 @@ impl Mapper {
         &self.plugin
     }
 
-    /// Let the plugin decide about a batch, whatever it costs.
+    /// Maps a batch, at any cost.
     ///
-    /// Whatever the plugin does, every event ends up with outputs, without any
-    /// (filtered), or among the faults; or it is left for another call, where the
-    /// answers about the events before it are large: see [`Decisions::decided`].
+    /// Each event ends up with outputs, without any (filtered), or among the faults; or it waits for
+    /// another call, if the answers about the events before it are large: see
+    /// [`Decisions::decided`].
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
         let decisions = self.map_within(source, events, &Patience::ENDLESS);
         decisions.unwrap_or_else(|none| Decisions::failed(events.len(), &none.fault))
     }
 
-    /// Let the plugin decide about the first events of a batch, until more time has
-    /// been wasted on failures than is to be: at least one event is decided about, and
-    /// each that is asked about has its whole allowance.
+    /// Maps the first events of a batch, until failures have wasted too much time: at least one event
+    /// is decided, and each call has its whole limit.
     ///
     /// # Errors
     ///
-    /// No event is decided about, since there is no instance and none can be made. That
-    /// is no fault of the events: they can be asked about later.
+    /// No event is decided, since no instance can be started. No event is at fault: they can be mapped
+    /// later.
     pub fn map_within(
         &mut self,
         source: &str,
@@ -130,20 +127,21 @@ impl Mapper {
             return Err(unavailable);
         }
         let events = &events[..events.len().min(patience.events_max)];
-        let kinds = match self.plugin.reads() {
-            Reads::Kind => Kinds::of(events),
-            Reads::Envelope | Reads::Text => Kinds::each(events.len()),
+        let groups = match self.plugin.reads() {
+            Reads::Kind => EnvelopeGroups::by_type_and_name(events),
+            Reads::Envelope | Reads::Text => EnvelopeGroups::ungrouped(events.len()),
         };
         #[cfg(any(test, feature = "native-mapping"))]
         if let Some(native) = &mut self.native {
-            let answers = native.map(kinds.asked.iter().map(|&event| &events[event]));
-            return Ok(Decisions { kinds, answers });
+            let answers = native.map(groups.asked.iter().map(|&event| &events[event]));
+            return Ok(Decisions { groups, answers });
         }
         let with_text = self.plugin.reads() == Reads::Text;
-        let asked = kinds.asked.iter().map(|&event| lower(&events[event], source, with_text));
+        let asked =
+            groups.asked.iter().map(|&event| contract_event(&events[event], source, with_text));
         let asked: Vec<_> = asked.collect();
         let (wasted_max, answers) = (patience.wasted_max, Answers::default());
-        let mut batch = Batch { events: &asked, wasted_max, answers };
+        let mut batch = MapperBatch { events: &asked, wasted_max, answers };
         match patience.grouping {
             Grouping::Together => self.map_group(0..asked.len(), &mut batch),
             Grouping::Alone => self.map_one_by_one(0..asked.len(), &mut batch),
@@ -154,17 +152,17 @@ impl Mapper {
                 let pause = retry_at.map(|time| time.saturating_duration_since(Instant::now()));
                 Err(Unavailable { fault, pause: pause.unwrap_or_default() })
             }
-            _ => Ok(Decisions { kinds, answers: batch.answers }),
+            _ => Ok(Decisions { groups, answers: batch.answers }),
         }
     }
 
-    /// Map the events of a batch at these positions.
-    fn map_group(&mut self, group: Range<usize>, batch: &mut Batch<'_>) {
+    /// Maps the events of a batch at these positions.
+    fn map_group(&mut self, group: Range<usize>, batch: &mut MapperBatch<'_>) {
         if batch.postpones(group.start) {
             return;
         }
-        match self.call(group.clone(), batch) {
-            Ok(outputs) => batch.answers.take(outputs, group.start),
+        match self.call_plugin(group.clone(), batch) {
+            Ok(outputs) => batch.answers.add_outputs(outputs, group.start),
             Err(NoAnswer::NoInstance(fault)) => batch.answers.postpone(group.start, fault),
             Err(NoAnswer::Fault(fault)) if group.len() == 1 => {
                 batch.answers.faults.push((group.start, fault));
@@ -180,24 +178,25 @@ impl Mapper {
         }
     }
 
-    fn map_one_by_one(&mut self, group: Range<usize>, batch: &mut Batch<'_>) {
+    fn map_one_by_one(&mut self, group: Range<usize>, batch: &mut MapperBatch<'_>) {
         group.for_each(|position| self.map_group(position..position + 1, batch));
     }
 
-    /// Call the plugin with some events. Time that comes to nothing counts as wasted,
-    /// and so does what an instance takes that replaces one which failed.
-    fn call(
+    /// Calls the plugin with some events. The time of a failed call counts as wasted, and so does that
+    /// of starting an instance in place of one that failed.
+    fn call_plugin(
         &mut self,
         group: Range<usize>,
-        batch: &mut Batch<'_>,
+        batch: &mut MapperBatch<'_>,
     ) -> Result<Vec<Output>, NoAnswer> {
         #[cfg(any(test, feature = "testing"))]
         if let Some(script) = self.plugin.script() {
             let events = &batch.events[group];
             let cpu_max =
-                self.allowance.call_cpu_of(events.len(), events.iter().map(bytes_of).sum());
+                self.instance_limits.call_cpu_for(events.len(), events.iter().map(bytes_of).sum());
             let (spent, answer) = super::scripted::run(script, events, cpu_max);
-            let check = |answer| check_answer(&self.plugin, &Order::Same, answer, events.len());
+            let check =
+                |answer| check_answer(&self.plugin, &StreamOrder::Same, answer, events.len());
             let outputs = answer.and_then(check);
             if outputs.is_err() {
                 batch.answers.wasted += spent;
@@ -218,16 +217,16 @@ impl Mapper {
         };
         let events = &batch.events[group];
         let bytes = events.iter().map(bytes_of).sum();
-        let cpu_max = self.allowance.call_cpu_of(events.len(), bytes);
+        let cpu_max = self.instance_limits.call_cpu_for(events.len(), bytes);
         let start = thread_cpu_time();
         let outputs = instance
-            .map(events, start, cpu_max)
+            .map_events(events, start, cpu_max)
             .and_then(|answer| check_answer(&self.plugin, &instance.order, answer, events.len()));
         self.has_failed = outputs.is_err();
         match outputs {
             Ok(outputs) => {
                 self.instance =
-                    Some(instance).filter(|instance| !instance.is_worn(&self.allowance));
+                    Some(instance).filter(|instance| !instance.is_worn(&self.instance_limits));
                 Ok(outputs)
             }
             Err(fault) => {
@@ -238,8 +237,8 @@ impl Mapper {
         }
     }
 
-    /// Make an instance, unless that has failed a moment ago. Attempts get rarer, and
-    /// take no more than a share of the processor time.
+    /// Starts an instance, unless that has just failed. Attempts back off, and take no more than a
+    /// share of the processor time.
     fn new_instance(&mut self, start: Duration) -> Result<Instance, Fault> {
         if let Some(outage) = &self.outage
             && Instant::now() < outage.retry_at
@@ -265,23 +264,26 @@ impl Drop for Mapper {
     }
 }
 
-impl Batch<'_> {
-    /// Whether the event at this position, and those behind it, are left for another
-    /// call. The first one never is unless there is no instance, so that each call comes
-    /// to something.
+impl MapperBatch<'_> {
+    /// Whether the event at this position, and those behind it, wait for another call. The first one
+    /// never does unless there is no instance, so that each call makes progress.
     fn postpones(&mut self, position: usize) -> bool {
         let is_too_much = position > 0 && self.answers.wasted >= self.wasted_max;
         self.answers.postpones(position, is_too_much)
     }
 }
 
-/// The bytes of an event that the plugin is handed.
+/// The bytes of an event that the plugin gets.
 fn bytes_of(event: &contract::Event<'_>) -> usize {
     let length = |text: Option<&str>| text.map_or(0, str::len);
     length(event.message_type) + length(event.name) + event.source.len() + event.text.len()
 }
 
-fn lower<'a>(event: &'a Event<'_>, source: &'a str, with_text: bool) -> contract::Event<'a> {
+fn contract_event<'a>(
+    event: &'a Event<'_>,
+    source: &'a str,
+    with_text: bool,
+) -> contract::Event<'a> {
     contract::Event {
         message_type: event.envelope.message_type.as_deref(),
         name: event.envelope.name.as_deref(),
@@ -290,11 +292,11 @@ fn lower<'a>(event: &'a Event<'_>, source: &'a str, with_text: bool) -> contract
     }
 }
 
-/// Turn a plugin's answer into decisions, in the order of the events. It is that of an
-/// instance which has declared the plugin's streams in this order.
+/// Turns an instance's answer into decisions, in the order of the events; `order` is that in which the
+/// instance has declared the streams.
 fn check_answer(
     plugin: &Plugin,
-    order: &Order,
+    order: &StreamOrder,
     answer: Vec<contract::Output>,
     events: usize,
 ) -> Result<Vec<Output>, Fault> {
@@ -311,7 +313,7 @@ fn check_answer(
 
 fn check_output(
     plugin: &Plugin,
-    order: &Order,
+    order: &StreamOrder,
     output: contract::Output,
     events: usize,
 ) -> Result<Output, Fault> {
@@ -337,7 +339,7 @@ fn check_output(
 
 fn check_target(
     plugin: &Plugin,
-    order: &Order,
+    order: &StreamOrder,
     target: contract::Target,
 ) -> Result<Target, WrongAnswer> {
     match target {
@@ -345,8 +347,10 @@ fn check_target(
             let undeclared = || WrongAnswer::UndeclaredPosition(own);
             let position = order.of_plugin(own).ok_or_else(undeclared)?;
             match plugin.declared_at(position) {
-                Some(Declared::Name(_)) => Ok(Target::Declared(position as usize)),
-                Some(Declared::Pattern(pattern)) => Err(WrongAnswer::Pattern(pattern.clone())),
+                Some(DeclaredStream::Name(_)) => Ok(Target::Declared(position as usize)),
+                Some(DeclaredStream::Pattern(pattern)) => {
+                    Err(WrongAnswer::Pattern(pattern.clone()))
+                }
                 None => Err(undeclared()),
             }
         }

@@ -1,8 +1,7 @@
-//! Which plugins decide, are tried and are compared at present.
+//! The published plugins: active, canary and shadow.
 //!
-//! All of them are published as one value, so that a batch is decided about by one
-//! generation whole, and no event waits for whoever changes them: what a worker asks
-//! between two batches is a single load.
+//! They are published as one value, so that one generation decides about a whole batch, and no event
+//! waits for a change: a worker checks for one between two batches with a single load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +11,21 @@ use parking_lot::Mutex;
 
 use super::{Canary, Generation, Shadow};
 
-/// Pauses of workers that turned to another plugin, of which quantiles are told.
+/// Pauses of workers that switched to another plugin, of which quantiles are reported.
 const PLUGIN_PAUSES_KEPT: usize = 4096;
 
-/// The plugins of a run, by what they are used for.
+/// The plugins of a run, by role.
 #[derive(Debug, Clone)]
 pub struct PluginRoles {
-    /// The plugin in use.
+    /// The active plugin.
     pub active: Arc<Generation>,
-    /// One that is tried with the events of some users.
+    /// A plugin that decides about the events of some users.
     pub canary: Option<Arc<Canary>>,
-    /// One that is asked, and not listened to.
+    /// A plugin whose decisions are only compared.
     pub shadow: Option<Arc<Shadow>>,
 }
 
-/// The plugins that are in their roles from now on, until others are published.
+/// The roles that are published at present.
 #[derive(Debug)]
 pub struct PublishedRoles {
     current: Arc<ArcSwap<PluginRoles>>,
@@ -37,15 +36,14 @@ pub struct PublishedRoles {
 #[derive(Debug)]
 pub struct RolesReader {
     published: Cache<Arc<ArcSwap<PluginRoles>>, Arc<PluginRoles>>,
-    /// Those that the worker has turned to. Holding them keeps their address from being
-    /// that of others.
+    /// The roles that the worker uses. Holding them keeps their address from being reused.
     in_use: Arc<PluginRoles>,
 }
 
-/// How long workers took to turn to other plugins.
+/// How long workers paused to switch to other plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pauses {
-    /// The last of them, in microseconds; in no order once they are many.
+    /// The last pauses, in microseconds; in no order once they are many.
     micros: Vec<u32>,
     count: u64,
 }
@@ -62,7 +60,7 @@ impl PublishedRoles {
         self.current.load_full()
     }
 
-    /// Publish other roles, and hand back those before.
+    /// Publishes other roles, and returns the former ones.
     pub fn publish(&self, roles: PluginRoles) -> Arc<PluginRoles> {
         self.current.swap(Arc::new(roles))
     }
@@ -74,7 +72,7 @@ impl PublishedRoles {
         RolesReader { published, in_use }
     }
 
-    /// Count the time that a worker took to turn to other plugins.
+    /// Counts the time that a worker took to switch to other plugins.
     pub fn count_pause(&self, took: Duration) {
         let mut pauses = self.pauses.lock();
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -86,20 +84,20 @@ impl PublishedRoles {
         pauses.count += 1;
     }
 
-    /// How long workers took to turn.
+    /// The pauses so far.
     pub fn pauses(&self) -> Pauses {
         self.pauses.lock().clone()
     }
 }
 
 impl RolesReader {
-    /// Whether other roles have been published than those in use.
+    /// Whether other roles are published than those in use.
     #[inline]
     pub fn has_changed(&mut self) -> bool {
         !Arc::ptr_eq(self.published.load(), &self.in_use)
     }
 
-    /// Use the roles that are published by now.
+    /// Switches to the published roles.
     pub fn refresh(&mut self) -> PluginRoles {
         self.in_use = Arc::clone(self.published.load());
         self.in_use()
@@ -112,7 +110,7 @@ impl RolesReader {
 }
 
 impl Pauses {
-    /// How often a worker turned.
+    /// How often a worker switched.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -135,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::scripted::{Act, Script};
-    use crate::{Admitted, BreakerSettings, Plugin};
+    use crate::{AdmittedPlugin, CircuitBreakerSettings, Plugin};
     use standpipe_core::test_deadline::run_with_deadline;
 
     /// Is never asked.
@@ -150,8 +148,9 @@ mod tests {
     }
 
     fn roles(number: u64) -> PluginRoles {
-        let admitted = Admitted::without_component(Plugin::scripted(Arc::new(Unused))).unwrap();
-        let settings = BreakerSettings::default();
+        let admitted =
+            AdmittedPlugin::without_component(Plugin::scripted(Arc::new(Unused))).unwrap();
+        let settings = CircuitBreakerSettings::default();
         let active = Generation::new(number, admitted, settings, NonZero::<usize>::MIN);
         PluginRoles { active: Arc::new(active), canary: None, shadow: None }
     }

@@ -1,11 +1,11 @@
-//! What a plugin tells of its ways.
+//! Routes: which events a plugin sends to which stream, as it reports them.
 
 use wasmtime::component::{ComponentType, Lift};
 
 use super::printable::printable;
 use standpipe_core::event::StreamName;
 
-/// The interface in which a plugin may tell of its ways.
+/// The optional interface that reports a plugin's routes.
 pub(super) const ROUTES: &str = "standpipe:mapping/routes@0.1.0";
 
 /// Some events, and a stream that they go to, in the plugin's words.
@@ -24,12 +24,12 @@ pub struct Route {
 }
 
 impl Route {
-    /// A way of which nothing is known but its end.
+    /// A route of which only the stream is known.
     pub(super) fn to(stream: &str) -> Self {
         Route { message_type: None, name: None, condition: None, stream: stream.to_owned() }
     }
 
-    /// Without what could do harm where it is shown.
+    /// The route without control characters.
     pub(super) fn printable(self) -> Self {
         let word = |word: Option<String>| word.map(|word| printable(&word));
         Route {

@@ -1,4 +1,4 @@
-//! What an instance is given, and what bounds it.
+//! The sandbox of an instance: its WASI context and its limits.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use wasmtime::{ResourceLimiter, Result, UpdateDeadline, bail};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::log::{Log, Rate};
-use super::ticker::Clock;
+use super::log::{LogRate, PluginLog};
+use super::ticker::TickerHandle;
 use crate::limits;
 
 /// Resources of the host, such as streams and pollables, that an instance of a plugin
@@ -28,8 +28,8 @@ pub(super) struct Sandbox {
     pub(super) bounds: Bounds,
     /// The thread's processor time at which a call is interrupted.
     pub(super) deadline: Duration,
-    pub(super) log: Log,
-    pub(super) clock: Clock,
+    pub(super) log: PluginLog,
+    pub(super) ticker: TickerHandle,
 }
 
 /// Counts the memory of an instance, all its memories together.
@@ -42,26 +42,26 @@ pub(super) struct Bounds {
     pub(super) refused: bool,
 }
 
-/// An error of the host's own making, told apart from a trap.
+/// The host's own error, as opposed to a trap.
 #[derive(Debug, Error)]
 #[error("deadline passed")]
 pub(super) struct DeadlinePassed;
 
 impl Sandbox {
-    pub(super) fn new(rate: &Rate, memory_bytes_max: usize, clock: Clock) -> Self {
-        let log = Log::new(rate);
+    pub(super) fn new(rate: &LogRate, memory_bytes_max: usize, ticker: TickerHandle) -> Self {
+        let log = PluginLog::new(rate);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.stdout()).stderr(log.stderr()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
         let mut table = ResourceTable::new();
         table.set_max_capacity(PLUGIN_RESOURCES_MAX);
-        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log, clock }
+        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log, ticker }
     }
 
     /// Called at every tick while the plugin runs.
     ///
-    /// The limit is the thread's processor time, not the clock on the wall, so
-    /// that a machine that stalls condemns nobody.
+    /// The limit is the thread's processor time and not wall-clock time, so that a slow machine costs no
+    /// events.
     pub(super) fn on_tick(&self) -> Result<UpdateDeadline> {
         if thread_cpu_time() < self.deadline {
             Ok(UpdateDeadline::Continue(1))

@@ -21,7 +21,7 @@ pub trait Script: Send + Sync {
     /// Counts processor time that a call took.
     fn spend(&self, cpu: Duration);
 
-    /// Why no instance can be made at present, and for how long, if that is so.
+    /// Why no instance can be started at present, and for how long, if so.
     fn unavailable(&self) -> Option<Unavailable> {
         None
     }
@@ -47,7 +47,7 @@ thread_local! {
     static SCRIPTS: RefCell<HashMap<Vec<u8>, Arc<dyn Script>>> = RefCell::default();
 }
 
-/// Has a script loaded on this thread wherever a component of these bytes is to be.
+/// Registers a script that is loaded on this thread in place of the component with these bytes.
 #[cfg(test)]
 pub(crate) fn register(component: &[u8], script: Arc<dyn Script>) {
     SCRIPTS.with_borrow_mut(|scripts| scripts.insert(component.to_vec(), script));

@@ -18,7 +18,7 @@ pub struct PluginSettings {
     text: Arc<str>,
 }
 
-/// Check settings of the default mapping plugin without running the component.
+/// Checks settings of the default mapping plugin without running the component.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ impl PluginSettings {
         PluginSettings { written: written.into(), text: text.into() }
     }
 
-    /// These settings with members that they have no others of the same name for.
+    /// These settings with default members for those that they do not have.
     #[must_use]
     pub fn with(&self, members: &Map<String, Value>) -> Self {
         let with = |text: &Arc<str>| match serde_json::from_str(text) {

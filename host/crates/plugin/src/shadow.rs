@@ -1,5 +1,5 @@
-//! A plugin that is asked about the same events and whose decisions go nowhere. It has a thread of
-//! the lowest priority and a short queue; what finds no room is counted as skipped.
+//! A plugin that maps the same events and whose decisions are only compared. It has a thread of the
+//! lowest priority and a short queue; events beyond it are counted as skipped.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::setpriority_process;
 
 use super::compare::Comparison;
-use super::{Admission, Decisions, Generation, Mapper, Plugin, Reads, Tally};
+use super::{Admission, BatchTally, Decisions, Generation, Mapper, Plugin, Reads};
 use standpipe_core::event::{Envelope, Event};
 
 /// Batches that wait for a shadow: enough that its thread is not woken for each, and
@@ -27,16 +27,13 @@ const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it looks.
 const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
 
-/// The least right to a processor that a thread can ask for.
+/// The lowest scheduling priority of a thread.
 const LOWEST_PRIORITY: i32 = 19;
 
-/// A plugin that is asked about the same events as the active one, and not listened
-/// to: what it decides is compared, and goes nowhere.
+/// A plugin that maps the same events as the active one, and whose decisions are only compared.
 ///
-/// It runs on a thread of its own, which gets the processors' time that nobody else
-/// wants. A worker hands it a copy of a batch where it has room for one, and goes on
-/// without a word where it has none: so a shadow can hold up nothing, and what it
-/// did not see is counted.
+/// It runs on its own thread at the lowest priority. A worker hands it a copy of a batch if its queue
+/// has room, and otherwise counts the events as skipped: a shadow delays nothing.
 #[derive(Debug)]
 pub struct Shadow {
     generation: Arc<Generation>,
@@ -44,11 +41,11 @@ pub struct Shadow {
     reads_text: bool,
     batches: Sender<Batch>,
     offered: AtomicU64,
-    seen: Arc<Seen>,
+    seen: Arc<ShadowProgress>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ShadowProgress {
     comparison: Mutex<Comparison>,
     skipped: AtomicU64,
 }
@@ -58,35 +55,35 @@ struct Seen {
 struct Batch {
     source: String,
     texts: String,
-    events: Vec<Kept>,
+    events: Vec<KeptEvent>,
     active: Plugin,
     decisions: Decisions,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptEvent {
     line: u64,
     text: Range<usize>,
-    message_type: Option<Word>,
-    name: Option<Word>,
+    message_type: Option<KeptWord>,
+    name: Option<KeptWord>,
 }
 
 /// A word of an envelope: usually a part of the batch's texts.
 #[derive(Debug)]
-enum Word {
+enum KeptWord {
     Here(Range<usize>),
     Elsewhere(String),
 }
 
 impl Shadow {
-    /// Begin to ask a plugin.
+    /// Starts the shadow's thread.
     ///
     /// # Errors
     ///
     /// The system grants no thread.
     pub fn start(generation: Arc<Generation>) -> io::Result<Self> {
         let (batches, received) = crossbeam_channel::bounded(SHADOW_BATCHES_QUEUED);
-        let seen = Arc::<Seen>::default();
+        let seen = Arc::<ShadowProgress>::default();
         let reads_text = generation.plugin().reads() == Reads::Text;
         let work = {
             let (generation, seen) = (Arc::clone(&generation), Arc::clone(&seen));
@@ -96,17 +93,17 @@ impl Shadow {
         Ok(Shadow { generation, reads_text, batches, offered: AtomicU64::new(0), seen })
     }
 
-    /// The plugin that is asked.
+    /// Its plugin.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
-    /// What was compared so far.
+    /// The comparison so far.
     pub fn comparison(&self) -> Comparison {
         self.seen.comparison.lock().clone()
     }
 
-    /// Wait, but not for ever, until it is through with what it has.
+    /// Waits until its queue is empty, up to a limit.
     #[expect(
         clippy::disallowed_methods,
         reason = "it has a deadline, and the shadow is not to be slowed down by waking others"
@@ -122,13 +119,19 @@ impl Shadow {
         }
     }
 
-    /// Events that it was not asked about, since it had no room for them.
+    /// Events that were skipped, since its queue was full.
     pub fn skipped(&self) -> u64 {
         self.seen.skipped.load(Ordering::Relaxed)
     }
 
-    /// Ask about a batch that the active plugin has decided about, if there is room.
-    pub fn offer(&self, source: &str, events: &[Event<'_>], active: &Plugin, decisions: Decisions) {
+    /// Hands over a batch that the active plugin has decided about, if there is room.
+    pub fn submit(
+        &self,
+        source: &str,
+        events: &[Event<'_>],
+        active: &Plugin,
+        decisions: Decisions,
+    ) {
         self.offered.fetch_add(events.len() as u64, Ordering::Relaxed);
         if self.batches.is_full() {
             self.seen.skipped.fetch_add(events.len() as u64, Ordering::Relaxed);
@@ -145,15 +148,15 @@ impl Shadow {
     }
 }
 
-fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
-    // Where that is not granted, it is a thread like any other.
+fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &ShadowProgress) {
+    // If the system refuses, the thread has the usual priority.
     let _ = setpriority_process(None, LOWEST_PRIORITY);
     let mut mapper = Mapper::new(generation.plugin().clone());
     for batch in batches {
         let events: Vec<_> = batch.events.iter().map(|kept| kept.event(&batch.texts)).collect();
         let start = Instant::now();
         let skip = |count: usize| seen.skipped.fetch_add(count as u64, Ordering::Relaxed);
-        // A shadow delays nothing, so it waits for nothing either.
+        // A shadow delays nothing, and so does not wait either.
         let Admission::Ask(patience) = generation.breaker().admit(&batch.source, start) else {
             skip(events.len());
             continue;
@@ -169,7 +172,7 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
         generation.count_call(start.elapsed(), mapper.memory_bytes());
         let asked = events.len().min(patience.events_max);
         let (now, left) = events.split_at(decisions.decided(asked));
-        let tally = Tally::of_decisions(&decisions, now.len());
+        let tally = BatchTally::of_decisions(&decisions, now.len());
         generation.count(&batch.source, &tally, decisions.wasted());
         let (old, new) = ((&batch.active, &batch.decisions), (mapper.plugin(), &decisions));
         let mut comparison = seen.comparison.lock();
@@ -178,8 +181,8 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &Seen) {
     }
 }
 
-/// Copy what is to be kept of events; without their texts where nobody looks at them.
-fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<Kept>) {
+/// Copies events, without their texts if neither plugin reads them.
+fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>) {
     let bytes = if with_text { events.iter().map(|event| event.text.len()).sum() } else { 0 };
     let mut texts = String::with_capacity(bytes);
     let kept = events.iter().map(|event| {
@@ -190,12 +193,12 @@ fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<Kept>) {
         let text = start..texts.len();
         let word = |word: &Option<Cow<'_, str>>| {
             word.as_deref().map(|word| match place(event.text, word).filter(|_| with_text) {
-                Some(place) => Word::Here(start + place.start..start + place.end),
-                None => Word::Elsewhere(word.to_owned()),
+                Some(place) => KeptWord::Here(start + place.start..start + place.end),
+                None => KeptWord::Elsewhere(word.to_owned()),
             })
         };
         let (message_type, name) = (word(&event.envelope.message_type), word(&event.envelope.name));
-        Kept { line: event.line, text, message_type, name }
+        KeptEvent { line: event.line, text, message_type, name }
     });
     let kept = kept.collect();
     (texts, kept)
@@ -208,12 +211,12 @@ fn place(text: &str, word: &str) -> Option<Range<usize>> {
     (text.get(start..end)? == word).then_some(start..end)
 }
 
-impl Kept {
+impl KeptEvent {
     fn event<'a>(&'a self, texts: &'a str) -> Event<'a> {
-        let word = |word: &'a Option<Word>| {
+        let word = |word: &'a Option<KeptWord>| {
             word.as_ref().map(|word| match word {
-                Word::Here(place) => Cow::Borrowed(&texts[place.clone()]),
-                Word::Elsewhere(word) => Cow::Borrowed(word.as_str()),
+                KeptWord::Here(place) => Cow::Borrowed(&texts[place.clone()]),
+                KeptWord::Elsewhere(word) => Cow::Borrowed(word.as_str()),
             })
         };
         let envelope = Envelope { message_type: word(&self.message_type), name: word(&self.name) };
@@ -226,7 +229,7 @@ mod tests {
     use std::num::NonZero;
 
     use super::*;
-    use crate::{Admitted, BreakerSettings};
+    use crate::{AdmittedPlugin, CircuitBreakerSettings};
     use standpipe_core::event::scan;
 
     fn mapping(stream: &str) -> Plugin {
@@ -237,9 +240,9 @@ mod tests {
     }
 
     fn shadow(plugin: Plugin) -> Shadow {
-        let plugin = Admitted::without_component(plugin).unwrap();
+        let plugin = AdmittedPlugin::without_component(plugin).unwrap();
         let generation =
-            Generation::new(2, plugin, BreakerSettings::default(), NonZero::<usize>::MIN);
+            Generation::new(2, plugin, CircuitBreakerSettings::default(), NonZero::<usize>::MIN);
         Shadow::start(Arc::new(generation)).unwrap()
     }
 
@@ -269,7 +272,7 @@ mod tests {
             let (text, envelope) = scan(text.as_bytes(), 10).unwrap();
             let events = [Event { index: 0, line, text, envelope }];
             let decisions = Mapper::new(active.clone()).map("test", &events);
-            shadow.offer("test", &events, &active, decisions);
+            shadow.submit("test", &events, &active, decisions);
         }
         shadow.settle();
         let comparison = shadow.comparison();

@@ -1,35 +1,34 @@
-//! How another plugin takes over while events flow.
+//! Swaps the plugin while events flow.
 //!
-//! A candidate goes through [steps](Step), off the path of events: its hash and
-//! signature are checked, it is compiled, checked against the contract, configured,
-//! and has to map samples under the limits of production. Only then it is published,
-//! at once for all workers; each turns to it between two batches. A candidate that
-//! fails at a step changes nothing but a counter. The plugin before is kept, with
-//! its instances, so that going back to it takes no time and cannot fail.
+//! A candidate goes through [steps](Step), outside the path of events: its hash and signature are
+//! checked, it is compiled, checked against the contract, configured, and must map samples within
+//! the limits of production. Then it is published for all workers at once; each switches between
+//! two batches. A candidate that fails a step changes nothing but a counter. The previous plugin is
+//! kept with its instances, so that a rollback takes no time.
 //!
-//! What is published is a [`Generation`](crate::Generation): the same
-//! component with other settings is another one. The pin and the key of the settings go
-//! for every role that a component can be published in, for the way back and for a
-//! canary that is promoted, and for what is there already when they change: see
+//! Each published plugin is a [`Generation`](crate::Generation): the same component with other
+//! settings is another one. The pin and the key of the settings hold for every role, for a rollback
+//! and a promotion, and for what is published already when they change: see
 //! [`Trust`](crate::Trust).
 
 mod candidate;
+mod candidate_validator;
 mod metrics;
 mod report;
 mod samples;
-mod shelf;
 mod step;
+mod swap_state;
 mod swapper;
-mod workshop;
 
-pub use crate::Seal;
-pub use candidate::{Candidate, SettingsDefaults, Terms};
+pub use crate::SignatureCheck;
+pub use candidate::{Candidate, LoadPolicy, SettingsDefaults};
+pub use candidate_validator::CandidateValidator;
 pub use report::{
-    CanaryReport, FailingSource, GenerationReport, PauseReport, RefusalReport, Report, ShadowReport,
+    CanaryReport, FailingSource, GenerationReport, PauseReport, PluginStatus, RejectionReport,
+    ShadowReport,
 };
-pub use step::{RefusalCause, Refused, Step};
-pub use swapper::{NotPossible, Swapped, Swapper, SwapperSettings};
-pub use workshop::Workshop;
+pub use step::{RejectedCandidate, RejectionCause, Step};
+pub use swapper::{RoleChangeError, Swapped, Swapper, SwapperSettings};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! The thread that has running plugins look at their processor time, every
 //! [`PLUGIN_TICK`].
 //!
-//! It rests while no plugin runs. Whoever calls one wakes it up, which costs a system call
-//! only where it has rested: it goes on ticking for [`PLUGIN_TICKS_IDLE`] after the
-//! last call, so that calls in close succession wake nobody.
+//! It rests while no plugin runs. A call wakes it, which costs a system call only if it was
+//! resting: it goes on ticking for [`PLUGIN_TICKS_IDLE`] after the last call, so calls in close
+//! succession need not wake it.
 
 use std::io;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ const PLUGIN_TICKS_IDLE: u32 = 20;
 
 /// Ends the thread when it is dropped.
 pub(super) struct Ticker {
-    clock: Clock,
+    handle: TickerHandle,
 }
 
 /// Says when plugins run.
 #[derive(Clone)]
-pub(super) struct Clock(Arc<State>);
+pub(super) struct TickerHandle(Arc<State>);
 
 struct State {
     /// Calls into plugins at present.
@@ -39,14 +39,14 @@ struct State {
 
 /// A plugin runs as long as this is there.
 #[must_use = "the deadline of a call is looked at as long as this lives"]
-pub(super) struct Running(Clock);
+pub(super) struct RunningCall(TickerHandle);
 
 impl Ticker {
     pub(super) fn start(engine: EngineWeak) -> io::Result<Self> {
-        let (hand_over, received) = std::sync::mpsc::sync_channel::<Clock>(1);
+        let (hand_over, received) = std::sync::mpsc::sync_channel::<TickerHandle>(1);
         let thread = thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
-            if let Ok(clock) = received.recv() {
-                clock.tick(&engine);
+            if let Ok(handle) = received.recv() {
+                handle.tick(&engine);
             }
         })?;
         let state = State {
@@ -55,28 +55,28 @@ impl Ticker {
             is_over: AtomicBool::new(false),
             thread: thread.thread().clone(),
         };
-        let clock = Clock(Arc::new(state));
+        let handle = TickerHandle(Arc::new(state));
         // The thread waits for it.
-        let _ = hand_over.send(clock.clone());
-        Ok(Ticker { clock })
+        let _ = hand_over.send(handle.clone());
+        Ok(Ticker { handle })
     }
 
-    pub(super) fn clock(&self) -> Clock {
-        self.clock.clone()
+    pub(super) fn handle(&self) -> TickerHandle {
+        self.handle.clone()
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        let Clock(state) = &self.clock;
+        let TickerHandle(state) = &self.handle;
         state.is_over.store(true, Ordering::SeqCst);
         state.thread.unpark();
     }
 }
 
-impl Clock {
+impl TickerHandle {
     /// A plugin is called.
-    pub(super) fn run(&self) -> Running {
+    pub(super) fn run(&self) -> RunningCall {
         // The thread says that it rests before it looks at the calls once more, and this
         // counts the call before it looks whether the thread rests: one of them sees the
         // other.
@@ -84,12 +84,12 @@ impl Clock {
         if self.0.is_resting.load(Ordering::SeqCst) {
             self.0.thread.unpark();
         }
-        Running(self.clone())
+        RunningCall(self.clone())
     }
 
     #[expect(clippy::disallowed_methods, reason = "it is what tells the time")]
     fn tick(&self, engine: &EngineWeak) {
-        let Clock(state) = self;
+        let TickerHandle(state) = self;
         let mut ticks_idle = 0;
         while !state.is_over.load(Ordering::SeqCst) {
             thread::sleep(PLUGIN_TICK);
@@ -108,7 +108,7 @@ impl Clock {
     }
 
     fn rest(&self) {
-        let Clock(state) = self;
+        let TickerHandle(state) = self;
         state.is_resting.store(true, Ordering::SeqCst);
         while state.running.load(Ordering::SeqCst) == 0 && !state.is_over.load(Ordering::SeqCst) {
             thread::park();
@@ -117,9 +117,9 @@ impl Clock {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCall {
     fn drop(&mut self) {
-        let Running(Clock(state)) = self;
+        let RunningCall(TickerHandle(state)) = self;
         state.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -142,10 +142,10 @@ mod tests {
     fn it_rests_while_nothing_runs_and_ticks_again() {
         let engine = wasmtime::Engine::default();
         let ticker = Ticker::start(engine.weak()).unwrap();
-        let Clock(state) = ticker.clock();
+        let TickerHandle(state) = ticker.handle();
         for _ in 0..3 {
             wait_until(|| state.is_resting.load(Ordering::SeqCst));
-            let (first, second) = (ticker.clock().run(), ticker.clock().run());
+            let (first, second) = (ticker.handle().run(), ticker.handle().run());
             wait_until(|| !state.is_resting.load(Ordering::SeqCst));
             drop(first);
             // As long as one is left, for longer than it takes to come to rest.

@@ -1,10 +1,10 @@
-//! Which components may be loaded, and the one way for them to get into use.
+//! Which components may be loaded, and the one gate through which they get a role.
 //!
 //! A component becomes a [`Generation`](super::Generation), in whatever role, only as
-//! an [`Admitted`] plugin, and only [`Trust::admit`] makes one of a component: so no
-//! path around the pin and the key can be forgotten. What spoke for a component when it
-//! was read stays with it as [`Evidence`], so that it can be held against other settings
-//! later, without its signature at hand.
+//! an [`AdmittedPlugin`], and only [`Trust::admit`] makes one of a component: so no
+//! path around the pin and the key can be forgotten. The result of the check stays with the
+//! component as [`Evidence`], so that it can be compared with other settings later, without the
+//! signature.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Plugin;
 
-/// Which components may be loaded. The default trusts every one.
+/// Which components may be loaded. The default trusts all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The SHA-256 that a component must have, in lower-case hexadecimal.
@@ -33,22 +33,22 @@ pub enum Role {
     Active,
     /// It decides about the events of some users.
     Canary,
-    /// It is asked, and not listened to.
+    /// It maps all events, and its decisions are only compared.
     Shadow,
 }
 
-/// What speaks for a component.
+/// How a component's signature is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seal {
-    /// Nothing does.
-    Missing,
-    /// The text of its detached signature.
+pub enum SignatureCheck {
+    /// It has none.
+    None,
+    /// By the text of its detached signature.
     Detached(String),
-    /// It is part of this program, and trusted as much.
-    PartOfProgram,
+    /// Not at all: it is part of this program, and trusted as much.
+    BuiltIn,
 }
 
-/// What was found out about a component's origin. Only [`Trust::check`] makes one.
+/// The result of checking a component. Only [`Trust::check`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     digest: Arc<str>,
@@ -57,17 +57,17 @@ pub struct Evidence {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Signer {
-    /// No key was asked for.
+    /// No key was required.
     Unknown,
     /// The owner of this key.
     Key(PublicKey),
-    /// Whoever made this program.
+    /// The makers of this program.
     Program,
 }
 
 /// A plugin that may be used in a role.
 #[derive(Debug, Clone)]
-pub struct Admitted {
+pub struct AdmittedPlugin {
     plugin: Plugin,
     evidence: Evidence,
 }
@@ -77,10 +77,10 @@ pub struct Admitted {
 pub enum Untrusted {
     /// It is another one.
     #[error(
-        "its SHA-256 is {found}, and sha256 under {place} says {wanted}: give that component, or write this hash \
+        "its SHA-256 is {found}, and sha256 under {place} is {wanted}: use that component, or write this hash \
          there if you trust it"
     )]
-    OtherDigest {
+    DigestMismatch {
         /// The part of the settings that says which one.
         place: &'static str,
         /// The hash of the settings.
@@ -89,30 +89,31 @@ pub enum Untrusted {
         found: String,
     },
     /// It was not signed with the present key when it was read.
-    #[error("it was not checked with public_key under [plugin]: give it anew, with its signature")]
+    #[error(
+        "it was not verified with the current public_key under [plugin]: load it again with its signature"
+    )]
     OtherKey,
     /// It has no signature.
     #[error(
-        "it has no signature, and public_key under [plugin] demands one: sign it with `minisign -S -m FILE.wasm` and \
+        "it has no signature, and public_key under [plugin] requires one: sign it with `minisign -S -m FILE.wasm` and \
          keep FILE.wasm.minisig beside it"
     )]
     NotSigned,
-    /// What should be its signature is none.
+    /// Its signature is not one of minisign.
     #[error(
-        "its signature is none of minisign's ({0}): sign it again with `minisign -S -m FILE.wasm`"
+        "its signature is not a minisign signature ({0}): sign it again with `minisign -S -m FILE.wasm`"
     )]
-    NoSignature(#[source] minisign_verify::Error),
-    /// It is signed by somebody else, or was changed afterwards.
+    MalformedSignature(#[source] minisign_verify::Error),
+    /// It is signed with another key, or was changed afterwards.
     #[error(
-        "its signature does not fit it and public_key under [plugin] ({0}): it was changed after it was signed, or \
+        "its signature does not match the component and public_key under [plugin] ({0}): the component was changed after it was signed, or \
          signed with another key"
     )]
     BadSignature(#[source] minisign_verify::Error),
 }
 
 impl Trust {
-    /// Check a component before anything is made of it. The digest is its SHA-256, in
-    /// hexadecimal.
+    /// Checks a component before it is compiled. The digest is its SHA-256, in hexadecimal.
     ///
     /// # Errors
     ///
@@ -122,17 +123,17 @@ impl Trust {
         role: Role,
         bytes: &[u8],
         digest: &Arc<str>,
-        seal: &Seal,
+        signature: &SignatureCheck,
     ) -> Result<Evidence, Untrusted> {
         // Before the signature, which costs more.
         self.check_pin(role, digest)?;
-        let signer = match (seal, &self.public_key) {
-            (Seal::PartOfProgram, _) => Signer::Program,
+        let signer = match (signature, &self.public_key) {
+            (SignatureCheck::BuiltIn, _) => Signer::Program,
             (_, None) => Signer::Unknown,
-            (Seal::Missing, Some(_)) => return Err(Untrusted::NotSigned),
-            (Seal::Detached(signature), Some(key)) => {
+            (SignatureCheck::None, Some(_)) => return Err(Untrusted::NotSigned),
+            (SignatureCheck::Detached(signature), Some(key)) => {
                 let signature = Signature::decode(signature);
-                let signature = signature.map_err(Untrusted::NoSignature)?;
+                let signature = signature.map_err(Untrusted::MalformedSignature)?;
                 let verified = key.verify(bytes, &signature, false);
                 verified.map_err(Untrusted::BadSignature)?;
                 Signer::Key(key.clone())
@@ -141,8 +142,7 @@ impl Trust {
         Ok(Evidence { digest: Arc::clone(digest), signer })
     }
 
-    /// Check what was found out about a component before, perhaps under other settings
-    /// or for another role.
+    /// Checks an earlier result again, under other settings or for another role.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl Trust {
         }
     }
 
-    /// Let a plugin be used in a role, by what speaks for its component.
+    /// Admits a plugin to a role, by the evidence of its component.
     ///
     /// # Errors
     ///
@@ -166,13 +166,13 @@ impl Trust {
         role: Role,
         plugin: Plugin,
         evidence: Evidence,
-    ) -> Result<Admitted, Untrusted> {
+    ) -> Result<AdmittedPlugin, Untrusted> {
         if *plugin.digest() != evidence.digest {
             let (wanted, found) = (evidence.digest.to_string(), plugin.digest().to_string());
-            return Err(Untrusted::OtherDigest { place: "[plugin]", wanted, found });
+            return Err(Untrusted::DigestMismatch { place: "[plugin]", wanted, found });
         }
         self.check_again(role, &evidence)?;
-        Ok(Admitted { plugin, evidence })
+        Ok(AdmittedPlugin { plugin, evidence })
     }
 
     fn check_pin(&self, role: Role, digest: &str) -> Result<(), Untrusted> {
@@ -188,22 +188,22 @@ impl Trust {
         };
         if wanted != digest {
             let (wanted, found) = (wanted.clone(), digest.to_owned());
-            return Err(Untrusted::OtherDigest { place, wanted, found });
+            return Err(Untrusted::DigestMismatch { place, wanted, found });
         }
         Ok(())
     }
 }
 
-impl Admitted {
+impl AdmittedPlugin {
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
-    /// A plugin that is native code or a script of this program, and none else: there is no
-    /// component to be checked.
+    /// Admits a plugin that is native code or a script of this program. One with a component is not
+    /// admitted.
     pub fn without_component(plugin: Plugin) -> Option<Self> {
         if plugin.has_component() {
             return None;
         }
         let evidence = Evidence { digest: Arc::clone(plugin.digest()), signer: Signer::Program };
-        Some(Admitted { plugin, evidence })
+        Some(AdmittedPlugin { plugin, evidence })
     }
 
     /// The plugin.
@@ -239,27 +239,27 @@ mod tests {
         PublicKey::from_base64("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap()
     }
 
-    fn check(trust: &Trust, role: Role, seal: &Seal) -> Result<Evidence, Untrusted> {
-        trust.check(role, SIGNED, &sha256_hex(SIGNED).into(), seal)
+    fn check(trust: &Trust, role: Role, signature: &SignatureCheck) -> Result<Evidence, Untrusted> {
+        trust.check(role, SIGNED, &sha256_hex(SIGNED).into(), signature)
     }
 
-    fn signed() -> Seal {
-        Seal::Detached(SIGNATURE.to_owned())
+    fn signed() -> SignatureCheck {
+        SignatureCheck::Detached(SIGNATURE.to_owned())
     }
 
     #[test]
     fn only_what_was_signed_is_taken_in_every_role() {
         for role in ROLES {
             assert!(check(&trust(), role, &signed()).is_ok());
-            assert!(check(&trust(), role, &Seal::PartOfProgram).is_ok());
-            let refused = check(&trust(), role, &Seal::Missing);
+            assert!(check(&trust(), role, &SignatureCheck::BuiltIn).is_ok());
+            let refused = check(&trust(), role, &SignatureCheck::None);
             assert!(matches!(refused, Err(Untrusted::NotSigned)), "{refused:?}");
             let changed = [SIGNED, b" "].concat();
             let digest = sha256_hex(&changed).into();
             let refused = trust().check(role, &changed, &digest, &signed());
             assert!(matches!(refused, Err(Untrusted::BadSignature(_))), "{refused:?}");
-            let refused = check(&trust(), role, &Seal::Detached("nothing".to_owned()));
-            assert!(matches!(refused, Err(Untrusted::NoSignature(_))), "{refused:?}");
+            let refused = check(&trust(), role, &SignatureCheck::Detached("nothing".to_owned()));
+            assert!(matches!(refused, Err(Untrusted::MalformedSignature(_))), "{refused:?}");
         }
     }
 
@@ -269,10 +269,13 @@ mod tests {
         let other = "0".repeat(64);
         let pin = |digest: &String| Trust { sha256: Some(digest.clone()), ..Trust::default() };
         for role in ROLES {
-            for seal in [Seal::Missing, Seal::PartOfProgram, signed()] {
-                assert!(check(&pin(&own), role, &seal).is_ok());
-                let refused = check(&pin(&other), role, &seal);
-                assert!(matches!(refused, Err(Untrusted::OtherDigest { place: "[plugin]", .. })));
+            for signature in [SignatureCheck::None, SignatureCheck::BuiltIn, signed()] {
+                assert!(check(&pin(&own), role, &signature).is_ok());
+                let refused = check(&pin(&other), role, &signature);
+                assert!(matches!(
+                    refused,
+                    Err(Untrusted::DigestMismatch { place: "[plugin]", .. })
+                ));
             }
         }
     }
@@ -291,7 +294,7 @@ mod tests {
             (trust(&other, &own, &other), [false, true, false]),
             (trust(&other, &other, &own), [false, false, true]),
         ] {
-            let taken = ROLES.map(|role| check(&trust, role, &Seal::Missing).is_ok());
+            let taken = ROLES.map(|role| check(&trust, role, &SignatureCheck::None).is_ok());
             assert_eq!(taken, allowed);
         }
     }
@@ -300,7 +303,7 @@ mod tests {
     fn what_was_checked_before_is_held_against_the_present_settings() {
         let unchecked = check(&Trust::default(), Role::Canary, &signed()).unwrap();
         let ours = check(&trust(), Role::Canary, &signed()).unwrap();
-        let built_in = check(&trust(), Role::Canary, &Seal::PartOfProgram).unwrap();
+        let built_in = check(&trust(), Role::Canary, &SignatureCheck::BuiltIn).unwrap();
         let pinned = Trust { sha256: Some("0".repeat(64)), ..Trust::default() };
         let moved = Trust { public_key: Some(other_key()), ..Trust::default() };
         for role in ROLES {
@@ -321,10 +324,10 @@ mod tests {
     fn evidence_speaks_for_its_own_component_alone() {
         let settings = r#"{"mappings":[{"event":"*","stream":"all"}]}"#;
         let native = Plugin::native(settings).unwrap();
-        let evidence = check(&Trust::default(), Role::Active, &Seal::Missing).unwrap();
+        let evidence = check(&Trust::default(), Role::Active, &SignatureCheck::None).unwrap();
         let refused = Trust::default().admit(Role::Active, native.clone(), evidence);
-        assert!(matches!(refused, Err(Untrusted::OtherDigest { .. })));
-        assert!(Admitted::without_component(native).is_some());
+        assert!(matches!(refused, Err(Untrusted::DigestMismatch { .. })));
+        assert!(AdmittedPlugin::without_component(native).is_some());
     }
 
     proptest! {
@@ -339,7 +342,7 @@ mod tests {
 
         #[test]
         fn no_text_passes_for_a_signature(text in "\\PC{0,400}") {
-            prop_assert!(check(&trust(), Role::Active, &Seal::Detached(text)).is_err());
+            prop_assert!(check(&trust(), Role::Active, &SignatureCheck::Detached(text)).is_err());
         }
     }
 }

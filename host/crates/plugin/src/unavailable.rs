@@ -1,14 +1,14 @@
-//! What a mapper answers while no instance of its plugin can be made.
+//! The error of a mapper while no instance of its plugin can be started.
 
 use std::time::Duration;
 
 use super::Fault;
 
-/// No instance of a plugin can be made at present.
+/// No instance of a plugin can be started at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// What the plugin did instead.
+    /// How the plugin failed.
     pub fault: Fault,
-    /// How long it is until that is tried again.
+    /// The time until the next attempt.
     pub pause: Duration,
 }

@@ -8,12 +8,12 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::DOCUMENT;
-use crate::admin::answer::{Checked, Problem, Taken};
 use crate::admin::metrics;
+use crate::admin::response::{CheckResponse, ErrorResponse, SwapResponse};
 use crate::admin::route::ROUTES;
 use crate::limits;
 use standpipe_plugin_host::limits as plugin_limits;
-use standpipe_plugin_host::swap::Report;
+use standpipe_plugin_host::swap::PluginStatus;
 
 fn document() -> Value {
     serde_json::from_str(DOCUMENT).unwrap()
@@ -24,10 +24,10 @@ fn its_schemas_are_those_of_the_types_that_are_answered() {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = settings.into_generator();
-    generator.subschema_for::<Report>();
-    generator.subschema_for::<Taken>();
-    generator.subschema_for::<Checked>();
-    generator.subschema_for::<Problem>();
+    generator.subschema_for::<PluginStatus>();
+    generator.subschema_for::<SwapResponse>();
+    generator.subschema_for::<CheckResponse>();
+    generator.subschema_for::<ErrorResponse>();
     let mut made = document();
     made["components"]["schemas"] = Value::Object(generator.take_definitions(true));
     made["info"]["version"] = env!("CARGO_PKG_VERSION").into();

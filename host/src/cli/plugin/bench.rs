@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::events::{for_each_lines, split};
-use super::settings::{PluginSettings, of_json};
+use super::settings::{PluginSettingsArguments, of_json};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "EVENTS")]
     events: PathBuf,
     #[command(flatten)]
-    settings: PluginSettings,
+    settings: PluginSettingsArguments,
     /// The default plugin's settings: a JSON object [default: the mapping rows of
     /// the plugin's own].
     #[arg(long, value_name = "FILE.json")]
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let faults = report.plugins.first().map_or(0, |plugin| plugin.faults);
     if faults > 0 {
         complain(&format!(
-            "the plugin fails on {faults} events, which takes time too: `host run` tells why"
+            "the plugin fails on {faults} events, which also takes time; `host run` reports why"
         ));
     }
     print_either(
@@ -109,7 +109,7 @@ fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     for_each_lines(input, |lines| {
         bytes += lines.bytes.len();
         if bytes > PLUGIN_BENCH_BYTES_MAX {
-            complain("the file is larger than 256 MiB: its start is used");
+            complain("the file is larger than 256 MiB; using its beginning");
             return ControlFlow::Break(());
         }
         read.push(lines);

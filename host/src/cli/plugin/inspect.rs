@@ -27,7 +27,7 @@ fn describe(inspection: &Inspection) -> String {
     let world = if inspection.is_mapping_plugin {
         "standpipe:mapping/plugin@0.1.0"
     } else {
-        "another one: this is no mapping plugin"
+        "unknown: this is not a mapping plugin"
     };
     let mut text = format!(
         "world    {world}\nsize     {} bytes\nsha256   {}\n",

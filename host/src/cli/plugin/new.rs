@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     write(directory, &files).map_err(|error| (Exit::Fault, error))?;
     let readme = directory.join("README.md");
     print_text(&format!(
-        "{} files are written; {} tells how to go on\n",
+        "Created {} files. See {} for the next steps.\n",
         files.len(),
         readme.display()
     ))
@@ -64,7 +64,7 @@ fn check_is_free(directory: &Path) -> anyhow::Result<()> {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => bail!(
-                "{} is not empty: give a directory that is, or that is not there yet",
+                "{} is not empty: choose an empty directory or a new one",
                 directory.display()
             ),
         },

@@ -14,7 +14,7 @@ use crate::run::{CACHE, PluginLoader};
 /// Where the settings of a plugin are.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(super) struct PluginSettings {
+pub(super) struct PluginSettingsArguments {
     /// The plugin's settings: a JSON object.
     #[arg(long, value_name = "FILE.json")]
     settings: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub(super) struct PluginSettings {
     config: Option<PathBuf>,
 }
 
-impl PluginSettings {
+impl PluginSettingsArguments {
     /// The settings of a run, and those of the plugin: JSON text, `{}` where there are
     /// none.
     pub(super) fn read(&self, data_dir: Option<PathBuf>) -> anyhow::Result<(Settings, String)> {
@@ -47,7 +47,7 @@ pub(super) fn of_config(
     let settings = check_settings(raw, &directory, file, overrides)?;
     if !secret_references(&settings.written_plugin_settings).is_empty() {
         complain(
-            "note: nobody is asked for the secrets of [plugin.settings]: the plugin gets their references in their place",
+            "note: the secrets of [plugin.settings] are not resolved here; the plugin gets their references instead",
         );
     }
     Ok(settings)

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::settings::{PluginSettings, loader};
+use super::settings::{PluginSettingsArguments, loader};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::run::read_candidate;
-use standpipe_plugin_host::cases::{Cases, Failure};
+use standpipe_plugin_host::cases::{CaseFailure, Cases};
 use standpipe_plugin_host::swap::Step;
 
 const FORM: &str = r#"The form of cases:
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "CASES")]
     cases: PathBuf,
     #[command(flatten)]
-    settings: PluginSettings,
+    settings: PluginSettingsArguments,
     /// Where compiled plugins are kept [default: that of --config].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Fault })
 }
 
-fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
+fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<CaseFailure>)> {
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
     let component = read_candidate(&arguments.plugin)?;
@@ -87,7 +87,7 @@ fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<Failure>)> {
     Ok((cases.len(), failures))
 }
 
-fn describe(cases: usize, failures: &[Failure]) -> String {
+fn describe(cases: usize, failures: &[CaseFailure]) -> String {
     let mut text: String = failures.iter().map(|failure| format!("{failure}\n\n")).collect();
     text += &format!("{cases} cases, {} failed\n", failures.len());
     text

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-const ORIGIN: Origin<'_> = Origin { digest: "ab12", engine: "wasmtime 48.0.8", compatibility: 7 };
+const ORIGIN: CacheOrigin<'_> =
+    CacheOrigin { digest: "ab12", engine: "wasmtime 48.0.8", compatibility: 7 };
 
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -22,7 +23,7 @@ fn refusal(path: &Path) -> String {
     CompiledCache::open(path).expect_err("it is refused").to_string()
 }
 
-fn load(cache: &CompiledCache, origin: &Origin<'_>) -> Option<Vec<u8>> {
+fn load(cache: &CompiledCache, origin: &CacheOrigin<'_>) -> Option<Vec<u8>> {
     cache.load(origin, |code| Ok(code.to_vec()))
 }
 
@@ -69,9 +70,9 @@ fn an_entry_is_for_its_component_and_engine_alone() {
     let cache = open(&directory);
     cache.store(&ORIGIN, b"code");
     for other in [
-        Origin { digest: "ab13", ..ORIGIN },
-        Origin { compatibility: 8, ..ORIGIN },
-        Origin { engine: "wasmtime 48.0.9", ..ORIGIN },
+        CacheOrigin { digest: "ab13", ..ORIGIN },
+        CacheOrigin { compatibility: 8, ..ORIGIN },
+        CacheOrigin { engine: "wasmtime 48.0.9", ..ORIGIN },
     ] {
         // Under its name, too.
         let name = directory.path().join("cache").join(entry_name(&other));
@@ -178,7 +179,7 @@ fn a_key_that_others_could_know_is_refused() {
     fs::remove_file(&key).unwrap();
     fs::write(&key, [7; 33]).unwrap();
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    assert!(refusal(&path).contains("no key"));
+    assert!(refusal(&path).contains("not a key"));
 }
 
 /// A process that ends while it writes the key leaves a piece of it.
@@ -212,7 +213,7 @@ fn there_are_bounds_and_what_was_not_used_for_long_goes_first() {
     let cache = open(&directory);
     let digests: Vec<_> =
         (0..=limits::PLUGIN_CACHE_ENTRIES_MAX).map(|n| format!("{n:04}")).collect();
-    let origin = |n: usize| Origin { digest: &digests[n], ..ORIGIN };
+    let origin = |n: usize| CacheOrigin { digest: &digests[n], ..ORIGIN };
     for n in 0..limits::PLUGIN_CACHE_ENTRIES_MAX {
         cache.store(&origin(n), b"code");
         let file = directory.path().join("cache").join(entry_name(&origin(n)));

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::failure::{Difference, shown, shown_json};
+use super::failure::{CaseDifference, shown, shown_json};
 use crate::{Decision, Output, Plugin};
 use standpipe_core::event::StreamName;
 
@@ -47,7 +47,7 @@ impl Expected {
         event: &str,
         plugin: &Plugin,
         outputs: &[Output],
-    ) -> Vec<Difference> {
+    ) -> Vec<CaseDifference> {
         let delivered = outputs.iter().filter_map(|output| match &output.decision {
             Decision::Deliver(target, payload) => Some(Delivered {
                 stream: plugin.stream(target).as_str(),
@@ -71,11 +71,11 @@ impl Expected {
         };
         if !is_as_rejected {
             let (expected, got) = (words.map(str::to_owned), rejected.map(str::to_owned));
-            differences.push(Difference::Rejection { expected, got });
+            differences.push(CaseDifference::Rejection { expected, got });
         }
         compare_deliveries(expected, delivered.collect(), event, &mut differences);
         if outputs.is_empty() && !expected.is_empty() {
-            differences.push(Difference::Filtered);
+            differences.push(CaseDifference::Filtered);
         }
         differences
     }
@@ -87,7 +87,7 @@ fn compare_deliveries(
     expected: &[ExpectedDelivery],
     mut delivered: Vec<Delivered<'_>>,
     event: &str,
-    differences: &mut Vec<Difference>,
+    differences: &mut Vec<CaseDifference>,
 ) {
     let mut missing: Vec<_> = expected.iter().collect();
     for with_json in [false, true] {
@@ -103,7 +103,7 @@ fn compare_deliveries(
         let same_stream = |delivered: &Delivered<'_>| delivered.stream == expected.stream.as_str();
         differences.push(match delivered.iter().position(same_stream) {
             Some(at) => expected.other_payload(&delivered.remove(at), event),
-            None => Difference::Missing {
+            None => CaseDifference::Missing {
                 stream: expected.stream.to_string(),
                 payload: expected.payload.shown(),
             },
@@ -112,7 +112,8 @@ fn compare_deliveries(
     for delivered in delivered {
         let payload =
             if delivered.is_original { AS_RECEIVED.to_owned() } else { shown(delivered.payload) };
-        differences.push(Difference::Unexpected { stream: delivered.stream.to_owned(), payload });
+        differences
+            .push(CaseDifference::Unexpected { stream: delivered.stream.to_owned(), payload });
     }
 }
 
@@ -130,7 +131,7 @@ impl ExpectedDelivery {
     }
 
     /// The same stream, and another payload.
-    fn other_payload(&self, delivered: &Delivered<'_>, event: &str) -> Difference {
+    fn other_payload(&self, delivered: &Delivered<'_>, event: &str) -> CaseDifference {
         let bytes = |expected: &str| {
             let pairs = expected.bytes().zip(delivered.payload);
             let at = pairs.take_while(|(expected, got)| expected == *got).count();
@@ -148,7 +149,7 @@ impl ExpectedDelivery {
                 Err(_) => ("as a whole".to_owned(), shown_json(value), shown(delivered.payload)),
             },
         };
-        Difference::Payload { stream: self.stream.to_string(), place, expected, got }
+        CaseDifference::Payload { stream: self.stream.to_string(), place, expected, got }
     }
 }
 

@@ -11,7 +11,7 @@ const CASE_SHOWN_BYTES_MAX: usize = 400;
 
 /// A case that did not come out as expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct CaseFailure {
     /// The file that it stands in, if it is from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -20,14 +20,14 @@ pub struct Failure {
     /// Its name.
     pub name: String,
     /// What differs.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<CaseDifference>,
 }
 
 /// One difference between what was expected and what came. Payloads are shown up to
 /// 400 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Difference {
+pub enum CaseDifference {
     /// The plugin did not take the settings.
     NotLoaded {
         /// Why.
@@ -75,7 +75,7 @@ pub enum Difference {
     },
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CaseFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_deref().map(|file| format!("{file}, ")).unwrap_or_default();
         write!(f, "FAILED {:?} ({file}case {})", self.name, self.number)?;
@@ -83,24 +83,24 @@ impl fmt::Display for Failure {
     }
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for CaseDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Difference::NotLoaded { error } | Difference::Fault { error } => {
+            CaseDifference::NotLoaded { error } | CaseDifference::Fault { error } => {
                 write!(f, "  ! {error}")
             }
-            Difference::Missing { stream, payload } => {
+            CaseDifference::Missing { stream, payload } => {
                 write!(f, "  - expected {stream}: {payload}")
             }
-            Difference::Unexpected { stream, payload } => {
+            CaseDifference::Unexpected { stream, payload } => {
                 write!(f, "  + got      {stream}: {payload}")
             }
-            Difference::Filtered => f.write_str("  + got      nothing: the event is filtered"),
-            Difference::Payload { stream, place, expected, got } => {
+            CaseDifference::Filtered => f.write_str("  + got      nothing: the event is filtered"),
+            CaseDifference::Payload { stream, place, expected, got } => {
                 writeln!(f, "    the payload to {stream} differs {place}")?;
                 write!(f, "  - expected {expected}\n  + got      {got}")
             }
-            Difference::Rejection { expected, got } => {
+            CaseDifference::Rejection { expected, got } => {
                 let or_none = |words: &Option<String>| {
                     words.as_ref().map_or("no rejection".to_owned(), |words| {
                         format!("a rejection: {words:?}")

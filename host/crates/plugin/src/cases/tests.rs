@@ -90,7 +90,9 @@ fn an_object_takes_no_payload_that_a_text_asks_for() {
     assert_eq!(expected.compare("{}", &plugin, &outputs), []);
     let outputs = [output("{}"), output(payloads[0])];
     let differences = expected.compare("{}", &plugin, &outputs);
-    let [Difference::Payload { place, .. }] = &differences[..] else { panic!("{differences:?}") };
+    let [CaseDifference::Payload { place, .. }] = &differences[..] else {
+        panic!("{differences:?}")
+    };
     assert_eq!(place, "at /x");
 }
 
@@ -120,7 +122,7 @@ fn what_is_no_case_is_refused_with_its_place() {
     for (text, words) in [
         ("", "line 1"),
         ("{}", "missing field `cases`"),
-        (r#"{"cases":[]}"#, "write a case"),
+        (r#"{"cases":[]}"#, "add at least one case"),
         (
             r#"{"case":[]}"#,
             "unknown field `case`, expected `settings` or `cases` at line 1 column 7",

@@ -78,7 +78,7 @@ pub struct PayloadChange {
 }
 
 /// What becomes of an event.
-pub(super) enum Fate<'a> {
+pub(super) enum EventFate<'a> {
     Failed(&'a Fault),
     Rejected(&'a str),
     /// Streams and payloads, sorted; none: it is filtered.
@@ -97,14 +97,15 @@ impl ChangeKind {
     ];
 
     /// None where nothing changes.
-    pub(super) fn between(before: &Fate<'_>, after: &Fate<'_>) -> Option<Self> {
+    pub(super) fn between(before: &EventFate<'_>, after: &EventFate<'_>) -> Option<Self> {
         match (before, after) {
-            (Fate::Failed(_), Fate::Failed(_)) | (Fate::Rejected(_), Fate::Rejected(_)) => None,
-            (_, Fate::Failed(_)) => Some(ChangeKind::Failed),
-            (_, Fate::Rejected(_)) => Some(ChangeKind::Rejected),
-            (Fate::Delivered(before), Fate::Delivered(after)) if before == after => None,
-            (_, Fate::Delivered(after)) if after.is_empty() => Some(ChangeKind::Filtered),
-            (Fate::Delivered(before), Fate::Delivered(after)) if !before.is_empty() => {
+            (EventFate::Failed(_), EventFate::Failed(_))
+            | (EventFate::Rejected(_), EventFate::Rejected(_)) => None,
+            (_, EventFate::Failed(_)) => Some(ChangeKind::Failed),
+            (_, EventFate::Rejected(_)) => Some(ChangeKind::Rejected),
+            (EventFate::Delivered(before), EventFate::Delivered(after)) if before == after => None,
+            (_, EventFate::Delivered(after)) if after.is_empty() => Some(ChangeKind::Filtered),
+            (EventFate::Delivered(before), EventFate::Delivered(after)) if !before.is_empty() => {
                 let is_same = has_same_streams(before, after);
                 Some(if is_same { ChangeKind::Payload } else { ChangeKind::Moved })
             }
@@ -113,21 +114,21 @@ impl ChangeKind {
     }
 }
 
-impl<'a> Fate<'a> {
+impl<'a> EventFate<'a> {
     pub(super) fn of(
         plugin: &'a Plugin,
         event: &'a Event<'_>,
         decided: Result<&'a [Output], &'a Fault>,
     ) -> Self {
         let outputs = match decided {
-            Err(fault) => return Fate::Failed(fault),
+            Err(fault) => return EventFate::Failed(fault),
             Ok(outputs) => outputs,
         };
         let mut deliveries = Vec::with_capacity(outputs.len());
         for output in outputs {
             match &output.decision {
                 // It stands alone.
-                Decision::Reject(reason) => return Fate::Rejected(reason),
+                Decision::Reject(reason) => return EventFate::Rejected(reason),
                 Decision::Deliver(target, payload) => {
                     let payload = payload.as_deref().unwrap_or(event.text.as_bytes());
                     deliveries.push((plugin.stream(target).as_str(), payload));
@@ -135,20 +136,22 @@ impl<'a> Fate<'a> {
             }
         }
         deliveries.sort_unstable();
-        Fate::Delivered(deliveries)
+        EventFate::Delivered(deliveries)
     }
 
     pub(super) fn reason(&self) -> Option<String> {
         match self {
-            Fate::Failed(fault) => Some(cut(&fault.to_string())),
-            Fate::Rejected(reason) => Some(cut(reason)),
-            Fate::Delivered(_) => None,
+            EventFate::Failed(fault) => Some(cut(&fault.to_string())),
+            EventFate::Rejected(reason) => Some(cut(reason)),
+            EventFate::Delivered(_) => None,
         }
     }
 
     /// The first payload to the same stream that differs.
-    pub(super) fn payload_change(&self, after: &Fate<'_>) -> Option<PayloadChange> {
-        let (Fate::Delivered(before), Fate::Delivered(after)) = (self, after) else { return None };
+    pub(super) fn payload_change(&self, after: &EventFate<'_>) -> Option<PayloadChange> {
+        let (EventFate::Delivered(before), EventFate::Delivered(after)) = (self, after) else {
+            return None;
+        };
         if !has_same_streams(before, after) {
             return None;
         }
@@ -165,13 +168,13 @@ impl<'a> Fate<'a> {
 }
 
 /// Words in parentheses cannot be streams.
-impl fmt::Display for Fate<'_> {
+impl fmt::Display for EventFate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fate::Failed(_) => f.write_str("(fails)"),
-            Fate::Rejected(_) => f.write_str("(rejected)"),
-            Fate::Delivered(deliveries) if deliveries.is_empty() => f.write_str("(filtered)"),
-            Fate::Delivered(deliveries) => {
+            EventFate::Failed(_) => f.write_str("(fails)"),
+            EventFate::Rejected(_) => f.write_str("(rejected)"),
+            EventFate::Delivered(deliveries) if deliveries.is_empty() => f.write_str("(filtered)"),
+            EventFate::Delivered(deliveries) => {
                 let streams: Vec<_> = deliveries.iter().map(|(stream, _)| *stream).collect();
                 f.write_str(&cut(&streams.join(" + ")))
             }

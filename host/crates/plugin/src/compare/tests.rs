@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::decision::Answers;
-use crate::kinds::Kinds;
+use crate::envelope_groups::EnvelopeGroups;
 use crate::{Mapper, Target};
 use standpipe_core::event::scan;
 
@@ -25,12 +25,15 @@ fn event(text: &str) -> Event<'_> {
 fn decisions(outputs: Vec<Decision>) -> Decisions {
     let outputs = outputs.into_iter().map(|decision| Output { input: 0, decision });
     let answers = Answers { outputs: outputs.collect(), ..Answers::default() };
-    Decisions { kinds: Kinds::each(1), answers }
+    Decisions { groups: EnvelopeGroups::ungrouped(1), answers }
 }
 
 fn faulty() -> Decisions {
     let faults = vec![(0, Fault::Trap("unreachable".to_owned()))];
-    Decisions { kinds: Kinds::each(1), answers: Answers { faults, ..Answers::default() } }
+    Decisions {
+        groups: EnvelopeGroups::ungrouped(1),
+        answers: Answers { faults, ..Answers::default() },
+    }
 }
 
 fn deliver(stream: usize, payload: Option<&str>) -> Decision {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check_share;
-use crate::{BreakerSettings, WhenOff};
+use crate::{CircuitBreakerSettings, WhenOff};
 use standpipe_core::settings::TableChecker;
 
 /// The longest window, and the longest time to the next trial, that the settings may say.
@@ -48,8 +48,8 @@ pub struct RawBreaker {
 
 impl RawBreaker {
     /// Checks from where on a plugin does badly.
-    pub fn check(&self, check: &mut TableChecker<'_>) -> BreakerSettings {
-        let usual = BreakerSettings::default();
+    pub fn check(&self, check: &mut TableChecker<'_>) -> CircuitBreakerSettings {
+        let usual = CircuitBreakerSettings::default();
         let mut time = |key, value: &Option<String>, usual| {
             check.positive_duration(key, value.as_deref(), usual, WINDOW_MAX)
         };
@@ -63,7 +63,7 @@ impl RawBreaker {
             ));
         }
         let degraded_from = self.degraded_from;
-        BreakerSettings {
+        CircuitBreakerSettings {
             degraded_from: check_share("degraded_from", degraded_from, usual.degraded_from, check),
             off_from: check_share("off_from", self.off_from, usual.off_from, check),
             window,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Allowance;
+use crate::InstanceLimits;
 use standpipe_core::settings::TableChecker;
 
 /// Processor time of a call that the settings may say.
@@ -59,8 +59,8 @@ pub struct RawPluginLimits {
 
 impl RawPluginLimits {
     /// Checks what an instance may take.
-    pub fn check(&self, check: &mut TableChecker<'_>) -> Allowance {
-        let usual = Allowance::default();
+    pub fn check(&self, check: &mut TableChecker<'_>) -> InstanceLimits {
+        let usual = InstanceLimits::default();
         let mut time = |key, value: &Option<String>, usual, longest| {
             check.positive_duration(key, value.as_deref(), usual, longest)
         };
@@ -82,7 +82,7 @@ impl RawPluginLimits {
         if calls == 0 {
             check.add_mistake("max_calls is 0: write 1 or more");
         }
-        Allowance {
+        InstanceLimits {
             memory_bytes,
             answer_bytes,
             configure_cpu,

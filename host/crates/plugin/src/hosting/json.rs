@@ -50,7 +50,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON has")
+        f.write_str("a JSON value")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         let number = Number::from_f64(value).map(Value::Number);
-        number.ok_or_else(|| E::custom("JSON has no infinite numbers, and none that is no number"))
+        number.ok_or_else(|| E::custom("JSON has no inf and no nan: write a finite number"))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {

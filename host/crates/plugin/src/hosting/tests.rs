@@ -6,7 +6,7 @@ use std::time::Duration;
 use standpipe_core::settings::{SecretManager, SettingsChecker};
 
 use super::*;
-use crate::{Allowance, BreakerSettings, CanarySettings};
+use crate::{CanarySettings, CircuitBreakerSettings, InstanceLimits};
 
 fn mistakes(check: impl FnOnce(&mut TableChecker<'_>)) -> Vec<String> {
     let mut checker = SettingsChecker::new(Path::new(""), SecretManager::None);
@@ -17,8 +17,8 @@ fn mistakes(check: impl FnOnce(&mut TableChecker<'_>)) -> Vec<String> {
 #[test]
 fn defaults_are_those_of_what_they_configure() {
     let found = mistakes(|check| {
-        assert_eq!(RawPluginLimits::default().check(check), Allowance::default());
-        assert_eq!(RawBreaker::default().check(check), BreakerSettings::default());
+        assert_eq!(RawPluginLimits::default().check(check), InstanceLimits::default());
+        assert_eq!(RawBreaker::default().check(check), CircuitBreakerSettings::default());
         assert_eq!(RawCanary::default().check(check), CanarySettings::default());
         assert_eq!(RawPlugin::default().check_trust(check), Trust::default());
     });
@@ -34,9 +34,9 @@ fn the_bounds_of_an_instance_are_taken_and_one_beyond_is_not() {
         ..RawPluginLimits::default()
     };
     let found = mistakes(|check| {
-        let allowance = raw(1 << 32, 1).check(check);
-        assert_eq!(allowance.age, Duration::from_secs(7 * 24 * 3600));
-        assert_eq!((allowance.memory_bytes, allowance.calls), (1 << 32, 1));
+        let instance_limits = raw(1 << 32, 1).check(check);
+        assert_eq!(instance_limits.age, Duration::from_secs(7 * 24 * 3600));
+        assert_eq!((instance_limits.memory_bytes, instance_limits.calls), (1 << 32, 1));
         raw((1 << 32) + 1, 0).check(&mut check.table("limits"));
     });
     assert_eq!(
@@ -57,7 +57,7 @@ fn pins_of_all_roles_are_checked() {
         assert_eq!(raw.check_trust(check).shadow_sha256, Some("a".repeat(64)));
     });
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("[plugin.canary] sha256 is no SHA-256"), "{found:?}");
+    assert!(found[0].starts_with("[plugin.canary] sha256 is not a SHA-256"), "{found:?}");
 }
 
 #[test]

@@ -1,28 +1,27 @@
-//! A component that may become the plugin, with what speaks for it, and the terms that the settings
-//! set for every plugin.
+//! A component that may become the plugin, with its signature, and the load policy of the settings.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::cases::Cases;
-use crate::{PluginSettings, Seal, Trust};
+use crate::{PluginSettings, SignatureCheck, Trust};
 
 /// A component that may become the plugin.
 #[derive(Clone)]
 pub struct Candidate {
     /// Its bytes.
     pub bytes: Cow<'static, [u8]>,
-    /// What speaks for it.
-    pub seal: Seal,
-    /// The settings that it gets in place of those of the terms.
+    /// Its signature.
+    pub signature: SignatureCheck,
+    /// The settings that it gets in place of those of the policy.
     pub settings: Option<PluginSettings>,
     /// Where it is from, for people.
     pub origin: String,
 }
 
-/// Members that the settings of one component have where none of their name was written:
-/// what is meant for the plugin that is built in is nothing that others know.
+/// Default members of the settings of one component, such as those that only the built-in plugin
+/// knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsDefaults {
     /// The component's SHA-256, in hexadecimal.
@@ -31,21 +30,21 @@ pub struct SettingsDefaults {
     pub members: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What the settings ask of every plugin.
+/// What the settings demand of every plugin.
 #[derive(Debug, Clone, Default)]
-pub struct Terms {
+pub struct LoadPolicy {
     /// The settings that it gets.
     pub settings: PluginSettings,
-    /// What the settings of one component have on top, whichever its role.
+    /// Defaults for the settings of one component, in any role.
     pub defaults: Option<SettingsDefaults>,
-    /// Which component it must be, and who must have made it.
+    /// The pins and the key.
     pub trust: Trust,
-    /// What it must do with certain events.
+    /// The test cases that it must pass.
     pub cases: Option<Arc<Cases>>,
 }
 
-impl Terms {
-    /// What a component with this SHA-256 reads where it is given these settings.
+impl LoadPolicy {
+    /// These settings with the defaults for the component with this SHA-256.
     pub(super) fn with_defaults(&self, settings: &PluginSettings, sha256: &str) -> PluginSettings {
         match &self.defaults {
             Some(defaults) if *defaults.sha256 == *sha256 => settings.with(&defaults.members),

@@ -1,5 +1,4 @@
-//! Metrics of the plugins of a run. What counts goes on over swaps: it is of all plugins in
-//! a role, not of the one that is there at the moment.
+//! Metrics of the plugins of a run. Counters go on over swaps: they are of all plugins in a role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::Swapper;
 use super::swapper::SwapCounters;
-use crate::counts::{Counts, RoleCounters};
+use crate::counts::{PluginCounters, RoleCounters};
 use crate::{Engine, Generation, Health};
 use standpipe_core::metrics::{self, MetricsPage};
 
@@ -18,7 +17,7 @@ const ACTIVE: &str = "active";
 const CANARY: &str = "canary";
 
 impl Swapper {
-    /// Have what the plugins do be on a page of metrics.
+    /// Registers the metrics of the plugins.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let swapper = self.clone();
         metrics::register(registry, move |page| write(page, &swapper));
@@ -42,7 +41,7 @@ fn write(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     write_swaps(page, swapper)
 }
 
-/// The plugins that are there.
+/// Writes gauges of the published plugins.
 fn write_present(
     page: &mut MetricsPage<'_>,
     generations: &[(&'static str, &Generation)],
@@ -73,9 +72,9 @@ fn write_present(
 }
 
 /// A metric's name, what it means, and its counter.
-type Column = (&'static str, &'static str, fn(&Counts) -> &Counter);
+type Column = (&'static str, &'static str, fn(&PluginCounters) -> &Counter);
 
-/// What plugins have done.
+/// Writes the counters of each role.
 fn write_done(
     page: &mut MetricsPage<'_>,
     roles: [(&'static str, &Arc<RoleCounters>); 2],
@@ -108,7 +107,7 @@ fn write_done(
     page.counters("plugin_health_changes", "How often the plugin's state has changed", changes)
 }
 
-/// What became of other plugins.
+/// Writes the counters of swaps, rejections and the cache.
 fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     let counters = swapper.counters();
     page.counter("plugin_swaps", "Swaps to another plugin", counters.swaps.get())?;

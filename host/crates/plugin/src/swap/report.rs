@@ -1,5 +1,5 @@
-//! How things stand with the plugin: active, previous, canary, shadow, refusals and pauses, as the
-//! admin API shows it.
+//! The status of the plugins as the admin API returns it: active, previous, canary, shadow, rejections
+//! and pauses.
 
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
@@ -7,66 +7,66 @@ use std::time::{Instant, SystemTime};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Refused;
+use super::RejectedCandidate;
 use crate::compare::Comparison;
 use crate::{Canary, Generation, Health, Pauses, Shadow};
 use standpipe_core::clock;
 
-/// Sources that a report on a plugin names among those that it fails on.
+/// Sources that the status of a plugin lists among those that it fails on.
 const FAILING_SOURCES_SHOWN: usize = 20;
 
-/// How things stand with the plugin.
+/// The status of the plugins.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Report {
-    /// The plugin in use.
+pub struct PluginStatus {
+    /// The active plugin.
     pub active: GenerationReport,
-    /// The one before it, which can be gone back to.
+    /// The previous plugin, which a rollback returns to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<GenerationReport>,
-    /// The generation that a rollback has withdrawn, as long as nothing else took over.
+    /// The generation that the last rollback withdrew, until the next swap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<u64>,
-    /// One that is tried with the events of some users.
+    /// The plugin that decides about the events of some users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryReport>,
-    /// One that is asked about all events, and not listened to.
+    /// The plugin that maps all events too, and whose decisions are only compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowReport>,
-    /// How often another plugin has taken over.
+    /// Swaps since the start.
     pub swaps: u64,
-    /// Candidates that were not taken, by the step that they did not pass.
+    /// Rejected candidates, by the step that they failed.
     pub refused: BTreeMap<&'static str, u64>,
-    /// The last of them.
+    /// The last rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_refused: Option<RefusalReport>,
-    /// How long workers took to turn to another plugin.
+    pub last_refused: Option<RejectionReport>,
+    /// How long workers paused to switch to another plugin.
     pub pauses: PauseReport,
 }
 
-/// A plugin in use, and what it has done.
+/// A plugin in a role, and what it has done.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GenerationReport {
-    /// Its number in this run: each one that is taken has a higher one.
+    /// Its number in this run, which rises with each generation.
     pub generation: u64,
     /// The SHA-256 of the component.
     pub sha256: String,
     /// Where it is from.
     pub origin: String,
-    /// When it was taken, RFC 3339.
+    /// When it began, RFC 3339.
     pub since: String,
     /// The delivery streams that it may name, patterns included.
     pub streams: Vec<String>,
-    /// How well it does, with the source that it does worst with.
+    /// Its health with the source that it does worst with.
     pub health: Health,
-    /// The sources that it does badly with, the worst first: twenty at most.
+    /// The sources that it fails on, the worst first: twenty at most.
     pub failing_sources: Vec<FailingSource>,
     /// Events that it decided about, or failed on.
     pub events: u64,
-    /// Those without an output.
+    /// Events without an output.
     pub filtered: u64,
-    /// Those that it rejected.
+    /// Events that it rejected.
     pub rejected: u64,
-    /// Those that it failed on, by the kind of failure.
+    /// Events that it failed on, by the kind of failure.
     pub failed: BTreeMap<&'static str, u64>,
     /// Seconds of all its calls together.
     pub call_seconds: f64,
@@ -79,7 +79,7 @@ pub struct GenerationReport {
 pub struct FailingSource {
     /// The source.
     pub source: String,
-    /// How well the plugin does with its events.
+    /// The plugin's health with its events.
     pub health: Health,
 }
 
@@ -90,47 +90,47 @@ pub struct CanaryReport {
     pub percent: f64,
     /// The share of its events, from 0 to 1, that it may fail on or reject.
     pub max_error_rate: f64,
-    /// Whether it went beyond that, and is not asked any more.
+    /// Whether it exceeded that, and was stopped.
     pub is_out: bool,
-    /// The plugin on trial. Events that it failed on were given to the active one,
-    /// which counts them too.
+    /// The canary's plugin. Events that it failed on went to the active plugin, which counts them
+    /// too.
     pub plugin: GenerationReport,
 }
 
-/// A shadow, and where it would decide otherwise than the active plugin.
+/// A shadow, and where its decisions differ from those of the active plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ShadowReport {
-    /// Events that it was not asked about, since it had no room for them.
+    /// Events that it skipped, since its queue was full.
     pub skipped: u64,
-    /// What was compared: counts, and samples of what differs.
+    /// Counts, and samples of what differs.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub comparison: Comparison,
-    /// The plugin that is asked.
+    /// The shadow's plugin.
     pub plugin: GenerationReport,
 }
 
-/// A candidate that was not taken.
+/// A rejected candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct RefusalReport {
+pub struct RejectionReport {
     /// When, RFC 3339.
     pub time: String,
-    /// The step that it did not pass.
+    /// The step that it failed.
     pub step: &'static str,
     /// Why.
     pub reason: String,
-    /// The SHA-256 of the component, where it could be read.
+    /// The SHA-256 of the component, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// How long workers took to turn to another plugin: the last few thousand times.
+/// How long workers paused to switch to another plugin: the last few thousand times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PauseReport {
-    /// How often a worker turned, in all.
+    /// How often a worker switched.
     pub count: u64,
     /// The median, in microseconds.
     pub p50_micros: u32,
-    /// What 99 of 100 did not exceed.
+    /// The 99th percentile.
     pub p99_micros: u32,
     /// The longest.
     pub max_micros: u32,
@@ -184,9 +184,9 @@ impl ShadowReport {
     }
 }
 
-impl RefusalReport {
-    pub(super) fn new(refused: &Refused, time: SystemTime) -> Self {
-        RefusalReport {
+impl RejectionReport {
+    pub(super) fn new(refused: &RejectedCandidate, time: SystemTime) -> Self {
+        RejectionReport {
             time: clock::rfc3339(time.into()),
             step: refused.step.word(),
             reason: refused.cause.to_string(),

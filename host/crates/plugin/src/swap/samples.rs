@@ -1,7 +1,7 @@
-//! Events that every plugin must get through: of each type that SDKs send, and with
+//! Sample events that every plugin must map without a fault: of each type that SDKs send, and with
 //! what breaks careless code.
 
-use super::RefusalCause;
+use super::RejectionCause;
 use crate::Mapper;
 use standpipe_core::event::{Event, scan};
 
@@ -25,15 +25,14 @@ const SAMPLES: [&str; 14] = [
     r#"{"type":"track","event":"deep","d":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}"#,
 ];
 
-/// Have a plugin map the samples. What it decides is its own affair, but it must
-/// decide; the error says what it did instead.
-pub(super) fn try_on(mapper: &mut Mapper) -> Result<(), RefusalCause> {
+/// Maps the samples. The plugin may decide as it likes; the error is its first fault.
+pub(super) fn map_samples(mapper: &mut Mapper) -> Result<(), RejectionCause> {
     let events: Vec<_> = SAMPLES.iter().zip(1..).map(event).collect();
     let decisions = mapper.map(SOURCE, &events);
     for (position, event) in events.iter().enumerate() {
         if let Err(fault) = decisions.of(position) {
             let (event, fault) = (event.text.to_string(), fault.clone());
-            return Err(RefusalCause::Sample { event, fault });
+            return Err(RejectionCause::Sample { event, fault });
         }
     }
     Ok(())

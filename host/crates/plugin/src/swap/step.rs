@@ -1,5 +1,5 @@
-//! The steps that a candidate passes, in order, and a refusal with the step, the reason and the
-//! component's hash.
+//! The steps of a candidate in order, and its rejection with the step, the cause and the component's
+//! hash.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::cases::Failure;
+use crate::cases::CaseFailure;
 use crate::{Fault, LoadError, Untrusted};
 
 /// A step that a candidate has to pass.
@@ -29,32 +29,32 @@ pub enum Step {
     Cases,
 }
 
-/// A candidate that was not taken.
+/// A candidate that failed a step.
 #[derive(Debug, Error)]
-#[error("refused at the step {}: {cause}", step.word())]
-pub struct Refused {
-    /// The step that it did not pass.
+#[error("it failed the step {}: {cause}", step.word())]
+pub struct RejectedCandidate {
+    /// The step that it failed.
     pub step: Step,
     /// Why, and what to do about it.
     #[source]
-    pub cause: Box<RefusalCause>,
+    pub cause: Box<RejectionCause>,
     /// The SHA-256 of the component, where it could be read.
     pub digest: Option<Arc<str>>,
 }
 
-/// Why a candidate was not taken.
+/// Why a candidate is rejected.
 #[derive(Debug, Error)]
-pub enum RefusalCause {
+pub enum RejectionCause {
     /// Its file, its settings, or a secret that they name, could not be read.
     #[error(transparent)]
     Unread(Box<dyn Error + Send + Sync>),
-    /// The plugin in use is native code, which nothing can take the place of.
+    /// The active plugin is native code, which cannot be swapped.
     #[error("the plugin is native code: start without --no-plugin")]
     NativeCode,
-    /// It may not be used.
+    /// The settings do not allow it.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// What is tried beside the plugin in use may not be used any more.
+    /// The settings no longer allow a canary or shadow.
     #[error("{what} ends: {error}")]
     RoleEnded {
         /// What it was.
@@ -63,10 +63,10 @@ pub enum RefusalCause {
         #[source]
         error: Untrusted,
     },
-    /// It is no plugin, or does not take its settings.
+    /// It cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// It fails on an event that every plugin must get through.
+    /// It fails on a sample event.
     #[error("it fails on a sample event, {event}: {fault}")]
     Sample {
         /// The event's text.
@@ -76,32 +76,32 @@ pub enum RefusalCause {
         fault: Fault,
     },
     /// It does not pass the cases of the settings.
-    #[error("{count} cases fail, the first of them is {first}")]
+    #[error("{count} cases failed; the first one: {first}")]
     Cases {
         /// How many of them.
         count: usize,
         /// The first.
-        first: Failure,
+        first: CaseFailure,
     },
     /// The system grants no thread for it.
-    #[error("start its thread: {0}: check the limit of processes")]
+    #[error("failed to start its thread: {0}: check the limit of processes")]
     Thread(#[source] io::Error),
 }
 
-impl Refused {
+impl RejectedCandidate {
     /// A candidate with this SHA-256 that did not pass a step.
-    pub fn new(step: Step, digest: &Arc<str>, cause: impl Into<RefusalCause>) -> Self {
-        Refused { step, cause: Box::new(cause.into()), digest: Some(Arc::clone(digest)) }
+    pub fn new(step: Step, digest: &Arc<str>, cause: impl Into<RejectionCause>) -> Self {
+        RejectedCandidate { step, cause: Box::new(cause.into()), digest: Some(Arc::clone(digest)) }
     }
 
-    /// A component that is not loaded.
+    /// A component that cannot be loaded.
     pub(super) fn load(digest: &Arc<str>, error: LoadError) -> Self {
-        Refused::new(Step::of(&error), digest, error)
+        RejectedCandidate::new(Step::of(&error), digest, error)
     }
 
-    /// A candidate of which nothing is known.
-    pub(super) fn unread(cause: RefusalCause) -> Self {
-        Refused { step: Step::Read, cause: Box::new(cause), digest: None }
+    /// A candidate that could not be read.
+    pub(super) fn unread(cause: RejectionCause) -> Self {
+        RejectedCandidate { step: Step::Read, cause: Box::new(cause), digest: None }
     }
 }
 
@@ -115,12 +115,12 @@ impl Step {
         Self::WORDS[self as usize]
     }
 
-    /// Takes this step of a candidate, in a span of its own.
-    pub(super) fn take<T>(self, work: impl FnOnce() -> T) -> T {
+    /// Runs this step of a candidate in a span.
+    pub(super) fn run<T>(self, work: impl FnOnce() -> T) -> T {
         tracing::debug_span!("swap_step", step = self.word()).in_scope(work)
     }
 
-    /// The step at which a component is not loaded.
+    /// The step that a load error belongs to.
     pub(super) fn of(error: &LoadError) -> Step {
         match error {
             LoadError::NotWasm { .. } | LoadError::CoreModule | LoadError::Compile(_) => {

@@ -9,49 +9,48 @@ use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 use thiserror::Error;
 
-use super::report::{CanaryReport, GenerationReport, PauseReport, Report, ShadowReport};
-use super::shelf::{Previous, Shelf};
-use super::workshop::Workshop;
-use super::{Candidate, RefusalCause, Refused, Step, Terms};
+use super::candidate_validator::CandidateValidator;
+use super::report::{CanaryReport, GenerationReport, PauseReport, PluginStatus, ShadowReport};
+use super::swap_state::{Previous, SwapState};
+use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, Step};
 use crate::counts::RoleCounters;
 use crate::{
-    Admitted, BreakerSettings, Canary, CanarySettings, Engine, Generation, Plugin, PluginRoles,
-    PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
+    AdmittedPlugin, Canary, CanarySettings, CircuitBreakerSettings, Engine, Generation, Plugin,
+    PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
 };
 
-/// Changes the plugin of a run; clones change the same one.
+/// Changes the plugins of a run; clones change the same ones.
 ///
-/// Every call can take seconds, since compiling does: none belongs on a thread that
-/// does input and output.
+/// Calls can take seconds, since compiling does: make them on blocking threads.
 #[derive(Debug, Clone)]
 pub struct Swapper(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// None where the plugin is native code, which nothing can take the place of.
+    /// None if the plugin is native code, which cannot be swapped.
     engine: Option<Engine>,
     settings: SwapperSettings,
     roles: Arc<PublishedRoles>,
     /// Held while a candidate goes through its steps: one at a time.
-    workshop: Mutex<Workshop>,
-    shelf: Mutex<Shelf>,
+    validator: Mutex<CandidateValidator>,
+    state: Mutex<SwapState>,
     counters: SwapCounters,
 }
 
-/// What all plugins of a run have done, by what they were, and what became of others.
+/// Counters of all plugins of a run by role, of swaps and of rejections.
 #[derive(Debug, Default)]
 pub(super) struct SwapCounters {
-    /// Those that decided.
+    /// Of the active plugins.
     pub(super) active: Arc<RoleCounters>,
-    /// Those that were tried.
+    /// Of the canaries.
     pub(super) canary: Arc<RoleCounters>,
-    /// How often another plugin has taken over.
+    /// Swaps.
     pub(super) swaps: Counter,
     refused: [Counter; Step::WORDS.len()],
 }
 
 impl SwapCounters {
-    /// Plugins that were not taken, by the step.
+    /// Rejected candidates, by the step that they failed.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Step::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
     }
@@ -62,35 +61,35 @@ impl SwapCounters {
 pub struct SwapperSettings {
     /// Threads that map events, each of which needs an instance.
     pub workers: NonZero<usize>,
-    /// From where on a plugin does badly.
-    pub breaker: BreakerSettings,
+    /// When a plugin counts as failing.
+    pub breaker: CircuitBreakerSettings,
 }
 
-/// What becomes of the plugin that another one takes the place of.
+/// What happens to the plugin that is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// It is kept, with its instances, and can be gone back to.
+    /// It is kept with its instances, for a rollback.
     Kept,
     /// It is dropped.
     Withdrawn,
 }
 
-/// What has become of a candidate that passed all steps.
+/// The result of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swapped {
-    /// It decides, as this generation.
+    /// The candidate is active, as this generation.
     Taken(u64),
-    /// It is the plugin in use, with the same settings: nothing was changed.
+    /// The candidate is the active plugin with the same settings: nothing has changed.
     Unchanged(u64),
 }
 
-/// It cannot be done at present.
+/// Why a role cannot be changed at present.
 #[derive(Debug, Error)]
-pub enum NotPossible {
-    /// Nothing was swapped yet, or the plugin before was gone back to already.
-    #[error("there is no plugin before this one to go back to")]
+pub enum RoleChangeError {
+    /// There was no swap since the start or the last rollback.
+    #[error("there is no previous plugin to roll back to")]
     NoPrevious,
-    /// Another plugin has taken over meanwhile.
+    /// Another generation is active.
     #[error("generation {named} is not in use: generation {active} is")]
     OtherGeneration {
         /// The generation that was to be withdrawn.
@@ -99,32 +98,32 @@ pub enum NotPossible {
         active: u64,
     },
     /// There is no canary.
-    #[error("there is no canary: give one first")]
+    #[error("there is no canary: start one first")]
     NoCanary,
-    /// The settings do not let it decide.
+    /// The settings do not allow it to be active.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     /// There is no shadow.
-    #[error("there is no shadow: give one first")]
+    #[error("there is no shadow: start one first")]
     NoShadow,
 }
 
 impl Swapper {
-    /// Take a first plugin.
+    /// A swapper with a first plugin.
     ///
     /// # Errors
     ///
-    /// It does not pass a step.
+    /// It fails a step.
     pub fn start(
         engine: Engine,
         settings: SwapperSettings,
         candidate: &Candidate,
-        terms: Terms,
-    ) -> Result<Self, Refused> {
-        let mut workshop = Workshop::default();
-        let plugin = workshop.prepare(&engine, candidate, &terms, Role::Active, &[])?;
+        policy: LoadPolicy,
+    ) -> Result<Self, RejectedCandidate> {
+        let mut validator = CandidateValidator::default();
+        let plugin = validator.validate(&engine, candidate, &policy, Role::Active, &[])?;
         warm(plugin.plugin(), settings.workers.get())?;
-        Ok(Self::at(Some(engine), settings, plugin, candidate.origin.clone(), workshop, terms))
+        Ok(Self::at(Some(engine), settings, plugin, candidate.origin.clone(), validator, policy))
     }
 
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
@@ -134,120 +133,129 @@ impl Swapper {
     ///
     /// It is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
-        let plugin = Admitted::without_component(plugin).expect("not a component");
-        Self::at(None, settings, plugin, String::new(), Workshop::default(), Terms::default())
+        let plugin = AdmittedPlugin::without_component(plugin).expect("not a component");
+        Self::at(
+            None,
+            settings,
+            plugin,
+            String::new(),
+            CandidateValidator::default(),
+            LoadPolicy::default(),
+        )
     }
 
     fn at(
         engine: Option<Engine>,
         settings: SwapperSettings,
-        plugin: Admitted,
+        plugin: AdmittedPlugin,
         origin: String,
-        workshop: Workshop,
-        terms: Terms,
+        validator: CandidateValidator,
+        policy: LoadPolicy,
     ) -> Self {
         let counters = SwapCounters::default();
         let active = Generation::new(1, plugin, settings.breaker, settings.workers);
         let active = active.with_origin(origin).with_role_counters(&counters.active);
         let roles = PluginRoles { active: Arc::new(active), canary: None, shadow: None };
         let roles = Arc::new(PublishedRoles::new(roles));
-        let shelf = Shelf {
-            terms,
+        let state = SwapState {
+            policy,
             previous: None,
             canary_settings: PluginSettings::default(),
             withdrawn: None,
             last_number: 1,
             last_refused: None,
         };
-        let (workshop, shelf) = (Mutex::new(workshop), Mutex::new(shelf));
-        Swapper(Arc::new(Inner { engine, settings, roles, workshop, shelf, counters }))
+        let (validator, state) = (Mutex::new(validator), Mutex::new(state));
+        Swapper(Arc::new(Inner { engine, settings, roles, validator, state, counters }))
     }
 
-    /// The plugins that workers ask, by what they are used for.
+    /// The published plugins, by role.
     pub fn roles(&self) -> &Arc<PublishedRoles> {
         &self.0.roles
     }
 
-    /// What all plugins have done so far.
+    /// The counters of all plugins of the run.
     pub(super) fn counters(&self) -> &SwapCounters {
         &self.0.counters
     }
 
-    /// What the settings ask of every plugin at present.
-    pub fn terms(&self) -> Terms {
-        self.shelf().terms.clone()
+    /// The present load policy.
+    pub fn policy(&self) -> LoadPolicy {
+        self.state().policy.clone()
     }
 
-    /// The engine; none where the plugin is native code.
+    /// The engine; none if the plugin is native code.
     pub(super) fn engine(&self) -> Option<&Engine> {
         self.0.engine.as_ref()
     }
 
-    /// Let a candidate take over under the present terms.
+    /// Swaps the active plugin for a candidate, under the present policy.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
-    pub fn offer(&self, candidate: &Candidate) -> Result<Swapped, Refused> {
-        let mut workshop = self.0.workshop.lock();
-        // Not before the lock: whoever had it may have brought other terms.
-        let terms = self.terms();
-        self.take(&mut workshop, candidate, terms)
+    /// It fails a step: nothing has changed.
+    pub fn swap(&self, candidate: &Candidate) -> Result<Swapped, RejectedCandidate> {
+        let mut validator = self.0.validator.lock();
+        // Not before the lock: another swap may have set another policy.
+        let policy = self.policy();
+        self.validate_and_swap(&mut validator, candidate, policy)
     }
 
-    /// Let a candidate take over under other terms, which then go for all that
+    /// Swaps the active plugin for a candidate under another policy, which then holds for all that
     /// follow.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
-    pub fn offer_under(&self, candidate: &Candidate, terms: Terms) -> Result<Swapped, Refused> {
-        self.take(&mut self.0.workshop.lock(), candidate, terms)
+    /// It fails a step: nothing has changed.
+    pub fn swap_with_policy(
+        &self,
+        candidate: &Candidate,
+        policy: LoadPolicy,
+    ) -> Result<Swapped, RejectedCandidate> {
+        self.validate_and_swap(&mut self.0.validator.lock(), candidate, policy)
     }
 
-    fn take(
+    fn validate_and_swap(
         &self,
-        workshop: &mut Workshop,
+        validator: &mut CandidateValidator,
         candidate: &Candidate,
-        terms: Terms,
-    ) -> Result<Swapped, Refused> {
+        policy: LoadPolicy,
+    ) -> Result<Swapped, RejectedCandidate> {
         let roles = self.0.roles.load();
-        let prepared = self.prepare(workshop, candidate, &terms, Role::Active);
+        let prepared = self.prepare(validator, candidate, &policy, Role::Active);
         let admitted = self.counted(prepared)?;
         let (active, plugin) = (roles.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
             let number = roles.active.number();
-            let before = std::mem::replace(&mut self.shelf().terms, terms.clone());
-            if before.trust != terms.trust {
-                self.publish_trusted(&roles, &terms.trust);
+            let before = std::mem::replace(&mut self.state().policy, policy.clone());
+            if before.trust != policy.trust {
+                self.publish_trusted(&roles, &policy.trust);
             }
             return Ok(Swapped::Unchanged(number));
         }
-        Ok(Swapped::Taken(self.publish(admitted, terms, candidate.origin.clone(), Before::Kept)))
+        Ok(Swapped::Taken(self.publish(admitted, policy, candidate.origin.clone(), Before::Kept)))
     }
 
-    /// Have a candidate go through all steps, and leave it at that.
+    /// Validates a candidate, and changes nothing.
     ///
     /// # Errors
     ///
-    /// It does not pass a step.
-    pub fn check(&self, candidate: &Candidate) -> Result<Plugin, Refused> {
-        let terms = self.terms();
-        let mut workshop = self.0.workshop.lock();
-        let admitted = self.validate(&mut workshop, candidate, &terms, Role::Active)?;
+    /// It fails a step.
+    pub fn check(&self, candidate: &Candidate) -> Result<Plugin, RejectedCandidate> {
+        let policy = self.policy();
+        let mut validator = self.0.validator.lock();
+        let admitted = self.validate(&mut validator, candidate, &policy, Role::Active)?;
         Ok(admitted.plugin().clone())
     }
 
-    /// Configure the plugin in use anew where an instance of it has declared other streams
-    /// than it did when it was taken. It stays the plugin in use, as another generation.
-    ///
-    /// While somebody else changes the plugin, nothing is done.
+    /// Configures the active plugin again, as another generation, if an instance has declared other
+    /// streams than it did at first. Does nothing during another change.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
-    pub fn renew(&self) -> Result<Swapped, Refused> {
-        let Some(_alone) = self.0.workshop.try_lock() else {
+    /// It fails a step: nothing has changed.
+    pub fn renew(&self) -> Result<Swapped, RejectedCandidate> {
+        let Some(_alone) = self.0.validator.try_lock() else {
             return Ok(Swapped::Unchanged(self.0.roles.load().active.number()));
         };
         let active = Arc::clone(&self.0.roles.load().active);
@@ -259,34 +267,33 @@ impl Swapper {
         let number = self.publish_reconfigured(self.counted(renewed)?);
         tracing::warn!(
             generation = number,
-            "the plugin declares other streams than before, and was configured anew"
+            "the plugin declares other streams than before; it was configured again"
         );
         Ok(Swapped::Taken(number))
     }
 
-    /// The settings, as they were written, of all plugins that are in use or can be gone
-    /// back to, and of candidates to come.
+    /// The settings, as they were written, of all published plugins, of the previous one, and of
+    /// candidates to come.
     pub fn written_settings(&self) -> Vec<String> {
         let roles = self.0.roles.load();
-        let shelf = self.shelf();
-        let mut all = vec![roles.active.plugin().settings(), &shelf.terms.settings];
+        let state = self.state();
+        let mut all = vec![roles.active.plugin().settings(), &state.policy.settings];
         all.extend(roles.canary.as_ref().map(|canary| canary.generation().plugin().settings()));
         all.extend(roles.shadow.as_ref().map(|shadow| shadow.generation().plugin().settings()));
-        if let Some(previous) = &shelf.previous {
-            all.extend([previous.plugin().settings(), &previous.terms.settings]);
+        if let Some(previous) = &state.previous {
+            all.extend([previous.plugin().settings(), &previous.policy.settings]);
         }
         all.into_iter().map(|settings| settings.written().to_owned()).collect()
     }
 
-    /// Have each plugin that is in use, or can be gone back to, configured anew whose
-    /// settings are not what these say that they are by now, since a secret has changed.
-    /// Which plugin has which role stays as it is. What is refused is counted and logged;
-    /// the plugin then goes on with the settings that it has.
+    /// Configures each published plugin again, and the previous one, if a secret in its settings has
+    /// changed. Roles stay as they are. A rejection is counted and logged, and the plugin goes on
+    /// with the settings that it has.
     ///
-    /// `resolve` has the settings for those that were written; none where it does not know
-    /// a secret.
+    /// `resolve` returns the settings for those that were written; none if it does not know a
+    /// secret.
     pub fn refresh(&self, resolve: &dyn Fn(&str) -> Option<PluginSettings>) {
-        let _alone = self.0.workshop.lock();
+        let _alone = self.0.validator.lock();
         if self.0.engine.is_none() {
             return;
         }
@@ -298,24 +305,24 @@ impl Swapper {
                 *settings = resolved;
             }
         };
-        let mut shelf = self.shelf();
-        update(&mut shelf.terms.settings);
-        update(&mut shelf.canary_settings);
-        let previous = shelf.previous.as_mut().map(|previous| {
-            update(&mut previous.terms.settings);
+        let mut state = self.state();
+        update(&mut state.policy.settings);
+        update(&mut state.canary_settings);
+        let previous = state.previous.as_mut().map(|previous| {
+            update(&mut previous.policy.settings);
             (Arc::clone(&previous.generation), previous.plugin().settings().clone())
         });
-        drop(shelf);
+        drop(state);
         let refreshed = |generation: &Generation, settings: &PluginSettings, role| {
             let reconfigured = self.reconfigure(generation, changed(settings)?, role);
             self.counted(reconfigured).ok()
         };
         let log = |number: u64, role: &str| {
-            tracing::info!(generation = number, "a secret changed: {role} was configured anew");
+            tracing::info!(generation = number, "a secret changed; configured {role} again");
         };
         let PluginRoles { active, canary, shadow } = PluginRoles::clone(&self.0.roles.load());
         if let Some(admitted) = refreshed(&active, active.plugin().settings(), Role::Active) {
-            log(self.publish_reconfigured(admitted), "the plugin in use");
+            log(self.publish_reconfigured(admitted), "the active plugin");
         }
         if let Some((generation, settings)) = previous
             && let Some(admitted) = refreshed(&generation, &settings, Role::Active)
@@ -339,39 +346,38 @@ impl Swapper {
         }
     }
 
-    /// What has the old secrets is not gone back to.
-    fn replace_previous(&self, generation: &Arc<Generation>, admitted: Admitted) {
-        let mut shelf = self.shelf();
-        let previous = shelf.previous.as_mut();
+    /// Drops the instances with the old secrets.
+    fn replace_previous(&self, generation: &Arc<Generation>, admitted: AdmittedPlugin) {
+        let mut state = self.state();
+        let previous = state.previous.as_mut();
         let given_up = previous
             .filter(|previous| Arc::ptr_eq(&previous.generation, generation))
             .and_then(|previous| previous.refreshed.replace(admitted.plugin().clone()));
-        drop(shelf);
+        drop(state);
         drop(given_up);
         generation.plugin().release_spare();
     }
 
-    /// The plugin of a generation with these settings, once it has passed the steps that
-    /// depend on them.
+    /// A generation's component with these settings, after the steps that depend on them.
     fn reconfigure(
         &self,
         generation: &Generation,
         settings: PluginSettings,
         role: Role,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<AdmittedPlugin, RejectedCandidate> {
         let _swap = tracing::debug_span!("swap", ?role, generation = generation.number()).entered();
-        let terms = self.terms();
+        let policy = self.policy();
         let plugin = generation.plugin();
-        let plugin = Workshop::reconfigure(plugin, settings, terms.cases.as_deref())?;
+        let plugin = CandidateValidator::reconfigure(plugin, settings, policy.cases.as_deref())?;
         self.warm_for(role, &plugin)?;
         let digest = Arc::clone(plugin.digest());
-        let admitted = generation.admit(plugin, &terms.trust, role);
-        admitted.map_err(|error| Refused::new(Step::Trust, &digest, error))
+        let admitted = generation.admit(plugin, &policy.trust, role);
+        admitted.map_err(|error| RejectedCandidate::new(Step::Trust, &digest, error))
     }
 
-    /// Have the plugin in use go on as another generation, beside the same canary and
-    /// shadow; which one is gone back to stays as it is.
-    fn publish_reconfigured(&self, admitted: Admitted) -> u64 {
+    /// Publishes the active plugin as another generation, beside the same canary, shadow and
+    /// previous plugin.
+    fn publish_reconfigured(&self, admitted: AdmittedPlugin) -> u64 {
         let origin = self.0.roles.load().active.origin().to_owned();
         let active = self.next_generation(admitted, origin, Role::Active);
         let number = active.number();
@@ -379,68 +385,72 @@ impl Swapper {
         number
     }
 
-    /// Withdraw the plugin in use, and go back to the one before it, with its settings and
-    /// cases. What is trusted stays as it is. Doing so again changes nothing: whoever asks
-    /// twice does not get the plugin back that was withdrawn.
+    /// Withdraws the active plugin and returns to the previous one, with its settings and cases.
+    /// The trust stays as it is. Repeating it changes nothing, so it does not bring back what was
+    /// withdrawn.
     ///
-    /// With the number of a generation, that one is withdrawn and no other.
+    /// With the number of a generation, only that one is withdrawn.
     ///
     /// # Errors
     ///
-    /// There is none before it, or it is not trusted any more; or the generation that is
-    /// named is not the one in use.
-    pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, NotPossible> {
-        let _alone = self.0.workshop.lock();
+    /// There is no previous plugin, it is no longer trusted, or another generation is active.
+    pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, RoleChangeError> {
+        let _alone = self.0.validator.lock();
         let active = self.0.roles.load().active.number();
-        let withdrawn = self.shelf().withdrawn;
+        let withdrawn = self.state().withdrawn;
         match named {
             None if withdrawn.is_some() => return Ok(Swapped::Unchanged(active)),
             Some(named) if named != active => {
                 return match withdrawn == Some(named) {
                     true => Ok(Swapped::Unchanged(active)),
-                    false => Err(NotPossible::OtherGeneration { named, active }),
+                    false => Err(RoleChangeError::OtherGeneration { named, active }),
                 };
             }
             _ => {}
         }
-        let (admitted, Previous { generation, terms, .. }) = self.take_previous()?;
+        let (admitted, Previous { generation, policy, .. }) = self.take_previous()?;
         let origin = generation.origin().to_owned();
-        Ok(Swapped::Taken(self.publish(admitted, terms, origin, Before::Withdrawn)))
+        Ok(Swapped::Taken(self.publish(admitted, policy, origin, Before::Withdrawn)))
     }
 
-    /// The plugin before, under its terms but for the trust, which is the present one.
-    fn take_previous(&self) -> Result<(Admitted, Previous), NotPossible> {
-        let mut shelf = self.shelf();
-        let trust = shelf.terms.trust.clone();
-        let previous = shelf.previous.as_ref().ok_or(NotPossible::NoPrevious)?;
+    /// Takes the previous plugin with its policy, but for the trust, which is the present one.
+    fn take_previous(&self) -> Result<(AdmittedPlugin, Previous), RoleChangeError> {
+        let mut state = self.state();
+        let trust = state.policy.trust.clone();
+        let previous = state.previous.as_ref().ok_or(RoleChangeError::NoPrevious)?;
         let plugin = previous.plugin().clone();
         let admitted = previous.generation.admit(plugin, &trust, Role::Active)?;
-        let previous = shelf.previous.take().ok_or(NotPossible::NoPrevious)?;
-        let terms = Terms { trust, ..previous.terms.clone() };
-        Ok((admitted, Previous { terms, ..previous }))
+        let previous = state.previous.take().ok_or(RoleChangeError::NoPrevious)?;
+        let policy = LoadPolicy { trust, ..previous.policy.clone() };
+        Ok((admitted, Previous { policy, ..previous }))
     }
 
-    /// Try a candidate with the events of some users; one that is there gives way.
+    /// Starts a candidate as canary, in place of a running one.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
+    /// It fails a step: nothing has changed.
     pub fn try_canary(
         &self,
         candidate: &Candidate,
         settings: CanarySettings,
-    ) -> Result<u64, Refused> {
-        let mut workshop = self.0.workshop.lock();
-        let terms = self.terms();
-        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Canary);
+    ) -> Result<u64, RejectedCandidate> {
+        let mut validator = self.0.validator.lock();
+        let policy = self.policy();
+        let prepared = self.prepare(&mut validator, candidate, &policy, Role::Canary);
         let admitted = self.counted(prepared)?;
-        self.shelf().canary_settings = candidate.settings.clone().unwrap_or(terms.settings);
+        self.state().canary_settings = candidate.settings.clone().unwrap_or(policy.settings);
         let number = self.publish_canary(admitted, settings, candidate.origin.clone());
-        tracing::info!(generation = number, percent = settings.percent, "a canary is tried");
+        tracing::info!(generation = number, percent = settings.percent, "canary started");
         Ok(number)
     }
 
-    fn publish_canary(&self, admitted: Admitted, settings: CanarySettings, origin: String) -> u64 {
+    fn publish_canary(
+        &self,
+        admitted: AdmittedPlugin,
+        settings: CanarySettings,
+        origin: String,
+    ) -> u64 {
         let generation = self.next_generation(admitted, origin, Role::Canary);
         let number = generation.number();
         let canary = Arc::new(Canary::new(generation, settings));
@@ -448,159 +458,171 @@ impl Swapper {
         number
     }
 
-    /// End the trial of the canary.
+    /// Ends the canary.
     ///
     /// # Errors
     ///
-    /// There is none.
-    pub fn end_canary(&self) -> Result<(), NotPossible> {
-        let _alone = self.0.workshop.lock();
-        self.0.roles.load().canary.as_ref().ok_or(NotPossible::NoCanary)?;
+    /// There is no canary.
+    pub fn end_canary(&self) -> Result<(), RoleChangeError> {
+        let _alone = self.0.validator.lock();
+        self.0.roles.load().canary.as_ref().ok_or(RoleChangeError::NoCanary)?;
         self.change_roles(|roles| roles.canary = None);
         Ok(())
     }
 
-    /// Let the canary decide about all events.
+    /// Makes the canary the active plugin.
     ///
     /// # Errors
     ///
-    /// There is none, or the settings do not let it decide about all events.
-    pub fn promote_canary(&self) -> Result<u64, NotPossible> {
-        let _alone = self.0.workshop.lock();
+    /// There is no canary, or the settings do not allow it to be active.
+    pub fn promote_canary(&self) -> Result<u64, RoleChangeError> {
+        let _alone = self.0.validator.lock();
         let roles = self.0.roles.load();
-        let canary = roles.canary.as_ref().ok_or(NotPossible::NoCanary)?;
+        let canary = roles.canary.as_ref().ok_or(RoleChangeError::NoCanary)?;
         let generation = canary.generation();
         let plugin = generation.plugin().clone();
-        let admitted = generation.admit(plugin, &self.terms().trust, Role::Active)?;
-        let settings = self.shelf().canary_settings.clone();
-        let terms = Terms { settings, ..self.terms() };
-        Ok(self.publish(admitted, terms, generation.origin().to_owned(), Before::Kept))
+        let admitted = generation.admit(plugin, &self.policy().trust, Role::Active)?;
+        let settings = self.state().canary_settings.clone();
+        let policy = LoadPolicy { settings, ..self.policy() };
+        Ok(self.publish(admitted, policy, generation.origin().to_owned(), Before::Kept))
     }
 
-    /// Ask a candidate about all events beside the active plugin, and compare; one
-    /// that is there gives way.
+    /// Starts a candidate as shadow, in place of a running one.
     ///
     /// # Errors
     ///
-    /// It does not pass a step: nothing has changed.
-    pub fn shadow(&self, candidate: &Candidate) -> Result<u64, Refused> {
-        let mut workshop = self.0.workshop.lock();
-        let terms = self.terms();
-        let prepared = self.prepare(&mut workshop, candidate, &terms, Role::Shadow);
+    /// It fails a step: nothing has changed.
+    pub fn start_shadow(&self, candidate: &Candidate) -> Result<u64, RejectedCandidate> {
+        let mut validator = self.0.validator.lock();
+        let policy = self.policy();
+        let prepared = self.prepare(&mut validator, candidate, &policy, Role::Shadow);
         let admitted = self.counted(prepared)?;
         let number = self.publish_shadow(admitted, candidate.origin.clone())?;
-        tracing::info!(generation = number, "a shadow is asked about the events too");
+        tracing::info!(generation = number, "shadow started");
         Ok(number)
     }
 
-    fn publish_shadow(&self, admitted: Admitted, origin: String) -> Result<u64, Refused> {
+    fn publish_shadow(
+        &self,
+        admitted: AdmittedPlugin,
+        origin: String,
+    ) -> Result<u64, RejectedCandidate> {
         let digest = Arc::clone(admitted.plugin().digest());
         let generation = self.next_generation(admitted, origin, Role::Shadow);
         let number = generation.number();
-        let shadow = Shadow::start(generation)
-            .map_err(|error| Refused::new(Step::Configure, &digest, RefusalCause::Thread(error)));
+        let shadow = Shadow::start(generation).map_err(|error| {
+            RejectedCandidate::new(Step::Configure, &digest, RejectionCause::Thread(error))
+        });
         let shadow = Arc::new(self.counted(shadow)?);
         self.change_roles(|roles| roles.shadow = Some(shadow));
         Ok(number)
     }
 
-    /// End the shadow; its comparison is what it came to.
+    /// Ends the shadow, and returns its comparison.
     ///
     /// # Errors
     ///
-    /// There is none.
-    pub fn end_shadow(&self) -> Result<ShadowReport, NotPossible> {
-        let _alone = self.0.workshop.lock();
+    /// There is no shadow.
+    pub fn end_shadow(&self) -> Result<ShadowReport, RoleChangeError> {
+        let _alone = self.0.validator.lock();
         let roles = self.0.roles.load();
-        let shadow = roles.shadow.as_ref().ok_or(NotPossible::NoShadow)?;
+        let shadow = roles.shadow.as_ref().ok_or(RoleChangeError::NoShadow)?;
         self.change_roles(|roles| roles.shadow = None);
         shadow.settle();
         Ok(ShadowReport::new(shadow))
     }
 
-    /// Count a candidate that could not even be read.
-    pub fn count_unread(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Refused {
-        let refused = Refused::unread(RefusalCause::Unread(error.into()));
+    /// Counts a candidate that cannot be read.
+    pub fn reject_unreadable(
+        &self,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> RejectedCandidate {
+        let refused = RejectedCandidate::unread(RejectionCause::Unread(error.into()));
         self.count(&refused);
         refused
     }
 
-    /// How things stand.
-    pub fn report(&self) -> Report {
+    /// The status of all plugins.
+    pub fn report(&self) -> PluginStatus {
         let roles = self.0.roles.load();
-        let shelf = self.shelf();
-        let previous = shelf.previous.as_ref();
-        Report {
+        let state = self.state();
+        let previous = state.previous.as_ref();
+        PluginStatus {
             active: GenerationReport::new(&roles.active),
             previous: previous.map(|previous| GenerationReport::new(&previous.generation)),
-            withdrawn: shelf.withdrawn,
+            withdrawn: state.withdrawn,
             canary: roles.canary.as_deref().map(CanaryReport::new),
             shadow: roles.shadow.as_deref().map(ShadowReport::new),
             swaps: self.0.counters.swaps.get(),
             refused: self.0.counters.refused().collect(),
-            last_refused: shelf.last_refused.clone(),
+            last_refused: state.last_refused.clone(),
             pauses: PauseReport::new(&self.0.roles.pauses()),
         }
     }
 
-    /// A candidate that has passed its steps, with the instances that it needs.
+    /// Validates a candidate, and starts the instances that it needs.
     fn prepare(
         &self,
-        workshop: &mut Workshop,
+        validator: &mut CandidateValidator,
         candidate: &Candidate,
-        terms: &Terms,
+        policy: &LoadPolicy,
         role: Role,
-    ) -> Result<Admitted, Refused> {
-        let admitted = self.validate(workshop, candidate, terms, role)?;
+    ) -> Result<AdmittedPlugin, RejectedCandidate> {
+        let admitted = self.validate(validator, candidate, policy, role)?;
         self.warm_for(role, admitted.plugin())?;
         Ok(admitted)
     }
 
     fn validate(
         &self,
-        workshop: &mut Workshop,
+        validator: &mut CandidateValidator,
         candidate: &Candidate,
-        terms: &Terms,
+        policy: &LoadPolicy,
         role: Role,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<AdmittedPlugin, RejectedCandidate> {
         let Some(engine) = &self.0.engine else {
-            return Err(Refused::unread(RefusalCause::NativeCode));
+            return Err(RejectedCandidate::unread(RejectionCause::NativeCode));
         };
         let _swap = tracing::debug_span!("swap", ?role).entered();
-        workshop.prepare(engine, candidate, terms, role, &self.known())
+        validator.validate(engine, candidate, policy, role, &self.known())
     }
 
-    /// Have an instance for each worker at hand. A shadow has that on which it was tried.
-    fn warm_for(&self, role: Role, plugin: &Plugin) -> Result<(), Refused> {
+    /// Starts an instance for each worker. A shadow needs no more than the one that mapped the samples.
+    fn warm_for(&self, role: Role, plugin: &Plugin) -> Result<(), RejectedCandidate> {
         match role {
             Role::Active | Role::Canary => warm(plugin, self.0.settings.workers.get()),
             Role::Shadow => Ok(()),
         }
     }
 
-    /// Plugins that have passed all steps: the one in use and the one before.
+    /// Plugins that have passed all steps: the active and the previous one.
     fn known(&self) -> Vec<Plugin> {
         let roles = self.0.roles.load();
-        let shelf = self.shelf();
-        let previous = shelf.previous.as_ref().map(Previous::plugin);
+        let state = self.state();
+        let previous = state.previous.as_ref().map(Previous::plugin);
         previous.into_iter().chain([roles.active.plugin()]).cloned().collect()
     }
 
-    fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
+    fn counted<T>(&self, result: Result<T, RejectedCandidate>) -> Result<T, RejectedCandidate> {
         result.inspect_err(|refused| self.count(refused))
     }
 
-    fn count(&self, refused: &Refused) {
+    fn count(&self, refused: &RejectedCandidate) {
         self.0.counters.refused[refused.step as usize].inc();
-        self.shelf().note(refused);
+        self.state().note(refused);
     }
 
     /// An admitted plugin as the next generation.
-    fn next_generation(&self, admitted: Admitted, origin: String, role: Role) -> Arc<Generation> {
+    fn next_generation(
+        &self,
+        admitted: AdmittedPlugin,
+        origin: String,
+        role: Role,
+    ) -> Arc<Generation> {
         let SwapperSettings { workers, breaker } = self.0.settings;
         // A shadow has one thread, whatever the workers are.
         let threads = if role == Role::Shadow { NonZero::<usize>::MIN } else { workers };
-        let number = self.shelf().next();
+        let number = self.state().next();
         let next = Generation::new(number, admitted, breaker, threads).with_origin(origin);
         Arc::new(match role {
             Role::Active => next.with_role_counters(&self.0.counters.active),
@@ -609,46 +631,52 @@ impl Swapper {
         })
     }
 
-    /// Publish the present roles but for one of them.
+    /// Publishes the present roles with a change.
     fn change_roles(&self, change: impl FnOnce(&mut PluginRoles)) {
         let mut roles = PluginRoles::clone(&self.0.roles.load());
         change(&mut roles);
         self.0.roles.publish(roles);
     }
 
-    fn publish(&self, admitted: Admitted, terms: Terms, origin: String, before: Before) -> u64 {
+    fn publish(
+        &self,
+        admitted: AdmittedPlugin,
+        policy: LoadPolicy,
+        origin: String,
+        before: Before,
+    ) -> u64 {
         let digest = Arc::clone(admitted.plugin().digest());
         let active = self.next_generation(admitted, origin, Role::Active);
         let number = active.number();
         let shadow = self.0.roles.load().shadow.clone();
         let roles = PluginRoles { active, canary: None, shadow };
-        let replaced = Arc::clone(&self.publish_trusted(&roles, &terms.trust).active);
-        let mut shelf = self.shelf();
-        let terms = std::mem::replace(&mut shelf.terms, terms);
-        shelf.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
-        let replaced = Previous { generation: replaced, refreshed: None, terms };
+        let replaced = Arc::clone(&self.publish_trusted(&roles, &policy.trust).active);
+        let mut state = self.state();
+        let policy = std::mem::replace(&mut state.policy, policy);
+        state.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
+        let replaced = Previous { generation: replaced, refreshed: None, policy };
         let (previous, withdrawn) = match before {
             Before::Kept => (Some(replaced), None),
             Before::Withdrawn => (None, Some(replaced)),
         };
-        let given_up = (std::mem::replace(&mut shelf.previous, previous), withdrawn);
+        let given_up = (std::mem::replace(&mut state.previous, previous), withdrawn);
         self.0.counters.swaps.inc();
-        drop(shelf);
-        // Its instances take a while to be taken down.
+        drop(state);
+        // Dropping its instances takes a while.
         drop(given_up);
-        tracing::info!(generation = number, %digest, "another plugin decides from now on");
+        tracing::info!(generation = number, %digest, "plugin swapped");
         number
     }
 
-    /// Publish roles without those beside the active plugin that are not trusted any
-    /// more, and hand back those before.
+    /// Publishes roles without the canary and shadow that are no longer trusted, and returns the
+    /// former roles.
     fn publish_trusted(&self, roles: &PluginRoles, trust: &Trust) -> Arc<PluginRoles> {
         let PluginRoles { active, canary, shadow } = roles.clone();
         let is_trusted = |generation: &Generation, role, what| {
             let checked = generation.check_trust(trust, role);
             let refused = checked.map_err(|error| {
-                let cause = RefusalCause::RoleEnded { what, error };
-                Refused::new(Step::Trust, generation.plugin().digest(), cause)
+                let cause = RejectionCause::RoleEnded { what, error };
+                RejectedCandidate::new(Step::Trust, generation.plugin().digest(), cause)
             });
             self.counted(refused).is_ok()
         };
@@ -659,12 +687,12 @@ impl Swapper {
         self.0.roles.publish(PluginRoles { active, canary, shadow })
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.0.shelf.lock()
+    fn state(&self) -> MutexGuard<'_, SwapState> {
+        self.0.state.lock()
     }
 }
 
-/// Have so many instances of a plugin be at hand.
-fn warm(plugin: &Plugin, instances: usize) -> Result<(), Refused> {
-    plugin.warm(instances).map_err(|error| Refused::load(plugin.digest(), error))
+/// Starts instances of a plugin until so many are spare.
+fn warm(plugin: &Plugin, instances: usize) -> Result<(), RejectedCandidate> {
+    plugin.warm(instances).map_err(|error| RejectedCandidate::load(plugin.digest(), error))
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::cases::Cases;
 use crate::scripted::{self, Act, End, Script};
 use crate::{
-    BreakerSettings, CanarySettings, Engine, Generation, PluginRoles, PluginSettings, Trust,
+    CanarySettings, CircuitBreakerSettings, Engine, Generation, PluginRoles, PluginSettings, Trust,
     sha256_hex,
 };
 use standpipe_core::test_deadline::run_with_deadline;
@@ -74,8 +74,12 @@ fn candidate(fake: Fake) -> (Candidate, Arc<Fake>) {
     let bytes = format!("script {}", fake.name).into_bytes();
     scripted::register(&bytes, Arc::clone(&fake) as Arc<dyn Script>);
     let origin = format!("{}.wasm", fake.name);
-    let candidate =
-        Candidate { bytes: Cow::Owned(bytes), seal: Seal::Missing, settings: None, origin };
+    let candidate = Candidate {
+        bytes: Cow::Owned(bytes),
+        signature: SignatureCheck::None,
+        settings: None,
+        origin,
+    };
     (candidate, fake)
 }
 
@@ -98,13 +102,13 @@ fn pinned(candidate: &Candidate) -> Trust {
 
 fn settings() -> SwapperSettings {
     let workers = NonZero::new(2).unwrap();
-    SwapperSettings { workers, breaker: BreakerSettings::default() }
+    SwapperSettings { workers, breaker: CircuitBreakerSettings::default() }
 }
 
 /// A swapper with this first plugin.
-fn start(first: &Candidate, terms: Terms) -> Swapper {
+fn start(first: &Candidate, policy: LoadPolicy) -> Swapper {
     let engine = Engine::new(None).unwrap();
-    Swapper::start(engine, settings(), first, terms).unwrap()
+    Swapper::start(engine, settings(), first, policy).unwrap()
 }
 
 /// Whether nothing has been published since.
@@ -128,12 +132,12 @@ fn roles(swapper: &Swapper) -> (String, Option<String>, Option<String>, Option<S
     )
 }
 
-fn cases(stream: &str) -> Terms {
+fn cases(stream: &str) -> LoadPolicy {
     let text = format!(
         r#"{{"cases":[{{"name":"one","event":{{}},"expect":[{{"stream":"{stream}"}}]}}]}}"#
     );
     let cases = Cases::parse(text.as_bytes()).unwrap();
-    Terms { cases: Some(Arc::new(cases)), ..Terms::default() }
+    LoadPolicy { cases: Some(Arc::new(cases)), ..LoadPolicy::default() }
 }
 
 #[test]
@@ -142,16 +146,20 @@ fn a_refused_candidate_changes_nothing_but_a_counter() {
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;
     let picky = candidate(Fake { refuses: Some("bad"), ..fake("picky") }).0;
     let no_component = Candidate { bytes: Cow::Owned(b"text".to_vec()), ..plain("none") };
-    for (step, candidate, terms) in [
-        (Step::Trust, plain("other"), Terms { trust: pinned(&first), ..Terms::default() }),
-        (Step::Compile, no_component, Terms::default()),
-        (Step::Configure, with_settings(picky, r#"{"a":"bad"}"#), Terms::default()),
-        (Step::Samples, trap, Terms::default()),
+    for (step, candidate, policy) in [
+        (
+            Step::Trust,
+            plain("other"),
+            LoadPolicy { trust: pinned(&first), ..LoadPolicy::default() },
+        ),
+        (Step::Compile, no_component, LoadPolicy::default()),
+        (Step::Configure, with_settings(picky, r#"{"a":"bad"}"#), LoadPolicy::default()),
+        (Step::Samples, trap, LoadPolicy::default()),
         (Step::Cases, plain("third"), cases("elsewhere")),
     ] {
-        let swapper = start(&first, Terms::default());
+        let swapper = start(&first, LoadPolicy::default());
         let before = swapper.roles().load();
-        let refused = swapper.offer_under(&candidate, terms).unwrap_err();
+        let refused = swapper.swap_with_policy(&candidate, policy).unwrap_err();
         assert_eq!(refused.step, step, "{refused}");
         assert_eq!(refused.digest.as_deref(), Some(&*digest(&candidate)));
         assert!(is_unchanged(&swapper, &before), "{step:?} published something");
@@ -161,45 +169,48 @@ fn a_refused_candidate_changes_nothing_but_a_counter() {
         assert_eq!(report.refused[step.word()], 1);
         assert_eq!(report.last_refused.unwrap().step, step.word());
         // The terms of a refused candidate do not go for those that follow.
-        assert!(matches!(swapper.offer(&plain("second")), Ok(Swapped::Taken(2))));
+        assert!(matches!(swapper.swap(&plain("second")), Ok(Swapped::Taken(2))));
     }
 }
 
 #[test]
 fn a_plugin_that_takes_over_is_another_generation_and_keeps_the_one_before() {
     let (first, second) = (plain("first"), plain("second"));
-    let swapper = start(&first, Terms::default());
+    let swapper = start(&first, LoadPolicy::default());
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, None, None));
-    assert_eq!(swapper.offer(&second).unwrap(), Swapped::Taken(2));
+    assert_eq!(swapper.swap(&second).unwrap(), Swapped::Taken(2));
     let before = Some("first.wasm".to_owned());
     assert_eq!(roles(&swapper), ("second.wasm".into(), before.clone(), None, None));
     let before = swapper.roles().load();
-    assert_eq!(swapper.offer(&second).unwrap(), Swapped::Unchanged(2));
+    assert_eq!(swapper.swap(&second).unwrap(), Swapped::Unchanged(2));
     assert!(is_unchanged(&swapper, &before));
     // The same component with other settings is another plugin.
     let other = with_settings(second, r#"{"a":1}"#);
-    assert_eq!(swapper.offer(&other).unwrap(), Swapped::Taken(3));
+    assert_eq!(swapper.swap(&other).unwrap(), Swapped::Taken(3));
     assert_eq!(swapper.report().swaps, 2);
 }
 
 #[test]
 fn what_has_passed_its_steps_is_not_configured_again() {
     let (first, script) = candidate(fake("first"));
-    let swapper = start(&first, Terms::default());
+    let swapper = start(&first, LoadPolicy::default());
     assert_eq!(script.configured.load(Ordering::Relaxed), 1);
-    swapper.offer(&plain("second")).unwrap();
-    swapper.offer(&first).unwrap();
+    swapper.swap(&plain("second")).unwrap();
+    swapper.swap(&first).unwrap();
     assert_eq!(active(&swapper), "first.wasm");
     assert_eq!(script.configured.load(Ordering::Relaxed), 1);
 }
 
 #[test]
 fn a_rollback_is_withdrawn_once_and_by_number() {
-    let swapper = start(&plain("first"), Terms::default());
-    assert!(matches!(swapper.roll_back(None), Err(NotPossible::NoPrevious)));
-    swapper.offer(&plain("second")).unwrap();
+    let swapper = start(&plain("first"), LoadPolicy::default());
+    assert!(matches!(swapper.roll_back(None), Err(RoleChangeError::NoPrevious)));
+    swapper.swap(&plain("second")).unwrap();
     let refused = swapper.roll_back(Some(1)).unwrap_err();
-    assert!(matches!(refused, NotPossible::OtherGeneration { named: 1, active: 2 }), "{refused}");
+    assert!(
+        matches!(refused, RoleChangeError::OtherGeneration { named: 1, active: 2 }),
+        "{refused}"
+    );
     assert_eq!(swapper.roll_back(Some(2)).unwrap(), Swapped::Taken(3));
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, None, None));
     assert_eq!(swapper.report().withdrawn, Some(2));
@@ -207,7 +218,7 @@ fn a_rollback_is_withdrawn_once_and_by_number() {
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Unchanged(3));
     assert_eq!(swapper.roll_back(Some(2)).unwrap(), Swapped::Unchanged(3));
     assert_eq!(active(&swapper), "first.wasm");
-    swapper.offer(&plain("second")).unwrap();
+    swapper.swap(&plain("second")).unwrap();
     assert_eq!(swapper.report().withdrawn, None);
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Taken(5));
 }
@@ -215,27 +226,27 @@ fn a_rollback_is_withdrawn_once_and_by_number() {
 #[test]
 fn a_rollback_brings_back_settings_and_keeps_the_trust() {
     let (first, second) = (plain("first"), plain("second"));
-    let own = Terms { settings: r#"{"a":1}"#.into(), ..Terms::default() };
+    let own = LoadPolicy { settings: r#"{"a":1}"#.into(), ..LoadPolicy::default() };
     let swapper = start(&first, own);
-    let pin = Terms { trust: pinned(&second), ..Terms::default() };
-    swapper.offer_under(&second, pin).unwrap();
+    let pin = LoadPolicy { trust: pinned(&second), ..LoadPolicy::default() };
+    swapper.swap_with_policy(&second, pin).unwrap();
     let refused = swapper.roll_back(None).unwrap_err();
-    assert!(matches!(refused, NotPossible::Untrusted(_)), "{refused}");
+    assert!(matches!(refused, RoleChangeError::Untrusted(_)), "{refused}");
     assert_eq!(active(&swapper), "second.wasm");
     // It is still there once it is trusted.
-    swapper.offer_under(&second, Terms::default()).unwrap();
+    swapper.swap_with_policy(&second, LoadPolicy::default()).unwrap();
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Taken(3));
-    assert_eq!(swapper.terms().settings.text(), r#"{"a":1}"#);
-    assert_eq!(swapper.terms().trust, Trust::default());
+    assert_eq!(swapper.policy().settings.text(), r#"{"a":1}"#);
+    assert_eq!(swapper.policy().trust, Trust::default());
 }
 
 #[test]
 fn a_canary_is_beside_the_active_plugin_until_another_one_takes_over() {
-    let swapper = start(&plain("first"), Terms::default());
-    assert!(matches!(swapper.end_canary(), Err(NotPossible::NoCanary)));
-    assert!(matches!(swapper.promote_canary(), Err(NotPossible::NoCanary)));
+    let swapper = start(&plain("first"), LoadPolicy::default());
+    assert!(matches!(swapper.end_canary(), Err(RoleChangeError::NoCanary)));
+    assert!(matches!(swapper.promote_canary(), Err(RoleChangeError::NoCanary)));
     assert_eq!(swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap(), 2);
-    swapper.shadow(&plain("shadow")).unwrap();
+    swapper.start_shadow(&plain("shadow")).unwrap();
     let beside = (Some("canary.wasm".to_owned()), Some("shadow.wasm".to_owned()));
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, beside.0, beside.1.clone()));
     // One that is refused leaves the one that is there.
@@ -246,20 +257,20 @@ fn a_canary_is_beside_the_active_plugin_until_another_one_takes_over() {
     );
     assert_eq!(swapper.report().canary.unwrap().plugin.generation, 2);
     // The canary was tried beside the plugin that is replaced, the shadow beside any.
-    swapper.offer(&plain("second")).unwrap();
+    swapper.swap(&plain("second")).unwrap();
     let before = Some("first.wasm".to_owned());
     assert_eq!(roles(&swapper), ("second.wasm".into(), before, None, beside.1));
 }
 
 #[test]
 fn a_promoted_canary_decides_with_the_settings_that_it_was_tried_with() {
-    let swapper = start(&plain("first"), Terms::default());
+    let swapper = start(&plain("first"), LoadPolicy::default());
     let canary = with_settings(plain("canary"), r#"{"a":1}"#);
     swapper.try_canary(&canary, CanarySettings::default()).unwrap();
     assert_eq!(swapper.promote_canary().unwrap(), 3);
     let before = Some("first.wasm".to_owned());
     assert_eq!(roles(&swapper), ("canary.wasm".into(), before, None, None));
-    assert_eq!(swapper.terms().settings.text(), r#"{"a":1}"#);
+    assert_eq!(swapper.policy().settings.text(), r#"{"a":1}"#);
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Taken(4));
     assert_eq!(active(&swapper), "first.wasm");
 }
@@ -268,10 +279,10 @@ fn a_promoted_canary_decides_with_the_settings_that_it_was_tried_with() {
 fn a_canary_that_may_not_decide_is_not_promoted() {
     let (first, canary) = (plain("first"), plain("canary"));
     let trust = Trust { canary_sha256: Some(digest(&canary)), ..pinned(&first) };
-    let swapper = start(&first, Terms { trust, ..Terms::default() });
+    let swapper = start(&first, LoadPolicy { trust, ..LoadPolicy::default() });
     swapper.try_canary(&canary, CanarySettings::default()).unwrap();
     let refused = swapper.promote_canary().unwrap_err();
-    assert!(matches!(refused, NotPossible::Untrusted(_)), "{refused}");
+    assert!(matches!(refused, RoleChangeError::Untrusted(_)), "{refused}");
     let beside = Some("canary.wasm".to_owned());
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, beside, None));
 }
@@ -279,11 +290,11 @@ fn a_canary_that_may_not_decide_is_not_promoted() {
 #[test]
 fn what_new_terms_do_not_trust_ends() {
     let (first, canary, shadow) = (plain("first"), plain("canary"), plain("shadow"));
-    let swapper = start(&first, Terms::default());
+    let swapper = start(&first, LoadPolicy::default());
     swapper.try_canary(&canary, CanarySettings::default()).unwrap();
-    swapper.shadow(&shadow).unwrap();
+    swapper.start_shadow(&shadow).unwrap();
     let trust = Trust { canary_sha256: Some(digest(&canary)), ..pinned(&first) };
-    let unchanged = swapper.offer_under(&first, Terms { trust, ..Terms::default() });
+    let unchanged = swapper.swap_with_policy(&first, LoadPolicy { trust, ..LoadPolicy::default() });
     assert_eq!(unchanged.unwrap(), Swapped::Unchanged(1));
     let beside = Some("canary.wasm".to_owned());
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, beside, None));
@@ -294,7 +305,7 @@ fn what_new_terms_do_not_trust_ends() {
 
 #[test]
 fn a_canary_that_fails_too_often_is_out_for_good() {
-    let swapper = start(&plain("first"), Terms::default());
+    let swapper = start(&plain("first"), LoadPolicy::default());
     let settings = CanarySettings { percent: 50.0, error_rate_max: 0.1, events_min: 100 };
     swapper.try_canary(&plain("canary"), settings).unwrap();
     let canary = swapper.roles().load().canary.clone().unwrap();
@@ -315,10 +326,10 @@ fn a_changed_secret_configures_each_role_anew() {
     const NEW: &str = r#"{"key":"new"}"#;
     const WRITTEN: &str = r#"{"key":"secret:k"}"#;
     let old = || PluginSettings::resolved(WRITTEN, OLD.to_owned());
-    let swapper = start(&plain("first"), Terms { settings: old(), ..Terms::default() });
-    swapper.offer(&plain("second")).unwrap();
+    let swapper = start(&plain("first"), LoadPolicy { settings: old(), ..LoadPolicy::default() });
+    swapper.swap(&plain("second")).unwrap();
     swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap();
-    swapper.shadow(&plain("shadow")).unwrap();
+    swapper.start_shadow(&plain("shadow")).unwrap();
     let in_roles = roles(&swapper);
     let before = swapper.roles().load();
     swapper.refresh(&|written| (written == WRITTEN).then(old));
@@ -344,7 +355,7 @@ fn a_changed_secret_configures_each_role_anew() {
 fn a_secret_that_a_plugin_refuses_leaves_it_as_it_is() {
     let (first, script) = candidate(Fake { refuses: Some("new"), ..fake("first") });
     let written = PluginSettings::resolved(r#"{"key":"secret:k"}"#, r#"{"key":"old"}"#.into());
-    let swapper = start(&first, Terms { settings: written, ..Terms::default() });
+    let swapper = start(&first, LoadPolicy { settings: written, ..LoadPolicy::default() });
     let before = swapper.roles().load();
     let new = |written: &str| Some(PluginSettings::resolved(written, r#"{"key":"new"}"#.into()));
     swapper.refresh(&new);
@@ -362,7 +373,7 @@ fn a_plugin_that_declares_other_streams_goes_on_as_another_generation() {
 
 fn renew_beside_a_check() {
     let (first, own) = candidate(fake("first"));
-    let swapper = start(&first, Terms::default());
+    let swapper = start(&first, LoadPolicy::default());
     swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap();
     assert_eq!(swapper.renew().unwrap(), Swapped::Unchanged(1));
     own.has_redeclared.store(true, Ordering::Relaxed);
@@ -384,24 +395,24 @@ fn renew_beside_a_check() {
 
 #[test]
 fn a_shadow_is_compared_until_it_ends() {
-    let swapper = start(&plain("first"), Terms::default());
-    assert!(matches!(swapper.end_shadow(), Err(NotPossible::NoShadow)));
-    swapper.shadow(&plain("shadow")).unwrap();
+    let swapper = start(&plain("first"), LoadPolicy::default());
+    assert!(matches!(swapper.end_shadow(), Err(RoleChangeError::NoShadow)));
+    swapper.start_shadow(&plain("shadow")).unwrap();
     let stage = swapper.roles().load();
     let (text, envelope) = standpipe_core::event::scan(b"{}", 8).unwrap();
     let events = [standpipe_core::event::Event { index: 0, line: 1, text, envelope }];
     let decisions = crate::Mapper::new(stage.active.plugin().clone()).map("web", &events);
-    stage.shadow.as_ref().unwrap().offer("web", &events, stage.active.plugin(), decisions);
+    stage.shadow.as_ref().unwrap().submit("web", &events, stage.active.plugin(), decisions);
     let ended = swapper.end_shadow().unwrap();
     assert_eq!((ended.skipped, ended.comparison.compared()), (0, 1));
     assert_eq!(ended.comparison.changed(), 1, "it sends events elsewhere");
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, None, None));
-    assert!(matches!(swapper.end_shadow(), Err(NotPossible::NoShadow)));
+    assert!(matches!(swapper.end_shadow(), Err(RoleChangeError::NoShadow)));
 }
 
 #[test]
 fn a_check_leaves_everything_as_it_is() {
-    let swapper = start(&plain("first"), Terms::default());
+    let swapper = start(&plain("first"), LoadPolicy::default());
     let before = swapper.roles().load();
     assert_eq!(&**swapper.check(&plain("second")).unwrap().digest(), digest(&plain("second")));
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;

@@ -13,61 +13,60 @@ const HELD_CHUNKS_MAX: usize = 256;
 
 /// A chunk on its way through the plugin.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct PartialChunk {
     pub(super) chunk: Chunk,
-    /// The first line that nobody has looked at.
+    /// The first line that was not processed.
     pub(super) next: usize,
-    /// Lines before that which hold events that nobody has decided about, by their
-    /// position among the chunk's.
+    /// Lines before that with undecided events, by their position in the chunk.
     pub(super) undecided: Vec<u32>,
 }
 
 /// Chunks that a worker has set aside: their source has to wait for its turn, since
 /// the plugin fails on its events. Meanwhile those of other sources pass.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldChunks {
     /// In the order in which they were set aside, each with the time from which on it
     /// can go on.
-    works: VecDeque<(Instant, Work)>,
+    works: VecDeque<(Instant, PartialChunk)>,
     bytes: usize,
 }
 
-impl Work {
+impl PartialChunk {
     pub(super) fn new(chunk: Chunk) -> Self {
-        Work { chunk, next: 0, undecided: Vec::new() }
+        PartialChunk { chunk, next: 0, undecided: Vec::new() }
     }
 }
 
-impl Held {
+impl HeldChunks {
     pub(super) fn is_empty(&self) -> bool {
         self.works.is_empty()
     }
 
-    /// Whether nothing more should be taken that may have to be set aside too.
+    /// Whether the worker must take no more chunks.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= limits::HELD_BYTES_MAX || self.works.len() >= HELD_CHUNKS_MAX
     }
 
-    /// Set a chunk aside until then.
-    pub(super) fn push(&mut self, work: Work, until: Instant) {
+    /// Sets a chunk aside until then.
+    pub(super) fn push(&mut self, work: PartialChunk, until: Instant) {
         self.bytes += work.chunk.bytes.len();
         self.works.push_back((until, work));
     }
 
-    /// When the first of them can go on.
+    /// When the first chunk is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.works.iter().map(|(until, _)| *until).min()
     }
 
-    /// The one that can go on and has waited for the longest time.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Work> {
+    /// Takes the due chunk that has waited for the longest time.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<PartialChunk> {
         let due = self.works.iter().position(|(until, _)| *until <= now)?;
         let (_, work) = self.works.remove(due).expect("it was found there");
         self.bytes -= work.chunk.bytes.len();
         Some(work)
     }
 
-    /// Let all of them go on.
+    /// Makes all chunks due.
     pub(super) fn release(&mut self, now: Instant) {
         self.works.iter_mut().for_each(|(until, _)| *until = now.min(*until));
     }
@@ -82,21 +81,21 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn work(bytes: usize) -> Work {
+    fn work(bytes: usize) -> PartialChunk {
         let ack = Ack::new("test".into(), 0, |_| ());
-        Work::new(Lines { bytes: vec![0; bytes], ..Lines::default() }.into_chunk(ack))
+        PartialChunk::new(Lines { bytes: vec![0; bytes], ..Lines::default() }.into_chunk(ack))
     }
 
     #[test]
     fn who_is_due_and_has_waited_longest_goes_first() {
-        let (now, mut held) = (Instant::now(), Held::default());
+        let (now, mut held) = (Instant::now(), HeldChunks::default());
         assert_eq!((held.next_due(), held.pop_due(now).is_some()), (None, false));
         held.push(work(1), now + SECOND * 3);
         held.push(work(2), now + SECOND);
         held.push(work(3), now + SECOND * 2);
         assert_eq!(held.next_due(), Some(now + SECOND));
         assert!(held.pop_due(now).is_none());
-        let size = |work: Option<Work>| work.map(|work| work.chunk.bytes.len());
+        let size = |work: Option<PartialChunk>| work.map(|work| work.chunk.bytes.len());
         assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(2));
         assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(3));
         held.release(now);
@@ -106,12 +105,12 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded_in_bytes_and_in_chunks() {
-        let (now, mut held) = (Instant::now(), Held::default());
+        let (now, mut held) = (Instant::now(), HeldChunks::default());
         held.push(work(limits::HELD_BYTES_MAX - 1), now);
         assert!(!held.is_full());
         held.push(work(1), now);
         assert!(held.is_full());
-        let mut held = Held::default();
+        let mut held = HeldChunks::default();
         (0..HELD_CHUNKS_MAX).for_each(|_| held.push(work(1), now));
         assert!(held.is_full());
     }

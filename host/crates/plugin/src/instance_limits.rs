@@ -1,5 +1,5 @@
-//! What one instance may take: memory, size of an answer, processor time, calls and age. The time
-//! of a call grows with the batch's events and bytes.
+//! The limits of one instance: memory, size of an answer, processor time, calls and age. The time of a
+//! call grows with the events and bytes of the batch.
 
 use std::time::Duration;
 
@@ -24,21 +24,20 @@ const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
 /// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
 const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
-/// What one instance of a plugin may take, and how long it is used. The default
-/// stands in [`limits`].
+/// The limits of one instance of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
+pub struct InstanceLimits {
     /// Memory, in bytes.
     pub memory_bytes: usize,
-    /// What the answer of one call may take in the host's memory, in bytes.
+    /// The answer of one call, in bytes of the host's memory.
     pub answer_bytes: usize,
-    /// Processor time for being configured.
+    /// Processor time of `configure`.
     pub configure_cpu: Duration,
     /// Processor time of a call, whatever its batch.
     pub call_cpu: Duration,
-    /// What comes on top for each event of the batch.
+    /// Additional processor time for each event of the batch.
     pub event_cpu: Duration,
-    /// What comes on top for each byte that the plugin is handed.
+    /// Additional processor time for each byte that the plugin gets.
     pub byte_cpu: Duration,
     /// Calls after which an instance is replaced.
     pub calls: u64,
@@ -46,9 +45,9 @@ pub struct Allowance {
     pub age: Duration,
 }
 
-impl Default for Allowance {
+impl Default for InstanceLimits {
     fn default() -> Self {
-        Allowance {
+        InstanceLimits {
             memory_bytes: PLUGIN_MEMORY_BYTES_MAX,
             answer_bytes: limits::PLUGIN_ANSWER_BYTES_MAX,
             configure_cpu: PLUGIN_CONFIGURE_CPU_MAX,
@@ -61,10 +60,9 @@ impl Default for Allowance {
     }
 }
 
-impl Allowance {
-    /// Processor time of a call that hands in so many events with so many bytes
-    /// together.
-    pub fn call_cpu_of(&self, events: usize, bytes: usize) -> Duration {
+impl InstanceLimits {
+    /// Processor time of a call with so many events of so many bytes together.
+    pub fn call_cpu_for(&self, events: usize, bytes: usize) -> Duration {
         let times = |cpu: Duration, count: usize| {
             cpu.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
         };
@@ -80,15 +78,18 @@ mod tests {
 
     #[test]
     fn time_grows_with_events_and_bytes() {
-        let allowance = Allowance {
+        let instance_limits = InstanceLimits {
             call_cpu: Duration::from_millis(50),
             event_cpu: Duration::from_millis(2),
             byte_cpu: Duration::from_nanos(1000),
-            ..Allowance::default()
+            ..InstanceLimits::default()
         };
-        assert_eq!(allowance.call_cpu_of(1, 0), Duration::from_millis(52));
-        assert_eq!(allowance.call_cpu_of(500, 300_000), Duration::from_millis(50 + 1000 + 300));
-        let endless = Allowance { byte_cpu: Duration::MAX, ..allowance };
-        assert_eq!(endless.call_cpu_of(1, 2), Duration::MAX);
+        assert_eq!(instance_limits.call_cpu_for(1, 0), Duration::from_millis(52));
+        assert_eq!(
+            instance_limits.call_cpu_for(500, 300_000),
+            Duration::from_millis(50 + 1000 + 300)
+        );
+        let endless = InstanceLimits { byte_cpu: Duration::MAX, ..instance_limits };
+        assert_eq!(endless.call_cpu_for(1, 2), Duration::MAX);
     }
 }

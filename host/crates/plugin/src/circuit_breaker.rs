@@ -1,21 +1,17 @@
-//! Bounds the processor time that a plugin wastes on events that it fails on, by
-//! source.
+//! Bounds the processor time that a plugin wastes on events that it fails on, by source.
 //!
-//! What a failing event costs is time: an event that loops costs its whole
-//! allowance, one that traps an instance. So the breaker keeps an account of wasted
-//! time for each source whose events fail. While an account is below
-//! [`BREAKER_BURST_CPU`], the plugin is asked about every event. Beyond, the
-//! source's events wait, and the account is paid back at a share of the workers' time.
-//! An event is never given up because of what the plugin did with others, unless the
-//! settings ask for that ([`WhenOff::Fail`]): the ones that fail have each had their
-//! whole allowance.
+//! A failing event costs time: one that loops uses its whole limit, one that traps an instance. So
+//! the circuit breaker keeps an account of wasted time for each source whose events fail. Below
+//! [`BREAKER_BURST_CPU`], the plugin is called with every event. Beyond, the source's events wait,
+//! and the account is paid back at a share of the workers' time. No event is given up for what the
+//! plugin did with others, unless the settings demand that ([`WhenOff::Fail`]): each one that fails
+//! had its whole limit.
 //!
-//! Sources without failures have no account and cost nothing here, so that a flood of
-//! bad events in one source changes nothing for another. All accounts together are
-//! paid back at one rate: a plugin that is hopeless for all sources takes no more
-//! than its share either.
+//! Sources without failures have no account and cost nothing here, so a flood of bad events in one
+//! source changes nothing for another. All accounts together are paid back at one rate: a plugin
+//! that fails for all sources takes no more than its share either.
 //!
-//! Nothing here looks at a clock: every time is handed in.
+//! Nothing here reads a clock: every time is passed in.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -27,22 +23,21 @@ use prometheus_client::metrics::counter::Counter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The share of a source's events that a plugin fails on from which it counts as
-/// degraded, unless the settings say otherwise.
+/// The share of a source's events that the plugin fails on from which it counts as degraded, by
+/// default.
 const BREAKER_DEGRADED_FROM: f64 = 0.1;
 
-/// The share from which it counts as off for the source, unless the settings say
-/// otherwise.
+/// The share from which the circuit opens for the source, by default.
 const BREAKER_OFF_FROM: f64 = 0.95;
 
-/// For how long a source's failures are counted together, and how long a plugin must
-/// do that badly before it counts as off.
+/// How long a source's failures are counted together, and how long the plugin must fail before the
+/// circuit opens.
 const BREAKER_WINDOW: Duration = Duration::from_secs(10);
 
-/// How long a source stays off before it is judged anew.
+/// How long the circuit stays open before the source is judged again.
 const BREAKER_RETRY: Duration = Duration::from_secs(5);
 
-/// Events without which a window says too little.
+/// The fewest events by which a window is judged.
 const BREAKER_EVENTS_MIN: u64 = 100;
 
 /// The share of the workers' processor time that failing events may take in the long
@@ -57,20 +52,18 @@ const BREAKER_BURST_CPU: Duration = Duration::from_secs(2);
 /// looping event takes is more, and nobody should look all the time.
 const BREAKER_PAUSE_CPU_MIN: Duration = Duration::from_millis(10);
 
-/// Sources whose failures are kept account of: as many as there are where it matters
-/// (write keys, files). Beyond, the one that was silent for the longest time is
-/// forgotten.
+/// Sources that can have an account: as many as there are write keys or files in practice. Beyond,
+/// the one that was silent for the longest time is forgotten.
 const BREAKER_SOURCES_MAX: usize = 1000;
 
-/// Events of a trial of a plugin that is off, where the settings have it not asked
-/// otherwise: few, since a plugin that loops takes its whole time for each.
-const BREAKER_TRIAL_EVENTS: usize = 20;
+/// Events of a half-open probe: few, since a plugin that loops uses its whole limit for each.
+const BREAKER_PROBE_EVENTS: usize = 20;
 
 /// Longer than any debt takes to be paid back; what time there is beyond it needs no
 /// account.
 const MONTH_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
-/// How well a plugin does.
+/// The health of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
@@ -78,66 +71,66 @@ pub enum Health {
     Healthy,
     /// It fails on many.
     Degraded,
-    /// It fails on nearly all.
-    Off,
+    /// It fails on nearly all: its circuit is open.
+    #[serde(rename = "off")]
+    Open,
 }
 
 /// What happens to the events of a source that the plugin fails on nearly always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenOff {
-    /// They wait for their turn: each of them is asked about, within the share of
-    /// processor time that failures may take. None is lost to the failures of others;
-    /// a source whose events all loop gets slow.
+    /// They wait: the plugin is called with each of them, within the share of processor time that
+    /// failures may take. None is lost to the failures of others; a source whose events all loop
+    /// gets slow.
     #[default]
     Wait,
-    /// They count as failed without being asked about, but for a trial now and then.
-    /// Fast, and an event that would have succeeded can be among them.
+    /// They count as failed without a call, except for a half-open probe at intervals. Fast, and an
+    /// event that would have succeeded can be among them.
     Fail,
 }
 
-/// From where on a plugin does badly.
+/// When a plugin counts as failing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BreakerSettings {
+pub struct CircuitBreakerSettings {
     /// The share of a source's events, from 0 to 1, from which it counts as degraded.
     pub degraded_from: f64,
-    /// The share from which it counts as off for that source, after a whole window.
+    /// The share from which the circuit opens for that source, after a whole window.
     pub off_from: f64,
     /// For how long events are counted together.
     pub window: Duration,
-    /// How long a source stays off before it is judged anew.
+    /// How long the circuit stays open before the source is judged again.
     pub retry: Duration,
     /// The share of the workers' processor time, from 0 to 1 and above 0, that events
     /// may take which the plugin fails on.
     pub failing_cpu: f64,
-    /// What happens to the events of a source that it is off for.
+    /// What happens to the events of a source while its circuit is open.
     pub when_off: WhenOff,
 }
 
-/// Whether the plugin may be asked about events of a source.
+/// Whether the plugin may be called with events of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It may be asked.
+    /// It may be called.
     Ask(Patience),
-    /// The source has used up its time: ask again after this long.
+    /// The source has used up its time: try again after this long.
     Wait(Duration),
     /// Treat them as events that the plugin failed on.
     Refuse,
 }
 
-/// How far asking about a batch may go.
+/// How far the calls for a batch may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// How many events, from the first one on.
     pub events_max: usize,
-    /// Whether they are asked about together, or each alone: a batch that fails as a
-    /// whole costs more than the events that are the cause.
+    /// Whether they share a call: a batch that fails as a whole costs more than the events that
+    /// cause it.
     pub grouping: Grouping,
-    /// Once so much processor time has been spent on failures, the rest is left for
-    /// another call.
+    /// Once failures have taken so much processor time, the rest waits for another call.
     pub wasted_max: Duration,
 }
 
-/// How the events of a batch are asked about.
+/// How the events of a batch are grouped into calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
     /// All of them in one call, and in smaller groups where that fails.
@@ -146,9 +139,9 @@ pub enum Grouping {
     Alone,
 }
 
-/// What came of asking about some events of a source.
+/// The outcome of calls with some events of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attempt {
+pub struct CallOutcome {
     /// The events that were decided about or failed on.
     pub events: u64,
     /// Those that were failed on.
@@ -158,13 +151,13 @@ pub struct Attempt {
     pub wasted: Duration,
 }
 
-/// Keeps the accounts of wasted processor time, by source, and says who may be asked.
+/// Keeps the accounts of wasted processor time by source, and admits calls.
 #[derive(Debug)]
-pub struct Breaker {
-    settings: BreakerSettings,
+pub struct CircuitBreaker {
+    settings: CircuitBreakerSettings,
     /// Wasted time that is paid back for each second.
     rate: f64,
-    /// How many sources have an account. Without any, nobody takes the lock.
+    /// How many sources have an account. At 0, no worker takes the lock.
     tracked: AtomicUsize,
     changes: Counter,
     accounts: Mutex<Accounts>,
@@ -176,7 +169,7 @@ struct Accounts {
     paid_until: Instant,
 }
 
-/// What is known of a source whose events have failed.
+/// The account of a source whose events have failed.
 #[derive(Debug)]
 struct Account {
     /// Wasted time that is not paid back.
@@ -186,12 +179,12 @@ struct Account {
     last_count: Instant,
     events: u64,
     failed: u64,
-    next_trial: Instant,
+    next_probe: Instant,
 }
 
-impl Default for BreakerSettings {
+impl Default for CircuitBreakerSettings {
     fn default() -> Self {
-        BreakerSettings {
+        CircuitBreakerSettings {
             degraded_from: BREAKER_DEGRADED_FROM,
             off_from: BREAKER_OFF_FROM,
             window: BREAKER_WINDOW,
@@ -204,20 +197,20 @@ impl Default for BreakerSettings {
 
 impl Health {
     /// All of them.
-    pub const ALL: [Health; 3] = [Health::Healthy, Health::Degraded, Health::Off];
+    pub const ALL: [Health; 3] = [Health::Healthy, Health::Degraded, Health::Open];
 
     /// The word that stands in metrics.
     pub fn word(self) -> &'static str {
         match self {
             Health::Healthy => "healthy",
             Health::Degraded => "degraded",
-            Health::Off => "off",
+            Health::Open => "off",
         }
     }
 }
 
 impl Patience {
-    /// Ask until everything is decided, whatever it costs.
+    /// Until every event is decided, at any cost.
     pub const ENDLESS: Patience = Patience {
         events_max: usize::MAX,
         grouping: Grouping::Together,
@@ -225,11 +218,11 @@ impl Patience {
     };
 }
 
-impl Breaker {
-    /// A breaker of a plugin that has done nothing yet, and that so many workers ask.
-    pub fn new(settings: BreakerSettings, workers: NonZero<usize>, now: Instant) -> Self {
+impl CircuitBreaker {
+    /// A circuit breaker of a plugin that so many workers call.
+    pub fn new(settings: CircuitBreakerSettings, workers: NonZero<usize>, now: Instant) -> Self {
         let accounts = Accounts { of: HashMap::new(), paid_until: now };
-        Breaker {
+        CircuitBreaker {
             settings,
             rate: settings.failing_cpu * workers.get() as f64,
             tracked: AtomicUsize::new(0),
@@ -238,24 +231,24 @@ impl Breaker {
         }
     }
 
-    /// Count changes of health in this counter, which others may share.
+    /// Counts changes of health in this counter, which others may share.
     #[must_use]
     pub(super) fn with_changes(self, changes: Counter) -> Self {
-        Breaker { changes, ..self }
+        CircuitBreaker { changes, ..self }
     }
 
-    /// What happens to the events of a source that the plugin is off for.
+    /// What happens to the events of a source while its circuit is open.
     pub fn when_off(&self) -> WhenOff {
         self.settings.when_off
     }
 
-    /// How the plugin does: as with the source that it does worst with.
+    /// The health with the source that it does worst with.
     pub fn health(&self, now: Instant) -> Health {
         let sources = self.failing_sources(now);
         sources.first().map_or(Health::Healthy, |(_, health)| *health)
     }
 
-    /// The sources that it does badly with, the worst first, by name among equals.
+    /// The sources that it fails on, the worst first, by name among equals.
     pub fn failing_sources(&self, now: Instant) -> Vec<(String, Health)> {
         if self.is_idle() {
             return Vec::new();
@@ -269,7 +262,7 @@ impl Breaker {
         sources
     }
 
-    /// Whether the plugin may be asked about events of this source now, and how far.
+    /// Whether the plugin may be called with events of this source now, and how far.
     pub fn admit(&self, source: &str, now: Instant) -> Admission {
         let burst = BREAKER_BURST_CPU;
         let free =
@@ -281,14 +274,14 @@ impl Breaker {
         self.pay_back(&mut accounts, now);
         let indebted = accounts.indebted();
         let Some(account) = accounts.of.get_mut(source) else { return Admission::Ask(free) };
-        let is_off = account.health == Health::Off && !self.is_over(account, now);
+        let is_off = account.health == Health::Open && !self.is_over(account, now);
         if is_off && self.settings.when_off == WhenOff::Fail {
-            if now < account.next_trial {
+            if now < account.next_probe {
                 return Admission::Refuse;
             }
-            account.next_trial = now + self.settings.retry;
+            account.next_probe = now + self.settings.retry;
             return Admission::Ask(Patience {
-                events_max: BREAKER_TRIAL_EVENTS,
+                events_max: BREAKER_PROBE_EVENTS,
                 grouping: Grouping::Alone,
                 // As much as is paid back until the next one.
                 wasted_max: self.settings.retry.mul_f64(self.rate),
@@ -308,8 +301,8 @@ impl Breaker {
         })
     }
 
-    /// Count what came of asking about events of a source.
-    pub fn count(&self, source: &str, attempt: &Attempt, now: Instant) {
+    /// Counts the outcome of calls with events of a source.
+    pub fn count(&self, source: &str, attempt: &CallOutcome, now: Instant) {
         let is_clean = attempt.failed == 0 && attempt.wasted.is_zero();
         if is_clean && self.is_idle() {
             return;
@@ -348,11 +341,11 @@ impl Breaker {
         }
     }
 
-    /// Judge a source at the end of its window, and sooner where the plugin does badly
-    /// at once. Returns the share of failures.
+    /// Judges a source at the end of its window, or sooner if the plugin fails at once. Returns the
+    /// share of failures.
     fn judge(&self, account: &mut Account, now: Instant) -> f64 {
         let settings = &self.settings;
-        let was_off = account.health == Health::Off;
+        let was_off = account.health == Health::Open;
         let window = if was_off { settings.retry } else { settings.window };
         let share = account.failed as f64 / account.events.max(1) as f64;
         let is_over = now.saturating_duration_since(account.window_start) >= window;
@@ -363,7 +356,7 @@ impl Breaker {
             return share;
         }
         account.health = if share >= settings.off_from && is_over && (is_enough || was_off) {
-            Health::Off
+            Health::Open
         } else if share >= settings.degraded_from && (is_enough || is_over || was_off) {
             Health::Degraded
         } else if is_over || was_off && share < settings.degraded_from && is_enough {
@@ -374,13 +367,13 @@ impl Breaker {
         if is_over {
             (account.window_start, account.events, account.failed) = (now, 0, 0);
         }
-        if account.health == Health::Off {
-            account.next_trial = now + settings.retry;
+        if account.health == Health::Open {
+            account.next_probe = now + settings.retry;
         }
         share
     }
 
-    /// Drop the accounts of sources that owe nothing and have been silent for long.
+    /// Drops the accounts of sources that owe nothing and have been silent for long.
     fn forget_silent_sources(&self, accounts: &mut Accounts, now: Instant) {
         let is_kept = |account: &Account| !account.debt.is_zero() || !self.is_over(account, now);
         let gone = accounts.of.extract_if(|_, account| !is_kept(account));
@@ -396,7 +389,7 @@ impl Breaker {
         silence > self.settings.window + self.settings.retry
     }
 
-    /// Divide what the time since the last look pays back among those who owe.
+    /// Pays back for the time since the last call, divided among the sources that owe.
     fn pay_back(&self, accounts: &mut Accounts, now: Instant) {
         let elapsed = now.saturating_duration_since(accounts.paid_until);
         accounts.paid_until = accounts.paid_until.max(now);
@@ -430,8 +423,7 @@ impl Accounts {
         self.of.values().filter(|account| !account.debt.is_zero()).count()
     }
 
-    /// Have room for another source, at the expense of the one that was silent for the
-    /// longest time.
+    /// Makes room for another source, by dropping the one that was silent for the longest time.
     fn make_room(&mut self) {
         if self.of.len() < BREAKER_SOURCES_MAX {
             return;
@@ -452,7 +444,7 @@ impl Account {
             last_count: now,
             events: 0,
             failed: 0,
-            next_trial: now,
+            next_probe: now,
         }
     }
 }

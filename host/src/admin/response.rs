@@ -1,4 +1,4 @@
-//! Responses of the admin server: JSON and text bodies, and `Failure`, which turns a refused
+//! Responses of the admin server: JSON and text bodies, and `ApiError`, which turns a refused
 //! plugin, a bad body or a missing token into a status, a message and, for a refused component, its
 //! step and hash. Nothing here is cached by clients.
 
@@ -14,38 +14,38 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use standpipe_http::{BodyError, Response};
-use standpipe_plugin_host::swap::{NotPossible, Refused, Swapped};
+use standpipe_plugin_host::swap::{RejectedCandidate, RoleChangeError, Swapped};
 
-/// When to try again what others are in the way of: they may be compiling.
+/// When to retry a request that others delay: they may be compiling.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The plugin that decides, or is tried, from now on.
+/// The result of a swap, a rollback, or the start of a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Taken {
+pub(super) struct SwapResponse {
     /// Its generation.
     pub(super) generation: u64,
-    /// Whether it is another one than before.
+    /// Whether it differs from the one before.
     pub(super) changed: bool,
-    /// Why nothing was changed, where that is not plain.
+    /// Why nothing has changed, if that is not obvious.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<&'static str>,
 }
 
-/// A component that passed all steps, and was not taken.
+/// A component that passed all steps of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Checked {
+pub(super) struct CheckResponse {
     /// The SHA-256 of the component.
     pub(super) sha256: String,
     /// The delivery streams that it may name, patterns included.
     pub(super) streams: Vec<String>,
 }
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Problem {
-    /// What is wrong, and what to do about it.
+pub(super) struct ErrorResponse {
+    /// What failed, and what to do about it.
     pub(super) error: String,
-    /// The step that a component did not pass.
+    /// The step that a component failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step: Option<&'static str>,
     /// The SHA-256 of that component.
@@ -55,47 +55,47 @@ pub(super) struct Problem {
 
 /// An answer to a request that could not be followed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ApiError {
     status: StatusCode,
-    problem: Problem,
-    /// Few have one, and all of them are handed around.
+    problem: ErrorResponse,
+    /// Boxed, since few errors have one.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
-impl Failure {
+impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let problem = Problem { error: error.into(), step: None, sha256: None };
-        Failure { status, problem, header: None }
+        let problem = ErrorResponse { error: error.into(), step: None, sha256: None };
+        ApiError { status, problem, header: None }
     }
 
-    /// What came with the request is wrong.
+    /// The query, a header or the body is invalid.
     pub(super) fn bad_request(error: impl ToString) -> Self {
-        Failure::new(StatusCode::BAD_REQUEST, error.to_string())
+        ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 
-    /// Nobody has said who asks, or not rightly.
+    /// The token is missing or wrong.
     pub(super) fn unauthorized(error: &str) -> Self {
         let challenge = HeaderValue::from_static("Bearer realm=\"standpipe\"");
-        Failure {
+        ApiError {
             header: Some(Box::new((WWW_AUTHENTICATE, challenge))),
-            ..Failure::new(StatusCode::UNAUTHORIZED, error)
+            ..ApiError::new(StatusCode::UNAUTHORIZED, error)
         }
     }
 
-    /// Too many are at it.
+    /// Too many requests are waiting.
     pub(super) fn busy(error: &str) -> Self {
-        Failure {
+        ApiError {
             header: Some(Box::new((RETRY_AFTER, HeaderValue::from(BUSY_PAUSE.as_secs())))),
-            ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error)
         }
     }
 
-    /// There is such a path, for other methods.
+    /// The path exists for other methods.
     pub(super) fn wrong_method(allowed: &str) -> Self {
         let header = HeaderValue::from_str(allowed).expect("methods have plain names");
-        Failure {
+        ApiError {
             header: Some(Box::new((ALLOW, header))),
-            ..Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
+            ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
         }
     }
 
@@ -108,45 +108,47 @@ impl Failure {
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        let problem = Problem {
+impl From<RejectedCandidate> for ApiError {
+    fn from(refused: RejectedCandidate) -> Self {
+        let problem = ErrorResponse {
             error: refused.cause.to_string(),
             step: Some(refused.step.word()),
             sha256: refused.digest.as_deref().map(str::to_owned),
         };
-        Failure { status: StatusCode::UNPROCESSABLE_ENTITY, problem, header: None }
+        ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, problem, header: None }
     }
 }
 
-impl From<NotPossible> for Failure {
-    fn from(error: NotPossible) -> Self {
-        Failure::new(StatusCode::CONFLICT, error.to_string())
+impl From<RoleChangeError> for ApiError {
+    fn from(error: RoleChangeError) -> Self {
+        ApiError::new(StatusCode::CONFLICT, error.to_string())
     }
 }
 
-impl From<BodyError> for Failure {
+impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge => Failure::new(
+            BodyError::TooLarge => ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!(
-                    "a component may have {} bytes: strip it, as with `wasm-tools strip`",
+                    "the component is larger than {} bytes: strip it, for example with `wasm-tools strip`",
                     crate::limits::PLUGIN_FILE_BYTES_MAX
                 ),
             ),
-            BodyError::CutOff => Failure::bad_request(error),
-            BodyError::TooSlow => Failure::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            BodyError::Busy => Failure::busy("too many bodies at once: try again"),
+            BodyError::CutOff => ApiError::bad_request(error),
+            BodyError::TooSlow => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::Busy => ApiError::busy("too many request bodies at once: try again later"),
         }
     }
 }
 
-impl From<Swapped> for Taken {
+impl From<Swapped> for SwapResponse {
     fn from(swapped: Swapped) -> Self {
         match swapped {
-            Swapped::Taken(generation) => Taken { generation, changed: true, note: None },
-            Swapped::Unchanged(generation) => Taken { generation, changed: false, note: None },
+            Swapped::Taken(generation) => SwapResponse { generation, changed: true, note: None },
+            Swapped::Unchanged(generation) => {
+                SwapResponse { generation, changed: false, note: None }
+            }
         }
     }
 }
@@ -158,7 +160,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let mut answer = whole(status, HeaderValue::from_static("application/json"), text);
-    // What is told is of this moment.
+    // Clients must not cache a status.
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
@@ -167,7 +169,7 @@ pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
 }
 
-pub(super) fn nothing() -> Response {
+pub(super) fn no_content() -> Response {
     let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer

@@ -1,5 +1,5 @@
-//! Where a worker's batches have the streams that the plugin declares, for each identity, so that a
-//! known stream is found by position and not by name.
+//! The slots of a worker's batches for the streams that the plugin declares, by identity, so that a
+//! declared stream is found by position and not by name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use standpipe_delivery::{Identity, StreamSlot};
 /// The identities of sources that do not use the default one, by their names.
 pub type SourceIdentities = HashMap<String, Identity>;
 
-/// Where an accumulator has the plugin's declared streams, for each identity.
+/// The slots of the plugin's declared streams, for each identity.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct StreamSlots {
     identities: Arc<SourceIdentities>,
     declared: usize,
     of: Vec<(Identity, Vec<Option<StreamSlot>>)>,
-    /// Which of them is in use.
+    /// The identity in use.
     current: usize,
 }
 
-impl Places {
+impl StreamSlots {
     pub(super) fn new(identities: Arc<SourceIdentities>, declared: usize) -> Self {
         let of = vec![(Identity::default(), vec![None; declared])];
-        Places { identities, declared, of, current: 0 }
+        StreamSlots { identities, declared, of, current: 0 }
     }
 
-    /// From now on, records are written as this source.
-    pub(super) fn turn_to(&mut self, source: &str) {
+    /// Selects the identity of a source for the records that follow.
+    pub(super) fn select_source(&mut self, source: &str) {
         let identity = match self.identities.is_empty() {
             true => Identity::default(),
             false => self.identities.get(source).copied().unwrap_or_default(),
@@ -42,8 +42,8 @@ impl Places {
         self.of[self.current].0
     }
 
-    /// Where a declared stream was last, by its position among them.
-    pub(super) fn of_declared(&mut self, position: usize) -> &mut Option<StreamSlot> {
+    /// The last known slot of a declared stream, by its position.
+    pub(super) fn slot_of_declared(&mut self, position: usize) -> &mut Option<StreamSlot> {
         &mut self.of[self.current].1[position]
     }
 }

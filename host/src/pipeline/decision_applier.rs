@@ -1,82 +1,75 @@
-//! Carries out what the plugin decided: records into batches, failures as the settings say, and
-//! dead letters. While too many dead letters wait to be written, the worker waits.
+//! Applies the plugin's decisions: adds records to batches, handles failures as the settings demand, and
+//! writes dead letters. While too many dead letters wait to be written, the worker waits.
 
 use std::sync::Arc;
 
-use super::deciding::Deciding;
 use super::failure::OnFailure;
+use super::plugin_session::PluginSession;
 use crate::stop::StopTokens;
 use standpipe_core::event::{Ack, Event, StreamName};
 use standpipe_delivery::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
 use standpipe_delivery::{
     NamedBy, Provenance, Record, RecordAccumulator, RecordNotAdded, StreamSlot, TooManyStreams,
 };
-use standpipe_plugin_host::{Decision, Decisions, Fault, Output, Tally, Target};
+use standpipe_plugin_host::{BatchTally, Decision, Decisions, Fault, Output, Target};
 
-/// Carries out what a plugin decided: records into the accumulator, and dead letters.
+/// Applies the decisions of a plugin: adds records to batches, and writes dead letters.
 #[derive(Debug)]
-pub(super) struct Carrier {
+pub(super) struct DecisionApplier {
     pub(super) accumulator: RecordAccumulator,
     pub(super) letters: Arc<DeadLetterWriter>,
     pub(super) on_failure: OnFailure,
     pub(super) stop: StopTokens,
 }
 
-impl Carrier {
-    /// Carry out the decisions about a batch, and do with each event what the settings say of those
-    /// that the plugin fails on.
-    pub(super) fn carry(
+impl DecisionApplier {
+    /// Applies the decisions about a batch, and handles failed events as `on_failure` demands.
+    pub(super) fn apply(
         &mut self,
-        deciding: &mut Deciding,
+        session: &mut PluginSession,
         provenance: &Provenance,
         events: &[Event<'_>],
         decisions: &Decisions,
-    ) -> Tally {
-        self.carry_with(
-            deciding,
-            provenance,
-            events,
-            decisions,
-            |carrier, deciding, event, fault| {
-                carrier.fail(deciding, provenance, event, fault);
-            },
-        )
+    ) -> BatchTally {
+        self.apply_with(session, provenance, events, decisions, |applier, session, event, fault| {
+            applier.apply_on_failure(session, provenance, event, fault);
+        })
     }
 
-    /// Carry out the decisions about a batch; `fail` gets the events that the plugin fails on.
-    pub(super) fn carry_with<'a>(
+    /// Applies the decisions about a batch; `fail` gets the events that the plugin failed on.
+    pub(super) fn apply_with<'a>(
         &mut self,
-        deciding: &mut Deciding,
+        session: &mut PluginSession,
         provenance: &Provenance,
         events: &[Event<'a>],
         decisions: &Decisions,
-        mut fail: impl FnMut(&mut Self, &mut Deciding, &Event<'a>, &Fault),
-    ) -> Tally {
-        let mut tally = Tally::of(events.len());
+        mut fail: impl FnMut(&mut Self, &mut PluginSession, &Event<'a>, &Fault),
+    ) -> BatchTally {
+        let mut tally = BatchTally::of(events.len());
         for (position, event) in events.iter().enumerate() {
             match decisions.of(position) {
                 Err(fault) => {
                     tally.add_fault(fault);
-                    fail(self, deciding, event, fault);
+                    fail(self, session, event, fault);
                 }
                 Ok([]) => {
                     tally.filtered += 1;
                     provenance.ack.filter_event(event.index);
                 }
-                Ok(outputs) => self.deliver(deciding, provenance, event, outputs, &mut tally),
+                Ok(outputs) => self.apply_outputs(session, provenance, event, outputs, &mut tally),
             }
         }
         tally
     }
 
-    /// Carry out one event's decisions.
-    fn deliver(
+    /// Applies the outputs of one event.
+    fn apply_outputs(
         &mut self,
-        deciding: &mut Deciding,
+        session: &mut PluginSession,
         provenance: &Provenance,
         event: &Event<'_>,
         outputs: &[Output],
-        tally: &mut Tally,
+        tally: &mut BatchTally,
     ) {
         if let Ok(count @ 2..) = u32::try_from(outputs.len()) {
             provenance.ack.expect_outputs(event.index, count);
@@ -85,47 +78,47 @@ impl Carrier {
             match &output.decision {
                 Decision::Reject(reason) => {
                     tally.rejected += 1;
-                    self.bury(provenance, event, Reason::PluginRejected, reason, None);
+                    self.dead_letter_event(provenance, event, Reason::PluginRejected, reason, None);
                 }
                 Decision::Deliver(target, payload) => {
-                    let place = self.place(deciding, target);
+                    let place = self.place(session, target);
                     let payload = payload.as_deref();
                     if let Err(error) = self.push(place, provenance, event, payload) {
-                        let stream = Some(deciding.generation.plugin().stream(target));
+                        let stream = Some(session.generation.plugin().stream(target));
                         let (reason, detail) = (reason_of_refusal(&error), error.to_string());
-                        self.bury(provenance, event, reason, &detail, stream);
+                        self.dead_letter_event(provenance, event, reason, &detail, stream);
                     }
                 }
             }
         }
     }
 
-    /// Do with an event what the settings say of those that the plugin fails on.
-    fn fail(
+    /// Handles an event that the plugin failed on, as `on_failure` demands.
+    fn apply_on_failure(
         &mut self,
-        deciding: &Deciding,
+        session: &PluginSession,
         provenance: &Provenance,
         event: &Event<'_>,
         fault: &Fault,
     ) {
         match &self.on_failure {
             OnFailure::DeadLetter => {
-                self.bury(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
+                self.dead_letter_event(provenance, event, reason_of_fault(fault), &fault.to_string(), None);
             }
             OnFailure::Drop => provenance.ack.filter_event(event.index),
             OnFailure::PassThrough(stream) => {
                 let stream = stream.clone();
-                let identity = deciding.places.identity();
+                let identity = session.slots.identity();
                 let place = self.accumulator.place(identity, &stream, NamedBy::Operator);
                 if let Err(error) = self.push(place, provenance, event, None) {
                     let (reason, detail) = (reason_of_refusal(&error), error.to_string());
-                    self.bury(provenance, event, reason, &detail, Some(&stream));
+                    self.dead_letter_event(provenance, event, reason, &detail, Some(&stream));
                 }
             }
             OnFailure::Halt => self.stop.halt(|| {
                 let (source, line) = (provenance.ack.source(), event.line);
                 format!(
-                    "the plugin failed on line {line} of {source}, and on_failure is \"halt\": {fault}: mend the \
+                    "the plugin failed on line {line} of {source}, and on_failure is \"halt\": {fault}: fix the \
                      plugin, or choose another on_failure under [plugin]"
                 )
             }),
@@ -145,26 +138,26 @@ impl Carrier {
 
     fn place(
         &mut self,
-        deciding: &mut Deciding,
+        session: &mut PluginSession,
         target: &Target,
     ) -> Result<StreamSlot, TooManyStreams> {
-        let identity = deciding.places.identity();
+        let identity = session.slots.identity();
         match target {
             Target::Named(name) => self.accumulator.place(identity, name, NamedBy::Event),
             Target::Declared(position) => {
-                let known = *deciding.places.of_declared(*position);
+                let known = *session.slots.slot_of_declared(*position);
                 if let Some(place) = known.filter(|&place| self.accumulator.holds(place)) {
                     return Ok(place);
                 }
-                let name = deciding.generation.plugin().stream(target);
+                let name = session.generation.plugin().stream(target);
                 let place = self.accumulator.place(identity, name, NamedBy::Operator)?;
-                *deciding.places.of_declared(*position) = Some(place);
+                *session.slots.slot_of_declared(*position) = Some(place);
                 Ok(place)
             }
         }
     }
 
-    fn bury(
+    fn dead_letter_event(
         &self,
         provenance: &Provenance,
         event: &Event<'_>,
@@ -182,8 +175,8 @@ impl Carrier {
         self.dead_letter(&letter, &provenance.ack, event.index);
     }
 
-    /// Have a letter written and its event settled. While more letters wait to be
-    /// written than there is memory for, the worker waits, and with it the source.
+    /// Writes a dead letter, which settles its event. Waits while too many wait to be written, and so
+    /// slows the source.
     pub(super) fn dead_letter(&self, letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
         self.letters.wait_for_room_blocking();
         self.letters.settle_dead(letter, ack, event);
@@ -203,6 +196,6 @@ fn reason_of_fault(fault: &Fault) -> Reason {
         Fault::Deadline(_) | Fault::ConfigureDeadline(_) => Reason::PluginDeadline,
         Fault::Memory(_) => Reason::PluginMemory,
         Fault::Answer(_) | Fault::AnswerSize(_) => Reason::PluginAnswer,
-        Fault::Off | Fault::Configure(_) => Reason::PluginUnavailable,
+        Fault::Skipped | Fault::Configure(_) => Reason::PluginUnavailable,
     }
 }

@@ -8,22 +8,22 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
-fn breaker(settings: BreakerSettings, now: Instant) -> Breaker {
-    Breaker::new(settings, NonZero::<usize>::MIN, now)
+fn breaker(settings: CircuitBreakerSettings, now: Instant) -> CircuitBreaker {
+    CircuitBreaker::new(settings, NonZero::<usize>::MIN, now)
 }
 
-fn attempt(events: u64, failed: u64, wasted: Duration) -> Attempt {
-    Attempt { events, failed, wasted }
+fn attempt(events: u64, failed: u64, wasted: Duration) -> CallOutcome {
+    CallOutcome { events, failed, wasted }
 }
 
-fn asks(breaker: &Breaker, source: &str, now: Instant) -> bool {
+fn asks(breaker: &CircuitBreaker, source: &str, now: Instant) -> bool {
     matches!(breaker.admit(source, now), Admission::Ask(_))
 }
 
 #[test]
 fn a_source_without_failures_costs_and_changes_nothing() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     for second in 0..100 {
         let now = start + SECOND * second;
         let Admission::Ask(patience) = breaker.admit("web", now) else { panic!("it may ask") };
@@ -38,7 +38,7 @@ fn a_source_without_failures_costs_and_changes_nothing() {
 #[test]
 fn one_in_a_thousand_is_healthy() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     for second in 0..100 {
         let now = start + SECOND * second;
         breaker.count("web", &attempt(1000, 1, MILLI), now);
@@ -51,12 +51,12 @@ fn one_in_a_thousand_is_healthy() {
 #[test]
 fn health_is_judged_by_source() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     for second in 0..=10 {
         let now = start + SECOND * second;
         breaker.count("bad", &attempt(1000, 1000, Duration::ZERO), now);
         breaker.count("good", &attempt(1000, 0, Duration::ZERO), now);
-        let expected = if second < 10 { Health::Degraded } else { Health::Off };
+        let expected = if second < 10 { Health::Degraded } else { Health::Open };
         assert_eq!(breaker.health(now), expected);
         assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
     }
@@ -72,11 +72,11 @@ fn health_is_judged_by_source() {
 #[test]
 fn a_source_that_does_well_again_is_healthy_again() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     let off = start + BREAKER_WINDOW;
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
-    assert_eq!(breaker.health(off), Health::Off);
+    assert_eq!(breaker.health(off), Health::Open);
     breaker.count("web", &attempt(7, 2, Duration::ZERO), off + SECOND);
     assert_eq!(breaker.health(off + SECOND), Health::Degraded);
     let later = off + SECOND + BREAKER_WINDOW;
@@ -89,7 +89,7 @@ fn a_source_that_does_well_again_is_healthy_again() {
 #[test]
 fn few_events_say_little() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     breaker.count("web", &attempt(1, 1, MILLI), start);
     assert_eq!(breaker.health(start), Health::Healthy);
     let later = start + BREAKER_WINDOW;
@@ -101,7 +101,7 @@ fn few_events_say_little() {
 #[test]
 fn a_source_whose_few_events_all_loop_is_off() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     let mut now = start;
     while now < start + BREAKER_WINDOW * 2 {
         if asks(&breaker, "web", now) {
@@ -109,7 +109,7 @@ fn a_source_whose_few_events_all_loop_is_off() {
         }
         now += MILLI * 52;
     }
-    assert_eq!(breaker.health(now), Health::Off);
+    assert_eq!(breaker.health(now), Health::Open);
     assert!(breaker.accounts.lock().of["web"].events < BREAKER_EVENTS_MIN);
 }
 
@@ -117,7 +117,7 @@ fn a_source_whose_few_events_all_loop_is_off() {
 #[test]
 fn who_wastes_time_waits_and_nobody_else_does() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     let (burst, event) = (BREAKER_BURST_CPU, MILLI * 52);
     let mut wasted = Duration::ZERO;
     while asks(&breaker, "bad", start) {
@@ -139,7 +139,7 @@ fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
     for (workers, sources) in [(1, 1), (4, 1), (1, 3), (2, 40)] {
         let start = Instant::now();
         let workers = NonZero::new(workers).unwrap();
-        let breaker = Breaker::new(BreakerSettings::default(), workers, start);
+        let breaker = CircuitBreaker::new(CircuitBreakerSettings::default(), workers, start);
         let (event, end) = (MILLI * 52, SECOND * 200);
         let mut wasted = vec![Duration::ZERO; sources];
         let mut now = start;
@@ -166,7 +166,8 @@ fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
 #[test]
 fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
     let start = Instant::now();
-    let settings = BreakerSettings { when_off: WhenOff::Fail, ..BreakerSettings::default() };
+    let settings =
+        CircuitBreakerSettings { when_off: WhenOff::Fail, ..CircuitBreakerSettings::default() };
     let breaker = breaker(settings, start);
     let off = start + BREAKER_WINDOW;
     breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
@@ -176,10 +177,10 @@ fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
     assert!(asks(&breaker, "other", off + SECOND));
     let trial = off + BREAKER_RETRY;
     let Admission::Ask(patience) = breaker.admit("web", trial) else { panic!("a trial") };
-    assert_eq!(patience.events_max, BREAKER_TRIAL_EVENTS);
+    assert_eq!(patience.events_max, BREAKER_PROBE_EVENTS);
     assert_eq!(breaker.admit("web", trial), Admission::Refuse, "another worker tries it already");
     breaker.count("web", &attempt(20, 20, Duration::ZERO), trial);
-    assert_eq!(breaker.health(trial), Health::Off);
+    assert_eq!(breaker.health(trial), Health::Open);
     let trial = trial + BREAKER_RETRY;
     assert!(asks(&breaker, "web", trial));
     breaker.count("web", &attempt(7, 2, Duration::ZERO), trial);
@@ -189,7 +190,7 @@ fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
 #[test]
 fn sources_are_bounded() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     for source in 0..BREAKER_SOURCES_MAX + 10 {
         let now = start + MILLI * u32::try_from(source).unwrap();
         breaker.count(&source.to_string(), &attempt(1, 1, SECOND * 3600), now);
@@ -202,7 +203,7 @@ fn sources_are_bounded() {
 #[test]
 fn the_longest_allowance_makes_no_endless_wait() {
     let start = Instant::now();
-    let breaker = breaker(BreakerSettings::default(), start);
+    let breaker = breaker(CircuitBreakerSettings::default(), start);
     breaker.count("web", &attempt(1, 1, Duration::MAX), start);
     breaker.count("web", &attempt(1, 1, Duration::MAX), start);
     assert!(matches!(breaker.admit("web", start), Admission::Wait(_)));
@@ -219,7 +220,7 @@ proptest! {
         steps in prop::collection::vec((0..5_usize, 0..3000_u64, 0..500_u64, 0..2000_u64), 1..200)
     ) {
         let start = Instant::now();
-        let breaker = Breaker::new(BreakerSettings::default(), NonZero::new(2).unwrap(), start);
+        let breaker = CircuitBreaker::new(CircuitBreakerSettings::default(), NonZero::new(2).unwrap(), start);
         let mut now = start;
         for (source, wasted, failed, pause) in steps {
             now += MILLI * u32::try_from(pause).unwrap();

@@ -1,5 +1,5 @@
-//! Groups the events of a batch that are alike in type and name, for plugins that read no more than
-//! that: one of each group is handed in, and the answer holds for all.
+//! Groups the events of a batch that are equal in type and name, for plugins that read no more than
+//! that: the plugin gets one of each group, and its answer holds for all.
 
 use std::collections::HashMap;
 
@@ -7,39 +7,37 @@ use rustc_hash::FxBuildHasher;
 
 use standpipe_core::event::Event;
 
-/// Which events of a batch a plugin is asked about, and for whom each answer
-/// goes.
+/// The events of a batch that a plugin gets, and the events that each answer holds for.
 #[derive(Debug, Default)]
-pub(super) struct Kinds {
-    /// The events that are handed in, by their position in the batch.
+pub(super) struct EnvelopeGroups {
+    /// The events that the plugin gets, by their position in the batch.
     pub(super) asked: Vec<usize>,
-    /// For each event the position of its answer; empty where each has its own.
+    /// The position of each event's answer; empty if each has its own.
     answers: Vec<u32>,
 }
 
-impl Kinds {
-    /// Every event is a matter of its own.
-    pub(super) fn each(events: usize) -> Self {
-        Kinds { asked: (0..events).collect(), answers: Vec::new() }
+impl EnvelopeGroups {
+    /// A group for each event.
+    pub(super) fn ungrouped(events: usize) -> Self {
+        EnvelopeGroups { asked: (0..events).collect(), answers: Vec::new() }
     }
 
-    /// Events with the same message type and name are alike; those of a batch
-    /// have one source.
-    pub(super) fn of(events: &[Event<'_>]) -> Self {
-        let mut kinds = Kinds { asked: Vec::new(), answers: Vec::with_capacity(events.len()) };
-        // The hash is not safe from events that are made to collide: a batch is
-        // too small for that to matter.
+    /// Groups events with the same message type and name; those of a batch have one source.
+    pub(super) fn by_type_and_name(events: &[Event<'_>]) -> Self {
+        let mut groups =
+            EnvelopeGroups { asked: Vec::new(), answers: Vec::with_capacity(events.len()) };
+        // The hash is not safe against chosen collisions: a batch is too small for that to matter.
         let mut seen = HashMap::with_capacity_and_hasher(64, FxBuildHasher);
         for (position, event) in events.iter().enumerate() {
             let envelope = &event.envelope;
             let answer =
                 *seen.entry((&envelope.message_type, &envelope.name)).or_insert_with(|| {
-                    kinds.asked.push(position);
-                    u32::try_from(kinds.asked.len() - 1).expect("a batch is small")
+                    groups.asked.push(position);
+                    u32::try_from(groups.asked.len() - 1).expect("a batch is small")
                 });
-            kinds.answers.push(answer);
+            groups.answers.push(answer);
         }
-        kinds
+        groups
     }
 
     /// The position of an event's answer.
@@ -69,11 +67,11 @@ mod tests {
             let (text, envelope) = scan(text.as_bytes(), 10).unwrap();
             Event { index: 0, line: 1, text, envelope }
         });
-        let kinds = Kinds::of(&events);
-        assert_eq!(kinds.asked, [0, 1, 2, 4, 5, 6]);
-        let answers: Vec<_> = (0..events.len()).map(|event| kinds.answer(event)).collect();
+        let groups = EnvelopeGroups::by_type_and_name(&events);
+        assert_eq!(groups.asked, [0, 1, 2, 4, 5, 6]);
+        let answers: Vec<_> = (0..events.len()).map(|event| groups.answer(event)).collect();
         assert_eq!(answers, [0, 1, 2, 0, 3, 4, 5, 1]);
-        let each = Kinds::each(3);
+        let each = EnvelopeGroups::ungrouped(3);
         assert_eq!((each.asked.as_slice(), each.answer(2)), (&[0, 1, 2][..], 2));
     }
 }

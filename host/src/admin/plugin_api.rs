@@ -1,0 +1,204 @@
+//! The plugin API of the admin server, for callers that know the token. A semaphore bounds the
+//! requests that bring a component before a byte of one is read, and another one those that bring
+//! none, so that a rollback never waits behind an upload. Swapping runs on a blocking thread.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::query::{canary_settings, withdrawn_generation};
+use super::response::{ApiError, CheckResponse, SwapResponse, json, no_content};
+use super::route::PluginCommand;
+use super::signature_header::parse_signature_header;
+use super::token::{AdminToken, parse_bearer_token};
+use crate::limits;
+use standpipe_http::{self as http, BodyMemory, Peer, RequestBody, Response};
+use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
+
+/// Requests without a component that wait for the swapper: each takes a thread.
+const ADMIN_COMMANDS_MAX: usize = 8;
+
+/// The header that holds a component's signature.
+pub(super) const SIGNATURE: &str = "plugin-signature";
+
+/// Carries out commands about the plugin, for clients that know the token.
+///
+/// The swapper validates one component at a time. How many may wait is bounded here, before a byte of
+/// them is read.
+#[derive(Debug)]
+pub(super) struct PluginApi {
+    swapper: Swapper,
+    token: Option<AdminToken>,
+    memory: BodyMemory,
+    /// Permits of requests with a component.
+    candidates: Arc<Semaphore>,
+    /// Permits of requests without one, which take a moment: a rollback must be possible while
+    /// components are validated.
+    commands: Arc<Semaphore>,
+}
+
+impl PluginApi {
+    pub(super) fn new(swapper: Swapper, token: Option<AdminToken>) -> Self {
+        PluginApi {
+            swapper,
+            token,
+            memory: BodyMemory::new(limits::ADMIN_BODIES_BYTES_MAX),
+            candidates: Arc::new(Semaphore::new(limits::ADMIN_CANDIDATES_MAX)),
+            commands: Arc::new(Semaphore::new(ADMIN_COMMANDS_MAX)),
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        command: PluginCommand,
+        parts: &Parts,
+        body: &mut RequestBody,
+        peer: Peer,
+    ) -> Result<Response, ApiError> {
+        self.check_token(&parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default();
+        match command {
+            PluginCommand::Report => Ok(json(StatusCode::OK, &self.swapper.report())),
+            PluginCommand::Swap => {
+                let offer = |swapper: &Swapper, candidate: &Candidate| {
+                    Ok(json(StatusCode::OK, &SwapResponse::from(swapper.swap(candidate)?)))
+                };
+                self.run_with_component(parts, body, peer, offer).await
+            }
+            PluginCommand::Check => self.run_with_component(parts, body, peer, check).await,
+            PluginCommand::TryCanary => {
+                let settings = canary_settings(query).map_err(ApiError::bad_request)?;
+                let try_it = move |swapper: &Swapper, candidate: &Candidate| {
+                    Ok(activated(swapper.try_canary(candidate, settings)?))
+                };
+                self.run_with_component(parts, body, peer, try_it).await
+            }
+            PluginCommand::RollBack => {
+                let named = withdrawn_generation(query).map_err(ApiError::bad_request)?;
+                self.run_without_component(move |swapper| {
+                    Ok(rolled_back(swapper.roll_back(named)?))
+                })
+                .await
+            }
+            PluginCommand::PromoteCanary => {
+                self.run_without_component(|swapper| Ok(activated(swapper.promote_canary()?))).await
+            }
+            PluginCommand::EndCanary => {
+                let end = |swapper: &Swapper| Ok(swapper.end_canary().map(|()| no_content())?);
+                self.run_without_component(end).await
+            }
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let token = self.token.as_ref().ok_or_else(|| {
+            ApiError::new(StatusCode::FORBIDDEN, "the plugin API is off: set `token` under [admin]")
+        })?;
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let (first, second) = (given.next(), given.next());
+        let first = first.filter(|_| second.is_none());
+        let Some(text) = first.and_then(|header| parse_bearer_token(header.as_bytes())) else {
+            return Err(ApiError::unauthorized(
+                "send the token of [admin] as: Authorization: Bearer TOKEN",
+            ));
+        };
+        if !token.matches(text) {
+            return Err(ApiError::unauthorized("the token is not the one of [admin]"));
+        }
+        Ok(())
+    }
+
+    /// Reads the component of a request, and passes it to `work` on a blocking thread.
+    async fn run_with_component(
+        &self,
+        parts: &Parts,
+        body: &mut RequestBody,
+        peer: Peer,
+        work: impl FnOnce(&Swapper, &Candidate) -> Result<Response, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let permit = try_permit(&self.candidates)?;
+        let header = signature_header(&parts.headers)?;
+        let signature = parse_signature_header(header).map_err(ApiError::bad_request)?;
+        let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
+        let (bytes, held) = http::read_body(body, bytes_max, &[&self.memory]).await?;
+        if bytes.is_empty() {
+            return Err(ApiError::bad_request(
+                "the body is empty: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
+            ));
+        }
+        let origin = format!("the admin API, from {}", peer.address);
+        let candidate = Candidate { bytes: Cow::Owned(bytes), signature, settings: None, origin };
+        let swapper = self.swapper.clone();
+        run_blocking(move || {
+            let answer = work(&swapper, &candidate);
+            // The client may have gone; its permit is held until here all the same.
+            drop((candidate, held, permit));
+            answer
+        })
+        .await
+    }
+
+    /// Runs a command without a component on a blocking thread.
+    async fn run_without_component(
+        &self,
+        turn: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let permit = try_permit(&self.commands)?;
+        let swapper = self.swapper.clone();
+        run_blocking(move || {
+            let answer = turn(&swapper);
+            drop(permit);
+            answer
+        })
+        .await
+    }
+}
+
+fn check(swapper: &Swapper, candidate: &Candidate) -> Result<Response, ApiError> {
+    let plugin = swapper.check(candidate)?;
+    let sha256 = plugin.digest().to_string();
+    let streams = plugin.streams().map(str::to_owned).collect();
+    Ok(json(StatusCode::OK, &CheckResponse { sha256, streams }))
+}
+
+fn activated(generation: u64) -> Response {
+    json(StatusCode::OK, &SwapResponse::from(Swapped::Taken(generation)))
+}
+
+fn rolled_back(swapped: Swapped) -> Response {
+    let note = match swapped {
+        Swapped::Taken(_) => None,
+        Swapped::Unchanged(_) => Some("already rolled back"),
+    };
+    json(StatusCode::OK, &SwapResponse { note, ..swapped.into() })
+}
+
+fn try_permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    let permit = Arc::clone(room).try_acquire_owned();
+    permit.map_err(|_| ApiError::busy("too many requests about the plugin: try again later"))
+}
+
+fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+    let mut given = headers.get_all(SIGNATURE).iter();
+    match (given.next(), given.next()) {
+        (first, None) => Ok(first.map(HeaderValue::as_bytes)),
+        (_, Some(_)) => {
+            Err(ApiError::bad_request("duplicate header Plugin-Signature: send it once"))
+        }
+    }
+}
+
+/// Runs work that may take seconds on a blocking thread.
+async fn run_blocking(
+    work: impl FnOnce() -> Result<Response, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!("a request about the plugin failed: {error}: this is a bug in the host");
+        let error = "internal error: see the log of the host";
+        Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+    })
+}

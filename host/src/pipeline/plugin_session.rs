@@ -1,0 +1,78 @@
+//! One worker's use of a generation of the plugin: its mapper, and the slots of the declared streams.
+//! Failures within a batch are bounded by processor time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::SourceIdentities;
+use super::stream_slots::StreamSlots;
+use standpipe_core::event::Event;
+use standpipe_plugin_host::{
+    Admission, Decisions, Fault, Generation, Mapper, Patience, Unavailable,
+};
+
+/// One worker's use of a generation of the plugin: its own instance, and the slots of the streams
+/// that the plugin declares.
+#[derive(Debug)]
+pub(super) struct PluginSession {
+    pub(super) generation: Arc<Generation>,
+    pub(super) slots: StreamSlots,
+    mapper: Mapper,
+}
+
+/// The outcome of mapping the first events of a batch.
+#[derive(Debug)]
+pub(super) enum SessionOutcome {
+    /// Decisions, and how many events they are about, at least one: the plugin has decided, failed,
+    /// or was not called.
+    Decided(Decisions, usize),
+    /// None is decided: the source has to wait for so long.
+    MustWait(Duration),
+    /// None is decided, whatever the source: the plugin has no instance.
+    Unavailable(Unavailable),
+}
+
+impl PluginSession {
+    pub(super) fn new(generation: Arc<Generation>, identities: Arc<SourceIdentities>) -> Self {
+        let mut mapper = Mapper::new(generation.plugin().clone());
+        mapper.start_instance();
+        let slots = StreamSlots::new(identities, mapper.plugin().declared().count());
+        PluginSession { generation, slots, mapper }
+    }
+
+    /// Maps the first events of a batch, as many as one call takes, until so much processor time has
+    /// been wasted.
+    pub(super) fn decide(
+        &mut self,
+        source: &str,
+        events: &[Event<'_>],
+        wasted_max: Duration,
+    ) -> SessionOutcome {
+        let start = Instant::now();
+        let patience = match self.generation.breaker().admit(source, start.into_std()) {
+            Admission::Ask(patience) => patience,
+            Admission::Wait(pause) => return SessionOutcome::MustWait(pause),
+            Admission::Refuse => {
+                return SessionOutcome::Decided(
+                    Decisions::failed(events.len(), &Fault::Skipped),
+                    events.len(),
+                );
+            }
+        };
+        let patience = Patience { wasted_max: patience.wasted_max.min(wasted_max), ..patience };
+        let decisions = match self.mapper.map_within(source, events, &patience) {
+            Ok(decisions) => decisions,
+            Err(unavailable) => return SessionOutcome::Unavailable(unavailable),
+        };
+        self.generation.count_call(start.elapsed(), self.mapper.memory_bytes());
+        let decided = decisions.decided(events.len().min(patience.events_max));
+        SessionOutcome::Decided(decisions, decided)
+    }
+
+    /// Ends the session, and leaves the instance to the plugin.
+    pub(super) fn retire(self) {
+        self.mapper.retire();
+    }
+}
