@@ -56,7 +56,7 @@ fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
     bencher.counter(BytesCount::of_str(&body)).counter(ItemsCount::new(EVENTS)).bench_local(|| {
         out.clear();
         let body = ParsedBody::parse(black_box(body.as_bytes())).expect("JSON");
-        body.events(&facts, BodyShape::Batch, &mut out).expect("a batch");
+        body.append_events(&facts, BodyShape::Batch, &mut out).expect("a batch");
         assert!(out.events.iter().all(|event| event.refused.is_none()));
     });
 }

@@ -233,7 +233,7 @@ impl Builder {
         let runtime = runtime.worker_threads(OWN_RUNTIME_THREADS).enable_all();
         let runtime = runtime.thread_name("host").build()?;
         let host = runtime.block_on(self.start(runtime.handle()))?;
-        host.keep(runtime);
+        host.keep_runtime(runtime);
         Ok(host)
     }
 }

@@ -97,9 +97,9 @@ impl Exchange {
         add_member(&mut text, "timestamp", &clock::now_rfc3339());
         text.extend_from_slice(b",\"properties\":{\"method\":");
         add_value(&mut text, method.as_str());
-        add_member(&mut text, "path", shorten(uri.path()));
+        add_member(&mut text, "path", shorten_text(uri.path()));
         if let Some(query) = uri.query().filter(|_| settings.query) {
-            add_member(&mut text, "query", shorten(query));
+            add_member(&mut text, "query", shorten_text(query));
         }
         add_headers(&mut text, "request_headers", headers, &settings.request_headers);
         let request_body = BodyStart::new(settings.request_body_bytes_max);
@@ -194,12 +194,12 @@ fn add_headers(text: &mut Vec<u8>, key: &str, headers: &HeaderMap, names: &[Head
         text.extend_from_slice(if at == 0 { &b":{"[..] } else { b"," });
         add_value(text, name);
         text.push(b':');
-        add_value(text, shorten(&String::from_utf8_lossy(value.as_bytes())));
+        add_value(text, shorten_text(&String::from_utf8_lossy(value.as_bytes())));
     }
     text.push(b'}');
 }
 
-fn shorten(text: &str) -> &str {
+fn shorten_text(text: &str) -> &str {
     &text[..text.floor_char_boundary(limits::COPIED_TEXT_BYTES_MAX)]
 }
 

@@ -73,7 +73,7 @@ impl Host {
         Host(Arc::new(inner))
     }
 
-    pub(super) fn keep(&self, runtime: Runtime) {
+    pub(super) fn keep_runtime(&self, runtime: Runtime) {
         *self.0.own_runtime.lock() = Some(runtime);
     }
 
@@ -169,7 +169,7 @@ impl Host {
         async move {
             let mut receipts = Vec::with_capacity(events.size_hint().0);
             for event in events {
-                receipts.push(submitter.accept(event).await);
+                receipts.push(submitter.submit_when_free(event).await);
             }
             let mut ended = Vec::with_capacity(receipts.len());
             for receipt in receipts {
@@ -203,7 +203,7 @@ impl Host {
         SubmissionStats {
             dead_letters_waiting: letters.waiting,
             dead_letters_failing: letters.trouble.is_some(),
-            ..self.0.submitter.report()
+            ..self.0.submitter.stats()
         }
     }
 
@@ -426,7 +426,7 @@ impl Host {
     /// ```
     pub async fn drain(&self) {
         self.0.submitter.close();
-        self.0.submitter.settled().await;
+        self.0.submitter.wait_until_settled().await;
     }
 
     /// Stops the host: accepts no more events, and delivers for the `drain_timeout` of the settings

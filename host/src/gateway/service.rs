@@ -63,9 +63,9 @@ where
         let path = request.uri().path();
         if self.host.has_sources() && has_any_prefix(path, &self.rules.collected_paths) {
             let host = self.host.clone();
-            return Box::pin(async move { Ok(collect(&host, request).await) });
+            return Box::pin(async move { Ok(collect_request(&host, request).await) });
         }
-        let exchange = self.exchange(&request);
+        let exchange = self.begin_exchange(&request);
         let with_request_body = exchange.as_ref().is_some_and(Exchange::captures_request_body);
         let exchange = exchange.map(Mutex::new).map(Arc::new);
         let of_request = exchange.as_ref().filter(|_| with_request_body).cloned();
@@ -85,13 +85,16 @@ where
 impl<S> Gateway<S> {
     /// Begins the exchange of a request that is captured. Its event is made when the last part
     /// of the exchange is dropped.
-    fn exchange<B>(&self, request: &Request<B>) -> Option<Exchange> {
+    fn begin_exchange<B>(&self, request: &Request<B>) -> Option<Exchange> {
         let capture = self.rules.capture.as_ref()?;
         capture.begin(&self.host, request.method(), request.uri(), request.headers())
     }
 }
 
-async fn collect<Q: Body, A>(host: &Host, request: Request<Q>) -> Response<ResponseBody<A>> {
+async fn collect_request<Q: Body, A>(
+    host: &Host,
+    request: Request<Q>,
+) -> Response<ResponseBody<A>> {
     let client = request.extensions().get().copied();
     let ClientAddress(client) = client.unwrap_or(ClientAddress(Ipv4Addr::UNSPECIFIED.into()));
     let response = host.handle(request, client).await.unwrap_or_default();

@@ -149,7 +149,7 @@ async fn reload_certificate(tls: Option<Tls>) {
 
 impl ChunkSource for SpoolReader {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
-        let next = self.read_chunk(STOP_POLL, || chunker.buffer());
+        let next = self.read_chunk(STOP_POLL, || chunker.take_buffer());
         if let NextChunk::Chunk(chunk) = &next {
             chunker.count_read(chunk.bytes.len(), 0);
         }

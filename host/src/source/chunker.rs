@@ -83,12 +83,12 @@ impl Chunker {
     }
 
     /// A buffer to fill, with the room that it had before.
-    pub fn buffer(&self) -> Vec<u8> {
+    pub fn take_buffer(&self) -> Vec<u8> {
         self.spare_buffers.try_recv().unwrap_or_default()
     }
 
     /// Makes the chunk of lines that count as read from now on.
-    pub fn chunk(&self, lines: Lines, source: EventSource) -> Chunk {
+    pub fn make_chunk(&self, lines: Lines, source: EventSource) -> Chunk {
         self.count_read(lines.bytes.len(), lines.len());
         let totals = self.totals();
         let ack = Ack::new(source, lines.len(), move |settled| totals.add_settled(settled));
@@ -148,10 +148,10 @@ mod tests {
             }
             let Some(left) = self.left.checked_sub(1) else { return NextChunk::End };
             self.left = left;
-            let mut lines = Lines::in_buffer(chunker.buffer(), 1);
+            let mut lines = Lines::in_buffer(chunker.take_buffer(), 1);
             lines.bytes.extend_from_slice(b"{}");
             lines.push(0..2, 0);
-            NextChunk::Chunk(chunker.chunk(lines, "test".into()))
+            NextChunk::Chunk(chunker.make_chunk(lines, "test".into()))
         }
     }
 

@@ -94,7 +94,7 @@ impl Input {
     /// # Errors
     ///
     /// It cannot be opened.
-    pub fn lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
+    pub fn open_lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
         let file = match self.path() {
             // A pipe without a writer would block the opening itself.
             Some(path) => {
@@ -104,9 +104,9 @@ impl Input {
             None => File::from(rustix::io::dup(io::stdin())?),
         };
         let (reader, fill) = if self.path().is_some() && file.metadata()?.is_file() {
-            (decompressed(file)?, Fill::Whole)
+            (decompress_by_magic(file)?, Fill::Whole)
         } else {
-            (decompressed(Interruptible { file, stop: stop.clone() })?, Fill::Available)
+            (decompress_by_magic(Interruptible { file, stop: stop.clone() })?, Fill::Available)
         };
         let line_limits = LineLimits {
             chunk: CHUNK_BYTES,
@@ -117,7 +117,7 @@ impl Input {
     }
 }
 
-fn decompressed(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+fn decompress_by_magic(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let head = read_head(&mut raw)?;
     let (is_gzip, is_zstd) = (head.starts_with(GZIP_MAGIC), head.starts_with(ZSTD_MAGIC));
     let whole = Cursor::new(head).chain(raw);

@@ -32,7 +32,7 @@ pub struct LineLimits {
 /// Cuts a stream of bytes into chunks of whole lines.
 ///
 /// Lines end with a line feed, before which one carriage return is dropped; the
-/// last line may lack it. Lines of white space alone are no lines. A byte order
+/// last line may lack it. Lines of only white space are skipped. A byte order
 /// mark at the start is dropped.
 pub struct LineReader<R> {
     reader: R,

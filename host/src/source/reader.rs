@@ -41,8 +41,8 @@ struct LineSource {
 
 impl ChunkSource for LineSource {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
-        match self.reader.next_lines(chunker.buffer()) {
-            Some(lines) => NextChunk::Chunk(chunker.chunk(lines, self.source.clone())),
+        match self.reader.next_lines(chunker.take_buffer()) {
+            Some(lines) => NextChunk::Chunk(chunker.make_chunk(lines, self.source.clone())),
             None => NextChunk::End,
         }
     }
@@ -58,7 +58,7 @@ impl InputReader {
                 continue;
             }
             let result = match input {
-                Input::Letters(replay) => self.replay(replay, &mut report.left),
+                Input::Letters(replay) => self.replay_letters(replay, &mut report.left),
                 Input::Stdin | Input::File(_) => self.read_lines(input),
             };
             match result {
@@ -70,7 +70,7 @@ impl InputReader {
     }
 
     fn read_lines(&self, input: &Input) -> io::Result<Option<UnreadInput>> {
-        let reader = input.lines(&self.intake_stop)?;
+        let reader = input.open_lines(&self.intake_stop)?;
         let mut lines = LineSource { source: input.name().as_str().into(), reader };
         self.chunker.hand_out(&mut lines, &self.intake_stop);
         let LineSource { source, reader } = lines;
@@ -79,7 +79,11 @@ impl InputReader {
     }
 
     /// Hand out the events of dead letters; those that stay in their file are added to `left`.
-    fn replay(&self, replay: &Replay, left: &mut LeftLetters) -> io::Result<Option<UnreadInput>> {
+    fn replay_letters(
+        &self,
+        replay: &Replay,
+        left: &mut LeftLetters,
+    ) -> io::Result<Option<UnreadInput>> {
         let mut letters = ReplaySource::open(replay, self.removals.clone(), left)?;
         self.chunker.hand_out(&mut letters, &self.intake_stop);
         letters.finish(&self.intake_stop)

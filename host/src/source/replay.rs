@@ -40,7 +40,7 @@ pub struct Replay {
 pub struct LeftLetters {
     /// Only the start of the event is kept.
     pub partial: u64,
-    /// Lines that are no letter.
+    /// Lines that are not a dead letter.
     pub unreadable: u64,
     /// The settings do not have their source.
     pub unknown_source: u64,
@@ -115,7 +115,7 @@ impl ReplayCompactor {
         Ok(ReplayCompactor { removals, thread })
     }
 
-    /// Where it is told what can be removed.
+    /// Returns the queue for removals.
     pub fn removals(&self) -> Sender<Option<Removal>> {
         self.removals.clone()
     }
@@ -146,7 +146,7 @@ fn remove_all(letters: &DeadLetterWriter, queue: &Receiver<Option<Removal>>) -> 
 }
 
 impl ReplayedFile {
-    fn settle(&self, letter: Range<u64>, settled: Settled) {
+    fn settle_letter(&self, letter: Range<u64>, settled: Settled) {
         if settled.undelivered == 0 {
             let mut letters = self.settled.lock();
             match letters.last_mut() {
@@ -192,7 +192,7 @@ impl<'a> ReplaySource<'a> {
     }
 
     /// The chunk of a letter's event, unless the letter is to stay where it is.
-    fn take(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
+    fn take_entry(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
         let DeadLetterLine { bytes, letter, .. } = entry;
         chunker.count_read((bytes.end - bytes.start) as usize, 0);
         let Ok(letter) = letter else {
@@ -216,10 +216,10 @@ impl<'a> ReplaySource<'a> {
             return None;
         };
         let source = EventSource::with_history(source, &letter.history_with_this());
-        Some(self.chunk(letter, source, bytes, chunker))
+        Some(self.make_chunk(letter, source, bytes, chunker))
     }
 
-    fn chunk(
+    fn make_chunk(
         &self,
         letter: StoredDeadLetter,
         source: EventSource,
@@ -230,7 +230,7 @@ impl<'a> ReplaySource<'a> {
         let (totals, file) = (chunker.totals(), Arc::clone(&self.file));
         let ack = Ack::new(source, 1, move |settled| {
             totals.add_settled(settled);
-            file.settle(bytes, settled);
+            file.settle_letter(bytes, settled);
         });
         let event = 0..letter.event.len();
         let mut lines = Lines { bytes: letter.event, first_line: letter.line, ..Lines::default() };
@@ -256,7 +256,7 @@ impl ChunkSource for ReplaySource<'_> {
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk {
         match self.entries.next() {
             Some(Ok(entry)) => {
-                self.take(entry, chunker).map_or(NextChunk::Nothing, NextChunk::Chunk)
+                self.take_entry(entry, chunker).map_or(NextChunk::Nothing, NextChunk::Chunk)
             }
             Some(Err(error)) => {
                 self.failure = Some(error);

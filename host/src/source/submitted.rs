@@ -1,9 +1,9 @@
-//! Events that a program hands in which this library is part of.
+//! Events that an embedding program submits.
 //!
 //! What is accepted waits in memory, within [`SubmissionLimits`], for a [`SubmissionReader`] that makes
 //! chunks of it. Handing an event in takes a lock that is held for no longer than a
-//! pointer takes to be moved, and no thread ever waits: where there is no room, the
-//! event is given back, or a task waits.
+//! pointer takes to be moved, and no thread ever waits: if the limits are reached, the event is
+//! returned, or a task waits.
 
 mod outcome;
 mod reader;
@@ -44,7 +44,7 @@ impl Default for SubmissionLimits {
     }
 }
 
-/// Takes events; clones hand in to the same run.
+/// Submits events to a run. Clones submit to the same run.
 #[derive(Debug, Clone)]
 pub struct Submitter(Arc<Shared>);
 
@@ -62,7 +62,7 @@ struct Submitted {
     text: Bytes,
     /// The bytes of the whole event, where it is too long.
     too_long: Option<u64>,
-    /// Who waits to be told of it.
+    /// Receives the outcome.
     settled: oneshot::Sender<EventOutcome>,
 }
 
@@ -76,7 +76,7 @@ struct Shared {
     events: Semaphore,
     /// SubmissionLimits for bytes, taken until a worker has them.
     bytes: Semaphore,
-    /// Events whose result may still have to be sent to whoever submitted them.
+    /// Events whose outcome may still have to be sent.
     unsettled: AtomicUsize,
     queued: AtomicUsize,
     /// Notified whenever nothing is unsettled.
@@ -111,7 +111,7 @@ impl Submitter {
     ///
     /// There is none, or nothing more is accepted. The event comes back.
     pub fn try_submit(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
-        self.take(event).inspect_err(|refused| {
+        self.submit_if_free(event).inspect_err(|refused| {
             self.0.counts.of_refused(refused).inc();
         })
     }
@@ -122,10 +122,10 @@ impl Submitter {
         &self,
         event: Bytes,
     ) -> impl Future<Output = Result<EventOutcome, SubmitError>> + Send + use<> {
-        let (own, taken) = (self.clone(), self.take(event));
+        let (own, taken) = (self.clone(), self.submit_if_free(event));
         async move {
             let receipt = match taken {
-                Err(TrySubmitError::Full(event)) => own.accept(event).await,
+                Err(TrySubmitError::Full(event)) => own.submit_when_free(event).await,
                 taken => taken,
             };
             match receipt {
@@ -143,25 +143,25 @@ impl Submitter {
     /// # Errors
     ///
     /// Nothing more is accepted.
-    pub async fn accept(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
+    pub async fn submit_when_free(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         let shared = &*self.0;
         // Either fails only once it is closed.
         let Ok(place) = shared.events.acquire().await else {
             return Err(TrySubmitError::Closed(event));
         };
-        let Ok(bytes) = shared.bytes.acquire_many(cost(&event)).await else {
+        let Ok(bytes) = shared.bytes.acquire_many(queue_cost(&event)).await else {
             return Err(TrySubmitError::Closed(event));
         };
-        shared.push(event, [place, bytes])
+        shared.queue_event(event, [place, bytes])
     }
 
-    fn take(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
+    fn submit_if_free(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         let shared = &*self.0;
         let place = shared.events.try_acquire();
         let room =
-            place.and_then(|place| Ok((place, shared.bytes.try_acquire_many(cost(&event))?)));
+            place.and_then(|place| Ok((place, shared.bytes.try_acquire_many(queue_cost(&event))?)));
         match room {
-            Ok((place, bytes)) => shared.push(event, [place, bytes]),
+            Ok((place, bytes)) => shared.queue_event(event, [place, bytes]),
             Err(_) if shared.events.is_closed() => Err(TrySubmitError::Closed(event)),
             Err(_) => Err(TrySubmitError::Full(event)),
         }
@@ -176,7 +176,7 @@ impl Submitter {
     }
 
     /// Wait until nothing is unsettled.
-    pub async fn settled(&self) {
+    pub async fn wait_until_settled(&self) {
         loop {
             let idle = self.0.idle.notified();
             if self.0.unsettled.load(Ordering::Acquire) == 0 {
@@ -187,7 +187,7 @@ impl Submitter {
     }
 
     /// What has been done so far.
-    pub fn report(&self) -> SubmissionStats {
+    pub fn stats(&self) -> SubmissionStats {
         let shared = &*self.0;
         SubmissionStats {
             queued: shared.queued.load(Ordering::Relaxed),
@@ -199,7 +199,7 @@ impl Submitter {
 
 impl Shared {
     /// Queues an event in the room that was taken for it.
-    fn push(
+    fn queue_event(
         &self,
         event: Bytes,
         room: [SemaphorePermit<'_>; 2],
@@ -211,13 +211,13 @@ impl Shared {
         self.unsettled.fetch_add(1, Ordering::Relaxed);
         self.queued.fetch_add(1, Ordering::Relaxed);
         self.counts.accepted.inc();
-        queue.send(submitted).expect("whoever takes the events closes the queue first");
+        queue.send(submitted).expect("the reader closes the queue first");
         room.into_iter().for_each(SemaphorePermit::forget);
         Ok(OutcomeFuture::new(receipt))
     }
 
     /// Give the room of so many events back, some of which were given up.
-    fn settle(&self, ended: usize, abandoned: usize) {
+    fn settle_events(&self, ended: usize, abandoned: usize) {
         let all = ended + abandoned;
         self.counts.abandoned.inc_by(abandoned as u64);
         self.events.add_permits(all);
@@ -234,7 +234,7 @@ impl Drop for SubmissionQueue {
         while let Ok(submitted) = self.queue.try_recv() {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             self.shared.bytes.add_permits(submitted.text.len().max(1));
-            self.shared.settle(0, 1);
+            self.shared.settle_events(0, 1);
         }
     }
 }
@@ -251,7 +251,7 @@ impl Submitted {
 }
 
 /// The room that an event takes, in bytes. No event is free.
-fn cost(event: &Bytes) -> u32 {
+fn queue_cost(event: &Bytes) -> u32 {
     let bytes = match event.len() {
         0 => 1,
         bytes if bytes > standpipe_core::limits::EVENT_BYTES_MAX => limits::EVENT_PREFIX_BYTES,

@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
     let mut decoded = DecodedEvents::default();
     let Ok(parsed) = ParsedBody::parse(body) else { return };
     parsed.write_key();
-    if parsed.events(&facts, shape, &mut decoded).is_err() {
+    if parsed.append_events(&facts, shape, &mut decoded).is_err() {
         return;
     }
     let whole: Option<Value> = serde_json::from_slice(body).ok();

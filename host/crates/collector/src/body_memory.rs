@@ -23,7 +23,7 @@ pub(super) struct RequestBodyMemory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPlace {
     Head,
-    /// In the body, if anywhere: old SDKs send it there.
+    /// In the body, where old SDKs send it, or missing.
     Body,
 }
 
@@ -37,13 +37,13 @@ impl RequestBodyMemory {
         }
     }
 
-    /// Have so many bytes for each client.
+    /// Sets the bytes for each client.
     pub(super) fn share(&mut self, peer_bytes_max: usize) {
         self.peers = PeerMemory::new(peer_bytes_max);
     }
 
-    /// Read a body into memory of its client's share, and of that of requests without a
-    /// key where it may be one.
+    /// Reads a body into memory of its client's share, and of the share of requests without a key
+    /// in the head.
     pub(super) async fn read(
         &self,
         body: &mut (impl Body + Unpin),
@@ -51,7 +51,7 @@ impl RequestBodyMemory {
         client: Option<IpAddr>,
     ) -> Result<(Vec<u8>, BodyReservation), BodyError> {
         let (peer, max) = (client.map(|client| self.peers.for_peer(client)), self.body_bytes_max);
-        // The narrowest first: whoever waits for its own share takes nothing from others.
+        // The narrowest first: a request that waits for its own share takes nothing from others.
         match (&peer, key) {
             (None, KeyPlace::Head) => http::read_body(body, max, &[&self.all]).await,
             (None, KeyPlace::Body) => http::read_body(body, max, &[&self.keyless, &self.all]).await,

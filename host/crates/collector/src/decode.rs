@@ -50,10 +50,10 @@ pub struct ParsedBody<'a> {
     top: KnownMembers,
 }
 
-/// What a request says about the shape of its body.
+/// The shape of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyShape {
-    /// The body is one event, of the type that the path says.
+    /// The body is one event, of the type in the path.
     One(MessageType),
     /// The body has an array `batch` of events, each with its own type. Imports
     /// have the same shape.
@@ -63,20 +63,20 @@ pub enum BodyShape {
     Webhook,
 }
 
-/// What is known of a request beside its body.
+/// Facts about a request beside its body.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
-    /// Whose rules apply.
+    /// The vendor whose rules apply.
     pub dialect: Dialect,
     /// By the server's clock.
     pub received_at: OffsetDateTime,
     /// The address of the client, which may be any text: it can be from a header.
     pub ip: &'a str,
-    /// Whether a browser sent it, by what the request shows.
+    /// Whether a browser seems to have sent it.
     pub client_side: bool,
 }
 
-/// The events of a request, and what would have been events.
+/// The events of a request, including refused ones.
 #[derive(Debug)]
 pub struct DecodedEvents {
     /// The texts of all, one after the other with nothing between.
@@ -90,10 +90,10 @@ pub struct DecodedEvents {
 /// Why nothing is appended for an event.
 #[derive(Debug, Error)]
 enum EventError {
-    /// It is none.
+    /// The event is refused.
     #[error(transparent)]
     Refused(#[from] EventRefusal),
-    /// There is something wrong with the whole request.
+    /// The whole request is refused.
     #[error(transparent)]
     Bad(#[from] InvalidBody),
 }
@@ -111,32 +111,32 @@ pub struct DecodedEvent {
     pub start: u32,
     /// Behind its last byte.
     pub end: u32,
-    /// Why it is no event, if it is none. Its text is then what was received,
+    /// Why it is refused, if it is. Its text is then what was received,
     /// save for line ends between tokens.
     pub refused: Option<EventRefusal>,
 }
 
 impl DecodedEvents {
-    /// None yet, and room for texts of so many bytes, which is not allocated before it
-    /// is needed.
+    /// Creates an empty list for texts of at most so many bytes. Memory is allocated when it is
+    /// needed.
     pub fn of_at_most(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(limits::COLLECTED_BYTES_MAX);
         DecodedEvents { bytes: Vec::new(), events: Vec::new(), bytes_max }
     }
 
-    /// A body that is refused as a whole, as an event that is none.
+    /// Makes a refused event of a body that is refused as a whole.
     pub(super) fn refused_request(body: Vec<u8>) -> Self {
         let end = u32::try_from(body.len()).expect("a body is limited");
         let event = DecodedEvent { start: 0, end, refused: Some(EventRefusal::Request) };
         DecodedEvents { bytes: body, events: vec![event], ..Self::default() }
     }
 
-    /// The text of one of its events.
+    /// Returns the text of an event.
     pub fn text(&self, event: DecodedEvent) -> &[u8] {
         &self.bytes[event.start as usize..event.end as usize]
     }
 
-    /// Forget all events, but keep the memory for others.
+    /// Removes all events, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
@@ -144,7 +144,7 @@ impl DecodedEvents {
 }
 
 impl<'a> ParsedBody<'a> {
-    /// Check a body, be it an object or an array.
+    /// Checks a body, which is an object or an array.
     ///
     /// # Errors
     ///
@@ -163,19 +163,19 @@ impl<'a> ParsedBody<'a> {
         Ok(ParsedBody { outline, top })
     }
 
-    /// The string under `writeKey` in the outermost object.
+    /// Returns the string `writeKey` of the outermost object.
     pub fn write_key(&self) -> Option<Cow<'a, str>> {
-        self.top.write_key.given().and_then(|span| string(self.outline.at(span)))
+        self.top.write_key.span().and_then(|span| string(self.outline.at(span)))
     }
 
-    /// Append the events of this body to others.
+    /// Appends the events of this body to `out`.
     ///
     /// # Errors
     ///
     /// The body does not have this shape, or has too many events, or they come to too
     /// much with what is added to them, which shows before it is done. What has been
     /// appended by then is not to be used.
-    pub fn events(
+    pub fn append_events(
         &self,
         facts: &RequestFacts<'_>,
         shape: BodyShape,
@@ -192,25 +192,27 @@ impl<'a> ParsedBody<'a> {
             out,
         };
         match (shape, facts.dialect) {
-            (BodyShape::Webhook, _) => self.webhook(&mut RudderStack::new(facts), &mut texts),
+            (BodyShape::Webhook, _) => {
+                self.append_webhook(&mut RudderStack::new(facts), &mut texts)
+            }
             (_, Dialect::Segment) => {
                 let mut rules = Segment::new(facts, &self.outline, &self.top, shape)?;
-                self.each(shape, facts.dialect, &mut texts, |known, patch| {
-                    rules.apply(known, patch)
+                self.append_batch(shape, facts.dialect, &mut texts, |known, patch| {
+                    rules.patch_event(known, patch)
                 })
             }
             (_, Dialect::RudderStack) => {
                 let mut rules = RudderStack::new(facts);
                 let path = shape.message_type();
                 let outline = &self.outline;
-                self.each(shape, facts.dialect, &mut texts, |known, patch| {
-                    rules.apply(outline, path, known, patch).map_err(EventError::from)
+                self.append_batch(shape, facts.dialect, &mut texts, |known, patch| {
+                    rules.patch_event(outline, path, known, patch).map_err(EventError::from)
                 })
             }
         }
     }
 
-    fn each(
+    fn append_batch(
         &self,
         shape: BodyShape,
         dialect: Dialect,
@@ -218,9 +220,9 @@ impl<'a> ParsedBody<'a> {
         mut apply: impl FnMut(&KnownMembers, &mut ObjectPatch) -> Result<(), EventError>,
     ) -> Result<(), InvalidBody> {
         if let BodyShape::One(_) = shape {
-            return texts.add(self.outline.root(), |patch| apply(&self.top, patch));
+            return texts.append_event(self.outline.root(), |patch| apply(&self.top, patch));
         }
-        let batch = self.top.batch.given().ok_or(InvalidBody::NoBatch)?;
+        let batch = self.top.batch.span().ok_or(InvalidBody::NoBatch)?;
         if !self.outline.at(batch).starts_with('[') {
             return Err(InvalidBody::NoBatch);
         }
@@ -236,14 +238,14 @@ impl<'a> ParsedBody<'a> {
             };
             count += 1;
             if self.outline.at(item).starts_with('{') {
-                texts.add(item, |patch| apply(&known, patch))?;
+                texts.append_event(item, |patch| apply(&known, patch))?;
             } else {
-                texts.add(item, |_| Err(EventRefusal::NotAnObject.into()))?;
+                texts.append_event(item, |_| Err(EventRefusal::NotAnObject.into()))?;
             }
         }
     }
 
-    fn webhook(
+    fn append_webhook(
         &self,
         rules: &mut RudderStack,
         texts: &mut EventWriter<'_, '_>,
@@ -251,15 +253,19 @@ impl<'a> ParsedBody<'a> {
         let root = self.outline.root();
         let added = rules.webhook_bytes_max();
         if self.outline.at(root).starts_with('{') {
-            return texts.add_made(root, added, |payload, out| rules.webhook(payload, out));
+            return texts.append_made_event(root, added, |payload, out| {
+                rules.append_webhook_event(payload, out)
+            });
         }
         let mut items = self.outline.items_of(root);
         let events = texts.out.events.len();
         while let Some(item) = items.next(|_| {}) {
             if self.outline.at(item).starts_with('{') {
-                texts.add_made(item, added, |payload, out| rules.webhook(payload, out))?;
+                texts.append_made_event(item, added, |payload, out| {
+                    rules.append_webhook_event(payload, out)
+                })?;
             } else {
-                texts.add(item, |_| Err(EventRefusal::NotAnObject.into()))?;
+                texts.append_event(item, |_| Err(EventRefusal::NotAnObject.into()))?;
             }
         }
         if texts.out.events.len() == events { Err(InvalidBody::EmptyBatch) } else { Ok(()) }
@@ -275,7 +281,7 @@ impl BodyShape {
     }
 }
 
-/// Where texts are appended.
+/// Appends events with their changes.
 struct EventWriter<'o, 'a> {
     outline: &'o Outline<'a>,
     /// Used again for each event.
@@ -286,8 +292,8 @@ struct EventWriter<'o, 'a> {
 }
 
 impl EventWriter<'_, '_> {
-    /// Append an object with its changes, or what is refused as it is.
-    fn add(
+    /// Appends an object with its changes, or a refused object as it is.
+    fn append_event(
         &mut self,
         span: Span,
         change: impl FnOnce(&mut ObjectPatch) -> Result<(), EventError>,
@@ -295,22 +301,22 @@ impl EventWriter<'_, '_> {
         self.patch.clear();
         match change(&mut self.patch) {
             Ok(()) => {}
-            Err(EventError::Refused(refusal)) => return self.refuse(span, refusal),
+            Err(EventError::Refused(refusal)) => return self.append_refused(span, refusal),
             Err(EventError::Bad(bad)) => return Err(bad),
         }
-        self.count_added(self.patch.bytes())?;
+        self.count_added(self.patch.added_bytes())?;
         let bytes = self.patch.bytes_of(span);
         if bytes > standpipe_core::limits::EVENT_BYTES_MAX {
-            return self.refuse(span, EventRefusal::TooLong);
+            return self.append_refused(span, EventRefusal::TooLong);
         }
-        let start = self.begin(bytes)?;
-        self.patch.write(self.outline.text(), span, &mut self.out.bytes);
-        self.close(start, None)
+        let start = self.begin_event(bytes)?;
+        self.patch.write_patched(self.outline.text(), span, &mut self.out.bytes);
+        self.finish_event(start, None)
     }
 
-    /// Append what is made of a part of the body, which is the part and at most so many
-    /// bytes.
-    fn add_made(
+    /// Appends an event that is made of a part of the body, and is at most `added_bytes_max` bytes
+    /// longer than the part.
+    fn append_made_event(
         &mut self,
         span: Span,
         added_bytes_max: usize,
@@ -320,19 +326,19 @@ impl EventWriter<'_, '_> {
         let payload = self.outline.at(span);
         let bytes_max = payload.len() + added_bytes_max;
         if bytes_max > standpipe_core::limits::EVENT_BYTES_MAX {
-            return self.refuse(span, EventRefusal::TooLong);
+            return self.append_refused(span, EventRefusal::TooLong);
         }
-        let start = self.begin(bytes_max)?;
+        let start = self.begin_event(bytes_max)?;
         make(payload, &mut self.out.bytes);
-        self.close(start, None)
+        self.finish_event(start, None)
     }
 
-    /// Append a part of the body as it is.
-    fn refuse(&mut self, span: Span, refusal: EventRefusal) -> Result<(), InvalidBody> {
+    /// Appends a refused part of the body as it is.
+    fn append_refused(&mut self, span: Span, refusal: EventRefusal) -> Result<(), InvalidBody> {
         let text = self.outline.at(span).as_bytes();
-        let start = self.begin(text.len())?;
+        let start = self.begin_event(text.len())?;
         self.out.bytes.extend_from_slice(text);
-        self.close(start, Some(refusal))
+        self.finish_event(start, Some(refusal))
     }
 
     fn count_added(&mut self, bytes: usize) -> Result<(), InvalidBody> {
@@ -343,8 +349,8 @@ impl EventWriter<'_, '_> {
         Ok(())
     }
 
-    /// See that there is room for a text of so many bytes. Returns where it begins.
-    fn begin(&mut self, bytes: usize) -> Result<usize, InvalidBody> {
+    /// Checks that a text of so many bytes fits. Returns where it begins.
+    fn begin_event(&mut self, bytes: usize) -> Result<usize, InvalidBody> {
         if self.out.events.len() >= limits::COLLECT_EVENTS_MAX {
             return Err(InvalidBody::TooManyEvents);
         }
@@ -355,7 +361,11 @@ impl EventWriter<'_, '_> {
         Ok(start)
     }
 
-    fn close(&mut self, start: usize, refused: Option<EventRefusal>) -> Result<(), InvalidBody> {
+    fn finish_event(
+        &mut self,
+        start: usize,
+        refused: Option<EventRefusal>,
+    ) -> Result<(), InvalidBody> {
         let bytes = &mut self.out.bytes;
         if self.outline.has_blanks() {
             for byte in bytes[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -369,7 +379,7 @@ impl EventWriter<'_, '_> {
     }
 }
 
-/// Append a string as JSON.
+/// Appends a string as JSON.
 fn write_string(string: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, string).expect("memory takes what is written");
 }

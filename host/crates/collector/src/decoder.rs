@@ -36,9 +36,9 @@ const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
 /// Requests that wait for a larger body to be decoded. Others are refused at once.
 const COLLECT_DECODERS_WAITING_MAX: usize = 32;
 
-/// Parts of a request that are no events and may go to the dead letters, if they are
-/// more than half of the request: as many as the batches of SDKs have events. Beyond, nobody
-/// sends events, and each part of two bytes would become a dead letter of two hundred.
+/// Bad events of a request that go to the dead letters although they are more than half of the
+/// request: as many as the batches of SDKs have events. Above that, the sender does not send
+/// events, and each part of two bytes would become a dead letter of two hundred.
 const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
 
 /// Bytes that a small body's events may take beside what its bytes say: an event alone
@@ -48,14 +48,14 @@ const ADDED_BYTES: usize = 1024;
 /// How many times as large JSON is as it was compressed, usually.
 const USUAL_COMPRESSION: usize = 8;
 
-/// Decodes bodies, few large ones at once.
+/// Decodes bodies, at most a few large ones at once.
 #[derive(Debug)]
 pub(super) struct BodyDecoder {
     sources: Arc<SourceRegistry>,
     body_bytes_max: usize,
     /// One for each large body.
     slots: Arc<Semaphore>,
-    /// Who may wait for one of these.
+    /// The requests that wait for a slot.
     waiting: Semaphore,
 }
 
@@ -63,11 +63,11 @@ pub(super) struct BodyDecoder {
 #[derive(Debug)]
 pub(super) struct ReceivedRequest {
     pub(super) head: RequestHead,
-    /// Whose it is, where that stands before the body.
+    /// Its source, if the key stands before the body.
     pub(super) source: Option<Arc<CollectorSource>>,
     pub(super) shape: BodyShape,
     pub(super) encoding: Encoding,
-    /// Only of a webhook.
+    /// Only for webhooks.
     pub(super) webhook: Option<WebhookHead>,
 }
 
@@ -76,26 +76,26 @@ pub(super) struct ReceivedRequest {
 pub(super) struct AcceptedRequest {
     pub(super) source: Arc<CollectorSource>,
     pub(super) decoded: DecodedEvents,
-    /// The memory of a large one, to be held until it is in the spool.
+    /// The slot of a large request, held until its events are in the spool.
     pub(super) _slot: Option<OwnedSemaphorePermit>,
 }
 
-/// What a body may become.
+/// Limits of a body and of its events.
 #[derive(Debug, Clone, Copy)]
 struct DecodeBounds {
     body_bytes_max: usize,
     events_bytes_max: usize,
 }
 
-/// A request that is refused, and what of it is kept all the same.
+/// A request that is refused, and its body if the source keeps it.
 #[derive(Debug)]
 pub(super) struct RejectedRequest {
     pub(super) refused: RefusedRequest,
-    /// Its body, as an event that is none.
+    /// Its body, as an event that goes to the dead letters.
     pub(super) kept: Option<AcceptedRequest>,
 }
 
-/// Why there are no events, and what is known by then.
+/// Why decoding failed, and what is known by then.
 #[derive(Debug)]
 struct FailedDecode {
     failure: Failure,
@@ -104,7 +104,7 @@ struct FailedDecode {
     body: Option<Vec<u8>>,
 }
 
-/// Why there are no events.
+/// Why decoding failed.
 #[derive(Debug)]
 enum Failure {
     Compression(DecompressError),
@@ -124,8 +124,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Decode a body, whose bytes have been reserved. What is reserved afterwards is
-    /// what the entry of the spool takes.
+    /// Decodes a body whose bytes are reserved. Afterwards the reservation has the size of the
+    /// spool's entry.
     pub(super) async fn decode(
         &self,
         received: ReceivedRequest,
@@ -142,7 +142,7 @@ impl BodyDecoder {
             match decode_within(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
                 Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
                 decoded => {
-                    let (source, decoded) = decoded.map_err(|failed| failed.rejected(None))?;
+                    let (source, decoded) = decoded.map_err(|failed| failed.into_rejected(None))?;
                     drop(bytes);
                     reserve_entry(reservation, &source, &decoded)?;
                     return Ok(AcceptedRequest { source, decoded, _slot: None });
@@ -153,7 +153,7 @@ impl BodyDecoder {
         self.decode_large(received, bytes, reservation).await
     }
 
-    /// Whether a body may be decoded all the same, where there is more memory.
+    /// Returns whether the body may fit into the wider limits of a large one.
     fn is_of_bounds(&self, bounds: DecodeBounds, failure: &Failure) -> bool {
         match failure {
             Failure::Compression(DecompressError::TooLarge) => {
@@ -190,11 +190,11 @@ impl BodyDecoder {
         reservation.shrink_to(0);
         match decoded {
             Ok((source, decoded)) => Ok(AcceptedRequest { source, decoded, _slot: Some(slot) }),
-            Err(failed) => Err(failed.rejected(Some(slot))),
+            Err(failed) => Err(failed.into_rejected(Some(slot))),
         }
     }
 
-    /// A slot, after a while at most.
+    /// Acquires a slot; waits for a limited time.
     async fn acquire_slot(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Some(slot);
@@ -208,7 +208,7 @@ impl BodyDecoder {
     }
 }
 
-/// What the events of a small body usually take.
+/// Estimates the bytes of a small body's events.
 fn usual_event_bytes(encoding: Encoding, body_bytes: usize) -> usize {
     let body_bytes = match encoding {
         Encoding::Identity => body_bytes,
@@ -217,7 +217,7 @@ fn usual_event_bytes(encoding: Encoding, body_bytes: usize) -> usize {
     (body_bytes + body_bytes / 2 + ADDED_BYTES).min(COLLECT_INLINE_EVENTS_BYTES_MAX)
 }
 
-/// Have just what an entry takes reserved.
+/// Adjusts the reservation to the size of the entry.
 fn reserve_entry(
     reservation: &mut RequestReservation,
     source: &CollectorSource,
@@ -230,7 +230,7 @@ fn reserve_entry(
     is_reserved.then_some(()).ok_or_else(RefusedRequest::busy)
 }
 
-/// Find a body's source, and its events.
+/// Decodes a body within limits, and keeps it if it is refused and its source keeps bodies.
 fn decode_within(
     sources: &SourceRegistry,
     received: &ReceivedRequest,
@@ -250,7 +250,7 @@ fn decode_within(
     }
 }
 
-/// Decompress a body, find its source, if that is not known, and take it apart.
+/// Decompresses a body, finds its source if that is not known, and decodes its events.
 fn decode_body(
     sources: &SourceRegistry,
     received: &ReceivedRequest,
@@ -285,7 +285,7 @@ fn decode_body(
         None => {
             let key = parsed.write_key().ok_or_else(|| RefusedRequest::no_key(sources))?;
             let found = sources.find_by_key(&key).ok_or_else(RefusedRequest::unknown_key)?;
-            head.check(&found)?;
+            head.check_source(&found)?;
             source.insert(found)
         }
     };
@@ -299,12 +299,12 @@ fn decode_body(
     let mut decoded = DecodedEvents::of_at_most(bounds.events_bytes_max);
     // What is added to usual events.
     decoded.bytes.reserve(body.len() + body.len() / 2);
-    parsed.events(&facts, *shape, &mut decoded)?;
+    parsed.append_events(&facts, *shape, &mut decoded)?;
     check_refusals(&decoded, source.settings.strict)?;
     Ok(decoded)
 }
 
-/// Whether a request is worth to be taken for its good events.
+/// Checks that a request has not too many bad events.
 fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), RefusedRequest> {
     let is_bad = |event: &DecodedEvent| event.refused.is_some();
     let Some(place) = decoded.events.iter().position(is_bad) else { return Ok(()) };
@@ -335,11 +335,10 @@ fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), Refuse
 }
 
 impl FailedDecode {
-    /// The request that is refused for it. What of it is kept counts as a large body until
-    /// it is in the spool, if it was one.
-    fn rejected(self, slot: Option<OwnedSemaphorePermit>) -> RejectedRequest {
+    /// Refuses the request. A large body that is kept holds its slot until it is in the spool.
+    fn into_rejected(self, slot: Option<OwnedSemaphorePermit>) -> RejectedRequest {
         let FailedDecode { failure, source, body } = self;
-        let refused = RefusedRequest::from(failure).of_known(source.as_ref());
+        let refused = RefusedRequest::from(failure).of_known_source(source.as_ref());
         let kept = source.zip(body).map(|(source, body)| AcceptedRequest {
             source,
             decoded: DecodedEvents::refused_request(body),
@@ -350,7 +349,7 @@ impl FailedDecode {
 }
 
 impl Failure {
-    /// Whether something is wrong with the body that sending it again does not change.
+    /// Returns whether the content of the body is the reason.
     fn is_of_body(&self) -> bool {
         match self {
             Failure::Body(InvalidBody::Empty) => false,

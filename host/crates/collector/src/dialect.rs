@@ -1,7 +1,7 @@
-//! The words that requests of either vendor are told apart by.
+//! The vendors whose APIs the collector speaks, and the types of their events.
 
-/// Whose API a request speaks. It decides which members an event gets on its way
-/// and what is no event at all.
+/// The vendor whose API a source uses. It decides which members are added to an event, and what
+/// is not an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Segment's HTTP Tracking API.
@@ -10,7 +10,7 @@ pub enum Dialect {
     RudderStack,
 }
 
-/// The type of an event that a path says. It replaces what the event says.
+/// The type of an event that a path names. It replaces the type in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageType {
     /// `identify`.
@@ -43,12 +43,12 @@ impl MessageType {
         MessageType::AudienceList,
     ];
 
-    /// The type that a part of a path names.
+    /// Returns the type that a path segment names.
     pub(super) fn from_path(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|message_type| message_type.name() == word)
     }
 
-    /// As it stands in events and in paths.
+    /// Returns the name in events and paths.
     pub fn name(self) -> &'static str {
         match self {
             MessageType::Identify => "identify",

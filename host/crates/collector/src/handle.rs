@@ -45,7 +45,7 @@ const HTTP_REQUEST_OVERHEAD_BYTES: usize = 4 * 1024;
 const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The part of the memory of bodies that larger ones may take together, in bytes. The rest is
-/// for small ones, whoever sends large ones.
+/// for small ones.
 const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// Handles the requests of SDKs: responds with 200 once their events are in the spool.
@@ -156,7 +156,7 @@ impl Collector {
         let mut is_sending = !parts.headers.contains_key(EXPECT);
         let mut headers = self.headers.try_reserve(request_memory_bytes(&parts));
         let response = match headers {
-            Some(_) => self.dispatch(&parts, &mut body, peer).await,
+            Some(_) => self.dispatch_route(&parts, &mut body, peer).await,
             None => {
                 is_sending = false;
                 Err(RefusedRequest::busy())
@@ -177,7 +177,7 @@ impl Collector {
         response
     }
 
-    async fn dispatch(
+    async fn dispatch_route(
         &self,
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
@@ -231,7 +231,7 @@ impl Collector {
             Route::SegmentSettings { write_key } => {
                 let source =
                     self.sources.find_by_key(write_key).ok_or_else(RefusedRequest::unknown_key)?;
-                head.check(&source)?;
+                head.check_source(&source)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
                 Ok(response::json_response(settings.to_string()))
@@ -243,7 +243,7 @@ impl Collector {
                     .ok_or_else(|| RefusedRequest::no_key(&self.sources))?;
                 let source =
                     self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
-                head.check(&source)?;
+                head.check_source(&source)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
                 Ok(response::json_response(settings.to_string()))
@@ -289,7 +289,7 @@ impl Collector {
             self.store_events(ReceivedRequest { head, source, shape, encoding, webhook }, bytes)
                 .await
         };
-        taken.await.map_err(|refused: RefusedRequest| refused.of_known(known.as_ref()))
+        taken.await.map_err(|refused: RefusedRequest| refused.of_known_source(known.as_ref()))
     }
 
     /// Accepts the event of a query.
@@ -301,7 +301,8 @@ impl Collector {
     ) -> Result<Response, RefusedRequest> {
         let source = self.find_source(&head)?;
         let body = query.body(parts.uri.query().unwrap_or_default());
-        let body = body.map_err(|error| RefusedRequest::from(error).of_known(source.as_ref()))?;
+        let body =
+            body.map_err(|error| RefusedRequest::from(error).of_known_source(source.as_ref()))?;
         let Some(body) = body else { return Ok(response::text_response("ok")) };
         head.is_of_page = query.is_of_page();
         let (shape, encoding) = (query.shape(), Encoding::Identity);
@@ -316,10 +317,10 @@ impl Collector {
     ) -> Result<Option<Arc<CollectorSource>>, RefusedRequest> {
         let Some(key) = head.write_key.as_deref() else { return Ok(None) };
         let source = self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
-        head.check(&source)?;
+        head.check_source(&source)?;
         if let Some(rate) = &source.rate {
             rate.check(Instant::now())
-                .map_err(|after| RefusedRequest::too_many(after).of(&source))?;
+                .map_err(|after| RefusedRequest::too_many(after).of_source(&source))?;
         }
         Ok(Some(source))
     }
@@ -354,13 +355,13 @@ impl Collector {
         let unfit = decoded.events.iter().filter(|event| event.refused.is_some()).count();
         if let Some(rate) = &source.rate {
             let admitted = rate.admit(events, bytes, Instant::now());
-            admitted.map_err(|after| RefusedRequest::too_many(after).of(&source))?;
+            admitted.map_err(|after| RefusedRequest::too_many(after).of_source(&source))?;
         }
         if events > 0 {
             let entry = request_entry::encode(&source.settings.name, decoded);
             let items = u32::try_from(events).expect("a body is limited");
             let appended = self.spool.append(items, entry).await;
-            appended.map_err(|error| RefusedRequest::from(error).of(&source))?;
+            appended.map_err(|error| RefusedRequest::from(error).of_source(&source))?;
         }
         source.counts.accepted.inc_by(events as u64);
         source.counts.unfit.inc_by(unfit as u64);

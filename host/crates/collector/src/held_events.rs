@@ -19,7 +19,7 @@ pub struct HeldEvents {
 
 impl HeldEvents {
     /// Holds events of a source. The log names each source once.
-    pub(super) fn hold(&self, source: &str, events: u64) {
+    pub(super) fn hold_events(&self, source: &str, events: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
         let source =
             &source[..source.floor_char_boundary(standpipe_core::limits::DETAIL_BYTES_MAX)];

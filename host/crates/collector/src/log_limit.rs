@@ -27,9 +27,9 @@ impl LogLimit {
 
     fn admit_at(&self, now: Instant) -> Option<u64> {
         let since_start = now.saturating_duration_since(self.started);
-        let now_ms = milliseconds(since_start);
+        let now_ms = to_milliseconds(since_start);
         let next_ms = self.next_ms.load(Ordering::Relaxed);
-        let following = milliseconds(since_start + self.interval);
+        let following = to_milliseconds(since_start + self.interval);
         let is_due = now_ms >= next_ms
             && self
                 .next_ms
@@ -43,7 +43,7 @@ impl LogLimit {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+fn to_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

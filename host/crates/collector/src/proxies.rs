@@ -1,9 +1,9 @@
-//! What stands between clients and the collector, and what is believed of it.
+//! The proxies between clients and the collector, and which of their headers are used.
 //!
 //! Behind a proxy the connection says nothing about the user, and the `Host` may be a name
-//! that only the proxy knows. Headers tell both, and anybody can send them, so they are
-//! believed of the peers that the settings name. Where something is lost by that, the log
-//! says so.
+//! that only the proxy knows. Headers have both, but anybody can send them, so they
+//! are used only if they come from a trusted proxy. If they are missing or ignored, the log
+//! warns.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -45,12 +45,12 @@ impl Proxies {
 
     /// Whose share of memory a request counts for. None where clients cannot be
     /// distinguished.
-    pub(super) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
+    pub(super) fn client_address(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         self.trusted.client(headers, peer)
     }
 
     /// The user's address, which an event may get.
-    pub(super) fn user(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    pub(super) fn user_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let user = self.trusted.user(headers, peer);
         match user {
             UserAddress::Named(_) | UserAddress::OfPeer(_) => {}

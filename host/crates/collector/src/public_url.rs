@@ -1,4 +1,4 @@
-//! The URL that SDKs are told to send to: from the settings, a trusted proxy or the request, and
+//! The URL that SDKs send events to: from the settings, a trusted proxy or the request, and
 //! why it may not work for them.
 
 use std::fmt;
@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use standpipe_http::{Forwarded, is_host, is_private};
 
-/// Ends of names that are known inside a network alone, or are those of a machine or of a
-/// load balancer, for which there are no certificates.
+/// Suffixes of names that only an internal network resolves, or of AWS machines and load
+/// balancers, which have no certificate of their own.
 const INTERNAL_SUFFIXES: [&str; 9] = [
     ".internal",
     ".local",
@@ -34,7 +34,7 @@ pub struct PublicUrl {
     location: String,
 }
 
-/// A text that is no address for clients.
+/// A text that is not a public URL.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "invalid URL {0:?}: expected one such as \"https://collect.example\" or \"https://example.com/collect\", without a query"
@@ -64,8 +64,8 @@ impl PublicUrl {
         Ok(PublicUrl { is_encrypted, location: format!("{host}{path}") })
     }
 
-    /// What a request says about it: its own host, or what a proxy says that is believed.
-    /// None if it names no host.
+    /// Derives the URL from a request: its own host, or that of a trusted proxy's headers. None if
+    /// there is no host.
     pub(super) fn of_request(
         parts: &Parts,
         is_encrypted: bool,
@@ -79,7 +79,7 @@ impl PublicUrl {
         Some(PublicUrl { is_encrypted, location: host.to_owned() })
     }
 
-    /// The host with its port and the path, as clients put them behind the scheme.
+    /// Returns host, port and path: the URL without its scheme.
     pub(super) fn location(&self) -> &str {
         &self.location
     }
@@ -88,8 +88,7 @@ impl PublicUrl {
         if self.is_encrypted { "https" } else { "http" }
     }
 
-    /// Why a page of this origin, or an app, which has none, cannot send there, if that
-    /// looks so.
+    /// Returns why a page of this origin, or an app, which has none, probably cannot send there.
     pub(super) fn problem(&self, origin: Option<&str>) -> Option<&'static str> {
         if is_internal(&self.location) && !origin.is_some_and(is_internal_origin) {
             Some("which looks like a host that clients cannot reach")
@@ -111,7 +110,7 @@ fn is_internal_origin(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, location)| is_internal(location))
 }
 
-/// Whether a host, with a port and a path or without, looks like one of a network's inside.
+/// Returns whether a host, with or without port and path, looks internal.
 fn is_internal(location: &str) -> bool {
     let host = location.split('/').next().unwrap_or_default();
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

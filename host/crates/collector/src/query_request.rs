@@ -6,12 +6,12 @@ use super::dialect::MessageType;
 use super::{BodyShape, webhook};
 use standpipe_core::clock;
 
-/// A request that has all it says in its query.
+/// A request whose query contains the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QueryRequest {
-    /// An image of Segment's form.
+    /// Segment's pixel.
     Segment(MessageType),
-    /// An image of RudderStack's form.
+    /// RudderStack's pixel.
     RudderStack(MessageType),
     /// A webhook.
     Webhook,
@@ -27,20 +27,22 @@ impl QueryRequest {
         }
     }
 
-    /// Whether a page asks for it.
+    /// Returns whether a page sends it.
     pub(super) fn is_of_page(self) -> bool {
         self != QueryRequest::Webhook
     }
 
-    /// The body that says the same; none if there is no event in it.
+    /// Makes the equivalent body; none if the query has no event.
     pub(super) fn body(self, query: &str) -> Result<Option<Vec<u8>>, InvalidBody> {
         let pairs = || {
             let pairs = form_urlencoded::parse(query.as_bytes());
             pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect::<Vec<_>>()
         };
         Ok(match self {
-            QueryRequest::Segment(_) => Some(pixel::segment(&pairs())),
-            QueryRequest::RudderStack(path) => pixel::rudderstack(&pairs(), path, clock::now()),
+            QueryRequest::Segment(_) => Some(pixel::make_segment_body(&pairs())),
+            QueryRequest::RudderStack(path) => {
+                pixel::make_rudderstack_body(&pairs(), path, clock::now())
+            }
             QueryRequest::Webhook => Some(webhook::of_query(query)?),
         })
     }

@@ -1,5 +1,5 @@
 //! The rate limit of a source, in events and bytes a second: one second's worth may come at once.
-//! What is refused is told when to try again.
+//! A refusal says when to retry.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
@@ -40,12 +40,11 @@ impl SourceRateLimiter {
         buckets.iter().any(Option::is_some).then(|| SourceRateLimiter(Mutex::new(buckets)))
     }
 
-    /// Let events through that take so many bytes, or tell after what time to try
-    /// again. A request of more than a second's worth gets through where nothing went
-    /// before.
+    /// Admits events with so many bytes, or returns after what time to retry. A request of more
+    /// than a second's worth is admitted if nothing was admitted before.
     pub(super) fn admit(&self, events: usize, bytes: usize, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.0.lock();
-        check(&buckets, [events, bytes], now)?;
+        check_buckets(&buckets, [events, bytes], now)?;
         for (bucket, number) in buckets.iter_mut().zip([events, bytes]) {
             if let Some(bucket) = bucket {
                 bucket.full_at = bucket.full_at.max(now) + bucket.time_for(number);
@@ -54,14 +53,14 @@ impl SourceRateLimiter {
         Ok(())
     }
 
-    /// Tell after what time to try again if not even the smallest request would get
-    /// through now: it need not be looked at.
+    /// Returns after what time to retry if not even the smallest request would be admitted now: it
+    /// need not be read.
     pub(super) fn check(&self, now: Instant) -> Result<(), Duration> {
-        check(&self.0.lock(), [1, 1], now)
+        check_buckets(&self.0.lock(), [1, 1], now)
     }
 }
 
-fn check(buckets: &Buckets, numbers: [usize; 2], now: Instant) -> Result<(), Duration> {
+fn check_buckets(buckets: &Buckets, numbers: [usize; 2], now: Instant) -> Result<(), Duration> {
     let limited = buckets.iter().zip(numbers);
     let waits = limited.filter_map(|(bucket, number)| Some(bucket.as_ref()?.wait_for(number, now)));
     match waits.max() {

@@ -16,14 +16,14 @@ macro_rules! reasons {
             /// All of them, each at the place of its number.
             pub(super) const ALL: &[RefusalReason] = &[$(RefusalReason::$name,)*];
 
-            /// The status that the request is answered with.
+            /// Returns the status of the response.
             pub(super) fn status(self) -> StatusCode {
                 match self {
                     $(RefusalReason::$name => StatusCode::$status,)*
                 }
             }
 
-            /// The word for it in metrics and in the log.
+            /// Returns the word in metrics and logs.
             pub(super) fn word(self) -> &'static str {
                 match self {
                     $(RefusalReason::$name => $word,)*
@@ -58,15 +58,15 @@ reasons! {
     CutOff = BAD_REQUEST "cut_off",
     /// The settings name no host, since the request names none.
     NoHost = BAD_REQUEST "no_host",
-    /// There is no write key.
+    /// The request has no write key.
     NoWriteKey = UNAUTHORIZED "no_write_key",
     /// No source has the write key.
     UnknownWriteKey = UNAUTHORIZED "unknown_write_key",
-    /// The source takes nothing from this origin.
+    /// The source does not allow this origin.
     Origin = FORBIDDEN "origin",
-    /// The source takes nothing at all.
+    /// The source is disabled.
     SourceDisabled = NOT_FOUND "source_disabled",
-    /// There is no such path.
+    /// The path is unknown.
     UnknownPath = NOT_FOUND "unknown_path",
     /// The path does not have this method.
     WrongMethod = METHOD_NOT_ALLOWED "wrong_method",
@@ -74,25 +74,25 @@ reasons! {
     TooSlow = REQUEST_TIMEOUT "too_slow",
     /// The body has too many bytes.
     TooLarge = PAYLOAD_TOO_LARGE "too_large",
-    /// It becomes too much.
+    /// A bound of its events is exceeded.
     TooMuch = PAYLOAD_TOO_LARGE "too_much",
-    /// It is compressed in an unknown way.
+    /// Its `Content-Encoding` is unknown.
     ContentEncoding = UNSUPPORTED_MEDIA_TYPE "content_encoding",
-    /// It is of a type that nothing is made of.
+    /// Its `Content-Type` is not supported.
     ContentType = UNSUPPORTED_MEDIA_TYPE "content_type",
-    /// The source has sent too much.
+    /// The rate limit of the source is exceeded.
     RateLimit = TOO_MANY_REQUESTS "rate_limit",
     /// There are too many headers.
     TooManyHeaders = REQUEST_HEADER_FIELDS_TOO_LARGE "too_many_headers",
-    /// Others have the memory, or the threads.
+    /// No memory or thread is free.
     Busy = SERVICE_UNAVAILABLE "busy",
     /// The spool cannot be written.
     Spool = SERVICE_UNAVAILABLE "spool",
 }
 
 impl RefusalReason {
-    /// Whether SDKs send the request again, and nothing is lost. Whose connection has ended
-    /// sees no answer.
+    /// Returns whether SDKs retry the request, so that nothing is lost. After a cut-off connection
+    /// they do, since they get no response.
     pub(super) fn is_retried(self) -> bool {
         self == RefusalReason::CutOff || matches!(self.status().as_u16(), 408 | 429 | 500..)
     }

@@ -14,22 +14,22 @@ use crate::content_encoding::DecompressError;
 use standpipe_http::{BodyError, Response};
 use standpipe_spool::AppendError;
 
-/// When to try again what there is no room for now.
+/// After what time clients retry while the spool is full.
 const FULL_PAUSE: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 const TOO_LARGE: &str = "request size exceeds max limit";
 
-/// Why a request is refused, and a text that says what to change. It holds nothing of the
-/// request.
+/// A refused request: the reason, and a text that says what to change. The text contains nothing
+/// of the request.
 #[derive(Debug)]
 pub(super) struct RefusedRequest {
     pub(super) reason: RefusalReason,
     pub(super) text: String,
     pub(super) retry_after: Option<Duration>,
-    /// Whose request it is, where that is known.
+    /// Its source, if that is known.
     pub(super) source: Option<Arc<CollectorSource>>,
-    /// Where its path exists: the methods for it.
+    /// The methods of a path that was requested with another one.
     pub(super) allowed: Option<&'static str>,
     /// Whether its body goes to the dead letters.
     pub(super) is_kept: bool,
@@ -47,12 +47,12 @@ impl RefusedRequest {
         }
     }
 
-    /// A request with a write key that no source has.
+    /// Refuses a request with an unknown write key.
     pub(super) fn unknown_key() -> Self {
         RefusedRequest::new(RefusalReason::UnknownWriteKey, "invalid write key")
     }
 
-    /// A request without a write key, which is counted.
+    /// Refuses and counts a request without a write key.
     pub(super) fn no_key(sources: &SourceRegistry) -> Self {
         sources.unknown_keys.inc();
         RefusedRequest::new(
@@ -74,13 +74,13 @@ impl RefusedRequest {
         RefusedRequest { retry_after: Some(retry_after), ..RefusedRequest::new(reason, text) }
     }
 
-    /// The same of a request of this source.
-    pub(super) fn of(self, source: &Arc<CollectorSource>) -> Self {
+    /// Sets the source of the request.
+    pub(super) fn of_source(self, source: &Arc<CollectorSource>) -> Self {
         RefusedRequest { source: Some(Arc::clone(source)), ..self }
     }
 
-    /// The same of a request of this source, where it is known.
-    pub(super) fn of_known(self, source: Option<&Arc<CollectorSource>>) -> Self {
+    /// Sets the source of the request, if it is known.
+    pub(super) fn of_known_source(self, source: Option<&Arc<CollectorSource>>) -> Self {
         RefusedRequest { source: source.cloned().or(self.source), ..self }
     }
 
@@ -99,12 +99,12 @@ impl RefusedRequest {
         response
     }
 
-    /// The source's limit is reached.
+    /// Refuses a request above the rate limit of its source.
     pub(super) fn too_many(after: Duration) -> Self {
         RefusedRequest::for_now(RefusalReason::RateLimit, "max requests limit reached", after)
     }
 
-    /// Others have the memory, or the threads, that this takes.
+    /// Refuses a request for which no memory or no thread is free.
     pub(super) fn busy() -> Self {
         RefusedRequest::for_now(RefusalReason::Busy, "service unavailable", BUSY_PAUSE)
     }

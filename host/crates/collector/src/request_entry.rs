@@ -93,7 +93,7 @@ impl<'a> RequestEntry<'a> {
         &self,
     ) -> impl Iterator<Item = (u32, Result<Option<EventRefusal>, UnknownRefusal>)> + use<'a> {
         let events = self.ends.as_chunks::<EVENT_BYTES>().0;
-        events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), refusal(*code)))
+        events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), parse_refusal(*code)))
     }
 
     /// Whether the events divide the texts.
@@ -110,7 +110,7 @@ impl<'a> RequestEntry<'a> {
 }
 
 /// What stands behind the end of an event's text: 0 if it is not refused.
-fn refusal(code: u8) -> Result<Option<EventRefusal>, UnknownRefusal> {
+fn parse_refusal(code: u8) -> Result<Option<EventRefusal>, UnknownRefusal> {
     match code {
         0 => Ok(None),
         code => EventRefusal::from_code(code).map(Some).ok_or(UnknownRefusal(code)),

@@ -38,8 +38,8 @@ impl RequestHead {
         let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         RequestHead {
             write_key: find_write_key(headers, uri.query().unwrap_or_default()),
-            ip: proxies.user(headers, peer.address),
-            client: proxies.client(headers, peer.address),
+            ip: proxies.user_address(headers, peer.address),
+            client: proxies.client_address(headers, peer.address),
             is_of_page: origin.is_some(),
             encoding: encoding.map_or(Some(Encoding::Identity), Encoding::from_header),
             origin,
@@ -47,15 +47,14 @@ impl RequestHead {
     }
 
     /// Check that a source may be sent to, and from there.
-    pub(super) fn check(&self, source: &Arc<CollectorSource>) -> Result<(), RefusedRequest> {
+    pub(super) fn check_source(&self, source: &Arc<CollectorSource>) -> Result<(), RefusedRequest> {
         if !source.settings.enabled {
-            return Err(
-                RefusedRequest::new(RefusalReason::SourceDisabled, "source is disabled").of(source)
-            );
+            return Err(RefusedRequest::new(RefusalReason::SourceDisabled, "source is disabled")
+                .of_source(source));
         }
         if !source.accepts_origin(self.origin.as_deref()) {
             let text = "this origin is not among the source's allowed_origins";
-            return Err(RefusedRequest::new(RefusalReason::Origin, text).of(source));
+            return Err(RefusedRequest::new(RefusalReason::Origin, text).of_source(source));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The collector's paths and methods, of both vendors. A known path with another method is told
-//! apart from an unknown path.
+//! The collector's paths and methods, of both vendors. A known path with another method is
+//! distinguished from an unknown path.
 
 use hyper::Method;
 
@@ -9,34 +9,34 @@ use super::query_request::QueryRequest;
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
 
-/// What a request asks for.
+/// The route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    /// Take one event of this type.
+    /// Accept one event of this type.
     One {
         message_type: MessageType,
         /// Whether only SDKs in browsers use this path.
         is_browser: bool,
     },
-    /// Take a batch.
+    /// Accept a batch.
     Batch {
         is_browser: bool,
     },
-    /// Take whatever it is.
+    /// Accept a webhook's payload.
     Webhook,
-    /// Take an event out of the query, and answer with an image.
+    /// Accept the event in the query, and respond with an image.
     Pixel(QueryRequest),
-    /// Tell Segment's browser SDK its settings.
+    /// Return the settings for Segment's SDKs.
     SegmentSettings {
         write_key: &'a str,
     },
-    /// Tell RudderStack's browser SDK its settings.
+    /// Return the settings for RudderStack's SDKs.
     RudderStackSettings,
-    /// Tell whether the server is alive.
+    /// Return that the server is alive.
     Health,
     Version,
     Robots,
-    /// The path exists, and this method does not.
+    /// The path exists with other methods.
     WrongMethod {
         allowed: &'static str,
     },
@@ -44,7 +44,7 @@ pub(super) enum Route<'a> {
 }
 
 impl Route<'_> {
-    /// The word that stands in the log.
+    /// Returns the word in logs.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Route::One { .. } => "event",
@@ -61,7 +61,7 @@ impl Route<'_> {
     }
 }
 
-/// What a method and a path mean. A slash at the end changes nothing.
+/// Finds the route of a method and a path. A slash at the end is ignored.
 pub(super) fn find_route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let (route, methods) = find_path(path);
@@ -74,7 +74,7 @@ pub(super) fn find_route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     }
 }
 
-/// What a path means, and for which methods.
+/// Finds the route of a path, and its methods.
 fn find_path(path: &str) -> (Route<'_>, &'static str) {
     match path {
         "/v1/batch" | "/v1/import" => (Route::Batch { is_browser: false }, POST),

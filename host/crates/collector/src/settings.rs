@@ -23,7 +23,7 @@ use standpipe_spool::{RawSpool, SpoolSettings};
 /// otherwise. Source: RudderStack's gateway takes 4,000 KiB; Segment takes 500 KB.
 const BODY_BYTES_MAX: usize = 4_096_000;
 
-/// The least that the settings may say, in bytes: as much as Segment takes for one event.
+/// The minimum of the setting, in bytes: as much as Segment accepts for one event.
 const BODY_BYTES_MAX_MIN: usize = 32 * 1024;
 
 /// Characters of a write key.
@@ -62,8 +62,7 @@ pub struct ReferencedKey {
 /// How SDKs are listened to.
 #[derive(Debug, Clone)]
 pub struct CollectSettings {
-    /// On which address; on none where the program that the host is part of brings
-    /// the requests.
+    /// The address; none if an embedding program passes on the requests.
     pub address: Option<SocketAddr>,
     /// How connections are served there.
     pub http: HttpSettings,

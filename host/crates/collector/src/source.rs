@@ -46,9 +46,8 @@ struct SourceTable {
 
 /// The position of the source that each write key belongs to, by the key's SHA-256.
 ///
-/// How long finding one takes tells something about the hash of what was sent, which nobody
-/// can choose byte by byte, and nothing about a key: the comparison is constant in time as
-/// far as keys go.
+/// The time that a lookup takes depends on the hash of the sent key, which nobody can choose byte
+/// by byte, and reveals nothing about a key.
 type Keyring = HashMap<[u8; 32], usize>;
 
 /// A source with its rate limit and counters.

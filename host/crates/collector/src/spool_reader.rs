@@ -33,7 +33,7 @@ pub struct SpoolReader {
     sources: Arc<ArcSwap<SourceNames>>,
     /// Where events of others are counted.
     held: Arc<HeldEvents>,
-    gathered: Gathered,
+    gathered: PendingChunk,
     /// The number of the next chunk's first event, counted from 1.
     next_line: u64,
     /// For events that stay in the spool, since this version of the program cannot read them.
@@ -42,15 +42,15 @@ pub struct SpoolReader {
 
 /// A chunk in the making.
 #[derive(Debug, Default)]
-struct Gathered {
+struct PendingChunk {
     source: String,
     lines: Lines,
-    parts: Vec<Part>,
+    parts: Vec<EntryEvents>,
 }
 
 /// What of a chunk comes from one entry.
 #[derive(Debug)]
-struct Part {
+struct EntryEvents {
     place: EntryPosition,
     /// Its events, by their positions in the chunk.
     events: Range<usize>,
@@ -75,7 +75,7 @@ impl SpoolReader {
             totals,
             sources,
             held,
-            gathered: Gathered::default(),
+            gathered: PendingChunk::default(),
             next_line: 1,
             log_of_unreadable: LogLimit::new(SPOOL_LOG_STEP),
         }
@@ -90,13 +90,13 @@ impl SpoolReader {
                 NextEntry::Entry(entry) => entry,
                 NextEntry::Nothing if is_first => return NextChunk::Nothing,
                 NextEntry::End if is_first => return NextChunk::End,
-                NextEntry::Nothing | NextEntry::End => return NextChunk::Chunk(self.take()),
+                NextEntry::Nothing | NextEntry::End => return NextChunk::Chunk(self.take_chunk()),
             };
             let read = match RequestEntry::decode(&entry.bytes) {
                 Ok(read) => read,
                 Err(error) => {
-                    let items = entry.items - small(entry.acked.len());
-                    self.keep(items, &error);
+                    let items = entry.items - to_u32(entry.acked.len());
+                    self.keep_unreadable(items, &error);
                     continue;
                 }
             };
@@ -104,18 +104,18 @@ impl SpoolReader {
             let Some(source) = sources.current(read.source) else {
                 // It is not acknowledged, so it comes again with the next start.
                 let events = u64::from(entry.items) - entry.acked.len() as u64;
-                self.held.hold(read.source, events);
+                self.held.hold_events(read.source, events);
                 continue;
             };
             let is_full = !is_first && !self.gathered.has_room(source, read.texts.len());
-            let chunk = is_full.then(|| self.take());
+            let chunk = is_full.then(|| self.take_chunk());
             if is_first || is_full {
                 source.clone_into(&mut self.gathered.source);
                 self.gathered.lines = Lines::in_buffer(buffer(), self.next_line);
             }
-            let kept = self.gathered.add(&read, entry.place, &entry.acked);
+            let kept = self.gathered.add_entry(&read, entry.place, &entry.acked);
             if let Some((items, error)) = kept {
-                self.keep(items, &error);
+                self.keep_unreadable(items, &error);
             }
             if let Some(chunk) = chunk {
                 return NextChunk::Chunk(chunk);
@@ -124,20 +124,20 @@ impl SpoolReader {
     }
 
     /// Turns what was gathered into a chunk.
-    fn take(&mut self) -> Chunk {
-        let Gathered { source, lines, parts } = std::mem::take(&mut self.gathered);
+    fn take_chunk(&mut self) -> Chunk {
+        let PendingChunk { source, lines, parts } = std::mem::take(&mut self.gathered);
         self.next_line += lines.len() as u64;
-        let ack = self.promise(&source, lines.len(), parts);
+        let ack = self.make_ack(&source, lines.len(), parts);
         lines.into_chunk(ack)
     }
 
     /// What a durable spool keeps does not count as read.
-    fn promise(&self, source: &str, events: usize, parts: Vec<Part>) -> Ack {
+    fn make_ack(&self, source: &str, events: usize, parts: Vec<EntryEvents>) -> Ack {
         let (spool, totals) = (self.spool.clone(), Arc::clone(&self.totals));
         let is_durable = spool.is_durable();
         let record = move |settlements: &Settlements<'_>| {
             for part in &parts {
-                spool.acknowledge(part.place, part.settled(settlements));
+                spool.acknowledge(part.place, part.settled_items(settlements));
             }
         };
         let notice = move |settled: Settled| {
@@ -152,7 +152,7 @@ impl SpoolReader {
 
     /// Counts events that are not handed out, and not acknowledged: a later version may be
     /// able to read them.
-    fn keep(&self, events: u32, reason: &dyn Error) {
+    fn keep_unreadable(&self, events: u32, reason: &dyn Error) {
         self.spool.count_unreadable(events);
         if self.log_of_unreadable.admit().is_some() {
             let total = self.spool.status().items_unreadable;
@@ -165,7 +165,7 @@ impl SpoolReader {
     }
 }
 
-impl Gathered {
+impl PendingChunk {
     /// Whether an entry of this source and so many bytes goes into the same chunk.
     fn has_room(&self, source: &str, bytes: usize) -> bool {
         source == self.source && self.lines.bytes.len() + bytes <= CHUNK_BYTES
@@ -173,7 +173,7 @@ impl Gathered {
 
     /// Add an entry's events but for those that were settled before, and those that
     /// cannot be read: how many, and why the last of them cannot.
-    fn add(
+    fn add_entry(
         &mut self,
         entry: &RequestEntry<'_>,
         place: EntryPosition,
@@ -192,7 +192,7 @@ impl Gathered {
             if settled.next_if_eq(&&item).is_some() {
                 continue;
             }
-            let offset = small(lines.len());
+            let offset = to_u32(lines.len());
             match refusal {
                 Ok(None) => lines.push(text, offset),
                 Ok(Some(refusal)) => lines.push_error(text, offset, LineError::Refused(refusal)),
@@ -208,24 +208,24 @@ impl Gathered {
             }
         }
         if lines.len() > first {
-            self.parts.push(Part { place, events: first..lines.len(), items });
+            self.parts.push(EntryEvents { place, events: first..lines.len(), items });
         }
         kept
     }
 }
 
-impl Part {
+impl EntryEvents {
     /// The positions of the entry's items that are settled.
-    fn settled(&self, settlements: &Settlements<'_>) -> impl Iterator<Item = u32> {
+    fn settled_items(&self, settlements: &Settlements<'_>) -> impl Iterator<Item = u32> {
         let settled = self.events.clone().filter(|event| settlements.is_settled(*event));
         settled.map(|event| event - self.events.start).map(|offset| match &self.items {
             Some(items) => items[offset],
-            None => small(offset),
+            None => to_u32(offset),
         })
     }
 }
 
-fn small(number: usize) -> u32 {
+fn to_u32(number: usize) -> u32 {
     u32::try_from(number).expect("an entry and a chunk are limited")
 }
 
@@ -243,9 +243,9 @@ mod tests {
     fn entry(events: &[(&str, u8)]) -> Vec<u8> {
         let mut decoded = DecodedEvents::default();
         for (text, _) in events {
-            let start = small(decoded.bytes.len());
+            let start = to_u32(decoded.bytes.len());
             decoded.bytes.extend_from_slice(text.as_bytes());
-            let end = small(decoded.bytes.len());
+            let end = to_u32(decoded.bytes.len());
             decoded.events.push(DecodedEvent { start, end, refused: None });
         }
         let text_bytes = decoded.bytes.len();

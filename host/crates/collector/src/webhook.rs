@@ -8,12 +8,12 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use serde_json::{Map, Value};
 
-use super::decode::{InvalidBody, pixel::bytes};
+use super::decode::{InvalidBody, pixel::to_json_bytes};
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
 use crate::limits;
 
-/// The parameter of a query that says whose webhook it is, and is no part of its payload.
+/// The query parameter with the write key, which is not a part of the payload.
 const KEY: &str = "writeKey";
 
 /// What a webhook's request says beside its body.
@@ -42,11 +42,11 @@ impl WebhookHead {
     pub(super) fn payload(&self, body: &[u8]) -> Result<Option<Vec<u8>>, InvalidBody> {
         let text = body.trim_ascii();
         if text.is_empty() {
-            let query = object(self.query.as_bytes(), Some(KEY))?;
-            return Ok((!query.is_empty()).then(|| bytes(query)));
+            let query = parse_form(self.query.as_bytes(), Some(KEY))?;
+            return Ok((!query.is_empty()).then(|| to_json_bytes(query)));
         }
         if self.is_form && !text.starts_with(b"{") && !text.starts_with(b"[") {
-            return Ok(Some(bytes(object(text, None)?)));
+            return Ok(Some(to_json_bytes(parse_form(text, None)?)));
         }
         Ok(None)
     }
@@ -54,10 +54,10 @@ impl WebhookHead {
 
 /// The payload of a webhook by `GET`: all parameters but the write key.
 pub(super) fn of_query(query: &str) -> Result<Vec<u8>, InvalidBody> {
-    object(query.as_bytes(), Some(KEY)).map(bytes)
+    parse_form(query.as_bytes(), Some(KEY)).map(to_json_bytes)
 }
 
-fn object(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, InvalidBody> {
+fn parse_form(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, InvalidBody> {
     if form.iter().filter(|&&byte| byte == b'&').count() >= limits::COLLECT_FORM_FIELDS_MAX {
         return Err(InvalidBody::TooManyFields);
     }

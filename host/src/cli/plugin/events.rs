@@ -28,7 +28,7 @@ pub(super) fn for_each_lines(
     input: &Input,
     mut each: impl FnMut(Lines) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
-    let reader = input.lines(&CancellationToken::new());
+    let reader = input.open_lines(&CancellationToken::new());
     let mut reader = reader.with_context(|| format!("read {}", input.name()))?;
     while let Some(lines) = reader.next_lines(Vec::new()) {
         if each(lines).is_break() {

@@ -1,4 +1,4 @@
-//! Makes chunks of what a program hands in.
+//! Makes chunks of submitted events.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,11 +22,11 @@ use standpipe_core::limits::CHUNK_BYTES;
 /// bounds how often threads are woken, which is most of what few events cost.
 const SUBMITTED_REST: Duration = Duration::from_millis(1);
 
-/// Makes chunks of what is handed in.
+/// Makes chunks of submitted events.
 ///
 /// Whatever waits when it looks makes a chunk, so that an event alone is not late.
 /// Then it rests for `SUBMITTED_REST`, unless more waits than a chunk takes:
-/// waking threads for each event would cost whoever hands them in more than all the
+/// waking threads for each event would cost the submitter more than all the
 /// rest does. It ends once nothing more is accepted, and nothing waits; where no worker is
 /// left, nothing more is accepted from then on.
 #[derive(Debug)]
@@ -39,27 +39,27 @@ pub struct SubmissionReader {
     is_idle: bool,
     /// The room in the queue of the chunk that was handed out last: it is given back once
     /// the workers have that.
-    handed_out: Option<QueuedRoom>,
+    handed_out: Option<QueueShare>,
 }
 
 /// The room that some events take in the queue, until this is dropped.
 #[derive(Debug)]
-struct QueuedRoom {
+struct QueueShare {
     shared: Arc<Shared>,
     events: usize,
     bytes: usize,
 }
 
 /// A chunk in the making.
-struct Gathered {
+struct PendingChunk {
     lines: Lines,
     waiting: Vec<(u32, oneshot::Sender<EventOutcome>)>,
     /// The room that the events take in the queue, in bytes.
     room: usize,
 }
 
-/// Who waits to be told of the events of a chunk.
-struct Waiting {
+/// The submitters that wait for the outcomes of the events of a chunk.
+struct PendingOutcomes {
     shared: Arc<Shared>,
     events: Mutex<Vec<(u32, oneshot::Sender<EventOutcome>)>>,
 }
@@ -71,32 +71,32 @@ impl SubmissionReader {
     }
 
     /// Takes what waits, as far as a chunk has room; waits for the first event.
-    fn gather(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<Gathered> {
+    fn gather_events(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<PendingChunk> {
         let first = self.submissions.queue.recv().ok()?;
         let lines = Lines::in_buffer(buffer(), self.next_line);
-        let mut gathered = Gathered { lines, waiting: Vec::new(), room: 0 };
-        gathered.add(first);
+        let mut gathered = PendingChunk { lines, waiting: Vec::new(), room: 0 };
+        gathered.add_event(first);
         while gathered.has_room()
             && let Ok(next) = self.submissions.queue.try_recv()
         {
-            gathered.add(next);
+            gathered.add_event(next);
         }
         Some(gathered)
     }
 
-    fn chunk(&mut self, gathered: Gathered, chunker: &Chunker) -> Chunk {
-        let Gathered { lines, waiting, room } = gathered;
+    fn chunk(&mut self, gathered: PendingChunk, chunker: &Chunker) -> Chunk {
+        let PendingChunk { lines, waiting, room } = gathered;
         chunker.count_read(lines.bytes.len(), lines.len());
         self.next_line += lines.len() as u64;
         let shared = Arc::clone(&self.submissions.shared);
-        self.handed_out = Some(QueuedRoom { shared, events: lines.len(), bytes: room });
+        self.handed_out = Some(QueueShare { shared, events: lines.len(), bytes: room });
         let shared = Arc::clone(&self.submissions.shared);
-        let waiting = Arc::new(Waiting { shared, events: Mutex::new(waiting) });
-        let (told, totals) = (Arc::clone(&waiting), chunker.totals());
-        let record = move |settlements: &Settlements<'_>| told.tell(settlements);
+        let waiting = Arc::new(PendingOutcomes { shared, events: Mutex::new(waiting) });
+        let (pending, totals) = (Arc::clone(&waiting), chunker.totals());
+        let record = move |settlements: &Settlements<'_>| pending.send_outcomes(settlements);
         let notice = move |settled: Settled| {
             totals.add_settled(settled);
-            waiting.abandon();
+            waiting.abandon_rest();
         };
         let ack = Ack::with_checkpoint(self.source.clone(), lines.len(), record, notice);
         lines.into_chunk(ack)
@@ -113,25 +113,27 @@ impl ChunkSource for SubmissionReader {
         if self.is_idle {
             thread::sleep(SUBMITTED_REST);
         }
-        let Some(gathered) = self.gather(|| chunker.buffer()) else { return NextChunk::End };
+        let Some(gathered) = self.gather_events(|| chunker.take_buffer()) else {
+            return NextChunk::End;
+        };
         self.is_idle = gathered.has_room();
         NextChunk::Chunk(self.chunk(gathered, chunker))
     }
 }
 
-impl Drop for QueuedRoom {
+impl Drop for QueueShare {
     fn drop(&mut self) {
         self.shared.queued.fetch_sub(self.events, Ordering::Relaxed);
         self.shared.bytes.add_permits(self.bytes);
     }
 }
 
-impl Gathered {
+impl PendingChunk {
     fn has_room(&self) -> bool {
         self.lines.bytes.len() < CHUNK_BYTES && self.lines.len() < limits::BATCH_EVENTS_MAX
     }
 
-    fn add(&mut self, submitted: Submitted) {
+    fn add_event(&mut self, submitted: Submitted) {
         let Submitted { text, too_long, settled } = submitted;
         let index = u32::try_from(self.lines.len()).expect("a chunk has few events");
         self.room += text.len().max(1);
@@ -147,9 +149,9 @@ impl Gathered {
     }
 }
 
-impl Waiting {
-    /// Tell of the events that have been settled since the last time.
-    fn tell(&self, settlements: &Settlements<'_>) {
+impl PendingOutcomes {
+    /// Sends the outcomes of the events that were settled since the last call.
+    fn send_outcomes(&self, settlements: &Settlements<'_>) {
         let ended = |event: u32| settlements.outcome_of(event as usize);
         let mut events = self.events.lock();
         let settled = events.extract_if(.., |(event, _)| ended(*event).is_some());
@@ -159,18 +161,18 @@ impl Waiting {
         for (event, waiting) in settled {
             let ended = ended(event).expect("what is settled stays settled");
             self.shared.counts.of_outcome(ended).inc();
-            // Whoever handed it in may not want to know.
+            // The submitter may have dropped the future.
             let _ = waiting.send(ended);
         }
-        self.shared.settle(count, 0);
+        self.shared.settle_events(count, 0);
     }
 
     /// The rest will never be settled.
-    fn abandon(&self) {
+    fn abandon_rest(&self) {
         let mut events = self.events.lock();
         let abandoned = std::mem::take(&mut *events).len();
         drop(events);
-        self.shared.settle(0, abandoned);
+        self.shared.settle_events(0, abandoned);
     }
 }
 
@@ -180,7 +182,7 @@ fn without_line_end(text: &Bytes) -> &[u8] {
 }
 
 /// A record is one line. Between the tokens of a JSON text, spaces mean the same as
-/// line ends. A line end inside a string stays: such a text is no JSON, and must not
+/// line ends. A line end inside a string stays: such a text is not JSON, and must not
 /// become any.
 fn make_one_line(text: &mut [u8]) {
     if memchr::memchr2(b'\n', b'\r', text).is_none() {

@@ -50,7 +50,7 @@ async fn each_is_told_how_its_event_ended() {
     let [a, b, c, d] = receipts;
     chunk.ack.checkpoint();
     assert_eq!((a.await, b.await), (Ok(EventOutcome::Delivered), Ok(EventOutcome::Filtered)));
-    assert_eq!(submitter.report().unsettled, 2);
+    assert_eq!(submitter.stats().unsettled, 2);
     chunk.ack.settle(2, OutputOutcome::Dead(Reason::GivenUp));
     drop(chunk);
     assert_eq!(
@@ -58,9 +58,9 @@ async fn each_is_told_how_its_event_ended() {
         (Ok(EventOutcome::DeadLettered(Reason::GivenUp)), Err(SubmitError::Abandoned))
     );
     submitter.close();
-    submitter.settled().await;
+    submitter.wait_until_settled().await;
     reader.join().unwrap();
-    let report = submitter.report();
+    let report = submitter.stats();
     let ended = (report.delivered, report.filtered, report.dead, report.abandoned);
     assert_eq!((report.accepted, ended), (4, (1, 1, 1, 1)));
     assert_eq!((report.queued, report.queued_bytes, report.unsettled), (0, 0, 0));
@@ -74,7 +74,7 @@ struct UnsettledOnWake {
 
 impl Wake for UnsettledOnWake {
     fn wake(self: Arc<Self>) {
-        self.unsettled.store(self.submitter.report().unsettled, Ordering::Relaxed);
+        self.unsettled.store(self.submitter.stats().unsettled, Ordering::Relaxed);
     }
 }
 
@@ -100,7 +100,7 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
     assert_eq!(submitter.try_submit("2".into()).unwrap_err(), TrySubmitError::Full("2".into()));
     let waiting = tokio::spawn(submitter.submit("3".into()));
     yield_now().await;
-    assert_eq!((submitter.report().accepted, submitter.report().refused_full), (1, 1));
+    assert_eq!((submitter.stats().accepted, submitter.stats().refused_full), (1, 1));
     let (_reader, chunks) = read(submissions);
     let settle = || {
         let chunk = chunks.recv_timeout(DEADLINE).unwrap();
@@ -124,7 +124,7 @@ async fn bytes_are_bounded_too() {
     drop(submitter.try_submit(half.clone()).unwrap());
     assert!(matches!(submitter.try_submit(half), Err(TrySubmitError::Full(_))));
     drop(submitter.try_submit("small".into()).unwrap());
-    assert_eq!(submitter.report().unsettled, 2);
+    assert_eq!(submitter.stats().unsettled, 2);
     // What did not fit took no place from others.
     assert_eq!(submitter.0.events.available_permits(), 8);
 }
@@ -138,7 +138,7 @@ async fn nothing_is_accepted_once_it_is_closed() {
     submitter.close();
     assert_eq!(waiting.await.unwrap(), Err(SubmitError::Closed("2".into())));
     assert_eq!(submitter.try_submit("3".into()).unwrap_err(), TrySubmitError::Closed("3".into()));
-    assert_eq!(submitter.report().refused_closed, 2);
+    assert_eq!(submitter.stats().refused_closed, 2);
     let (reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     chunk.ack.settle(0, OutputOutcome::Delivered);
@@ -154,7 +154,7 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     drop(submissions);
     assert_eq!(queued.await, Err(SubmitError::Abandoned));
     assert!(matches!(submitter.try_submit("2".into()), Err(TrySubmitError::Closed(_))));
-    submitter.settled().await;
+    submitter.wait_until_settled().await;
 
     let (submitter, submissions) = Submitter::new(room(3));
     let queued = submitter.try_submit("1".into()).unwrap();
@@ -165,10 +165,10 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     let next = submitter.try_submit("2".into());
     reader.join().unwrap();
     assert_eq!(queued.await, Err(SubmitError::Abandoned));
-    submitter.settled().await;
+    submitter.wait_until_settled().await;
     assert!(matches!(submitter.try_submit("3".into()), Err(TrySubmitError::Closed(_))));
     let abandoned = 1 + u64::from(next.is_ok());
-    assert_eq!((submitter.report().abandoned, submitter.report().queued), (abandoned, 0));
+    assert_eq!((submitter.stats().abandoned, submitter.stats().queued), (abandoned, 0));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn of_an_event_that_is_too_long_the_start_is_kept() {
     let (submitter, submissions) = Submitter::new(room(10));
     let bytes = standpipe_core::limits::EVENT_BYTES_MAX + 1;
     drop(submitter.try_submit(vec![b'x'; bytes].into()).unwrap());
-    assert_eq!(submitter.report().queued_bytes, limits::EVENT_PREFIX_BYTES);
+    assert_eq!(submitter.stats().queued_bytes, limits::EVENT_PREFIX_BYTES);
     let (_reader, chunks) = read(submissions);
     let chunk = chunks.recv_timeout(DEADLINE).unwrap();
     assert_eq!(chunk.errors, [(0, LineError::TooLong { bytes: bytes as u64 })]);
@@ -245,6 +245,6 @@ proptest! {
             let is_one = memchr::memchr2(b'\n', b'\r', line).is_none();
             prop_assert!(is_one || scan(line, standpipe_core::limits::EVENT_NESTING_MAX).is_err(), "{:?}", line);
         }
-        prop_assert_eq!(submitter.report().abandoned, texts.len() as u64);
+        prop_assert_eq!(submitter.stats().abandoned, texts.len() as u64);
     }
 }

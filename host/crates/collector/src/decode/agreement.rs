@@ -269,7 +269,7 @@ fn model(facts: &RequestFacts<'_>, shape: BodyShape, body: &str, decoded: &Outco
 
 fn decoded(facts: &RequestFacts<'_>, shape: BodyShape, body: &[u8]) -> Outcome {
     let mut out = DecodedEvents::default();
-    ParsedBody::parse(body).ok()?.events(facts, shape, &mut out).ok()?;
+    ParsedBody::parse(body).ok()?.append_events(facts, shape, &mut out).ok()?;
     let text = |event: &DecodedEvent| String::from_utf8(out.text(*event).to_vec()).unwrap();
     Some(out.events.iter().map(|event| (text(event), event.refused)).collect())
 }

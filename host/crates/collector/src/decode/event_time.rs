@@ -21,7 +21,7 @@ const EPOCH_JULIAN_DAY: i32 = 2_440_588;
 const MIN: i64 = -719_528 * DAY;
 const MAX: i64 = 2_932_897 * DAY - 1;
 
-/// What a client wrote, and whether others can read it.
+/// A time of a client, and whether it is RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ParsedTime {
     pub(super) stamp: EventTime,
@@ -35,7 +35,7 @@ impl EventTime {
         EventTime(ms.clamp(MIN, MAX))
     }
 
-    /// A checked JSON value, if it can be taken for a point in time.
+    /// Parses a JSON value as a point in time.
     ///
     /// Strings: RFC 3339; the same with a space for the `T`, without seconds,
     /// without an offset (which means UTC) or with one like `+0100`, `+01` and ` UTC`;
@@ -43,15 +43,15 @@ impl EventTime {
     /// 10 digits), milliseconds (12 or 13), microseconds (16) or nanoseconds (19).
     pub(super) fn read(value: &str) -> Option<ParsedTime> {
         let Some(string) = string(value) else {
-            return Some(ParsedTime { stamp: count(value.as_bytes())?, is_rfc3339: false });
+            return Some(ParsedTime { stamp: parse_count(value.as_bytes())?, is_rfc3339: false });
         };
         let text = string.trim_ascii();
-        let (stamp, is_rfc3339) = parse(text.as_bytes())?;
+        let (stamp, is_rfc3339) = parse_text(text.as_bytes())?;
         Some(ParsedTime { stamp, is_rfc3339: is_rfc3339 && text.len() + 2 == value.len() })
     }
 
-    /// This time, moved by as much as lies between these two.
-    pub(super) fn minus(self, later: EventTime, earlier: EventTime) -> Option<EventTime> {
+    /// Subtracts the difference of the two times.
+    pub(super) fn shifted_back(self, later: EventTime, earlier: EventTime) -> Option<EventTime> {
         EventTime(self.0 - (later.0 - earlier.0)).checked()
     }
 
@@ -84,8 +84,8 @@ impl EventTime {
     }
 }
 
-/// A count since 1970, whose unit its length tells.
-fn count(digits: &[u8]) -> Option<EventTime> {
+/// Parses a count since 1970. The number of digits determines the unit.
+fn parse_count(digits: &[u8]) -> Option<EventTime> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -100,21 +100,22 @@ fn count(digits: &[u8]) -> Option<EventTime> {
     EventTime(ms).checked()
 }
 
-/// A point in time, and whether it is written as RFC 3339 wants it.
-fn parse(text: &[u8]) -> Option<(EventTime, bool)> {
+/// Parses a point in time. Also returns whether it is RFC 3339.
+fn parse_text(text: &[u8]) -> Option<(EventTime, bool)> {
     let Some((date, rest)) = text.split_first_chunk::<10>() else {
-        return Some((count(text)?, false));
+        return Some((parse_count(text)?, false));
     };
     if date[4] != b'-' || date[7] != b'-' {
-        return Some((count(text)?, false));
+        return Some((parse_count(text)?, false));
     }
-    let (year, month, day) = (number(&date[..4])?, number(&date[5..7])?, number(&date[8..])?);
-    let midnight = DAY * days(year, month, day)?;
+    let (year, month, day) =
+        (parse_number(&date[..4])?, parse_number(&date[5..7])?, parse_number(&date[8..])?);
+    let midnight = DAY * days_since_1970(year, month, day)?;
     let [separator, rest @ ..] = rest else {
         return Some((EventTime(midnight), false));
     };
     let (time, has_seconds, rest) = time_of_day(rest)?;
-    let (offset, is_strict) = offset(rest)?;
+    let (offset, is_strict) = parse_offset(rest)?;
     let is_rfc3339 = match separator {
         b'T' => has_seconds && is_strict,
         b't' | b' ' => false,
@@ -127,13 +128,13 @@ fn parse(text: &[u8]) -> Option<(EventTime, bool)> {
 /// follows. A leap second is the one behind it.
 fn time_of_day(text: &[u8]) -> Option<(i64, bool, &[u8])> {
     let (clock, rest) = text.split_first_chunk::<5>()?;
-    let (hour, minute) = (number(&clock[..2])?, number(&clock[3..])?);
+    let (hour, minute) = (parse_number(&clock[..2])?, parse_number(&clock[3..])?);
     if clock[2] != b':' || hour > 23 || minute > 59 {
         return None;
     }
     let minutes = hour * HOUR + minute * MINUTE;
     let [b':', a, b, rest @ ..] = rest else { return Some((minutes, false, rest)) };
-    let second = number(&[*a, *b])?;
+    let second = parse_number(&[*a, *b])?;
     if second > 60 {
         return None;
     }
@@ -145,8 +146,8 @@ fn time_of_day(text: &[u8]) -> Option<(i64, bool, &[u8])> {
     (len != 0).then(|| (seconds + ms, rest[0] == b'.', &fraction[len..]))
 }
 
-/// How far behind a time UTC is, and whether RFC 3339 knows this form.
-fn offset(text: &[u8]) -> Option<(i64, bool)> {
+/// Parses an offset from UTC. Also returns whether RFC 3339 has this form.
+fn parse_offset(text: &[u8]) -> Option<(i64, bool)> {
     let (text, is_behind_space) = match text {
         [] => return Some((0, false)),
         b"Z" => return Some((0, true)),
@@ -160,7 +161,7 @@ fn offset(text: &[u8]) -> Option<(i64, bool)> {
         [sign, a, b] => (sign, [a, b, b'0', b'0'], false),
         _ => return None,
     };
-    let (hours, minutes) = (number(&digits[..2])?, number(&digits[2..])?);
+    let (hours, minutes) = (parse_number(&digits[..2])?, parse_number(&digits[2..])?);
     let sign = match sign {
         b'+' => 1,
         b'-' => -1,
@@ -169,16 +170,16 @@ fn offset(text: &[u8]) -> Option<(i64, bool)> {
     (hours < 24 && minutes < 60).then(|| (sign * (hours * HOUR + minutes * MINUTE), is_strict))
 }
 
-/// Up to four digits.
+/// Parses up to four digits.
 #[inline]
-fn number(digits: &[u8]) -> Option<i64> {
+fn parse_number(digits: &[u8]) -> Option<i64> {
     let add =
         |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'));
     digits.iter().try_fold(0, add)
 }
 
-/// The days from 1970 to a date.
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+/// Returns the days from 1970 to a date.
+fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
     let date = Date::from_calendar_date(year as i32, month, u8::try_from(day).ok()?).ok()?;
     Some(i64::from(date.to_julian_day() - EPOCH_JULIAN_DAY))
@@ -280,9 +281,9 @@ mod tests {
     fn only_years_that_can_be_written_are_reached() {
         let stamp = |text: &str| EventTime::read(&format!("\"{text}\"")).unwrap().stamp;
         let (first, last) = (stamp("0000-01-01"), stamp("9999-12-31T23:59:59.999Z"));
-        assert_eq!(stamp("2026-01-01").minus(last, first), None);
-        assert_eq!(stamp("2026-01-01").minus(first, last), None);
-        assert_eq!(first.minus(first, last), Some(last));
+        assert_eq!(stamp("2026-01-01").shifted_back(last, first), None);
+        assert_eq!(stamp("2026-01-01").shifted_back(first, last), None);
+        assert_eq!(first.shifted_back(first, last), Some(last));
         assert_eq!((first.0, last.0), (MIN, MAX));
     }
 

@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use standpipe_core::event::string;
 use standpipe_core::message_id::{QuotedUuid, quoted_uuid};
 
-/// RudderStack's id of whoever an event is about: the MD5 of both ids, with the
+/// RudderStack's id of the user of an event: the MD5 of both ids, with the
 /// bits set that make a UUID of version 4. The ids are cleaned.
 #[derive(Debug, Default)]
 pub(super) struct RudderIds {
@@ -18,7 +18,7 @@ pub(super) struct RudderIds {
 }
 
 impl RudderIds {
-    pub(super) fn of(&mut self, user_id: &str, anonymous_id: &str) -> QuotedUuid {
+    pub(super) fn make_id(&mut self, user_id: &str, anonymous_id: &str) -> QuotedUuid {
         self.next_ids.clear();
         self.next_ids.extend_from_slice(user_id.as_bytes());
         self.next_ids.push(b':');
@@ -33,9 +33,9 @@ impl RudderIds {
     }
 }
 
-/// What a value stands for as an id: without invisible characters, and without
-/// spaces around it. What is no string stands for its text, null for nothing.
-pub(super) fn cleaned(value: Option<&str>) -> Cow<'_, str> {
+/// Cleans a value that is used as an id: without invisible characters, and without
+/// spaces around it. A value that is not a string is its text; null is empty.
+pub(super) fn clean_id(value: Option<&str>) -> Cow<'_, str> {
     let Some(value) = value.filter(|value| *value != "null") else { return Cow::Borrowed("") };
     let Some(string) = string(value) else { return Cow::Borrowed(value) };
     // Without an early end, so that it is done for many bytes at once.

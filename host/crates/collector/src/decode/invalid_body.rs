@@ -8,10 +8,10 @@ use thiserror::Error;
 use crate::limits;
 use standpipe_core::event::{Malformed, OutlineError};
 
-/// Why a body as a whole is refused. None of these shows any of it.
+/// Why a whole body is refused. The texts quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidBody {
-    /// There is nothing but whitespace.
+    /// It has only whitespace.
     #[error("the body is empty")]
     Empty,
     /// Some bytes are not UTF-8.
@@ -26,7 +26,7 @@ pub enum InvalidBody {
         /// Where reading stopped, counted from 0.
         at: usize,
     },
-    /// It is JSON, but not the object that it should be.
+    /// It is JSON, but not an object.
     #[error("the body is JSON, but not an object")]
     NotAnObject,
     /// Objects and arrays are nested too deeply.
@@ -35,20 +35,19 @@ pub enum InvalidBody {
         /// The permitted depth.
         levels_max: usize,
     },
-    /// There is no array `batch`.
+    /// It has no array `batch`.
     #[error("the body has no array `batch`")]
     NoBatch,
-    /// There is nothing in the array.
+    /// The array is empty.
     #[error("the batch is empty")]
     EmptyBatch,
-    /// The events would take too much memory with all that is added to them.
+    /// The events, with what is added to them, have too many bytes.
     #[error("the events come to more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
     TooLong,
     /// There are too many events.
     #[error("the request has more than {max} events", max = limits::COLLECT_EVENTS_MAX)]
     TooManyEvents,
-    /// What a batch says once, and what is added to each event, comes to too much in
-    /// all of them.
+    /// The members of the batch and others that are added to its events have too many bytes.
     #[error(
         "what is added to the events, with context, integrations and sentAt of the batch in each, comes to \
          more than {max} bytes",

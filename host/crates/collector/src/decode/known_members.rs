@@ -30,14 +30,14 @@ pub(super) struct MemberValue(Span);
 
 impl MemberValue {
     #[inline]
-    pub(super) fn given(self) -> Option<Span> {
+    pub(super) fn span(self) -> Option<Span> {
         (self.0.end != 0).then_some(self.0)
     }
 
     /// Its text.
     #[inline]
     pub(super) fn text<'a>(self, outline: &Outline<'a>) -> Option<&'a str> {
-        self.given().map(|span| outline.at(span))
+        self.span().map(|span| outline.at(span))
     }
 
     /// Whether it is a string with any characters.
@@ -48,7 +48,7 @@ impl MemberValue {
 
     /// Whether it is this string.
     #[inline]
-    pub(super) fn is(self, outline: &Outline<'_>, word: &str) -> bool {
+    pub(super) fn is_string(self, outline: &Outline<'_>, word: &str) -> bool {
         self.text(outline).and_then(string).is_some_and(|it| it == word)
     }
 }

@@ -31,20 +31,20 @@ impl ObjectPatch {
 
     /// Give a member this value, as JSON.
     #[inline]
-    pub(super) fn set(&mut self, place: MemberValue, key: &str, value: &[u8]) {
-        self.set_with(place, key, |out| out.extend_from_slice(value));
+    pub(super) fn set_member(&mut self, place: MemberValue, key: &str, value: &[u8]) {
+        self.set_member_with(place, key, |out| out.extend_from_slice(value));
     }
 
     /// Give a member the value that is written.
     #[inline]
-    pub(super) fn set_with(
+    pub(super) fn set_member_with(
         &mut self,
         place: MemberValue,
         key: &str,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        if let Some(span) = place.given() {
-            return self.edit(span, write);
+        if let Some(span) = place.span() {
+            return self.replace_span(span, write);
         }
         self.members.extend_from_slice(b",\"");
         self.members.extend_from_slice(key.as_bytes());
@@ -54,7 +54,7 @@ impl ObjectPatch {
 
     /// Put what is written in the place of a piece. Pieces must not overlap.
     #[inline]
-    pub(super) fn edit(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn replace_span(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let text_start = self.texts.len();
         write(&mut self.texts);
         let text_end = self.texts.len();
@@ -62,18 +62,18 @@ impl ObjectPatch {
     }
 
     /// Bytes that the changes put in.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn added_bytes(&self) -> usize {
         self.texts.len() + self.members.len()
     }
 
     /// Bytes of an object with its changes.
     pub(super) fn bytes_of(&self, object: Span) -> usize {
         let replaced: u32 = self.edits.iter().map(|edit| edit.span.end - edit.span.start).sum();
-        (object.end - object.start - replaced) as usize + self.bytes()
+        (object.end - object.start - replaced) as usize + self.added_bytes()
     }
 
     /// Append an object that has members, with its changes.
-    pub(super) fn write(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
+    pub(super) fn write_patched(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
         self.edits.sort_unstable_by_key(|edit| edit.span.start);
         let body = body.as_bytes();
         let mut from = object.start as usize;

@@ -22,13 +22,13 @@ pub(crate) type QueryParameters = [(String, String)];
 /// The body of `GET /v1/pixel/{type}`, Segment's: the JSON under `data`, which is
 /// base64 of either alphabet with or without padding, or that JSON itself; without
 /// `data`, an object of all parameters. The write key is in it.
-pub(crate) fn segment(query: &QueryParameters) -> Vec<u8> {
-    match last(query, "data") {
-        Some(data) => unpack(data),
+pub(crate) fn make_segment_body(query: &QueryParameters) -> Vec<u8> {
+    match find_last(query, "data") {
+        Some(data) => decode_data(data),
         None => {
             let mut object = Map::new();
-            query.iter().for_each(|(key, value)| insert(&mut object, key, value));
-            bytes(object)
+            query.iter().for_each(|(key, value)| insert_at_path(&mut object, key, value));
+            to_json_bytes(object)
         }
     }
 }
@@ -36,17 +36,17 @@ pub(crate) fn segment(query: &QueryParameters) -> Vec<u8> {
 /// The body of `GET /pixel/v1/{track,page}`, RudderStack's. None, if it has an
 /// empty `event`, and is therefore to be forgotten. Of a key that stands twice the
 /// first one counts.
-pub(crate) fn rudderstack(
+pub(crate) fn make_rudderstack_body(
     query: &QueryParameters,
     path: MessageType,
     now: OffsetDateTime,
 ) -> Option<Vec<u8>> {
     let mut object = Map::new();
     let now = clock::rfc3339(now);
-    insert(&mut object, "channel", "web");
+    insert_at_path(&mut object, "channel", "web");
     object.insert("integrations".to_owned(), serde_json::json!({ "All": true }));
-    insert(&mut object, "originalTimestamp", &now);
-    insert(&mut object, "sentAt", &now);
+    insert_at_path(&mut object, "originalTimestamp", &now);
+    insert_at_path(&mut object, "sentAt", &now);
     let mut seen = std::collections::HashSet::new();
     for (key, value) in query.iter().filter(|(key, _)| key != "writeKey") {
         if !seen.insert(key) {
@@ -60,23 +60,23 @@ pub(crate) fn rudderstack(
             }
             (_, value) => value,
         };
-        insert(&mut object, key, value);
+        insert_at_path(&mut object, key, value);
     }
-    Some(bytes(object))
+    Some(to_json_bytes(object))
 }
 
-fn last<'a>(query: &'a QueryParameters, key: &str) -> Option<&'a str> {
+fn find_last<'a>(query: &'a QueryParameters, key: &str) -> Option<&'a str> {
     query.iter().rfind(|(it, _)| it == key).map(|(_, value)| value.as_str())
 }
 
 /// The text of an object.
-pub(crate) fn bytes(object: Map<String, Value>) -> Vec<u8> {
+pub(crate) fn to_json_bytes(object: Map<String, Value>) -> Vec<u8> {
     Value::Object(object).to_string().into_bytes()
 }
 
 /// What is base64, decoded; what is not, as it is. A plus sign that nobody escaped
 /// has become a space on the way.
-fn unpack(data: &str) -> Vec<u8> {
+fn decode_data(data: &str) -> Vec<u8> {
     let data = data.trim();
     if data.starts_with('{') {
         return data.as_bytes().to_vec();
@@ -90,7 +90,7 @@ fn unpack(data: &str) -> Vec<u8> {
 
 /// Insert a string under a key with dots. A key with an empty part, as in `a..b`,
 /// or with too many stands for itself.
-fn insert(object: &mut Map<String, Value>, key: &str, value: &str) {
+fn insert_at_path(object: &mut Map<String, Value>, key: &str, value: &str) {
     let parts: Vec<&str> = key.split('.').collect();
     if parts.len() > KEYS_MAX || parts.iter().any(|part| part.is_empty()) {
         object.insert(key.to_owned(), Value::from(value));
@@ -142,28 +142,28 @@ mod tests {
             json,
         ] {
             let pairs = [("data".to_owned(), data.to_owned())];
-            assert_eq!(segment(&pairs), json.as_bytes(), "{data}");
+            assert_eq!(make_segment_body(&pairs), json.as_bytes(), "{data}");
         }
-        let made = segment(&query("data=%%%&writeKey=k"));
+        let made = make_segment_body(&query("data=%%%&writeKey=k"));
         assert_eq!(made, b"%%%");
     }
 
     #[test]
     fn segment_takes_parameters_with_dots() {
-        let made = segment(&query(
+        let made = make_segment_body(&query(
             "userId=u&event=Email Opened&properties.subject=The Daily&properties.n=1&a..b=1&a=2&a.c=x&writeKey=k",
         ));
         let expected = r#"{"userId":"u","event":"Email Opened","properties":{"subject":"The Daily","n":"1"},
             "a..b":"1","a":{"c":"x"},"writeKey":"k"}"#;
         assert_eq!(text(&made), parsed(expected));
         let deep = format!("{}=1", vec!["a"; 5000].join("."));
-        assert_eq!(text(&segment(&query(&deep))).as_object().unwrap().len(), 1);
+        assert_eq!(text(&make_segment_body(&query(&deep))).as_object().unwrap().len(), 1);
     }
 
     #[test]
     fn rudderstack_by_its_rules() {
         let now = datetime!(2026-01-02 03:04:05 UTC);
-        let of = |text: &str, path| rudderstack(&query(text), path, now);
+        let of = |text: &str, path| make_rudderstack_body(&query(text), path, now);
         let made = of(
             "writeKey=k&anonymousId=\"a\"&name=&context.page.url=x&sentAt=y&a=1&a=2",
             MessageType::Page,

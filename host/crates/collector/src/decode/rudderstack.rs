@@ -10,7 +10,7 @@
 //! - What a batch says beside its events is for none of them.
 
 use super::event_time::{EventTime, EventTimeText};
-use super::id::{RudderIds, cleaned};
+use super::id::{RudderIds, clean_id};
 use super::known_members::{KnownMembers, MemberValue};
 use super::patch::ObjectPatch;
 use super::{RequestFacts, write_string};
@@ -40,28 +40,33 @@ impl RudderStack {
         }
     }
 
-    /// The changes to an event, unless it is none.
+    /// Makes the changes to an event, unless it is refused.
     #[inline]
-    pub(super) fn apply(
+    pub(super) fn patch_event(
         &mut self,
         outline: &Outline<'_>,
         path: Option<MessageType>,
         known: &KnownMembers,
         patch: &mut ObjectPatch,
     ) -> Result<(), EventRefusal> {
-        let user_id = cleaned(known.user_id.text(outline));
-        let anonymous_id = cleaned(known.anonymous_id.text(outline));
+        let user_id = clean_id(known.user_id.text(outline));
+        let anonymous_id = clean_id(known.anonymous_id.text(outline));
         if user_id.is_empty() && anonymous_id.is_empty() {
             return Err(EventRefusal::NoIdentity);
         }
         if let Some(message_type) = path {
-            patch
-                .set_with(known.message_type, "type", |out| write_string(message_type.name(), out));
+            patch.set_member_with(known.message_type, "type", |out| {
+                write_string(message_type.name(), out)
+            });
         }
         self.set_message_id(outline, known.message_id, patch);
-        patch.set(known.rudder_id, "rudderId", &self.rudder_ids.of(&user_id, &anonymous_id));
+        patch.set_member(
+            known.rudder_id,
+            "rudderId",
+            &self.rudder_ids.make_id(&user_id, &anonymous_id),
+        );
         if !known.request_ip.text(outline).is_some_and(|text| text.starts_with('"')) {
-            patch.set(known.request_ip, "request_ip", &self.ip);
+            patch.set_member(known.request_ip, "request_ip", &self.ip);
         }
         self.set_times(outline, known, patch);
         Ok(())
@@ -75,13 +80,13 @@ impl RudderStack {
         patch: &mut ObjectPatch,
     ) {
         let Some(id) = value.text(outline).and_then(string) else {
-            return patch.set(value, "messageId", &self.ids.next());
+            return patch.set_member(value, "messageId", &self.ids.next());
         };
-        let cleaned = cleaned(value.text(outline));
+        let cleaned = clean_id(value.text(outline));
         if cleaned.is_empty() {
-            patch.set(value, "messageId", &self.ids.next());
+            patch.set_member(value, "messageId", &self.ids.next());
         } else if cleaned != id {
-            patch.set_with(value, "messageId", |out| write_string(&cleaned, out));
+            patch.set_member_with(value, "messageId", |out| write_string(&cleaned, out));
         }
     }
 
@@ -91,12 +96,13 @@ impl RudderStack {
         let read = |value: MemberValue| Some(EventTime::read(value.text(outline)?)?.stamp);
         let original = read(known.original_timestamp);
         let sent = read(known.sent_at);
-        let timestamp = read(known.timestamp)
-            .or_else(|| received.minus(sent.unwrap_or(received), original.unwrap_or(received)));
+        let timestamp = read(known.timestamp).or_else(|| {
+            received.shifted_back(sent.unwrap_or(received), original.unwrap_or(received))
+        });
         let mut set = |place: MemberValue, key, stamp: Option<EventTime>| {
             let text = stamp.map_or(received_text, EventTime::write);
             if place.text(outline).is_none_or(|own| own.as_bytes() != text) {
-                patch.set(place, key, &text);
+                patch.set_member(place, key, &text);
             }
         };
         set(known.received_at, "receivedAt", None);
@@ -105,18 +111,18 @@ impl RudderStack {
         set(known.timestamp, "timestamp", timestamp);
     }
 
-    /// Bytes that [`webhook`](Self::webhook) adds to a payload at most.
+    /// Returns the most bytes that [`append_webhook_event`](Self::append_webhook_event) adds to a payload.
     pub(super) fn webhook_bytes_max(&self) -> usize {
         /// All but the address: keys, ids and times.
         const FIXED_BYTES: usize = 512;
         FIXED_BYTES + self.ip.len()
     }
 
-    /// Append the event that a webhook's payload becomes: a track event of nobody
-    /// known, as RudderStack's own source for webhooks makes it.
-    pub(super) fn webhook(&mut self, payload: &str, out: &mut Vec<u8>) {
+    /// Appends the event of a webhook's payload: a track event of an unknown user, as
+    /// RudderStack's own source for webhooks makes it.
+    pub(super) fn append_webhook_event(&mut self, payload: &str, out: &mut Vec<u8>) {
         let [anonymous_id, message_id] = [self.ids.next(), self.ids.next()];
-        let rudder_id: QuotedUuid = self.rudder_ids.of("", unquoted(&anonymous_id));
+        let rudder_id: QuotedUuid = self.rudder_ids.make_id("", without_quotes(&anonymous_id));
         let (_, received) = self.received;
         out.extend_from_slice(
             b"{\"type\":\"track\",\"event\":\"webhook_source_event\",\"properties\":",
@@ -141,6 +147,6 @@ impl RudderStack {
     }
 }
 
-fn unquoted(id: &QuotedUuid) -> &str {
+fn without_quotes(id: &QuotedUuid) -> &str {
     std::str::from_utf8(&id[1..id.len() - 1]).expect("ASCII")
 }

@@ -14,14 +14,14 @@
 //!   written, nothing is corrected.
 //! - `context` and `integrations` of a batch are merged by their keys and no deeper.
 //!   Of equal keys in one of them, only the last goes into events.
-//!   `null` in an event is as good as none; another value that is no object stays.
-//! - `context.ip` is filled where there is no such key, so `"ip": null` keeps
+//!   `null` in an event counts as missing; another value that is not an object stays.
+//! - `context.ip` is set if the key is missing, so `"ip": null` keeps
 //!   addresses out. IPv6 addresses are filled in too, which Segment does not do.
 
 use memchr::memmem::Finder;
 
 use super::event_time::{EventTime, EventTimeText, ParsedTime};
-use super::id::cleaned;
+use super::id::clean_id;
 use super::known_members::{KnownMembers, MemberValue};
 use super::patch::ObjectPatch;
 use super::shared_members::{SharedMembers, each_member};
@@ -65,7 +65,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         shape: BodyShape,
     ) -> Result<Self, InvalidBody> {
         let stamp = EventTime::of(facts.received_at);
-        // A single event is no batch: what stands beside it is its own.
+        // A single event is not a batch: the other members are its own.
         let of_batch =
             |value: MemberValue| value.text(outline).filter(|_| shape == BodyShape::Batch);
         Ok(Segment {
@@ -74,27 +74,28 @@ impl<'o, 'a> Segment<'o, 'a> {
             ids: MessageIds::new(),
             received: (stamp, stamp.write()),
             sent: of_batch(top.sent_at).and_then(|text| Some((EventTime::read(text)?.stamp, text))),
-            context: SharedMembers::of(of_batch(top.context))?,
-            integrations: SharedMembers::of(of_batch(top.integrations))?,
+            context: SharedMembers::read(of_batch(top.context))?,
+            integrations: SharedMembers::read(of_batch(top.integrations))?,
             ip: IpMember::new(facts),
         })
     }
 
-    /// The changes to an event, unless it is none.
+    /// Makes the changes to an event, unless it is refused.
     #[inline]
-    pub(super) fn apply(
+    pub(super) fn patch_event(
         &mut self,
         known: &KnownMembers,
         patch: &mut ObjectPatch,
     ) -> Result<(), EventError> {
-        self.check(known)?;
+        self.check_event(known)?;
         let outline = self.outline;
         if let Some(message_type) = self.shape.message_type() {
-            patch
-                .set_with(known.message_type, "type", |out| write_string(message_type.name(), out));
+            patch.set_member_with(known.message_type, "type", |out| {
+                write_string(message_type.name(), out)
+            });
         }
         if !known.message_id.is_filled_string(outline) {
-            patch.set(known.message_id, "messageId", &self.ids.next());
+            patch.set_member(known.message_id, "messageId", &self.ids.next());
         }
         self.set_times(known, patch);
         self.fill_context(known.context, patch)?;
@@ -103,8 +104,8 @@ impl<'o, 'a> Segment<'o, 'a> {
     }
 
     #[inline]
-    fn check(&self, known: &KnownMembers) -> Result<(), EventRefusal> {
-        let is_id = |value: MemberValue| !cleaned(value.text(self.outline)).is_empty();
+    fn check_event(&self, known: &KnownMembers) -> Result<(), EventRefusal> {
+        let is_id = |value: MemberValue| !clean_id(value.text(self.outline)).is_empty();
         if !is_id(known.user_id) && !is_id(known.anonymous_id) {
             return Err(EventRefusal::NoIdentity);
         }
@@ -113,7 +114,7 @@ impl<'o, 'a> Segment<'o, 'a> {
             None if !known.message_type.is_filled_string(self.outline) => {
                 return Err(EventRefusal::NoType);
             }
-            None => known.message_type.is(self.outline, "track"),
+            None => known.message_type.is_string(self.outline, "track"),
         };
         if is_track && !known.event.is_filled_string(self.outline) {
             return Err(EventRefusal::NoEventName);
@@ -131,7 +132,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         let own_sent = read(known.sent_at).map(|(read, _)| read.stamp);
         let sent = own_sent.or(self.sent.map(|(stamp, _)| stamp));
         if let (None, Some((_, text))) = (own_sent, self.sent) {
-            patch.set(known.sent_at, "sentAt", text.as_bytes());
+            patch.set_member(known.sent_at, "sentAt", text.as_bytes());
         }
         let client = read(known.timestamp).or_else(|| read(known.original_timestamp));
         let made;
@@ -145,12 +146,18 @@ impl<'o, 'a> Segment<'o, 'a> {
         };
         let corrected = client
             .zip(sent)
-            .and_then(|((read, _), sent)| received.minus(sent, read.stamp))
+            .and_then(|((read, _), sent)| received.shifted_back(sent, read.stamp))
             .map(EventTime::write);
         let timestamp = corrected.as_ref().map_or(original, |text| text);
-        replace(self.outline, known.original_timestamp, "originalTimestamp", original, patch);
-        patch.set(known.received_at, "receivedAt", &received_text);
-        replace(self.outline, known.timestamp, "timestamp", timestamp, patch);
+        replace_if_different(
+            self.outline,
+            known.original_timestamp,
+            "originalTimestamp",
+            original,
+            patch,
+        );
+        patch.set_member(known.received_at, "receivedAt", &received_text);
+        replace_if_different(self.outline, known.timestamp, "timestamp", timestamp, patch);
     }
 
     #[inline]
@@ -159,17 +166,17 @@ impl<'o, 'a> Segment<'o, 'a> {
         value: MemberValue,
         patch: &mut ObjectPatch,
     ) -> Result<(), InvalidBody> {
-        if let Some((text, span)) = own(self.outline, value) {
+        if let Some((text, span)) = own_value(self.outline, value) {
             if self.outline.at(span).starts_with('{') {
                 self.add_to_context(text, span, patch)?;
             }
             return Ok(());
         }
         self.context.forget_own();
-        let is_filled = self.ip.is_for_all || self.context.get("direct") == Some("true");
-        let ip = (is_filled && self.context.get("ip").is_none()).then_some(&self.ip.member);
+        let is_filled = self.ip.is_for_all || self.context.find("direct") == Some("true");
+        let ip = (is_filled && self.context.find("ip").is_none()).then_some(&self.ip.member);
         if ip.is_some() || !self.context.is_empty() {
-            patch.set_with(value, "context", |out| {
+            patch.set_member_with(value, "context", |out| {
                 out.push(b'{');
                 write_all(&self.context, false, ip, out);
                 out.push(b'}');
@@ -193,11 +200,13 @@ impl<'o, 'a> Segment<'o, 'a> {
         }
         let own =
             if must_read { read_context(text, &mut self.context)? } else { OwnContext::default() };
-        let is_direct = || self.context.get("direct") == Some("true");
+        let is_direct = || self.context.find("direct") == Some("true");
         let is_filled = self.ip.is_for_all || own.direct.unwrap_or_else(is_direct);
-        let has_ip = own.has_ip || self.context.get("ip").is_some();
+        let has_ip = own.has_ip || self.context.find("ip").is_some();
         let ip = (is_filled && !has_ip).then_some(&self.ip.member);
-        insert(text, span, patch, |is_behind, out| write_all(&self.context, is_behind, ip, out));
+        insert_members(text, span, patch, |is_behind, out| {
+            write_all(&self.context, is_behind, ip, out)
+        });
         Ok(())
     }
 
@@ -212,15 +221,15 @@ impl<'o, 'a> Segment<'o, 'a> {
             return Ok(());
         }
         shared.forget_own();
-        match own(self.outline, value) {
-            None => patch.set_with(value, "integrations", |out| {
+        match own_value(self.outline, value) {
+            None => patch.set_member_with(value, "integrations", |out| {
                 out.push(b'{');
                 shared.write_missing(false, out);
                 out.push(b'}');
             }),
             Some((text, span)) if text.starts_with('{') => {
                 each_member(text, |_, member| shared.note_own(&member.name()))?;
-                insert(text, span, patch, |is_behind, out| {
+                insert_members(text, span, patch, |is_behind, out| {
                     shared.write_missing(is_behind, out);
                 });
             }
@@ -249,9 +258,9 @@ impl IpMember {
     }
 }
 
-/// Replace a value, unless it is the same.
+/// Replaces a value that differs.
 #[inline]
-fn replace(
+fn replace_if_different(
     outline: &Outline<'_>,
     place: MemberValue,
     key: &str,
@@ -259,14 +268,14 @@ fn replace(
     patch: &mut ObjectPatch,
 ) {
     if place.text(outline).is_none_or(|text| text.as_bytes() != value) {
-        patch.set(place, key, value);
+        patch.set_member(place, key, value);
     }
 }
 
-/// What an event has itself.
+/// Returns the value in the event, unless it is null.
 #[inline]
-fn own<'a>(outline: &Outline<'a>, value: MemberValue) -> Option<(&'a str, Span)> {
-    let span = value.given()?;
+fn own_value<'a>(outline: &Outline<'a>, value: MemberValue) -> Option<(&'a str, Span)> {
+    let span = value.span()?;
     let text = outline.at(span);
     (text != "null").then_some((text, span))
 }
@@ -295,10 +304,14 @@ fn write_all(shared: &SharedMembers<'_>, is_behind: bool, ip: Option<&Vec<u8>>, 
     }
 }
 
-/// Put members into an object behind its own ones. What writes them is told
-/// whether there are any.
-fn insert(text: &str, span: Span, patch: &mut ObjectPatch, write: impl FnOnce(bool, &mut Vec<u8>)) {
+/// Inserts members behind those of an object. `write` gets whether the object has members.
+fn insert_members(
+    text: &str,
+    span: Span,
+    patch: &mut ObjectPatch,
+    write: impl FnOnce(bool, &mut Vec<u8>),
+) {
     let is_behind = !text[1..].trim_ascii_start().starts_with('}');
     let closing = span.end - 1;
-    patch.edit(Span { start: closing, end: closing }, |out| write(is_behind, out));
+    patch.replace_span(Span { start: closing, end: closing }, |out| write(is_behind, out));
 }

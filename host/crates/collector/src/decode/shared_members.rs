@@ -24,12 +24,12 @@ pub(super) struct SharedMembers<'a> {
 }
 
 impl<'a> SharedMembers<'a> {
-    /// The members of an object; none, if it is no object.
+    /// Reads the members of an object. Another value has none.
     ///
     /// # Errors
     ///
     /// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
-    pub(super) fn of(value: Option<&'a str>) -> Result<Self, InvalidBody> {
+    pub(super) fn read(value: Option<&'a str>) -> Result<Self, InvalidBody> {
         let mut shared = SharedMembers::default();
         let Some(text) = value.filter(|text| text.starts_with('{')) else { return Ok(shared) };
         each_member(text, |outline, member| {
@@ -51,25 +51,25 @@ impl<'a> SharedMembers<'a> {
         self.members.is_empty()
     }
 
-    /// What counts under this key.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+    /// Returns the value of this key.
+    pub(super) fn find(&self, name: &str) -> Option<&'a str> {
         self.places.get(name).map(|place| self.members[*place].1)
     }
 
-    /// Begin anew with an event that has none of the members.
+    /// Begins the next event, without members of its own.
     pub(super) fn forget_own(&mut self) {
         self.event += 1;
     }
 
-    /// Note that the event has this member.
+    /// Notes that the event has this member.
     pub(super) fn note_own(&mut self, name: &str) {
         if let Some(place) = self.places.get(name) {
             self.owners[*place] = self.event;
         }
     }
 
-    /// Append what the event lacks, behind a comma if there is something before.
-    /// Returns whether there is something now.
+    /// Appends the members that the event lacks, behind a comma if `is_behind`. Returns whether the
+    /// object has members now.
     pub(super) fn write_missing(&self, mut is_behind: bool, out: &mut Vec<u8>) -> bool {
         let members = self.members.iter().zip(&self.owners);
         for ((key, value), _) in members.filter(|(_, owner)| **owner != self.event) {
@@ -83,7 +83,7 @@ impl<'a> SharedMembers<'a> {
     }
 }
 
-/// Show the members of an object that is part of a checked text.
+/// Calls `each` for every member of an object of a checked text.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ type Outcome = Result<Vec<(String, Option<EventRefusal>)>, InvalidBody>;
 /// The texts of a body, with random ids replaced by `ID`.
 fn decode(facts: RequestFacts<'_>, shape: BodyShape, body: &str) -> Outcome {
     let mut out = DecodedEvents::default();
-    ParsedBody::parse(body.as_bytes())?.events(&facts, shape, &mut out)?;
+    ParsedBody::parse(body.as_bytes())?.append_events(&facts, shape, &mut out)?;
     let text = |event: &DecodedEvent| String::from_utf8(out.text(*event).to_vec()).unwrap();
     Ok(out.events.iter().map(|event| (hide_ids(&text(event)), event.refused)).collect())
 }
@@ -344,7 +344,7 @@ fn ids_of_rudderstack() {
         let mut out = DecodedEvents::default();
         ParsedBody::parse(body.as_bytes())
             .unwrap()
-            .events(&RUDDERSTACK, BodyShape::Batch, &mut out)
+            .append_events(&RUDDERSTACK, BodyShape::Batch, &mut out)
             .unwrap();
         let event: Value = serde_json::from_slice(out.text(out.events[0])).unwrap();
         event[key].as_str().unwrap().to_owned()
@@ -377,7 +377,7 @@ fn made_ids_do_not_repeat() {
         let mut out = DecodedEvents::default();
         ParsedBody::parse(body.as_bytes())
             .unwrap()
-            .events(&FACTS, BodyShape::Batch, &mut out)
+            .append_events(&FACTS, BodyShape::Batch, &mut out)
             .unwrap();
         for event in &out.events[..1000] {
             let event: Value = serde_json::from_slice(out.text(*event)).unwrap();
@@ -520,10 +520,10 @@ fn the_room_for_events_is_seen_to_before_they_are_there() {
     let body = format!(r#"{{"batch":[{item},{item},{item}]}}"#);
     let mut out = DecodedEvents::of_at_most(500);
     let body = ParsedBody::parse(body.as_bytes()).unwrap();
-    assert_eq!(body.events(&FACTS, BodyShape::Batch, &mut out), Err(InvalidBody::TooLong));
+    assert_eq!(body.append_events(&FACTS, BodyShape::Batch, &mut out), Err(InvalidBody::TooLong));
     assert!(!out.events.is_empty() && out.bytes.len() <= 500);
     let mut whole = DecodedEvents::of_at_most(1000);
-    assert_eq!(body.events(&FACTS, BodyShape::Batch, &mut whole), Ok(()));
+    assert_eq!(body.append_events(&FACTS, BodyShape::Batch, &mut whole), Ok(()));
 }
 
 #[test]
