@@ -365,7 +365,10 @@ fn a_wrong_place_or_reason_is_no_empty_list() {
     let ran = data.dead(&["list", "--reason", "not_jsn"]).run().exits(2);
     let _ = ran.says(&["did you mean `not_json`?"]);
     data.dead(&["purge", "--reason", "everything"]).run().exits(2).says(&["expected one of"]);
-    data.dead(&["list", "--stream", "a b"]).run().exits(2).says(&["not the name of a delivery stream"]);
+    data.dead(&["list", "--stream", "a b"])
+        .run()
+        .exits(2)
+        .says(&["not the name of a delivery stream"]);
 }
 
 #[test]

@@ -320,7 +320,7 @@ fn check_log(filter: Option<String>, checker: &mut SettingsChecker) -> Option<St
     Some(filter)
 }
 
-/// Rows of the command line come after those of the file, and so go before them.
+/// Appends the mapping rows of the command line to those of the file: of equal rows the last one counts.
 fn with_mappings(
     mut settings: serde_json::Map<String, Value>,
     mappings: Vec<(String, String)>,

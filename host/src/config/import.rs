@@ -11,9 +11,9 @@
 mod consent;
 mod destination;
 mod filters;
+mod remaining_fields;
 mod rudderstack;
 mod segment;
-mod unread;
 
 use std::fmt;
 use std::path::Path;
@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use self::unread::{RemainingFields, find_field, is_blank};
+use self::remaining_fields::{RemainingFields, find_field, is_blank};
 use super::{Overrides, RawSettings};
 use standpipe_aws::RawAws;
 use standpipe_core::event::StreamName;
@@ -73,7 +73,7 @@ pub struct Imported {
 /// Settings that cannot be imported.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ImportError {
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error("the file is not JSON ({reason}): provide the {vendor} destination's settings as JSON")]
     NotJson {
         /// Whose settings were expected.

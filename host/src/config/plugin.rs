@@ -26,7 +26,7 @@ pub enum PluginSource {
 }
 
 impl PluginSource {
-    /// The source that the settings name; a file of the command line goes before that.
+    /// The source that the settings name; a file of the command line overrides it.
     pub(super) fn of(raw: &RawPlugin, directory: &Path, over: Option<PathBuf>) -> Self {
         match (over, &raw.path) {
             (Some(path), _) => PluginSource::File(path),

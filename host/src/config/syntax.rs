@@ -29,8 +29,8 @@ pub(super) fn explain_syntax_errors(
     for error in errors {
         let mistake = Mistake::at(place(error), without_value(error.message()));
         // What follows on the same line follows from the first.
-        let is_told = mistakes.iter().any(|told| told.line == mistake.line);
-        if !is_told && mistakes.len() < MISTAKES_MAX {
+        let is_known = mistakes.iter().any(|known| known.line == mistake.line);
+        if !is_known && mistakes.len() < MISTAKES_MAX {
             mistakes.push(mistake);
         }
     }

@@ -170,7 +170,7 @@ fn wrong_settings_say_what_to_write() {
         ("[aws.endpoints]\nssm = \"a\"", 2, "[aws.endpoints] ssm \"a\" is not a URL"),
         ("[aws.endpoints]\ns3 = \"http://a\"", 2, "in [aws.endpoints]: known here: `dynamodb`"),
         ("[aws]\nsts_region = \"\"", 2, "[aws] sts_region is empty"),
-        ("[aws]\nproxy = \"hush:80\"", 2, "[aws] proxy is no URL"),
+        ("[aws]\nproxy = \"hush:80\"", 2, "[aws] proxy is not the URL"),
         (
             "[aws]\nproxy = \"secret:x\"\n[secrets]\nmanager = \"aws-ssm\"",
             2,

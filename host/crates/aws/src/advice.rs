@@ -4,7 +4,7 @@
 use std::error::Error;
 
 /// What to change when AWS refuses a request with this code and message;
-/// `is_skewed` where its answer has a time that is minutes from this machine's.
+/// `is_skewed` where its response has a time that is minutes from this machine's.
 pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&'static str> {
     if is_about_time(code, message) || is_skewed && is_about_signature(code) {
         return Some(
@@ -56,7 +56,7 @@ fn is_about_signature(code: &str) -> bool {
     )
 }
 
-/// What to change when AWS answers with this code; none for codes that no setting
+/// What to change when AWS responses with this code; none for codes that no setting
 /// is to blame for.
 pub fn advice_of_code(code: &str) -> Option<&'static str> {
     Some(match code {

@@ -27,7 +27,7 @@ pub struct AwsError {
     pub advice: Option<&'static str>,
     /// Whether the same request may succeed when it is sent again.
     pub is_passing: bool,
-    /// The status of an answer without a code: something that stands before the service,
+    /// The status of a response without a code: something that stands before the service,
     /// or in its place, has given it.
     pub status: Option<u16>,
 }
@@ -52,7 +52,7 @@ impl AwsError {
         AwsError { advice, ..AwsError::transient(INVALID_RESPONSE, problem.into()) }
     }
 
-    /// An answer that refuses the request. Without a code it has none of the service.
+    /// A response that refuses the request. Without a code it has none of the service.
     pub(super) fn of_refusal(status: u16, code: &str, message: &str, is_skewed: bool) -> Self {
         let has_code = !code.is_empty();
         let code = if has_code { bounded(code) } else { format!("HTTP {status}") };
@@ -124,7 +124,7 @@ impl AwsError {
     }
 }
 
-/// A word for how a request came to have no answer, and whether another one may have one.
+/// A word for how a request came to have no response, and whether another one may have one.
 fn transport_code<E>(error: &SdkError<E, HttpResponse>) -> (&'static str, bool)
 where
     E: Error + 'static,

@@ -35,7 +35,7 @@ impl AwsAccess {
     ///
     /// # Errors
     ///
-    /// STS cannot be reached, does not know them, or gives an incomplete answer.
+    /// STS cannot be reached, does not know them, or gives an incomplete response.
     pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
         let sts = role::sts_client(&self.config, &self.sts);
         let answer = sts.get_caller_identity().send().await;

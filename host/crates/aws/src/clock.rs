@@ -11,16 +11,16 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
 /// From how far on this machine's clock counts as wrong, by AWS's: AWS refuses signatures
-/// that are more than 5 minutes from its time, and the answer has been on its way.
+/// that are more than 5 minutes from its time, and the response has been on its way.
 const CLOCK_SKEW_MIN: Duration = Duration::from_secs(4 * 60);
 
-/// What answers may differ by in what they say of the time before that is news.
+/// What responses may differ by in what they say of the time before that is news.
 const CLOCK_JITTER: Duration = Duration::from_secs(60);
 
 /// The time as AWS has it.
 ///
 /// AWS refuses a signature that is more than five minutes from its own time. So requests
-/// are signed with this clock: this machine's, corrected by the `Date` of an answer that
+/// are signed with this clock: this machine's, corrected by the `Date` of a response that
 /// refused a request, once that is minutes away. All clients of one way to AWS share it.
 #[derive(Debug, Clone, Default)]
 pub struct AwsClock(Arc<AtomicI64>);
@@ -67,7 +67,7 @@ impl TimeSource for AwsClock {
     }
 }
 
-/// Whether who gave this answer has a time that is minutes from this machine's.
+/// Whether who gave this response has a time that is minutes from this machine's.
 pub fn is_skewed(response: &HttpResponse) -> bool {
     skew_seconds(response).is_some_and(is_skew)
 }
@@ -76,7 +76,7 @@ fn is_skew(seconds: i64) -> bool {
     seconds.unsigned_abs() >= CLOCK_SKEW_MIN.as_secs()
 }
 
-/// How many seconds the answer's `Date` is ahead of this machine.
+/// How many seconds the response's `Date` is ahead of this machine.
 fn skew_seconds(response: &HttpResponse) -> Option<i64> {
     let date = DateTime::from_str(response.headers().get("date")?, Format::HttpDate).ok()?;
     Some(date.secs() - DateTime::from(SystemTime::now()).secs())

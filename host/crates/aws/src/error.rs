@@ -130,7 +130,7 @@ impl ConnectError {
         if let Some(unresolved) = find_unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
-        // Keys of the settings go before the profile.
+        // Keys of the settings take precedence over the profile.
         let profile = settings.profile.as_ref().filter(|_| settings.keys.is_none());
         if is_without_login(&error) {
             let own = || env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());

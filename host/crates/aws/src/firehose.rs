@@ -17,7 +17,7 @@ use crate::limits;
 /// the configuration and the environment.
 ///
 /// It retries nothing: every attempt must be counted and paced in one place. Requests
-/// can have their answers read by an [`ResponseReader`].
+/// can have their responses read by an [`ResponseReader`].
 pub fn firehose_client(
     config: &SdkConfig,
     endpoint_url: Option<&str>,
@@ -65,7 +65,7 @@ impl StreamInspector {
     ///
     /// # Errors
     ///
-    /// Firehose refuses or is not reached, or the answer lacks something that each has.
+    /// Firehose refuses or is not reached, or the response lacks something that each has.
     pub async fn describe(
         &self,
         stream: &str,
@@ -89,7 +89,7 @@ impl StreamInspector {
         let answer = request.send().await.map_err(|error| AwsError::of_sdk(&error));
         match answer {
             Ok(_) => described.get().cloned().ok_or_else(|| {
-                // The client that has answers read was not on the way.
+                // The client that has responses read was not on the way.
                 AwsError::incomplete_response("the response was not read")
             }),
             Err(error) => {

@@ -35,7 +35,7 @@ use standpipe_core::secret::{Secret, SecretResolver};
 /// which would be given those of its own machine, if any.
 const METADATA: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
 
-/// An HTTP client, and the clock that its answers set.
+/// An HTTP client, and the clock that its responses set.
 #[derive(Debug, Clone)]
 pub struct AwsHttp {
     pub(super) client: SharedHttpClient,
@@ -43,7 +43,7 @@ pub struct AwsHttp {
 }
 
 impl AwsHttp {
-    /// A client of the caller's own, whose answers do not set the clock.
+    /// A client of the caller's own, whose responses do not set the clock.
     pub fn with_client(client: SharedHttpClient) -> Self {
         AwsHttp { client, clock: AwsClock::default() }
     }
@@ -55,7 +55,7 @@ impl AwsHttp {
 /// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
 /// for both kinds of proxies.
 ///
-/// Answers end at [`limits::AWS_RESPONSE_BYTES_MAX`], with [`ResponseTooLong`].
+/// Responses end at [`limits::AWS_RESPONSE_BYTES_MAX`], with [`ResponseTooLong`].
 ///
 /// # Errors
 ///

@@ -201,7 +201,7 @@ fn read_failure(error: &(dyn std::error::Error + 'static)) -> AwsError {
 fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
-        // Each operation answers with an object.
+        // Each operation responses with an object.
         let object = read.filter(Value::is_object);
         return object.ok_or_else(|| AwsError::incomplete_response("it is not a JSON object"));
     }

@@ -16,7 +16,7 @@ mod error;
 mod fields;
 mod firehose;
 mod http;
-mod invalid_answer;
+mod invalid_response;
 mod json;
 pub mod limits;
 mod role;
@@ -41,7 +41,7 @@ pub use http::{
     AwsHttp, ResponseReader, ResponseTooLong, check_ca_bundle, http_client, http_connector,
     read_certificates,
 };
-pub use invalid_answer::{InvalidResponse, ResponseDefect};
+pub use invalid_response::{InvalidResponse, ResponseDefect};
 pub use json::{JsonClient, JsonService};
 pub use role::AwsRole;
 pub use session::AwsSession;

@@ -37,10 +37,10 @@ pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
 /// serve, and before credentials that AWS calls expired are called so again.
 pub const CREDENTIALS_AGAIN: Duration = Duration::from_secs(1);
 
-/// Bytes of an answer of AWS, whatever the service and the status; what is longer is
+/// Bytes of a response of AWS, whatever the service and the status; what is longer is
 /// not read on.
 ///
-/// `PutRecordBatch` answers with 500 results, each an id of some 220 characters or a
+/// `PutRecordBatch` responses with 500 results, each an id of some 220 characters or a
 /// code and a sentence: this leaves 2 KiB to each. A secret has at most 64 KiB, and
 /// JSON may write each of its characters as six; a page of a list, or the description
 /// of a stream with hundreds of tables, has some 100 KB.

@@ -100,7 +100,7 @@ fn session_tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().expect("a key and a value are all it needs")
 }
 
-/// Credentials of which nothing is missing. The SDK fills in what an answer lacks: with
+/// Credentials of which nothing is missing. The SDK fills in what a response lacks: with
 /// empty texts, and with the year 1970.
 fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     let credentials = assumed.credentials.ok_or(IncompleteSession("Credentials"))?;
@@ -127,7 +127,7 @@ fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     ))
 }
 
-/// An answer of STS without something that each has.
+/// A response of STS without something that each has.
 #[derive(Debug, Error)]
 #[error(
     "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under [aws], and the \

@@ -100,7 +100,7 @@ enum SecretError {
 impl SecretError {
     /// Whether the manager may give it a little later.
     fn is_transient(&self) -> bool {
-        // What answers with something else than AWS will go on doing so.
+        // What responses with something else than AWS will go on doing so.
         matches!(self, SecretError::Aws(error) if error.is_passing && error.code != "InvalidAnswer")
     }
 }

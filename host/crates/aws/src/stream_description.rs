@@ -2,12 +2,12 @@
 //! `DescribeDeliveryStream`, for delivery and for the catalog.
 //!
 //! Only the members that a [`StreamDescription`] has are looked at: tokens, users,
-//! passwords and attributes are never taken out of the answer. What is unknown is kept by
+//! passwords and attributes are never taken out of the response. What is unknown is kept by
 //! its name, and an optional member of a type that it should not have is as good as none:
 //! neither is an error. What is required of every description is: without it nobody knows
 //! where a stream's records end up, which is not the same as that they end nowhere.
 //!
-//! The answer is read as JSON and not by the SDK's own types, which drop what they do not
+//! The response is read as JSON and not by the SDK's own types, which drop what they do not
 //! know, and give required members that are missing a value.
 
 mod address;

@@ -53,7 +53,7 @@ impl PolicyDocument {
         }
     }
 
-    /// Its length as IAM counts it: characters that are no white space.
+    /// Its length as IAM counts it, without white space.
     pub fn character_count(&self) -> usize {
         let text = serde_json::to_string(self).expect("a document has string keys");
         text.chars().filter(|c| !c.is_whitespace()).count()

@@ -12,8 +12,8 @@
 mod document;
 mod grants;
 mod key;
+mod location;
 mod pattern;
-mod place;
 mod split;
 mod terraform;
 mod trust;
@@ -21,8 +21,8 @@ mod trust;
 pub use document::{PolicyDocument, PolicyStatement};
 pub use grants::{AssumedRole, PolicyGrants, assume_roles_policy};
 pub use key::KeyArn;
+pub use location::{Account, Partition, Region, StreamLocation};
 pub use pattern::{most_common_prefix, remove_covered};
-pub use place::{Account, Partition, Region, StreamLocation};
 pub use split::split_document;
 pub use terraform::{terraform_policies, terraform_role};
 pub use trust::{ExternalId, Principal, SessionAttributes, trust_policy};
@@ -32,7 +32,7 @@ use thiserror::Error;
 /// A name that stands in no policy. Its text says what to write.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InvalidName {
-    /// It is no ARN of a KMS key, or an alias of one.
+    /// It is not the ARN of a KMS key, or is an alias of one.
     #[error(
         "{0:?} is not the ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias is not enough, \
          `aws kms describe-key --key-id alias/NAME` prints its key"
@@ -54,7 +54,7 @@ pub enum InvalidName {
         /// Its region.
         region: String,
     },
-    /// It is no id of an account.
+    /// It is not an account id.
     #[error("{0:?} is not an AWS account id: write its 12 digits, without hyphens")]
     Account(String),
     /// It stands for several principals.
@@ -66,7 +66,7 @@ pub enum InvalidName {
          arn:aws:iam::ACCOUNT:role/NAME"
     )]
     Principal(String),
-    /// It is no external id. Some take that for a secret, so it is not here.
+    /// It is not an external id. Some treat external ids as secrets, so it is not kept here.
     #[error(
         "invalid external id: STS accepts 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -"
     )]

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::unread::{RemainingFields, is_filled_in};
+use super::remaining_fields::{RemainingFields, is_filled_in};
 use super::{Imported, JsonObject, escape_path, find_field, is_blank};
 
 /// RudderStack's provider where none is named. Source: its settings' schema.

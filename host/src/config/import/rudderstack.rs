@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::unread::is_filled_in;
+use super::remaining_fields::is_filled_in;
 use super::{
     DestinationType, ImportError, Imported, JsonObject, MappingRow, RemainingFields, consent,
     find_field, is_blank,

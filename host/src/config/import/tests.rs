@@ -277,7 +277,7 @@ proptest! {
         }});
         let expected: Vec<_> = mappings
             .iter()
-            .filter(|(from, _)| !from.is_empty() && !unread::is_filled_in(from))
+            .filter(|(from, _)| !from.is_empty() && !remaining_fields::is_filled_in(from))
             .map(|(from, to)| (from.as_str(), to.as_str()))
             .collect();
         for destination in [role, keys] {

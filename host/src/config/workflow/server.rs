@@ -83,7 +83,7 @@ impl Workflow {
     ) -> Result<(), WorkflowError> {
         let url = server.required_text("hostPort", "http://localhost:8585/api")?;
         if !has_api(&url) {
-            return Err(server.error_at_key(None, "hostPort", "this must be the address of the API, with /api at its end, such as http://localhost:8585/api"));
+            return Err(server.error_at_key(None, "hostPort", "this must be the address of the API, which ends in /api, such as http://localhost:8585/api"));
         }
         let authentication = server.word("authProvider", AUTHENTICATION)?;
         let mut security = server.section("securityConfig")?;

@@ -1,6 +1,6 @@
 //! YAML, as far as a workflow needs it: nodes that know their line.
 //!
-//! The crate tells events; what is built of them here is bounded in size and
+//! The parser returns events; what is built of them here is bounded in size and
 //! depth, aliases counted as what they stand for, so that no document of a few
 //! lines becomes one of gigabytes.
 

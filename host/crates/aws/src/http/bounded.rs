@@ -14,7 +14,7 @@ use super::intercepted::{HandlerOf, Intercepted, ResponseHandler};
 use crate::AwsClock;
 use crate::limits;
 
-/// An answer that is longer than any of AWS.
+/// A response that is longer than any of AWS.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error(
     "the response has more than {} bytes, the most that AWS sends: check the endpoints under [aws], and the \
@@ -23,7 +23,7 @@ use crate::limits;
 )]
 pub struct ResponseTooLong;
 
-/// An HTTP client whose answers are bounded, and set this clock.
+/// An HTTP client whose responses are bounded, and set this clock.
 pub(super) fn bounded_client(inner: SharedHttpClient, clock: AwsClock) -> SharedHttpClient {
     SharedHttpClient::new(Intercepted { inner, handler_of: bounding_handler(clock) })
 }

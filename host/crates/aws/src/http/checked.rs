@@ -1,11 +1,11 @@
-//! Looks at answers of success before the SDK does.
+//! Looks at successful responses before the SDK does.
 //!
-//! The SDK gives required members that an answer lacks a value: a missing count of
+//! The SDK gives required members that a response lacks a value: a missing count of
 //! failures is 0, and no results are an empty list. Nor could it be seen afterwards.
-//! So each request carries a function that reads its answer, and what that does not
+//! So each request carries a function that reads its response, and what that does not
 //! believe becomes an error here. Errors pass as they are.
 //!
-//! What the function has read stays with whoever made it, and the SDK gets what the
+//! What the function has read stays with its creator, and the SDK gets what the
 //! function gives it: it would make a string of each record's id.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::intercepted::{Handled, Intercepted, ResponseHandler};
 use crate::InvalidResponse;
 
-/// Reads the body of a request's answer, and gives what the SDK is to read in its place.
+/// Reads the body of a request's response, and gives what the SDK is to read in its place.
 /// It is an extension of the request.
 #[derive(Clone)]
 pub struct ResponseReader(Arc<Read>);
@@ -55,7 +55,7 @@ impl fmt::Debug for ResponseReader {
     }
 }
 
-/// A client that has answers of success read by the [`ResponseReader`] of their request.
+/// A client that has successful responses read by the [`ResponseReader`] of their request.
 pub(crate) fn with_response_reader(inner: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Intercepted { inner, handler_of: Arc::new(handler_of) })
 }

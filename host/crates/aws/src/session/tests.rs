@@ -110,7 +110,7 @@ async fn a_thousand_renewals_under_load_hand_out_nothing_that_has_expired() {
         let session = session.clone();
         tokio::spawn(async move {
             while source.asked.load(Ordering::Relaxed) < 1000 {
-                // What expires between the look and the answer is not to blame.
+                // What expires between the look and the response is not to blame.
                 let asked_at = SystemTime::now();
                 let found = session.provide_credentials().await.expect("the source never fails");
                 assert!(found.expiry().unwrap() > asked_at, "expired before it was asked for");

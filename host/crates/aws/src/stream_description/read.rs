@@ -1,4 +1,4 @@
-//! Reads an answer to `DescribeDeliveryStream`.
+//! Reads a response to `DescribeDeliveryStream`.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::{StreamDescription, StreamStatus, destination, origin};
 use crate::fields::{JsonFields, unknown_word};
 use crate::{InvalidResponse, ResponseDefect, bounded};
 
-/// Read the answer to `DescribeDeliveryStream` for the stream of this name.
+/// Read the response to `DescribeDeliveryStream` for the stream of this name.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ fn read_fields(name: &str, answer: JsonFields<'_>) -> Result<StreamDescription, 
     })
 }
 
-/// A member that each answer has.
+/// A member that each response has.
 fn required_field<'a, T>(
     object: JsonFields<'a>,
     key: &'static str,

@@ -30,7 +30,7 @@ impl Partition {
         Partition(found.map_or(COMMERCIAL, |(_, name)| name))
     }
 
-    /// The partition of an ARN; none where it is no ARN of a known one.
+    /// The partition of an ARN; none if it is not an ARN, or the partition is unknown.
     pub fn of_arn(arn: &str) -> Option<Self> {
         super::arn_fields(arn)?[0].parse().ok()
     }

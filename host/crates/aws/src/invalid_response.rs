@@ -1,8 +1,8 @@
-//! Answers that lack what each answer has: they are no answers, whatever their status.
+//! Responses that lack what each response has: they are no responses, whatever their status.
 
 use thiserror::Error;
 
-/// An answer of Firehose with a status of success that is not to be believed.
+/// A response of Firehose with a status of success that is not to be believed.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
     "{0}, so it is not a complete response of Firehose: check that `endpoint_url` under [aws] leads to Firehose, and the \
@@ -10,7 +10,7 @@ use thiserror::Error;
 )]
 pub struct InvalidResponse(#[from] ResponseDefect);
 
-/// What an answer lacks.
+/// What a response lacks.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ResponseDefect {
     /// There is nothing in it.
@@ -59,7 +59,7 @@ pub enum ResponseDefect {
 
 impl InvalidResponse {
     /// Whether something else than Firehose seems to have answered, or not all of the
-    /// answer came: another one may be complete.
+    /// response came: another one may be complete.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self.0, ResponseDefect::Empty | ResponseDefect::NotAnObject)
     }
