@@ -39,8 +39,8 @@ use tokio_util::sync::CancellationToken;
 use crate::limits;
 use crate::source::Progress;
 use plugin_api::PluginApi;
-use response::{json_text, text, whole};
-use route::{AdminRoute, route};
+use response::{json_text, response_with, text_response};
+use route::{AdminRoute, find_route};
 use standpipe_aws::AwsStatus;
 #[cfg(feature = "collector")]
 use standpipe_collector::{Collector, HeldEvents};
@@ -123,11 +123,11 @@ impl Admin {
     /// Serves until `stop` is cancelled. Without a token the plugin API is off.
     pub async fn serve(self, view: AdminView, token: Option<AdminToken>, stop: CancellationToken) {
         let plugin_api = PluginApi::new(view.swapper.clone(), token);
-        let registry = metrics::registry(&view, self.0.stats());
+        let registry = metrics::build_registry(&view, self.0.stats());
         let service = Arc::new(AdminService { view, plugin_api, registry });
         let answer = move |request: Request, peer| {
             let service = Arc::clone(&service);
-            async move { service.answer(request, peer).await }
+            async move { service.handle(request, peer).await }
         };
         self.0.serve(answer, stop).await;
     }
@@ -136,22 +136,22 @@ impl Admin {
 impl AdminService {
     fn metrics(&self) -> Response {
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-        whole(StatusCode::OK, content_type, metrics::encode(&self.registry))
+        response_with(StatusCode::OK, content_type, metrics::encode_metrics(&self.registry))
     }
 
-    async fn answer(&self, request: Request, peer: Peer) -> Response {
+    async fn handle(&self, request: Request, peer: Peer) -> Response {
         let (parts, mut body) = request.into_parts();
-        let answer = match route(&parts.method, parts.uri.path()) {
-            Ok(AdminRoute::Live) => Ok(text(StatusCode::OK, "live\n")),
+        let answer = match find_route(&parts.method, parts.uri.path()) {
+            Ok(AdminRoute::Live) => Ok(text_response(StatusCode::OK, "live\n")),
             Ok(AdminRoute::Ready) => Ok(self.view.readiness()),
             Ok(AdminRoute::Metrics) => Ok(self.metrics()),
             Ok(AdminRoute::Document) => Ok(json_text(StatusCode::OK, openapi::DOCUMENT)),
             Ok(AdminRoute::Plugin(command)) => {
-                self.plugin_api.answer(command, &parts, &mut body, peer).await
+                self.plugin_api.handle(command, &parts, &mut body, peer).await
             }
             Err(failure) => Err(failure),
         };
-        let answer = answer.unwrap_or_else(|failure| failure.answer());
+        let answer = answer.unwrap_or_else(|failure| failure.to_response());
         // A client that has stopped sending, or waits for a 100 response, sends no body.
         let is_sending =
             answer.status() != StatusCode::REQUEST_TIMEOUT && !parts.headers.contains_key(EXPECT);
@@ -167,13 +167,13 @@ impl AdminView {
     /// orchestrator would gain nothing by turning them away.
     fn readiness(&self) -> Response {
         if let Some(why) = self.why_not_ready() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, why);
+            return text_response(StatusCode::SERVICE_UNAVAILABLE, why);
         }
         let notes = self.plugin_note().into_iter().chain(self.held_note());
         let notes: Vec<_> = notes.chain(self.delivery_problems()).collect();
         match notes.is_empty() {
-            true => text(StatusCode::OK, "ready\n"),
-            false => text(StatusCode::OK, format!("ready, but {}\n", notes.join("; "))),
+            true => text_response(StatusCode::OK, "ready\n"),
+            false => text_response(StatusCode::OK, format!("ready, but {}\n", notes.join("; "))),
         }
     }
 

@@ -190,7 +190,7 @@ impl Worker {
         }
         // A halt ends the waiting, too.
         if self.roles.has_changed() || self.is_aborted() {
-            self.held.release(now);
+            self.held.release_all(now);
         }
         if let Some(work) = self.held.pop_due(now) {
             self.process_rest(work);
@@ -214,7 +214,7 @@ impl Worker {
             // A full pool of buffers needs no more of them.
             BatchProgress::Done => drop(self.shared.buffers.try_send(chunk.bytes)),
             BatchProgress::Waiting { undecided, until } => {
-                self.held.push(PartialChunk { chunk, next, undecided }, until);
+                self.held.set_aside(PartialChunk { chunk, next, undecided }, until);
             }
         }
     }
@@ -312,11 +312,11 @@ impl Worker {
         let is_aborted = self.is_aborted();
         let (active, applier, halt) = (&mut self.active, &mut self.applier, &self.mapping_halt);
         active.slots.select_source(ack.source());
-        let provenance = provenance(ack, active);
+        let provenance = provenance_of(ack, active);
         while !events.is_empty() && !halt.is_cancelled() {
             let (pause, why) = match wasted_left.is_zero() {
                 true => (Duration::ZERO, Fault::Skipped),
-                false => match active.decide(ack.source(), events, *wasted_left) {
+                false => match active.map_events(ack.source(), events, *wasted_left) {
                     SessionOutcome::MustWait(pause) => (pause, Fault::Skipped),
                     SessionOutcome::Unavailable(unavailable) => {
                         active.generation.note_unavailable("the plugin", &unavailable);
@@ -328,8 +328,8 @@ impl Worker {
                     SessionOutcome::Decided(decisions, decided) => {
                         let (now, later) = events.split_at(decided);
                         let tally = applier.apply(active, &provenance, now, &decisions);
-                        active.generation.count(ack.source(), &tally, decisions.wasted());
-                        *wasted_left = wasted_left.saturating_sub(decisions.wasted());
+                        active.generation.count_batch(ack.source(), &tally, decisions.wasted_cpu());
+                        *wasted_left = wasted_left.saturating_sub(decisions.wasted_cpu());
                         if let Some(shadow) = &self.shadow {
                             let plugin = active.generation.plugin();
                             shadow.submit(ack.source(), now, plugin, decisions);
@@ -351,9 +351,9 @@ impl Worker {
                 };
             }
             if must_not_wait || !ack.source().keeps_unsettled() {
-                let decisions = Decisions::failed(events.len(), &why);
+                let decisions = Decisions::all_failed(events.len(), &why);
                 let tally = applier.apply(active, &provenance, events, &decisions);
-                active.generation.count(ack.source(), &tally, Duration::ZERO);
+                active.generation.count_batch(ack.source(), &tally, Duration::ZERO);
             }
             return BatchProgress::Done;
         }
@@ -381,15 +381,16 @@ impl Worker {
         let (taken, mut others): (Vec<_>, Vec<_>) =
             events.iter().cloned().partition(|event| canary.takes(event));
         session.slots.select_source(ack.source());
-        let provenance = provenance(ack, session);
+        let provenance = provenance_of(ack, session);
         let mut taken = &taken[..];
         while !taken.is_empty() && !canary.is_out() {
-            let (decisions, decided) = match session.decide(ack.source(), taken, Duration::MAX) {
+            let (decisions, decided) = match session.map_events(ack.source(), taken, Duration::MAX)
+            {
                 SessionOutcome::Decided(decisions, decided) => (decisions, decided),
                 SessionOutcome::MustWait(_) => break,
                 SessionOutcome::Unavailable(unavailable) => {
                     session.generation.note_unavailable("the canary", &unavailable);
-                    canary.count(taken.len() as u64, taken.len() as u64);
+                    canary.count_batch(taken.len() as u64, taken.len() as u64);
                     break;
                 }
             };
@@ -398,8 +399,8 @@ impl Worker {
                 self.applier.apply_with(session, &provenance, now, &decisions, |_, _, event, _| {
                     others.push(event.clone());
                 });
-            session.generation.count(ack.source(), &tally, decisions.wasted());
-            canary.count(tally.events, tally.failed() + tally.rejected);
+            session.generation.count_batch(ack.source(), &tally, decisions.wasted_cpu());
+            canary.count_batch(tally.events, tally.failed() + tally.rejected);
             taken = later;
         }
         others.extend_from_slice(taken);
@@ -482,7 +483,7 @@ impl Worker {
     }
 }
 
-fn provenance(ack: &Ack, session: &PluginSession) -> Provenance {
+fn provenance_of(ack: &Ack, session: &PluginSession) -> Provenance {
     let generation = &session.generation;
     let plugin = Arc::clone(generation.plugin().digest());
     Provenance { ack: ack.clone(), plugin, generation: generation.number() }

@@ -24,9 +24,9 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const PREFIX: &str = "standpipe";
 
 /// Registers all metrics of a run, and of the listener that serves them.
-pub(super) fn registry(view: &AdminView, own: ConnectionStats) -> Registry {
+pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry {
     let mut all = Registry::default();
-    metrics::register(&mut all, process::resources);
+    metrics::register(&mut all, process::write_resources);
     let registry = all.sub_registry_with_prefix(PREFIX);
     metrics::register(registry, write_build_info);
     view.progress.register_metrics(registry);
@@ -64,7 +64,7 @@ pub(super) fn registry(view: &AdminView, own: ConnectionStats) -> Registry {
 }
 
 /// All metrics at this moment.
-pub(super) fn encode(registry: &Registry) -> String {
+pub(super) fn encode_metrics(registry: &Registry) -> String {
     let mut text = String::new();
     text::encode(&mut text, registry).expect("writing into a string does not fail");
     text

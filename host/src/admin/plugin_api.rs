@@ -11,7 +11,7 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::query::{canary_settings, withdrawn_generation};
-use super::response::{ApiError, CheckResponse, SwapResponse, json, no_content};
+use super::response::{ApiError, CheckResponse, SwapResponse, json_response, no_content};
 use super::route::PluginCommand;
 use super::signature_header::parse_signature_header;
 use super::token::{AdminToken, parse_bearer_token};
@@ -52,7 +52,7 @@ impl PluginApi {
         }
     }
 
-    pub(super) async fn answer(
+    pub(super) async fn handle(
         &self,
         command: PluginCommand,
         parts: &Parts,
@@ -62,14 +62,16 @@ impl PluginApi {
         self.check_token(&parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         match command {
-            PluginCommand::Report => Ok(json(StatusCode::OK, &self.swapper.report())),
+            PluginCommand::Report => Ok(json_response(StatusCode::OK, &self.swapper.report())),
             PluginCommand::Swap => {
                 let offer = |swapper: &Swapper, candidate: &Candidate| {
-                    Ok(json(StatusCode::OK, &SwapResponse::from(swapper.swap(candidate)?)))
+                    Ok(json_response(StatusCode::OK, &SwapResponse::from(swapper.swap(candidate)?)))
                 };
                 self.run_with_component(parts, body, peer, offer).await
             }
-            PluginCommand::Check => self.run_with_component(parts, body, peer, check).await,
+            PluginCommand::Check => {
+                self.run_with_component(parts, body, peer, check_candidate).await
+            }
             PluginCommand::TryCanary => {
                 let settings = canary_settings(query).map_err(ApiError::bad_request)?;
                 let try_it = move |swapper: &Swapper, candidate: &Candidate| {
@@ -158,15 +160,15 @@ impl PluginApi {
     }
 }
 
-fn check(swapper: &Swapper, candidate: &Candidate) -> Result<Response, ApiError> {
+fn check_candidate(swapper: &Swapper, candidate: &Candidate) -> Result<Response, ApiError> {
     let plugin = swapper.check(candidate)?;
     let sha256 = plugin.digest().to_string();
     let streams = plugin.streams().map(str::to_owned).collect();
-    Ok(json(StatusCode::OK, &CheckResponse { sha256, streams }))
+    Ok(json_response(StatusCode::OK, &CheckResponse { sha256, streams }))
 }
 
 fn activated(generation: u64) -> Response {
-    json(StatusCode::OK, &SwapResponse::from(Swapped::Taken(generation)))
+    json_response(StatusCode::OK, &SwapResponse::from(Swapped::Taken(generation)))
 }
 
 fn rolled_back(swapped: Swapped) -> Response {
@@ -174,7 +176,7 @@ fn rolled_back(swapped: Swapped) -> Response {
         Swapped::Taken(_) => None,
         Swapped::Unchanged(_) => Some("already rolled back"),
     };
-    json(StatusCode::OK, &SwapResponse { note, ..swapped.into() })
+    json_response(StatusCode::OK, &SwapResponse { note, ..swapped.into() })
 }
 
 fn try_permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {

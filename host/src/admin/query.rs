@@ -42,17 +42,20 @@ pub enum QueryError {
 /// The query has unknown, repeated or invalid parameters.
 pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     let mut settings = CanarySettings::default();
-    for (name, value) in parameters(query, &["percent", "max_error_rate", "min_events"])? {
+    for (name, value) in parse_parameters(query, &["percent", "max_error_rate", "min_events"])? {
         match name {
-            "percent" => settings.percent = number(name, &value, 100.0, "a number from 0 to 100")?,
+            "percent" => {
+                settings.percent = parse_number(name, &value, 100.0, "a number from 0 to 100")?
+            }
             "max_error_rate" => {
                 let expected = "a share from 0 to 1, such as 0.01 for 1 %";
-                settings.error_rate_max = number(name, &value, 1.0, expected)?;
+                settings.error_rate_max = parse_number(name, &value, 1.0, expected)?;
             }
             _ => {
                 let events = value.parse();
                 let expected = "a whole number of events";
-                settings.events_min = events.map_err(|_| invalid(name, &value, expected))?;
+                settings.events_min =
+                    events.map_err(|_| invalid_parameter(name, &value, expected))?;
             }
         }
     }
@@ -65,22 +68,22 @@ pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
 ///
 /// The query has unknown, repeated or invalid parameters.
 pub(super) fn withdrawn_generation(query: &str) -> Result<Option<u64>, QueryError> {
-    let given = parameters(query, &["generation"])?.pop();
+    let given = parse_parameters(query, &["generation"])?.pop();
     let number = given.map(|(name, value)| {
-        value.parse().map_err(|_| invalid(name, &value, "the number of a generation"))
+        value.parse().map_err(|_| invalid_parameter(name, &value, "the number of a generation"))
     });
     number.transpose()
 }
 
 /// The parameters of a query, each of which is known and stands once.
-fn parameters<'a>(
+fn parse_parameters<'a>(
     query: &'a str,
     known: &[&'static str],
 ) -> Result<Vec<(&'static str, Cow<'a, str>)>, QueryError> {
     let mut parameters = Vec::with_capacity(known.len());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let Some(&name) = known.iter().find(|known| **known == name) else {
-            return Err(QueryError::Unknown { name: short(&name), known: known.join(", ") });
+            return Err(QueryError::Unknown { name: truncate(&name), known: known.join(", ") });
         };
         if parameters.iter().any(|(seen, _)| *seen == name) {
             return Err(QueryError::Twice(name));
@@ -90,21 +93,21 @@ fn parameters<'a>(
     Ok(parameters)
 }
 
-fn number(
+fn parse_number(
     name: &'static str,
     value: &str,
     most: f64,
     expected: &'static str,
 ) -> Result<f64, QueryError> {
     let number = value.parse().ok().filter(|number| (0.0..=most).contains(number));
-    number.ok_or_else(|| invalid(name, value, expected))
+    number.ok_or_else(|| invalid_parameter(name, value, expected))
 }
 
-fn invalid(name: &'static str, value: &str, expected: &'static str) -> QueryError {
-    QueryError::Invalid { name, value: short(value), expected }
+fn invalid_parameter(name: &'static str, value: &str, expected: &'static str) -> QueryError {
+    QueryError::Invalid { name, value: truncate(value), expected }
 }
 
-fn short(text: &str) -> String {
+fn truncate(text: &str) -> String {
     text.chars().take(limits::ADMIN_SHOWN_CHARACTERS_MAX).collect()
 }
 

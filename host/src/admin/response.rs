@@ -99,8 +99,8 @@ impl ApiError {
         }
     }
 
-    pub(super) fn answer(&self) -> Response {
-        let mut answer = json(self.status, &self.problem);
+    pub(super) fn to_response(&self) -> Response {
+        let mut answer = json_response(self.status, &self.problem);
         if let Some((name, value)) = self.header.as_deref() {
             answer.headers_mut().insert(name, value.clone());
         }
@@ -153,20 +153,20 @@ impl From<Swapped> for SwapResponse {
     }
 }
 
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).expect("a response has only string keys");
     json_text(status, text + "\n")
 }
 
 pub(super) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    let mut answer = whole(status, HeaderValue::from_static("application/json"), text);
+    let mut answer = response_with(status, HeaderValue::from_static("application/json"), text);
     // Clients must not cache a status.
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
+pub(super) fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    response_with(status, HeaderValue::from_static("text/plain; charset=utf-8"), text)
 }
 
 pub(super) fn no_content() -> Response {
@@ -175,7 +175,7 @@ pub(super) fn no_content() -> Response {
     answer
 }
 
-pub(super) fn whole(
+pub(super) fn response_with(
     status: StatusCode,
     content_type: HeaderValue,
     body: impl Into<Bytes>,

@@ -43,7 +43,7 @@ pub(super) const ROUTES: [(&str, Method, AdminRoute); 11] = [
     ("/plugin/canary/promote", Method::POST, AdminRoute::Plugin(PluginCommand::PromoteCanary)),
 ];
 
-pub(super) fn route(method: &Method, path: &str) -> Result<AdminRoute, ApiError> {
+pub(super) fn find_route(method: &Method, path: &str) -> Result<AdminRoute, ApiError> {
     let asked = if *method == Method::HEAD { &Method::GET } else { method };
     let of_path: Vec<_> = ROUTES.iter().filter(|(known, ..)| *known == path).collect();
     if of_path.is_empty() {

@@ -39,7 +39,7 @@ impl AdminToken {
     ///
     /// It is too short or too long, or has characters that a header cannot hold.
     pub fn new(token: &Secret) -> Result<Self, InvalidToken> {
-        digest(token).map(|digest| AdminToken(Arc::new(ArcSwap::from_pointee(digest))))
+        hash_token(token).map(|digest| AdminToken(Arc::new(ArcSwap::from_pointee(digest))))
     }
 
     /// Replaces the token. Returns whether it has changed.
@@ -48,7 +48,7 @@ impl AdminToken {
     ///
     /// As for [`AdminToken::new`]; nothing changes then.
     pub fn replace(&self, token: &Secret) -> Result<bool, InvalidToken> {
-        let digest = digest(token)?;
+        let digest = hash_token(token)?;
         Ok(*self.0.swap(Arc::new(digest)) != digest)
     }
 
@@ -75,7 +75,7 @@ pub fn parse_bearer_token(header: &[u8]) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then_some(token)
 }
 
-fn digest(token: &Secret) -> Result<[u8; 32], InvalidToken> {
+fn hash_token(token: &Secret) -> Result<[u8; 32], InvalidToken> {
     let text = token.expose();
     let is_good = (CHARACTERS_MIN..=CHARACTERS_MAX).contains(&text.len()) && is_token(text);
     if is_good { Ok(Sha256::digest(text.as_bytes()).into()) } else { Err(InvalidToken) }

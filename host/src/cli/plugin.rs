@@ -46,13 +46,13 @@ pub(super) fn run(command: Command) -> CommandResult {
         Command::Test(arguments) => test::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
-        Command::Export { file } => export(&file),
+        Command::Export { file } => export_default_plugin(&file),
         Command::Inspect { file } => inspect::run(file.as_deref()),
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]
-fn export(file: &Path) -> CommandResult {
+fn export_default_plugin(file: &Path) -> CommandResult {
     if file == Path::new("-") {
         return print(DEFAULT_PLUGIN);
     }

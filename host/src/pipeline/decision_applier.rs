@@ -81,9 +81,9 @@ impl DecisionApplier {
                     self.dead_letter_event(provenance, event, Reason::PluginRejected, reason, None);
                 }
                 Decision::Deliver(target, payload) => {
-                    let place = self.place(session, target);
+                    let place = self.slot_for_target(session, target);
                     let payload = payload.as_deref();
-                    if let Err(error) = self.push(place, provenance, event, payload) {
+                    if let Err(error) = self.push_record(place, provenance, event, payload) {
                         let stream = Some(session.generation.plugin().stream(target));
                         let (reason, detail) = (reason_of_refusal(&error), error.to_string());
                         self.dead_letter_event(provenance, event, reason, &detail, stream);
@@ -110,7 +110,7 @@ impl DecisionApplier {
                 let stream = stream.clone();
                 let identity = session.slots.identity();
                 let place = self.accumulator.place(identity, &stream, NamedBy::Operator);
-                if let Err(error) = self.push(place, provenance, event, None) {
+                if let Err(error) = self.push_record(place, provenance, event, None) {
                     let (reason, detail) = (reason_of_refusal(&error), error.to_string());
                     self.dead_letter_event(provenance, event, reason, &detail, Some(&stream));
                 }
@@ -125,7 +125,7 @@ impl DecisionApplier {
         }
     }
 
-    fn push(
+    fn push_record(
         &mut self,
         place: Result<StreamSlot, TooManyStreams>,
         provenance: &Provenance,
@@ -136,7 +136,7 @@ impl DecisionApplier {
         self.accumulator.push(place?, provenance, Record { event: index, line, text, payload })
     }
 
-    fn place(
+    fn slot_for_target(
         &mut self,
         session: &mut PluginSession,
         target: &Target,

@@ -48,7 +48,7 @@ impl HeldChunks {
     }
 
     /// Sets a chunk aside until then.
-    pub(super) fn push(&mut self, work: PartialChunk, until: Instant) {
+    pub(super) fn set_aside(&mut self, work: PartialChunk, until: Instant) {
         self.bytes += work.chunk.bytes.len();
         self.works.push_back((until, work));
     }
@@ -67,7 +67,7 @@ impl HeldChunks {
     }
 
     /// Makes all chunks due.
-    pub(super) fn release(&mut self, now: Instant) {
+    pub(super) fn release_all(&mut self, now: Instant) {
         self.works.iter_mut().for_each(|(until, _)| *until = now.min(*until));
     }
 }
@@ -90,15 +90,15 @@ mod tests {
     fn who_is_due_and_has_waited_longest_goes_first() {
         let (now, mut held) = (Instant::now(), HeldChunks::default());
         assert_eq!((held.next_due(), held.pop_due(now).is_some()), (None, false));
-        held.push(work(1), now + SECOND * 3);
-        held.push(work(2), now + SECOND);
-        held.push(work(3), now + SECOND * 2);
+        held.set_aside(work(1), now + SECOND * 3);
+        held.set_aside(work(2), now + SECOND);
+        held.set_aside(work(3), now + SECOND * 2);
         assert_eq!(held.next_due(), Some(now + SECOND));
         assert!(held.pop_due(now).is_none());
         let size = |work: Option<PartialChunk>| work.map(|work| work.chunk.bytes.len());
         assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(2));
         assert_eq!(size(held.pop_due(now + SECOND * 2)), Some(3));
-        held.release(now);
+        held.release_all(now);
         assert_eq!(size(held.pop_due(now)), Some(1));
         assert!(held.is_empty() && held.bytes == 0);
     }
@@ -106,12 +106,12 @@ mod tests {
     #[test]
     fn what_is_held_is_bounded_in_bytes_and_in_chunks() {
         let (now, mut held) = (Instant::now(), HeldChunks::default());
-        held.push(work(limits::HELD_BYTES_MAX - 1), now);
+        held.set_aside(work(limits::HELD_BYTES_MAX - 1), now);
         assert!(!held.is_full());
-        held.push(work(1), now);
+        held.set_aside(work(1), now);
         assert!(held.is_full());
         let mut held = HeldChunks::default();
-        (0..HELD_CHUNKS_MAX).for_each(|_| held.push(work(1), now));
+        (0..HELD_CHUNKS_MAX).for_each(|_| held.set_aside(work(1), now));
         assert!(held.is_full());
     }
 }

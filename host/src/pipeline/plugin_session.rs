@@ -44,7 +44,7 @@ impl PluginSession {
 
     /// Maps the first events of a batch, as many as one call takes, until so much processor time has
     /// been wasted.
-    pub(super) fn decide(
+    pub(super) fn map_events(
         &mut self,
         source: &str,
         events: &[Event<'_>],
@@ -56,7 +56,7 @@ impl PluginSession {
             Admission::Wait(pause) => return SessionOutcome::MustWait(pause),
             Admission::Refuse => {
                 return SessionOutcome::Decided(
-                    Decisions::failed(events.len(), &Fault::Skipped),
+                    Decisions::all_failed(events.len(), &Fault::Skipped),
                     events.len(),
                 );
             }
@@ -67,7 +67,7 @@ impl PluginSession {
             Err(unavailable) => return SessionOutcome::Unavailable(unavailable),
         };
         self.generation.count_call(start.elapsed(), self.mapper.memory_bytes());
-        let decided = decisions.decided(events.len().min(patience.events_max));
+        let decided = decisions.decided_events(events.len().min(patience.events_max));
         SessionOutcome::Decided(decisions, decided)
     }
 

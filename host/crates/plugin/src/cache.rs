@@ -159,12 +159,12 @@ impl CompiledCache {
 
     /// Loads the authentic code of an earlier compilation with `load`. None if there is no entry, or
     /// it cannot be used.
-    pub(super) fn load<T>(
+    pub(super) fn load_code<T>(
         &self,
         origin: &CacheOrigin<'_>,
         load: impl FnOnce(&[u8]) -> Result<T, WasmError>,
     ) -> Option<T> {
-        let loaded = match self.read(origin) {
+        let loaded = match self.read_entry(origin) {
             Ok(None) => {
                 self.counts.misses.inc();
                 return None;
@@ -186,17 +186,17 @@ impl CompiledCache {
     }
 
     /// Stores compiled code, or logs why it cannot.
-    pub(super) fn store(&self, origin: &CacheOrigin<'_>, code: &[u8]) {
+    pub(super) fn store_code(&self, origin: &CacheOrigin<'_>, code: &[u8]) {
         if code.len() as u64 > PLUGIN_COMPILED_BYTES_MAX {
             return;
         }
         self.make_room(code.len() as u64);
-        if let Err(error) = self.write(origin, code) {
+        if let Err(error) = self.write_entry(origin, code) {
             tracing::warn!("failed to store compiled code in {}: {error}", self.path.display());
         }
     }
 
-    fn read(&self, origin: &CacheOrigin<'_>) -> io::Result<Option<Vec<u8>>> {
+    fn read_entry(&self, origin: &CacheOrigin<'_>) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.directory, entry_name(origin), flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -215,19 +215,19 @@ impl CompiledCache {
             return Err(io::Error::other("is damaged, or of another version"));
         }
         let (header, code) = entry.split_at(HEADER_BYTES);
-        self.mac(origin, code).verify_slice(&header[MAGIC.len()..]).map_err(|_| {
-            io::Error::other("is damaged, or was not written by this user's own process")
-        })?;
+        self.authentication_code(origin, code).verify_slice(&header[MAGIC.len()..]).map_err(
+            |_| io::Error::other("is damaged, or was not written by this user's own process"),
+        )?;
         // The entry that was used last is the last to go. Where that is not possible,
         // it goes earlier.
         let _ = file.set_modified(SystemTime::now());
         Ok(Some(entry))
     }
 
-    fn write(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> io::Result<()> {
+    fn write_entry(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> io::Result<()> {
         let temporary = format!("{}-{}{NEW_SUFFIX}", entry_name(origin), std::process::id());
-        let mac = self.mac(origin, code).finalize().into_bytes();
-        let written = create(&self.directory, &temporary).and_then(|mut file| {
+        let mac = self.authentication_code(origin, code).finalize().into_bytes();
+        let written = create_file(&self.directory, &temporary).and_then(|mut file| {
             file.write_all(MAGIC)?;
             file.write_all(&mac)?;
             file.write_all(code)?;
@@ -239,7 +239,7 @@ impl CompiledCache {
         })
     }
 
-    fn mac(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> Hmac<Sha256> {
+    fn authentication_code(&self, origin: &CacheOrigin<'_>, code: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
         mac.update(MAGIC);
@@ -267,7 +267,7 @@ impl CompiledCache {
             if ends_with(name, NEW_SUFFIX) {
                 let is_old = now.duration_since(modified).is_ok_and(|age| age > NEW_AGE_MAX);
                 if is_old {
-                    self.remove(name);
+                    self.remove_file(name);
                 }
             } else if ends_with(name, ENTRY_SUFFIX) {
                 let size = u64::try_from(stat.st_size).unwrap_or_default();
@@ -283,13 +283,13 @@ impl CompiledCache {
             if fits {
                 return;
             }
-            self.remove(&name);
+            self.remove_file(&name);
             total -= size;
             count -= 1;
         }
     }
 
-    fn remove(&self, name: &CStr) {
+    fn remove_file(&self, name: &CStr) {
         // What cannot be removed stays, and is tried again the next time.
         let _ = unlinkat(&self.directory, name, AtFlags::empty());
     }
@@ -304,7 +304,7 @@ fn ends_with(name: &CStr, suffix: &str) -> bool {
 }
 
 /// Make a file that only the user can read, and that is not there yet.
-fn create(directory: &OwnedFd, name: &str) -> io::Result<File> {
+fn create_file(directory: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
     let created = match openat(directory, name, flags, mode) {
@@ -342,7 +342,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
         if let Some(key) = read_key(directory, user)? {
             return Ok(key);
         }
-        match create(directory, KEY_NAME) {
+        match create_file(directory, KEY_NAME) {
             Ok(file) => {
                 let mut key = [0; MAC_BYTES];
                 File::open(RANDOM_SOURCE)?.read_exact(&mut key)?;

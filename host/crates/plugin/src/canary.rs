@@ -90,7 +90,7 @@ impl Canary {
     }
 
     /// Counts a batch of its events. Those that it failed on or rejected are errors.
-    pub fn count(&self, events: u64, errors: u64) {
+    pub fn count_batch(&self, events: u64, errors: u64) {
         let events = self.events.fetch_add(events, Ordering::Relaxed) + events;
         let errors = self.errors.fetch_add(errors, Ordering::Relaxed) + errors;
         let is_too_bad = errors as f64 > events as f64 * self.settings.error_rate_max;

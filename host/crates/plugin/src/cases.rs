@@ -240,7 +240,7 @@ impl Case {
             Err(fault) => vec![CaseDifference::Fault { error: fault.to_string() }],
         };
         let failure = (!differences.is_empty()).then(|| self.failure(differences));
-        (failure, decisions.wasted())
+        (failure, decisions.wasted_cpu())
     }
 
     fn failure(&self, differences: Vec<CaseDifference>) -> CaseFailure {

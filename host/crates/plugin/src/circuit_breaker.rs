@@ -272,7 +272,7 @@ impl CircuitBreaker {
         }
         let mut accounts = self.accounts.lock();
         self.pay_back(&mut accounts, now);
-        let indebted = accounts.indebted();
+        let indebted = accounts.count_indebted();
         let Some(account) = accounts.of.get_mut(source) else { return Admission::Ask(free) };
         let is_off = account.health == Health::Open && !self.is_over(account, now);
         if is_off && self.settings.when_off == WhenOff::Fail {
@@ -302,7 +302,7 @@ impl CircuitBreaker {
     }
 
     /// Counts the outcome of calls with events of a source.
-    pub fn count(&self, source: &str, attempt: &CallOutcome, now: Instant) {
+    pub fn count_calls(&self, source: &str, attempt: &CallOutcome, now: Instant) {
         let is_clean = attempt.failed == 0 && attempt.wasted.is_zero();
         if is_clean && self.is_idle() {
             return;
@@ -323,7 +323,7 @@ impl CircuitBreaker {
         account.events += attempt.events;
         account.failed += attempt.failed;
         let before = account.health;
-        let share = self.judge(account, now);
+        let share = self.judge_source(account, now);
         let after = account.health;
         let is_settled = after == Health::Healthy && account.failed == 0;
         if is_settled && account.debt.is_zero() {
@@ -343,7 +343,7 @@ impl CircuitBreaker {
 
     /// Judges a source at the end of its window, or sooner if the plugin fails at once. Returns the
     /// share of failures.
-    fn judge(&self, account: &mut Account, now: Instant) -> f64 {
+    fn judge_source(&self, account: &mut Account, now: Instant) -> f64 {
         let settings = &self.settings;
         let was_off = account.health == Health::Open;
         let window = if was_off { settings.retry } else { settings.window };
@@ -396,7 +396,7 @@ impl CircuitBreaker {
         let mut paid = elapsed.as_secs_f64().min(MONTH_SECONDS) * self.rate;
         // What pays back more than one owes goes to the others.
         loop {
-            let indebted = accounts.indebted();
+            let indebted = accounts.count_indebted();
             if paid <= 0.0 || indebted == 0 {
                 return;
             }
@@ -419,7 +419,7 @@ impl CircuitBreaker {
 }
 
 impl Accounts {
-    fn indebted(&self) -> usize {
+    fn count_indebted(&self) -> usize {
         self.of.values().filter(|account| !account.debt.is_zero()).count()
     }
 

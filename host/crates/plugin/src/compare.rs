@@ -48,7 +48,7 @@ impl Comparison {
     }
 
     /// Compares the decisions of two plugins about a batch of one source.
-    pub fn add(
+    pub fn add_batch(
         &mut self,
         source: &str,
         events: &[Event<'_>],

@@ -185,8 +185,8 @@ pub struct Inspection {
 /// The bytes are not a component.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     let sha256 = sha256_hex(bytes);
-    let component = compile(engine, bytes, &sha256)?;
-    let exports = exports(engine, &component);
+    let component = compile_component(engine, bytes, &sha256)?;
+    let exports = export_names(engine, &component);
     let imports = component.component_type();
     let imports = imports.imports(engine.wasmtime()).map(|(name, _)| name.to_owned());
     Ok(Inspection {
@@ -207,8 +207,8 @@ impl CompiledComponent {
     /// It is not a mapping plugin.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
-        let component = compile(engine, bytes, &digest)?;
-        contract_types::check_world(&exports(engine, &component))?;
+        let component = compile_component(engine, bytes, &digest)?;
+        contract_types::check_world(&export_names(engine, &component))?;
         let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
         let mut linker = Linker::new(engine.wasmtime());
         add_to_linker(&mut linker).map_err(does_not_fit)?;
@@ -476,7 +476,7 @@ impl Plugin {
     }
 
     /// A configured instance: a spare one, else a new one.
-    pub(super) fn instance(&self) -> Result<Instance, Fault> {
+    pub(super) fn take_instance(&self) -> Result<Instance, Fault> {
         let spare = self.0.spare.lock().pop();
         spare.map_or_else(|| self.fresh_instance(), Ok)
     }
@@ -514,7 +514,7 @@ impl Plugin {
     }
 }
 
-fn compile(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+fn compile_component(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
     if bytes.starts_with(MODULE_HEADER) {
         return Err(LoadError::CoreModule);
     }
@@ -550,7 +550,7 @@ fn describe_bytes(bytes: &[u8]) -> &'static str {
     }
 }
 
-fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+fn export_names(engine: &Engine, component: &Component) -> Vec<String> {
     let component = component.component_type();
     let exports = component.exports(engine.wasmtime());
     let exports = exports.filter(|(_, export)| {

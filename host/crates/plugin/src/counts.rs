@@ -113,7 +113,7 @@ impl BatchTally {
 
 impl PluginCounters {
     /// Adds the results of a batch.
-    pub(super) fn add(&self, tally: &BatchTally) {
+    pub(super) fn add_tally(&self, tally: &BatchTally) {
         let add = |counter: &Counter, count| {
             if count > 0 {
                 counter.inc_by(count);

@@ -61,7 +61,7 @@ pub enum Target {
 
 impl Decisions {
     /// The decisions about a batch that the plugin is not called with, for this reason.
-    pub fn failed(events: usize, fault: &Fault) -> Self {
+    pub fn all_failed(events: usize, fault: &Fault) -> Self {
         let faults = (0..events).map(|event| (event, fault.clone())).collect();
         Decisions {
             groups: EnvelopeGroups::ungrouped(events),
@@ -71,7 +71,7 @@ impl Decisions {
 
     /// The number of events that are decided about, counted from the first of the batch: at
     /// least one. The plugin must be called again with the others.
-    pub fn decided(&self, events: usize) -> usize {
+    pub fn decided_events(&self, events: usize) -> usize {
         match &self.answers.postponed {
             None => events,
             Some((answer, _)) => self.groups.asked[*answer],
@@ -79,7 +79,7 @@ impl Decisions {
     }
 
     /// The processor time that was spent on calls which failed.
-    pub fn wasted(&self) -> Duration {
+    pub fn wasted_cpu(&self) -> Duration {
         self.answers.wasted
     }
 
@@ -96,7 +96,7 @@ impl Decisions {
     /// # Errors
     ///
     /// What the plugin did wrong with it, or that it is not
-    /// [decided](Self::decided) about.
+    /// [decided](Self::decided_events) about.
     pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
         let Answers { outputs, faults, postponed, .. } = &self.answers;
         let answer = self.groups.answer(event);
@@ -115,7 +115,7 @@ impl Decisions {
 impl Answers {
     /// Add the outputs for events of which the first has this position.
     pub(super) fn add_outputs(&mut self, outputs: Vec<Output>, first: usize) {
-        self.bytes += outputs.iter().map(Output::bytes).sum::<usize>();
+        self.bytes += outputs.iter().map(Output::size_in_memory).sum::<usize>();
         if self.outputs.is_empty() && first == 0 {
             self.outputs = outputs;
         } else {
@@ -127,7 +127,7 @@ impl Answers {
 
     /// Whether the event at this position, and those behind it, must wait for another call, since
     /// the answers take too much memory already or the caller demands it.
-    pub(super) fn postpones(&mut self, event: usize, is_too_much: bool) -> bool {
+    pub(super) fn is_postponed(&mut self, event: usize, is_too_much: bool) -> bool {
         let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
         if self.postponed.is_none() && (is_full || is_too_much) {
             self.postpone(event, WrongAnswer::NotAsked.into());
@@ -143,7 +143,7 @@ impl Answers {
 
 impl Output {
     /// What it takes in memory.
-    fn bytes(&self) -> usize {
+    fn size_in_memory(&self) -> usize {
         let of_decision = match &self.decision {
             Decision::Deliver(_, payload) => payload.as_ref().map_or(0, Vec::capacity),
             Decision::Reject(reason) => reason.capacity(),

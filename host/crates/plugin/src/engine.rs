@@ -149,11 +149,11 @@ impl Engine {
             let component = unsafe { Component::deserialize(engine, code) };
             component.map_err(WasmError::from)
         };
-        if let Some(component) = cache.load(&origin, deserialize) {
+        if let Some(component) = cache.load_code(&origin, deserialize) {
             return Ok(component);
         }
         let component = Component::new(engine, bytes)?;
-        cache.store(&origin, &component.serialize()?);
+        cache.store_code(&origin, &component.serialize()?);
         Ok(component)
     }
 

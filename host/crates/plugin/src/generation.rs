@@ -123,13 +123,13 @@ impl Generation {
     }
 
     /// Counts the results of a source's events, and the processor time that was wasted on them.
-    pub fn count(&self, source: &str, tally: &BatchTally, wasted: Duration) {
-        self.counts.add(tally);
-        self.role_counters.counts.add(tally);
+    pub fn count_batch(&self, source: &str, tally: &BatchTally, wasted: Duration) {
+        self.counts.add_tally(tally);
+        self.role_counters.counts.add_tally(tally);
         // Skipped events say nothing about the plugin.
         if tally.skipped() == 0 {
             let attempt = CallOutcome { events: tally.events, failed: tally.failed(), wasted };
-            self.breaker.count(source, &attempt, Instant::now().into_std());
+            self.breaker.count_calls(source, &attempt, Instant::now().into_std());
         }
     }
 

@@ -141,7 +141,7 @@ fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -
     store.data().log.begin_call();
     store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
-    store.data().ticker.run()
+    store.data().ticker.start_call()
 }
 
 fn configure_deadline(cpu_max: Duration) -> Fault {

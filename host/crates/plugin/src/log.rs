@@ -201,7 +201,8 @@ impl PluginLog {
         if line.is_empty() {
             return;
         }
-        let text: String = String::from_utf8_lossy(line).trim().chars().map(harmless).collect();
+        let text: String =
+            String::from_utf8_lossy(line).trim().chars().map(replace_control_character).collect();
         line.clear();
         if text.is_empty() {
             return;
@@ -209,13 +210,13 @@ impl PluginLog {
         self.rate.log_line(&text);
         // Advice about a variable that a plugin cannot have is not worth keeping.
         if channel == Channel::Error && !text.contains("RUST_BACKTRACE") {
-            printed.keep(text);
+            printed.keep_line(text);
         }
     }
 }
 
 impl Printed {
-    fn keep(&mut self, line: String) {
+    fn keep_line(&mut self, line: String) {
         if self.first.len() < FIRST_LINES {
             self.first.push(line);
             return;
@@ -229,7 +230,7 @@ impl Printed {
 }
 
 /// Control characters could steer the terminal that shows the log.
-fn harmless(c: char) -> char {
+fn replace_control_character(c: char) -> char {
     if c.is_control() { '\u{fffd}' } else { c }
 }
 

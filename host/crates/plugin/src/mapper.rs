@@ -76,7 +76,7 @@ impl Mapper {
     /// Starts an instance before it is needed. If that fails, the first call returns why.
     pub fn start_instance(&mut self) {
         if self.plugin.has_component() && self.instance.is_none() {
-            self.instance = self.plugin.instance().ok();
+            self.instance = self.plugin.take_instance().ok();
         }
     }
 
@@ -101,10 +101,10 @@ impl Mapper {
     ///
     /// Each event ends up with outputs, without any (filtered), or among the faults; or it waits for
     /// another call, if the answers about the events before it are large: see
-    /// [`Decisions::decided`].
+    /// [`Decisions::decided_events`].
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
         let decisions = self.map_within(source, events, &Patience::ENDLESS);
-        decisions.unwrap_or_else(|none| Decisions::failed(events.len(), &none.fault))
+        decisions.unwrap_or_else(|none| Decisions::all_failed(events.len(), &none.fault))
     }
 
     /// Maps the first events of a batch, until failures have wasted too much time: at least one event
@@ -158,7 +158,7 @@ impl Mapper {
 
     /// Maps the events of a batch at these positions.
     fn map_group(&mut self, group: Range<usize>, batch: &mut MapperBatch<'_>) {
-        if batch.postpones(group.start) {
+        if batch.is_postponed(group.start) {
             return;
         }
         match self.call_plugin(group.clone(), batch) {
@@ -245,7 +245,7 @@ impl Mapper {
         {
             return Err(outage.fault.clone());
         }
-        let made = self.plugin.instance();
+        let made = self.plugin.take_instance();
         self.outage = made.as_ref().err().map(|fault| {
             let attempts = self.outage.as_ref().map_or(1, |outage| outage.attempts + 1);
             let pause = limits::PLUGIN_RESTART_BACKOFF
@@ -267,9 +267,9 @@ impl Drop for Mapper {
 impl MapperBatch<'_> {
     /// Whether the event at this position, and those behind it, wait for another call. The first one
     /// never does unless there is no instance, so that each call makes progress.
-    fn postpones(&mut self, position: usize) -> bool {
+    fn is_postponed(&mut self, position: usize) -> bool {
         let is_too_much = position > 0 && self.answers.wasted >= self.wasted_max;
-        self.answers.postpones(position, is_too_much)
+        self.answers.is_postponed(position, is_too_much)
     }
 }
 

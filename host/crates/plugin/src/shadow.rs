@@ -87,7 +87,7 @@ impl Shadow {
         let reads_text = generation.plugin().reads() == Reads::Text;
         let work = {
             let (generation, seen) = (Arc::clone(&generation), Arc::clone(&seen));
-            move || work(&generation, &received, &seen)
+            move || run_shadow(&generation, &received, &seen)
         };
         thread::Builder::new().name("shadow".to_owned()).spawn(work)?;
         Ok(Shadow { generation, reads_text, batches, offered: AtomicU64::new(0), seen })
@@ -138,7 +138,7 @@ impl Shadow {
             return;
         }
         let with_text = self.reads_text || decisions.have_payloads();
-        let (texts, events) = keep(events, with_text);
+        let (texts, events) = copy_events(events, with_text);
         let (source, active) = (source.to_owned(), active.clone());
         let batch = Batch { source, texts, events, active, decisions };
         if let Err(refused) = self.batches.try_send(batch) {
@@ -148,12 +148,12 @@ impl Shadow {
     }
 }
 
-fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &ShadowProgress) {
+fn run_shadow(generation: &Generation, batches: &Receiver<Batch>, seen: &ShadowProgress) {
     // If the system refuses, the thread has the usual priority.
     let _ = setpriority_process(None, LOWEST_PRIORITY);
     let mut mapper = Mapper::new(generation.plugin().clone());
     for batch in batches {
-        let events: Vec<_> = batch.events.iter().map(|kept| kept.event(&batch.texts)).collect();
+        let events: Vec<_> = batch.events.iter().map(|kept| kept.to_event(&batch.texts)).collect();
         let start = Instant::now();
         let skip = |count: usize| seen.skipped.fetch_add(count as u64, Ordering::Relaxed);
         // A shadow delays nothing, and so does not wait either.
@@ -171,18 +171,18 @@ fn work(generation: &Generation, batches: &Receiver<Batch>, seen: &ShadowProgres
         };
         generation.count_call(start.elapsed(), mapper.memory_bytes());
         let asked = events.len().min(patience.events_max);
-        let (now, left) = events.split_at(decisions.decided(asked));
+        let (now, left) = events.split_at(decisions.decided_events(asked));
         let tally = BatchTally::of_decisions(&decisions, now.len());
-        generation.count(&batch.source, &tally, decisions.wasted());
+        generation.count_batch(&batch.source, &tally, decisions.wasted_cpu());
         let (old, new) = ((&batch.active, &batch.decisions), (mapper.plugin(), &decisions));
         let mut comparison = seen.comparison.lock();
-        comparison.add(&batch.source, now, old, new);
+        comparison.add_batch(&batch.source, now, old, new);
         skip(left.len());
     }
 }
 
 /// Copies events, without their texts if neither plugin reads them.
-fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>) {
+fn copy_events(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>) {
     let bytes = if with_text { events.iter().map(|event| event.text.len()).sum() } else { 0 };
     let mut texts = String::with_capacity(bytes);
     let kept = events.iter().map(|event| {
@@ -192,7 +192,7 @@ fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>) {
         }
         let text = start..texts.len();
         let word = |word: &Option<Cow<'_, str>>| {
-            word.as_deref().map(|word| match place(event.text, word).filter(|_| with_text) {
+            word.as_deref().map(|word| match find_within(event.text, word).filter(|_| with_text) {
                 Some(place) => KeptWord::Here(start + place.start..start + place.end),
                 None => KeptWord::Elsewhere(word.to_owned()),
             })
@@ -205,14 +205,14 @@ fn keep(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>) {
 }
 
 /// Where a word stands in a text that it may be borrowed from.
-fn place(text: &str, word: &str) -> Option<Range<usize>> {
+fn find_within(text: &str, word: &str) -> Option<Range<usize>> {
     let start = (word.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     let end = start.checked_add(word.len())?;
     (text.get(start..end)? == word).then_some(start..end)
 }
 
 impl KeptEvent {
-    fn event<'a>(&'a self, texts: &'a str) -> Event<'a> {
+    fn to_event<'a>(&'a self, texts: &'a str) -> Event<'a> {
         let word = |word: &'a Option<KeptWord>| {
             word.as_ref().map(|word| match word {
                 KeptWord::Here(place) => Cow::Borrowed(&texts[place.clone()]),
@@ -255,9 +255,9 @@ mod tests {
             Event { index: 0, line: 7, text, envelope }
         });
         for with_text in [true, false] {
-            let (texts, kept) = keep(&events, with_text);
+            let (texts, kept) = copy_events(&events, with_text);
             for (event, kept) in events.iter().zip(&kept) {
-                let again = kept.event(&texts);
+                let again = kept.to_event(&texts);
                 assert_eq!(again.envelope, event.envelope);
                 assert_eq!((again.line, again.text), (7, if with_text { event.text } else { "" }));
             }

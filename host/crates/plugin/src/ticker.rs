@@ -76,7 +76,7 @@ impl Drop for Ticker {
 
 impl TickerHandle {
     /// A plugin is called.
-    pub(super) fn run(&self) -> RunningCall {
+    pub(super) fn start_call(&self) -> RunningCall {
         // The thread says that it rests before it looks at the calls once more, and this
         // counts the call before it looks whether the thread rests: one of them sees the
         // other.
@@ -101,13 +101,13 @@ impl TickerHandle {
                 _ => ticks_idle = 0,
             }
             if ticks_idle >= PLUGIN_TICKS_IDLE {
-                self.rest();
+                self.rest_until_called();
                 ticks_idle = 0;
             }
         }
     }
 
-    fn rest(&self) {
+    fn rest_until_called(&self) {
         let TickerHandle(state) = self;
         state.is_resting.store(true, Ordering::SeqCst);
         while state.running.load(Ordering::SeqCst) == 0 && !state.is_over.load(Ordering::SeqCst) {
@@ -145,7 +145,7 @@ mod tests {
         let TickerHandle(state) = ticker.handle();
         for _ in 0..3 {
             wait_until(|| state.is_resting.load(Ordering::SeqCst));
-            let (first, second) = (ticker.handle().run(), ticker.handle().run());
+            let (first, second) = (ticker.handle().start_call(), ticker.handle().start_call());
             wait_until(|| !state.is_resting.load(Ordering::SeqCst));
             drop(first);
             // As long as one is left, for longer than it takes to come to rest.

@@ -12,7 +12,7 @@ use standpipe_core::metrics::MetricsPage;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What is read of `/proc`; what cannot be is left out.
-pub(super) fn resources(page: &mut MetricsPage<'_>) -> fmt::Result {
+pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let stat = stat.as_deref().and_then(Stat::parse);
     if let Some(stat) = &stat {
@@ -33,12 +33,12 @@ pub(super) fn resources(page: &mut MetricsPage<'_>) -> fmt::Result {
         (
             "process_resident_memory_bytes",
             "Memory that the process has in use",
-            kilobytes(&memory, "VmRSS:"),
+            parse_kilobytes(&memory, "VmRSS:"),
         ),
         (
             "process_virtual_memory_bytes",
             "Addresses that the process has reserved, most of which take no memory",
-            kilobytes(&memory, "VmSize:"),
+            parse_kilobytes(&memory, "VmSize:"),
         ),
         ("process_open_fds", "Open files and connections", open),
         ("process_max_fds", "Files and connections that may be open", most),
@@ -81,7 +81,7 @@ fn boot_seconds(text: &str) -> Option<f64> {
 }
 
 /// A size of `/proc/self/status`, in bytes.
-fn kilobytes(text: &str, name: &str) -> Option<f64> {
+fn parse_kilobytes(text: &str, name: &str) -> Option<f64> {
     let size = text.lines().find_map(|line| line.strip_prefix(name))?;
     let size: f64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(size * 1024.0)
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_read() {
-        assert_eq!(kilobytes("VmSize:\t 10 kB\nVmRSS:\t  2 kB\n", "VmRSS:"), Some(2048.0));
-        assert_eq!(kilobytes("VmRSS: many", "VmRSS:"), None);
+        assert_eq!(parse_kilobytes("VmSize:\t 10 kB\nVmRSS:\t  2 kB\n", "VmRSS:"), Some(2048.0));
+        assert_eq!(parse_kilobytes("VmRSS: many", "VmRSS:"), None);
         assert_eq!(boot_seconds("cpu 1\nbtime 1700000000\n"), Some(1_700_000_000.0));
     }
 }

@@ -10,8 +10,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::events::{for_each_lines, split};
-use super::settings::{PluginSettingsArguments, of_json};
+use super::events::{for_each_lines, split_into_batches};
+use super::settings::{PluginSettingsArguments, read_plugin_settings};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_either, usage};
@@ -72,7 +72,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
     let cache = TempDir::new().context("make a temporary directory")?;
     let loader = PluginLoader::new(&of_run, Some(cache.path()))?;
     let default_settings = match &arguments.default_settings {
-        Some(file) => of_json(file)?,
+        Some(file) => read_plugin_settings(file)?,
         None => default_settings(&settings)?,
     };
     let input = Input::from_argument(&arguments.events);
@@ -80,7 +80,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
     let read = read(&input)?;
     let mut batches = Vec::new();
     for lines in &read {
-        split(lines, |batch| batches.push(batch));
+        split_into_batches(lines, |batch| batches.push(batch));
     }
     if batches.is_empty() {
         bail!("{} holds no events: give a file of newline-delimited JSON", input.name());

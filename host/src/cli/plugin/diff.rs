@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::events::for_each_batch;
-use super::settings::{loader, of_config, of_json};
+use super::settings::{plugin_loader, read_plugin_settings, read_run_settings};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::run::read_candidate;
@@ -91,21 +91,21 @@ fn compare(arguments: &Arguments) -> anyhow::Result<(Comparison, u64)> {
         no_events += for_each_batch(&input, |events| {
             let before = old_mapper.map(&source, events);
             let after = new_mapper.map(&source, events);
-            comparison.add(&source, events, (&old, &before), (&new, &after));
+            comparison.add_batch(&source, events, (&old, &before), (&new, &after));
         })?;
     }
     Ok((comparison, no_events))
 }
 
 fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
-    let settings = of_config(arguments.config.as_deref(), arguments.data_dir.clone())?;
+    let settings = read_run_settings(arguments.config.as_deref(), arguments.data_dir.clone())?;
     let own = |own: Option<&Path>| match own {
-        Some(file) => of_json(file),
+        Some(file) => read_plugin_settings(file),
         None => Ok(settings.written_plugin_settings.clone()),
     };
     let old_settings = own(arguments.old_settings.as_deref())?;
     let new_settings = own(arguments.new_settings.as_deref())?;
-    let mut loader = loader(&settings)?.without_trust_checks();
+    let mut loader = plugin_loader(&settings)?.without_trust_checks();
     let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
         let component = read_candidate(file)?;
         let loaded = loader.load_with(&component, settings);

@@ -17,7 +17,7 @@ pub(super) fn for_each_batch(
 ) -> anyhow::Result<u64> {
     let mut no_events = 0;
     for_each_lines(input, |lines| {
-        no_events += split(&lines, |events| each(&events));
+        no_events += split_into_batches(&lines, |events| each(&events));
         ControlFlow::Continue(())
     })?;
     Ok(no_events)
@@ -39,7 +39,10 @@ pub(super) fn for_each_lines(
 }
 
 /// Hand over the batches of some lines. What comes out is as above.
-pub(super) fn split<'a>(lines: &'a Lines, mut each: impl FnMut(Vec<Event<'a>>)) -> u64 {
+pub(super) fn split_into_batches<'a>(
+    lines: &'a Lines,
+    mut each: impl FnMut(Vec<Event<'a>>),
+) -> u64 {
     let mut errors = lines.errors.iter().peekable();
     let (mut no_events, mut batch, mut batch_bytes) = (0, Vec::new(), 0);
     for (index, line) in (0..).zip(&lines.lines) {

@@ -49,8 +49,8 @@ macro_rules! source {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let directory = &arguments.directory;
     check_is_free(directory).map_err(usage)?;
-    let files = files(arguments.lang, &package_name(directory));
-    write(directory, &files).map_err(|error| (Exit::Fault, error))?;
+    let files = template_files(arguments.lang, &package_name(directory));
+    write_files(directory, &files).map_err(|error| (Exit::Fault, error))?;
     let readme = directory.join("README.md");
     print_text(&format!(
         "Created {} files. See {} for the next steps.\n",
@@ -74,7 +74,7 @@ fn check_is_free(directory: &Path) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the files")]
-fn write(directory: &Path, files: &[TemplateFile]) -> anyhow::Result<()> {
+fn write_files(directory: &Path, files: &[TemplateFile]) -> anyhow::Result<()> {
     for (path, text) in files {
         let path = directory.join(path);
         let parent = path.parent().unwrap_or(directory);
@@ -104,24 +104,24 @@ fn package_name(directory: &Path) -> String {
 }
 
 /// The files of a plugin with this name.
-fn files(language: Language, name: &str) -> Vec<TemplateFile> {
+fn template_files(language: Language, name: &str) -> Vec<TemplateFile> {
     let mut files = match language {
-        Language::Rust => rust(name),
-        Language::JavaScript => javascript(name),
-        Language::Python => python(name),
+        Language::Rust => rust_files(name),
+        Language::JavaScript => javascript_files(name),
+        Language::Python => python_files(name),
     };
     files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
     files.push(("wit/mapping.wit", source!("wit/mapping.wit").to_owned()));
     files
 }
 
-fn rust(name: &str) -> Vec<TemplateFile> {
+fn rust_files(name: &str) -> Vec<TemplateFile> {
     let example = source!("guest/examples/rust/Cargo.toml");
-    let manifest = replace(example, "name = \"router\"", &format!("name = {name:?}"));
-    let manifest = replace(&manifest, "path = \"../..\"", "path = \"standpipe-plugin\"");
+    let manifest = replace_required(example, "name = \"router\"", &format!("name = {name:?}"));
+    let manifest = replace_required(&manifest, "path = \"../..\"", "path = \"standpipe-plugin\"");
     let profile =
         "[workspace]\n\n[profile.release]\nlto = true\ncodegen-units = 1\nstrip = \"debuginfo\"";
-    let manifest = replace(&manifest, "[lints]\nworkspace = true", profile);
+    let manifest = replace_required(&manifest, "[lints]\nworkspace = true", profile);
     vec![
         ("Cargo.toml", manifest),
         ("src/lib.rs", source!("guest/examples/rust/src/lib.rs").to_owned()),
@@ -133,7 +133,10 @@ fn rust(name: &str) -> Vec<TemplateFile> {
         ("standpipe-plugin/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
         ("standpipe-plugin/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
         // cargo makes a module's name of the package's.
-        ("README.md", named(source!("guest/examples/rust/README.md"), &name.replace('-', "_"))),
+        (
+            "README.md",
+            adapt_paths(source!("guest/examples/rust/README.md"), &name.replace('-', "_")),
+        ),
         (".gitignore", source!("guest/examples/rust/.gitignore").to_owned()),
     ]
 }
@@ -152,39 +155,42 @@ fn guest_manifest() -> String {
         ("[lints]\nworkspace = true\n\n", String::new()),
     ];
     let manifest = source!("guest/Cargo.toml").to_owned();
-    inherited.into_iter().fold(manifest, |manifest, (from, to)| replace(&manifest, from, &to))
+    inherited
+        .into_iter()
+        .fold(manifest, |manifest, (from, to)| replace_required(&manifest, from, &to))
 }
 
-fn javascript(name: &str) -> Vec<TemplateFile> {
-    let package = |text| replace(text, "\"name\": \"router\"", &format!("\"name\": {name:?}"));
+fn javascript_files(name: &str) -> Vec<TemplateFile> {
+    let package =
+        |text| replace_required(text, "\"name\": \"router\"", &format!("\"name\": {name:?}"));
     vec![
         ("package.json", package(source!("guest/examples/javascript/package.json"))),
         ("package-lock.json", package(source!("guest/examples/javascript/package-lock.json"))),
-        ("build.mjs", named(source!("guest/examples/javascript/build.mjs"), name)),
+        ("build.mjs", adapt_paths(source!("guest/examples/javascript/build.mjs"), name)),
         ("plugin.js", source!("guest/examples/javascript/plugin.js").to_owned()),
         ("router.js", source!("guest/examples/javascript/router.js").to_owned()),
-        ("README.md", named(source!("guest/examples/javascript/README.md"), name)),
-        (".gitignore", named(source!("guest/examples/javascript/.gitignore"), name)),
+        ("README.md", adapt_paths(source!("guest/examples/javascript/README.md"), name)),
+        (".gitignore", adapt_paths(source!("guest/examples/javascript/.gitignore"), name)),
     ]
 }
 
-fn python(name: &str) -> Vec<TemplateFile> {
+fn python_files(name: &str) -> Vec<TemplateFile> {
     vec![
         ("requirements.txt", source!("guest/examples/python/requirements.txt").to_owned()),
         ("router.py", source!("guest/examples/python/router.py").to_owned()),
-        ("README.md", named(source!("guest/examples/python/README.md"), name)),
-        (".gitignore", named(source!("guest/examples/python/.gitignore"), name)),
+        ("README.md", adapt_paths(source!("guest/examples/python/README.md"), name)),
+        (".gitignore", adapt_paths(source!("guest/examples/python/.gitignore"), name)),
     ]
 }
 
 /// An example's text with the paths that it has where it stands alone, and with the name
 /// of its component.
-fn named(text: &str, name: &str) -> String {
+fn adapt_paths(text: &str, name: &str) -> String {
     let text = text.replace("../../../", "").replace("../cases.json", "cases.json");
-    replace(&text, "router.wasm", &format!("{name}.wasm"))
+    replace_required(&text, "router.wasm", &format!("{name}.wasm"))
 }
 
-fn replace(text: &str, from: &str, to: &str) -> String {
+fn replace_required(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "an example has no {from:?} to replace");
     text.replace(from, to)
 }
@@ -216,7 +222,7 @@ mod tests {
     #[test]
     fn nothing_points_out_of_the_directory() {
         for language in [Language::Rust, Language::JavaScript, Language::Python] {
-            for (path, text) in files(language, "orders") {
+            for (path, text) in template_files(language, "orders") {
                 // The SDK looks for the contract beside itself.
                 let text = text.replace("path: \"../wit\"", "");
                 assert!(!text.contains("../"), "{language:?}: {path}");

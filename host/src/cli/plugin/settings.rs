@@ -28,9 +28,9 @@ impl PluginSettingsArguments {
     /// The settings of a run, and those of the plugin: JSON text, `{}` where there are
     /// none.
     pub(super) fn read(&self, data_dir: Option<PathBuf>) -> anyhow::Result<(Settings, String)> {
-        let settings = of_config(self.config.as_deref(), data_dir)?;
+        let settings = read_run_settings(self.config.as_deref(), data_dir)?;
         let of_plugin = match &self.settings {
-            Some(file) => of_json(file)?,
+            Some(file) => read_plugin_settings(file)?,
             None => settings.written_plugin_settings.clone(),
         };
         Ok((settings, of_plugin))
@@ -38,7 +38,7 @@ impl PluginSettingsArguments {
 }
 
 /// The settings of a run; those in which nothing is set if there is no file.
-pub(super) fn of_config(
+pub(super) fn read_run_settings(
     file: Option<&Path>,
     data_dir: Option<PathBuf>,
 ) -> anyhow::Result<Settings> {
@@ -53,7 +53,7 @@ pub(super) fn of_config(
     Ok(settings)
 }
 
-pub(super) fn of_json(file: &Path) -> anyhow::Result<String> {
+pub(super) fn read_plugin_settings(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("read the plugin's settings {}", file.display()))?;
     match serde_json::from_str(&text) {
@@ -65,6 +65,6 @@ pub(super) fn of_json(file: &Path) -> anyhow::Result<String> {
 
 /// A loader of plugins as a run with these settings loads them, which finds what was
 /// compiled before.
-pub(super) fn loader(settings: &Settings) -> anyhow::Result<PluginLoader> {
+pub(super) fn plugin_loader(settings: &Settings) -> anyhow::Result<PluginLoader> {
     Ok(PluginLoader::new(settings, Some(&settings.data_dir.join(CACHE)))?)
 }

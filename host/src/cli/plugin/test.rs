@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::settings::{PluginSettingsArguments, loader};
+use super::settings::{PluginSettingsArguments, plugin_loader};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_either, usage};
 use crate::run::read_candidate;
@@ -74,7 +74,7 @@ fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<CaseFailure>)>
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
     let component = read_candidate(&arguments.plugin)?;
-    let mut loader = loader(&settings)?;
+    let mut loader = plugin_loader(&settings)?;
     let load = |settings: &str| match loader.load_with(&component, settings) {
         Ok(plugin) => Ok(Ok(plugin)),
         // These depend on the settings.

@@ -24,7 +24,7 @@ fn refusal(path: &Path) -> String {
 }
 
 fn load(cache: &CompiledCache, origin: &CacheOrigin<'_>) -> Option<Vec<u8>> {
-    cache.load(origin, |code| Ok(code.to_vec()))
+    cache.load_code(origin, |code| Ok(code.to_vec()))
 }
 
 fn entry(directory: &TempDir) -> PathBuf {
@@ -41,7 +41,7 @@ fn what_was_stored_is_found_by_this_process_and_the_next() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
     assert_eq!(load(&cache, &ORIGIN), None);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     assert_eq!(load(&cache, &ORIGIN).as_deref(), Some(&b"code"[..]));
     assert_eq!(counts(&cache), [1, 1, 0]);
     assert_eq!(load(&open(&directory), &ORIGIN).as_deref(), Some(&b"code"[..]));
@@ -54,13 +54,13 @@ fn what_was_stored_is_found_by_this_process_and_the_next() {
 #[test]
 fn an_entry_of_another_key_is_not_loaded_and_is_replaced() {
     let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    open(&theirs).store(&ORIGIN, b"planted");
+    open(&theirs).store_code(&ORIGIN, b"planted");
     let cache = open(&ours);
     fs::copy(entry(&theirs), entry(&ours)).unwrap();
     fs::set_permissions(entry(&ours), Permissions::from_mode(0o600)).unwrap();
     assert_eq!(load(&cache, &ORIGIN), None);
     assert_eq!(counts(&cache), [0, 0, 1]);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     assert_eq!(load(&cache, &ORIGIN).as_deref(), Some(&b"code"[..]));
 }
 
@@ -68,7 +68,7 @@ fn an_entry_of_another_key_is_not_loaded_and_is_replaced() {
 fn an_entry_is_for_its_component_and_engine_alone() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     for other in [
         CacheOrigin { digest: "ab13", ..ORIGIN },
         CacheOrigin { compatibility: 8, ..ORIGIN },
@@ -88,7 +88,7 @@ fn an_entry_is_for_its_component_and_engine_alone() {
 fn no_change_of_an_entry_passes() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
-    cache.store(&ORIGIN, b"some code");
+    cache.store_code(&ORIGIN, b"some code");
     let whole = fs::read(entry(&directory)).unwrap();
     for at in 0..whole.len() {
         let mut changed = whole.clone();
@@ -108,7 +108,7 @@ fn no_change_of_an_entry_passes() {
 fn entries_that_others_could_have_written_are_not_loaded() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     let (entry, aside) = (entry(&directory), directory.path().join("aside"));
     for mode in [0o620, 0o602, 0o666] {
         fs::set_permissions(&entry, Permissions::from_mode(mode)).unwrap();
@@ -120,7 +120,7 @@ fn entries_that_others_could_have_written_are_not_loaded() {
     symlink(&aside, &entry).unwrap();
     assert_eq!(load(&cache, &ORIGIN), None, "a symbolic link");
     // Storing replaces the link, and leaves alone what it led to.
-    cache.store(&ORIGIN, b"new");
+    cache.store_code(&ORIGIN, b"new");
     assert_eq!(load(&cache, &ORIGIN).as_deref(), Some(&b"new"[..]));
     assert!(fs::read(&aside).unwrap().ends_with(b"code"));
     fs::remove_file(&entry).unwrap();
@@ -186,13 +186,13 @@ fn a_key_that_others_could_know_is_refused() {
 #[test]
 fn a_torn_key_is_replaced_and_its_entries_with_it() {
     let directory = TempDir::new().unwrap();
-    open(&directory).store(&ORIGIN, b"code");
+    open(&directory).store_code(&ORIGIN, b"code");
     let key = directory.path().join("cache/key");
     fs::write(&key, [1; 5]).unwrap();
     let cache = open(&directory);
     assert_eq!(fs::metadata(&key).unwrap().len(), 32);
     assert_eq!(load(&cache, &ORIGIN), None);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     assert!(load(&cache, &ORIGIN).is_some());
 }
 
@@ -215,7 +215,7 @@ fn there_are_bounds_and_what_was_not_used_for_long_goes_first() {
         (0..=limits::PLUGIN_CACHE_ENTRIES_MAX).map(|n| format!("{n:04}")).collect();
     let origin = |n: usize| CacheOrigin { digest: &digests[n], ..ORIGIN };
     for n in 0..limits::PLUGIN_CACHE_ENTRIES_MAX {
-        cache.store(&origin(n), b"code");
+        cache.store_code(&origin(n), b"code");
         let file = directory.path().join("cache").join(entry_name(&origin(n)));
         let age = Duration::from_secs(10_000 - n as u64);
         let file = File::options().write(true).open(file).unwrap();
@@ -225,7 +225,7 @@ fn there_are_bounds_and_what_was_not_used_for_long_goes_first() {
     let file = File::create(&left_behind).unwrap();
     file.set_modified(SystemTime::now() - NEW_AGE_MAX * 2).unwrap();
     assert!(load(&cache, &origin(0)).is_some(), "it is used, and so not the next to go");
-    cache.store(&origin(limits::PLUGIN_CACHE_ENTRIES_MAX), b"code");
+    cache.store_code(&origin(limits::PLUGIN_CACHE_ENTRIES_MAX), b"code");
     let is_there = |n| load(&cache, &origin(n)).is_some();
     assert!(is_there(0) && !is_there(1) && is_there(2));
     assert!(is_there(limits::PLUGIN_CACHE_ENTRIES_MAX));
@@ -237,7 +237,7 @@ fn a_cache_that_cannot_be_written_is_no_error() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
     fs::remove_dir_all(directory.path().join("cache")).unwrap();
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     assert_eq!(load(&cache, &ORIGIN), None);
 }
 
@@ -245,10 +245,10 @@ fn a_cache_that_cannot_be_written_is_no_error() {
 fn code_that_the_engine_does_not_take_counts_as_rejected() {
     let directory = TempDir::new().unwrap();
     let cache = open(&directory);
-    cache.store(&ORIGIN, b"code");
+    cache.store_code(&ORIGIN, b"code");
     assert!(
         cache
-            .load(&ORIGIN, |_| Err::<(), _>(wasmtime::Error::msg("another machine").into()))
+            .load_code(&ORIGIN, |_| Err::<(), _>(wasmtime::Error::msg("another machine").into()))
             .is_none()
     );
     assert_eq!(counts(&cache), [0, 0, 1]);

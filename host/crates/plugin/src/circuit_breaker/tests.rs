@@ -29,7 +29,7 @@ fn a_source_without_failures_costs_and_changes_nothing() {
         let Admission::Ask(patience) = breaker.admit("web", now) else { panic!("it may ask") };
         assert_eq!(patience.grouping, Grouping::Together);
         assert_eq!(patience.events_max, usize::MAX);
-        breaker.count("web", &attempt(1000, 0, Duration::ZERO), now);
+        breaker.count_calls("web", &attempt(1000, 0, Duration::ZERO), now);
         assert!(breaker.is_idle());
     }
     assert_eq!((breaker.health(start), breaker.changes.get()), (Health::Healthy, 0));
@@ -41,7 +41,7 @@ fn one_in_a_thousand_is_healthy() {
     let breaker = breaker(CircuitBreakerSettings::default(), start);
     for second in 0..100 {
         let now = start + SECOND * second;
-        breaker.count("web", &attempt(1000, 1, MILLI), now);
+        breaker.count_calls("web", &attempt(1000, 1, MILLI), now);
         assert_eq!(breaker.health(now), Health::Healthy);
         assert!(asks(&breaker, "web", now));
     }
@@ -54,8 +54,8 @@ fn health_is_judged_by_source() {
     let breaker = breaker(CircuitBreakerSettings::default(), start);
     for second in 0..=10 {
         let now = start + SECOND * second;
-        breaker.count("bad", &attempt(1000, 1000, Duration::ZERO), now);
-        breaker.count("good", &attempt(1000, 0, Duration::ZERO), now);
+        breaker.count_calls("bad", &attempt(1000, 1000, Duration::ZERO), now);
+        breaker.count_calls("good", &attempt(1000, 0, Duration::ZERO), now);
         let expected = if second < 10 { Health::Degraded } else { Health::Open };
         assert_eq!(breaker.health(now), expected);
         assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
@@ -64,7 +64,7 @@ fn health_is_judged_by_source() {
     // Whoever is silent for long is not reported any more.
     let later = start + SECOND * 60;
     assert_eq!(breaker.health(later), Health::Healthy);
-    breaker.count("good", &attempt(1, 0, Duration::ZERO), later);
+    breaker.count_calls("good", &attempt(1, 0, Duration::ZERO), later);
     assert!(breaker.is_idle());
     assert_eq!(breaker.changes.get(), 3);
 }
@@ -74,15 +74,15 @@ fn a_source_that_does_well_again_is_healthy_again() {
     let start = Instant::now();
     let breaker = breaker(CircuitBreakerSettings::default(), start);
     let off = start + BREAKER_WINDOW;
-    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
-    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
+    breaker.count_calls("web", &attempt(1000, 1000, Duration::ZERO), start);
+    breaker.count_calls("web", &attempt(1000, 1000, Duration::ZERO), off);
     assert_eq!(breaker.health(off), Health::Open);
-    breaker.count("web", &attempt(7, 2, Duration::ZERO), off + SECOND);
+    breaker.count_calls("web", &attempt(7, 2, Duration::ZERO), off + SECOND);
     assert_eq!(breaker.health(off + SECOND), Health::Degraded);
     let later = off + SECOND + BREAKER_WINDOW;
-    breaker.count("web", &attempt(500, 0, Duration::ZERO), later);
+    breaker.count_calls("web", &attempt(500, 0, Duration::ZERO), later);
     assert_eq!(breaker.health(later), Health::Healthy);
-    breaker.count("web", &attempt(500, 0, Duration::ZERO), later + BREAKER_WINDOW);
+    breaker.count_calls("web", &attempt(500, 0, Duration::ZERO), later + BREAKER_WINDOW);
     assert!(breaker.is_idle());
 }
 
@@ -90,10 +90,10 @@ fn a_source_that_does_well_again_is_healthy_again() {
 fn few_events_say_little() {
     let start = Instant::now();
     let breaker = breaker(CircuitBreakerSettings::default(), start);
-    breaker.count("web", &attempt(1, 1, MILLI), start);
+    breaker.count_calls("web", &attempt(1, 1, MILLI), start);
     assert_eq!(breaker.health(start), Health::Healthy);
     let later = start + BREAKER_WINDOW;
-    breaker.count("web", &attempt(1, 1, MILLI), later);
+    breaker.count_calls("web", &attempt(1, 1, MILLI), later);
     assert_eq!(breaker.health(later), Health::Degraded);
 }
 
@@ -105,7 +105,7 @@ fn a_source_whose_few_events_all_loop_is_off() {
     let mut now = start;
     while now < start + BREAKER_WINDOW * 2 {
         if asks(&breaker, "web", now) {
-            breaker.count("web", &attempt(1, 1, MILLI * 52), now);
+            breaker.count_calls("web", &attempt(1, 1, MILLI * 52), now);
         }
         now += MILLI * 52;
     }
@@ -121,7 +121,7 @@ fn who_wastes_time_waits_and_nobody_else_does() {
     let (burst, event) = (BREAKER_BURST_CPU, MILLI * 52);
     let mut wasted = Duration::ZERO;
     while asks(&breaker, "bad", start) {
-        breaker.count("bad", &attempt(1, 1, event), start);
+        breaker.count_calls("bad", &attempt(1, 1, event), start);
         wasted += event;
     }
     assert!(wasted >= burst && wasted < burst + event);
@@ -146,7 +146,7 @@ fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
         while now < start + end {
             for (source, wasted) in wasted.iter_mut().enumerate() {
                 if asks(&breaker, &source.to_string(), now) {
-                    breaker.count(&source.to_string(), &attempt(1, 1, event), now);
+                    breaker.count_calls(&source.to_string(), &attempt(1, 1, event), now);
                     *wasted += event;
                 }
             }
@@ -170,20 +170,20 @@ fn where_the_settings_say_so_a_source_that_is_off_fails_but_for_trials() {
         CircuitBreakerSettings { when_off: WhenOff::Fail, ..CircuitBreakerSettings::default() };
     let breaker = breaker(settings, start);
     let off = start + BREAKER_WINDOW;
-    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), start);
+    breaker.count_calls("web", &attempt(1000, 1000, Duration::ZERO), start);
     assert!(asks(&breaker, "web", start));
-    breaker.count("web", &attempt(1000, 1000, Duration::ZERO), off);
+    breaker.count_calls("web", &attempt(1000, 1000, Duration::ZERO), off);
     assert_eq!(breaker.admit("web", off + SECOND), Admission::Refuse);
     assert!(asks(&breaker, "other", off + SECOND));
     let trial = off + BREAKER_RETRY;
     let Admission::Ask(patience) = breaker.admit("web", trial) else { panic!("a trial") };
     assert_eq!(patience.events_max, BREAKER_PROBE_EVENTS);
     assert_eq!(breaker.admit("web", trial), Admission::Refuse, "another worker tries it already");
-    breaker.count("web", &attempt(20, 20, Duration::ZERO), trial);
+    breaker.count_calls("web", &attempt(20, 20, Duration::ZERO), trial);
     assert_eq!(breaker.health(trial), Health::Open);
     let trial = trial + BREAKER_RETRY;
     assert!(asks(&breaker, "web", trial));
-    breaker.count("web", &attempt(7, 2, Duration::ZERO), trial);
+    breaker.count_calls("web", &attempt(7, 2, Duration::ZERO), trial);
     assert!(asks(&breaker, "web", trial));
 }
 
@@ -193,7 +193,7 @@ fn sources_are_bounded() {
     let breaker = breaker(CircuitBreakerSettings::default(), start);
     for source in 0..BREAKER_SOURCES_MAX + 10 {
         let now = start + MILLI * u32::try_from(source).unwrap();
-        breaker.count(&source.to_string(), &attempt(1, 1, SECOND * 3600), now);
+        breaker.count_calls(&source.to_string(), &attempt(1, 1, SECOND * 3600), now);
     }
     assert_eq!(breaker.accounts.lock().of.len(), BREAKER_SOURCES_MAX);
     assert!(asks(&breaker, "9", start + SECOND * 2), "the oldest are forgotten");
@@ -204,8 +204,8 @@ fn sources_are_bounded() {
 fn the_longest_allowance_makes_no_endless_wait() {
     let start = Instant::now();
     let breaker = breaker(CircuitBreakerSettings::default(), start);
-    breaker.count("web", &attempt(1, 1, Duration::MAX), start);
-    breaker.count("web", &attempt(1, 1, Duration::MAX), start);
+    breaker.count_calls("web", &attempt(1, 1, Duration::MAX), start);
+    breaker.count_calls("web", &attempt(1, 1, Duration::MAX), start);
     assert!(matches!(breaker.admit("web", start), Admission::Wait(_)));
     // A clock that seems to go back does no harm.
     let earlier = start.checked_sub(SECOND).unwrap();
@@ -225,9 +225,9 @@ proptest! {
         for (source, wasted, failed, pause) in steps {
             now += MILLI * u32::try_from(pause).unwrap();
             let name = source.to_string();
-            breaker.count(&name, &attempt(500, failed, Duration::from_millis(wasted)), now);
+            breaker.count_calls(&name, &attempt(500, failed, Duration::from_millis(wasted)), now);
             prop_assert!(asks(&breaker, "honest", now));
-            breaker.count("honest", &attempt(98, 0, Duration::ZERO), now);
+            breaker.count_calls("honest", &attempt(98, 0, Duration::ZERO), now);
             if let Admission::Wait(pause) = breaker.admit(&name, now) {
                 prop_assert!(asks(&breaker, &name, now + pause + MILLI));
                 now += pause + MILLI;

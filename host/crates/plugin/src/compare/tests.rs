@@ -49,7 +49,12 @@ fn reject(reason: &str) -> Decisions {
 fn compare(old: &Decisions, new: &Decisions) -> Comparison {
     let mut comparison = Comparison::default();
     let plugins = (plugin(&[("x", "a"), ("y", "b")]), plugin(&[("x", "b"), ("y", "a")]));
-    comparison.add("web", &[event("{\"event\":\"E\"}")], (&plugins.0, old), (&plugins.1, new));
+    comparison.add_batch(
+        "web",
+        &[event("{\"event\":\"E\"}")],
+        (&plugins.0, old),
+        (&plugins.1, new),
+    );
     assert_eq!(comparison.compared(), 1);
     comparison
 }
@@ -128,7 +133,12 @@ fn memory_is_bounded_and_merging_adds_up() {
             let old_decisions = decisions(vec![deliver(0, None)]);
             for _ in 0..3 {
                 let events = [event("{}")];
-                comparison.add("web", &events, (&old, &old_decisions), (&new, &new_decisions));
+                comparison.add_batch(
+                    "web",
+                    &events,
+                    (&old, &old_decisions),
+                    (&new, &new_decisions),
+                );
             }
         }
         comparison
@@ -154,7 +164,7 @@ fn what_is_the_same_costs_next_to_nothing() {
     let mut comparison = Comparison::default();
     let started = Instant::now();
     for _ in 0..100 {
-        comparison.add("web", &events, (&old, &decided.0), (&new, &decided.1));
+        comparison.add_batch("web", &events, (&old, &decided.0), (&new, &decided.1));
     }
     assert_eq!((comparison.compared(), comparison.changed()), (50_000, 0));
     // Far more than it takes, for machines that are busy.

@@ -40,7 +40,7 @@ impl CandidateValidator {
         role: Role,
         known: &[Plugin],
     ) -> Result<AdmittedPlugin, RejectedCandidate> {
-        let digest = self.digest(candidate);
+        let digest = self.candidate_digest(candidate);
         let untrusted = |error: Untrusted| RejectedCandidate::new(Step::Trust, &digest, error);
         let check = || policy.trust.check(role, &candidate.bytes, &digest, &candidate.signature);
         let checked = Step::Trust.run(check);
@@ -52,8 +52,8 @@ impl CandidateValidator {
         if let (Some(plugin), None) = (known.iter().find(is_same), &policy.cases) {
             return admit(plugin.clone());
         }
-        let load_error = |error| RejectedCandidate::load(&digest, error);
-        let loaded = self.load(engine, &candidate.bytes, &digest, settings);
+        let load_error = |error| RejectedCandidate::load_failed(&digest, error);
+        let loaded = self.load_plugin(engine, &candidate.bytes, &digest, settings);
         let plugin = loaded.map_err(load_error)?;
         Self::run_samples_and_cases(&plugin, policy.cases.as_deref())?;
         admit(plugin)
@@ -68,7 +68,7 @@ impl CandidateValidator {
     ) -> Result<Plugin, RejectedCandidate> {
         let configured = Step::Configure.run(|| plugin.configure_anew(settings));
         let configured =
-            configured.map_err(|error| RejectedCandidate::load(plugin.digest(), error))?;
+            configured.map_err(|error| RejectedCandidate::load_failed(plugin.digest(), error))?;
         Self::run_samples_and_cases(&configured, cases)?;
         Ok(configured)
     }
@@ -95,7 +95,7 @@ impl CandidateValidator {
     }
 
     /// The SHA-256 of a component. The built-in one is hashed once.
-    fn digest(&mut self, candidate: &Candidate) -> Arc<str> {
+    fn candidate_digest(&mut self, candidate: &Candidate) -> Arc<str> {
         let Cow::Borrowed(bytes) = candidate.bytes else {
             return sha256_hex(&candidate.bytes).into();
         };
@@ -109,7 +109,7 @@ impl CandidateValidator {
         }
     }
 
-    fn load(
+    fn load_plugin(
         &mut self,
         engine: &Engine,
         bytes: &[u8],
@@ -120,11 +120,11 @@ impl CandidateValidator {
         if let Some(script) = crate::scripted::registered(bytes) {
             return Step::Configure.run(|| Plugin::scripted_as(script, digest, settings));
         }
-        let compiled = Step::Compile.run(|| self.compile(engine, bytes, digest))?;
+        let compiled = Step::Compile.run(|| self.compile_once(engine, bytes, digest))?;
         Step::Configure.run(|| compiled.configure(settings))
     }
 
-    fn compile(
+    fn compile_once(
         &mut self,
         engine: &Engine,
         bytes: &[u8],

@@ -95,12 +95,12 @@ impl RejectedCandidate {
     }
 
     /// A component that cannot be loaded.
-    pub(super) fn load(digest: &Arc<str>, error: LoadError) -> Self {
+    pub(super) fn load_failed(digest: &Arc<str>, error: LoadError) -> Self {
         RejectedCandidate::new(Step::of(&error), digest, error)
     }
 
     /// A candidate that could not be read.
-    pub(super) fn unread(cause: RejectionCause) -> Self {
+    pub(super) fn unreadable(cause: RejectionCause) -> Self {
         RejectedCandidate { step: Step::Read, cause: Box::new(cause), digest: None }
     }
 }

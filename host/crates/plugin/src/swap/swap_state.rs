@@ -38,12 +38,12 @@ impl Previous {
 
 impl SwapState {
     /// The number of the next generation.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
 
-    pub(super) fn note(&mut self, refused: &RejectedCandidate) {
+    pub(super) fn record_rejection(&mut self, refused: &RejectedCandidate) {
         self.last_refused = Some(RejectionReport::new(refused, SystemTime::now()));
         tracing::error!("plugin rejected; the active plugin stays in use: {refused}");
     }

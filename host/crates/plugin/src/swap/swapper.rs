@@ -123,7 +123,14 @@ impl Swapper {
         let mut validator = CandidateValidator::default();
         let plugin = validator.validate(&engine, candidate, &policy, Role::Active, &[])?;
         warm(plugin.plugin(), settings.workers.get())?;
-        Ok(Self::at(Some(engine), settings, plugin, candidate.origin.clone(), validator, policy))
+        Ok(Self::with_plugin(
+            Some(engine),
+            settings,
+            plugin,
+            candidate.origin.clone(),
+            validator,
+            policy,
+        ))
     }
 
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
@@ -134,7 +141,7 @@ impl Swapper {
     /// It is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
         let plugin = AdmittedPlugin::without_component(plugin).expect("not a component");
-        Self::at(
+        Self::with_plugin(
             None,
             settings,
             plugin,
@@ -144,7 +151,7 @@ impl Swapper {
         )
     }
 
-    fn at(
+    fn with_plugin(
         engine: Option<Engine>,
         settings: SwapperSettings,
         plugin: AdmittedPlugin,
@@ -222,8 +229,8 @@ impl Swapper {
         policy: LoadPolicy,
     ) -> Result<Swapped, RejectedCandidate> {
         let roles = self.0.roles.load();
-        let prepared = self.prepare(validator, candidate, &policy, Role::Active);
-        let admitted = self.counted(prepared)?;
+        let prepared = self.validate_and_warm(validator, candidate, &policy, Role::Active);
+        let admitted = self.count_rejection(prepared)?;
         let (active, plugin) = (roles.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
             let number = roles.active.number();
@@ -233,7 +240,12 @@ impl Swapper {
             }
             return Ok(Swapped::Unchanged(number));
         }
-        Ok(Swapped::Taken(self.publish(admitted, policy, candidate.origin.clone(), Before::Kept)))
+        Ok(Swapped::Taken(self.publish_active(
+            admitted,
+            policy,
+            candidate.origin.clone(),
+            Before::Kept,
+        )))
     }
 
     /// Validates a candidate, and changes nothing.
@@ -264,7 +276,7 @@ impl Swapper {
         }
         let settings = active.plugin().settings().clone();
         let renewed = self.reconfigure(&active, settings, Role::Active);
-        let number = self.publish_reconfigured(self.counted(renewed)?);
+        let number = self.publish_reconfigured(self.count_rejection(renewed)?);
         tracing::warn!(
             generation = number,
             "the plugin declares other streams than before; it was configured again"
@@ -315,7 +327,7 @@ impl Swapper {
         drop(state);
         let refreshed = |generation: &Generation, settings: &PluginSettings, role| {
             let reconfigured = self.reconfigure(generation, changed(settings)?, role);
-            self.counted(reconfigured).ok()
+            self.count_rejection(reconfigured).ok()
         };
         let log = |number: u64, role: &str| {
             tracing::info!(generation = number, "a secret changed; configured {role} again");
@@ -410,7 +422,7 @@ impl Swapper {
         }
         let (admitted, Previous { generation, policy, .. }) = self.take_previous()?;
         let origin = generation.origin().to_owned();
-        Ok(Swapped::Taken(self.publish(admitted, policy, origin, Before::Withdrawn)))
+        Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Withdrawn)))
     }
 
     /// Takes the previous plugin with its policy, but for the trust, which is the present one.
@@ -437,8 +449,8 @@ impl Swapper {
     ) -> Result<u64, RejectedCandidate> {
         let mut validator = self.0.validator.lock();
         let policy = self.policy();
-        let prepared = self.prepare(&mut validator, candidate, &policy, Role::Canary);
-        let admitted = self.counted(prepared)?;
+        let prepared = self.validate_and_warm(&mut validator, candidate, &policy, Role::Canary);
+        let admitted = self.count_rejection(prepared)?;
         self.state().canary_settings = candidate.settings.clone().unwrap_or(policy.settings);
         let number = self.publish_canary(admitted, settings, candidate.origin.clone());
         tracing::info!(generation = number, percent = settings.percent, "canary started");
@@ -484,7 +496,7 @@ impl Swapper {
         let admitted = generation.admit(plugin, &self.policy().trust, Role::Active)?;
         let settings = self.state().canary_settings.clone();
         let policy = LoadPolicy { settings, ..self.policy() };
-        Ok(self.publish(admitted, policy, generation.origin().to_owned(), Before::Kept))
+        Ok(self.publish_active(admitted, policy, generation.origin().to_owned(), Before::Kept))
     }
 
     /// Starts a candidate as shadow, in place of a running one.
@@ -495,8 +507,8 @@ impl Swapper {
     pub fn start_shadow(&self, candidate: &Candidate) -> Result<u64, RejectedCandidate> {
         let mut validator = self.0.validator.lock();
         let policy = self.policy();
-        let prepared = self.prepare(&mut validator, candidate, &policy, Role::Shadow);
-        let admitted = self.counted(prepared)?;
+        let prepared = self.validate_and_warm(&mut validator, candidate, &policy, Role::Shadow);
+        let admitted = self.count_rejection(prepared)?;
         let number = self.publish_shadow(admitted, candidate.origin.clone())?;
         tracing::info!(generation = number, "shadow started");
         Ok(number)
@@ -513,7 +525,7 @@ impl Swapper {
         let shadow = Shadow::start(generation).map_err(|error| {
             RejectedCandidate::new(Step::Configure, &digest, RejectionCause::Thread(error))
         });
-        let shadow = Arc::new(self.counted(shadow)?);
+        let shadow = Arc::new(self.count_rejection(shadow)?);
         self.change_roles(|roles| roles.shadow = Some(shadow));
         Ok(number)
     }
@@ -537,8 +549,8 @@ impl Swapper {
         &self,
         error: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> RejectedCandidate {
-        let refused = RejectedCandidate::unread(RejectionCause::Unread(error.into()));
-        self.count(&refused);
+        let refused = RejectedCandidate::unreadable(RejectionCause::Unread(error.into()));
+        self.record_rejection(&refused);
         refused
     }
 
@@ -561,7 +573,7 @@ impl Swapper {
     }
 
     /// Validates a candidate, and starts the instances that it needs.
-    fn prepare(
+    fn validate_and_warm(
         &self,
         validator: &mut CandidateValidator,
         candidate: &Candidate,
@@ -581,10 +593,10 @@ impl Swapper {
         role: Role,
     ) -> Result<AdmittedPlugin, RejectedCandidate> {
         let Some(engine) = &self.0.engine else {
-            return Err(RejectedCandidate::unread(RejectionCause::NativeCode));
+            return Err(RejectedCandidate::unreadable(RejectionCause::NativeCode));
         };
         let _swap = tracing::debug_span!("swap", ?role).entered();
-        validator.validate(engine, candidate, policy, role, &self.known())
+        validator.validate(engine, candidate, policy, role, &self.known_plugins())
     }
 
     /// Starts an instance for each worker. A shadow needs no more than the one that mapped the samples.
@@ -596,20 +608,23 @@ impl Swapper {
     }
 
     /// Plugins that have passed all steps: the active and the previous one.
-    fn known(&self) -> Vec<Plugin> {
+    fn known_plugins(&self) -> Vec<Plugin> {
         let roles = self.0.roles.load();
         let state = self.state();
         let previous = state.previous.as_ref().map(Previous::plugin);
         previous.into_iter().chain([roles.active.plugin()]).cloned().collect()
     }
 
-    fn counted<T>(&self, result: Result<T, RejectedCandidate>) -> Result<T, RejectedCandidate> {
-        result.inspect_err(|refused| self.count(refused))
+    fn count_rejection<T>(
+        &self,
+        result: Result<T, RejectedCandidate>,
+    ) -> Result<T, RejectedCandidate> {
+        result.inspect_err(|refused| self.record_rejection(refused))
     }
 
-    fn count(&self, refused: &RejectedCandidate) {
+    fn record_rejection(&self, refused: &RejectedCandidate) {
         self.0.counters.refused[refused.step as usize].inc();
-        self.state().note(refused);
+        self.state().record_rejection(refused);
     }
 
     /// An admitted plugin as the next generation.
@@ -622,7 +637,7 @@ impl Swapper {
         let SwapperSettings { workers, breaker } = self.0.settings;
         // A shadow has one thread, whatever the workers are.
         let threads = if role == Role::Shadow { NonZero::<usize>::MIN } else { workers };
-        let number = self.state().next();
+        let number = self.state().next_number();
         let next = Generation::new(number, admitted, breaker, threads).with_origin(origin);
         Arc::new(match role {
             Role::Active => next.with_role_counters(&self.0.counters.active),
@@ -638,7 +653,7 @@ impl Swapper {
         self.0.roles.publish(roles);
     }
 
-    fn publish(
+    fn publish_active(
         &self,
         admitted: AdmittedPlugin,
         policy: LoadPolicy,
@@ -678,7 +693,7 @@ impl Swapper {
                 let cause = RejectionCause::RoleEnded { what, error };
                 RejectedCandidate::new(Step::Trust, generation.plugin().digest(), cause)
             });
-            self.counted(refused).is_ok()
+            self.count_rejection(refused).is_ok()
         };
         let canary =
             canary.filter(|canary| is_trusted(canary.generation(), Role::Canary, "the canary"));
@@ -694,5 +709,5 @@ impl Swapper {
 
 /// Starts instances of a plugin until so many are spare.
 fn warm(plugin: &Plugin, instances: usize) -> Result<(), RejectedCandidate> {
-    plugin.warm(instances).map_err(|error| RejectedCandidate::load(plugin.digest(), error))
+    plugin.warm(instances).map_err(|error| RejectedCandidate::load_failed(plugin.digest(), error))
 }

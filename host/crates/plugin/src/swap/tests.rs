@@ -309,13 +309,13 @@ fn a_canary_that_fails_too_often_is_out_for_good() {
     let settings = CanarySettings { percent: 50.0, error_rate_max: 0.1, events_min: 100 };
     swapper.try_canary(&plain("canary"), settings).unwrap();
     let canary = swapper.roles().load().canary.clone().unwrap();
-    canary.count(99, 99);
+    canary.count_batch(99, 99);
     assert!(!canary.is_out(), "it was judged by too few events");
-    canary.count(891, 0);
+    canary.count_batch(891, 0);
     assert!(!canary.is_out(), "99 of 990 are no more than a tenth");
-    canary.count(10, 10);
+    canary.count_batch(10, 10);
     assert!(canary.is_out(), "109 of 1000 are more than a tenth");
-    canary.count(1_000_000, 0);
+    canary.count_batch(1_000_000, 0);
     assert!(canary.is_out(), "it came back");
     assert!(swapper.report().canary.unwrap().is_out);
 }
