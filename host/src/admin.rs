@@ -198,7 +198,7 @@ impl AdminView {
 
     /// Problems of delivery: missing credentials, streams that accept nothing.
     fn delivery_problems(&self) -> Vec<String> {
-        let held = self.delivery.held();
+        let held = self.delivery.held_streams();
         let others = held.len().saturating_sub(limits::READINESS_STREAMS_SHOWN);
         let held = held.into_iter().take(limits::READINESS_STREAMS_SHOWN).map(|(name, problem)| {
             let problem = problem.unwrap_or_else(|| "see the log".to_owned());

@@ -107,7 +107,7 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
             }
         }
         let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());
-        let port = Arc::new(amazon.renewing(access.session.clone()));
+        let port = Arc::new(amazon.with_session(access.session.clone()));
         let way = Way { port, identity };
         for stream in streams.written_by(source) {
             way.check(stream, &settings.delivery, options, &mut report).await;

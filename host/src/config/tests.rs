@@ -633,6 +633,21 @@ fn a_deprecated_key_is_read_with_a_warning() {
 }
 
 #[test]
+fn pack_is_read_as_aggregate_with_a_warning() {
+    let text = "[delivery]\npack = \"auto\"\n[streams.orders]\npack = \"off\"\n";
+    let settings = check(text).unwrap();
+    let orders = StreamName::parse("orders").unwrap();
+    assert_eq!(settings.delivery.stream.aggregation, Aggregation::Auto);
+    assert_eq!(settings.delivery.streams[&orders].aggregation, Aggregation::Off);
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    let expected = [
+        "line 2, column 1: [delivery] pack is deprecated: rename it to aggregate",
+        "line 4, column 1: [streams.orders] pack is deprecated: rename it to aggregate",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
 fn texts_with_blanks_around_are_warned_of() {
     let settings = check(
         "[aws]\nprofile = ' a'\nregion = 'b'\n[catalog]\ninclude = ['x', 'y ']\nservice_name = 'hush '\n",

@@ -203,7 +203,7 @@ impl Scene {
             renewal: Arc::new(Renewal::new(renew)),
             stop: stop.clone(),
         };
-        let worker = Worker::new(shared, RecordAccumulator::new(&delivery).deferred());
+        let worker = Worker::new(shared, RecordAccumulator::new(&delivery).with_deferred_flush());
         Driven {
             _directory: directory,
             plugin,

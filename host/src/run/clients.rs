@@ -106,7 +106,7 @@ fn open_directory(path: &Path) -> Result<Clients, StartError> {
 }
 
 fn amazon_client(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn FirehoseClient> {
-    Arc::new(AmazonClient::new(&access.config, endpoint_url).renewing(access.session))
+    Arc::new(AmazonClient::new(&access.config, endpoint_url).with_session(access.session))
 }
 
 /// Another endpoint than Amazon's has other quotas, or none.

@@ -48,7 +48,7 @@ impl DeadLetterForwarder {
         abort: CancellationToken,
         stream: &StreamName,
     ) -> io::Result<Self> {
-        let (copies, accumulator) = (letters.copies(), RecordAccumulator::new(&delivery));
+        let (copies, accumulator) = (letters.start_forwarding(), RecordAccumulator::new(&delivery));
         let (stream, source) = (stream.clone(), EventSource::of_copies());
         let work = ForwardingTask { copies, accumulator, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("forwarder".to_owned()).spawn(|| work.run())?;
@@ -265,7 +265,7 @@ mod tests {
             copied.write(20, &"x".repeat(900_000));
             let (report, _) = copied.finish(20).await;
             assert_eq!((report.copied, report.not_copied), (0, 20));
-            assert!(report.problem.unwrap().contains("waiting for the stream already"));
+            assert!(report.problem.unwrap().contains("already wait for the stream"));
         }
     }
 

@@ -320,7 +320,8 @@ impl<'a> Process<'a> {
             renewal: Arc::new(Renewal::new(|| ())),
             stop: self.stop.clone(),
         };
-        let worker = Worker::new(shared, RecordAccumulator::new(&self.delivery).deferred());
+        let worker =
+            Worker::new(shared, RecordAccumulator::new(&self.delivery).with_deferred_flush());
         tokio::spawn(work(
             worker,
             Arc::clone(&self.reader),

@@ -71,8 +71,8 @@ impl StreamAggregation {
         Some(self.bytes_max.load(Ordering::Relaxed)).filter(|&bytes_max| bytes_max > 0)
     }
 
-    /// From the next event on, do as was decided. Tells whether that is new.
-    pub(super) fn decide(&self, decision: AggregationDecision) -> bool {
+    /// From the next event on, do as was decided. Returns whether that is new.
+    pub(super) fn apply_decision(&self, decision: AggregationDecision) -> bool {
         let Some(auto) = &self.auto else { return false };
         let mut last = auto.decision.lock();
         if *last == decision {
@@ -84,12 +84,12 @@ impl StreamAggregation {
     }
 
     /// What was decided last; none where the settings have decided.
-    pub(super) fn decision(&self) -> Option<AggregationDecision> {
+    pub(super) fn last_decision(&self) -> Option<AggregationDecision> {
         self.auto.as_ref().map(|auto| auto.decision.lock().clone())
     }
 
     /// Wait for an event, unless one came since the last time.
-    pub(super) async fn used(&self) {
+    pub(super) async fn wait_until_used(&self) {
         let Some(auto) = &self.auto else { return std::future::pending().await };
         while !auto.is_used.swap(false, Ordering::Relaxed) {
             auto.used.notified().await;

@@ -53,7 +53,7 @@ impl AggregationDecision {
 /// without aggregation until somebody has looked at it.
 pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
     let destinations = &stream.destinations;
-    if let Some(objection) = destinations.iter().find_map(objection) {
+    if let Some(objection) = destinations.iter().find_map(find_objection) {
         return AggregationDecision::off(objection);
     }
     if stream.has_more_destinations {
@@ -62,7 +62,7 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
     let Some(first) = destinations.first() else {
         return AggregationDecision::off("the description shows no destination");
     };
-    if destinations.iter().any(splits) {
+    if destinations.iter().any(splits_records) {
         return AggregationDecision::aggregated("the stream splits records into their events");
     }
     AggregationDecision::aggregated(match first.kind() {
@@ -79,19 +79,19 @@ const UNKNOWN_DESTINATION: &str = "the stream has an unknown kind of destination
 ///
 /// A record that Firehose splits itself is put together again without newlines of
 /// ours, so that only whole records get a second one.
-pub(super) fn hint(stream: &StreamDescription) -> Option<&'static str> {
+pub(super) fn operator_hint(stream: &StreamDescription) -> Option<&'static str> {
     let appends = |processor: &Processor| processor.kind == "AppendDelimiterToRecord";
     let doubles = |destination: &&Destination| {
         let is_file = kind_objection(destination.kind()).is_none();
-        is_file && destination.processors.iter().any(appends) && !splits(destination)
+        is_file && destination.processors.iter().any(appends) && !splits_records(destination)
     };
     stream.destinations.iter().find(doubles).map(|_| {
         "the stream's processor AppendDelimiterToRecord adds a newline to records that end with one already: remove it there, or set newline = false and aggregate = \"off\""
     })
 }
 
-fn objection(destination: &Destination) -> Option<Cow<'static, str>> {
-    let splits = splits(destination);
+fn find_objection(destination: &Destination) -> Option<Cow<'static, str>> {
+    let splits = splits_records(destination);
     if let Some(objection) = kind_objection(destination.kind()) {
         return Some(Cow::Borrowed(objection));
     }
@@ -107,7 +107,7 @@ fn objection(destination: &Destination) -> Option<Cow<'static, str>> {
 }
 
 /// Whether records are split into their events.
-fn splits(destination: &Destination) -> bool {
+fn splits_records(destination: &Destination) -> bool {
     let splits = |processor: &Processor| {
         matches!(processor.splits_at, Some(RecordSplit::Json | RecordSplit::Newline))
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::aggregation::StreamAggregation;
-use super::aggregation_decision::{decide_aggregation, hint};
+use super::aggregation_decision::{decide_aggregation, operator_hint};
 use super::firehose_client::RequestError;
 use super::log_limit::{LogKind, LogLimit};
 use super::{AggregationChoice, AggregationDecision, FirehoseClient, RetryClass};
@@ -56,19 +56,19 @@ impl AggregationWatcher {
     }
 
     /// Keep a stream's aggregation up to date from now on.
-    pub(super) async fn watch(
+    pub(super) async fn watch_stream(
         self: Arc<Self>,
         stream: StreamName,
         aggregation: Arc<StreamAggregation>,
     ) {
         let (mut failures, mut hinted) = (0_u32, None);
         loop {
-            aggregation.used().await;
-            let pause = match self.ask(&stream).await {
+            aggregation.wait_until_used().await;
+            let pause = match self.describe_stream(&stream).await {
                 Ok(description) => {
                     failures = 0;
-                    self.tell(&stream, &aggregation, decide_aggregation(&description));
-                    let hint = hint(&description);
+                    self.apply_and_log(&stream, &aggregation, decide_aggregation(&description));
+                    let hint = operator_hint(&description);
                     if let Some(hint) = hint.filter(|_| hinted != hint)
                         && self.log.admits(LogKind::Aggregation)
                     {
@@ -87,7 +87,10 @@ impl AggregationWatcher {
         }
     }
 
-    async fn ask(&self, stream: &StreamName) -> Result<StreamDescription, RequestError> {
+    async fn describe_stream(
+        &self,
+        stream: &StreamName,
+    ) -> Result<StreamDescription, RequestError> {
         let _place = self.at_once.acquire().await;
         self.all.turn().await;
         self.port.describe(stream).await
@@ -104,14 +107,14 @@ impl AggregationWatcher {
         if is_denied(error) {
             let why =
                 format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
-            let is_new = aggregation.decide(AggregationDecision::off(why.clone()));
+            let is_new = aggregation.apply_decision(AggregationDecision::off(why.clone()));
             if is_new && self.log.admits(LogKind::Aggregation) {
                 tracing::warn!(%stream, "events are not aggregated: {why}");
             }
             return DESCRIBE_AGAIN;
         }
         let is_aggregated = aggregation
-            .decision()
+            .last_decision()
             .is_some_and(|last| last.decision == AggregationChoice::Aggregated);
         // Trouble on the way says nothing about a stream that is known. One that has
         // gone may come back as another.
@@ -119,19 +122,19 @@ impl AggregationWatcher {
             tracing::debug!(%stream, "failed to describe the stream again: {error}");
         } else {
             let why = format!("failed to describe the stream ({error})");
-            self.tell(stream, aggregation, AggregationDecision::off(why));
+            self.apply_and_log(stream, aggregation, AggregationDecision::off(why));
         }
         limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause_after(failures)
     }
 
     /// Do as was decided, and say so if it is new.
-    fn tell(
+    fn apply_and_log(
         &self,
         stream: &StreamName,
         aggregation: &StreamAggregation,
         decision: AggregationDecision,
     ) {
-        if aggregation.decide(decision.clone()) && self.log.admits(LogKind::Aggregation) {
+        if aggregation.apply_decision(decision.clone()) && self.log.admits(LogKind::Aggregation) {
             let AggregationDecision { decision, why } = decision;
             match decision {
                 AggregationChoice::Aggregated => {

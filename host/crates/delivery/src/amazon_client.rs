@@ -45,7 +45,7 @@ impl AmazonClient {
 
     /// Have other credentials looked for when Firehose does not take these.
     #[must_use]
-    pub fn renewing(self, session: AwsSession) -> Self {
+    pub fn with_session(self, session: AwsSession) -> Self {
         AmazonClient { session: Some(session), ..self }
     }
 }
@@ -53,7 +53,7 @@ impl AmazonClient {
 impl FirehoseClient for AmazonClient {
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         Box::pin(async move {
-            let body = Bytes::from(request_body::encode(stream, &batch));
+            let body = Bytes::from(request_body::encode_request(stream, &batch));
             let (records, request_bytes) = (batch.len(), body.len());
             drop(batch);
             let read = Arc::<OnceLock<PutResponse>>::default();
@@ -114,7 +114,7 @@ fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
     RequestError {
         retry_class: retry_class_of_code(&code),
         code,
-        message: advised(&message, advice),
+        message: with_advice(&message, advice),
     }
 }
 
@@ -130,7 +130,7 @@ fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestE
              request bodies to 8 MiB, or check `endpoint_url` under [aws]",
             bounded(words)
         ),
-        _ => advised(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
+        _ => with_advice(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
     };
     RequestError { retry_class, code, message }
 }
@@ -166,7 +166,7 @@ fn advice_of_status(status: u16) -> Option<&'static str> {
 }
 
 /// The words of an error, and what to change.
-fn advised(words: &str, advice: Option<&str>) -> String {
+fn with_advice(words: &str, advice: Option<&str>) -> String {
     match advice {
         Some(advice) => format!("{}: {advice}", bounded(words)),
         None => bounded(words),

@@ -103,7 +103,7 @@ impl Batch {
 
     /// An empty batch with room for as much as this one holds, so that filling it
     /// moves nothing about.
-    pub(super) fn emptied(&self) -> Self {
+    pub(super) fn empty_of_same_size(&self) -> Self {
         Batch {
             bytes: Vec::with_capacity(self.bytes.len()),
             texts: Vec::with_capacity(self.texts.len()),
@@ -116,7 +116,7 @@ impl Batch {
     /// Add a record, with what ends it.
     pub(super) fn push(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
         self.push_event(provenance, record, newline);
-        self.records.push(small(self.events.len()));
+        self.records.push(to_u32(self.events.len()));
     }
 
     /// Add what would be a record of its own to the last one.
@@ -127,7 +127,7 @@ impl Batch {
         newline: &[u8],
     ) {
         self.push_event(provenance, record, newline);
-        *self.records.last_mut().expect("there is a record") = small(self.events.len());
+        *self.records.last_mut().expect("there is a record") = to_u32(self.events.len());
     }
 
     /// Whether the last record has room for so many bytes more, if records are
@@ -283,42 +283,42 @@ impl Batch {
     }
 
     fn push_event(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
-        self.begin(provenance);
+        self.begin_span(provenance);
         self.bytes.extend_from_slice(record.payload());
         self.bytes.extend_from_slice(newline);
         let text = match record.payload {
-            None => Text::Payload(small(record.text.len())),
-            Some(_) => self.keep(record.text),
+            None => Text::Payload(to_u32(record.text.len())),
+            Some(_) => self.keep_text(record.text),
         };
-        let end = small(self.bytes.len());
+        let end = to_u32(self.bytes.len());
         self.events.push(Entry { end, text, event: record.event, line: record.line });
     }
 
     fn copy_record(&mut self, other: &Batch, record: usize) {
         for event in other.events_of(record) {
-            self.begin(other.provenance(event));
+            self.begin_span(other.provenance(event));
             self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
             let entry = other.events[event];
             let text = match entry.text {
                 Text::Payload(length) => Text::Payload(length),
-                Text::Kept { .. } => self.keep(other.text(event)),
+                Text::Kept { .. } => self.keep_text(other.text(event)),
             };
-            self.events.push(Entry { end: small(self.bytes.len()), text, ..entry });
+            self.events.push(Entry { end: to_u32(self.bytes.len()), text, ..entry });
         }
-        self.records.push(small(self.events.len()));
+        self.records.push(to_u32(self.events.len()));
     }
 
-    fn keep(&mut self, text: &[u8]) -> Text {
-        let start = small(self.texts.len());
+    fn keep_text(&mut self, text: &[u8]) -> Text {
+        let start = to_u32(self.texts.len());
         self.texts.extend_from_slice(text);
-        Text::Kept { start, end: small(self.texts.len()) }
+        Text::Kept { start, end: to_u32(self.texts.len()) }
     }
 
     /// Inlined, for a run of events has one provenance, and the comparison is all there is.
     #[inline]
-    fn begin(&mut self, provenance: &Provenance) {
+    fn begin_span(&mut self, provenance: &Provenance) {
         if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
-            let (first, provenance) = (small(self.events.len()), provenance.clone());
+            let (first, provenance) = (to_u32(self.events.len()), provenance.clone());
             self.runs.push(Run { first, provenance });
         }
     }
@@ -370,7 +370,7 @@ impl Provenance {
     }
 }
 
-fn small(bytes: usize) -> u32 {
+fn to_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a batch is far smaller than 4 GiB")
 }
 

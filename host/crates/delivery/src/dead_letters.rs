@@ -10,7 +10,7 @@
 //! its events lets one go only then. Where the source promises to outlive a loss
 //! of power, so does the letter: see [`DeadLetterDurability`].
 //!
-//! Letters can be copied to a place beside ([`DeadLetterWriter::copies`]). The file is what
+//! Dead letters can be forwarded to a place beside ([`DeadLetterWriter::start_forwarding`]). The file is what
 //! counts: nothing waits for a copy, and there is no letter about one.
 
 mod dead_letter;
@@ -78,7 +78,7 @@ pub struct DeadLetterWriter {
 pub struct DeadLetterReport {
     /// The file that was written last, if there is one.
     pub file: Option<PathBuf>,
-    /// Letters by their reason. One event can have several.
+    /// Dead letters by their reason. One event can have several.
     pub letters: BTreeMap<Reason, u64>,
     /// What was dropped to make room for them.
     pub dropped: DroppedDeadLetters,
@@ -86,23 +86,23 @@ pub struct DeadLetterReport {
     pub copies: Option<ForwardingReport>,
     /// Why the first letter that was refused could not be written.
     pub failure: Option<String>,
-    /// Letters that were refused: their events are not settled.
+    /// Dead letters that were refused: their events are not settled.
     pub refused: u64,
     /// Attempts to write letters that failed.
     pub write_errors: u64,
-    /// Letters that wait to be written.
+    /// Dead letters that wait to be written.
     pub waiting: u64,
     /// Why letters cannot be written at present, if they wait for that.
     pub trouble: Option<String>,
 }
 
 impl DeadLetterWriter {
-    /// Letters in this directory, which is made when the first one comes.
+    /// Dead letters in this directory, which is made when the first one comes.
     pub fn new(directory: PathBuf) -> Self {
         Self::bounded(directory, DeadLetterLimit::default())
     }
 
-    /// Letters in this directory, which they may fill up to here. What cannot be
+    /// Dead letters in this directory, which they may fill up to here. What cannot be
     /// written at once is refused.
     pub fn bounded(directory: PathBuf, bound: DeadLetterLimit) -> Self {
         let log =
@@ -110,7 +110,7 @@ impl DeadLetterWriter {
         DeadLetterWriter { log, queue: None, on_refusal: OnceLock::new() }
     }
 
-    /// The same, written by a thread of its own. What cannot be written waits and is
+    /// Dead letters that a thread of its own writes. What cannot be written waits and is
     /// tried again, until [`DeadLetterWriter::stop_waiting`].
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl DeadLetterWriter {
         Ok(DeadLetterWriter { log, queue, on_refusal: OnceLock::new() })
     }
 
-    /// Letters that wait, and are written when a simulation says so.
+    /// Dead letters that wait, and are written when a simulation says so.
     #[cfg(any(test, feature = "testing"))]
     pub fn stepped(
         directory: PathBuf,
@@ -155,7 +155,7 @@ impl DeadLetterWriter {
 
     /// From now on each letter is copied: the copies come out here, in the order
     /// of the letters, until [`DeadLetterWriter::end_forwarding`].
-    pub fn copies(&self) -> Receiver<ForwardedLetter> {
+    pub fn start_forwarding(&self) -> Receiver<ForwardedLetter> {
         let (copies, queue) = ForwardQueue::new(limits::DEAD_COPIES_BYTES_MAX);
         self.log.copy_to(copies);
         queue
@@ -163,10 +163,10 @@ impl DeadLetterWriter {
 
     /// No more letters will be written.
     pub fn end_forwarding(&self) {
-        self.log.with_copies(ForwardQueue::end);
+        self.log.with_copies(ForwardQueue::close_queue);
     }
 
-    /// Write a letter, and settle its event as dead once that is done. It may be done
+    /// Write a dead letter, and settle its event as dead once that is done. It may be done
     /// later, and never: then the event is not settled.
     ///
     /// This does not wait for room: see [`DeadLetterWriter::wait_for_room`].
@@ -175,11 +175,11 @@ impl DeadLetterWriter {
             Some(queue) if letter.on_undeliverable == OnUndeliverable::DeadLetter => {
                 let line = match letter.to_line() {
                     Ok(line) => line,
-                    Err(error) => return self.log.refuse(&error, 1),
+                    Err(error) => return self.log.count_refused(&error, 1),
                 };
                 let (reason, ack) = (letter.reason, ack.clone());
                 if queue.push(QueuedDeadLetter { line, reason, ack, event }).is_err() {
-                    self.log.refuse(&io::ErrorKind::BrokenPipe.into(), 1);
+                    self.log.count_refused(&io::ErrorKind::BrokenPipe.into(), 1);
                 }
             }
             _ => {
@@ -198,14 +198,14 @@ impl DeadLetterWriter {
         }
     }
 
-    /// The same for a task.
+    /// Waits for room in a task.
     pub async fn wait_for_room(&self) {
         if let Some(queue) = &self.queue {
             queue.wait_for_room().await;
         }
     }
 
-    /// Write a letter now.
+    /// Write a dead letter now.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! The kinds of errors that metrics tell apart: few, whatever codes Firehose has.
+//! The kinds of errors that metrics distinguish: few, whatever codes Firehose has.
 
-/// What kind of error a request ended with, as metrics tell them apart: few, whatever
+/// What kind of error a request ended with, as metrics distinguish them: few, whatever
 /// codes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorKind {

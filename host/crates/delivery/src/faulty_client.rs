@@ -1,4 +1,4 @@
-//! A port that fails on purpose, for tests of everything above the port.
+//! A Firehose client that fails on purpose, for tests of everything above it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ struct State {
 }
 
 impl FaultyClient {
-    /// A port that follows this script.
+    /// A client that follows this script.
     pub fn new(
         script: impl Fn(&StreamName, &Batch, usize) -> InjectedFault + Send + Sync + 'static,
     ) -> Self {
@@ -68,9 +68,9 @@ impl FaultyClient {
         }
     }
 
-    /// The same with other descriptions of its streams than that they write to S3.
+    /// A client with other descriptions of its streams than that they write to S3.
     #[must_use]
-    pub fn describing(
+    pub fn with_descriptions(
         self,
         script: impl Fn(&StreamName, usize) -> (Duration, Result<StreamDescription, RequestError>)
         + Send
@@ -81,7 +81,7 @@ impl FaultyClient {
     }
 
     /// How often a stream was asked about.
-    pub fn describes(&self, stream: &StreamName) -> usize {
+    pub fn describe_count(&self, stream: &StreamName) -> usize {
         let state = self.state.lock();
         state.describes.get(stream).copied().unwrap_or_default()
     }
@@ -97,7 +97,7 @@ impl FaultyClient {
     }
 
     /// The answer, and after how long it comes; none if never.
-    fn answer(
+    fn respond(
         &self,
         stream: &StreamName,
         batch: &Batch,
@@ -144,7 +144,7 @@ impl FirehoseClient for FaultyClient {
         Box::pin(async move {
             // A real request takes a while, during which others are made.
             tokio::task::yield_now().await;
-            match self.answer(stream, &batch) {
+            match self.respond(stream, &batch) {
                 Some((Duration::ZERO, answer)) => answer,
                 Some((pause, answer)) => {
                     tokio::time::sleep(pause).await;

@@ -125,7 +125,7 @@ pub enum RetryClass {
     /// even one alone, it is the stream: hold.
     Invalid,
     /// Something before the service refuses requests of this size. A part of it may
-    /// pass. A record alone is no larger than the service permits, and no more guilty
+    /// pass. A record alone is no larger than the service permits, and no more at fault
     /// than any other: hold.
     TooLarge,
 }

@@ -26,7 +26,7 @@ impl FirehoseClients {
         Identity(self.0.len() - 1)
     }
 
-    pub(super) fn each(&self) -> impl Iterator<Item = &Arc<dyn FirehoseClient>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<dyn FirehoseClient>> {
         self.0.iter().map(|(_, port)| port)
     }
 

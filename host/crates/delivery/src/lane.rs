@@ -50,7 +50,7 @@ impl Lane {
         Some(paced.max(held_until))
     }
 
-    /// A request goes out. It must be answered for by [`Lane::learn`] or [`Lane::lost`].
+    /// A request goes out. It must be answered for by [`Lane::learn`] or [`Lane::request_lost`].
     pub(super) fn sent(&mut self, now: Instant, batch: &Batch) {
         self.pacer.sent(now - self.started, batch.len(), batch.payload_bytes());
         if let Some(hold) = &mut self.hold {
@@ -73,9 +73,9 @@ impl Lane {
                 if let Some(hold) = &mut self.hold {
                     hold.attempts = hold.attempts.min(REFUSED_BY_NAME_ATTEMPTS);
                 }
-                self.hold();
+                self.hold_stream();
             }
-            Feedback::Held => self.hold(),
+            Feedback::Held => self.hold_stream(),
         }
     }
 
@@ -86,9 +86,9 @@ impl Lane {
         }
     }
 
-    fn hold(&mut self) {
+    fn hold_stream(&mut self) {
         self.end_probe();
-        // Requests that were already under way tell nothing new.
+        // Requests that were already under way show nothing new.
         let now = Instant::now();
         if self.hold.is_none_or(|hold| hold.until <= now) {
             let attempts = self.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
@@ -98,7 +98,7 @@ impl Lane {
     }
 
     /// Nobody knows what became of a request.
-    pub(super) fn lost(&mut self) {
+    pub(super) fn request_lost(&mut self) {
         self.learn(Instant::now(), Feedback::Failed);
     }
 

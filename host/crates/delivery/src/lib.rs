@@ -2,9 +2,9 @@
 //!
 //! Each worker has an [`RecordAccumulator`] with an open batch for every stream that it
 //! has met; a batch that is full, or old enough, goes to its stream's queue and
-//! from there through the port to [`FirehoseClient`], which is Amazon or a local
+//! from there through [`FirehoseClient`], which is Amazon or a local
 //! directory. What Firehose does not take is sent again, and nothing else: the
-//! answer tells the fate of every record.
+//! response says what happened to every record.
 //!
 //! Records of a batch keep the order of their events. Nothing is promised about
 //! the order of different batches, nor about records that were sent again.

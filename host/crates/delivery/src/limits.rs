@@ -34,7 +34,7 @@ pub const REQUEST_RECORDS_MAX: usize = 500;
 /// Bytes of all records in one request, before base64.
 ///
 /// Firehose documents "4 MB" in one place and 4 MiB in another, so the smaller. It is
-/// enforced where a batch is filled (`outbox`) and where batches are joined to be sent
+/// enforced where a batch is filled (`accumulator`) and where batches are joined to be sent
 /// again (`waiting`); what sends them takes them as they are.
 pub const REQUEST_BYTES_MAX: usize = 4_000_000;
 

@@ -109,13 +109,13 @@ impl StreamFile {
             // A pipe or a device, which nothing can be cut off of.
             return file.write_all(bytes);
         }
-        self.finish(&file)?;
+        self.cut_unfinished(&file)?;
         if !self.has_checked_end && bytes.ends_with(b"\n") {
-            last_line::end(path, &mut file)?;
+            last_line::end_last_line(path, &mut file)?;
             self.has_checked_end = true;
         }
         let length = file.metadata()?.len();
-        let slot = journal.begin(stream, length, length + bytes.len() as u64)?;
+        let slot = journal.begin_append(stream, length, length + bytes.len() as u64)?;
         let written = file.write_all(bytes);
         if written.is_err() && file.set_len(length).is_err() {
             // The journal's note stays, in case there is no next batch.
@@ -127,7 +127,7 @@ impl StreamFile {
     }
 
     /// Cut off what an earlier batch left, if it is still there.
-    fn finish(&mut self, file: &File) -> io::Result<()> {
+    fn cut_unfinished(&mut self, file: &File) -> io::Result<()> {
         if let Some((inode, length)) = self.unfinished {
             let metadata = file.metadata()?;
             if metadata.ino() == inode && metadata.len() > length {

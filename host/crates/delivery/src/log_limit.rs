@@ -43,7 +43,7 @@ struct Window {
 impl LogKind {
     const ALL: usize = LogKind::Refused as usize + 1;
 
-    fn words(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             LogKind::Trouble => "streams that do not accept records",
             LogKind::Recovered => "streams that accept records again",
@@ -57,9 +57,9 @@ impl LogKind {
 impl LogLimit {
     /// Whether a line of this kind is to be written now.
     pub(super) fn admits(&self, kind: LogKind) -> bool {
-        let (is_admitted, suppressed) = self.count(kind, Instant::now());
+        let (is_admitted, suppressed) = self.count_line(kind, Instant::now());
         if suppressed > 0 {
-            let (words, window) = (kind.words(), STREAM_LOG_WINDOW.as_secs());
+            let (words, window) = (kind.description(), STREAM_LOG_WINDOW.as_secs());
             tracing::warn!(
                 "{suppressed} more messages about {words} were suppressed: at most {} of a kind are logged in {window} s",
                 STREAM_LOG_LINES_MAX
@@ -69,7 +69,7 @@ impl LogLimit {
     }
 
     /// Whether it is to be written, and how many of the window before were not.
-    fn count(&self, kind: LogKind, now: Instant) -> (bool, u64) {
+    fn count_line(&self, kind: LogKind, now: Instant) -> (bool, u64) {
         let mut windows = self.0.lock();
         let window = &mut windows[kind as usize];
         let is_over = window.started.is_none_or(|started| now - started >= STREAM_LOG_WINDOW);
@@ -98,12 +98,12 @@ mod tests {
         let (log, start) = (LogLimit::default(), Instant::now());
         let most = STREAM_LOG_LINES_MAX;
         let admitted =
-            (0..most + 7).filter(|_| log.count(LogKind::Trouble, start) == (true, 0)).count();
+            (0..most + 7).filter(|_| log.count_line(LogKind::Trouble, start) == (true, 0)).count();
         assert_eq!(admitted as u64, most);
-        assert_eq!(log.count(LogKind::Recovered, start), (true, 0), "kinds are counted apart");
+        assert_eq!(log.count_line(LogKind::Recovered, start), (true, 0), "kinds are counted apart");
         let later = start + STREAM_LOG_WINDOW;
-        assert_eq!(log.count(LogKind::Trouble, later - Duration::from_millis(1)), (false, 0));
-        assert_eq!(log.count(LogKind::Trouble, later), (true, 8));
-        assert_eq!(log.count(LogKind::Trouble, later), (true, 0), "it is told once");
+        assert_eq!(log.count_line(LogKind::Trouble, later - Duration::from_millis(1)), (false, 0));
+        assert_eq!(log.count_line(LogKind::Trouble, later), (true, 8));
+        assert_eq!(log.count_line(LogKind::Trouble, later), (true, 0), "it is told once");
     }
 }

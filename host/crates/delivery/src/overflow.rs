@@ -131,7 +131,7 @@ impl Overflow {
     }
 
     /// Write a batch out.
-    pub(super) fn store(
+    pub(super) fn store_batch(
         self: &Arc<Self>,
         backlog: &Backlog,
         batch: &Batch,
@@ -140,7 +140,7 @@ impl Overflow {
         let parts = [batch.bytes.as_slice(), &batch.texts, &index];
         let lengths = parts.map(<[u8]>::len);
         let bytes = lengths.iter().sum::<usize>() as u64;
-        let extent = self.reserve(backlog, bytes, batch.runs.len())?;
+        let extent = self.reserve_extent(backlog, bytes, batch.runs.len())?;
         let mut at = extent.offset;
         for part in parts {
             // What was written before a failure goes with the extent.
@@ -148,7 +148,7 @@ impl Overflow {
                 .file
                 .file
                 .write_all_at(part, at)
-                .inspect_err(|error| self.failed(&mut self.state.lock(), error))?;
+                .inspect_err(|error| self.note_failure(&mut self.state.lock(), error))?;
             at += part.len() as u64;
         }
         if self.state.lock().failed.take().is_some() {
@@ -159,7 +159,7 @@ impl Overflow {
     }
 
     /// Is notified whenever something may have become free on disk.
-    pub(super) fn freed(&self) -> Notified<'_> {
+    pub(super) fn space_freed(&self) -> Notified<'_> {
         self.freed.notified()
     }
 
@@ -169,7 +169,7 @@ impl Overflow {
         self.unbudgeted.acquire().await.expect("it is never closed")
     }
 
-    fn reserve(
+    fn reserve_extent(
         self: &Arc<Self>,
         backlog: &Backlog,
         bytes: u64,
@@ -183,11 +183,11 @@ impl Overflow {
         if state.bytes + bytes > self.bytes_max || state.runs + runs > OVERFLOW_RUNS_MAX {
             return Err(NotStored::Full);
         }
-        let extended = state.extend(bytes, || {
+        let extended = state.extend_file(bytes, || {
             private::create_directory(&self.directory)?;
             tempfile::tempfile_in(&self.directory)
         });
-        let (file, offset) = extended.inspect_err(|error| self.failed(&mut state, error))?;
+        let (file, offset) = extended.inspect_err(|error| self.note_failure(&mut state, error))?;
         state.bytes += bytes;
         state.runs += runs;
         file.live.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +196,7 @@ impl Overflow {
         Ok(Extent { overflow, backlog, file, offset, bytes, runs })
     }
 
-    fn failed(&self, state: &mut State, error: &io::Error) {
+    fn note_failure(&self, state: &mut State, error: &io::Error) {
         if state.failed.replace(Instant::now()).is_none() {
             tracing::warn!(
                 "failed to write records of slow streams to {}: {error}: they stay in memory and may hold up other streams: free disk space there, or set --data-dir",
@@ -208,7 +208,7 @@ impl Overflow {
 
 impl State {
     /// Where so many bytes more can be written.
-    fn extend(
+    fn extend_file(
         &mut self,
         bytes: u64,
         create: impl FnOnce() -> io::Result<File>,
@@ -255,7 +255,7 @@ impl SpilledBatch {
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        let is_punched = punch(&self.file.file, self.offset, self.bytes).is_ok();
+        let is_punched = punch_hole(&self.file.file, self.offset, self.bytes).is_ok();
         let closed = {
             let mut state = self.overflow.state.lock();
             if is_punched {
@@ -278,7 +278,7 @@ impl Drop for Extent {
 
 /// Give the room of these bytes back to the file system.
 #[cfg(target_os = "linux")]
-fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
+fn punch_hole(file: &File, offset: u64, length: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     Ok(fallocate(file, flags, offset, length)?)
@@ -286,7 +286,7 @@ fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
 
 /// Give the room of these bytes back to the file system: not known here.
 #[cfg(not(target_os = "linux"))]
-fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -354,7 +354,7 @@ mod tests {
             let mut queue = VecDeque::new();
             for (events, is_read) in steps {
                 let batch = batch(&events);
-                match overflow.store(&backlog, &batch) {
+                match overflow.store_batch(&backlog, &batch) {
                     Ok(stored) => queue.push_back((facts(&batch), stored)),
                     Err(NotStored::Full) => prop_assert!(!queue.is_empty()),
                     Err(error) => panic!("{error}"),
@@ -380,7 +380,7 @@ mod tests {
         let in_the_way = directory.path().join("overflow");
         fs::write(&in_the_way, "a file").unwrap();
         let (overflow, backlog) = (Overflow::new(in_the_way, 30_000), Backlog::default());
-        let stored = overflow.store(&backlog, &batch(&[(b"text".to_vec(), None)]));
+        let stored = overflow.store_batch(&backlog, &batch(&[(b"text".to_vec(), None)]));
         assert!(matches!(stored, Err(NotStored::Failed(_))));
         assert!(backlog.is_empty());
         assert_eq!(overflow.state.lock().bytes, 0);
@@ -398,7 +398,8 @@ mod tests {
         let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
         let (one, other) = (Backlog::default(), Backlog::default());
         let text = vec![b'x'; 100_000];
-        let store = |backlog| overflow.store(backlog, &batch(&[(text.clone(), None)])).unwrap();
+        let store =
+            |backlog| overflow.store_batch(backlog, &batch(&[(text.clone(), None)])).unwrap();
         let stored = [&one, &other, &one, &other].map(store);
         let file = stored[0].extent.file.file.try_clone().unwrap();
         let whole = overflow.state.lock().bytes;
@@ -419,12 +420,12 @@ mod tests {
         let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
         let backlog = Backlog::default();
         let small = batch(&[(vec![b'x'; 10], None)]);
-        let first = overflow.store(&backlog, &small).unwrap();
+        let first = overflow.store_batch(&backlog, &small).unwrap();
         // As if the disk had failed on the next one.
-        overflow.failed(&mut overflow.state.lock(), &io::ErrorKind::StorageFull.into());
-        assert!(matches!(overflow.store(&backlog, &small), Err(NotStored::Resting)));
+        overflow.note_failure(&mut overflow.state.lock(), &io::ErrorKind::StorageFull.into());
+        assert!(matches!(overflow.store_batch(&backlog, &small), Err(NotStored::Resting)));
         overflow.state.lock().failed = Some(Instant::now() - limits::OVERFLOW_RETRY);
-        let second = overflow.store(&backlog, &small).unwrap();
+        let second = overflow.store_batch(&backlog, &small).unwrap();
         assert!(overflow.state.lock().failed.is_none());
         assert_eq!(facts(&first.load().unwrap()), facts(&small));
         assert_eq!(facts(&second.load().unwrap()), facts(&small));
@@ -435,7 +436,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let overflow = Overflow::new(directory.path().to_owned(), 1 << 30);
         let backlog = Backlog::default();
-        let stored = overflow.store(&backlog, &batch(&[(vec![b'x'; 10_000], None)])).unwrap();
+        let stored = overflow.store_batch(&backlog, &batch(&[(vec![b'x'; 10_000], None)])).unwrap();
         stored.extent.file.file.set_len(100).unwrap();
         assert!(stored.load().is_err());
         assert!(backlog.is_empty());

@@ -1,13 +1,13 @@
 //! How fast a stream is written to.
 //!
 //! Two things bound a writer. A *rate*: the quota of the stream in records,
-//! requests and bytes a second, of which nobody tells how large it is or who
+//! requests and bytes a second, of which nobody knows how large it is or who
 //! else uses it. And a *window*: the number of requests under way, beyond which
 //! an endpoint only answers later. Both are learnt from the answers.
 //!
 //! The rate starts at the region's documented quota, or without a bound where
 //! there is none. What was sent is judged in samples of half a second. Throttling
-//! cuts the rate to what was accepted, and the next sample tells whether that was
+//! cuts the rate to what was accepted, and the next sample shows whether that was
 //! the reason.
 //!
 //! - If it was, a ceiling is found. The first time that may be chance, so the rate
@@ -146,7 +146,7 @@ pub(super) enum Feedback {
         /// The bytes of the records that were accepted.
         accepted_bytes: usize,
     },
-    /// It was refused for what it holds, or for its size, which tells nothing of how fast
+    /// It was refused for what it holds, or for its size, which says nothing about how fast
     /// the stream is.
     Refused {
         /// The bytes of its records.
@@ -200,7 +200,7 @@ struct Throttling {
     background: Option<Background>,
 }
 
-/// A cut of which the next sample tells whether it helps.
+/// A cut of which the next sample shows whether it helps.
 #[derive(Debug, Clone, Copy)]
 struct Trial {
     /// The rate before the first cut that may be futile.
@@ -212,7 +212,7 @@ struct Trial {
     futile_cuts: u32,
 }
 
-/// Throttling that no cut could mend.
+/// Throttling that no cut reduces.
 #[derive(Debug, Clone, Copy)]
 struct Background {
     throttled: f64,
@@ -244,7 +244,7 @@ impl Pacer {
         if self.window.is_full() {
             return None;
         }
-        self.grow(now);
+        self.grow_rate(now);
         let paid = self.paid_until.into_iter().max().unwrap_or_default();
         Some(now.max(paid.saturating_sub(BURST)))
     }
@@ -272,10 +272,10 @@ impl Pacer {
                 return;
             }
         };
-        self.window.answered(now, sent);
+        self.window.request_answered(now, sent);
         self.sample.add(sent, bytes, throttled_bytes, accepted_bytes);
         if self.sample.is_enough(self.evidence_bytes()) {
-            self.judge(now);
+            self.judge_sample(now);
         }
     }
 
@@ -285,21 +285,21 @@ impl Pacer {
     }
 
     /// What the sample says about the rate.
-    fn judge(&mut self, now: Duration) {
-        let seen = self.sample.throttled();
+    fn judge_sample(&mut self, now: Duration) {
+        let seen = self.sample.throttled_share();
         let trial = self.throttling.trial.take();
         match trial {
             Some(trial) if trial.is_futile(seen) => self.cut_in_vain(now, trial, seen),
             _ if self.throttling.is_background_over(seen) => self.background_is_over(now),
-            _ if self.throttling.is_too_much(seen) => self.cut(now, seen, self.rate, 0),
+            _ if self.throttling.is_too_much(seen) => self.cut_rate(now, seen, self.rate, 0),
             _ => {
                 match trial {
-                    Some(_) => self.ceiling.settle(now),
+                    Some(_) => self.ceiling.settle_ceiling(now),
                     // Nothing was throttled at this rate.
                     None if self.rate > self.ceiling.proven => self.ceiling.proven = self.rate,
                     None => {}
                 }
-                self.throttling.follow(seen);
+                self.throttling.follow_background(seen);
                 self.sample = Sample::new(self.sample.last_sent);
             }
         }
@@ -317,7 +317,7 @@ impl Pacer {
     fn cut_in_vain(&mut self, now: Duration, trial: Trial, seen: f64) {
         let futile_cuts = trial.futile_cuts + 1;
         if futile_cuts < FUTILE_CUTS_MAX || seen > BACKGROUND_MAX {
-            self.cut(now, seen, trial.before, futile_cuts);
+            self.cut_rate(now, seen, trial.before, futile_cuts);
             return;
         }
         let known = self.throttling.background;
@@ -328,7 +328,7 @@ impl Pacer {
     }
 
     /// Go on with what was just accepted, and see whether that helps.
-    fn cut(&mut self, now: Duration, seen: f64, before: Rate, futile_cuts: u32) {
+    fn cut_rate(&mut self, now: Duration, seen: f64, before: Rate, futile_cuts: u32) {
         let sent = self.sample.bytes_per_second() / self.quota.bytes;
         let from = match self.rate {
             Rate::Share(share) => share,
@@ -339,15 +339,15 @@ impl Pacer {
             }
             Rate::Unbounded => sent,
         };
-        let accepted = sent.min(from) * self.sample.accepted();
+        let accepted = sent.min(from) * self.sample.accepted_share();
         // Where far less is accepted than was asked for, this is a step on the way
         // down and no rate to remember.
         let least = from * CUT_LEAVES_MIN;
         if accepted >= least {
-            self.ceiling.hit(self.rate, accepted);
+            self.ceiling.record_hit(self.rate, accepted);
         }
         let share = (accepted.max(least) * CLOSE_TO_CEILING).max(SHARE_MIN);
-        let expected = (1.0 - accepted / share).max(self.throttling.background());
+        let expected = (1.0 - accepted / share).max(self.throttling.background_share());
         self.throttling.trial = Some(Trial { before, throttled: seen, expected, futile_cuts });
         self.set_rate(now, Rate::Share(share));
     }
@@ -360,14 +360,14 @@ impl Pacer {
         self.grown_at = now;
     }
 
-    fn grow(&mut self, now: Duration) {
+    fn grow_rate(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.grown_at).as_secs_f64();
         self.grown_at = now;
         let Rate::Share(share) = self.rate else { return };
         // A rate that nobody has used up says nothing about a higher one.
         let limits = self.paid_until.iter().any(|&paid| paid > now);
         let is_held = self.throttling.trial.is_some()
-            || self.throttling.is_too_much(self.sample.throttled())
+            || self.throttling.is_too_much(self.sample.throttled_share())
             || self.throttling.hides_ceiling(self.rate);
         if !limits || is_held {
             return;
@@ -377,7 +377,7 @@ impl Pacer {
             Some(below) if share < below => (share * GROWTH_TO_CEILING.powf(seconds)).min(below),
             _ if now < self.ceiling.probe_at => share,
             _ => {
-                let probed = self.ceiling.probe(now, share, seconds);
+                let probed = self.ceiling.probed_share(now, share, seconds);
                 self.ceiling.share = self.ceiling.share.map(|known| known.max(probed));
                 probed
             }
@@ -399,13 +399,13 @@ impl Ceiling {
     }
 
     /// Of this rate, this share was accepted.
-    fn hit(&mut self, rate: Rate, accepted: f64) {
+    fn record_hit(&mut self, rate: Rate, accepted: f64) {
         self.cut_from = self.cut_from.filter(|&from| from > rate).or(Some(rate));
         self.share = Some(accepted);
     }
 
     /// Nothing more is throttled below it.
-    fn settle(&mut self, now: Duration) {
+    fn settle_ceiling(&mut self, now: Duration) {
         let (Some(share), Some(from)) = (self.share, self.cut_from.take()) else { return };
         let is_same = self.found.is_some_and(|found| {
             from > Rate::Share(found) && (share / found - 1.0).abs() <= SAME_CEILING
@@ -422,7 +422,7 @@ impl Ceiling {
     }
 
     /// Beyond the ceiling: at once to what used to work, slowly from there on.
-    fn probe(&self, now: Duration, share: f64, seconds: f64) -> f64 {
+    fn probed_share(&self, now: Duration, share: f64, seconds: f64) -> f64 {
         let rate = Rate::Share(share);
         if rate < self.proven {
             let grown = share * GROWTH_TO_CEILING.powf(seconds);
@@ -463,37 +463,39 @@ impl Sample {
     }
 
     fn is_enough(&self, evidence_bytes: f64) -> bool {
-        self.answers >= SAMPLE_ANSWERS && self.span() >= SAMPLE_SPAN && self.bytes >= evidence_bytes
+        self.answers >= SAMPLE_ANSWERS
+            && self.covered_time() >= SAMPLE_SPAN
+            && self.bytes >= evidence_bytes
     }
 
     /// The time between its first request and its last.
-    fn span(&self) -> Duration {
+    fn covered_time(&self) -> Duration {
         self.last_sent.saturating_sub(self.first_sent)
     }
 
     /// The rate at which requests went out; the time after the last is not known.
     fn bytes_per_second(&self) -> f64 {
-        (self.bytes - self.last_bytes as f64) / self.span().max(SAMPLE_SPAN).as_secs_f64()
+        (self.bytes - self.last_bytes as f64) / self.covered_time().max(SAMPLE_SPAN).as_secs_f64()
     }
 
     /// The share of what was sent that was throttled.
-    fn throttled(&self) -> f64 {
+    fn throttled_share(&self) -> f64 {
         self.throttled_bytes / self.bytes.max(1.0)
     }
 
     /// The share of what was sent that was accepted.
-    fn accepted(&self) -> f64 {
+    fn accepted_share(&self) -> f64 {
         self.accepted_bytes / self.bytes.max(1.0)
     }
 }
 
 impl Throttling {
-    fn background(&self) -> f64 {
+    fn background_share(&self) -> f64 {
         self.background.map_or(0.0, |background| background.throttled)
     }
 
     fn is_too_much(&self, seen: f64) -> bool {
-        seen > self.background() * (1.0 + BACKGROUND_VARIES) + THROTTLED_TOLERATED
+        seen > self.background_share() * (1.0 + BACKGROUND_VARIES) + THROTTLED_TOLERATED
     }
 
     /// Whether a faster rate could be too much without that being seen.
@@ -508,7 +510,7 @@ impl Throttling {
 
     /// Background throttling that becomes rarer is followed. Where it becomes more
     /// frequent, that may be the rate's doing.
-    fn follow(&mut self, seen: f64) {
+    fn follow_background(&mut self, seen: f64) {
         if let Some(Background { throttled, .. }) = &mut self.background
             && seen < *throttled
         {
@@ -557,7 +559,7 @@ impl Window {
 
     /// One more for each round without a queue; fewer, once a round, where one
     /// has formed.
-    fn answered(&mut self, now: Duration, sent: Duration) {
+    fn request_answered(&mut self, now: Duration, sent: Duration) {
         let latency = now.saturating_sub(sent);
         let was_used = self.is_full();
         self.under_way = self.under_way.saturating_sub(1);
@@ -565,7 +567,7 @@ impl Window {
         let lowest = self.latency_min.map_or(latency, |lowest| latency.min(lowest.mul_f64(1.001)));
         self.latency_min = Some(lowest);
         if latency > lowest.mul_f64(LATENCY_FACTOR) + LATENCY_SLACK {
-            self.shrink(now, sent);
+            self.shrink_window(now, sent);
         } else if was_used {
             self.size = (self.size + 1.0 / self.size).min(self.size_max);
         }
@@ -573,11 +575,11 @@ impl Window {
 
     fn failed(&mut self, now: Duration, sent: Duration) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.shrink(now, sent);
+        self.shrink_window(now, sent);
     }
 
     /// What was sent before the window shrank says nothing about the new one.
-    fn shrink(&mut self, now: Duration, sent: Duration) {
+    fn shrink_window(&mut self, now: Duration, sent: Duration) {
         if self.shrunk_at.is_none_or(|shrunk| sent >= shrunk) {
             self.size = (self.size * WINDOW_SHRINKS).max(1.0);
             self.shrunk_at = Some(now);

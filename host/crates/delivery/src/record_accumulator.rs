@@ -44,7 +44,7 @@ pub struct RecordAccumulator {
     is_deferred: bool,
 }
 
-/// Where an [`RecordAccumulator`] has a stream, until the stream is no longer in use.
+/// Where a [`RecordAccumulator`] has a stream, until the stream is no longer in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSlot {
     slot: usize,
@@ -110,7 +110,7 @@ impl RecordAccumulator {
     ///
     /// # Errors
     ///
-    /// An event has named it, and as many such streams are in use as may be.
+    /// An event has named it, and the limit of such streams is reached.
     pub fn place(
         &mut self,
         identity: Identity,
@@ -228,7 +228,7 @@ impl RecordAccumulator {
             }
         }
         if now.duration_since(self.swept) >= OUTBOX_SWEEP_INTERVAL {
-            self.sweep();
+            self.forget_unused();
             self.swept = now;
         }
     }
@@ -249,7 +249,7 @@ impl RecordAccumulator {
     /// Hand the closed batches over, and wait while too much is in flight.
     pub async fn flush(&mut self) {
         while let Some((in_use, batch)) = self.closed.pop_front() {
-            self.delivery.submit(in_use.stream(), batch).await;
+            self.delivery.submit_batch(in_use.stream(), batch).await;
         }
     }
 
@@ -272,7 +272,7 @@ impl RecordAccumulator {
     }
 
     /// Forget streams that are no longer in use.
-    fn sweep(&mut self) {
+    fn forget_unused(&mut self) {
         for (at, generation) in self.slots.iter_mut().enumerate() {
             if let Some(slot) = generation.slot.take_if(|slot| slot.is_unused()) {
                 generation.number = generation.number.wrapping_add(1);
@@ -292,7 +292,7 @@ impl RecordAccumulator {
     /// delivery on one thread.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn deferred(self) -> Self {
+    pub fn with_deferred_flush(self) -> Self {
         RecordAccumulator { is_deferred: true, ..self }
     }
 }
@@ -326,7 +326,7 @@ impl Slot {
             unreachable!("a batch is filled while its stream is in use")
         };
         // The next one is likely to be as large.
-        let next = self.batch.emptied();
+        let next = self.batch.empty_of_same_size();
         let batch = std::mem::replace(&mut self.batch, next);
         let bytes = batch.held_bytes();
         closed.push_back((in_use, batch));

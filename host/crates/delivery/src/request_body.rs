@@ -11,8 +11,8 @@ const BEFORE_DATA: &[u8] = b"{\"Data\":\"";
 const AFTER_DATA: &[u8] = b"\"}";
 
 /// The request's JSON, as the protocol awsJson 1.1 wants it.
-pub(super) fn encode(stream: &StreamName, batch: &Batch) -> Vec<u8> {
-    let mut body = Vec::with_capacity(size(stream, batch));
+pub(super) fn encode_request(stream: &StreamName, batch: &Batch) -> Vec<u8> {
+    let mut body = Vec::with_capacity(encoded_size(stream, batch));
     // A stream's name holds nothing that JSON would escape.
     body.extend_from_slice(b"{\"DeliveryStreamName\":\"");
     body.extend_from_slice(stream.as_str().as_bytes());
@@ -29,7 +29,7 @@ pub(super) fn encode(stream: &StreamName, batch: &Batch) -> Vec<u8> {
     body
 }
 
-fn size(stream: &StreamName, batch: &Batch) -> usize {
+fn encoded_size(stream: &StreamName, batch: &Batch) -> usize {
     // Each record may need some padding.
     let around = batch.len() * (BEFORE_DATA.len() + AFTER_DATA.len() + 1 + 4);
     64 + stream.as_str().len() + around + batch.payload_bytes().div_ceil(3) * 4
@@ -54,8 +54,8 @@ mod tests {
                 batch.push(&provenance, record, b"\n");
             }
             let stream = StreamName::parse("s").unwrap();
-            let body = encode(&stream, &batch);
-            prop_assert!(body.len() <= size(&stream, &batch));
+            let body = encode_request(&stream, &batch);
+            prop_assert!(body.len() <= encoded_size(&stream, &batch));
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             prop_assert_eq!(&json["DeliveryStreamName"], "s");
             let records = json["Records"].as_array().unwrap();

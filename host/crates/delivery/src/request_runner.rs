@@ -70,7 +70,7 @@ impl RequestRunner {
     }
 
     /// Send a request.
-    pub(super) async fn put(
+    pub(super) async fn send_request(
         &self,
         stream: &Stream,
         mut pending: PendingBatch,
@@ -112,9 +112,11 @@ impl RequestRunner {
             Ok(answer) => {
                 let error = refused_altogether(&pending.batch, &answer);
                 match &error {
-                    _ if answer.refused.len() < pending.batch.len() => stream.accepted(request),
+                    _ if answer.refused.len() < pending.batch.len() => {
+                        stream.records_accepted(request)
+                    }
                     Some(error) if error.retry_class == RetryClass::Missing => {}
-                    _ => stream.exists(),
+                    _ => stream.confirm_existence(),
                 }
                 if let Some((_, refusal)) = answer.refused.first() {
                     if answer.refused.len() == pending.batch.len() {
@@ -177,7 +179,7 @@ impl RequestRunner {
         if let Some((_, refusal)) = again.first()
             && refused.len() == batch.len()
         {
-            stream.mention(&RequestError::of_refusal(refusal).to_string());
+            stream.log_problem(&RequestError::of_refusal(refusal).to_string());
         }
         // While some are accepted, going slower is the lane's business.
         let consecutive_failures =
@@ -220,10 +222,10 @@ impl RequestRunner {
                 let bytes = pending.batch.payload_bytes();
                 return (Feedback::Refused { bytes }, RemainingRecords::Nothing);
             }
-            stream.mention(&fault_of_stream(&error));
+            stream.log_problem(&fault_of_stream(&error));
             return (Feedback::HeldBriefly, RemainingRecords::Nothing);
         }
-        stream.mention(&fault_of_stream(&error));
+        stream.log_problem(&fault_of_stream(&error));
         pending.attempts.count = attempts;
         (Feedback::Held, RemainingRecords::Again(pending, Duration::ZERO))
     }
@@ -238,9 +240,9 @@ impl RequestRunner {
         let attempts = pending.attempts.count + 1;
         let batch = &pending.batch;
         match error.retry_class {
-            RetryClass::Retry | RetryClass::Hold => stream.mention(&error.to_string()),
+            RetryClass::Retry | RetryClass::Hold => stream.log_problem(&error.to_string()),
             RetryClass::RetryAmbiguous => {
-                stream.mention(&error.to_string());
+                stream.log_problem(&error.to_string());
                 stream.counts.add_ambiguous(batch);
                 stream.counts.invalid_answers.inc_by(u64::from(error.is_invalid_answer()));
             }
@@ -254,7 +256,7 @@ impl RequestRunner {
                 );
                 return RemainingRecords::Missing(error);
             }
-            RetryClass::Missing => stream.mention(&error.to_string()),
+            RetryClass::Missing => stream.log_problem(&error.to_string()),
             RetryClass::Invalid if batch.len() == 1 => {
                 let suspicion = pending.attempts.suspicion;
                 if suspicion.is_some_and(|suspicion| stream.has_accepted_since(suspicion.since)) {
@@ -266,7 +268,7 @@ impl RequestRunner {
                 pending.attempts.count = attempts;
                 return RemainingRecords::Accused(pending, error);
             }
-            RetryClass::TooLarge if batch.len() == 1 => stream.mention(&error.to_string()),
+            RetryClass::TooLarge if batch.len() == 1 => stream.log_problem(&error.to_string()),
             RetryClass::Invalid | RetryClass::TooLarge => {
                 pending.attempts.count = attempts;
                 if error.retry_class == RetryClass::Invalid {
@@ -274,7 +276,7 @@ impl RequestRunner {
                     let since = stream.counts.requests.get();
                     pending.attempts.suspicion = Some(Suspicion { since, is_alone: false });
                 }
-                return RemainingRecords::Halves(pending.halves());
+                return RemainingRecords::Halves(pending.split_in_halves());
             }
         }
         pending.attempts.count = attempts;
@@ -339,7 +341,7 @@ impl RequestRunner {
 
 impl PendingBatch {
     /// Both halves, to be sent without a pause.
-    fn halves(mut self) -> [PendingBatch; 2] {
+    fn split_in_halves(mut self) -> [PendingBatch; 2] {
         self.attempts.consecutive_failures = 0;
         let middle = self.batch.len() / 2;
         self.split_at(middle)

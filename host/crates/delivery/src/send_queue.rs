@@ -186,7 +186,7 @@ impl SendQueue {
         }
         let mut all = self.again.drain(..together).map(|(_, pending)| pending);
         let first = all.next()?;
-        Some(all.fold(first, PendingBatch::join))
+        Some(all.fold(first, PendingBatch::join_with))
     }
 }
 
@@ -205,7 +205,7 @@ impl QueuedBatch {
 
 impl PendingBatch {
     /// Both, to be sent in one request.
-    fn join(mut self, other: PendingBatch) -> PendingBatch {
+    fn join_with(mut self, other: PendingBatch) -> PendingBatch {
         // The batch may still be referred to by who sent it last.
         let mut batch =
             Arc::try_unwrap(self.batch).unwrap_or_else(|batch| batch.select(0..batch.len()));

@@ -75,7 +75,7 @@ impl Sender {
         let mut aborted = pin!(runner.abort.cancelled());
         let mut idle_since = None;
         loop {
-            let wake = self.launch();
+            let wake = self.send_due();
             let is_idle = self.is_idle();
             if !self.is_open && is_idle {
                 return SenderEnd::Closed;
@@ -103,7 +103,7 @@ impl Sender {
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
                 () = sleep_until(remind_at.unwrap_or_else(Instant::now)), if remind_at.is_some() => {
-                    self.stream.remind();
+                    self.stream.log_reminder();
                 }
                 () = sleep_until(retire_at.unwrap_or_else(Instant::now)), if retire_at.is_some() => {
                     if self.stream.retire(|| queue.is_empty()) {
@@ -122,9 +122,9 @@ impl Sender {
         SenderEnd::Closed
     }
 
-    /// Send what can be sent now. Tells when there will be more, if that is a
+    /// Send what can be sent now. Returns when there will be more, if that is a
     /// matter of time.
-    fn launch(&mut self) -> Option<Instant> {
+    fn send_due(&mut self) -> Option<Instant> {
         loop {
             let now = Instant::now();
             if !self.lane.is_held() {
@@ -146,7 +146,7 @@ impl Sender {
             self.lane.sent(now, &pending.batch);
             let (runner, stream) = (Arc::clone(&self.runner), Arc::clone(&self.stream));
             self.under_way.spawn(async move {
-                let (feedback, rest) = runner.put(&stream, pending).await;
+                let (feedback, rest) = runner.send_request(&stream, pending).await;
                 (now, feedback, rest)
             });
         }
@@ -210,13 +210,13 @@ impl Sender {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(stream = %self.stream.name, "failed to deliver a batch: {error}");
-                self.lane.lost();
+                self.lane.request_lost();
                 return;
             }
         };
         let (feedback, rest) = match rest {
             RemainingRecords::Accused(pending, error) => {
-                (self.accuse(feedback, pending, &error).await, RemainingRecords::Nothing)
+                (self.suspect_record(feedback, pending, &error).await, RemainingRecords::Nothing)
             }
             rest => (feedback, rest),
         };
@@ -236,7 +236,7 @@ impl Sender {
     /// A record was refused alone, and the stream has accepted none since a request with it
     /// was refused first. Either is at fault: others are tried, and where the stream
     /// refuses them too it is held.
-    async fn accuse(
+    async fn suspect_record(
         &mut self,
         feedback: Feedback,
         mut pending: PendingBatch,
@@ -265,13 +265,13 @@ impl Sender {
             return feedback;
         }
         if are_many || is_last || is_repeated {
-            stream.mention(&fault_of_stream(error));
+            stream.log_problem(&fault_of_stream(error));
             return Feedback::Held;
         }
         feedback
     }
 
-    /// Put what is left of a request where it waits. Tells if the stream has not
+    /// Put what is left of a request where it waits. Returns why if the stream has not
     /// existed for too long.
     fn take_rest(&mut self, rest: RemainingRecords) -> Option<RequestError> {
         match rest {
@@ -295,12 +295,12 @@ impl Sender {
             match queued {
                 QueuedBatch::InMemory(pending) if is_first && pending.batch.len() > 1 => {
                     for part in pending.split_at(1) {
-                        let queued = self.store(part).await;
+                        let queued = self.store_batch(part).await;
                         self.send_queue.push(queued);
                     }
                 }
                 QueuedBatch::InMemory(pending) => {
-                    let queued = self.store(pending).await;
+                    let queued = self.store_batch(pending).await;
                     self.send_queue.push(queued);
                 }
                 queued @ QueuedBatch::Spilled(..) => self.send_queue.push(queued),
@@ -309,13 +309,13 @@ impl Sender {
         }
     }
 
-    async fn store(&mut self, mut pending: PendingBatch) -> QueuedBatch {
+    async fn store_batch(&mut self, mut pending: PendingBatch) -> QueuedBatch {
         if pending.batch.len() > 1 {
             // It goes out whole again, and may be accepted.
             pending.attempts.suspicion = None;
         }
         let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
-        let store = move || match overflow.store(&stream.backlog, &pending.batch) {
+        let store = move || match overflow.store_batch(&stream.backlog, &pending.batch) {
             Ok(stored) => QueuedBatch::Spilled(stored, pending.attempts),
             Err(_) => QueuedBatch::InMemory(pending),
         };

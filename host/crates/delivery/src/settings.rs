@@ -223,7 +223,7 @@ fn check_streams(
         let mut check = check.table(name);
         let of_stream = (raw.newline, raw.concurrency, raw.aggregate.as_ref());
         let own = check_stream(of_stream, all, &mut check);
-        // What is wrong for all streams is told once.
+        // What is wrong for all streams is reported once.
         if is_aggregated || own != all {
             check_newline(own, &mut check);
         }

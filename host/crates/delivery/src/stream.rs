@@ -78,8 +78,8 @@ macro_rules! stream_counts {
             pub(super) fn report(&self) -> StreamReport {
                 StreamReport {
                     $($count: self.counts.$count.get(),)*
-                    errors: self.counts.errors(),
-                    aggregation: self.aggregation.decision(),
+                    errors: self.counts.error_counts(),
+                    aggregation: self.aggregation.last_decision(),
                     is_held: self.is_held(),
                     problem: self.problem(),
                 }
@@ -163,7 +163,7 @@ impl StreamCounters {
         self.errors[kind as usize].inc();
     }
 
-    fn errors(&self) -> BTreeMap<&'static str, u64> {
+    fn error_counts(&self) -> BTreeMap<&'static str, u64> {
         let count = |kind: ErrorKind| self.errors[kind as usize].get();
         let counts = ErrorKind::ALL.into_iter().map(|(kind, word)| (word, count(kind)));
         counts.filter(|(_, count)| *count > 0).collect()
@@ -300,7 +300,7 @@ impl Stream {
 
     /// Records of a request were accepted: whatever was wrong with the stream is over.
     /// Requests are counted from 0.
-    pub(super) fn accepted(&self, request: u64) {
+    pub(super) fn records_accepted(&self, request: u64) {
         let mut trouble = self.trouble.lock();
         trouble.accepted = trouble.accepted.max(Some(request));
         trouble.refused_alone = 0;
@@ -313,7 +313,7 @@ impl Stream {
     }
 
     /// A request was answered, so that the stream exists, and none of its records accepted.
-    pub(super) fn exists(&self) {
+    pub(super) fn confirm_existence(&self) {
         self.trouble.lock().missing_since = None;
     }
 
@@ -322,7 +322,7 @@ impl Stream {
         self.trouble.lock().accepted.is_some_and(|request| request >= requests)
     }
 
-    /// Count a record that was refused alone for the first time. Tells how many different
+    /// Count a record that was refused alone for the first time. Returns how many different
     /// ones there were since any was accepted.
     pub(super) fn add_refused_alone(&self) -> u32 {
         let mut trouble = self.trouble.lock();
@@ -340,8 +340,8 @@ impl Stream {
         self.trouble.lock().mentioned = None;
     }
 
-    /// Tell the operator what is wrong, but not at every attempt.
-    pub(super) fn mention(&self, problem: &str) {
+    /// Log what is wrong with the stream, but not at every attempt.
+    pub(super) fn log_problem(&self, problem: &str) {
         let mut trouble = self.trouble.lock();
         let said = trouble.mentioned.as_ref();
         if said.is_some_and(|(last, at)| {
@@ -355,7 +355,7 @@ impl Stream {
         trouble.mentioned = Some((problem.to_owned(), Instant::now()));
     }
 
-    /// When the operator is to be told again what is wrong, if anything is.
+    /// When to log the current problem again, if there is one.
     pub(super) fn reminder_due(&self) -> Option<Instant> {
         self.trouble
             .lock()
@@ -369,9 +369,9 @@ impl Stream {
         self.trouble.lock().mentioned.as_ref().map(|(problem, _)| problem.clone())
     }
 
-    /// Tell the operator again what is wrong.
-    pub(super) fn remind(&self) {
-        self.problem().iter().for_each(|problem| self.mention(problem));
+    /// Log the current problem again.
+    pub(super) fn log_reminder(&self) {
+        self.problem().iter().for_each(|problem| self.log_problem(problem));
     }
 
     /// Count events that are lost to this run, since they could not be read back.

@@ -12,7 +12,7 @@
 //! 2. a stream that has nothing in memory gets its next batch there as soon as
 //!    anything at all is free, however large the batch is ([`Sharing::Evenly`]);
 //! 3. what comes behind a batch on disk goes there too, or waits outside
-//!    (`Delivery::admit`), so that the memory of a stream with batches on disk runs
+//!    (`Delivery::place_batch`), so that the memory of a stream with batches on disk runs
 //!    empty, and then the first of these is its next batch.
 //!
 //! By 1, once streams accept records, memory becomes free without any wait for memory;
@@ -144,7 +144,7 @@ struct StreamTable {
 
 impl StreamTable {
     /// All that are served: those of before first.
-    fn served(&self) -> impl Iterator<Item = (&Key, &ActiveStream)> {
+    fn all_streams(&self) -> impl Iterator<Item = (&Key, &ActiveStream)> {
         self.superseded.iter().map(|(key, served)| (key, served)).chain(&self.in_use)
     }
 
@@ -184,7 +184,7 @@ struct ActiveStream {
 }
 
 impl Delivery {
-    /// Deliver through these ports; the work is done on this runtime. Once `abort` is
+    /// Deliver through these clients; the work is done on this runtime. Once `abort` is
     /// cancelled nobody waits any longer: what is not delivered goes to the dead letters.
     pub fn new(
         ports: FirehoseClients,
@@ -195,7 +195,7 @@ impl Delivery {
     ) -> Self {
         let log = Arc::<LogLimit>::default();
         let watcher = |port| Arc::new(AggregationWatcher::new(Arc::clone(port), Arc::clone(&log)));
-        let aggregation_watchers = ports.each().map(watcher).collect();
+        let aggregation_watchers = ports.iter().map(watcher).collect();
         let runner = Arc::new(RequestRunner {
             dead_letters,
             missing_stream_grace: settings.missing_stream_grace,
@@ -228,7 +228,7 @@ impl Delivery {
         }))
     }
 
-    /// The same without keeping it alive.
+    /// A handle that does not keep the delivery alive.
     pub fn downgrade(&self) -> WeakDelivery {
         WeakDelivery(Arc::downgrade(&self.0))
     }
@@ -261,7 +261,7 @@ impl Delivery {
         let _ = self.0.runner.on_held.set(Box::new(on_held));
     }
 
-    /// Wait until everything has been delivered, or given up. No outbox may be
+    /// Wait until everything has been delivered, or given up. No accumulator may be
     /// in use any more.
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
@@ -288,13 +288,13 @@ impl Delivery {
         let streams = self.0.streams.lock();
         let report =
             |(key, served): (&Key, &ActiveStream)| (self.0.label(key), served.stream.report());
-        streams.retired.with(streams.served().map(report))
+        streams.retired.with(streams.all_streams().map(report))
     }
 
     /// The streams that accept nothing until somebody acts, and why.
-    pub fn held(&self) -> BTreeMap<String, Option<String>> {
+    pub fn held_streams(&self) -> BTreeMap<String, Option<String>> {
         let streams = self.0.streams.lock();
-        let held = streams.served().filter(|(_, served)| served.stream.is_held());
+        let held = streams.all_streams().filter(|(_, served)| served.stream.is_held());
         held.map(|(key, served)| (self.0.label(key), served.stream.problem())).collect()
     }
 
@@ -330,7 +330,7 @@ impl Delivery {
             }
             return Err(too_many);
         }
-        let served = self.serve(&key, streams.settings.of(name), is_dynamic);
+        let served = self.start_stream(&key, streams.settings.of(name), is_dynamic);
         let in_use = StreamLease::begin(&served.stream).expect("it is new");
         streams.dynamic += usize::from(is_dynamic);
         streams.in_use.insert(key, served);
@@ -342,7 +342,7 @@ impl Delivery {
         clippy::disallowed_methods,
         reason = "the memory of batches bounds those in the queue"
     )]
-    fn serve(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> ActiveStream {
+    fn start_stream(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> ActiveStream {
         let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
         let (batches, queue) = unbounded_channel();
         let port = Arc::clone(self.0.ports.of(*identity));
@@ -351,7 +351,7 @@ impl Delivery {
         let mut describing = JoinSet::new();
         if of_stream.aggregation == Aggregation::Auto {
             let watcher = Arc::clone(&self.0.aggregation_watchers[identity.0]);
-            let watch = watcher.watch(name.clone(), Arc::clone(&stream.aggregation));
+            let watch = watcher.watch_stream(name.clone(), Arc::clone(&stream.aggregation));
             describing.spawn_on(watch, runtime);
         }
         let sender = Sender {
@@ -379,7 +379,7 @@ impl Delivery {
     /// Hand a batch over, and block the thread while too much is in flight: not to
     /// be called on the runtime's threads.
     pub(super) fn submit_blocking(&self, stream: &Stream, batch: Batch) {
-        let mut submission = pin!(self.submit(stream, batch));
+        let mut submission = pin!(self.submit_batch(stream, batch));
         // Mostly there is room, and nothing to wait for.
         let is_done = {
             let _timers = self.0.runtime.enter();
@@ -392,10 +392,10 @@ impl Delivery {
 
     /// Hand a batch over, once there is room for it. Blocks for no more than the
     /// writing of a file.
-    pub(super) async fn submit(&self, stream: &Stream, batch: Batch) {
+    pub(super) async fn submit_batch(&self, stream: &Stream, batch: Batch) {
         let runner = &self.0.runner;
         let batch = Arc::new(batch);
-        let Some(queued) = self.admit(stream, &batch).await else {
+        let Some(queued) = self.place_batch(stream, &batch).await else {
             return runner.dead_letter_given_up(stream, &batch);
         };
         drop(batch);
@@ -419,7 +419,7 @@ impl Delivery {
     /// follows a batch on disk goes there too, since its turn comes later still, and
     /// waits outside while the disk takes nothing: in memory it would be in the way of
     /// the one before it.
-    async fn admit(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<QueuedBatch> {
+    async fn place_batch(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<QueuedBatch> {
         let attempts = Attempts::default();
         let held = |memory| {
             QueuedBatch::InMemory(PendingBatch { batch: Arc::clone(batch), memory, attempts })
@@ -439,10 +439,10 @@ impl Delivery {
         let mut reserved = pin!(reserve());
         let mut aborted = pin!(runner.abort.cancelled());
         loop {
-            let freed = overflow.freed();
+            let freed = overflow.space_freed();
             let is_patient = Instant::now() < patient_until;
             let may_store = is_behind() || !is_patient && !self.is_only_stream();
-            if may_store && let Ok(stored) = overflow.store(&stream.backlog, batch) {
+            if may_store && let Ok(stored) = overflow.store_batch(&stream.backlog, batch) {
                 stream.counts.overflowed.inc_by(stored.events as u64);
                 return Some(QueuedBatch::Spilled(stored, attempts));
             }

@@ -104,7 +104,7 @@ fn every_destination_must_allow_it() {
 
 #[test]
 fn newlines_that_double_are_hinted_at() {
-    let hints = |steps: &[Step]| hint(&one(DestinationKind::S3, steps)).is_some();
+    let hints = |steps: &[Step]| operator_hint(&one(DestinationKind::S3, steps)).is_some();
     assert!(hints(&[DELIMITER]) && hints(&[LAMBDA, DELIMITER]));
     assert!(!hints(&[]) && !hints(&[DELIMITER, SPLIT]));
 }

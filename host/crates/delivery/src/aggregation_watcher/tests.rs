@@ -44,7 +44,8 @@ impl Scene {
         script: impl Fn(&StreamName, usize) -> PutResponse + Send + Sync + 'static,
     ) -> Self {
         let script = move |stream: &StreamName, before| (pause, script(stream, before));
-        let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None).describing(script));
+        let port =
+            Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None).with_descriptions(script));
         let settings = DeliverySettings {
             stream: StreamSettings {
                 newline: true,
@@ -75,7 +76,7 @@ impl Scene {
         Scene { port, delivery, accumulator }
     }
 
-    /// Send ten events to a stream; tells whether they were aggregated.
+    /// Send ten events to a stream; returns whether they were aggregated.
     async fn is_aggregated(&mut self, stream: &str) -> bool {
         let stream = name(stream);
         let records = || self.port.accepted().get(&stream).map_or(0, Vec::len);
@@ -108,8 +109,8 @@ impl Scene {
         (decision.decision, decision.why.into_owned())
     }
 
-    fn describes(&self, stream: &str) -> usize {
-        self.port.describes(&name(stream))
+    fn describe_count(&self, stream: &str) -> usize {
+        self.port.describe_count(&name(stream))
     }
 }
 
@@ -150,7 +151,7 @@ async fn events_go_unaggregated_until_the_stream_is_described() {
     assert!(scene.is_aggregated("s").await);
     let (choice, why) = scene.why("s");
     assert!(choice == AggregationChoice::Aggregated && why.contains("S3"), "{why}");
-    assert_eq!(scene.describes("s"), 1);
+    assert_eq!(scene.describe_count("s"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +178,7 @@ async fn without_the_permission_events_go_unaggregated_until_it_is_granted() {
     scene.is_aggregated("s").await;
     sleep(DESCRIBE_AGAIN / 2).await;
     assert!(!scene.is_aggregated("s").await);
-    assert_eq!(scene.describes("s"), 1);
+    assert_eq!(scene.describe_count("s"), 1);
     let why = scene.why("s").1;
     assert!(why.contains("permission firehose:DescribeDeliveryStream is missing"), "{why}");
     until_asked_again().await;
@@ -200,7 +201,7 @@ async fn a_description_that_fails_is_asked_for_again_and_ever_more_rarely() {
             assert!(!scene.is_aggregated("s").await, "{code}");
             sleep(60 * SECOND).await;
         }
-        let describes = scene.describes("s");
+        let describes = scene.describe_count("s");
         // The pauses are drawn, so that their number is too.
         assert!((10..60).contains(&describes), "{describes} times in an hour");
         scene.is_aggregated("s").await;
@@ -237,7 +238,7 @@ async fn the_newest_description_counts() {
     assert!(scene.is_aggregated("s").await);
     sleep(DESCRIBE_AGAIN).await;
     assert!(scene.is_aggregated("s").await);
-    assert!(scene.describes("s") >= 2);
+    assert!(scene.describe_count("s") >= 2);
     sleep(5 * SECOND).await;
     assert!(!scene.is_aggregated("s").await, "a function was added");
     until_asked_again().await;
@@ -257,10 +258,10 @@ async fn a_stream_that_is_not_used_is_not_asked_about() {
     for _ in 0..20 {
         until_asked_again().await;
     }
-    assert_eq!(scene.describes("s"), 2);
+    assert_eq!(scene.describe_count("s"), 2);
     scene.is_aggregated("s").await;
     sleep(2 * SECOND).await;
-    assert_eq!(scene.describes("s"), 3);
+    assert_eq!(scene.describe_count("s"), 3);
 }
 
 #[tokio::test(start_paused = true)]

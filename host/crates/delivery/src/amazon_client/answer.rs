@@ -25,7 +25,7 @@ pub fn read_put_answer(answer: &[u8], records: usize) -> Result<PutResponse, Inv
     if accepts_all(answer, records).is_some() {
         return Ok(PutResponse::default());
     }
-    Ok(parse(answer, records)?)
+    Ok(parse_response(answer, records)?)
 }
 
 /// Look an answer over. None unless it accepts every record, in just the form that
@@ -102,12 +102,12 @@ struct Members<'a> {
     message: Option<&'a RawValue>,
 }
 
-fn parse(answer: &[u8], records: usize) -> Result<PutResponse, ResponseDefect> {
+fn parse_response(answer: &[u8], records: usize) -> Result<PutResponse, ResponseDefect> {
     if answer.trim_ascii().is_empty() {
         return Err(ResponseDefect::Empty);
     }
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| ResponseDefect::NotAnObject)?;
-    let members = object(text).ok_or(ResponseDefect::NotAnObject)?;
+    let members = parse_object(text).ok_or(ResponseDefect::NotAnObject)?;
     let count = members.count.ok_or(ResponseDefect::Missing("FailedPutCount"))?;
     let count: u64 = serde_json::from_str(count.get())
         .map_err(|_| ResponseDefect::WrongType("FailedPutCount"))?;
@@ -135,7 +135,7 @@ fn parse_result(
     result: &RawValue,
 ) -> Result<Option<RecordRefusal>, ResponseDefect> {
     let wrong_type = || ResponseDefect::WrongType("RequestResponses");
-    let members = object(result.get()).ok_or_else(wrong_type)?;
+    let members = parse_object(result.get()).ok_or_else(wrong_type)?;
     let text = |member: Option<&RawValue>| match member {
         Some(member) => serde_json::from_str::<String>(member.get()).map_err(|_| wrong_type()),
         None => Ok(String::new()),
@@ -158,7 +158,7 @@ fn parse_result(
 }
 
 /// What a text that is a JSON object holds. None if it is none, or has another form.
-fn object(text: &str) -> Option<Members<'_>> {
+fn parse_object(text: &str) -> Option<Members<'_>> {
     let is_object = text.trim_ascii_start().starts_with('{');
     is_object.then(|| serde_json::from_str(text).ok()).flatten()
 }

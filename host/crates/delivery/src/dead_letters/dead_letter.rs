@@ -81,7 +81,7 @@ impl DeadLetter<'_> {
     }
 }
 
-/// As its line in a file, written now.
+/// Serializes the dead letter as a line of a file.
 impl Serialize for DeadLetter<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = std::str::from_utf8(self.original).ok();

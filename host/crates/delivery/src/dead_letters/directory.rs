@@ -31,7 +31,7 @@ pub struct DeadLetterDirectory {
     path: PathBuf,
 }
 
-/// A file of letters.
+/// A file of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterFile {
     /// Where it is.
@@ -68,7 +68,7 @@ impl DeadLetterDirectory {
     /// The directory cannot be read.
     pub fn files(&self) -> io::Result<Vec<DeadLetterFile>> {
         let mut files = Vec::new();
-        for path in self.paths(LETTERS)? {
+        for path in self.list_paths(LETTERS)? {
             match path.metadata() {
                 Ok(metadata) if metadata.is_file() => {
                     files.push(DeadLetterFile { path, bytes: metadata.len() });
@@ -78,7 +78,7 @@ impl DeadLetterDirectory {
                 _ => {}
             }
         }
-        files.sort_by_cached_key(|file| (sequence(&file.path), file.path.clone()));
+        files.sort_by_cached_key(|file| (file_sequence(&file.path), file.path.clone()));
         Ok(files)
     }
 
@@ -88,10 +88,10 @@ impl DeadLetterDirectory {
     ///
     /// The directory cannot be read.
     pub(super) fn last_sequence(&self) -> io::Result<u64> {
-        Ok(self.files()?.last().and_then(|file| sequence(&file.path)).unwrap_or(0))
+        Ok(self.files()?.last().and_then(|file| file_sequence(&file.path)).unwrap_or(0))
     }
 
-    fn paths(&self, extension: &str) -> io::Result<Vec<PathBuf>> {
+    fn list_paths(&self, extension: &str) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -114,7 +114,7 @@ impl DeadLetterDirectory {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        for path in self.paths(UNFINISHED)? {
+        for path in self.list_paths(UNFINISHED)? {
             fs::remove_file(path)?;
         }
         Ok(Some(DeadLetterDirectoryLock { _directory: directory }))
@@ -159,10 +159,10 @@ pub fn remove_dead_letters(path: &Path, mut ranges: Vec<Range<u64>>) -> io::Resu
     let mut rest = options.write(true).create(true).truncate(true).open(&unfinished)?;
     let (mut offset, mut kept) = (0, 0);
     for range in ranges {
-        kept += copy(&mut file, offset..range.start, &mut rest)?;
+        kept += copy_range(&mut file, offset..range.start, &mut rest)?;
         offset = range.end;
     }
-    kept += copy(&mut file, offset..u64::MAX, &mut rest)?;
+    kept += copy_range(&mut file, offset..u64::MAX, &mut rest)?;
     if kept == 0 {
         fs::remove_file(&unfinished)?;
         fs::remove_file(path)?;
@@ -181,13 +181,13 @@ pub(super) fn file_name(sequence: u64, attempt: u32) -> String {
 
 /// The number of a file. Files of earlier versions and files that somebody put there
 /// have none, and are older than all that have one.
-fn sequence(path: &Path) -> Option<u64> {
+fn file_sequence(path: &Path) -> Option<u64> {
     let (digits, _) = path.file_name()?.to_str()?.strip_prefix(NUMBERED)?.split_once('-')?;
     let is_number = digits.len() >= DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }
 
-fn copy(from: &mut File, range: Range<u64>, to: &mut File) -> io::Result<u64> {
+fn copy_range(from: &mut File, range: Range<u64>, to: &mut File) -> io::Result<u64> {
     if range.is_empty() {
         return Ok(0);
     }
@@ -232,8 +232,8 @@ mod tests {
         assert_eq!(found, names);
         assert_eq!(folder.last_sequence().unwrap(), 10_000_000_000);
         let next = file_name(10_000_000_001, 0);
-        assert_eq!(sequence(Path::new(&next)), Some(10_000_000_001), "{next}");
-        assert_eq!(sequence(Path::new("s99999999999999999999-x.ndjson")), None);
+        assert_eq!(file_sequence(Path::new(&next)), Some(10_000_000_001), "{next}");
+        assert_eq!(file_sequence(Path::new("s99999999999999999999-x.ndjson")), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::StoredDeadLetter;
 
-/// Which letters are meant. One that sets nothing means all.
+/// Selects dead letters; an empty filter selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {
     /// One of these reasons; any, if there are none.
@@ -20,12 +20,12 @@ pub struct DeadLetterFilter {
 }
 
 impl DeadLetterFilter {
-    /// Whether it means all letters.
+    /// Whether the filter selects all dead letters.
     pub fn is_empty(&self) -> bool {
         *self == DeadLetterFilter::default()
     }
 
-    /// Whether it means this letter.
+    /// Whether the filter selects this dead letter.
     pub fn matches(&self, letter: &StoredDeadLetter) -> bool {
         let is_stream =
             |stream: &String| letter.stream.as_ref().is_some_and(|other| other == stream);

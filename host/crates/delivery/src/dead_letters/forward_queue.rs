@@ -70,7 +70,7 @@ impl ForwardQueue {
     }
 
     /// Copy a letter's line, which has its line ending, if there is room.
-    pub(super) fn offer(&mut self, line: &[u8]) {
+    pub(super) fn forward(&mut self, line: &[u8]) {
         self.letters += 1;
         let bytes = line.len();
         if bytes > limits::RECORD_BYTES_MAX {
@@ -92,7 +92,7 @@ impl ForwardQueue {
         }
     }
 
-    /// A copy was given up for this reason. The first one is told, the others
+    /// A copy was given up for this reason. The first one is logged, the others
     /// are only counted.
     pub(super) fn give_up(&mut self, problem: &str) {
         if self.problem.is_none() {
@@ -104,7 +104,7 @@ impl ForwardQueue {
     }
 
     /// No more letters will come.
-    pub(super) fn end(&mut self) {
+    pub(super) fn close_queue(&mut self) {
         self.queue = None;
     }
 
@@ -133,20 +133,20 @@ mod tests {
     fn a_copy_that_finds_no_room_is_counted_and_nobody_waits() {
         let (mut copies, queue) = ForwardQueue::new(10);
         for line in [b"1234\n", b"5678\n", b"9abc\n"] {
-            copies.offer(line);
+            copies.forward(line);
         }
         let first = queue.try_recv().unwrap();
         assert_eq!(first.line, b"1234");
-        copies.offer(b"def0\n");
+        copies.forward(b"def0\n");
         let report = copies.report();
         assert_eq!((report.copied, report.not_copied, queue.len()), (0, 4, 1));
         assert!(report.problem.unwrap().contains("10 bytes"));
 
         first.receipt.arrived();
-        copies.offer(b"abcd\n");
-        copies.offer(b"\n");
+        copies.forward(b"abcd\n");
+        copies.forward(b"\n");
         drop(queue.try_recv().unwrap());
-        copies.offer(b"efgh\n");
+        copies.forward(b"efgh\n");
         let lines: Vec<_> = queue.try_iter().map(|copy| copy.line).collect();
         assert_eq!(lines, [b"abcd", b"efgh"]);
         assert_eq!((copies.report().copied, copies.report().not_copied), (1, 6));
@@ -156,9 +156,9 @@ mod tests {
     fn a_copy_larger_than_a_record_is_not_made() {
         let (mut copies, queue) = ForwardQueue::new(3 * limits::RECORD_BYTES_MAX);
         let mut line = vec![b'x'; limits::RECORD_BYTES_MAX];
-        copies.offer(&line);
+        copies.forward(&line);
         line.push(b'\n');
-        copies.offer(&line);
+        copies.forward(&line);
         assert_eq!((copies.report().not_copied, queue.len()), (2, 1));
         assert!(copies.report().problem.unwrap().contains("has 1024001 bytes"));
     }
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn after_the_end_no_copies_are_made() {
         let (mut copies, queue) = ForwardQueue::new(100);
-        copies.offer(b"a\n");
-        copies.end();
-        copies.offer(b"b\n");
+        copies.forward(b"a\n");
+        copies.close_queue();
+        copies.forward(b"b\n");
         assert_eq!(queue.iter().count(), 1);
         assert_eq!(copies.report().not_copied, 2);
         assert_eq!(copies.memory.free_bytes(), 100);

@@ -35,7 +35,7 @@ pub(super) struct JsonLine<'a> {
     pub(super) event_base64: Option<Cow<'a, str>>,
 }
 
-/// What a letter tells of an earlier letter about the same event.
+/// An earlier dead letter of the same event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorAttempt {
     /// When that letter was written, RFC 3339.

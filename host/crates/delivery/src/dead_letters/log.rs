@@ -37,7 +37,7 @@ pub(super) struct DeadLetterLog {
 struct Counts {
     /// Letters that were written, by their reason.
     letters: [Counter; Reason::ALL.len()],
-    /// Letters that were refused.
+    /// Dead letters that were refused.
     refused: Counter,
     /// Attempts to write letters that failed.
     write_errors: Counter,
@@ -82,13 +82,13 @@ impl DeadLetterLog {
         let mut writer = self.writer.lock();
         let written = writer.append(line);
         let mut state = self.state.lock();
-        state.note(&writer);
+        state.note_writer(&writer);
         match &written {
             Ok(()) => self.count(&mut state, line, reason),
             Err(error) => {
                 self.counts.write_errors.inc();
                 drop(state);
-                self.refuse(error, 1);
+                self.count_refused(error, 1);
             }
         }
         written
@@ -114,7 +114,7 @@ impl DeadLetterLog {
         }
         let kept = match writer.durability {
             DeadLetterDurability::Synced => writer.sync(),
-            DeadLetterDurability::Written => writer.verify(),
+            DeadLetterDurability::Written => writer.verify_in_place(),
         };
         if let Err(failed) = kept {
             error.get_or_insert(failed);
@@ -127,23 +127,23 @@ impl DeadLetterLog {
             error = error.map(|error| if is_too_large(&error) { lost() } else { error });
         }
         let mut state = self.state.lock();
-        state.note(&writer);
+        state.note_writer(&writer);
         for letter in letters.iter().take(written) {
             self.count(&mut state, &letter.line, letter.reason);
         }
         match &error {
             Some(_) => drop(self.counts.write_errors.inc()),
-            None => state.recover(),
+            None => state.log_recovery(),
         }
         (written, error)
     }
 
     /// Count letters that are refused for good.
-    pub(super) fn refuse(&self, error: &io::Error, letters: usize) {
+    pub(super) fn count_refused(&self, error: &io::Error, letters: usize) {
         let mut state = self.state.lock();
         self.counts.refused.inc_by(letters as u64);
         if state.failure.is_none() {
-            let failure = self.failure(error);
+            let failure = self.describe_failure(error);
             tracing::error!("failed to {failure}");
             state.failure = Some(failure);
         }
@@ -152,7 +152,7 @@ impl DeadLetterLog {
     /// Log that so many letters wait, but not at every attempt.
     pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
         let mut state = self.state.lock();
-        let failure = self.failure(error);
+        let failure = self.describe_failure(error);
         let logged = state.trouble.as_ref().map(|(_, at)| *at);
         let at = logged.filter(|at| at.elapsed() < DEAD_LOG_INTERVAL).unwrap_or_else(|| {
             tracing::error!(
@@ -164,7 +164,7 @@ impl DeadLetterLog {
         state.trouble = Some((failure, at));
     }
 
-    fn failure(&self, error: &io::Error) -> String {
+    fn describe_failure(&self, error: &io::Error) -> String {
         let directory = self.folder.path().display();
         let bytes = self.bound.bytes_max;
         if is_bound_reached(error) {
@@ -209,7 +209,7 @@ impl DeadLetterLog {
 
     fn count(&self, state: &mut State, line: &[u8], reason: Reason) {
         if let Some(copies) = &mut state.copies {
-            copies.offer(line);
+            copies.forward(line);
         }
         self.counts.letters[reason as usize].inc();
     }
@@ -217,7 +217,7 @@ impl DeadLetterLog {
 
 impl State {
     /// What the writer counts.
-    fn note(&mut self, writer: &DeadLetterFileWriter) {
+    fn note_writer(&mut self, writer: &DeadLetterFileWriter) {
         if writer.path() != self.file.as_deref()
             && let Some(path) = writer.path()
         {
@@ -227,7 +227,7 @@ impl State {
     }
 
     /// Letters can be written.
-    fn recover(&mut self) {
+    fn log_recovery(&mut self) {
         if let Some((trouble, _)) = self.trouble.take() {
             tracing::info!("dead letters are written again, after: failed to {trouble}");
         }

@@ -29,7 +29,7 @@ const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
 const DEAD_RETRY_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5), Jitter::None);
 
-/// Letters on their way to the disk.
+/// Dead letters on their way to the disk.
 ///
 /// One thread writes them, as many at a time as wait, and settles their events
 /// once they are durable. While they cannot be written it tries again after
@@ -116,12 +116,12 @@ impl DeadLetterQueue {
 
     /// From now on letters that cannot be written are refused.
     pub(super) fn stop_waiting(&self) {
-        self.shared.change(|waiting| waiting.is_overdue = true);
+        self.shared.change_state(|waiting| waiting.is_overdue = true);
     }
 
     /// Wait until every letter is written, or refused. No more may come.
     pub(super) fn finish(&self) {
-        self.shared.change(|waiting| waiting.is_closed = true);
+        self.shared.change_state(|waiting| waiting.is_closed = true);
         let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("failed to write dead letters: this is a bug");
@@ -132,7 +132,7 @@ impl DeadLetterQueue {
 /// What waits is tried once more, and nobody waits for that.
 impl Drop for DeadLetterQueue {
     fn drop(&mut self) {
-        self.shared.change(|waiting| (waiting.is_closed, waiting.is_overdue) = (true, true));
+        self.shared.change_state(|waiting| (waiting.is_closed, waiting.is_overdue) = (true, true));
     }
 }
 
@@ -144,7 +144,7 @@ impl QueueState {
 }
 
 impl Shared {
-    fn change(&self, change: impl FnOnce(&mut QueueState)) {
+    fn change_state(&self, change: impl FnOnce(&mut QueueState)) {
         change(&mut self.waiting.lock());
         self.changed.notify_all();
         self.freed.notify_waiters();
@@ -164,16 +164,16 @@ impl Shared {
     }
 
     /// Let letters come together for a while, unless there are enough of them.
-    fn gather(&self, patience: Duration) {
+    fn wait_for_group(&self, patience: Duration) {
         let is_early =
             |waiting: &mut QueueState| !waiting.is_closed && waiting.bytes < DEAD_GROUP_BYTES_MAX;
         self.changed.wait_while_for(&mut self.waiting.lock(), is_early, patience);
     }
 
     /// Give the room of these letters back.
-    fn release(&self, letters: &[QueuedDeadLetter]) {
+    fn release_memory(&self, letters: &[QueuedDeadLetter]) {
         let bytes: usize = letters.iter().map(QueuedDeadLetter::bytes).sum();
-        self.change(|waiting| {
+        self.change_state(|waiting| {
             waiting.count -= letters.len();
             waiting.bytes -= bytes;
         });
@@ -198,7 +198,7 @@ impl QueueWriter {
         while let Some(group) = self.shared.take_group() {
             self.write(group);
             if self.durability == DeadLetterDurability::Synced {
-                self.shared.gather(DEAD_SYNC_INTERVAL);
+                self.shared.wait_for_group(DEAD_SYNC_INTERVAL);
             }
         }
     }
@@ -226,16 +226,16 @@ impl QueueWriter {
         let (written, error) = self.log.write_group(group);
         let written: Vec<_> = group.drain(..written).collect();
         if !written.is_empty() {
-            self.shared.release(&written);
-            settle(written);
+            self.shared.release_memory(&written);
+            settle_events(written);
         }
         let error = error?;
         if !self.shared.waiting.lock().is_overdue && !is_too_large(&error) {
             return Some(error);
         }
         let refused: Vec<_> = group.pop_front().into_iter().collect();
-        self.log.refuse(&error, refused.len());
-        self.shared.release(&refused);
+        self.log.count_refused(&error, refused.len());
+        self.shared.release_memory(&refused);
         None
     }
 }
@@ -281,13 +281,13 @@ impl DeadLetterSteps {
 /// However the thread ends, nobody waits for it after that.
 impl Drop for QueueWriter {
     fn drop(&mut self) {
-        self.shared.change(|waiting| waiting.is_over = true);
+        self.shared.change_state(|waiting| waiting.is_over = true);
     }
 }
 
 /// Settle events as dead, and have their sources write that down: once for all
 /// letters of a chunk that follow each other.
-fn settle(letters: Vec<QueuedDeadLetter>) {
+fn settle_events(letters: Vec<QueuedDeadLetter>) {
     let mut letters = letters.into_iter().peekable();
     while let Some(QueuedDeadLetter { reason, ack, event, .. }) = letters.next() {
         ack.settle(event, OutputOutcome::Dead(reason));

@@ -15,7 +15,7 @@ pub enum DeadLetterDurability {
     Written,
 }
 
-/// A letter that waits, and the event that it is about.
+/// A dead letter that waits, and the event that it is about.
 #[derive(Debug)]
 pub(super) struct QueuedDeadLetter {
     pub(super) line: Vec<u8>,

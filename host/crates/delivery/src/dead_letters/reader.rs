@@ -17,9 +17,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// stands beside it.
 const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX + 1024 * 1024;
 
-/// Reads a file of letters, one line after the other.
+/// Reads a file of dead letters, one line after the other.
 ///
-/// No line hides another: one that is no letter is an entry like the letters
+/// No line hides another: a line that is not a dead letter is an entry like the dead letters
 /// before and after it. One line is held at a time, and none that is longer than
 /// a letter can be.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct DeadLetterReader<R> {
     number: u64,
 }
 
-/// A line of a file of letters.
+/// A line of a file of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterLine {
     /// Its number in the file, counted from 1.
@@ -44,7 +44,7 @@ pub struct DeadLetterLine {
     pub letter: Result<StoredDeadLetter, UnreadableLine>,
 }
 
-/// Why a line is no letter.
+/// Why a line is not a dead letter.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum UnreadableLine {
     /// The last line, without its end: a crash tore it, or somebody is writing

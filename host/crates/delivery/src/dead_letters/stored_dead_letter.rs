@@ -10,10 +10,10 @@ use super::PriorAttempt;
 use super::json_line::JsonLine;
 use standpipe_core::clock;
 
-/// Earlier letters that a dead letter tells of, about the same event.
+/// Earlier dead letters of the same event in the history of a dead letter.
 const DEAD_HISTORY_MAX: usize = 20;
 
-/// A letter that was read back.
+/// A dead letter that was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDeadLetter {
     /// When it was written.
@@ -47,7 +47,7 @@ impl StoredDeadLetter {
     ///
     /// # Errors
     ///
-    /// It is no letter; the words say why, and never quote it.
+    /// The line is not a dead letter; the error never quotes it.
     pub fn parse(line: &[u8]) -> Result<Self, CorruptDeadLetter> {
         let line: JsonLine<'_> =
             serde_json::from_slice(line).map_err(|error| CorruptDeadLetter::of(&error))?;
@@ -127,7 +127,7 @@ pub enum ShowEvent {
     No,
 }
 
-/// Why a line is no letter. The parser's own error would quote the event.
+/// Why a line is not a dead letter. The parser's own error would quote the event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CorruptDeadLetter {
     /// It ends within its JSON.

@@ -109,7 +109,7 @@ impl DeadLetterFileWriter {
         let is_due = |open: &OpenDeadLetterFile| open.seen.elapsed() >= DEAD_COUNT_INTERVAL;
         if self.open.as_ref().is_some_and(is_due) {
             // What is lost is counted; this letter goes to another file.
-            let _ = self.verify();
+            let _ = self.verify_in_place();
         }
         self.make_room(bytes)?;
         if self.open.is_none() {
@@ -119,7 +119,7 @@ impl DeadLetterFileWriter {
         if let Err(error) = self.storage.append(&open.file, line) {
             // What was written of the line must not stand before the next one.
             if self.storage.truncate(&open.file, open.bytes).is_err() {
-                self.abandon();
+                self.abandon_file();
                 self.losses += u64::from(self.durability == DeadLetterDurability::Synced);
             }
             return Err(error);
@@ -142,7 +142,7 @@ impl DeadLetterFileWriter {
         if self.open.as_ref().is_none_or(OpenDeadLetterFile::is_durable) {
             return Ok(());
         }
-        self.verify()?;
+        self.verify_in_place()?;
         let Some(open) = &mut self.open else { return Ok(()) };
         let synced = self.storage.sync(&open.file).and_then(|()| match open.is_name_synced {
             true => Ok(()),
@@ -155,7 +155,7 @@ impl DeadLetterFileWriter {
             }
             Err(_) => {
                 self.losses += 1;
-                self.abandon();
+                self.abandon_file();
             }
         }
         synced
@@ -167,7 +167,7 @@ impl DeadLetterFileWriter {
     /// # Errors
     ///
     /// It is not. Another file is begun with the next letter.
-    pub(super) fn verify(&mut self) -> io::Result<()> {
+    pub(super) fn verify_in_place(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let in_place = open.is_in_place();
         match &in_place {
@@ -182,7 +182,7 @@ impl DeadLetterFileWriter {
     }
 
     /// Write no more to the file.
-    fn abandon(&mut self) {
+    fn abandon_file(&mut self) {
         let Some(open) = self.open.take() else { return };
         // What it takes is counted anew.
         self.counted = None;

@@ -66,11 +66,11 @@ impl Journal {
     /// Lock the directory's journal, and undo what an earlier process did not finish.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let path = directory.join(FILE);
-        let mut file = lock(&path)?;
+        let mut file = lock_journal(&path)?;
         let mut slots = Vec::new();
         (&mut file).take((SLOTS_MAX * SLOT_BYTES) as u64).read_to_end(&mut slots)?;
         for note in slots.as_chunks::<SLOT_BYTES>().0.iter().filter_map(Note::parse) {
-            note.undo(directory)?;
+            note.undo_append(directory)?;
         }
         file.set_len(0)?;
         Ok(Journal { path, file, slots: Mutex::default() })
@@ -78,25 +78,30 @@ impl Journal {
 
     /// Note that a stream's file is about to grow from one length to another. Returns the
     /// note's slot, for [`Journal::end`].
-    pub(super) fn begin(&self, stream: &StreamName, before: u64, after: u64) -> io::Result<usize> {
+    pub(super) fn begin_append(
+        &self,
+        stream: &StreamName,
+        before: u64,
+        after: u64,
+    ) -> io::Result<usize> {
         let slot = self.slots.lock().take();
         let note = Note { stream: stream.as_str(), before, after };
         let written = self.write(slot, &note.encode());
-        written.inspect_err(|_| self.free(slot)).map(|()| slot)
+        written.inspect_err(|_| self.free_slot(slot)).map(|()| slot)
     }
 
     /// Note that an append has come to its end: all of it is in the file, or nothing.
     pub(super) fn end(&self, slot: usize) {
         // A note that stays agrees with the file: there is nothing to undo.
         let _ = self.write(slot, &[0; SLOT_BYTES]);
-        self.free(slot);
+        self.free_slot(slot);
     }
 
     fn write(&self, slot: usize, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {
         self.file.write_all_at(bytes, (slot * SLOT_BYTES) as u64)
     }
 
-    fn free(&self, slot: usize) {
+    fn free_slot(&self, slot: usize) {
         self.slots.lock().free.push(slot);
     }
 }
@@ -148,7 +153,7 @@ impl<'a> Note<'a> {
 
     /// Cut off a part of a batch. What is whole stays, and so does a file that has
     /// been changed since.
-    fn undo(&self, directory: &Path) -> io::Result<()> {
+    fn undo_append(&self, directory: &Path) -> io::Result<()> {
         if StreamName::parse(self.stream).is_err() {
             return Ok(());
         }
@@ -174,7 +179,7 @@ impl<'a> Note<'a> {
     clippy::disallowed_methods,
     reason = "it stands beside files for users, and who waits is no task"
 )]
-fn lock(path: &Path) -> io::Result<File> {
+fn lock_journal(path: &Path) -> io::Result<File> {
     let end = Instant::now() + LOCAL_LOCK_TIMEOUT;
     loop {
         let mut options = File::options();
@@ -226,7 +231,7 @@ mod tests {
         let journal = Journal::open(directory.path()).unwrap();
         let stream = StreamName::parse("a").unwrap();
         for _ in 0..100 {
-            let appends = [0, 1, 2].map(|at| journal.begin(&stream, at, at + 1).unwrap());
+            let appends = [0, 1, 2].map(|at| journal.begin_append(&stream, at, at + 1).unwrap());
             appends.into_iter().for_each(|append| journal.end(append));
         }
         assert_eq!(journal.file.metadata().unwrap().len(), 3 * SLOT_BYTES as u64);

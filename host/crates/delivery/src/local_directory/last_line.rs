@@ -19,7 +19,7 @@ use crate::limits;
 const WINDOW_BYTES: u64 = limits::RECORD_BYTES_MAX as u64 + 1;
 
 /// See that a file ends with a newline, if there is anything in it.
-pub(super) fn end(path: &Path, file: &mut File) -> io::Result<()> {
+pub(super) fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let window = match read_end(path, length) {
         // Who may only write to it has to do without.

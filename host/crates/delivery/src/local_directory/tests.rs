@@ -36,7 +36,7 @@ fn kill_while_appending(path: &Path, name: &str, bytes: &[u8], written: usize) {
     let directory = open(path);
     let file_path = path_of(path, name);
     let length = file_path.metadata().map_or(0, |metadata| metadata.len());
-    let append = directory.journal.begin(&stream(name), length, length + bytes.len() as u64);
+    let append = directory.journal.begin_append(&stream(name), length, length + bytes.len() as u64);
     append.unwrap();
     let mut file = OpenOptions::new().append(true).create(true).open(file_path).unwrap();
     file.write_all(&bytes[..written]).unwrap();
@@ -140,7 +140,7 @@ fn what_could_not_be_cut_off_is_before_the_next_batch() {
     for (inode, expected) in [(inode, "{}\n"), (inode + 1, "{}\n{\"half")] {
         fs::write(&path, "{}\n{\"half").unwrap();
         let mut stream_file = StreamFile { unfinished: Some((inode, 3)), ..StreamFile::default() };
-        stream_file.finish(&file).unwrap();
+        stream_file.cut_unfinished(&file).unwrap();
         assert_eq!((read(directory.path()).as_str(), stream_file.unfinished), (expected, None));
     }
     file.write_all(b"").unwrap();
