@@ -91,7 +91,7 @@ fn copies_that_are_refused_for_good_are_counted_and_have_no_letters() {
     assert_eq!((ran.count("dead_letters_copied"), ran.count("dead_letters_not_copied")), (0, 20));
     ran.says(&[
         "not copied to the stream letters",
-        "in the files alone: 20",
+        "only in the files: 20",
         "ValidationException",
     ]);
 }
@@ -106,7 +106,7 @@ fn a_stream_of_copies_that_may_not_be_written_to_holds_up_neither_events_nor_the
     let ran = program.stdin(input).run().exits(3);
     assert_eq!((ran.count("delivered"), ran.letters().len()), (30, 60));
     assert_eq!(ran.count("dead_letters_not_copied"), 60);
-    ran.says(&["in the files alone: 60", "waiting for the stream"]);
+    ran.says(&["only in the files: 60", "waiting for the stream"]);
 }
 
 #[test]
