@@ -1,18 +1,17 @@
-//! How fast the whole path is, and how close to what it cannot do without.
+//! Measures the speed of the whole path, and how close it is to the least possible cost.
 //!
 //! A [`Plan`] is carried out by [`measure`]: the events of a file, generated or
 //! given, go through the very same [`Run`](crate::run::Run) that `host run` is,
-//! several times over. Each repeat is a [`Sample`], their medians are told
-//! besides.
+//! several times over. Each repeat is a [`Sample`]; the report has their medians, too.
 //!
 //! - The endpoint is by default one in this process, on loopback, that answers
 //!   like Firehose. The processor time of its threads is taken off the
-//!   process's, so that what is told is the host's own.
+//!   process's, so that the figures are the program's own.
 //! - The *floor* is the work that no writer to Firehose is spared, in a bare
 //!   loop on one thread over the same events: scan each, encode each record, hash
 //!   each request.
 //! - With the feature `native-mapping` the default mapping runs as a component and as native
-//!   code in turns, which tells the price of the sandbox.
+//!   code in turns, to measure the price of the sandbox.
 //!
 //! Nothing here prints; a [`Report`] can be displayed, and be written as JSON.
 
@@ -46,7 +45,7 @@ use endpoint::Endpoint;
 use standpipe_aws::{AwsSettings, StaticKeys};
 use standpipe_core::secret::{Secret, SecretSetting};
 
-/// What is to be measured.
+/// What to measure.
 #[derive(Debug)]
 pub struct Plan {
     /// The settings of the runs. Their inputs are not used; generated events are
@@ -91,19 +90,19 @@ pub enum Way {
     Native,
 }
 
-/// A bench that came to nothing.
+/// Why a bench has no result.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// The run does not start.
+    /// The run cannot start.
     #[error(transparent)]
     Start(#[from] Box<StartError>),
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The file can be read once only.
+    /// The file can be read only once.
     #[error("{} cannot be read several times: give a regular file", .0.display())]
     NotAFile(PathBuf),
-    /// There is nothing to measure.
+    /// The file has no events.
     #[error("{} holds no events", .0.display())]
     NoEvents(PathBuf),
     /// The endpoint cannot be reached.
@@ -111,27 +110,27 @@ pub enum BenchError {
     Unreachable {
         /// The endpoint.
         url: String,
-        /// What went wrong.
+        /// Why.
         error: io::Error,
     },
-    /// There is no room for generated events, or no right to write them.
+    /// Generated events cannot be written.
     #[error("write events to {}: {error}: set TMPDIR to a directory with room", path.display())]
     Generate {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// Why.
         error: io::Error,
     },
     /// The endpoint in this process cannot listen.
     #[error("listen on loopback: {0}")]
     Listen(io::Error),
-    /// Events were lost on the way, and figures would mean nothing.
+    /// Events were lost, so that the figures would mean nothing.
     #[error("the figures would mean nothing: {0}")]
     NotDelivered(String),
 }
 
 impl BenchError {
-    /// Whether the arguments are to blame, and nothing has been delivered.
+    /// Whether the arguments are wrong, and nothing was delivered.
     pub fn is_usage(&self) -> bool {
         !matches!(
             self,
@@ -140,10 +139,10 @@ impl BenchError {
     }
 }
 
-/// Carry a plan out. Blocks, so it must not be called on the runtime's threads.
+/// Runs a plan. Blocks, so it must not be called on the runtime's threads.
 ///
-/// One run of each way comes before those that count, so that the plugin is
-/// compiled and the file is in the system's cache.
+/// One run of each way comes before those that count, so that the plugin is compiled and the
+/// file is in the page cache.
 ///
 /// # Errors
 ///
@@ -164,7 +163,7 @@ pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     for repeat in 0..=plan.repeat.get() {
         let floor =
             floor::ns_per_event(&input).ok_or_else(|| BenchError::NoEvents(path.clone()))?;
-        // Neither way always comes right after the other.
+        // Alternate the order of the ways.
         let mut order: Vec<_> = (0..ways.len()).collect();
         order.rotate_left(repeat as usize % ways.len());
         for at in order {
@@ -179,7 +178,7 @@ pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     Ok(Report::new(plan, &path, endpoint.is_some(), &series))
 }
 
-/// The file of the plan's events, written now if they are made up.
+/// Returns the file of the plan's events. Generated events are written now.
 fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
     match &plan.events {
         Events::Generated(shape) => {

@@ -1,13 +1,13 @@
-//! Analytics events in, a WebAssembly component decides where each goes and
-//! what it looks like, Amazon Data Firehose out.
+//! Delivers analytics events to Amazon Data Firehose. A WebAssembly component decides which
+//! delivery stream each event goes to and what its record contains.
 //!
 //! The program `host` is one embedder of this library; [`Builder`] is where another one
 //! starts.
 //!
 //! # Embedding
 //!
-//! Standpipe as a part of another program: a gateway that sees the traffic anyway
-//! submits its events, and learns what became of each.
+//! Embed Standpipe in another program: a gateway submits events of its own traffic, and gets
+//! the outcome of each.
 //!
 //! ```
 //! use standpipe::{Builder, EventOutcome};
@@ -39,22 +39,21 @@
 //!
 //! ## Submitting events
 //!
-//! An event is a JSON object as text, in UTF-8. Whether it is one is looked at by the
-//! workers, off the threads of whoever hands it in; what is none goes to the dead
-//! letters. Line ends between its tokens become spaces, since a record is one line.
+//! An event is the text of a JSON object in UTF-8. Workers check that, and not the thread that
+//! submits; other text becomes a dead letter. Line ends between tokens become spaces, since a
+//! record is one line.
 //!
-//! How much may be under way is [bounded](Builder::events_max). Beyond,
-//! [`Host::try_submit`] gives the event back at once and counts that, and
-//! [`Host::submit`] waits. Events that were accepted are in memory until they are
-//! delivered: a process that is killed loses them. Where that must not be, give the
-//! settings `[[sources]]` and have [`Host::handle`] take the requests: they are
-//! answered once the events are on the disk.
+//! The number of unsettled events is [limited](Builder::events_max). Beyond the limit
+//! [`Host::try_submit`] returns the event at once and counts it, and [`Host::submit`] waits.
+//! Accepted events are in memory until they are delivered: a killed process loses them. If that
+//! is not acceptable, set `[[sources]]` and pass requests to [`Host::handle`]: it responds once
+//! the events are on disk.
 //!
 //! ## Around a service
 //!
-//! [`GatewayLayer`] wraps any service of `tower`: it answers the calls of analytics SDKs in
-//! its place, and makes events of the requests that pass through. Proxies that are no
-//! such services make them with [`RequestCapture::begin`].
+//! [`GatewayLayer`] wraps any `tower` service: it responds to analytics SDKs in the service's
+//! place, and makes events of the requests that pass through. Other proxies make them with
+//! [`RequestCapture::begin`].
 //!
 //! # Features
 //!

@@ -1,8 +1,8 @@
-//! Bounds that this crate enforces, each with its unit and where the number is from.
+//! Limits that this crate enforces, each with its unit and the source of the number.
 
 use std::time::Duration;
 
-/// How much of an event that is too long is kept in its dead letter, in bytes.
+/// Bytes of a too long event that its dead letter keeps.
 pub const EVENT_PREFIX_BYTES: usize = 64 * 1024;
 
 /// Chunks that wait for a worker, for each worker.

@@ -132,7 +132,7 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { continue };
         let connection = Connection::new(stream, Arc::clone(shared));
         let thread = thread::Builder::new().name("endpoint".to_owned()).stack_size(STACK_BYTES);
-        // Without a thread the client sees the connection closed, and tells.
+        // Without a thread the connection is closed, and the client reports that.
         let _ = thread.spawn(move || connection.serve());
         let now = thread_cpu_time();
         shared.state.lock().counts.cpu += now - counted;

@@ -1,4 +1,4 @@
-//! What nobody who writes to Firehose is spared.
+//! Measures the floor: the work that no program can avoid that writes to Firehose.
 
 use std::hint::black_box;
 use std::thread;
@@ -12,10 +12,10 @@ use crate::limits;
 use crate::source::{Chunker, Input, InputReader, Progress};
 use standpipe_core::event::{Chunk, ChunkLine, scan};
 
-/// The least work for an event, in nanoseconds of processor time.
+/// Measures the floor for an event, in nanoseconds of CPU time.
 ///
-/// Scan every event, encode each record, and hash each request's worth, as its
-/// signature must. Reading is not part of it and goes on in another thread.
+/// Scans every event, encodes each record, and hashes each request's body, as its
+/// signature must. Another thread reads, and is not measured.
 ///
 /// None if there are no events.
 #[expect(clippy::disallowed_methods, reason = "nothing is sent into the queue")]
@@ -44,7 +44,7 @@ pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
     let before = thread_cpu_time();
     request.send();
     cpu += thread_cpu_time() - before;
-    // A reader that failed has read nothing, which is told by the runs.
+    // If the reader failed, the runs report it.
     let _ = reader.join();
     (events > 0).then(|| cpu.as_nanos() as f64 / events as f64)
 }

@@ -1,4 +1,4 @@
-//! What the system says of this process and its machine.
+//! Reads CPU time, memory and machine from the system.
 
 use std::fs;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-/// The machine of a bench, as far as the system tells.
+/// The machine of a bench.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// The model of its processor.
@@ -53,7 +53,7 @@ pub enum PeakSince {
     Process,
 }
 
-/// Forget the peak of the memory so far, where the system permits it.
+/// Resets the peak of memory, if the system permits it.
 #[expect(clippy::disallowed_methods, reason = "it is no file, but a switch of the kernel")]
 pub(super) fn forget_peak() -> PeakSince {
     match fs::write("/proc/self/clear_refs", "5") {
@@ -62,8 +62,7 @@ pub(super) fn forget_peak() -> PeakSince {
     }
 }
 
-/// The most memory that the process has had, in bytes; none where the system
-/// does not tell.
+/// The peak memory of the process in bytes; none if the system does not report it.
 pub(super) fn peak_memory_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_tells_time_memory_and_machine() {
+    fn the_system_reports_time_memory_and_machine() {
         assert!(cpu_time() >= thread_cpu_time());
         assert!(peak_memory_bytes().is_none_or(|bytes| bytes > 1 << 20));
         assert!(Machine::here().cores > 0);

@@ -1,4 +1,4 @@
-//! What the kinds of events tell.
+//! The content of generated events, by kind.
 
 use std::fmt::Write as _;
 
