@@ -89,11 +89,7 @@ fn copies_that_are_refused_for_good_are_counted_and_have_no_letters() {
     let ran = program.stdin(input(4)).run().exits(3);
     assert_eq!((ran.letters().len(), ran.count("dead"), ran.count("delivered")), (20, 20, 8));
     assert_eq!((ran.count("dead_letters_copied"), ran.count("dead_letters_not_copied")), (0, 20));
-    ran.says(&[
-        "not copied to the stream letters",
-        "only in the files: 20",
-        "ValidationException",
-    ]);
+    ran.says(&["not copied to the stream letters", "only in the files: 20", "ValidationException"]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Rounds that count; one more comes before them.
     #[arg(long, value_name = "N", default_value = "7")]
     rounds: NonZero<u32>,
-    /// Tell it as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

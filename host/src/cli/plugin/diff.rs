@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     /// Where compiled plugins are kept [default: that of --config].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Tell it as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
