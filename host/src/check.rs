@@ -8,10 +8,10 @@ mod report;
 mod settings;
 mod streams;
 
-pub use report::{CheckReport, CheckStep, Outcome};
-pub(crate) use settings::Review;
+pub use report::{CheckOutcome, CheckReport, CheckStep};
+pub(crate) use settings::ConfigReview;
 
-use streams::Way;
+use streams::StreamChecker;
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ pub struct CheckOptions {
     /// Whether a record is really written to each stream.
     pub send_test_record: bool,
     /// How much is expected, if it is known.
-    pub load: Load,
+    pub load: ExpectedLoad,
 }
 
 /// How much is expected to be written to one stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Load {
+pub struct ExpectedLoad {
     /// Events a second.
     pub events_per_second: Option<f64>,
     /// Bytes of an event.
@@ -53,18 +53,15 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         Ok(secrets) => secrets,
         Err(error) => {
             report.ok("settings", "valid");
-            report.failed(
-                "plugin",
-                error.to_string(),
-                "check the secrets in its settings, and [secrets]",
-            );
+            let advice = "check the secrets in its settings, and [secrets]";
+            report.failed("plugin", error.to_string(), advice);
             return report;
         }
     };
     let task = tokio::task::spawn_blocking(move || {
         let cache = settings.data_dir.join(CACHE);
         let preparation = Preparation::new(&settings, &secrets, Some(&cache));
-        (Review::new(&settings, &preparation), settings)
+        (ConfigReview::new(&settings, &preparation), settings)
     });
     let (review, settings) = task.await.expect("loading a plugin does not panic");
     report_review(&review, &mut report);
@@ -74,10 +71,9 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
     check_referenced_secrets(&settings, &mut report).await;
     let streams = ExpectedStreams::new(&settings, &review.streams);
     if streams.has_patterns {
-        report.skipped(
-            "patterns",
-            "the plugin takes stream names from events; only streams with known names are checked",
-        );
+        let why =
+            "the plugin takes stream names from events; only streams with known names are checked";
+        report.skipped("patterns", why);
     }
     let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
         report.skipped("credentials", "records are written to a local directory");
@@ -90,11 +86,8 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         let access = match connect_identity(&settings, &aws).await {
             Ok(access) => access,
             Err(error) => {
-                report.failed(
-                    step,
-                    error.to_string(),
-                    "fix the credentials; nothing at AWS can be checked without them",
-                );
+                let advice = "fix the credentials; nothing at AWS can be checked without them";
+                report.failed(step, error.to_string(), advice);
                 continue;
             }
         };
@@ -108,9 +101,9 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         }
         let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());
         let port = Arc::new(amazon.with_session(access.session.clone()));
-        let way = Way { port, identity };
+        let checker = StreamChecker { port, identity };
         for stream in streams.written_by(source) {
-            way.check(stream, &settings.delivery, options, &mut report).await;
+            checker.check_stream(stream, &settings.delivery, options, &mut report).await;
         }
         region = region.or_else(|| access.config.region().cloned());
     }
@@ -139,14 +132,14 @@ async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport)
 }
 
 /// Reports what was prepared, and warnings.
-fn report_review(review: &Review, report: &mut CheckReport) {
+fn report_review(review: &ConfigReview, report: &mut CheckReport) {
     match review.warnings.is_empty() {
         true => report.ok("settings", "valid"),
         false => report.ok("settings", "valid, with the warnings below"),
     }
     for warning in &review.warnings {
         let advice = "no action needed if this is intended".to_owned();
-        report.add("settings", Outcome::Ok, warning.to_string(), Some(advice));
+        report.add("settings", CheckOutcome::Ok, warning.to_string(), Some(advice));
     }
     for (part, mistakes) in &review.parts {
         let detail = match part {
@@ -242,7 +235,7 @@ impl ExpectedStreams {
 }
 
 /// Whether what is expected is within what Firehose takes without asking.
-fn check_quota(region: &str, load: Load, report: &mut CheckReport) {
+fn check_quota(region: &str, load: ExpectedLoad, report: &mut CheckReport) {
     let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
     let Some(events) = load.events_per_second else {
         report.skipped(

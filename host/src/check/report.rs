@@ -17,7 +17,7 @@ pub struct CheckStep {
     /// What was checked.
     pub step: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// What was found.
     pub detail: String,
     /// What to do about it, where something is to be done.
@@ -28,7 +28,7 @@ pub struct CheckStep {
 /// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It is as it should be.
     Ok,
     /// It is wrong.
@@ -40,7 +40,7 @@ pub enum Outcome {
 impl CheckReport {
     /// Whether something is known to be wrong.
     pub fn has_failed(&self) -> bool {
-        self.steps.iter().any(|step| step.outcome == Outcome::Failed)
+        self.steps.iter().any(|step| step.outcome == CheckOutcome::Failed)
     }
 
     /// Returns the report as JSON.
@@ -49,11 +49,11 @@ impl CheckReport {
     }
 
     pub(super) fn ok(&mut self, step: impl Into<String>, detail: impl Into<String>) {
-        self.add(step, Outcome::Ok, detail, None);
+        self.add(step, CheckOutcome::Ok, detail, None);
     }
 
     pub(super) fn skipped(&mut self, step: impl Into<String>, detail: impl Into<String>) {
-        self.add(step, Outcome::Skipped, detail, None);
+        self.add(step, CheckOutcome::Skipped, detail, None);
     }
 
     pub(super) fn failed(
@@ -62,13 +62,13 @@ impl CheckReport {
         detail: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.add(step, Outcome::Failed, detail, Some(advice.into()));
+        self.add(step, CheckOutcome::Failed, detail, Some(advice.into()));
     }
 
     pub(super) fn add(
         &mut self,
         step: impl Into<String>,
-        outcome: Outcome,
+        outcome: CheckOutcome,
         detail: impl Into<String>,
         advice: Option<String>,
     ) {
@@ -91,12 +91,12 @@ impl fmt::Display for CheckReport {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Outcome::Ok => "ok",
-            Outcome::Failed => "failed",
-            Outcome::Skipped => "skipped",
+            CheckOutcome::Ok => "ok",
+            CheckOutcome::Failed => "failed",
+            CheckOutcome::Skipped => "skipped",
         })
     }
 }

@@ -10,7 +10,7 @@ use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
 /// A preparation, with what is to be said of it.
 #[derive(Debug)]
-pub(crate) struct Review {
+pub(crate) struct ConfigReview {
     /// Each part of it, with what is wrong there.
     pub(crate) parts: Vec<(PreparedPart, Vec<Mistake>)>,
     /// What can be meant as it is written, and hardly is.
@@ -22,7 +22,7 @@ pub(crate) struct Review {
     pub(crate) unused: Vec<(StreamName, Mistake)>,
 }
 
-impl Review {
+impl ConfigReview {
     /// Look at what was prepared with these settings.
     pub(crate) fn new(settings: &Settings, preparation: &Preparation) -> Self {
         let parts = preparation.parts();
@@ -33,7 +33,12 @@ impl Review {
         let streams = event_streams(settings, &plugins);
         let unused =
             if plugins.is_empty() { Vec::new() } else { unused_streams(settings, &streams) };
-        Review { parts: parts.collect(), warnings: settings_warnings(settings), streams, unused }
+        ConfigReview {
+            parts: parts.collect(),
+            warnings: settings_warnings(settings),
+            streams,
+            unused,
+        }
     }
 
     /// Everything that a run would refuse.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::{CheckReport, Outcome};
+use super::report::{CheckOutcome, CheckReport};
 use super::{CheckOptions, EVENT_BYTES};
 use standpipe_aws::StreamDescription;
 use standpipe_core::backoff::{Backoff, Jitter};
@@ -31,24 +31,24 @@ const TEST_RECORD: &[u8] =
 const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to a Firehose endpoint or remove it, and check for a proxy that responds itself";
 
 /// What to do where another attempt may go better.
-const TRY_AGAIN: (Outcome, &str) =
-    (Outcome::Skipped, "try again later: the settings are not the cause");
+const TRY_AGAIN: (CheckOutcome, &str) =
+    (CheckOutcome::Skipped, "try again later: the settings are not the cause");
 
 /// What to do where nothing else is known.
-const CHECK_STREAM: (Outcome, &str) =
-    (Outcome::Failed, "check the stream and the settings under [aws]");
+const CHECK_STREAM: (CheckOutcome, &str) =
+    (CheckOutcome::Failed, "check the stream and the settings under [aws]");
 
 /// The way to Firehose of one identity.
-pub(super) struct Way {
+pub(super) struct StreamChecker {
     pub(super) port: Arc<dyn FirehoseClient>,
     /// What names it in a step.
     pub(super) identity: String,
 }
 
-impl Way {
+impl StreamChecker {
     /// Check one stream: that it is there, that it can be written to, and what
     /// aggregation would save.
-    pub(super) async fn check(
+    pub(super) async fn check_stream(
         &self,
         stream: &StreamName,
         delivery: &DeliverySettings,
@@ -128,16 +128,16 @@ fn report_existence(
         Err(error) => {
             let (outcome, advice) = match error.retry_class {
                 RetryClass::Missing => (
-                    Outcome::Failed,
+                    CheckOutcome::Failed,
                     "create it in this account and region, or fix the mapping or `region` under [aws]",
                 ),
                 RetryClass::Hold if error.code.contains("AccessDenied") => (
-                    Outcome::Skipped,
+                    CheckOutcome::Skipped,
                     "allow firehose:DescribeDeliveryStream to check this; delivery needs it only for aggregate = \"auto\" alone",
                 ),
-                _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
+                _ if error.is_invalid_answer() => (CheckOutcome::Failed, INVALID_ANSWER_ADVICE),
                 RetryClass::Hold => (
-                    Outcome::Failed,
+                    CheckOutcome::Failed,
                     "check `endpoint_url` and the credentials under [aws], and proxies and firewalls",
                 ),
                 _ => TRY_AGAIN,
@@ -162,7 +162,7 @@ async fn write_test_record(
                 let detail = format!("{}: {}", refusal.code, refusal.message);
                 let (outcome, advice) = match refusal.retry_class() {
                     RetryClass::Retry | RetryClass::RetryAmbiguous => {
-                        (Outcome::Skipped, "try again")
+                        (CheckOutcome::Skipped, "try again")
                     }
                     _ => CHECK_STREAM,
                 };
@@ -172,10 +172,10 @@ async fn write_test_record(
         Err(error) => {
             let (outcome, advice) = match error.retry_class {
                 RetryClass::Hold if error.code.contains("AccessDenied") => (
-                    Outcome::Failed,
+                    CheckOutcome::Failed,
                     "allow firehose:PutRecordBatch on this stream: `host iam policy` prints the statement",
                 ),
-                _ if error.is_invalid_answer() => (Outcome::Failed, INVALID_ANSWER_ADVICE),
+                _ if error.is_invalid_answer() => (CheckOutcome::Failed, INVALID_ANSWER_ADVICE),
                 _ if is_passing(&error) => TRY_AGAIN,
                 _ => CHECK_STREAM,
             };
@@ -203,13 +203,13 @@ fn report_aggregation(
             );
             let advice =
                 format!("set aggregate = \"auto\" under [streams.{stream}]: {}", decision.why);
-            report.add(step, Outcome::Ok, detail, Some(advice));
+            report.add(step, CheckOutcome::Ok, detail, Some(advice));
         }
         (Aggregation::UpTo { .. }, AggregationChoice::Off) => {
             let advice = "make sure that consumers of the stream split records at newlines, or set aggregate = \"auto\"";
             report.add(
                 step,
-                Outcome::Ok,
+                CheckOutcome::Ok,
                 format!("events are aggregated, though {}", decision.why),
                 Some(advice.to_owned()),
             );

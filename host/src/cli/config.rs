@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{CommandResult, Exit, complain, print, print_text, usage};
-use crate::check::Review;
+use crate::check::ConfigReview;
 use crate::config::{self, Overrides, RawSettings, Settings};
 use crate::run::{PluginSecrets, Preparation, uses_stored_secrets};
 use standpipe_core::escape::one_line;
@@ -67,7 +67,7 @@ fn check(CheckArguments { file, strict }: &CheckArguments) -> CommandResult {
     Ok(if *strict && !warnings.is_empty() { Exit::Fault } else { Exit::Done })
 }
 
-fn review(file: &Path) -> anyhow::Result<Review> {
+fn review(file: &Path) -> anyhow::Result<ConfigReview> {
     let (raw, directory) = read_settings(Some(file))?;
     let mut settings = check_settings(raw, &directory, Some(file), Overrides::default())?;
     if settings.hosting.cases.is_some() && uses_stored_secrets(&settings) {
@@ -78,7 +78,7 @@ fn review(file: &Path) -> anyhow::Result<Review> {
         );
     }
     let secrets = PluginSecrets::unresolved(&settings);
-    Ok(Review::new(&settings, &Preparation::new(&settings, &secrets, None)))
+    Ok(ConfigReview::new(&settings, &Preparation::new(&settings, &secrets, None)))
 }
 
 /// A settings file and the directory that its paths start at; without a file,

@@ -185,15 +185,15 @@ impl InventoryReader {
     /// They cannot be listed, or none of them can be described.
     pub async fn read_inventory(
         &self,
-        tell: ReportProgress<'_>,
+        progress: ReportProgress<'_>,
     ) -> Result<Inventory, DiscoveryError> {
         let ListedNames { names, cut_off, .. } = list::STREAMS
             .read_all(&self.firehose)
             .await
             .map_err(|error| DiscoveryError::List { error })?;
-        tell(DiscoveryProgress::Listed(names.len()));
+        progress(DiscoveryProgress::Listed(names.len()));
         let (kept, filtered) = self.split_by_filter(names)?;
-        let described = DescribedStreams::describe_all(&self.descriptions, kept, tell).await;
+        let described = DescribedStreams::describe_all(&self.descriptions, kept, progress).await;
         if let (true, Some(first)) = (described.streams.is_empty(), described.unread.first()) {
             let count = described.unread.len();
             let is_denied = described.denied == count;
@@ -212,7 +212,7 @@ impl InventoryReader {
             inventory.warnings.push(format!("the list of delivery streams is incomplete: {why}"));
         }
         self.find_account(&mut inventory).await;
-        self.find_tables(&mut inventory, tell).await;
+        self.find_tables(&mut inventory, progress).await;
         Ok(inventory)
     }
 
@@ -251,11 +251,11 @@ impl InventoryReader {
     }
 
     /// Only where a stream is fed by Kinesis: it takes a call for each table.
-    async fn find_tables(&self, inventory: &mut Inventory, tell: ReportProgress<'_>) {
+    async fn find_tables(&self, inventory: &mut Inventory, progress: ReportProgress<'_>) {
         if !self.walks_tables || tables::kinesis_sources(&inventory.streams).next().is_none() {
             return;
         }
-        let feeding = TablesByStream::discover(&self.dynamodb, tell).await;
+        let feeding = TablesByStream::discover(&self.dynamodb, progress).await;
         inventory.tables = feeding.tables;
         inventory.warnings.extend(feeding.warnings);
         inventory

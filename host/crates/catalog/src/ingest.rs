@@ -20,10 +20,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::openmetadata::{
-    ApiError, ExistingPipeline, OpenMetadata, PipelineRemoval, PipelineWrite, RemovalSkipped,
+    ApiError, ExistingPipelines, OpenMetadata, PipelineRemoval, PipelineWrite, RemovalSkipped,
     ServiceError, ServiceScope, ServiceState,
 };
-use super::probe;
+use super::probe::ProbeOutcome;
 use super::report::LineageReport;
 use super::{Graph, Inventory, SuccessCriteria};
 
@@ -98,10 +98,8 @@ pub async fn ingest(
     openmetadata: Option<&OpenMetadata>,
     options: &IngestOptions,
 ) -> IngestOutcome {
-    let mut outcome = IngestOutcome {
-        steps: vec![IngestStep::of_inventory(inventory)],
-        ..IngestOutcome::default()
-    };
+    let steps = vec![IngestStep::of_inventory(inventory)];
+    let mut outcome = IngestOutcome { steps, ..IngestOutcome::default() };
     match openmetadata {
         None => outcome.report = edges::report_without_server(inventory, graph),
         Some(server) => {
@@ -117,7 +115,7 @@ pub async fn ingest(
     outcome
 }
 
-/// Why a run is given up.
+/// Why nothing more is written.
 #[derive(Debug, Error)]
 enum IngestError {
     /// Something that was tried does not work.
@@ -167,14 +165,11 @@ impl Ingestion<'_> {
         for probe in self.server.run_probes().await {
             let action = probe.action;
             match probe.outcome {
-                probe::ProbeOutcome::Denied { message }
-                | probe::ProbeOutcome::Failed { message } => {
+                ProbeOutcome::Denied { message } | ProbeOutcome::Failed { message } => {
                     return Err(IngestError::Probe { action, cause: message });
                 }
-                probe::ProbeOutcome::Untried { why } => {
-                    sink.warnings.push(format!("{action}: {why}"))
-                }
-                probe::ProbeOutcome::Granted => (),
+                ProbeOutcome::Untried { why } => sink.warnings.push(format!("{action}: {why}")),
+                ProbeOutcome::Granted => (),
             }
         }
         Ok(())
@@ -183,7 +178,7 @@ impl Ingestion<'_> {
     /// Whether what is there is known afterwards.
     async fn write_pipelines(
         &self,
-        existing: &mut BTreeMap<String, ExistingPipeline>,
+        existing: &mut ExistingPipelines,
         sink: &mut IngestStep,
     ) -> bool {
         let streams = &self.inventory.streams;
@@ -209,7 +204,7 @@ impl Ingestion<'_> {
 
     async fn remove_stale(
         &self,
-        existing: &BTreeMap<String, ExistingPipeline>,
+        existing: &ExistingPipelines,
         state: ServiceState,
         sink: &mut IngestStep,
     ) -> PipelineRemoval {

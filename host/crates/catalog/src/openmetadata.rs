@@ -30,7 +30,7 @@ pub use edges::EdgeWrite;
 pub use entity::{Entity, EntityKind, Resolution};
 pub use links::{StreamLink, stream_links};
 pub use names::{is_service_name, split_name};
-pub use pipelines::{ExistingPipeline, PipelineWrite};
+pub use pipelines::{ExistingPipeline, ExistingPipelines, PipelineWrite};
 pub use removal::{PipelineRemoval, RemovalSkipped};
 pub use search::read_hits;
 pub use service::{ServiceError, ServiceScope, ServiceState};

@@ -72,11 +72,11 @@ pub enum SyncError {
 /// Nothing could be read.
 pub async fn read_inventory(
     settings: &CatalogSettings,
-    tell: ReportProgress<'_>,
+    progress: ReportProgress<'_>,
 ) -> Result<Inventory, SyncError> {
     let secrets = open_secrets(settings).await?;
     let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
-    Ok(reader.read_inventory(tell).await?)
+    Ok(reader.read_inventory(progress).await?)
 }
 
 /// Read what there is, and draw it.
@@ -87,9 +87,9 @@ pub async fn read_inventory(
 pub async fn take_snapshot(
     settings: &CatalogSettings,
     routes: &[EventRoute],
-    tell: ReportProgress<'_>,
+    progress: ReportProgress<'_>,
 ) -> Result<Snapshot, SyncError> {
-    let inventory = read_inventory(settings, tell).await?;
+    let inventory = read_inventory(settings, progress).await?;
     let drawing = build_lineage(&inventory, routes, settings.drawing);
     Ok(Snapshot { inventory, drawing })
 }
@@ -123,7 +123,7 @@ impl CatalogSync {
         self,
         settings: &CatalogSettings,
         routes: &[EventRoute],
-        tell: ReportProgress<'_>,
+        progress: ReportProgress<'_>,
     ) -> SyncReport {
         let started = Instant::now();
         let strict = self.is_strict || settings.judgement.strict;
@@ -133,7 +133,7 @@ impl CatalogSync {
             judgement: SuccessCriteria { strict, ..settings.judgement },
         };
         let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
-        let synced = self.sync_all(settings, routes, tell, &options).instrument(span).await;
+        let synced = self.sync_all(settings, routes, progress, &options).instrument(span).await;
         let (mut outcome, looked) = match synced {
             Ok((outcome, looked)) => (outcome, Some(looked)),
             Err(error) => (IngestOutcome::given_up(error.to_string()), None),
@@ -146,14 +146,14 @@ impl CatalogSync {
         self,
         settings: &CatalogSettings,
         routes: &[EventRoute],
-        tell: ReportProgress<'_>,
+        progress: ReportProgress<'_>,
         options: &IngestOptions,
     ) -> Result<(IngestOutcome, Snapshot), SyncError> {
         let secrets = open_secrets(settings).await?;
         let server = open_openmetadata(settings, &*secrets).await?;
         let lineage = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
         let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
-        let inventory = reader.read_inventory(tell).await?;
+        let inventory = reader.read_inventory(progress).await?;
         let drawing = build_lineage(&inventory, routes, settings.drawing);
         let looked = Snapshot { inventory, drawing };
         let Snapshot { inventory, drawing } = &looked;

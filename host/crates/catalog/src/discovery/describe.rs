@@ -94,7 +94,7 @@ impl DescribedStreams {
     pub(super) async fn describe_all(
         descriptions: &Arc<StreamDescriber>,
         names: Vec<String>,
-        tell: ReportProgress<'_>,
+        progress: ReportProgress<'_>,
     ) -> Self {
         let of = names.len();
         let (mut described, mut done) = (DescribedStreams::default(), 0);
@@ -105,7 +105,7 @@ impl DescribedStreams {
         let take = |name, answer| {
             described.add_answer(name, answer);
             done += 1;
-            tell(DiscoveryProgress::Described { done, of });
+            progress(DiscoveryProgress::Described { done, of });
         };
         call_for_each(names, ask, take).await;
         described.streams.sort_by(|one, other| one.name.cmp(&other.name));

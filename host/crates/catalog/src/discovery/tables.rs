@@ -29,7 +29,10 @@ pub(super) struct TablesByStream {
 impl TablesByStream {
     /// Ask all tables. What cannot be asked becomes a warning: without it, lineage
     /// begins at the Kinesis stream.
-    pub(super) async fn discover(control: &Arc<ControlPlane>, tell: ReportProgress<'_>) -> Self {
+    pub(super) async fn discover(
+        control: &Arc<ControlPlane>,
+        progress: ReportProgress<'_>,
+    ) -> Self {
         let mut feeding = TablesByStream::default();
         let listed = match list::TABLES.read_all(control).await {
             Ok(listed) => listed,
@@ -50,7 +53,7 @@ impl TablesByStream {
         let take = |table: String, answer| {
             feeding.add_table(table, answer);
             done += 1;
-            tell(DiscoveryProgress::Tables { done, of });
+            progress(DiscoveryProgress::Tables { done, of });
         };
         call_for_each(listed.names, ask, take).await;
         feeding.tables.values_mut().for_each(|tables| tables.sort());

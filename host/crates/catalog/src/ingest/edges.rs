@@ -1,10 +1,10 @@
 //! The edges of a run, and a line in the report for each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{IngestStep, Ingestion, add_failure};
 use crate::openmetadata::{
-    ApiError, AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipeline, Resolution,
+    ApiError, AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipelines, Resolution,
     StreamLink, stream_links,
 };
 use crate::report::{EdgeOutcome, EdgeReport, LineageReport, asset_label};
@@ -37,8 +37,8 @@ impl Ingestion<'_> {
     /// Write all edges. `before` are the pipelines as they were found.
     pub(super) async fn write_edges(
         &self,
-        before: &BTreeMap<String, ExistingPipeline>,
-        existing: &BTreeMap<String, ExistingPipeline>,
+        before: &ExistingPipelines,
+        existing: &ExistingPipelines,
         sink: &mut IngestStep,
     ) -> LineageReport {
         let ids = before.values().chain(existing.values()).map(|one| one.entity.id.clone());

@@ -16,6 +16,9 @@ const CATALOG_PAGE: usize = 100;
 /// Pages of a list or of what a search finds, so that no server keeps a run forever.
 const CATALOG_PAGES_MAX: usize = 1000;
 
+/// The pipelines of a service, by their streams.
+pub type ExistingPipelines = BTreeMap<String, ExistingPipeline>;
+
 /// A pipeline that is there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExistingPipeline {
@@ -45,7 +48,7 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The list cannot be read to its end.
-    pub async fn list_pipelines(&self) -> Result<BTreeMap<String, ExistingPipeline>, ApiError> {
+    pub async fn list_pipelines(&self) -> Result<ExistingPipelines, ApiError> {
         let unreadable = |problem: &str| ApiError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
@@ -97,7 +100,7 @@ impl OpenMetadata {
         &self,
         streams: &[StreamDescription],
         graph: &Graph,
-        existing: &mut BTreeMap<String, ExistingPipeline>,
+        existing: &mut ExistingPipelines,
         is_dry: bool,
     ) -> Result<BTreeMap<String, PipelineWrite>, ApiError> {
         let mut outcomes = BTreeMap::new();

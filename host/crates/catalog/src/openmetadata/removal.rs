@@ -5,13 +5,13 @@
 //! that were read, and not more pipelines would go than is set. Streams that the
 //! patterns left out, or that could not be read, are there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{ApiError, DeletionPolicy, ExistingPipeline, OpenMetadata, ServiceState, names};
+use super::{ApiError, DeletionPolicy, ExistingPipelines, OpenMetadata, ServiceState, names};
 use crate::Inventory;
 use crate::http_client::Method;
 
@@ -62,7 +62,7 @@ pub enum RemovalSkipped {
 impl PipelineRemoval {
     /// Decide which of the service's pipelines go.
     pub(crate) fn plan(
-        existing: &BTreeMap<String, ExistingPipeline>,
+        existing: &ExistingPipelines,
         inventory: &Inventory,
         state: ServiceState,
         deletion: DeletionPolicy,
@@ -118,7 +118,7 @@ impl OpenMetadata {
     pub(crate) async fn remove_pipelines(
         &self,
         removal: &PipelineRemoval,
-        existing: &BTreeMap<String, ExistingPipeline>,
+        existing: &ExistingPipelines,
     ) -> Result<Vec<(String, ApiError)>, ApiError> {
         let stale: BTreeSet<&str> = removal.pipelines.iter().map(String::as_str).collect();
         if stale.is_empty() {
