@@ -158,7 +158,7 @@ fn former_names_that_say_nothing_are_refused() {
     for (sources, words) in [
         (vec![shop().with("formerly = ['blog']"), blog()], "name of another source"),
         (vec![shop().with("formerly = ['shop']")], "name of another source"),
-        (vec![shop().with("formerly = ['a', 'a']")], "stands twice"),
+        (vec![shop().with("formerly = ['a', 'a']")], "is listed twice"),
         (vec![shop().with("formerly = ['']")], "1 to 100 characters"),
     ] {
         let settings = CollectorSettings::new(sources);

@@ -204,7 +204,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     fs::remove_file(mounted.join("app")).unwrap();
     collector.running().wait_for("could not resolve secret:app");
     rotate(&mounted, "app", "two");
-    collector.running().wait_for("there twice");
+    collector.running().wait_for("duplicate write key");
     rotate(&mounted, "app", "a\u{7}b");
     collector.running().wait_for("is not a valid write key");
     assert_eq!(["fixed", "two", "app-one"].map(status), [200, 200, 200]);
