@@ -208,8 +208,12 @@ fn what_holds_only_a_start_or_no_letter_is_left() {
 
     let listed =
         data.dead(&["list"]).run().exits(0).says(&["line 3: not a dead letter", "incomplete line"]);
-    assert!(stdout(&listed).contains("2 lines cannot be read"), "{}", stdout(&listed));
-    let ran = data.replay(&[("B", "bs")]).run().exits(0).says(&["only the start", "no letters"]);
+    assert!(stdout(&listed).contains("2 unreadable lines"), "{}", stdout(&listed));
+    let ran = data
+        .replay(&[("B", "bs")])
+        .run()
+        .exits(0)
+        .says(&["only the start", "they are not dead letters"]);
     assert_eq!((ran.count("delivered"), ran.count("partial_letters")), (2, 1));
     assert_eq!(ran.count("unreadable_letters"), 2);
     let left = fs::read_to_string(file).unwrap();
