@@ -323,8 +323,8 @@ mod tests {
                 "[[sources]] \"web\" (number 2): write_keys: one of them stands twice: a key belongs to one source",
                 "[http] max_body_bytes is 32767: write a number from 32768 to 16777216",
                 "[http] max_body_bytes_per_peer is 67108865: write a number from 4096000 to 67108864",
-                "[[sources]] \"web\" (number 2): formerly has \"web\", which is the name of another source, or \
-                 stands twice: remove one",
+                "[[sources]] \"web\" (number 2): formerly has \"web\", which is the name of another source or \
+                 is listed twice: remove one",
             ]
         );
     }

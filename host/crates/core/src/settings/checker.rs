@@ -284,7 +284,7 @@ mod tests {
             assert_eq!(check.secret("token", Secret::new("secret:".to_owned())), None);
         });
         assert_eq!(found.len(), 2);
-        assert!(found[0].starts_with("[a] token is a reference, secret:x, and no manager"));
+        assert!(found[0].starts_with("[a] token is a reference, secret:x, and no secret manager"));
         assert!(found[1].starts_with("[a] token begins with \"secret:\""));
         let found = mistakes(SecretManager::Local, |check| {
             assert!(check.optional_secret("token", Some(written())).is_some());
