@@ -24,8 +24,8 @@ use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
 /// beyond.
 const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Both decide about the events in batches as in production, in turns. Compiling
-/// starts from nothing: what a run keeps of it is not used.
+/// Both plugins map the events in batches as in production, in turns. Compiling starts
+/// from scratch: cached code is not used.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The component's file.
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// the plugin's own].
     #[arg(long, value_name = "FILE.json")]
     default_settings: Option<PathBuf>,
-    /// Rounds that count; one more comes before them.
+    /// Rounds to measure, after one that is discarded.
     #[arg(long, value_name = "N", default_value = "7")]
     rounds: NonZero<u32>,
     /// Print the result as JSON.

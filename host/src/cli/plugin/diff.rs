@@ -20,21 +20,21 @@ const EXIT_CODES: &str = "Exit codes:
   1  something changes, with --fail-on-change
   2  wrong usage, no plugin, or an input that cannot be read";
 
-/// Both decide about the same events. An event's payload is never shown.
+/// Both plugins map the same events. Payloads are never shown.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// The component that is in use; `host plugin export` writes the default one.
+    /// The old component; `host plugin export` writes the default one.
     #[arg(value_name = "OLD.wasm")]
     old: PathBuf,
-    /// The component that is to take its place.
+    /// The new component.
     #[arg(value_name = "NEW.wasm")]
     new: PathBuf,
     /// Files of newline-delimited JSON events, plain or compressed; `-` is standard
     /// input.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// A settings file of `host run`, of which both use [plugin.settings], under
+    /// A settings file of `host run`: both use its [plugin.settings] and
     /// [plugin.limits].
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -44,10 +44,10 @@ pub(crate) struct Arguments {
     /// Other settings for the new plugin.
     #[arg(long, value_name = "FILE.json")]
     new_settings: Option<PathBuf>,
-    /// Show so many events of each change.
+    /// Show up to N events of each change.
     #[arg(long, value_name = "N", default_value_t = standpipe_plugin_host::limits::COMPARISON_SAMPLES)]
     samples: usize,
-    /// End with 1 if anything changes.
+    /// Exit with 1 if anything changes.
     #[arg(long)]
     fail_on_change: bool,
     /// Where compiled plugins are kept [default: that of --config].

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// The language.
     #[arg(long, value_name = "LANGUAGE")]
     lang: Language,
-    /// The directory to make; the plugin is called as it is.
+    /// The directory to create; the plugin gets its name.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }

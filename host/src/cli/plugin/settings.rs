@@ -1,4 +1,4 @@
-//! What a plugin is loaded with, as these commands are told it.
+//! The settings that these commands load a plugin with.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ impl PluginSettingsArguments {
     }
 }
 
-/// The settings of a run; those in which nothing is set if there is no file.
+/// Reads the settings of a run; the defaults without a file.
 pub(super) fn read_run_settings(
     file: Option<&Path>,
     data_dir: Option<PathBuf>,
