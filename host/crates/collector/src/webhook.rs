@@ -95,8 +95,9 @@ mod tests {
 
     #[test]
     fn a_form_becomes_an_object_of_its_fields() {
-        let sms = "From=%2B15551234567&ParsedBody=h%C3%A9llo+%26+bye&NumMedia=0&MediaUrl=a&MediaUrl=b&Empty=";
-        let expected = r#"{"ParsedBody":"héllo & bye","Empty":"","From":"+15551234567","MediaUrl":["a","b"],"NumMedia":"0"}"#;
+        let sms =
+            "From=%2B15551234567&Body=h%C3%A9llo+%26+bye&NumMedia=0&MediaUrl=a&MediaUrl=b&Empty=";
+        let expected = r#"{"Body":"héllo & bye","Empty":"","From":"+15551234567","MediaUrl":["a","b"],"NumMedia":"0"}"#;
         for content_type in [FORM, "Application/X-WWW-Form-URLEncoded; charset=UTF-8"] {
             assert_eq!(
                 payload("/v1/webhook?writeKey=k", content_type, sms).as_deref(),
