@@ -231,7 +231,7 @@ fn what_is_too_long_for_one_policy_is_divided_on_request() {
 
     let ran = with(&[]).exits(2);
     assert!(ran.stdout.is_empty());
-    ran.says(&["IAM accepts 6144", "--stream 'app-events-*' would stand for 200 of", "--split"]);
+    ran.says(&["IAM accepts 6144", "--stream 'app-events-*' covers 200 of", "--split"]);
     let ran = with(&["--stream=app-events-*"]).exits(0);
     assert_eq!(streams(&document(&ran), "WriteRecords"), ["app-events-*"]);
 

@@ -77,7 +77,7 @@ fn a_role_that_cannot_be_assumed_is_told_with_its_source() {
         Program::running().with_keys().settings(&settings("http://127.0.0.1:9", &sts.url()));
     let program = program.mapping(&[("*", "all")]);
     let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run();
-    ran.exits(2).says(&["the source \"blog\"", "role/blog", "external_id"]);
+    ran.exits(2).says(&["source \"blog\"", "role/blog", "external_id"]);
 }
 
 #[test]

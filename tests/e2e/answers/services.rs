@@ -73,8 +73,8 @@ fn a_session_without_all_of_its_parts_is_none() {
 fn a_secret_without_a_value_stops_the_start() {
     let long = format!("{{\"SecretString\":\"{}\"}}", "x".repeat(3_000_000));
     for (manager, body, words) in [
-        ("aws-secretsmanager", "{}", "no SecretString"),
-        ("aws-secretsmanager", "{\"SecretString\":null}", "no SecretString"),
+        ("aws-secretsmanager", "{}", "no text SecretString"),
+        ("aws-secretsmanager", "{\"SecretString\":null}", "no text SecretString"),
         ("aws-secretsmanager", "{\"SecretString\":\"\"}", "it is empty"),
         ("aws-secretsmanager", "{\"SecretBinary\":\"eA==\"}", "binary"),
         ("aws-secretsmanager", "", "InvalidAnswer"),
@@ -82,8 +82,8 @@ fn a_secret_without_a_value_stops_the_start() {
         ("aws-secretsmanager", "[\"hush\"]", "InvalidAnswer"),
         ("aws-secretsmanager", "{\"SecretString\":\"hush", "InvalidAnswer"),
         ("aws-secretsmanager", &long, "more than 1048576 bytes"),
-        ("aws-ssm", "{}", "no Parameter.Value"),
-        ("aws-ssm", "{\"Parameter\":{\"Value\":[\"hush\"]}}", "no Parameter.Value"),
+        ("aws-ssm", "{}", "no text Parameter.Value"),
+        ("aws-ssm", "{\"Parameter\":{\"Value\":[\"hush\"]}}", "no text Parameter.Value"),
         ("aws-ssm", "{\"Parameter\":{\"Value\":\"\"}}", "it is empty"),
     ] {
         let answer = body.to_owned();
