@@ -227,7 +227,7 @@ fn every_mistake_in_a_file_is_told() {
         "line 8, column 1: [aws] role_arn \"writer\" is not the ARN",
         "line 7, column 1: unknown setting `regoin` in [aws]: did you mean `region`?",
         "line 10, column 1: [dead_letters] when_full is \"explode\": write \"stop\"",
-        "line 12, column 9: invalid [plugin.settings] ratio: is no number",
+        "line 12, column 9: invalid [plugin.settings] ratio: cannot be a JSON number",
     ];
     for arguments in [&["run", "--config"][..], &["config", "check"], &["check", "--config"]] {
         let program = Program::new().file("s.toml", settings.as_bytes());
