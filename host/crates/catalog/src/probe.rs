@@ -120,19 +120,19 @@ async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     let member = "DeliveryStreamNames";
     let answer = call_with_member(&reader.firehose, "ListDeliveryStreams", &request, member).await;
     let is_kept = |name: &str| reader.filter.keeps_name(name).unwrap_or(false);
-    let none = "not tried: no delivery stream matches the patterns";
+    let none = "no delivery stream matches the patterns";
     (outcome_of(&answer), find_name(answer.ok(), member, is_kept, none))
 }
 
 async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     if !reader.walks_tables {
-        let why = "not tried: the settings turn it off (`dynamodb = false`)";
+        let why = "the settings turn it off (`dynamodb = false`)";
         return (untried_outcome(why), Err(why));
     }
     let member = "TableNames";
     let answer =
         call_with_member(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
-    let none = "not tried: there is no DynamoDB table";
+    let none = "there is no DynamoDB table";
     (outcome_of(&answer), find_name(answer.ok(), member, |_| true, none))
 }
 
@@ -173,7 +173,7 @@ fn find_name(
     is_kept: impl Fn(&str) -> bool,
     none: &'static str,
 ) -> Found {
-    let answer = answer.ok_or("not tried: the list failed")?;
+    let answer = answer.ok_or("the list failed")?;
     let names = answer.get(member).and_then(Value::as_array).into_iter().flatten();
     let name = names.filter_map(Value::as_str).find(|name| is_kept(name));
     name.map(str::to_owned).ok_or(none)

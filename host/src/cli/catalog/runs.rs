@@ -12,7 +12,7 @@ use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 use standpipe_core::text_table::render_table;
 
-const HEADER: [&str; 6] = ["run", "cause", "fate", "began", "took", "what"];
+const HEADER: [&str; 6] = ["run", "trigger", "result", "started", "took", "counts"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
