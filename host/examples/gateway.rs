@@ -1,12 +1,12 @@
-//! A reverse proxy with a host inside: what it forwards becomes events, and calls of
-//! SDKs under `/v1/` are answered by the collector.
+//! A reverse proxy with a host inside: each request that it forwards becomes an event, and
+//! the collector handles calls of SDKs under `/v1/`.
 //!
 //! ```text
 //! cargo run --release --example gateway -- 127.0.0.1:8000 127.0.0.1:3000 settings.toml
 //! ```
 //!
-//! Without settings it only forwards, which is what the two are to be compared by.
-//! `settings.toml` wants `listen = "off"` where it has `[[sources]]`. SIGINT drains it.
+//! Without settings it only forwards, for comparison. Set `listen = "off"` in `settings.toml`
+//! if it has `[[sources]]`. SIGINT drains the host.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![expect(clippy::print_stdout, reason = "it is a program")]
@@ -130,10 +130,10 @@ where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + 'static,
 {
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(|mut request: Request<Incoming>| {
+    let handler = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(client);
         service.clone().call(request)
     });
     // A connection that fails concerns nobody but its client.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await;
 }

@@ -42,7 +42,7 @@ const GRACE_SECONDS: u64 = 1;
 struct Gateway {
     upstream: String,
     host: Option<Host>,
-    copies: RequestCapture,
+    capture: RequestCapture,
 }
 
 #[async_trait]
@@ -61,9 +61,9 @@ impl ProxyHttp for Gateway {
         let Some(host) = &self.host else { return Ok(false) };
         let head = session.req_header();
         if head.uri.path().starts_with("/v1/") {
-            return answer(host, session).await;
+            return handle(host, session).await;
         }
-        *exchange = self.copies.begin(host, &head.method, &head.uri, &head.headers);
+        *exchange = self.capture.begin(host, &head.method, &head.uri, &head.headers);
         Ok(false)
     }
 
@@ -127,8 +127,8 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// Have the collector answer a request, if the settings have sources.
-async fn answer(host: &Host, session: &mut Session) -> pingora_core::Result<bool> {
+/// Passes a request to the collector. Responds with 404 if the settings have no sources.
+async fn handle(host: &Host, session: &mut Session) -> pingora_core::Result<bool> {
     let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
     let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let Some(body) = whole_body(session).await? else {
@@ -136,11 +136,11 @@ async fn answer(host: &Host, session: &mut Session) -> pingora_core::Result<bool
         return Ok(true);
     };
     let request = request(session.req_header(), body);
-    let Some(answer) = host.handle(request, client).await else {
+    let Some(response) = host.handle(request, client).await else {
         session.respond_error(404).await?;
         return Ok(true);
     };
-    respond(session, answer).await?;
+    respond(session, response).await?;
     Ok(true)
 }
 
@@ -164,8 +164,11 @@ fn request(head: &RequestHeader, body: Bytes) -> Request<Full<Bytes>> {
     request
 }
 
-async fn respond(session: &mut Session, answer: Response<Full<Bytes>>) -> pingora_core::Result<()> {
-    let (parts, body) = answer.into_parts();
+async fn respond(
+    session: &mut Session,
+    response: Response<Full<Bytes>>,
+) -> pingora_core::Result<()> {
+    let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
     let mut head = ResponseHeader::from(parts);
     head.set_content_length(body.len())?;
@@ -178,8 +181,8 @@ fn main() -> Result<()> {
     let mut argument = || arguments.next().context("LISTEN UPSTREAM [SETTINGS]");
     let (listen, upstream) = (argument()?, argument()?);
     let host = argument().ok().map(|settings| start(&settings)).transpose()?;
-    let copies = RequestCapture::all_paths().request_headers([USER_AGENT]);
-    let gateway = Gateway { upstream, host: host.clone(), copies };
+    let capture = RequestCapture::all_paths().request_headers([USER_AGENT]);
+    let gateway = Gateway { upstream, host: host.clone(), capture };
     serve(&listen, gateway)?;
     if let Some(host) = host {
         let summary = host.runtime().block_on(host.stop());

@@ -51,7 +51,7 @@ struct QueueShare {
 }
 
 /// A chunk in the making.
-struct PendingChunk {
+struct PendingSubmissions {
     lines: Lines,
     waiting: Vec<(u32, oneshot::Sender<EventOutcome>)>,
     /// The room that the events take in the queue, in bytes.
@@ -71,10 +71,10 @@ impl SubmissionReader {
     }
 
     /// Takes what waits, as far as a chunk has room; waits for the first event.
-    fn gather_events(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<PendingChunk> {
+    fn gather_events(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<PendingSubmissions> {
         let first = self.submissions.queue.recv().ok()?;
         let lines = Lines::in_buffer(buffer(), self.next_line);
-        let mut gathered = PendingChunk { lines, waiting: Vec::new(), room: 0 };
+        let mut gathered = PendingSubmissions { lines, waiting: Vec::new(), room: 0 };
         gathered.add_event(first);
         while gathered.has_room()
             && let Ok(next) = self.submissions.queue.try_recv()
@@ -84,8 +84,8 @@ impl SubmissionReader {
         Some(gathered)
     }
 
-    fn chunk(&mut self, gathered: PendingChunk, chunker: &Chunker) -> Chunk {
-        let PendingChunk { lines, waiting, room } = gathered;
+    fn chunk(&mut self, gathered: PendingSubmissions, chunker: &Chunker) -> Chunk {
+        let PendingSubmissions { lines, waiting, room } = gathered;
         chunker.count_read(lines.bytes.len(), lines.len());
         self.next_line += lines.len() as u64;
         let shared = Arc::clone(&self.submissions.shared);
@@ -128,7 +128,7 @@ impl Drop for QueueShare {
     }
 }
 
-impl PendingChunk {
+impl PendingSubmissions {
     fn has_room(&self) -> bool {
         self.lines.bytes.len() < CHUNK_BYTES && self.lines.len() < limits::BATCH_EVENTS_MAX
     }
