@@ -1,6 +1,8 @@
 //! Docs for contributors stay true where a machine can tell: every path and link that
 //! they name exists, and every module says what it is.
 
+mod examples;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
