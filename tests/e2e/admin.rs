@@ -26,7 +26,7 @@ fn administered() -> CollectorSettings {
 
 fn start(settings: &CollectorSettings) -> Collector {
     let program = Program::running_locally().settings(settings);
-    Collector::start(program.mapping(&[("*", "all")]).env("RUST_LOG", "info,host=trace"))
+    Collector::start(program.mapping(&[("*", "all")]).env("RUST_LOG", "info,standpipe=trace"))
 }
 
 /// Ask with the token.

@@ -102,7 +102,7 @@ fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
     let (mounted, out) = (program.path("mounted"), program.path("out"));
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("salt"), "PLANTED one").unwrap();
-    let collector = Collector::start(program.env("RUST_LOG", "info,host=trace"));
+    let collector = Collector::start(program.env("RUST_LOG", "info,standpipe=trace"));
     let has = |hash: &str| {
         collect(&collector, &json!({"event": "e", "userId": "u1"}));
         records(&out).contains(hash)

@@ -40,7 +40,8 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
     let mounted = program.path("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("token"), TOKEN).unwrap();
-    let collector = Collector::start(program.settings(KEPT).env("RUST_LOG", "info,host=trace"));
+    let collector =
+        Collector::start(program.settings(KEPT).env("RUST_LOG", "info,standpipe=trace"));
     let status = |token: &str| {
         let authorization = format!("Bearer {token}");
         ask_with(&collector, "GET", "/plugin", &[("Authorization", &authorization)], b"").status

@@ -137,7 +137,7 @@ fn neither_keys_nor_events_are_told_to_anybody() {
         _ => Fate::Accept,
     });
     let logged = program(&stub, &settings).args(["--log-format", "json"]);
-    let collector = Collector::start(logged.env("RUST_LOG", "info,host=trace"));
+    let collector = Collector::start(logged.env("RUST_LOG", "info,standpipe=trace"));
     let paths = ["/v1/batch", "/v1/track", "/v1/webhook", "/xyzzy", "/v1/xyzzy", "/v1/pixel/track"];
     let bodies = [
         batch(&[
