@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ use super::log::LogRate;
 use super::native::Native;
 use super::printable::printable;
 use super::routes::Route;
-use super::sandbox::{Sandbox, add_to_linker};
+use super::sandbox::{Sandbox, add_to_linker, thread_cpu_time};
 use super::wasm_error::WasmError;
 use super::{Engine, Fault, InstanceLimits, PluginSettings, Reads, Target};
 use crate::limits;
@@ -241,6 +242,15 @@ impl CompiledComponent {
         plugin.warm(2)?;
         Ok(plugin)
     }
+}
+
+/// What an instance takes before its first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartCost {
+    /// Processor time for making it and for its reading the settings.
+    pub cpu: Duration,
+    /// Its memory then, in bytes.
+    pub memory_bytes: usize,
 }
 
 impl Plugin {
@@ -511,6 +521,22 @@ impl Plugin {
             return script.has_redeclared();
         }
         self.0.has_redeclared.load(Ordering::Relaxed)
+    }
+
+    /// Starts an instance as a worker would, and drops it.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started.
+    ///
+    /// # Panics
+    ///
+    /// It is native code, which has no instances.
+    pub fn measure_start(&self) -> Result<StartCost, Fault> {
+        let before = thread_cpu_time();
+        let instance = self.fresh_instance()?;
+        let cpu = thread_cpu_time().saturating_sub(before);
+        Ok(StartCost { cpu, memory_bytes: instance.memory_bytes() })
     }
 }
 

@@ -22,7 +22,6 @@ mod circuit_breaker;
 pub mod compare;
 mod component;
 mod contract_types;
-mod cost;
 mod counts;
 mod decision;
 mod declared;
@@ -39,6 +38,7 @@ mod mapper;
 #[cfg(any(test, feature = "native-mapping"))]
 mod native;
 mod printable;
+mod reads;
 mod roles;
 mod routes;
 mod sandbox;
@@ -72,10 +72,9 @@ pub use circuit_breaker::{
     WhenOff,
 };
 pub use component::{
-    CompiledComponent, Inspection, LoadError, Plugin, WrongStreams, inspect, sha256_hex,
+    CompiledComponent, Inspection, LoadError, Plugin, StartCost, WrongStreams, inspect, sha256_hex,
 };
 pub use contract_types::OtherVersion;
-pub use cost::{Reads, StartCost};
 pub use counts::BatchTally;
 pub use decision::{Decision, Decisions, Output, Target};
 pub use declared::DeclarationChange;
@@ -87,6 +86,7 @@ pub use instance_limits::InstanceLimits;
 pub use mapper::Mapper;
 pub use mapping::{Review as SettingsReview, review as review_settings};
 pub use minisign_verify::PublicKey;
+pub use reads::Reads;
 pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
 pub use routes::Route;
 pub use settings::PluginSettings;
