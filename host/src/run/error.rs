@@ -41,7 +41,7 @@ pub enum StartError {
         error: LoadError,
     },
     /// The plugin, a canary or a shadow was rejected.
-    #[error("failed to load {plugin}: {}", refused.cause)]
+    #[error("failed to load {plugin}: {refused}")]
     Refused {
         /// The plugin's role and file.
         plugin: String,
