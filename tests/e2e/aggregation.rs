@@ -181,7 +181,7 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         (
             "opensearch",
             "off",
-            "OpenSearch takes",
+            "OpenSearch treats",
             other("AmazonopensearchserviceDestinationDescription"),
         ),
         (

@@ -42,7 +42,7 @@ fn a_template_goes_into_an_empty_directory_alone() {
         let program = Program::new().args(["plugin", "new", "--lang", "javascript"]);
         program.args([ran.path(directory)]).run()
     };
-    new("empty").exits(2).says(&["is not empty", "give a directory"]);
+    new("empty").exits(2).says(&["is not empty", "choose an empty directory"]);
     new("file").exits(2).says(&["look into"]);
     new("a/new/one").exits(0);
 }

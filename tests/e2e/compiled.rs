@@ -76,11 +76,11 @@ fn a_planted_entry_is_not_run_and_is_replaced() {
     fs::write(entry(&data_dir), &planted).unwrap();
     let ran = program(&data_dir).run().exits(0);
     assert_eq!(ran.count("delivered"), 1);
-    let ran = ran.says(&["compiled code in", "is not used", "not written by this user"]);
+    let ran = ran.says(&["ignoring compiled code in", "not written by this user"]);
     assert!(!ran.stderr.contains("panicked"));
     assert_eq!(fs::read(entry(&data_dir)).unwrap(), own, "it was compiled anew");
     // Without a word, now.
-    assert!(!program(&data_dir).run().exits(0).stderr.contains("is not used"));
+    assert!(!program(&data_dir).run().exits(0).stderr.contains("ignoring compiled code"));
 }
 
 #[test]

@@ -369,7 +369,10 @@ fn the_program_has_nobody_who_brings_it_requests() {
     let sources =
         "listen = 'off'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']";
     let program = Program::running_locally().settings(sources).mapping(&[("*", "all")]);
-    program.run().exits(2).says(&["invalid listen = \"off\": only programs that embed the library"]);
+    program
+        .run()
+        .exits(2)
+        .says(&["invalid listen = \"off\": only programs that embed the library"]);
 }
 
 #[test]

@@ -164,7 +164,7 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
                 (canon lift (core func $i "configure") (memory $i "memory") (realloc (func $i "realloc"))))
             (instance $mapper (export "configure" (func $configure)) (export "map-events" (func $configure)))
             (export "standpipe:mapping/mapper@0.1.0" (instance $mapper)))"#,
-        "its function configure is func(string) -> u32, and func(string) -> result<record",
+        "invalid function configure: expected func(string) -> result<record",
     ),
     (
         "a later version",

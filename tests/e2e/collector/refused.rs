@@ -188,7 +188,10 @@ fn what_is_no_request_is_counted_and_logged() {
     standpipe_tests::wait_until("both are counted", || count("collector") == 2.0);
     assert_eq!(count("admin"), 0.0);
     let ran = collector.stop().exits(0);
-    let lines = ran.stderr.lines().filter(|line| line.contains("no request of HTTP came"));
+    let lines = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("closed a connection without a valid HTTP request"));
     assert_eq!(lines.count(), 1, "{}", ran.stderr);
     assert!(!ran.stderr.contains("xxx"), "{}", ran.stderr);
 }

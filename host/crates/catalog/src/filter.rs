@@ -191,7 +191,7 @@ mod tests {
     fn a_pattern_that_cannot_be_used_is_told_with_its_place() {
         for wrong in ["*prod*", "a(", "a)|(b", "[a"] {
             let error = Filter::new(&["fine"], &[wrong]).unwrap_err().to_string();
-            assert!(error.contains(&format!("{wrong:?} under `excludes`")), "{error}");
+            assert!(error.contains(&format!("{wrong:?} in `excludes`")), "{error}");
             assert!(error.contains("prod-.*"), "{error}");
         }
     }

@@ -80,7 +80,7 @@ async fn redirects_are_told_without_their_query() {
     let (url, _seen) = server(vec![moved]).await;
     let web = HttpClient::new(&settings()).unwrap();
     let error = web.send(Method::GET, &url, None).await.unwrap_err().to_string();
-    assert!(error.contains("points to https://sso/login,"), "{error}");
+    assert!(error.contains("redirects to https://sso/login;"), "{error}");
     assert!(!error.contains("hidden") && !error.contains("pw"), "{error}");
 }
 

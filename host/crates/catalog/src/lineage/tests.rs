@@ -75,7 +75,7 @@ fn a_stream_that_nobody_found_is_drawn_and_told() {
             r#"the plugin sends "E" to stream denied, which could not be read"#,
             r#"the plugin sends "E" to stream gone, which was deleted meanwhile"#,
             r#"the plugin sends "E" to stream missing, which does not exist here"#,
-            r#"the plugin sends "E" to streams none-*, which no stream's name is covered by"#,
+            r#"the plugin sends "E" to streams none-*, which matches no stream"#,
         ]
     );
     inventory.is_complete = false;
@@ -161,8 +161,8 @@ fn several_none_and_odd_destinations_are_no_failure() {
     assert_eq!(
         warnings,
         [
-            "stream empty: its records name their tables of Iceberg",
-            "stream none: no destination was described",
+            "stream empty: its records name their Iceberg tables",
+            "stream none: its description has no destination",
             "stream odd: Quantum is not supported",
         ]
     );
@@ -193,7 +193,7 @@ fn ways_of_events_are_bounded() {
     assert_eq!(graph.edges.len(), 1000 + crate::limits::CATALOG_ROUTED_EDGES_MAX);
     assert_eq!(
         warnings,
-        ["the plugin sends events on more than 100000 ways: the rest is not drawn"]
+        ["the plugin has more than 100000 routes to streams; the rest is not shown"]
     );
 }
 

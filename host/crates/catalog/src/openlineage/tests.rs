@@ -238,9 +238,12 @@ async fn events_are_posted_one_by_one() {
 #[tokio::test]
 async fn what_is_wrong_with_the_server_is_said() {
     let table = [
-        ("401 No|", "the token is not taken (401): "),
-        ("404 No|", "there is no such path (404): set the one of this server's API"),
-        ("200 OK\r\ncontent-type: text/html|<html>", "a page for people answered (200)"),
+        ("401 No|", "the server rejected the token (401): "),
+        ("404 No|", "unknown path (404): set `path` to that of this server's API"),
+        (
+            "200 OK\r\ncontent-type: text/html|<html>",
+            "the response (200) is an HTML page: check the URL",
+        ),
     ];
     for (answer, expected) in table {
         let (url, seen) = server(vec![answer]).await;

@@ -184,7 +184,10 @@ fn what_is_too_large_is_refused() {
     let assets = vec![Asset::Events { label: String::new() }; PICTURE_ASSETS_MAX + 1];
     let graph = Graph { assets, edges: Vec::new() };
     let words = render_svg(&graph).unwrap_err().to_string();
-    assert!(words.starts_with("draw 25001 assets and 0 edges: a picture has at most"), "{words}");
+    assert!(
+        words.starts_with("failed to render 25001 assets and 0 edges: a picture has at most"),
+        "{words}"
+    );
     assert!(render_mermaid(&graph).is_err() && render_dot(&graph).is_err());
 }
 

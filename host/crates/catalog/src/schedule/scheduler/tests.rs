@@ -106,7 +106,7 @@ async fn a_slow_run_has_the_next_ones_skipped() {
     let runs = history.load().unwrap().runs;
     let fates: Vec<_> = runs.iter().map(|run| run.fate).collect();
     assert_eq!(fates, [RunStatus::Done, RunStatus::Skipped, RunStatus::Done]);
-    assert!(runs[1].tally.failures[0].contains("2 were due"), "{:?}", runs[1]);
+    assert!(runs[1].tally.failures[0].contains("2 runs were due"), "{:?}", runs[1]);
     assert_eq!(runs[1].due, Some(time("2026-01-01T13:00:00Z")));
 }
 
