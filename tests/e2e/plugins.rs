@@ -286,7 +286,7 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
         sent += 1000;
         if is_replaced {
             fs::write(running.path("settings.toml"), settings("stream = 'other'")).unwrap();
-            running.wait_for("another plugin decides");
+            running.wait_for("plugin swapped");
             let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
             assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
         } else {
