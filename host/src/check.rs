@@ -93,10 +93,11 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
         };
         match access.caller_identity().await {
             Ok(CallerIdentity { account, arn }) => {
-                report.ok(step, format!("{arn}, account {account}"))
+                report.ok(step, format!("{arn}, account {account}"));
             }
             Err(error) => {
-                report.skipped(step, format!("found, but STS does not say whose they are: {error}"))
+                report
+                    .skipped(step, format!("found, but STS does not say whose they are: {error}"));
             }
         }
         let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());

@@ -73,14 +73,16 @@ impl PluginApi {
                 self.run_with_component(parts, body, peer, check_candidate).await
             }
             PluginCommand::TryCanary => {
-                let settings = canary_settings(query).map_err(ApiError::bad_request)?;
+                let settings =
+                    canary_settings(query).map_err(|error| ApiError::bad_request(&error))?;
                 let try_it = move |swapper: &Swapper, candidate: &Candidate| {
                     Ok(activated(swapper.try_canary(candidate, settings)?))
                 };
                 self.run_with_component(parts, body, peer, try_it).await
             }
             PluginCommand::RollBack => {
-                let named = withdrawn_generation(query).map_err(ApiError::bad_request)?;
+                let named =
+                    withdrawn_generation(query).map_err(|error| ApiError::bad_request(&error))?;
                 self.run_without_component(move |swapper| {
                     Ok(rolled_back(swapper.roll_back(named)?))
                 })
@@ -124,12 +126,13 @@ impl PluginApi {
     ) -> Result<Response, ApiError> {
         let permit = try_permit(&self.candidates)?;
         let header = signature_header(&parts.headers)?;
-        let signature = parse_signature_header(header).map_err(ApiError::bad_request)?;
+        let signature =
+            parse_signature_header(header).map_err(|error| ApiError::bad_request(&error))?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
         let (bytes, held) = http::read_body(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
             return Err(ApiError::bad_request(
-                "the body is empty: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
+                &"the body is empty: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
             ));
         }
         let origin = format!("the admin API, from {}", peer.address);
@@ -189,7 +192,7 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     match (given.next(), given.next()) {
         (first, None) => Ok(first.map(HeaderValue::as_bytes)),
         (_, Some(_)) => {
-            Err(ApiError::bad_request("duplicate header Plugin-Signature: send it once"))
+            Err(ApiError::bad_request(&"duplicate header Plugin-Signature: send it once"))
         }
     }
 }

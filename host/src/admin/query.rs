@@ -45,7 +45,7 @@ pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     for (name, value) in parse_parameters(query, &["percent", "max_error_rate", "min_events"])? {
         match name {
             "percent" => {
-                settings.percent = parse_number(name, &value, 100.0, "a number from 0 to 100")?
+                settings.percent = parse_number(name, &value, 100.0, "a number from 0 to 100")?;
             }
             "max_error_rate" => {
                 let expected = "a share from 0 to 1, such as 0.01 for 1 %";

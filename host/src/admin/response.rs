@@ -69,7 +69,7 @@ impl ApiError {
     }
 
     /// The query, a header or the body is invalid.
-    pub(super) fn bad_request(error: impl ToString) -> Self {
+    pub(super) fn bad_request(error: &impl ToString) -> Self {
         ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 
@@ -135,7 +135,7 @@ impl From<BodyError> for ApiError {
                     crate::limits::PLUGIN_FILE_BYTES_MAX
                 ),
             ),
-            BodyError::CutOff => ApiError::bad_request(error),
+            BodyError::CutOff => ApiError::bad_request(&error),
             BodyError::TooSlow => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Busy => ApiError::busy("too many request bodies at once: try again later"),
         }

@@ -43,7 +43,7 @@ pub(super) struct CheckArguments {
 pub(super) fn run(command: Command) -> CommandResult {
     match command {
         Command::Check(arguments) => check(&arguments),
-        Command::Schema => print(&format!("{:#}\n", config::schema())),
+        Command::Schema => print(format!("{:#}\n", config::schema())),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         complain(note);
     }
     let hidden = std::io::stdout().is_terminal() && !arguments.show_secrets;
-    print(&imported.to_toml(if hidden { SecretDisplay::Hidden } else { SecretDisplay::Shown }))
+    print(imported.to_toml(if hidden { SecretDisplay::Hidden } else { SecretDisplay::Shown }))
 }
 
 fn read_and_import(vendor: Vendor, file: &Path) -> anyhow::Result<Imported> {

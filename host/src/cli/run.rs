@@ -294,7 +294,7 @@ fn write_summary(summary: &Summary, path: Option<PathBuf>) -> CommandResult {
     }
     match path {
         Some(path) if path == Path::new("-") => {
-            super::print(&format!("{}\n", summary.to_json()))?;
+            super::print(format!("{}\n", summary.to_json()))?;
         }
         Some(path) => {
             let write = std::fs::write(&path, summary.to_json() + "\n");

@@ -254,7 +254,7 @@ impl<'a> ParsedBody<'a> {
         let added = rules.webhook_bytes_max();
         if self.outline.at(root).starts_with('{') {
             return texts.append_made_event(root, added, |payload, out| {
-                rules.append_webhook_event(payload, out)
+                rules.append_webhook_event(payload, out);
             });
         }
         let mut items = self.outline.items_of(root);
@@ -262,7 +262,7 @@ impl<'a> ParsedBody<'a> {
         while let Some(item) = items.next(|_| {}) {
             if self.outline.at(item).starts_with('{') {
                 texts.append_made_event(item, added, |payload, out| {
-                    rules.append_webhook_event(payload, out)
+                    rules.append_webhook_event(payload, out);
                 })?;
             } else {
                 texts.append_event(item, |_| Err(EventRefusal::NotAnObject.into()))?;

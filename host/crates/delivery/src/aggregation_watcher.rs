@@ -138,10 +138,10 @@ impl AggregationWatcher {
             let AggregationDecision { decision, why } = decision;
             match decision {
                 AggregationChoice::Aggregated => {
-                    tracing::info!(%stream, "events are aggregated: {why}")
+                    tracing::info!(%stream, "events are aggregated: {why}");
                 }
                 AggregationChoice::Off => {
-                    tracing::info!(%stream, "events are not aggregated: {why}")
+                    tracing::info!(%stream, "events are not aggregated: {why}");
                 }
             }
         }

@@ -113,7 +113,7 @@ impl RequestRunner {
                 let error = refused_altogether(&pending.batch, &answer);
                 match &error {
                     _ if answer.refused.len() < pending.batch.len() => {
-                        stream.records_accepted(request)
+                        stream.records_accepted(request);
                     }
                     Some(error) if error.retry_class == RetryClass::Missing => {}
                     _ => stream.confirm_existence(),

@@ -403,7 +403,7 @@ impl Delivery {
         match stream.send(queued) {
             Ok(()) => {}
             Err(QueuedBatch::InMemory(PendingBatch { batch, .. })) => {
-                runner.dead_letter_given_up(stream, &batch)
+                runner.dead_letter_given_up(stream, &batch);
             }
             Err(QueuedBatch::Spilled(stored, _)) => match stored.load() {
                 Ok(batch) => runner.dead_letter_given_up(stream, &batch),

@@ -19,11 +19,14 @@ impl ConnectionStats {
     }
 }
 
+/// Chooses a counter of a listener.
+type CounterOf = fn(&ConnectionCounts) -> &Counter;
+
 fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats)]) -> fmt::Result {
     let labeled = || listeners.iter().map(|(name, stats)| ([("listener", *name)], &stats.0));
     let open = labeled().map(|(labels, connections)| (labels, connections.count() as f64));
     page.gauges("http_connections", "Connections of clients that are open", open)?;
-    let closed: [(_, _, fn(&ConnectionCounts) -> &Counter); 3] = [
+    let closed: [(_, _, CounterOf); 3] = [
         (
             "http_connections_evicted",
             "Connections that were closed to make room for others",

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
         let points = points.collect::<Result<Vec<_>, _>>()?;
         all.insert(option.replace('-', "_"), Value::Array(points));
     }
-    print(&format!("{}\n", json!({"series": all})))
+    print(format!("{}\n", json!({"series": all})))
 }
 
 fn point(arguments: &Arguments, option: &str, value: u64) -> anyhow::Result<Value> {

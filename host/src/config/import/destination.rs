@@ -53,7 +53,7 @@ fn collect_filters<'a>(json: &'a Value, destination: &'a JsonObject, found: &mut
 fn collect_destinations<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a JsonObject>) {
     match json {
         Value::Array(items) => {
-            items.iter().for_each(|item| collect_destinations(vendor, item, found))
+            items.iter().for_each(|item| collect_destinations(vendor, item, found));
         }
         Value::Object(fields) => {
             let inside: Vec<_> =

@@ -149,7 +149,7 @@ fn read_mappings(streams: Option<Value>, imported: &mut Imported) {
             add(format!("entry {}", quoted(event)), new_row(Some(event), to.as_str()));
         }),
         Some(_) => {
-            imported.add_note("`mappedStreams` is neither rows nor an object, and is left out")
+            imported.add_note("`mappedStreams` is neither rows nor an object, and is left out");
         }
     }
     imported.set_mappings(rows);

@@ -81,7 +81,7 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
         match streams.get(arn) {
             Some(stream) => events.push(maker.stream_event(stream, &near)),
             None => {
-                events.extend(near.outputs.iter().filter_map(|edge| maker.table_event(arn, edge)))
+                events.extend(near.outputs.iter().filter_map(|edge| maker.table_event(arn, edge)));
             }
         }
     }

@@ -56,7 +56,7 @@ impl RudderStack {
         }
         if let Some(message_type) = path {
             patch.set_member_with(known.message_type, "type", |out| {
-                write_string(message_type.name(), out)
+                write_string(message_type.name(), out);
             });
         }
         self.set_message_id(outline, known.message_id, patch);

@@ -91,7 +91,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         let outline = self.outline;
         if let Some(message_type) = self.shape.message_type() {
             patch.set_member_with(known.message_type, "type", |out| {
-                write_string(message_type.name(), out)
+                write_string(message_type.name(), out);
             });
         }
         if !known.message_id.is_filled_string(outline) {
@@ -205,7 +205,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         let has_ip = own.has_ip || self.context.find("ip").is_some();
         let ip = (is_filled && !has_ip).then_some(&self.ip.member);
         insert_members(text, span, patch, |is_behind, out| {
-            write_all(&self.context, is_behind, ip, out)
+            write_all(&self.context, is_behind, ip, out);
         });
         Ok(())
     }

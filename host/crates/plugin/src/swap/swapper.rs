@@ -339,7 +339,7 @@ impl Swapper {
         if let Some((generation, settings)) = previous
             && let Some(admitted) = refreshed(&generation, &settings, Role::Active)
         {
-            self.replace_previous(&generation, admitted);
+            self.replace_previous(&generation, &admitted);
         }
         if let Some(canary) = canary.filter(|canary| !canary.is_out()) {
             let before = canary.generation();
@@ -359,7 +359,7 @@ impl Swapper {
     }
 
     /// Drops the instances with the old secrets.
-    fn replace_previous(&self, generation: &Arc<Generation>, admitted: AdmittedPlugin) {
+    fn replace_previous(&self, generation: &Arc<Generation>, admitted: &AdmittedPlugin) {
         let mut state = self.state();
         let previous = state.previous.as_mut();
         let given_up = previous
