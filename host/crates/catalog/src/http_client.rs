@@ -137,8 +137,9 @@ impl HttpClient {
         loop {
             let attempt = self.send_once(&method, &target, body).await;
             failures += 1;
-            let told = attempt.retry_delay_min(&method);
-            let pause = told.and_then(|told| retry::retry_delay(self.pause, failures, told));
+            let retry_after = attempt.retry_delay_min(&method);
+            let pause = retry_after
+                .and_then(|retry_after| retry::retry_delay(self.pause, failures, retry_after));
             let Some(pause) = pause else { return attempt.outcome };
             tracing::debug!("retrying {} in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;

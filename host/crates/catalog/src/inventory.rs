@@ -9,7 +9,7 @@ use standpipe_aws::{Arn, StreamDescription};
 
 /// Converts a time of AWS's, in seconds since 1970 with a fraction. None if it is not a date.
 pub fn time_of(seconds: f64) -> Option<OffsetDateTime> {
-    // A float beyond all dates becomes the greatest integer, which is no date.
+    // A float beyond all dates becomes the greatest integer, which is not a date.
     let time = OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e9) as i128).ok()?;
     (seconds.is_finite() && (0..=9999).contains(&time.year())).then_some(time)
 }

@@ -48,7 +48,7 @@ pub struct Snapshot {
 /// Nothing could be read.
 #[derive(Debug, Error)]
 pub enum SyncError {
-    /// There is no way to the manager of secrets.
+    /// The secret store cannot be opened.
     #[error(transparent)]
     SecretStore(#[from] OpenSecretStoreError),
     /// A secret cannot be resolved.

@@ -27,10 +27,14 @@ pub(super) fn is_retryable(status: u16, method: &Method) -> bool {
 
 /// The delay after so many failed attempts, not shorter than `Retry-After` asks for;
 /// none once they are enough.
-pub(super) fn retry_delay(first: Duration, failures: u32, told: Duration) -> Option<Duration> {
+pub(super) fn retry_delay(
+    first: Duration,
+    failures: u32,
+    retry_after: Duration,
+) -> Option<Duration> {
     let backoff = Backoff::new(first, HTTP_PAUSE_MAX, Jitter::Half);
     let is_last = failures >= HTTP_ATTEMPTS;
-    (!is_last).then(|| backoff.pause_after(failures).max(told.min(HTTP_PAUSE_MAX)))
+    (!is_last).then(|| backoff.pause_after(failures).max(retry_after.min(HTTP_PAUSE_MAX)))
 }
 
 /// What `Retry-After` says: seconds, or a date.
@@ -78,8 +82,8 @@ mod tests {
             assert!(pause >= most / 2.0 && pause <= most, "{pause}");
         }
         assert_eq!(retry_delay(first, HTTP_ATTEMPTS, Duration::ZERO), None);
-        let told = Duration::from_secs(100_000);
-        assert_eq!(retry_delay(Duration::from_millis(1), 1, told), Some(HTTP_PAUSE_MAX));
+        let retry_after = Duration::from_secs(100_000);
+        assert_eq!(retry_delay(Duration::from_millis(1), 1, retry_after), Some(HTTP_PAUSE_MAX));
     }
 
     #[test]

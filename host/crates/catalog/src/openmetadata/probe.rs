@@ -39,7 +39,7 @@ impl OpenMetadata {
         }
     }
 
-    /// A service that is not there yet is no matter of the token.
+    /// A service that does not exist yet says nothing about the token.
     async fn probe_token(&self) -> ProbeOutcome {
         let path =
             format!("/pipelines?service={}&limit=1", names::escape_url(&self.settings.service));
