@@ -99,7 +99,7 @@ fn documents() -> Vec<PathBuf> {
 /// capitals, as in `tests/cases/NAME`, stands for any name: the directory before it counts.
 fn paths(text: &str) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
-    for line in text.lines().filter(|line| !line.starts_with("    ")) {
+    for line in prose(text) {
         for code in line.split('`').skip(1).step_by(2) {
             let is_path = ROOTS.iter().any(|root| code.starts_with(root));
             if is_path && !code.contains(char::is_whitespace) {
@@ -108,6 +108,16 @@ fn paths(text: &str) -> BTreeSet<String> {
         }
     }
     paths
+}
+
+/// The lines of a page without those of its fenced and indented blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_fenced = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.starts_with("```");
+        is_fenced ^= is_fence;
+        !is_fenced && !is_fence && !line.starts_with("    ")
+    })
 }
 
 fn without_placeholders(path: &str) -> String {
@@ -121,8 +131,8 @@ fn without_placeholders(path: &str) -> String {
 
 /// Targets of links that are not on the web.
 fn links(text: &str) -> Vec<String> {
-    let prose =
-        text.lines().filter(|line| !line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+    let prose: Vec<_> = prose(text).collect();
+    let prose = prose.join("\n");
     let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
@@ -161,7 +171,8 @@ fn shown(path: &Path) -> String {
 
 #[test]
 fn what_is_looked_for_is_found() {
-    let text = "See `host/src/main.rs` and `tests/cases/NAME/input`, not `host run` or `a/b`.\n    `host/no`";
+    let text = "See `host/src/main.rs` and `tests/cases/NAME/input`, not `host run` or `a/b`.\n\
+                ```sh\n`host/no`\n```\n    `host/no`";
     assert_eq!(paths(text), BTreeSet::from(["host/src/main.rs".into(), "tests/cases".into()]));
     let text = "[a](b.md#c-d) [web](https://example.com) ![d](e.svg)";
     assert_eq!(links(text), ["b.md#c-d", "e.svg"]);

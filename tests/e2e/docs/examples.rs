@@ -1,183 +1,223 @@
 //! Runs the examples of the docs as a reader would: a page's files are written and its commands
-//! run, from top to bottom, in one empty directory.
+//! run, from top to bottom, in one directory, which is empty at first.
 //!
 //! The first word after the fence is the language; what follows it says what to do:
 //!
 //! | fence | done with the block |
 //! |---|---|
-//! | `toml NAME.toml` | written to that file, which must pass `host config check` |
-//! | `toml part` | a part of a settings file, which must pass it too |
+//! | `toml NAME.toml` | written to that file, which must pass `host config check` (`Cargo.toml` is only written) |
+//! | `toml part` | a part of a settings file, which must pass it too; a mapping is added where the part has none |
 //! | `sh` | run by bash; a command that fails ends the page |
 //! | `sh exit=3` | the last command must end with this exit code |
-//! | `sh background=URL` | run beside the rest of the page, which goes on once the URL answers 2xx |
-//! | `console` | must be what the block before it printed |
+//! | `sh background=URL` | run beside the rest of the page, which goes on once the URL answers 2xx; stopped at the end |
+//! | `console` | must be what the block before it printed. `...` stands for any text of a line, and alone on a line for any lines |
+//! | `console stderr` | likewise, on standard error |
+//! | `LANGUAGE printed` | as `console`, shown in another language |
+//! | `LANGUAGE from=PATH` | must be a part of this file of the repository, which other tests compile or run |
+//! | `json` | must be JSON, or JSON on each line |
+//! | `LANGUAGE shown` | not run, for the reason in [`SHOWN`]; `sh` is checked by `bash -n`, `json` and `toml` are parsed |
+//! | a language of [`SHOWN_LANGUAGES`] | not run, for the reason there |
 //! | anything else with a name | written to that file |
 //!
-//! `<!-- streams: a b -->` creates delivery streams in the AWS account that the commands use.
+//! Comments of a page, each on a line of its own:
+//!
+//! - `<!-- streams: a b -->` creates delivery streams in the AWS account that the commands use.
+//! - `<!-- new directory -->` ends an example: its background commands are stopped, and what follows
+//!   runs in another directory.
+//! - `<!-- in a checkout -->` gives the example a directory with the repository's files. There
+//!   `cargo` and `rustup` are replaced by `examples/cargo.sh`, which builds nothing, starts the programs
+//!   that are built, and fails where a named test, bench, package or path does not exist.
+//!
+//! `EXAMPLES=delivery,README cargo test --release --test e2e -- docs::examples` runs the pages
+//! whose paths contain one of these words, whether [`PAGES`] has them or not.
+
+mod page;
+mod script;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use standpipe_tests::{Program, Ran, moto, program_path, workspace};
 
+use self::page::{Example, Page};
+use self::script::script;
 use super::{documents, shown};
 
 /// The pages, and directories of pages, whose examples run.
-const PAGES: &[&str] = &["README.md", "host/docs/migrating"];
+const PAGES: &[&str] = &[
+    // To begin with, settings and AWS, the project itself.
+    "README.md",
+    // Events, delivery and operation.
 
-/// Languages of blocks that are shown only: what runs them is no part of this project.
-const SHOWN_ONLY: &[&str] = &["mermaid", "nginx"];
+    // Plugins and embedding.
 
-/// A fenced block.
-#[derive(Debug)]
-struct Block {
-    /// The line of its fence, counted from 1.
-    line: usize,
-    language: String,
-    /// What follows the language.
-    instruction: String,
-    text: String,
+    // Coming from other programs.
+    "host/docs/migrating",
+];
+
+/// Languages of blocks that are shown only, each with the reason.
+const SHOWN_LANGUAGES: &[(&str, &str)] = &[
+    ("dockerfile", "building an image needs a container engine"),
+    ("ini", "a unit needs systemd as the first process"),
+    ("mermaid", "a diagram"),
+    ("nginx", "another program's configuration; tests/e2e/nginx.rs runs the recipes of embedding"),
+    ("text", "a drawing, or a format in words"),
+];
+
+/// A block that is shown only, though others of its language run.
+struct Shown {
+    page: &'static str,
+    /// The beginning of its text.
+    start: &'static str,
+    #[expect(dead_code, reason = "for people")]
+    reason: &'static str,
 }
+
+/// Blocks with the instruction `shown`.
+const SHOWN: &[Shown] = &[
+    // To begin with, settings and AWS, the project itself.
+    Shown {
+        page: "README.md",
+        start: "tests/setup.sh",
+        reason: "it installs packages and runs every test, this one among them",
+    },
+    // Events, delivery and operation.
+
+    // Plugins and embedding.
+
+    // Coming from other programs.
+];
 
 #[test]
 fn the_examples_of_every_page_run() {
-    let mut failures = Vec::new();
-    let mut count = 0;
-    for document in documents() {
-        if !PAGES.iter().any(|page| document.starts_with(workspace().join(page))) {
-            continue;
-        }
-        let text = fs::read_to_string(&document).unwrap();
-        let blocks = blocks(&text);
-        count += blocks.len();
-        if let Err(error) = run_page(&text, &blocks) {
-            failures.push(format!("{}: {error}", shown(&document)));
+    let (mut examples, mut failures, mut streams) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (name, text) in pages() {
+        match Page::parse(&text) {
+            Ok(mut page) => {
+                streams.append(&mut page.streams);
+                examples.push((name, page));
+            }
+            Err(error) => failures.push(format!("{name}: {error}")),
         }
     }
-    assert!(count > 10, "only {count} examples were found: this test looks at the wrong places");
+    if !streams.is_empty() {
+        moto::server().create("docs", &streams.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    for (name, page) in &examples {
+        if let Err(error) = run_page(page) {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    let count: usize = examples.iter().map(|(_, page)| page.blocks().count()).sum();
+    assert!(count > 0, "no examples were found: this test looks at the wrong places");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Nothing is shown without a reason, and no reason outlives its block.
+#[test]
+fn every_block_that_is_only_shown_has_a_reason() {
+    let is_listed = |name: &str, text: &str| {
+        SHOWN.iter().any(|shown| shown.page == name && text.starts_with(shown.start))
+    };
+    let mut blocks = Vec::new();
+    for (name, text) in pages() {
+        let page = Page::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let shown = page.blocks().filter(|block| block.instruction == "shown");
+        blocks.extend(shown.map(|block| (name.clone(), block.line, block.text.clone())));
+    }
+    for (name, line, text) in &blocks {
+        assert!(is_listed(name, text), "{name}:{line}: SHOWN has no reason for this block");
+    }
+    for Shown { page, start, .. } in SHOWN {
+        let is_used = blocks.iter().any(|(name, _, text)| name == page && text.starts_with(start));
+        let is_read = pages().iter().any(|(name, _)| name == page);
+        assert!(is_used || !is_read, "{page} does not show {start:?}: delete its reason");
+    }
 }
 
 #[test]
 fn an_example_that_fails_is_reported_with_its_line() {
-    let page = "```sh\ntrue\n```\n\n```sh\necho wrong\nfalse\n```\n";
-    let error = run_page(page, &blocks(page)).unwrap_err();
-    assert!(error.contains("line 5") && error.contains("exit code 1"), "{error}");
-    let page = "```sh\necho one\n```\n```console\ntwo\n```\n";
-    let error = run_page(page, &blocks(page)).unwrap_err();
-    assert!(error.contains("line 4") && error.contains("one"), "{error}");
-    let page = "```toml wrong.toml\nunknown = 1\n```\n";
-    let error = run_page(page, &blocks(page)).unwrap_err();
-    assert!(error.contains("line 1") && error.contains("unknown"), "{error}");
-    let page = "```sh exit=3\nexit 3\n```\n```json data.json\n{}\n```\n";
-    assert_eq!(run_page(page, &blocks(page)), Ok(()));
+    for (page, words) in [
+        ("```sh\ntrue\n```\n\n```sh\necho wrong\nfalse\n```\n", ["line 5", "exit code 1"]),
+        ("```sh\necho one\n```\n```console\ntwo\n```\n", ["line 4", "one"]),
+        ("```sh\necho one >&2\n```\n```console stderr\ntwo\n```\n", ["line 4", "one"]),
+        ("```sh\necho one two\n```\n```console\nzero ... two\n```\n", ["line 4", "one"]),
+        ("```toml wrong.toml\nunknown = 1\n```\n", ["line 1", "unknown"]),
+        ("```toml part\nunknown = 1\n```\n", ["line 1", "unknown"]),
+        ("```sh exit=3\nexit 4\n```\n", ["line 1", "exit code 4, expected 3"]),
+        ("```sh shown\nif\n```\n", ["line 1", "syntax error"]),
+        ("```json\n{]\n```\n", ["line 1", "not JSON"]),
+        ("```toml shown\n[\n```\n", ["line 1", "TOML"]),
+        ("```rust\nfn f() {}\n```\n", ["line 1", "rust"]),
+        ("```rust from=host/src/main.rs\nfn not_there() {}\n```\n", ["line 1", "main.rs"]),
+        (
+            "<!-- in a checkout -->\n```sh\ncargo bench --bench none\n```\n",
+            ["line 2", "no such bench"],
+        ),
+        ("text\n\n    indented\n", ["line 3", "indented"]),
+        ("- item\n  ```sh\n  true\n  ```\n", ["line 2", "start of the line"]),
+        ("```sh\ntrue\n", ["line 1", "no end"]),
+    ] {
+        let error = Page::parse(page).and_then(|page| run_page(&page)).expect_err(page);
+        assert!(words.iter().all(|word| error.contains(word)), "{page}\n{error}");
+    }
 }
 
-/// Runs the blocks of a page.
-fn run_page(page: &str, blocks: &[Block]) -> Result<(), String> {
-    let script = script(blocks)?;
-    let binaries = program_path().parent().expect("a directory").display();
-    let path = format!("{binaries}:{}", env::var("PATH").expect("a PATH"));
-    let streams = streams(page);
-    if !streams.is_empty() {
-        moto::server().create("docs", &streams);
+#[test]
+fn an_example_that_holds_is_no_failure() {
+    for page in [
+        "```sh exit=3\nexit 3\n```\n```json data.json\n{}\n```\n```sh\ncat data.json\n```\n```json printed\n{}\n```\n",
+        "```sh\nprintf '%s\\n' \"it's 12 ms\" a b 'c (*)'\n```\n```console\nit's ... ms\n...\nc (*)\n```\n",
+        "```sh\ntouch here\n```\n<!-- new directory -->\n```sh\n[ ! -e here ]\n```\n",
+        "```toml part\n[delivery]\nmax_delay = \"2s\"\n```\n```json\n{\"a\":1}\n{\"a\":2}\n```\n",
+        "```rust from=host/src/main.rs\n// SAFETY: mallopt takes two numbers, and no other thread has been started.\n```\n",
+        "<!-- in a checkout -->\n```sh\nrustup target add wasm32-wasip2\ncargo run --bin host -- --version\n\
+         cargo test --test e2e -- docs\nls wit\n```\n```console\n...\nmapping.wit\n```\n",
+    ] {
+        assert_eq!(Page::parse(page).and_then(|page| run_page(&page)), Ok(()), "{page}");
     }
+}
+
+/// The pages that run, by name, with their text.
+fn pages() -> Vec<(String, String)> {
+    let only = env::var("EXAMPLES").ok();
+    let is_page = |document: &PathBuf| match &only {
+        Some(words) => words.split(',').any(|word| shown(document).contains(word)),
+        None => PAGES.iter().any(|page| document.starts_with(workspace().join(page))),
+    };
+    let documents = documents().into_iter().filter(is_page);
+    documents.map(|document| (shown(&document), fs::read_to_string(&document).unwrap())).collect()
+}
+
+/// Runs the examples of a page.
+fn run_page(page: &Page) -> Result<(), String> {
+    page.examples.iter().try_for_each(run_example)
+}
+
+fn run_example(example: &Example) -> Result<(), String> {
+    let script = script(example)?;
+    let binaries = program_path().parent().expect("a directory");
+    let path = format!("{}:{}", binaries.display(), env::var("PATH").expect("a PATH"));
     let program = Program::of(Path::new("/bin/bash"))
-        .args(["page.sh"])
-        .file("page.sh", script.as_bytes())
+        .args([".example.sh"])
+        .file(".example.sh", script.as_bytes())
         .env("PATH", path)
         .env("AWS_REGION", moto::REGION)
         .env("AWS_ENDPOINT_URL", moto::server().url())
+        .env("BINARIES", binaries)
+        .env("TESTS", env::current_exe().expect("a test knows its path"))
+        .env("WORKSPACE", workspace())
+        .env("CARGO_SCRIPT", include_str!("examples/cargo.sh"))
         .with_keys();
     let ran = program.run();
     if ran.exit == 0 {
         return Ok(());
     }
-    let step = fs::read_to_string(ran.path("step")).unwrap_or_default();
-    let printed = fs::read_to_string(ran.path("printed")).unwrap_or_default();
+    let read = |name: &str| fs::read_to_string(ran.path(".example").join(name)).unwrap_or_default();
+    let step = read("step");
+    let output = ["printed", "errors", "background"].map(read).concat();
     let difference = String::from_utf8_lossy(&ran.stdout);
     let Ran { exit, stderr, .. } = &ran;
-    Err(format!("the example in {step} failed, exit code {exit}:\n{printed}{difference}{stderr}"))
-}
-
-/// The page as a script of bash that names its current step in the file `step`.
-fn script(blocks: &[Block]) -> Result<String, String> {
-    let mut script = String::from("set -euo pipefail\n");
-    for block in blocks {
-        let Block { line, language, instruction, text } = block;
-        let _ = writeln!(script, "echo -n 'line {line}' > step");
-        match (language.as_str(), instruction.as_str()) {
-            ("sh", "") => {
-                let _ = writeln!(script, "{{\n{text}\n}} > printed");
-            }
-            ("sh", instruction) => script += &instructed(instruction, text)?,
-            ("console", "") => {
-                script += &written("expected", text);
-                script += "diff -u expected printed\n";
-            }
-            ("toml", "part") => {
-                script += &written("part.toml", text);
-                script += "host config check part.toml > printed\n";
-            }
-            ("toml", name) if !name.is_empty() => {
-                script += &written(name, text);
-                let _ = writeln!(script, "host config check '{name}' > printed");
-            }
-            (language, "") if SHOWN_ONLY.contains(&language) => {}
-            (_, name) if !name.is_empty() => script += &written(name, text),
-            _ => return Err(format!("line {line}: what is to be done with ```{language}?")),
-        }
-    }
-    script += "for job in $(jobs -p); do kill \"$job\"; wait \"$job\" || [ $? = 4 ]; done\n";
-    Ok(script)
-}
-
-/// Commands with an instruction.
-fn instructed(instruction: &str, text: &str) -> Result<String, String> {
-    if let Some(code) = instruction.strip_prefix("exit=") {
-        return Ok(format!("( {text}\n) > printed && code=0 || code=$?\n[ $code = {code} ]\n"));
-    }
-    if let Some(url) = instruction.strip_prefix("background=") {
-        let wait = format!(
-            "for try in $(seq 300); do curl -sf -o /dev/null '{url}' && break; sleep 0.1; done"
-        );
-        return Ok(format!("{{\n{text}\n}} &\n{wait}\ncurl -sf -o /dev/null '{url}'\n"));
-    }
-    Err(format!("unknown instruction after ```sh: {instruction}"))
-}
-
-/// Writes a file. The delimiter is no line of any example.
-fn written(name: &str, text: &str) -> String {
-    format!(
-        "mkdir -p \"$(dirname '{name}')\"\ncat > '{name}' <<'END-OF-EXAMPLE'\n{text}\nEND-OF-EXAMPLE\n"
-    )
-}
-
-/// The delivery streams that a page's commands need.
-fn streams(page: &str) -> Vec<&str> {
-    let names = page.lines().filter_map(|line| {
-        line.strip_prefix("<!-- streams: ").and_then(|rest| rest.strip_suffix(" -->"))
-    });
-    let names: BTreeSet<_> = names.flat_map(str::split_whitespace).collect();
-    names.into_iter().collect()
-}
-
-/// The fenced blocks of a page.
-fn blocks(page: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else { continue };
-        let (language, instruction) = info.split_once(' ').unwrap_or((info, ""));
-        let text = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
-        blocks.push(Block {
-            line: index + 1,
-            language: language.to_owned(),
-            instruction: instruction.trim().to_owned(),
-            text: text.collect::<Vec<_>>().join("\n"),
-        });
-    }
-    blocks
+    Err(format!("the example in {step} failed, exit code {exit}:\n{output}{difference}{stderr}"))
 }
