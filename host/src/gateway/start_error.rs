@@ -32,13 +32,12 @@ use standpipe_spool::SpoolOpenError;
 /// # }
 /// ```
 #[derive(Debug, ThisError)]
+#[error("failed to start the host: {0}")]
 #[non_exhaustive]
 pub enum StartError {
     /// AWS credentials were not found or were rejected: those of the host, or of a source's role.
-    #[error("failed to start the host: {0}")]
     Credentials(#[source] StartErrorCause),
     /// A secret that the settings refer to, or its secret store, could not be read.
-    #[error("failed to start the host: {0}")]
     Secrets(#[source] StartErrorCause),
     /// The plugin, a canary or a shadow cannot be read, or was rejected.
     #[error("failed to start the host: {cause}")]
@@ -52,17 +51,13 @@ pub enum StartError {
     /// A setting is invalid in a way that only a start can find out: no region, a proxy or CA
     /// certificates for AWS that cannot be used, an invalid token, write key or case, more
     /// connections than the system has file descriptors for.
-    #[error("failed to start the host: {0}")]
     Settings(#[source] StartErrorCause),
     /// The host cannot listen on an address, or use its certificate.
-    #[error("failed to start the host: {0}")]
     Listener(#[source] StartErrorCause),
     /// A directory or file cannot be used: for data, the spool, compiled plugins or records, or an
     /// input.
-    #[error("failed to start the host: {0}")]
     Disk(#[source] StartErrorCause),
     /// The system starts no more threads, or cannot run WebAssembly.
-    #[error("failed to start the host: {0}")]
     System(#[source] StartErrorCause),
 }
 
@@ -75,19 +70,9 @@ impl StartError {
     /// Returns whether a later start may succeed without any change: a secret store or AWS was not
     /// reachable.
     pub fn is_transient(&self) -> bool {
-        self.cause().0.downcast_ref().is_some_and(RunError::is_transient)
-    }
-
-    fn cause(&self) -> &StartErrorCause {
-        match self {
-            StartError::Credentials(cause)
-            | StartError::Secrets(cause)
-            | StartError::PluginRejected { cause, .. }
-            | StartError::Settings(cause)
-            | StartError::Listener(cause)
-            | StartError::Disk(cause)
-            | StartError::System(cause) => cause,
-        }
+        let cause = self.source().and_then(|cause| cause.downcast_ref::<StartErrorCause>());
+        let error = cause.and_then(|cause| cause.0.downcast_ref());
+        error.is_some_and(RunError::is_transient)
     }
 }
 

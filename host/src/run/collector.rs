@@ -180,12 +180,11 @@ impl RunningCollector {
     }
 
     /// Replaces the certificate. None if TLS would have to be turned on or off.
-    pub(super) fn set_certificate(
-        &self,
-        settings: &CollectSettings,
-    ) -> Option<Result<(), StartError>> {
-        let (tls, files) = (self.tls.as_ref()?, settings.http.certificate.as_ref()?);
-        Some(tls.use_files(files.clone()).map_err(StartError::from))
+    pub(super) fn set_certificate(&self, settings: &CollectSettings) -> Result<(), StartError> {
+        match (&self.tls, &settings.http.certificate) {
+            (Some(tls), Some(files)) => Ok(tls.use_files(files.clone())?),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn spool(&self) -> &Spool {

@@ -20,9 +20,9 @@ use standpipe_spool as spool;
 
 /// Why a run cannot start.
 #[derive(Debug, Error)]
+#[error(transparent)]
 pub enum StartError {
     /// An input cannot be read.
-    #[error(transparent)]
     Input(#[from] InputError),
     /// The plugin's file cannot be read.
     #[error("failed to read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
@@ -53,7 +53,6 @@ pub enum StartError {
     #[error("[plugin] cases: {0}")]
     Cases(CasesError),
     /// The WebAssembly engine cannot start.
-    #[error(transparent)]
     Engine(#[from] EngineError),
     /// The local directory for records cannot be used.
     #[error("failed to use the directory {} for records: {error}: choose another one with --local", path.display())]
@@ -64,7 +63,6 @@ pub enum StartError {
         error: io::Error,
     },
     /// AWS cannot be reached, or has no credentials.
-    #[error(transparent)]
     Aws(#[from] ConnectError),
     /// A source's role cannot be assumed.
     #[error("source {name:?}: {error}")]
@@ -75,26 +73,20 @@ pub enum StartError {
         error: Box<ConnectError>,
     },
     /// The secret store cannot be opened.
-    #[error(transparent)]
     Secrets(#[from] OpenSecretStoreError),
     /// A secret cannot be resolved.
-    #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
     /// A secret is not a valid write key.
     #[error("secret {0} is not a valid write key: it is too long or contains control characters")]
     InvalidWriteKey(SecretReference),
     /// The token of the admin API is not valid.
-    #[error(transparent)]
     InvalidToken(#[from] InvalidToken),
     /// Two sources have the same write key.
     #[cfg(feature = "collector")]
-    #[error(transparent)]
     DuplicateWriteKey(#[from] DuplicateWriteKey),
     /// The spool cannot be opened.
-    #[error(transparent)]
     Spool(#[from] spool::SpoolOpenError),
     /// An address cannot be listened on.
-    #[error(transparent)]
     Bind(#[from] BindError),
     /// The limit of open files is too low for `max_connections`.
     #[error(
@@ -113,7 +105,6 @@ pub enum StartError {
         needed: u64,
     },
     /// The certificate or its key cannot be used.
-    #[error(transparent)]
     Tls(#[from] TlsError),
     /// The system refuses a thread.
     #[error("failed to start a thread: {0}: check the limit of processes (`ulimit -u`)")]

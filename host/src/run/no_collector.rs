@@ -66,7 +66,7 @@ impl RunningCollector {
         match *self {}
     }
 
-    pub(super) fn set_certificate(&self, _: &CollectSettings) -> Option<Result<(), StartError>> {
+    pub(super) fn set_certificate(&self, _: &CollectSettings) -> Result<(), StartError> {
         match *self {}
     }
 

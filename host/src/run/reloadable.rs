@@ -13,7 +13,6 @@ use super::StartError;
 use super::collector::RunningCollector;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
 use standpipe_delivery::WeakDelivery;
-use standpipe_http::TlsError;
 
 /// Sets the log filter of the program; none is its default.
 pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), BoxError> + Send + Sync>;
@@ -23,13 +22,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a part of the settings cannot be applied.
 #[derive(Debug, Error)]
+#[error(transparent)]
 enum ReloadError {
-    /// The sources, or their write keys.
-    #[error(transparent)]
-    Sources(#[from] StartError),
-    #[error(transparent)]
-    Certificate(#[from] TlsError),
-    #[error(transparent)]
+    /// The sources, their write keys, or the certificate.
+    Collector(#[from] StartError),
     LogFilter(#[from] BoxError),
 }
 
@@ -185,8 +181,7 @@ impl Inner {
                 Ok(collector.set_sources(collect, &settings.source_names).await?)
             }
             (ReloadablePart::Certificate, Some(collector), Some(collect)) => {
-                let set = collector.set_certificate(collect);
-                Ok(set.unwrap_or(Ok(()))?)
+                Ok(collector.set_certificate(collect)?)
             }
             (ReloadablePart::Streams, ..) => {
                 let how = &settings.delivery;
