@@ -362,11 +362,11 @@ pub(super) fn start_logging(format: LogFormat) -> SetLogFilter {
         LogFormat::Human => lines
             .with_ansi(std::io::stderr().is_terminal())
             .fmt_fields(OneLineFields)
-            .with_writer(LogLines::Human)
+            .with_writer(LogLines)
             .boxed(),
         LogFormat::Json => {
             stderr::write_json();
-            lines.with_ansi(false).json().with_writer(LogLines::Json).boxed()
+            lines.with_ansi(false).json().with_writer(LogLines).boxed()
         }
     };
     // Only a second call can fail.

@@ -54,6 +54,13 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(STDERR_QUEUE_BYTES_MAX));
 
+/// Whether a thread writes the lines of the queue. If the system refuses one, each caller writes
+/// its own line.
+static HAS_WRITER: LazyLock<bool> = LazyLock::new(|| {
+    let thread = thread::Builder::new().name("stderr".to_owned());
+    thread.spawn(|| STDERR.write_to(&mut io::stderr())).is_ok()
+});
+
 /// Writes notices as JSON from now on, as log lines are.
 pub(super) fn write_json() {
     IS_JSON.store(true, Ordering::Relaxed);
@@ -148,20 +155,16 @@ fn report_panic(info: &PanicHookInfo<'_>) {
 
 /// Writes the lines of the log.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum LogLines {
-    /// For people. Their fields are already escaped.
-    Human,
-    /// JSON.
-    Json,
-}
+pub(super) struct LogLines;
 
 impl Write for LogLines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = match (self, std::str::from_utf8(event)) {
-            (LogLines::Json, Ok(line)) => {
+        let line = match std::str::from_utf8(event) {
+            Ok(line) if is_json() => {
                 let end = line.strip_suffix('\n').unwrap_or(line);
                 format!("{}\n", json_line(end)).into_bytes()
             }
+            // Fields of lines for people are already escaped.
             _ => event.to_vec(),
         };
         push(line, WhenFull::Drop);
@@ -208,7 +211,6 @@ struct State {
     bytes: usize,
     /// When the reader last read, or the queue last stopped being empty.
     progressed: Instant,
-    writer: Writer,
     /// Dropped lines that were reported.
     reported: u64,
     /// The time of the last report.
@@ -217,20 +219,11 @@ struct State {
     has_frame: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
-    NotStarted,
-    Started,
-    /// The system refused a thread: the caller writes its line.
-    None,
-}
-
 fn push(line: Vec<u8>, when_full: WhenFull) {
-    match STDERR.start_writer() {
-        Writer::None => {
-            let _ = io::stderr().write_all(&line);
-        }
-        _ => STDERR.push(line, when_full),
+    if *HAS_WRITER {
+        STDERR.push(line, when_full);
+    } else {
+        let _ = io::stderr().write_all(&line);
     }
 }
 
@@ -241,7 +234,6 @@ impl Queue {
                 lines: VecDeque::new(),
                 bytes: 0,
                 progressed: Instant::now(),
-                writer: Writer::NotStarted,
                 reported: 0,
                 last_report: None,
                 has_frame: false,
@@ -250,16 +242,6 @@ impl Queue {
             bytes_max,
             dropped: Arc::default(),
         }
-    }
-
-    fn start_writer(&'static self) -> Writer {
-        let mut state = self.state.lock();
-        if state.writer == Writer::NotStarted {
-            let thread = thread::Builder::new().name("stderr".to_owned());
-            let started = thread.spawn(|| self.write_to(&mut io::stderr()));
-            state.writer = if started.is_ok() { Writer::Started } else { Writer::None };
-        }
-        state.writer
     }
 
     fn push(&self, mut line: Vec<u8>, when_full: WhenFull) {
