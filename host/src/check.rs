@@ -11,9 +11,7 @@ mod streams;
 pub use report::{CheckOutcome, CheckReport, CheckStep};
 pub(crate) use settings::ConfigReview;
 
-use streams::StreamChecker;
-
-use std::sync::Arc;
+use streams::check_stream;
 
 use crate::config::{Destination, Settings, SourceRole};
 use crate::run::{
@@ -30,16 +28,9 @@ use standpipe_delivery::{AmazonClient, StartRate};
 pub struct CheckOptions {
     /// Whether a record is really written to each stream.
     pub send_test_record: bool,
-    /// How much is expected, if it is known.
-    pub load: ExpectedLoad,
-}
-
-/// How much is expected to be written to one stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ExpectedLoad {
-    /// Events a second.
+    /// Events that are expected per second of one stream, if it is known.
     pub events_per_second: Option<f64>,
-    /// Bytes of an event.
+    /// Bytes of an event that are expected, if it is known.
     pub event_bytes: Option<usize>,
 }
 
@@ -101,15 +92,18 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
             }
         }
         let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());
-        let port = Arc::new(amazon.with_session(access.session.clone()));
-        let checker = StreamChecker { port, identity };
+        let client = amazon.with_session(access.session.clone());
+        let first = report.steps.len();
         for stream in streams.written_by(source) {
-            checker.check_stream(stream, &settings.delivery, options, &mut report).await;
+            check_stream(&client, stream, &settings.delivery, options, &mut report).await;
+        }
+        for step in &mut report.steps[first..] {
+            step.step.push_str(&identity);
         }
         region = region.or_else(|| access.config.region().cloned());
     }
     if let Some(region) = region {
-        check_quota(region.as_ref(), options.load, &mut report);
+        check_quota(region.as_ref(), options, &mut report);
     }
     report
 }
@@ -236,16 +230,16 @@ impl ExpectedStreams {
 }
 
 /// Whether what is expected is within what Firehose takes without asking.
-fn check_quota(region: &str, load: ExpectedLoad, report: &mut CheckReport) {
+fn check_quota(region: &str, options: CheckOptions, report: &mut CheckReport) {
     let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
-    let Some(events) = load.events_per_second else {
+    let Some(events) = options.events_per_second else {
         report.skipped(
             "quota",
             "pass --events-per-second and --event-bytes for the busiest stream to check it",
         );
         return;
     };
-    let bytes = events * load.event_bytes.unwrap_or(EVENT_BYTES) as f64;
+    let bytes = events * options.event_bytes.unwrap_or(EVENT_BYTES) as f64;
     let requests = events / standpipe_delivery::limits::REQUEST_RECORDS_MAX as f64;
     let used = [events / quota.records, bytes / quota.bytes, requests / quota.requests];
     let share = used.into_iter().fold(0.0, f64::max) * 100.0;

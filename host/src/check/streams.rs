@@ -38,45 +38,21 @@ const TRY_AGAIN: (CheckOutcome, &str) =
 const CHECK_STREAM: (CheckOutcome, &str) =
     (CheckOutcome::Failed, "check the stream and the settings under [aws]");
 
-/// The way to Firehose of one identity.
-pub(super) struct StreamChecker {
-    pub(super) port: Arc<dyn FirehoseClient>,
-    /// What names it in a step.
-    pub(super) identity: String,
-}
-
-impl StreamChecker {
-    /// Check one stream: that it is there, that it can be written to, and what
-    /// aggregation would save.
-    pub(super) async fn check_stream(
-        &self,
-        stream: &StreamName,
-        delivery: &DeliverySettings,
-        options: CheckOptions,
-        report: &mut CheckReport,
-    ) {
-        let from = report.steps.len();
-        check(&self.port, stream, delivery, options, report).await;
-        for step in &mut report.steps[from..] {
-            step.step.push_str(&self.identity);
-        }
-    }
-}
-
-async fn check(
-    port: &Arc<dyn FirehoseClient>,
+/// Checks one stream: that it exists, that it can be written to, and what aggregation would save.
+pub(super) async fn check_stream(
+    client: &dyn FirehoseClient,
     stream: &StreamName,
     delivery: &DeliverySettings,
     options: CheckOptions,
     report: &mut CheckReport,
 ) {
     let settings = delivery.streams.get(stream).unwrap_or(&delivery.stream);
-    let description = describe_stream(port, stream).await;
+    let description = describe_stream(client, stream).await;
     let is_missing =
         matches!(&description, Err(RequestError { retry_class: RetryClass::Missing, .. }));
     report_existence(stream, description.as_ref(), report);
     if options.send_test_record && !is_missing {
-        write_test_record(port, stream, settings.newline, report).await;
+        write_test_record(client, stream, settings.newline, report).await;
     } else if !is_missing {
         let why = "not tested: pass --send-test-record to write a record";
         report.skipped(format!("write to {stream}"), why);
@@ -87,18 +63,18 @@ async fn check(
 }
 
 async fn describe_stream(
-    port: &Arc<dyn FirehoseClient>,
+    client: &dyn FirehoseClient,
     stream: &StreamName,
 ) -> Result<StreamDescription, RequestError> {
     for failures in 1..TRIES {
-        match port.describe(stream).await {
+        match client.describe(stream).await {
             Err(error) if is_passing(&error) => {
                 tokio::time::sleep(BACKOFF.pause_after(failures)).await;
             }
             result => return result,
         }
     }
-    port.describe(stream).await
+    client.describe(stream).await
 }
 
 /// Whether it says nothing about the stream or the settings.
@@ -148,14 +124,14 @@ fn report_existence(
 }
 
 async fn write_test_record(
-    port: &Arc<dyn FirehoseClient>,
+    client: &dyn FirehoseClient,
     stream: &StreamName,
     newline: bool,
     report: &mut CheckReport,
 ) {
     let step = format!("write to {stream}");
     let batch = Arc::new(Batch::of_record(TEST_RECORD, newline));
-    match port.put_record_batch(stream, batch).await {
+    match client.put_record_batch(stream, batch).await {
         Ok(answer) => match answer.refused.first() {
             None => report.ok(step, "a test record was accepted"),
             Some((_, refusal)) => {
@@ -196,7 +172,7 @@ fn report_aggregation(
     let decision = decide_aggregation(description);
     match (aggregation, decision.decision) {
         (Aggregation::Off, AggregationChoice::Aggregated) => {
-            let event_bytes = options.load.event_bytes.unwrap_or(EVENT_BYTES);
+            let event_bytes = options.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
                 "each event is billed as a record of its own; aggregate = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
                 saved_share(event_bytes) * 100.0

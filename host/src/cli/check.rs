@@ -5,7 +5,7 @@ use clap::Args;
 use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, SettingsOptions, start_logging};
 use super::{CommandResult, Exit, print_either, start_runtime, usage};
-use crate::check::{CheckOptions, ExpectedLoad, check};
+use crate::check::{CheckOptions, check};
 
 /// Each step is ok, failed, or skipped if its result is unknown. Nothing is written
 /// without --send-test-record. The exit code is 0, or 1 if a step failed, or 2 if
@@ -35,8 +35,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let file = given.config.as_deref();
     let (raw, directory) = read_settings(file).map_err(usage)?;
     let settings = check_settings(raw, &directory, file, given.overrides()).map_err(usage)?;
-    let options =
-        CheckOptions { send_test_record, load: ExpectedLoad { events_per_second, event_bytes } };
+    let options = CheckOptions { send_test_record, events_per_second, event_bytes };
     let runtime = start_runtime()?;
     let report = runtime.block_on(check(settings, options));
     print_either(json, &if json { report.to_json() + "\n" } else { report.to_string() })?;
