@@ -109,7 +109,7 @@ fn read_expanded(
         WorkflowFormat::Json => yaml::from_json(parse_json(expanded)?),
     };
     let mut workflow = Workflow::default();
-    workflow.read(Section::root(node)?, variable)?;
+    workflow.read(Section::new(String::new(), node)?, variable)?;
     Ok(workflow)
 }
 
@@ -177,7 +177,7 @@ impl Workflow {
                 );
                 false
             }
-            _ => return Err(sink.error_at_key(None, "type", "write metadata-rest or file")),
+            _ => return Err(sink.error_at_key("type", "write metadata-rest or file")),
         };
         config.end()?;
         sink.end()?;
@@ -206,11 +206,11 @@ impl Workflow {
 
 impl WorkflowError {
     fn new(message: impl Into<String>) -> Self {
-        Self::maybe_at(None, message)
+        Self::at(None, message)
     }
 
-    fn at(line: usize, message: impl Into<String>) -> Self {
-        Self::maybe_at(Some(line), message)
+    fn at(line: impl Into<Option<usize>>, message: impl Into<String>) -> Self {
+        WorkflowError { line: line.into(), message: message.into() }
     }
 
     /// Hides what only environment variables contain: a secret with a line break or a colon
@@ -222,10 +222,6 @@ impl WorkflowError {
             self.message = self.message.replace(part, "...");
         }
         self
-    }
-
-    fn maybe_at(line: Option<usize>, message: impl Into<String>) -> Self {
-        WorkflowError { line, message: message.into() }
     }
 }
 

@@ -20,7 +20,6 @@ impl Workflow {
         }
         if config.flag("supportsMetadataExtraction")? == Some(false) {
             return Err(config.error_at_key(
-                None,
                 "supportsMetadataExtraction",
                 "the connection is not to be read with: write true, or leave it out",
             ));
@@ -32,7 +31,6 @@ impl Workflow {
         let region = config.required_text("awsRegion", "eu-west-1")?;
         if let Some(whole) = region_of_zone(&region) {
             return Err(config.error_at_key(
-                None,
                 "awsRegion",
                 &format!("{region:?} is an availability zone: write its region, {whole}"),
             ));

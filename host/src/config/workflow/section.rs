@@ -17,19 +17,15 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The whole document.
-    pub(super) fn root(node: Node) -> Result<Self, WorkflowError> {
-        Self::new(String::new(), node)
-    }
-
-    fn new(path: String, node: Node) -> Result<Self, WorkflowError> {
+    /// A mapping at a path, which is empty for the whole document.
+    pub(super) fn new(path: String, node: Node) -> Result<Self, WorkflowError> {
         let line = node.line;
         let entries = match node.value {
             Value::Map(entries) => entries,
             Value::Null => Vec::new(),
             _ => {
                 let what = if path.is_empty() { "the file" } else { &path };
-                return Err(WorkflowError::maybe_at(
+                return Err(WorkflowError::at(
                     line,
                     format!("{what} must be keys with their values"),
                 ));
@@ -39,13 +35,12 @@ impl Section {
     }
 
     /// What is wrong with one of its keys.
-    pub(super) fn error_at_key(
-        &self,
-        line: Option<usize>,
-        key: &str,
-        problem: &str,
-    ) -> WorkflowError {
-        WorkflowError::maybe_at(line.or(self.line), format!("{}: {problem}", self.path_of(key)))
+    pub(super) fn error_at_key(&self, key: &str, problem: &str) -> WorkflowError {
+        self.error_at_line(None, key, problem)
+    }
+
+    fn error_at_line(&self, line: Option<usize>, key: &str, problem: &str) -> WorkflowError {
+        WorkflowError::at(line.or(self.line), format!("{}: {problem}", self.path_of(key)))
     }
 
     /// Where a key stands.
@@ -89,11 +84,10 @@ impl Section {
     ) -> Result<String, WorkflowError> {
         match self.text(key)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(self.error_at_key(
-                None,
-                key,
-                &format!("this is missing: write it, such as {example}"),
-            )),
+            _ => {
+                Err(self
+                    .error_at_key(key, &format!("this is missing: write it, such as {example}")))
+            }
         }
     }
 
@@ -138,11 +132,11 @@ impl Section {
         let Some(node) = self.take(key) else { return Ok(None) };
         let line = node.line;
         let Value::List(items) = node.value else {
-            return Err(self.error_at_key(line, key, "write a list, such as [one, another]"));
+            return Err(self.error_at_line(line, key, "write a list, such as [one, another]"));
         };
         let text = |node: Node| match node.value {
             Value::Scalar(text) => Ok(text),
-            _ => Err(self.error_at_key(node.line, key, "write a list of text")),
+            _ => Err(self.error_at_line(node.line, key, "write a list of text")),
         };
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
@@ -152,7 +146,7 @@ impl Section {
         let entries = std::mem::take(&mut self.entries);
         let text = |(key, node): (String, Node)| match node.value {
             Value::Scalar(text) => Ok((key, text)),
-            _ => Err(self.error_at_key(node.line, &key, "write text")),
+            _ => Err(self.error_at_line(node.line, &key, "write text")),
         };
         entries.into_iter().map(text).collect()
     }
@@ -164,7 +158,7 @@ impl Section {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("known here: {}", self.known.join(", ")),
         };
-        Err(self.error_at_key(node.line, key, &format!("this key is unknown: {advice}")))
+        Err(self.error_at_line(node.line, key, &format!("this key is unknown: {advice}")))
     }
 
     /// A scalar that is parsed, with what to write where it is none, or another one.
@@ -177,7 +171,7 @@ impl Section {
     ) -> Result<Option<T>, WorkflowError> {
         let Some((text, line)) = self.scalar(key, scalar)? else { return Ok(None) };
         let parsed = parse(&text);
-        parsed.map(Some).ok_or_else(|| self.error_at_key(line, key, &format!("write {expected}")))
+        parsed.map(Some).ok_or_else(|| self.error_at_line(line, key, &format!("write {expected}")))
     }
 
     fn scalar(
@@ -188,7 +182,7 @@ impl Section {
         match self.take(key) {
             None => Ok(None),
             Some(Node { line, value: Value::Scalar(text) }) => Ok(Some((text, line))),
-            Some(node) => Err(self.error_at_key(node.line, key, &format!("write {what}"))),
+            Some(node) => Err(self.error_at_line(node.line, key, &format!("write {what}"))),
         }
     }
 }

@@ -61,7 +61,6 @@ impl Workflow {
             Some(server) => self.read_server(server, needs_server, variable)?,
             None if needs_server => {
                 return Err(config.error_at_key(
-                    None,
                     "openMetadataServerConfig",
                     "this is missing: write it with hostPort and securityConfig",
                 ));
@@ -83,7 +82,7 @@ impl Workflow {
     ) -> Result<(), WorkflowError> {
         let url = server.required_text("hostPort", "http://localhost:8585/api")?;
         if !has_api(&url) {
-            return Err(server.error_at_key(None, "hostPort", "this must be the address of the API, which ends in /api, such as http://localhost:8585/api"));
+            return Err(server.error_at_key("hostPort", "this must be the address of the API, which ends in /api, such as http://localhost:8585/api"));
         }
         let authentication = server.word("authProvider", AUTHENTICATION)?;
         let mut security = server.section("securityConfig")?;
@@ -144,11 +143,9 @@ impl Workflow {
                 return Ok(());
             }
             _ => {
-                return Err(server.error_at_key(
-                    None,
-                    "secretsManagerProvider",
-                    "write aws, aws-ssm or db",
-                ));
+                return Err(
+                    server.error_at_key("secretsManagerProvider", "write aws, aws-ssm or db")
+                );
             }
         };
         let region = (loader == Some("env")).then(|| variable("AWS_DEFAULT_REGION")).flatten();
@@ -174,9 +171,7 @@ impl Workflow {
                 !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)))
             };
             if secret.is_some_and(is_reference) {
-                return Err(config.error_at_key(
-                    None,
-                    "openMetadataServerConfig.secretsManagerProvider",
+                return Err(config.error_at_key("openMetadataServerConfig.secretsManagerProvider",
                     &format!(
                         "{key} is a reference to a secret, and no manager that this program can ask is set: write aws \
                          (Secrets Manager) or aws-ssm (Systems Manager); or put ${{NAME}} in the place of the \
@@ -197,7 +192,6 @@ fn read_verification(server: &mut Section) -> Result<Option<String>, WorkflowErr
     for key in ["sslCertificate", "sslKey"] {
         if files.take(key).is_some() {
             return Err(files.error_at_key(
-                None,
                 key,
                 "certificates of clients are not supported: remove it, and give jwtToken",
             ));

@@ -11,11 +11,9 @@ impl Workflow {
     pub(super) fn read_source(&mut self, mut source: Section) -> Result<(), WorkflowError> {
         let kind = source.required_text("type", "kinesisfirehose")?;
         if !kind.eq_ignore_ascii_case(SOURCE) {
-            return Err(source.error_at_key(
-                None,
-                "type",
-                "only kinesisfirehose is supported: write that",
-            ));
+            return Err(
+                source.error_at_key("type", "only kinesisfirehose is supported: write that")
+            );
         }
         let name = source.required_text("serviceName", "aws_firehose")?;
         self.catalog().service_name = Some(name);
