@@ -28,8 +28,6 @@ mod syntax;
 #[cfg(all(feature = "cli", feature = "catalog"))]
 mod workflow;
 
-#[cfg(feature = "catalog")]
-pub use catalog::CatalogOverrides;
 pub use changes::ChangedKey;
 pub use check::{CollectSettings, DATA_DIR, Destination, Overrides, Settings};
 pub use error::{ConfigError, Mistake};
@@ -107,7 +105,7 @@ fn remove_nulls(schema: &mut Schema) {
 }
 
 /// The known key that an unknown one is most like, if it is like one at all.
-fn nearest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = known.map(|known| (strsim::jaro_winkler(key, known), known));
     let alike = alike.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN);
     alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, nearest)| nearest)

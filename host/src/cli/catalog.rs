@@ -21,7 +21,7 @@ use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
 use super::{CommandResult, Exit, complain, fault, print, print_text, usage};
 use crate::config::{
-    CatalogOverrides, RawSettings, WorkflowFormat, read_workflow, translate_to_workflow_keys,
+    Overrides, RawSettings, WorkflowFormat, read_workflow, translate_to_workflow_keys,
 };
 use crate::limits;
 use progress::Progress;
@@ -151,18 +151,15 @@ pub(super) fn run(command: Command) -> CommandResult {
 
 impl CatalogArgs {
     /// Reads and checks the settings.
-    fn settings(&self) -> Result<CatalogSettings, (Exit, anyhow::Error)> {
-        self.check_settings().map_err(usage)
-    }
-
-    fn check_settings(&self) -> anyhow::Result<CatalogSettings> {
+    fn settings(&self) -> anyhow::Result<CatalogSettings> {
         let (raw, directory) = self.read_raw()?;
-        let overrides = CatalogOverrides {
+        let overrides = Overrides {
             region: self.region.clone(),
             endpoint_url: self.endpoint_url.clone(),
             data_dir: self.data_dir.clone(),
+            ..Overrides::default()
         };
-        let checked = raw.check_catalog(&directory, overrides);
+        let checked = raw.check_catalog(&directory, &overrides);
         match &self.config {
             Some(file) if WorkflowFormat::of(file).is_some() => checked.map_err(|error| {
                 let error = anyhow!(translate_to_workflow_keys(&error.to_string()));
@@ -173,13 +170,13 @@ impl CatalogArgs {
     }
 
     /// Loads the plugin and returns its routes; a workflow has no plugin.
-    fn routes(&self) -> Result<Vec<EventRoute>, (Exit, anyhow::Error)> {
+    fn routes(&self) -> anyhow::Result<Vec<EventRoute>> {
         let is_workflow = |file: &PathBuf| WorkflowFormat::of(file).is_some();
         if self.config.as_ref().is_none_or(is_workflow) {
             return Ok(Vec::new());
         }
-        let (raw, directory) = self.read_raw().map_err(usage)?;
-        routes::load_routes(raw, &directory).map_err(usage)
+        let (raw, directory) = self.read_raw()?;
+        routes::load_routes(raw, &directory)
     }
 
     /// Reads the file, and returns the directory that its paths are relative to. Those of a
@@ -232,8 +229,4 @@ fn block_with_progress<T>(
     };
     let read = block_on(until_signal)?.map_err(fault)?;
     read.ok_or_else(|| (Exit::Stopped, anyhow!("stopped by a signal")))
-}
-
-fn log_for_people() {
-    start_logging(LogFormat::Human);
 }

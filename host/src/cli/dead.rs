@@ -15,14 +15,12 @@ use time::OffsetDateTime;
 
 use super::config::read_settings;
 use super::{CommandResult, Exit, complain, fault, usage};
+use crate::config::nearest_key;
 use standpipe_core::clock;
 use standpipe_core::event::{InvalidStreamName, StreamName};
 use standpipe_delivery::dead_letters::{
     DeadLetterDirectory, DeadLetterDirectoryLock, DeadLetterFile, DeadLetterFilter, Reason,
 };
-
-/// How alike two words must be for one to be taken for the other misspelt.
-const SIMILARITY_MIN: f64 = 0.7;
 
 const LIST_HELP: &str = "Dead letters are in DATA_DIR/dead. A dead letter is counted if it passes all given \
 filters. Unreadable lines are reported on standard error.";
@@ -109,11 +107,8 @@ fn parse_reason(word: &str) -> Result<String, String> {
     if known.clone().any(|known| known == word) {
         return Ok(word.to_owned());
     }
-    let alike = known.clone().map(|known| (strsim::jaro_winkler(word, known), known));
-    let nearest =
-        alike.filter(|(alike, _)| *alike >= SIMILARITY_MIN).max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(match nearest {
-        Some((_, nearest)) => format!("unknown reason; did you mean `{nearest}`?"),
+    Err(match nearest_key(word, known.clone()) {
+        Some(nearest) => format!("unknown reason; did you mean `{nearest}`?"),
         None => format!("unknown reason; expected one of {}", known.collect::<Vec<_>>().join(", ")),
     })
 }

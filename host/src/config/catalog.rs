@@ -1,22 +1,11 @@
 //! The catalog's settings, with what they need of the rest of the file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{ConfigError, Overrides, RawSettings};
 use standpipe_aws::AwsOverrides;
 use standpipe_catalog::CatalogSettings;
 use standpipe_core::settings::SettingsChecker;
-
-/// Options of the command line for the catalog, which override the settings file.
-#[derive(Debug, Clone, Default)]
-pub struct CatalogOverrides {
-    /// The region.
-    pub region: Option<String>,
-    /// A URL in place of Firehose's own.
-    pub endpoint_url: Option<String>,
-    /// Where the history is kept.
-    pub data_dir: Option<PathBuf>,
-}
 
 impl RawSettings {
     /// Check what is set about the catalog, and whatever it needs of the rest.
@@ -27,7 +16,7 @@ impl RawSettings {
     pub fn check_catalog(
         &self,
         directory: &Path,
-        overrides: CatalogOverrides,
+        overrides: &Overrides,
     ) -> Result<CatalogSettings, ConfigError> {
         let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
         let settings = self.check_catalog_with(directory, overrides, &mut checker);
@@ -43,11 +32,6 @@ impl RawSettings {
         checker: &mut SettingsChecker,
     ) -> Option<Box<CatalogSettings>> {
         self.catalog.as_ref()?;
-        let overrides = CatalogOverrides {
-            region: overrides.region.clone(),
-            endpoint_url: overrides.endpoint_url.clone(),
-            data_dir: overrides.data_dir.clone(),
-        };
         let settings = self.check_catalog_with(directory, overrides, checker);
         (!settings.schedule.is_manual()).then(|| Box::new(settings))
     }
@@ -55,12 +39,13 @@ impl RawSettings {
     fn check_catalog_with(
         &self,
         directory: &Path,
-        overrides: CatalogOverrides,
+        overrides: &Overrides,
         checker: &mut SettingsChecker,
     ) -> CatalogSettings {
-        let data_dir = self.data_dir(directory, overrides.data_dir);
+        let Overrides { region, endpoint_url, data_dir, .. } = overrides.clone();
+        let data_dir = self.data_dir(directory, data_dir);
         let catalog = self.catalog.clone().unwrap_or_default();
-        let over = AwsOverrides { region: overrides.region, endpoint_url: overrides.endpoint_url };
+        let over = AwsOverrides { region, endpoint_url };
         let (aws, firehose_url) = match &catalog.aws {
             Some(aws) => aws.check(over, &mut checker.table("catalog").table("aws")),
             None => self.aws.check(over, &mut checker.table("aws")),

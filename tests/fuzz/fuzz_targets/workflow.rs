@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use standpipe::config::{CatalogOverrides, WorkflowFormat, read_workflow};
+use standpipe::config::{Overrides, WorkflowFormat, read_workflow};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
     for form in [WorkflowFormat::Yaml, WorkflowFormat::Json] {
         match read_workflow(text, form, variable) {
             Ok(workflow) => {
-                let _ = workflow.settings.check_catalog(Path::new(""), CatalogOverrides::default());
+                let _ = workflow.settings.check_catalog(Path::new(""), &Overrides::default());
             }
             Err(error) => assert!(error.line.is_none_or(|line| line > 0)),
         }

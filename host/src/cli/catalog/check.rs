@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
+use super::{CatalogArgs, LogFormat, OutputArgs, block_on, fault, start_logging, usage};
 use crate::cli::{CommandResult, Exit};
 use standpipe_catalog::discovery::InventoryReader;
 use standpipe_catalog::probe::{Probe, ProbeOutcome, probe_reading};
@@ -25,8 +25,8 @@ struct Checked {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    log_for_people();
-    let settings = arguments.given.settings()?;
+    start_logging(LogFormat::Human);
+    let settings = arguments.given.settings().map_err(usage)?;
     let probes = block_on(run_probes(&settings))?.map_err(fault)?;
     let is_good = !probes.iter().any(|probe| probe.is_mandatory && probe.is_missing());
     let checked = Checked { is_good, probes };

@@ -5,7 +5,7 @@ use clap::Args;
 use tracing::Level;
 
 use super::progress::Progress;
-use super::{CatalogArgs, OutputArgs, block_on, fault, log_for_people};
+use super::{CatalogArgs, LogFormat, OutputArgs, block_on, fault, start_logging, usage};
 use crate::cli::signals::Signals;
 use crate::cli::{CommandResult, Exit, complain};
 use crate::run::run_with_log;
@@ -31,12 +31,12 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    log_for_people();
-    let mut settings = arguments.given.settings()?;
+    start_logging(LogFormat::Human);
+    let mut settings = arguments.given.settings().map_err(usage)?;
     if arguments.debug {
         settings.log_level = Level::DEBUG;
     }
-    let routes = arguments.given.routes()?;
+    let routes = arguments.given.routes().map_err(usage)?;
     let round = CatalogSync { is_dry: arguments.dry_run, is_strict: arguments.strict };
     let told = block_on(ingest(&settings, &routes, round))?.map_err(fault)?;
     let Some(told) = told else { return Ok(Exit::Stopped) };

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::list::{complain_about, exit_of};
-use super::{CatalogArgs, block_with_progress, fault, log_for_people, print};
+use super::{CatalogArgs, LogFormat, block_with_progress, fault, print, start_logging, usage};
 use crate::cli::{CommandResult, complain};
 use standpipe_catalog::document::CatalogDocument;
 use standpipe_catalog::openlineage::{EventOptions, job_events};
@@ -48,9 +48,10 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    log_for_people();
-    let settings = arguments.given.settings()?;
-    let routes = if arguments.events { arguments.given.routes()? } else { Vec::new() };
+    start_logging(LogFormat::Human);
+    let settings = arguments.given.settings().map_err(usage)?;
+    let routes =
+        if arguments.events { arguments.given.routes().map_err(usage)? } else { Vec::new() };
     let looked = block_with_progress(async |tell| take_snapshot(&settings, &routes, tell).await)?;
     complain_about(&looked.inventory);
     for warning in &looked.drawing.warnings {

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{CatalogArgs, OutputArgs, block_with_progress, log_for_people};
+use super::{CatalogArgs, LogFormat, OutputArgs, block_with_progress, start_logging, usage};
 use crate::cli::{CommandResult, Exit, complain};
 use standpipe_catalog::{
     Destination, Inventory, Sink, StreamDescription, StreamOrigin, read_inventory,
@@ -26,8 +26,8 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 /// Reads the streams, and prints warnings to standard error.
 pub(super) fn read_streams(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
-    log_for_people();
-    let settings = given.settings()?;
+    start_logging(LogFormat::Human);
+    let settings = given.settings().map_err(usage)?;
     let inventory = block_with_progress(async |tell| read_inventory(&settings, tell).await)?;
     complain_about(&inventory);
     Ok(inventory)

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::terminal::Terminal;
 use standpipe_catalog::discovery::DiscoveryProgress;
 
-/// Shows the progress of discovery on standard error, if that is a terminal.
+/// Shows the progress of discovery on standard error, if that is a terminal. A spinner that is
+/// dropped clears its line.
 #[derive(Debug)]
 pub(super) struct Progress(Option<ProgressBar>);
 
@@ -36,13 +37,5 @@ impl Progress {
                 format!("{done} of {of} DynamoDB tables asked")
             }
         });
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let settings = arguments.given.settings()?;
+    let settings = arguments.given.settings().map_err(usage)?;
     check_data_dir(&settings.data_dir).map_err(usage)?;
     let history = RunStore::of_data_dir(&settings.data_dir);
     let history_of_runs = history.load().map_err(fault)?;

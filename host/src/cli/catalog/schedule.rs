@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     start_logging(arguments.log_format);
-    let mut settings = arguments.given.settings()?;
+    let mut settings = arguments.given.settings().map_err(usage)?;
     if settings.schedule.is_manual() {
         return Err(usage(anyhow!(
             "no schedule: set `schedule` under [catalog], for example \"daily\", or use `host catalog ingest`"
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     if arguments.debug {
         settings.log_level = Level::DEBUG;
     }
-    let routes = arguments.given.routes()?;
+    let routes = arguments.given.routes().map_err(usage)?;
     let stop = CancellationToken::new();
     let scheduler =
         CatalogScheduler::start(settings, Box::new(move || routes.clone()), stop.clone());

@@ -8,7 +8,7 @@ use standpipe_catalog::http_client::TlsVerification;
 use tracing::Level;
 
 fn check(text: &str) -> Result<CatalogSettings, ConfigError> {
-    parse(text)?.check_catalog(Path::new("/etc/x"), CatalogOverrides::default())
+    parse(text)?.check_catalog(Path::new("/etc/x"), &Overrides::default())
 }
 
 fn fails(text: &str) -> String {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::CatalogOverrides;
+use crate::config::Overrides;
 use standpipe_aws::secret_store::RawSecrets;
 
 /// The vendor's example, as it is.
@@ -256,7 +256,7 @@ fn certificates_are_those_that_are_named() {
 #[test]
 fn what_the_check_says_is_told_in_the_words_of_the_file() {
     let role = changed("awsRegion: eu-west-1", "awsRegion: eu-west-1, assumeRoleArn: x").unwrap();
-    let checked = role.settings.check_catalog(Path::new(""), CatalogOverrides::default());
+    let checked = role.settings.check_catalog(Path::new(""), &Overrides::default());
     let error = translate_to_workflow_keys(&checked.unwrap_err().to_string());
     assert!(error.starts_with("awsConfig: assumeRoleArn \"x\" is not the ARN"), "{error}");
 }
