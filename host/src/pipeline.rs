@@ -23,11 +23,9 @@ mod decision_applier;
 mod failure;
 mod held_chunks;
 mod plugin_session;
-mod renewal;
 mod stream_slots;
 
 pub use failure::OnFailure;
-pub use renewal::Renewal;
 pub use stream_slots::SourceIdentities;
 
 use std::sync::Arc;
@@ -44,9 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::stop::StopTokens;
-use standpipe_core::event::{
-    Ack, Chunk, ChunkLine, Event, EventRefusal, LineError, Malformed, scan,
-};
+use standpipe_core::event::{Ack, Chunk, Event, EventRefusal, LineError, Malformed, scan};
 use standpipe_delivery::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
 use standpipe_delivery::{Provenance, RecordAccumulator};
 use standpipe_plugin_host::{
@@ -63,7 +59,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// Takes chunks, maps their events and hands the records over for delivery.
-#[derive(Debug)]
 pub struct Worker {
     shared: WorkerContext,
     /// The roles that the worker uses.
@@ -90,7 +85,7 @@ enum BatchProgress {
 }
 
 /// What all workers of a run share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WorkerContext {
     /// Where chunks come from.
     pub chunks: Receiver<Chunk>,
@@ -104,8 +99,10 @@ pub struct WorkerContext {
     pub identities: Arc<SourceIdentities>,
     /// What happens to events that the plugin fails on.
     pub on_failure: OnFailure,
-    /// Configures a plugin again that declares other streams than before.
-    pub renewal: Arc<Renewal>,
+    /// Configures the active plugin again, on the thread of the worker that calls it. A worker
+    /// does so when a fresh instance declares other streams than the plugin did at first, such as
+    /// names made of the date after midnight. It has no instance then, and so nothing else to do.
+    pub renew_plugin: Arc<dyn Fn() + Send + Sync>,
     /// How the run ends. From `mapping_abort` on, events that wait for their
     /// turn stay with a source that keeps them, or are treated as failed.
     pub stop: StopTokens,
@@ -258,13 +255,15 @@ impl Worker {
         for &line in lines {
             let index = u32::try_from(*next).expect("a chunk is far smaller than 4 GiB");
             if let Some((_, error)) = errors.next_if(|(at, _)| *at == index) {
-                self.dead_letter_unreadable_line(chunk, index, line, error);
+                self.dead_letter_line(chunk, index, explain_line_error(error));
                 *next += 1;
                 continue;
             }
             let text = chunk.line_text(line);
             match scan(text, standpipe_core::limits::EVENT_NESTING_MAX) {
-                Err(malformed) => self.dead_letter_malformed_line(chunk, index, line, &malformed),
+                Err(malformed) => {
+                    self.dead_letter_line(chunk, index, explain_malformed_line(&malformed))
+                }
                 Ok((text, envelope)) => {
                     let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX
                         || events.len() == limits::BATCH_EVENTS_MAX;
@@ -321,7 +320,7 @@ impl Worker {
                     SessionOutcome::Unavailable(unavailable) => {
                         active.generation.note_unavailable("the plugin", &unavailable);
                         if active.generation.plugin().has_redeclared() {
-                            self.shared.renewal.renew();
+                            (self.shared.renew_plugin)();
                         }
                         (unavailable.pause, unavailable.fault)
                     }
@@ -436,50 +435,47 @@ impl Worker {
         (canary, session)
     }
 
-    fn dead_letter_malformed_line(
+    fn dead_letter_line(
         &self,
         chunk: &Chunk,
         index: u32,
-        line: ChunkLine,
-        malformed: &Malformed,
+        (reason, detail, bytes_total): (Reason, String, Option<u64>),
     ) {
-        let reason = match malformed {
-            Malformed::NotUtf8 { .. } => Reason::InvalidUtf8,
-            Malformed::ZeroByte { .. } => Reason::ZeroByte,
-            Malformed::NotJson { .. } => Reason::NotJson,
-            Malformed::NotAnObject => Reason::NotAnObject,
-            Malformed::TooDeep { .. } => Reason::NestedTooDeep,
-        };
-        let detail = malformed.to_string();
-        let (source, text) = (chunk.source(), chunk.line_text(line));
-        let letter = DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
-        self.applier.dead_letter(&letter, &chunk.ack, index);
-    }
-
-    fn dead_letter_unreadable_line(
-        &self,
-        chunk: &Chunk,
-        index: u32,
-        line: ChunkLine,
-        error: &LineError,
-    ) {
-        let (reason, detail, bytes_total) = match error {
-            LineError::TooLong { bytes } => {
-                let detail = format!(
-                    "the event has {bytes} bytes, and the limit is {}; only its start is kept",
-                    standpipe_core::limits::EVENT_BYTES_MAX
-                );
-                (Reason::EventTooLong, detail, Some(*bytes))
-            }
-            LineError::CutOff { detail } => {
-                let detail = format!("the source cannot be read beyond this line: {detail}");
-                (Reason::SourceCutOff, detail, None)
-            }
-            LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
-        };
+        let line = chunk.lines[index as usize];
         let (source, text) = (chunk.source(), chunk.line_text(line));
         let letter = DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
         self.applier.dead_letter(&DeadLetter { bytes_total, ..letter }, &chunk.ack, index);
+    }
+}
+
+/// Returns the reason of a dead letter, its detail, and the bytes of the event if only its start
+/// is kept.
+fn explain_malformed_line(malformed: &Malformed) -> (Reason, String, Option<u64>) {
+    let reason = match malformed {
+        Malformed::NotUtf8 { .. } => Reason::InvalidUtf8,
+        Malformed::ZeroByte { .. } => Reason::ZeroByte,
+        Malformed::NotJson { .. } => Reason::NotJson,
+        Malformed::NotAnObject => Reason::NotAnObject,
+        Malformed::TooDeep { .. } => Reason::NestedTooDeep,
+    };
+    (reason, malformed.to_string(), None)
+}
+
+/// Returns the same for a line that the source could not read as an event.
+fn explain_line_error(error: &LineError) -> (Reason, String, Option<u64>) {
+    match error {
+        LineError::TooLong { bytes } => {
+            let detail = format!(
+                "the event has {bytes} bytes, and the limit is {}; only its start is kept",
+                standpipe_core::limits::EVENT_BYTES_MAX
+            );
+            (Reason::EventTooLong, detail, Some(*bytes))
+        }
+        LineError::CutOff { detail } => {
+            let detail = format!("the source cannot be read beyond this line: {detail}");
+            (Reason::SourceCutOff, detail, None)
+        }
+        LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
     }
 }
 

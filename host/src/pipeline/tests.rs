@@ -200,7 +200,7 @@ impl Scene {
             letters: Arc::clone(&letters),
             identities: Arc::default(),
             on_failure: self.on_failure,
-            renewal: Arc::new(Renewal::new(renew)),
+            renew_plugin: Arc::new(renew),
             stop: stop.clone(),
         };
         let worker = Worker::new(shared, RecordAccumulator::new(&delivery).with_deferred_flush());
@@ -640,7 +640,7 @@ fn end_a_worker_with_its_queue() {
         letters: Arc::clone(&scene.letters),
         identities: Arc::default(),
         on_failure: OnFailure::DeadLetter,
-        renewal: Arc::new(Renewal::new(|| ())),
+        renew_plugin: Arc::new(|| ()),
         stop: scene.stop.clone(),
     };
     let worker = Worker::new(shared, RecordAccumulator::new(&scene.delivery));

@@ -27,7 +27,7 @@ use super::{Addresses, CACHE, Run, StartError};
 use crate::admin::{Admin, AdminView};
 use crate::config::Settings;
 use crate::limits;
-use crate::pipeline::{Renewal, SourceIdentities, Worker, WorkerContext};
+use crate::pipeline::{SourceIdentities, Worker, WorkerContext};
 use crate::source::{
     Chunker, InputReader, Progress, ReadReport, ReplayCompactor, SubmissionReader,
 };
@@ -225,7 +225,6 @@ impl RunParts {
     ) -> io::Result<Vec<JoinHandle<()>>> {
         let swapper = self.swapper.clone();
         // A rejection has been logged.
-        let renewal = Renewal::new(move || drop(swapper.renew()));
         let shared = WorkerContext {
             chunks,
             buffers,
@@ -233,7 +232,7 @@ impl RunParts {
             letters: Arc::clone(&self.letters),
             identities: Arc::new(std::mem::take(&mut self.identities)),
             on_failure: self.settings.hosting.on_failure.clone(),
-            renewal: Arc::new(renewal),
+            renew_plugin: Arc::new(move || drop(swapper.renew())),
             stop: self.stop.clone(),
         };
         let spawn = |number| {

@@ -21,7 +21,7 @@ use super::disk::Disk;
 use super::firehose;
 use super::plugin::Plugin;
 use super::world::{Arrival, Life, LifeEnd, World};
-use crate::pipeline::{OnFailure, Renewal, SourceIdentities, Worker, WorkerContext};
+use crate::pipeline::{OnFailure, SourceIdentities, Worker, WorkerContext};
 use crate::stop::StopTokens;
 use standpipe_collector::{SpoolReader, entry_of};
 use standpipe_core::blocking;
@@ -317,7 +317,7 @@ impl<'a> Process<'a> {
             letters: Arc::clone(&self.letters),
             identities: Arc::new(SourceIdentities::default()),
             on_failure: OnFailure::DeadLetter,
-            renewal: Arc::new(Renewal::new(|| ())),
+            renew_plugin: Arc::new(|| ()),
             stop: self.stop.clone(),
         };
         let worker =
