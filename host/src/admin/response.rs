@@ -76,27 +76,24 @@ impl ApiError {
     /// The token is missing or wrong.
     pub(super) fn unauthorized(error: &str) -> Self {
         let challenge = HeaderValue::from_static("Bearer realm=\"standpipe\"");
-        ApiError {
-            header: Some(Box::new((WWW_AUTHENTICATE, challenge))),
-            ..ApiError::new(StatusCode::UNAUTHORIZED, error)
-        }
+        ApiError::new(StatusCode::UNAUTHORIZED, error).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// Too many requests are waiting.
     pub(super) fn busy(error: &str) -> Self {
-        ApiError {
-            header: Some(Box::new((RETRY_AFTER, HeaderValue::from(BUSY_PAUSE.as_secs())))),
-            ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        }
+        let pause = HeaderValue::from(BUSY_PAUSE.as_secs());
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error).with_header(RETRY_AFTER, pause)
     }
 
     /// The path exists for other methods.
     pub(super) fn wrong_method(allowed: &str) -> Self {
-        let header = HeaderValue::from_str(allowed).expect("methods have plain names");
-        ApiError {
-            header: Some(Box::new((ALLOW, header))),
-            ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
-        }
+        let methods = HeaderValue::from_str(allowed).expect("methods have plain names");
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
+            .with_header(ALLOW, methods)
+    }
+
+    fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        ApiError { header: Some(Box::new((name, value))), ..self }
     }
 
     pub(super) fn to_response(&self) -> Response {
@@ -144,12 +141,11 @@ impl From<BodyError> for ApiError {
 
 impl From<Swapped> for SwapResponse {
     fn from(swapped: Swapped) -> Self {
-        match swapped {
-            Swapped::Taken(generation) => SwapResponse { generation, changed: true, note: None },
-            Swapped::Unchanged(generation) => {
-                SwapResponse { generation, changed: false, note: None }
-            }
-        }
+        let (generation, changed) = match swapped {
+            Swapped::Taken(generation) => (generation, true),
+            Swapped::Unchanged(generation) => (generation, false),
+        };
+        SwapResponse { generation, changed, note: None }
     }
 }
 

@@ -246,9 +246,7 @@ impl Imported {
             ));
         }
     }
-}
 
-impl Imported {
     /// What the mapping plugin has against its settings. That there are no rows is noted
     /// where they are read.
     fn refused_by_plugin(&self) -> Option<String> {

@@ -49,7 +49,7 @@ pub(super) struct Inner {
     /// None if the host runs on a runtime of the program.
     own_runtime: Mutex<Option<Runtime>>,
     /// The summary, once the host has stopped.
-    summary: watch::Receiver<Option<Arc<Summary>>>,
+    pub(super) summary: watch::Receiver<Option<Arc<Summary>>>,
 }
 
 impl Host {
@@ -476,14 +476,6 @@ impl Host {
         let ended = summary.wait_for(Option::is_some).await;
         let ended = ended.expect("the runtime of a host outlives it");
         Arc::clone(ended.as_ref().expect("it was waited for"))
-    }
-}
-
-#[cfg(test)]
-impl Inner {
-    /// Returns the summary without holding the host.
-    pub(super) fn summary(&self) -> watch::Receiver<Option<Arc<Summary>>> {
-        self.summary.clone()
     }
 }
 

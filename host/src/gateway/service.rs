@@ -65,7 +65,10 @@ where
             let host = self.host.clone();
             return Box::pin(async move { Ok(collect_request(&host, request).await) });
         }
-        let exchange = self.begin_exchange(&request);
+        // The event of a captured request is made when the last part of the exchange is dropped.
+        let exchange = self.rules.capture.as_ref().and_then(|capture| {
+            capture.begin(&self.host, request.method(), request.uri(), request.headers())
+        });
         let with_request_body = exchange.as_ref().is_some_and(Exchange::captures_request_body);
         let exchange = exchange.map(Mutex::new).map(Arc::new);
         let of_request = exchange.as_ref().filter(|_| with_request_body).cloned();
@@ -79,15 +82,6 @@ where
             });
             Ok(response.map(|body| ResponseBody::of_service(body, of_response)))
         })
-    }
-}
-
-impl<S> Gateway<S> {
-    /// Begins the exchange of a request that is captured. Its event is made when the last part
-    /// of the exchange is dropped.
-    fn begin_exchange<B>(&self, request: &Request<B>) -> Option<Exchange> {
-        let capture = self.rules.capture.as_ref()?;
-        capture.begin(&self.host, request.method(), request.uri(), request.headers())
     }
 }
 

@@ -215,7 +215,7 @@ async fn where_there_is_no_room_one_is_refused_and_another_waits() {
 async fn a_host_stops_with_the_last_that_holds_it_and_delivers_what_it_has() {
     let late = FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_millis(100)));
     let scene = Scene::new(late).await;
-    let (other, mut summary) = (scene.host.clone(), scene.host.0.summary());
+    let (other, mut summary) = (scene.host.clone(), scene.host.0.summary.clone());
     let receipt = scene.host.try_submit(event("one")).unwrap();
     let Scene { host, client, _directory } = scene;
     drop(host);

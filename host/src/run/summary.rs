@@ -12,6 +12,7 @@ use crate::limits;
 use crate::source::{ReadReport, UnreadInput};
 use standpipe_core::escape::OneLine;
 use standpipe_core::event::TotalsSnapshot;
+use standpipe_core::settings::is_default;
 use standpipe_delivery::StreamReport;
 use standpipe_delivery::dead_letters::{DeadLetterReport, Reason};
 use standpipe_plugin_host::swap::ShadowReport;
@@ -44,11 +45,11 @@ pub struct Summary {
     /// Dead letters by their reason.
     pub dead_letters: BTreeMap<Reason, u64>,
     /// Older dead letters that were dropped to make room.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub dead_letters_dropped: u64,
     /// Dead letters that could not be written. Their events are undelivered, or wait in the
     /// spool for the next run.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub dead_letters_refused: u64,
     /// Dead letters copied to the dead-letter stream, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,16 +67,16 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_file: Option<PathBuf>,
     /// Dead letters that a replay skipped: they hold only the start of the event.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub partial_letters: u64,
     /// Lines that a replay skipped: they are not dead letters.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub unreadable_letters: u64,
     /// Dead letters that a replay skipped: their source is not in the settings.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub unknown_source_letters: u64,
     /// Dead letters that a replay skipped: they are bodies of refused requests.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub request_letters: u64,
     /// The counts of the collector, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,16 +106,16 @@ pub struct CollectorSummary {
     /// Events that wait in the spool for the next run.
     pub waiting: u64,
     /// Waiting events whose source is not in the settings.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub held: u64,
     /// The first of these sources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown_sources: Vec<String>,
     /// Events that the disk lost after they were accepted.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub corrupt: u64,
     /// Waiting events that this version of the program cannot read.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub unreadable: u64,
 }
 
@@ -371,10 +372,6 @@ fn busiest_streams(
     shown.sort_by_key(|(at, _)| *at);
     let events = others.iter().map(|(_, (_, stream))| stream.events).sum();
     (shown.into_iter().map(|(_, stream)| stream).collect(), (others.len(), events))
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 #[cfg(test)]

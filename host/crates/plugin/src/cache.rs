@@ -197,14 +197,9 @@ impl CompiledCache {
     }
 
     fn read_entry(&self, origin: &CacheOrigin<'_>) -> io::Result<Option<Vec<u8>>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.directory, entry_name(origin), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(io::Error::other("is a symbolic link")),
-            Err(error) => return Err(error.into()),
-        };
-        check_file(&file, self.user, WRITABLE_BY_OTHERS)?;
+        let name = entry_name(origin);
+        let opened = open_file(&self.directory, &name, self.user, WRITABLE_BY_OTHERS)?;
+        let Some(file) = opened else { return Ok(None) };
         let bytes_max = PLUGIN_COMPILED_BYTES_MAX + HEADER_BYTES as u64;
         let mut entry = Vec::new();
         (&file).take(bytes_max + 1).read_to_end(&mut entry)?;
@@ -318,9 +313,21 @@ fn create_file(directory: &OwnedFd, name: &str) -> io::Result<File> {
     Ok(File::from(created?))
 }
 
-/// Check an opened file: it must be the user's own, and closed to others as far as these
-/// bits of its mode say.
-fn check_file(file: &File, user: u32, forbidden: u32) -> io::Result<()> {
+/// Opens a file of this user that nobody else could have written, or read if it is secret; none if
+/// it is missing.
+fn open_file(
+    directory: &OwnedFd,
+    name: &str,
+    user: u32,
+    forbidden: u32,
+) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(io::Error::other("is a symbolic link")),
+        Err(error) => return Err(error.into()),
+    };
     let metadata = file.metadata()?;
     let problem = if !metadata.is_file() {
         "is not a regular file"
@@ -329,7 +336,7 @@ fn check_file(file: &File, user: u32, forbidden: u32) -> io::Result<()> {
     } else if metadata.mode() & forbidden != 0 {
         "is open to other users"
     } else {
-        return Ok(());
+        return Ok(Some(file));
     };
     Err(io::Error::other(problem))
 }
@@ -367,14 +374,8 @@ fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
         let text = format!("its file {KEY_NAME:?} {error}: remove the directory");
         io::Error::new(error.kind(), text)
     };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(directory, KEY_NAME, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP) => return Err(refused(io::Error::other("is a symbolic link"))),
-        Err(error) => return Err(refused(error.into())),
-    };
-    check_file(&file, user, OPEN_TO_OTHERS).map_err(refused)?;
+    let opened = open_file(directory, KEY_NAME, user, OPEN_TO_OTHERS);
+    let Some(file) = opened.map_err(refused)? else { return Ok(None) };
     // It could be another file of this user, whose content others know.
     if file.metadata()?.nlink() != 1 {
         return Err(refused(io::Error::other("has another name elsewhere")));

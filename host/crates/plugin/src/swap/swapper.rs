@@ -123,14 +123,8 @@ impl Swapper {
         let mut validator = CandidateValidator::default();
         let plugin = validator.validate(&engine, candidate, &policy, Role::Active, &[])?;
         warm(plugin.plugin(), settings.workers.get())?;
-        Ok(Self::with_plugin(
-            Some(engine),
-            settings,
-            plugin,
-            candidate.origin.clone(),
-            validator,
-            policy,
-        ))
+        let origin = candidate.origin.clone();
+        Ok(Self::with_plugin(Some(engine), settings, plugin, origin, validator, policy))
     }
 
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
@@ -141,14 +135,9 @@ impl Swapper {
     /// It is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
         let plugin = AdmittedPlugin::without_component(plugin).expect("not a component");
-        Self::with_plugin(
-            None,
-            settings,
-            plugin,
-            String::new(),
-            CandidateValidator::default(),
-            LoadPolicy::default(),
-        )
+        let validator = CandidateValidator::default();
+        let policy = LoadPolicy::default();
+        Self::with_plugin(None, settings, plugin, String::new(), validator, policy)
     }
 
     fn with_plugin(
@@ -240,12 +229,8 @@ impl Swapper {
             }
             return Ok(Swapped::Unchanged(number));
         }
-        Ok(Swapped::Taken(self.publish_active(
-            admitted,
-            policy,
-            candidate.origin.clone(),
-            Before::Kept,
-        )))
+        let origin = candidate.origin.clone();
+        Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Kept)))
     }
 
     /// Validates a candidate, and changes nothing.
