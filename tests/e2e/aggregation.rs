@@ -58,7 +58,7 @@ fn nobody_is_asked_where_auto_is_not_set() {
     let summary = ran.summary();
     assert_eq!(summary["streams"]["s"].get("pack"), None);
     let sum = |key: &str| summary[key].as_u64().unwrap();
-    assert!(sum("billed_kb") < sum("billed_kb_unaggregated"), "{summary}");
+    assert!(sum("billed_kb") < sum("billed_kb_unpacked"), "{summary}");
     assert_eq!(sum("billed_kb"), summary["streams"]["s"]["billed_kb"].as_u64().unwrap());
     let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
     let ran = program.stdin(Events::new(41).ndjson(EVENTS)).run().exits(0);

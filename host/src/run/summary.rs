@@ -39,6 +39,7 @@ pub struct Summary {
     /// The billed size of the accepted records, in kilobytes.
     pub billed_kb: u64,
     /// The billed size without aggregation.
+    #[serde(rename = "billed_kb_unpacked")]
     pub billed_kb_unaggregated: u64,
     /// Reports by delivery stream.
     pub streams: BTreeMap<String, StreamReport>,

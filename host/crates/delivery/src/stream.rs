@@ -121,7 +121,7 @@ stream_counts! {
     /// What Firehose bills for the accepted records, in kilobytes.
     billed_kb,
     /// What it would bill if every event were a record of its own.
-    #[serde(rename = "billed_kb_unaggregated")]
+    #[serde(rename = "billed_kb_unpacked")]
     billed_kb_unaggregated,
 }
 
