@@ -705,20 +705,29 @@ fn limits_are_documented_as_they_are() {
     let request = number(delivery::REQUEST_BYTES_MAX);
     let enough = mib(delivery::REQUEST_BYTES_ENOUGH);
     for (what, limit) in [
-        ("a record with its newline", format!("{} bytes", number(delivery::RECORD_BYTES_MAX))),
-        ("records in a request", number(delivery::REQUEST_RECORDS_MAX)),
-        ("bytes in a request, before base64", format!("{request}; sent from {enough} on")),
-        ("an event that is read", mib(EVENT_BYTES_MAX)),
-        ("nesting in an event", format!("{} levels", number(EVENT_NESTING_MAX))),
-        ("records in memory that are not answered yet", mib(delivery::IN_FLIGHT_BYTES_MAX)),
-        ("dead letters that wait to be written", mib(delivery::DEAD_QUEUE_BYTES_MAX)),
-        ("copies of dead letters under way", mib(delivery::DEAD_COPIES_BYTES_MAX)),
-        ("a file of dead letters", format!("{}, then the next one is begun", mib(dead_file))),
         (
-            "memory of a plugin's instance, unless the settings say otherwise",
-            mib(InstanceLimits::default().memory_bytes),
+            "size of a record with its newline",
+            format!("{} bytes", number(delivery::RECORD_BYTES_MAX)),
         ),
-        ("outputs of one event", number(plugin::PLUGIN_OUTPUTS_PER_EVENT_MAX)),
+        ("records in a request", number(delivery::REQUEST_RECORDS_MAX)),
+        (
+            "bytes in a request, before base64",
+            format!("{request}. Standpipe sends a request once it has {enough}"),
+        ),
+        ("size of an event", mib(EVENT_BYTES_MAX)),
+        ("nesting in an event", format!("{} levels", number(EVENT_NESTING_MAX))),
+        (
+            "records in memory that Firehose has not accepted yet",
+            mib(delivery::IN_FLIGHT_BYTES_MAX),
+        ),
+        ("dead letters in memory that wait to be written", mib(delivery::DEAD_QUEUE_BYTES_MAX)),
+        (
+            "copies of dead letters in memory that Firehose has not accepted yet",
+            mib(delivery::DEAD_COPIES_BYTES_MAX),
+        ),
+        ("size of a file of dead letters", mib(dead_file)),
+        ("memory of a plugin instance", mib(InstanceLimits::default().memory_bytes)),
+        ("outputs of a plugin for one event", number(plugin::PLUGIN_OUTPUTS_PER_EVENT_MAX)),
     ] {
         let row = format!("\n| {what} | {limit} |");
         assert!(table.contains(&row), "the docs do not say: {row}");
