@@ -48,6 +48,12 @@ use super::{documents, shown};
 const PAGES: &[&str] = &[
     // To begin with, settings and AWS, the project itself.
     "README.md",
+    "host/docs/changelog.md",
+    "host/docs/credentials.md",
+    "host/docs/glossary.md",
+    "host/docs/iam.md",
+    "host/docs/settings.md",
+    "host/docs/soak.md",
     // Events, delivery and operation.
 
     // Plugins and embedding.
@@ -81,6 +87,11 @@ const SHOWN: &[Shown] = &[
         page: "README.md",
         start: "tests/setup.sh",
         reason: "it installs packages and runs every test, this one among them",
+    },
+    Shown {
+        page: "host/docs/iam.md",
+        start: "aws iam create-role",
+        reason: "it needs the AWS CLI, and an account in which it creates a role",
     },
     // Events, delivery and operation.
 
