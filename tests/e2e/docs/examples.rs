@@ -55,7 +55,7 @@ const PAGES: &[&str] = &[
     "host/docs/settings.md",
     "host/docs/soak.md",
     // Events, delivery and operation.
-
+    "host/docs/admin.md",
     // Plugins and embedding.
 
     // Coming from other programs.
