@@ -108,7 +108,7 @@ def plot(points, title, x_label, y_label, figure, factor, logarithmic):
 
 def table(points, label):
     ways = [way for way in WAYS if way in points[0]["report"]]
-    rows = [[label, "way", *(head for head, *_ in COLUMNS)], ["---:", "---", *("---:" for _ in COLUMNS)]]
+    rows = [[label, "default mapping", *(head for head, *_ in COLUMNS)], ["---:", "---", *("---:" for _ in COLUMNS)]]
     for point in points:
         for way in ways:
             median = point["report"][way]["median"]

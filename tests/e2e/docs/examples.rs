@@ -56,6 +56,7 @@ const PAGES: &[&str] = &[
     "host/docs/soak.md",
     // Events, delivery and operation.
     "host/docs/admin.md",
+    "host/docs/benchmarks.md",
     // Plugins and embedding.
 
     // Coming from other programs.
@@ -94,7 +95,11 @@ const SHOWN: &[Shown] = &[
         reason: "it needs the AWS CLI, and an account in which it creates a role",
     },
     // Events, delivery and operation.
-
+    Shown {
+        page: "host/docs/benchmarks.md",
+        start: "host bench --scale",
+        reason: "it takes minutes; tests/e2e/bench.rs runs both commands with fewer events",
+    },
     // Plugins and embedding.
 
     // Coming from other programs.
