@@ -100,6 +100,11 @@ fn the_document_names_the_metrics_that_there_are() {
         }
     }
     assert_eq!(named, seen.names());
+    let alerts = document.lines().filter_map(|line| line.trim_start().strip_prefix("expr: "));
+    let words = alerts.flat_map(|alert| alert.split(|c: char| c != '_' && !c.is_alphanumeric()));
+    let metrics: Vec<_> = words.filter(|word| word.starts_with("standpipe_")).collect();
+    assert!(metrics.len() > 4, "no alerts were found: this test looks at the wrong place");
+    assert!(metrics.iter().all(|name| named.contains(*name)), "alerts of {metrics:?}");
 }
 
 #[test]

@@ -57,6 +57,7 @@ const PAGES: &[&str] = &[
     // Events, delivery and operation.
     "host/docs/admin.md",
     "host/docs/benchmarks.md",
+    "host/docs/collector.md",
     // Plugins and embedding.
 
     // Coming from other programs.
