@@ -58,6 +58,7 @@ const PAGES: &[&str] = &[
     "host/docs/admin.md",
     "host/docs/benchmarks.md",
     "host/docs/collector.md",
+    "host/docs/dead-letters.md",
     // Plugins and embedding.
 
     // Coming from other programs.
@@ -100,6 +101,11 @@ const SHOWN: &[Shown] = &[
         page: "host/docs/benchmarks.md",
         start: "host bench --scale",
         reason: "it takes minutes; tests/e2e/bench.rs runs both commands with fewer events",
+    },
+    Shown {
+        page: "host/docs/dead-letters.md",
+        start: "aws s3 cp",
+        reason: "it needs a bucket with dead letters; the block after it replays the same files",
     },
     // Plugins and embedding.
 
