@@ -59,6 +59,7 @@ const PAGES: &[&str] = &[
     "host/docs/benchmarks.md",
     "host/docs/collector.md",
     "host/docs/dead-letters.md",
+    "host/docs/delivery.md",
     // Plugins and embedding.
 
     // Coming from other programs.
