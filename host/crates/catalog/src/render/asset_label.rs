@@ -1,9 +1,11 @@
 //! The labels of an asset in pictures.
 
+use super::text::clean_text;
 use crate::asset::table_name;
+use crate::limits;
 use crate::{Arn, Asset, IndexRotation, SearchEngine, TableName};
 
-/// The words of an asset.
+/// The words of an asset, without what no picture may hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AssetLabel {
     /// Its name.
@@ -69,7 +71,8 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
             (what.clone(), "Not supported".to_owned(), full)
         }
     };
-    AssetLabel { title, detail, full }
+    let clean = |text: String| clean_text(&text, limits::PICTURE_TEXT_CHARS_MAX);
+    AssetLabel { title: clean(title), detail: clean(detail), full: clean(full) }
 }
 
 fn arn_label(kind: &str, arn: &Arn) -> (String, String, String) {

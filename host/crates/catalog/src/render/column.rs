@@ -23,16 +23,6 @@ impl Column {
             Column::Destinations => "Destinations",
         }
     }
-
-    /// Where an asset stands that is, or is not, where data of a stream ends up.
-    fn of(asset: &Asset, is_destination: bool) -> Column {
-        match asset {
-            Asset::DynamoTable { .. } => Column::Tables,
-            Asset::DeliveryStream { .. } => Column::Streams,
-            _ if is_destination => Column::Destinations,
-            _ => Column::Sources,
-        }
-    }
 }
 
 /// The column of each asset.
@@ -41,7 +31,13 @@ pub(super) fn assign_columns(graph: &Graph) -> Vec<Column> {
     for Edge { to, role, .. } in &graph.edges {
         is_destination[*to] |= matches!(role, EdgeRole::Delivered | EdgeRole::Backup);
     }
-    graph.assets.iter().zip(is_destination).map(|(asset, is)| Column::of(asset, is)).collect()
+    let column = |(asset, is_destination): (&Asset, bool)| match asset {
+        Asset::DynamoTable { .. } => Column::Tables,
+        Asset::DeliveryStream { .. } => Column::Streams,
+        _ if is_destination => Column::Destinations,
+        _ => Column::Sources,
+    };
+    graph.assets.iter().zip(is_destination).map(column).collect()
 }
 
 /// The colour of an asset's kind, which its label names too.

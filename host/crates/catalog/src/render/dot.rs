@@ -1,6 +1,6 @@
 //! The language of Graphviz, for those who want another layout or format.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 
 use super::asset_label::asset_label;
 use super::column::{Column, asset_colour, assign_columns};
@@ -37,9 +37,9 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
             writeln!(
                 to,
                 "    n{asset} [label=\"{}\\n{}\", tooltip=\"{}\", color=\"{}\"]",
-                DotText(&words.title),
-                DotText(&words.detail),
-                DotText(&words.full),
+                dot_text(&words.title),
+                dot_text(&words.detail),
+                dot_text(&words.full),
                 asset_colour(&graph.assets[asset]),
             )?;
         }
@@ -53,26 +53,15 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
         };
         write!(to, "  n{from} -> n{end} [style={style}")?;
         if let Some(note) = note {
-            write!(to, ", tooltip=\"if {}\"", DotText(note))?;
+            let note = clean_text(note, limits::PICTURE_TEXT_CHARS_MAX);
+            write!(to, ", tooltip=\"if {}\"", dot_text(&note))?;
         }
         to.write_str("]\n")?;
     }
     to.write_str("}\n")
 }
 
-/// Text between quotes. Graphviz knows escapes with `\` and entities of HTML.
-struct DotText<'text>(&'text str);
-
-impl Display for DotText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in clean_text(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '&' => f.write_str("&amp;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
+/// Escapes text between quotes. Graphviz knows escapes with `\` and entities of HTML.
+fn dot_text(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;")
 }

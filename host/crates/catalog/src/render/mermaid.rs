@@ -1,6 +1,6 @@
 //! Mermaid's flowcharts, which pages and documents of many tools draw.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 
 use super::asset_label::asset_label;
 use super::column::{Column, asset_colour, assign_columns};
@@ -33,7 +33,7 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
         writeln!(to, "  subgraph c{}[\"{}\"]", column as usize, column.heading())?;
         for asset in own {
             let words = asset_label(&graph.assets[asset]);
-            let (title, detail) = (MermaidText(&words.title), MermaidText(&words.detail));
+            let (title, detail) = (mermaid_text(&words.title), mermaid_text(&words.detail));
             writeln!(to, "    n{asset}[\"{title}<br/>{detail}\"]")?;
         }
         to.write_str("  end\n")?;
@@ -56,27 +56,26 @@ fn write_edge(edge: &Edge, to: &mut String) -> fmt::Result {
     let words = match role {
         EdgeRole::Backup => Some("backup".to_owned()),
         EdgeRole::Schema => Some("columns".to_owned()),
-        _ => note.as_ref().map(|note| format!("if {}", fit_text(note, CONDITION_WIDTH_MAX))),
+        _ => note.as_ref().map(|note| {
+            let note = fit_text(note, CONDITION_WIDTH_MAX);
+            format!("if {}", clean_text(&note, limits::PICTURE_TEXT_CHARS_MAX))
+        }),
     };
     match words {
-        Some(words) => writeln!(to, "  n{from} {arrow}|\"{}\"| n{end}", MermaidText(&words)),
+        Some(words) => writeln!(to, "  n{from} {arrow}|\"{}\"| n{end}", mermaid_text(&words)),
         None => writeln!(to, "  n{from} {arrow} n{end}"),
     }
 }
 
-/// Text between quotes, with what means something to Mermaid or to HTML as the
+/// Escapes text between quotes: what means something to Mermaid or to HTML becomes the
 /// number of the character.
-struct MermaidText<'text>(&'text str);
-
-impl Display for MermaidText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in clean_text(self.0, limits::PICTURE_TEXT_CHARS_MAX).chars() {
-            match character {
-                ' ' | '-' | '_' | '.' | '/' | '(' | ')' => f.write_char(character)?,
-                other if other.is_alphanumeric() => f.write_char(other)?,
-                other => write!(f, "#{};", u32::from(other))?,
-            }
+fn mermaid_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_alphanumeric() || " -_./()".contains(character) {
+            true => escaped.push(character),
+            false => escaped.push_str(&format!("#{};", u32::from(character))),
         }
-        Ok(())
     }
+    escaped
 }

@@ -4,7 +4,7 @@
 mod edges;
 mod frame;
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 
 use super::asset_label::{AssetLabel, asset_label};
 use super::column::{Column, asset_colour};
@@ -43,22 +43,11 @@ struct Painter<'graph> {
 /// It is too large.
 pub fn render_svg(graph: &Graph) -> Result<String, TooLarge> {
     render_graph(graph, |graph, to| {
-        let words: Vec<_> = graph.assets.iter().map(asset_label).map(AssetLabel::clean).collect();
+        let words: Vec<_> = graph.assets.iter().map(asset_label).collect();
         let layout = compute_layout(graph);
         let columns = place_columns(&layout, &words);
         Painter { graph, layout, columns }.paint_picture(&words, to)
     })
-}
-
-impl AssetLabel {
-    fn clean(self) -> Self {
-        let clean = |text: &str| clean_text(text, limits::PICTURE_TEXT_CHARS_MAX);
-        AssetLabel {
-            title: clean(&self.title),
-            detail: clean(&self.detail),
-            full: clean(&self.full),
-        }
-    }
 }
 
 /// A column is as wide as its widest text, within bounds.
@@ -110,43 +99,26 @@ impl Painter<'_> {
         write!(
             to,
             r##"<g transform="translate({} {})"><title>{}</title><rect class="{class}" width="{}" height="{BOX_HEIGHT}" rx="7" stroke="{colour}"/><path class="bar" fill="{colour}" d="M7 0h-1a6 6 0 0 0-6 6v32a6 6 0 0 0 6 6h1z"/><g clip-path="url(#c{column})"><text class="t" x="{TEXT_INDENT}" y="19">{}</text><text class="d" x="{TEXT_INDENT}" y="35">{}</text></g></g>"##,
-            Length(left),
-            Length(top),
-            XmlText(&words.full),
-            Length(width),
-            XmlText(&fit_text(&words.title, room / TITLE_SIZE)),
-            XmlText(&fit_text(&words.detail, room / DETAIL_SIZE)),
+            round_length(left),
+            round_length(top),
+            xml_text(&words.full),
+            round_length(width),
+            xml_text(&fit_text(&words.title, room / TITLE_SIZE)),
+            xml_text(&fit_text(&words.detail, room / DETAIL_SIZE)),
         )?;
         to.write_char('\n')
     }
 }
 
-/// A length without digits that nobody sees.
-struct Length(f64);
-
-impl Display for Length {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", (self.0 * 10.0).round() / 10.0)
-    }
+/// Rounds a length to the digits that anybody sees.
+fn round_length(length: f64) -> f64 {
+    (length * 10.0).round() / 10.0
 }
 
-/// Text of XML, in elements and in attributes.
-struct XmlText<'text>(&'text str);
-
-impl Display for XmlText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
+/// Escapes text of XML, in elements and in attributes.
+fn xml_text(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// The class of a role's edges, the words for them, and their colour as in the style: markers

@@ -75,26 +75,21 @@ impl<'graph> Painter<'graph> {
         let (class, verb, _) = role_style(edge.role);
         let is_back = end.0 < from.0;
         // Heads do not touch the boxes.
-        let end = (if is_back { end.0 + 2.0 } else { end.0 - 2.0 }, end.1);
-        let middle = Length(f64::midpoint(from.0, end.0));
+        let end_x = if is_back { end.0 + 2.0 } else { end.0 - 2.0 };
+        let middle = round_length(f64::midpoint(from.0, end_x));
+        let [x, y, end_x, end_y] = [from.0, from.1, end_x, end.1].map(round_length);
         let condition = match (&edge.note, edge.role) {
             (Some(_), EdgeRole::Routed) => " some",
             _ => "",
         };
         write!(
             to,
-            r##"<path class="edge {class}{condition}" marker-end="url(#{class})" d="M{} {}C{middle} {} {middle} {} {} {}"><title>{} → {}: {verb}"##,
-            Length(from.0),
-            Length(from.1),
-            Length(from.1),
-            Length(end.1),
-            Length(end.0),
-            Length(end.1),
-            XmlText(&words[edge.from].title),
-            XmlText(&words[edge.to].title),
+            r##"<path class="edge {class}{condition}" marker-end="url(#{class})" d="M{x} {y}C{middle} {y} {middle} {end_y} {end_x} {end_y}"><title>{} → {}: {verb}"##,
+            xml_text(&words[edge.from].title),
+            xml_text(&words[edge.to].title),
         )?;
         if let Some(note) = &edge.note {
-            write!(to, ", if {}", XmlText(&clean_text(note, limits::PICTURE_TEXT_CHARS_MAX)))?;
+            write!(to, ", if {}", xml_text(&clean_text(note, limits::PICTURE_TEXT_CHARS_MAX)))?;
         }
         to.write_str("</title></path>\n")
     }

@@ -32,14 +32,15 @@ impl Painter<'_> {
         let width = (right.unwrap_or(BOX_WIDTH_MAX) + MARGIN).max(self.legend_width());
         let lane_height = HEADING_HEIGHT + self.layout.height * ROW_HEIGHT + 8.0;
         let height = MARGIN + lane_height + LEGEND_HEIGHT + 8.0;
-        let (width, height) = (Length(width), Length(height));
         write!(
             to,
-            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="Delivery streams, what feeds them, and where their records end up"><style>{STYLE}</style><defs>"#
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="Delivery streams, what feeds them, and where their records end up"><style>{STYLE}</style><defs>"#,
+            width = round_length(width),
+            height = round_length(height),
         )?;
         for (column, place) in self.columns.iter().enumerate() {
             if let Some((_, width)) = place {
-                let width = Length(width - TEXT_INDENT / 2.0);
+                let width = round_length(width - TEXT_INDENT / 2.0);
                 write!(
                     to,
                     r#"<clipPath id="c{column}"><path d="M0 0h{width}v{BOX_HEIGHT}H0z"/></clipPath>"#
@@ -56,20 +57,20 @@ impl Painter<'_> {
         writeln!(
             to,
             r#"</defs><rect class="ground" x=".5" y=".5" width="{}" height="{}" rx="12"/>"#,
-            Length(width.0 - 1.0),
-            Length(height.0 - 1.0)
+            round_length(width - 1.0),
+            round_length(height - 1.0)
         )?;
         for (column, place) in Column::ALL.into_iter().zip(self.columns) {
             let Some((left, width)) = place else { continue };
             writeln!(
                 to,
                 r#"<rect class="lane" x="{}" y="{}" width="{}" height="{}" rx="10"/><text class="h" x="{}" y="{}" text-anchor="middle">{}</text>"#,
-                Length(left - 12.0),
-                Length(MARGIN - 12.0),
-                Length(width + 24.0),
-                Length(lane_height + 12.0),
-                Length(left + width / 2.0),
-                Length(MARGIN + 16.0),
+                round_length(left - 12.0),
+                round_length(MARGIN - 12.0),
+                round_length(width + 24.0),
+                round_length(lane_height + 12.0),
+                round_length(left + width / 2.0),
+                round_length(MARGIN + 16.0),
                 column.heading(),
             )?;
         }
@@ -82,10 +83,10 @@ impl Painter<'_> {
             write!(
                 to,
                 r##"<path class="edge {classes}" d="M{} {}h30" marker-end="url(#{marker})"/><text class="d" x="{}" y="{}">{text}</text>"##,
-                Length(left),
-                Length(middle),
-                Length(left + 38.0),
-                Length(middle + 4.0),
+                round_length(left),
+                round_length(middle),
+                round_length(left + 38.0),
+                round_length(middle + 4.0),
             )?;
             left += entry_width(text);
         }
