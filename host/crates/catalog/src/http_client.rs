@@ -11,7 +11,7 @@ mod tls;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -135,61 +135,34 @@ impl HttpClient {
         let target = target.ok_or_else(|| HttpError::Url { url: without_secrets(url) })?;
         let mut failures = 0;
         loop {
-            let attempt = self.send_once(&method, &target, body).await;
+            let sent = self.request(&method, &target, body).send().await;
+            let headers = sent.as_ref().ok().map(Response::headers);
+            let retry_after = headers.and_then(|headers| retry::retry_after(headers));
+            let outcome = match sent {
+                Ok(response) => read_response(response, &target).await,
+                Err(error) => Err(unreachable_error(&target, error)),
+            };
             failures += 1;
-            let retry_after = attempt.retry_delay_min(&method);
-            let pause = retry_after
-                .and_then(|retry_after| retry::retry_delay(self.pause, failures, retry_after));
-            let Some(pause) = pause else { return attempt.outcome };
+            let pause = retry::retry_delay(self.pause, failures, retry_after.unwrap_or_default());
+            let Some(pause) = pause.filter(|_| retry::may_help(&outcome, &method)) else {
+                return outcome;
+            };
             tracing::debug!("retrying {} in {pause:?}", without_secrets(url));
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn send_once(
+    fn request(
         &self,
         method: &Method,
         url: &reqwest::Url,
         body: Option<&Value>,
-    ) -> Attempt {
-        let mut request = self.client.request(method.clone(), url.clone());
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, content_type(method)).body(body.to_string());
+    ) -> reqwest::RequestBuilder {
+        let request = self.client.request(method.clone(), url.clone());
+        match body {
+            Some(body) => request.header(CONTENT_TYPE, content_type(method)).body(body.to_string()),
+            None => request,
         }
-        match request.send().await {
-            Ok(response) => {
-                let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER));
-                let outcome = read_response(response, url).await;
-                Attempt { outcome, retry_after, is_unsent: false }
-            }
-            Err(error) => {
-                let is_unsent = error.is_connect();
-                Attempt {
-                    outcome: Err(unreachable_error(url, error)),
-                    retry_after: None,
-                    is_unsent,
-                }
-            }
-        }
-    }
-}
-
-/// The outcome of one attempt of a request.
-struct Attempt {
-    outcome: Result<HttpResponse, HttpError>,
-    retry_after: Option<Duration>,
-    is_unsent: bool,
-}
-
-impl Attempt {
-    /// Whether asking again may help, and after how long at least.
-    fn retry_delay_min(&self, method: &Method) -> Option<Duration> {
-        let may = match &self.outcome {
-            Ok(answer) => retry::is_retryable(answer.status, method),
-            Err(HttpError::Unreached { .. }) => self.is_unsent || method.is_idempotent(),
-            Err(_) => false,
-        };
-        may.then(|| self.retry_after.unwrap_or_default())
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use super::{HttpError, HttpResponse};
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::clock;
 
@@ -16,8 +17,17 @@ const HTTP_ATTEMPTS: u32 = 4;
 /// The longest pause before an attempt, whatever the server asks for: a run shall end.
 const HTTP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Whether another attempt may help after this one.
+pub(super) fn may_help(outcome: &Result<HttpResponse, HttpError>, method: &Method) -> bool {
+    match outcome {
+        Ok(response) => is_retryable(response.status, method),
+        Err(HttpError::Unreached { cause, .. }) => cause.is_connect() || method.is_idempotent(),
+        Err(_) => false,
+    }
+}
+
 /// Whether another attempt may help after this status.
-pub(super) fn is_retryable(status: u16, method: &Method) -> bool {
+fn is_retryable(status: u16, method: &Method) -> bool {
     match status {
         429 => true,
         502..=504 => method.is_idempotent(),
@@ -38,8 +48,8 @@ pub(super) fn retry_delay(
 }
 
 /// What `Retry-After` says: seconds, or a date.
-pub(super) fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    retry_after_from(value?.to_str().ok()?.trim(), clock::now())
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    retry_after_from(headers.get(RETRY_AFTER)?.to_str().ok()?.trim(), clock::now())
 }
 
 fn retry_after_from(text: &str, now: OffsetDateTime) -> Option<Duration> {
