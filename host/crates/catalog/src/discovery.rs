@@ -24,9 +24,9 @@ mod tables;
 
 pub use endpoints::{ServiceUrls, region_of_zone, share_endpoint};
 
-pub(crate) use control_plane::ControlPlane;
-pub(crate) use describe::StreamDescriber;
 pub(crate) use error_kind::{is_denied, is_gone};
+pub(crate) use list::{STREAMS, TABLES};
+pub(crate) use tables::streams_fed_by;
 
 use std::env;
 use std::sync::Arc;
@@ -36,7 +36,9 @@ use thiserror::Error;
 
 use super::filter::{Filter, FilterError};
 use super::{Inventory, UnreadableStream};
-use describe::DescribedStreams;
+use control_plane::ControlPlane;
+use describe::{DescribedStreams, StreamDescriber};
+use error_kind::permission_advice;
 use list::ListedNames;
 use standpipe_aws::{
     self as aws, AwsAccess, AwsError, AwsSettings, ConnectError, JsonClient, JsonService,
@@ -78,7 +80,7 @@ pub enum DiscoveryError {
     /// The streams could not be listed.
     #[error(
         "failed to list the delivery streams: {error}{}",
-        permission_advice(error, "ListDeliveryStreams")
+        permission_advice(error, "firehose:ListDeliveryStreams")
     )]
     List {
         /// Why not.
@@ -87,7 +89,7 @@ pub enum DiscoveryError {
     /// None of the streams that were listed could be described.
     #[error(
         "failed to describe any of {count} delivery streams; the first is {}: {}{}",
-        first.name, first.cause, if *is_denied { missing_permission("DescribeDeliveryStream") } else { String::new() }
+        first.name, first.cause, if *is_denied { ": allow firehose:DescribeDeliveryStream" } else { "" }
     )]
     NothingRead {
         /// How many they are.
@@ -100,14 +102,6 @@ pub enum DiscoveryError {
     /// A pattern takes too many steps.
     #[error(transparent)]
     Filter(#[from] FilterError),
-}
-
-fn permission_advice(error: &AwsError, operation: &str) -> String {
-    if is_denied(error) { missing_permission(operation) } else { String::new() }
-}
-
-fn missing_permission(operation: &str) -> String {
-    format!(": allow firehose:{operation}")
 }
 
 /// How far a reading is.
@@ -165,8 +159,8 @@ impl InventoryReader {
             let client = JsonClient::new(access.clone(), connector, service, &aws, url.as_deref());
             Ok::<_, ConnectError>(Arc::new(ControlPlane::new(client, operations, calls_per_second)))
         };
-        let firehose = control(FIREHOSE, &firehose_url, &[list::STREAMS.operation]).await?;
-        let of_tables = [list::TABLES.operation, tables::OPERATION];
+        let firehose = control(FIREHOSE, &firehose_url, &[STREAMS.operation]).await?;
+        let of_tables = [TABLES.operation, tables::OPERATION];
         let dynamodb = control(DYNAMODB, &aws.endpoints.dynamodb, &of_tables).await?;
         let inspector = StreamInspector::with_access(&access, firehose_url.as_deref());
         let descriptions = StreamDescriber::new(inspector, calls_per_second);
@@ -187,10 +181,9 @@ impl InventoryReader {
         &self,
         progress: ReportProgress<'_>,
     ) -> Result<Inventory, DiscoveryError> {
-        let ListedNames { names, cut_off, .. } = list::STREAMS
-            .read_all(&self.firehose)
-            .await
-            .map_err(|error| DiscoveryError::List { error })?;
+        let listed = STREAMS.read_all(&self.firehose).await;
+        let ListedNames { names, cut_off, .. } =
+            listed.map_err(|error| DiscoveryError::List { error })?;
         progress(DiscoveryProgress::Listed(names.len()));
         let (kept, filtered) = self.split_by_filter(names)?;
         let described = DescribedStreams::describe_all(&self.descriptions, kept, progress).await;

@@ -2,10 +2,8 @@
 //! missing can be named.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::discovery::{ControlPlane, InventoryReader, is_denied, is_gone};
-use crate::limits;
+use super::discovery::{InventoryReader, STREAMS, TABLES, is_denied, is_gone, streams_fed_by};
 use standpipe_aws::AwsError;
 
 /// Attempts of a call that checks a permission, while a user waits.
@@ -69,21 +67,14 @@ impl Probe {
 /// Try what reading needs: each on the first thing that there is to try it on.
 pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     let (listed, stream) = list_streams(reader).await;
+    let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
     let described = match stream {
-        Ok(name) => {
-            let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
-            outcome_of(&reader.descriptions.describe_page(attempts_max, &name, None).await)
-        }
+        Ok(name) => outcome_of(&reader.descriptions.describe_page(attempts_max, &name, None).await),
         Err(why) => untried_outcome(why),
     };
     let (tables_listed, table) = list_tables(reader).await;
     let table_described = match table {
-        Ok(name) => {
-            let (operation, request) =
-                ("DescribeKinesisStreamingDestination", json!({"TableName": name}));
-            let member = "KinesisDataStreamDestinations";
-            outcome_of(&call_with_member(&reader.dynamodb, operation, &request, member).await)
-        }
+        Ok(name) => outcome_of(&streams_fed_by(&name, &reader.dynamodb, attempts_max).await),
         Err(why) => untried_outcome(why),
     };
     let caller = match reader.access.caller_identity().await {
@@ -116,12 +107,10 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
 type Found = Result<String, &'static str>;
 
 async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
-    let request = json!({"Limit": limits::CATALOG_PAGE_STREAMS});
-    let member = "DeliveryStreamNames";
-    let answer = call_with_member(&reader.firehose, "ListDeliveryStreams", &request, member).await;
-    let is_kept = |name: &str| reader.filter.keeps_name(name).unwrap_or(false);
+    let listed = STREAMS.first_page(&reader.firehose, CATALOG_PROBE_ATTEMPTS_MAX).await;
+    let is_kept = |name: &String| reader.filter.keeps_name(name).unwrap_or(false);
     let none = "no delivery stream matches the patterns";
-    (outcome_of(&answer), find_name(answer.ok(), member, is_kept, none))
+    (outcome_of(&listed), find_name(listed, is_kept, none))
 }
 
 async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
@@ -129,27 +118,8 @@ async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
         let why = "the settings turn it off (`dynamodb = false`)";
         return (untried_outcome(why), Err(why));
     }
-    let member = "TableNames";
-    let answer =
-        call_with_member(&reader.dynamodb, "ListTables", &json!({"Limit": 1}), member).await;
-    let none = "there is no DynamoDB table";
-    (outcome_of(&answer), find_name(answer.ok(), member, |_| true, none))
-}
-
-/// Have an operation done whose answers all have this member.
-async fn call_with_member(
-    control: &ControlPlane,
-    operation: &'static str,
-    request: &Value,
-    member: &str,
-) -> Result<Value, AwsError> {
-    let answer = control.call_api_up_to(CATALOG_PROBE_ATTEMPTS_MAX, operation, request).await?;
-    match answer.get(member) {
-        None | Some(Value::Null) => {
-            Err(AwsError::incomplete_response(format!("the response has no {member}")))
-        }
-        Some(_) => Ok(answer),
-    }
+    let listed = TABLES.first_page(&reader.dynamodb, CATALOG_PROBE_ATTEMPTS_MAX).await;
+    (outcome_of(&listed), find_name(listed, |_| true, "there is no DynamoDB table"))
 }
 
 /// What an answer says of the permission.
@@ -168,13 +138,10 @@ fn untried_outcome(why: &str) -> ProbeOutcome {
 }
 
 fn find_name(
-    answer: Option<Value>,
-    member: &str,
-    is_kept: impl Fn(&str) -> bool,
+    listed: Result<Vec<String>, AwsError>,
+    is_kept: impl Fn(&String) -> bool,
     none: &'static str,
 ) -> Found {
-    let answer = answer.ok_or("the list failed")?;
-    let names = answer.get(member).and_then(Value::as_array).into_iter().flatten();
-    let name = names.filter_map(Value::as_str).find(|name| is_kept(name));
-    name.map(str::to_owned).ok_or(none)
+    let names = listed.map_err(|_| "the list failed")?;
+    names.into_iter().find(is_kept).ok_or(none)
 }

@@ -7,7 +7,6 @@ use standpipe_aws::{AwsError, JsonClient};
 use standpipe_core::rate_limiter::RateLimiter;
 
 use super::retry::call_with_retries;
-use crate::limits;
 
 /// The control plane of a service: operations that Amazon has only few of done in a
 /// second, each of which has a rate of its own.
@@ -23,17 +22,8 @@ impl ControlPlane {
         ControlPlane { client, limiters: operations.iter().map(limiter).collect() }
     }
 
-    /// Calls an operation, and retries errors that may pass.
-    pub(crate) async fn call_api(
-        &self,
-        operation: &'static str,
-        input: &Value,
-    ) -> Result<Value, AwsError> {
-        self.call_api_up_to(limits::CATALOG_ATTEMPTS_MAX, operation, input).await
-    }
-
-    /// Calls an operation with at most so many attempts.
-    pub(crate) async fn call_api_up_to(
+    /// Calls an operation, and retries errors that may pass, with at most so many attempts.
+    pub(super) async fn call_api(
         &self,
         attempts_max: u32,
         operation: &'static str,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
+use super::error_kind::missing_member;
 use crate::limits;
 use standpipe_aws::{AwsError, JsonFields};
 
@@ -27,7 +28,7 @@ pub(super) struct ListedNames {
 
 /// How a service returns a list in pages.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NameList {
+pub(crate) struct NameList {
     pub(super) operation: &'static str,
     page: usize,
     /// Where the names stand in an answer.
@@ -47,7 +48,7 @@ enum NextPage {
     Name(&'static str),
 }
 
-pub(super) const STREAMS: NameList = NameList {
+pub(crate) const STREAMS: NameList = NameList {
     operation: "ListDeliveryStreams",
     page: limits::CATALOG_PAGE_STREAMS,
     names: "DeliveryStreamNames",
@@ -55,7 +56,7 @@ pub(super) const STREAMS: NameList = NameList {
     next: NextPage::Flag("HasMoreDeliveryStreams"),
 };
 
-pub(super) const TABLES: NameList = NameList {
+pub(crate) const TABLES: NameList = NameList {
     operation: "ListTables",
     page: CATALOG_PAGE_TABLES,
     names: "TableNames",
@@ -73,13 +74,13 @@ impl NameList {
         let mut listed = ListedNames::default();
         let mut start = None;
         loop {
+            let request = self.page_request(start.as_deref());
             let answer =
-                control.call_api(self.operation, &self.page_request(start.as_deref())).await;
+                control.call_api(limits::CATALOG_ATTEMPTS_MAX, self.operation, &request).await;
             let next = match answer {
                 // Without a first page nothing is known, and it is not known to be nothing.
                 Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
-                    let problem = format!("the response has no {}", self.names);
-                    return Err(AwsError::incomplete_response(problem));
+                    return Err(missing_member(self.names));
                 }
                 Ok(answer) => self.add_page(&answer, &mut listed).map_err(str::to_owned),
                 Err(error) if start.is_none() => return Err(error),
@@ -94,6 +95,18 @@ impl NameList {
                 }
             }
         }
+    }
+
+    /// Reads the names of the first page, with so many attempts at most.
+    pub(crate) async fn first_page(
+        self,
+        control: &ControlPlane,
+        attempts_max: u32,
+    ) -> Result<Vec<String>, AwsError> {
+        let request = self.page_request(None);
+        let answer = control.call_api(attempts_max, self.operation, &request).await?;
+        let names = self.names_of(&answer).ok_or_else(|| missing_member(self.names))?;
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 
     fn page_request(self, start: Option<&str>) -> Value {

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::bounded_calls::call_for_each;
 use super::control_plane::ControlPlane;
-use super::error_kind::{is_denied, is_gone};
+use super::error_kind::{is_gone, missing_member, permission_advice};
 use super::{DiscoveryProgress, ReportProgress, list};
+use crate::limits;
 use crate::{Arn, StreamDescription, StreamOrigin};
 use standpipe_aws::{AwsError, JsonFields};
 
@@ -47,7 +48,7 @@ impl TablesByStream {
         let of = listed.names.len();
         let ask = |table: String| {
             let control = Arc::clone(control);
-            async move { streams_fed(&control.call_api(OPERATION, &json!({"TableName": table})).await?) }
+            async move { streams_fed_by(&table, &control, limits::CATALOG_ATTEMPTS_MAX).await }
         };
         let mut done = 0;
         let take = |table: String, answer| {
@@ -80,8 +81,7 @@ impl TablesByStream {
 
     fn warn_of_failed(&mut self, of: usize) {
         let Some((table, error)) = self.failed.first() else { return };
-        let advice =
-            if is_denied(error) { format!(": allow dynamodb:{OPERATION}") } else { String::new() };
+        let advice = permission_advice(error, "dynamodb:DescribeKinesisStreamingDestination");
         self.warnings.push(format!(
             "failed to read what {} of {of} DynamoDB tables feed; the first is {table}: {error}{advice}",
             self.failed.len()
@@ -90,10 +90,20 @@ impl TablesByStream {
 }
 
 fn unlisted_warning(error: &AwsError) -> String {
-    let advice = if is_denied(error) { ": allow dynamodb:ListTables" } else { "" };
+    let advice = permission_advice(error, "dynamodb:ListTables");
     format!(
         "failed to list DynamoDB tables; lineage starts at the Kinesis streams: {error}{advice}"
     )
+}
+
+/// Asks which Kinesis streams a table feeds, with so many attempts at most.
+pub(crate) async fn streams_fed_by(
+    table: &str,
+    control: &ControlPlane,
+    attempts_max: u32,
+) -> Result<BTreeSet<Arn>, AwsError> {
+    let request = json!({"TableName": table});
+    streams_fed(&control.call_api(attempts_max, OPERATION, &request).await?)
 }
 
 /// The Kinesis streams that a table's changes go to.
@@ -103,15 +113,14 @@ fn unlisted_warning(error: &AwsError) -> String {
 /// The answer does not have what each has: it may be that they go somewhere.
 fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
     let destinations = JsonFields::new(answer).all_objects("KinesisDataStreamDestinations");
-    let incomplete =
-        |member: &str| AwsError::incomplete_response(format!("the response has no {member}"));
-    let destinations = destinations.ok_or_else(|| incomplete("KinesisDataStreamDestinations"))?;
+    let destinations =
+        destinations.ok_or_else(|| missing_member("KinesisDataStreamDestinations"))?;
     let mut fed = BTreeSet::new();
     for to in destinations {
         let status = to.text("DestinationStatus");
-        let status = status.ok_or_else(|| incomplete("DestinationStatus"))?;
+        let status = status.ok_or_else(|| missing_member("DestinationStatus"))?;
         if FLOWING.contains(&status) {
-            fed.insert(to.arn("StreamArn").ok_or_else(|| incomplete("StreamArn"))?);
+            fed.insert(to.arn("StreamArn").ok_or_else(|| missing_member("StreamArn"))?);
         }
     }
     Ok(fed)
