@@ -45,10 +45,10 @@ pub struct RunRecord {
     /// Why it came.
     pub cause: RunTrigger,
     /// When it was due, where a schedule says so.
-    #[serde(serialize_with = "optional_rfc3339::serialize")]
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub due: Option<OffsetDateTime>,
     /// When it ended.
-    #[serde(serialize_with = "optional_rfc3339::serialize")]
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub ended: Option<OffsetDateTime>,
     /// What became of it.
     pub fate: RunStatus,
@@ -101,11 +101,12 @@ pub struct RunCounts {
 }
 
 /// The end of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// What became of it.
     pub fate: RunStatus,
     /// What it came to.
+    #[serde(flatten)]
     pub tally: RunCounts,
 }
 
@@ -138,11 +139,7 @@ pub(super) enum HistoryEvent {
         #[serde(default, with = "optional_rfc3339")]
         due: Option<OffsetDateTime>,
     },
-    Ended {
-        fate: RunStatus,
-        #[serde(flatten)]
-        tally: RunCounts,
-    },
+    Ended(RunResult),
     Skipped {
         cause: RunTrigger,
         #[serde(default, with = "optional_rfc3339")]
@@ -179,29 +176,20 @@ impl HistoryLine {
     /// Make a run of it, or complete the one that it is about.
     pub(super) fn add_to(self, runs: &mut Vec<RunRecord>) {
         let HistoryLine { run: id, at, event } = self;
-        let begun = |id, cause, due, ended, fate, tally| RunRecord {
-            id,
-            at,
-            cause,
-            due,
-            ended,
-            fate,
-            tally,
-        };
-        match event {
-            HistoryEvent::Began { cause, due } => {
-                runs.push(begun(id, cause, due, None, RunStatus::Running, RunCounts::default()));
-            }
+        let (cause, due, ended, fate, failures) = match event {
+            HistoryEvent::Began { cause, due } => (cause, due, None, RunStatus::Running, vec![]),
             HistoryEvent::Skipped { cause, due, failures } => {
-                let tally = RunCounts { failures, ..RunCounts::default() };
-                runs.push(begun(id, cause, due, Some(at), RunStatus::Skipped, tally));
+                (cause, due, Some(at), RunStatus::Skipped, failures)
             }
-            HistoryEvent::Ended { fate, tally } => {
+            HistoryEvent::Ended(RunResult { fate, tally }) => {
                 // Its beginning was in what the history no longer keeps.
                 let Some(run) = runs.iter_mut().rev().find(|run| run.id == id) else { return };
                 (run.ended, run.fate, run.tally) = (Some(at), fate, tally);
+                return;
             }
-        }
+        };
+        let tally = RunCounts { failures, ..RunCounts::default() };
+        runs.push(RunRecord { id, at, cause, due, ended, fate, tally });
     }
 }
 
@@ -215,24 +203,24 @@ impl RunRecord {
             return line(self.at, HistoryEvent::Skipped { cause, due, failures });
         }
         let began = line(self.at, HistoryEvent::Began { cause, due });
-        let ended = self
-            .ended
-            .map(|at| line(at, HistoryEvent::Ended { fate: self.fate, tally: self.tally.clone() }));
+        let result = RunResult { fate: self.fate, tally: self.tally.clone() };
+        let ended = self.ended.map(|at| line(at, HistoryEvent::Ended(result)));
         began + &ended.unwrap_or_default()
     }
 }
 
 mod rfc3339 {
-    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
     use time::OffsetDateTime;
 
     use standpipe_core::clock;
 
+    /// Writes a time that is there, or may be.
     pub(super) fn serialize<S: Serializer>(
-        time: &OffsetDateTime,
+        time: &(impl Copy + Into<Option<OffsetDateTime>>),
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&clock::rfc3339(*time))
+        (*time).into().map(clock::rfc3339).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -247,18 +235,12 @@ mod rfc3339 {
 }
 
 mod optional_rfc3339 {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer};
     use time::OffsetDateTime;
 
     use super::rfc3339;
-    use standpipe_core::clock;
 
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<OffsetDateTime>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        time.map(clock::rfc3339).serialize(to)
-    }
+    pub(super) use super::rfc3339::serialize;
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,

@@ -3,7 +3,8 @@
 //! oldest are dropped.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,8 +151,8 @@ impl RunStore {
                 run = run.id,
                 "a previous catalog run was interrupted: its process ended before the run did"
             );
-            let event =
-                HistoryEvent::Ended { fate: RunStatus::CutOff, tally: RunCounts::default() };
+            let (fate, tally) = (RunStatus::CutOff, RunCounts::default());
+            let event = HistoryEvent::Ended(RunResult { fate, tally });
             lines.push(HistoryLine { run: run.id.clone(), at: began.at, event });
         }
         lines.push(began);
@@ -188,7 +189,7 @@ impl RunStore {
         directory.lock()?;
         let path = self.directory.join(FILE);
         let mut file = private::file_options().create(true).read(true).append(true).open(&path)?;
-        let mut text = if ends_torn(&mut file)? { "\n".to_owned() } else { String::new() };
+        let mut text = if ends_torn(&file)? { "\n".to_owned() } else { String::new() };
         text.extend(lines.iter().map(HistoryLine::to_line));
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
@@ -280,7 +281,7 @@ impl ActiveRun {
     /// The disk failed.
     pub fn end_run(self, outcome: RunResult, at: OffsetDateTime) -> Result<(), RunStoreError> {
         let RunResult { fate, tally } = outcome;
-        let event = HistoryEvent::Ended { fate, tally: tally.bounded() };
+        let event = HistoryEvent::Ended(RunResult { fate, tally: tally.bounded() });
         let line = HistoryLine { run: self.id.clone(), at, event };
         self.history.append_lines(&[line]).map_err(|error| self.history.store_error(error))
     }
@@ -306,13 +307,10 @@ fn id_at(at: OffsetDateTime) -> String {
     format!("{time}-{}", std::process::id())
 }
 
-fn ends_torn(file: &mut File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::End(-1))?;
+fn ends_torn(file: &File) -> io::Result<bool> {
+    let Some(last_at) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
     let mut last = [0];
-    file.read_exact(&mut last)?;
+    file.read_exact_at(&mut last, last_at)?;
     Ok(last != *b"\n")
 }
 
