@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use serde_json::json;
+use standpipe_catalog::http_client::TlsVerification;
 use standpipe_catalog::ingest::{IngestOptions, IngestOutcome, ingest};
-use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataSettings};
+use standpipe_catalog::openmetadata::{
+    DeletionPolicy, OpenMetadata, OpenMetadataSettings, ServiceNames,
+};
 use standpipe_catalog::{
     Arn, Asset, Destination, Edge, EdgeRole, Graph, Inventory, S3Location, Sink, StreamDescription,
-    StreamOrigin, StreamStatus,
+    StreamOrigin, StreamStatus, SuccessCriteria, limits,
 };
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
 use standpipe_tests::openmetadata::rules::quoted;
@@ -15,6 +18,31 @@ use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
 
 pub(super) const TOKEN: &str = "t0p-s3cret-t0ken";
 pub(super) const ACCOUNT: &str = "123456789012";
+
+/// What the settings file says by default, for this server.
+fn default_settings(host_port: String) -> OpenMetadataSettings {
+    OpenMetadataSettings {
+        host_port,
+        token: Some(SecretSetting::Value(Secret::new(TOKEN.to_owned()))),
+        verify: TlsVerification::System,
+        extra_headers: Vec::new(),
+        timeout: limits::HTTP_TIMEOUT,
+        pause: Duration::from_millis(1),
+        service: "my.firehose".to_owned(),
+        version_validation: true,
+        store_service_connection: true,
+        assume_role_arn: None,
+        adopt_service: false,
+        override_metadata: false,
+        override_lineage: false,
+        include_lineage: true,
+        deletion: DeletionPolicy { is_on: true, prunes_filtered: false, ratio_max: 0.5 },
+        bulk_size: limits::CATALOG_BULK,
+        services: ServiceNames::default(),
+        direct_put_edges: false,
+        column_lineage: false,
+    }
+}
 
 /// What a run starts from.
 pub(super) struct World {
@@ -31,16 +59,16 @@ impl World {
     /// The server knows all of these.
     pub(super) fn new(traits: Traits, streams: &[&str]) -> Self {
         let server = OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..traits });
-        let mut settings = OpenMetadataSettings::new(&server.url(), "my.firehose");
-        settings.token = Some(SecretSetting::Value(Secret::new(TOKEN.to_owned())));
-        settings.pause = Duration::from_millis(1);
+        let settings = default_settings(server.url());
         let inventory = Inventory {
             account: Some(ACCOUNT.to_owned()),
             region: "eu-west-1".to_owned(),
             is_complete: true,
             ..Inventory::default()
         };
-        let (graph, options) = (Graph::default(), IngestOptions::default());
+        let judgement = SuccessCriteria::default();
+        let options = IngestOptions { workflow: "standpipe".to_owned(), is_dry: false, judgement };
+        let graph = Graph::default();
         let mut world = World { server, inventory, graph, settings, options };
         for name in streams {
             world.add_stream(name);

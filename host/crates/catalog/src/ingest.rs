@@ -38,16 +38,6 @@ pub struct IngestOptions {
     pub judgement: SuccessCriteria,
 }
 
-impl Default for IngestOptions {
-    fn default() -> Self {
-        IngestOptions {
-            workflow: "standpipe".to_owned(),
-            is_dry: false,
-            judgement: SuccessCriteria::default(),
-        }
-    }
-}
-
 /// The outcome of writing to OpenMetadata.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IngestOutcome {
@@ -237,19 +227,24 @@ fn add_failure(sink: &mut IngestStep, entity: &str, error: &impl fmt::Display) {
 mod tests {
     use super::*;
 
+    fn default_options() -> IngestOptions {
+        let judgement = SuccessCriteria::default();
+        IngestOptions { workflow: "standpipe".to_owned(), is_dry: false, judgement }
+    }
+
     #[test]
     fn a_failure_among_many_is_no_error() {
         let mut sink = IngestStep::new("Sink");
         sink.records = 19;
         sink.failures.push(IngestFailure::new("OpenMetadata", "a", &"x"));
         let mut outcome = IngestOutcome { steps: vec![sink], ..IngestOutcome::default() };
-        let mut options = IngestOptions::default();
+        let mut options = default_options();
         assert!(!outcome.has_failed(&options));
         outcome.steps[0].records = 8;
         assert!(outcome.has_failed(&options));
         options.judgement.raise_on_error = false;
         assert!(!outcome.has_failed(&options));
-        options = IngestOptions::default();
+        options = default_options();
         options.judgement.success_threshold = 0;
         assert!(!outcome.has_failed(&options));
         outcome.aborted = Some("x".into());
@@ -277,7 +272,7 @@ mod tests {
         let source = step(1_000, 0, false);
         let mut outcome =
             IngestOutcome { steps: vec![source, step(0, 0, true)], ..IngestOutcome::default() };
-        let mut options = IngestOptions::default();
+        let mut options = default_options();
         options.judgement.success_threshold = 0;
         assert!(outcome.has_failed(&options), "the threshold does not say what is missing");
         assert!((outcome.success_percent() - 50.0).abs() < 0.01);
@@ -288,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_list_that_was_cut_off_is_a_failure() {
-        let options = IngestOptions::default();
+        let options = default_options();
         for (is_complete, fails) in [(true, false), (false, true)] {
             let inventory = Inventory { is_complete, ..Inventory::default() };
             let steps =

@@ -4,12 +4,7 @@
 use std::time::Duration;
 
 use crate::http_client::{Headers, TlsVerification};
-use crate::limits;
 use standpipe_core::secret::SecretSetting;
-
-/// The part of a service's pipelines that a run may delete, unless set otherwise:
-/// more than half of the streams hardly go at once, but wrong settings make it look so.
-const CATALOG_DELETE_RATIO_MAX: f64 = 0.5;
 
 /// Where OpenMetadata is, and what is to be written there.
 #[derive(Debug, Clone)]
@@ -82,38 +77,4 @@ pub struct ServiceNames {
     pub search: Vec<String>,
     /// The one of Kafka that feeds the streams: `messagingServiceName`.
     pub kafka: Option<String>,
-}
-
-impl OpenMetadataSettings {
-    /// Those of a server and a service, with nothing else said.
-    pub fn new(host_port: &str, service: &str) -> Self {
-        OpenMetadataSettings {
-            host_port: host_port.to_owned(),
-            token: None,
-            verify: TlsVerification::System,
-            extra_headers: Vec::new(),
-            timeout: limits::HTTP_TIMEOUT,
-            pause: limits::HTTP_PAUSE,
-            service: service.to_owned(),
-            version_validation: true,
-            store_service_connection: true,
-            assume_role_arn: None,
-            adopt_service: false,
-            override_metadata: false,
-            override_lineage: false,
-            include_lineage: true,
-            deletion: DeletionPolicy::default(),
-            bulk_size: limits::CATALOG_BULK,
-            services: ServiceNames::default(),
-            direct_put_edges: false,
-            column_lineage: false,
-        }
-    }
-}
-
-impl Default for DeletionPolicy {
-    fn default() -> Self {
-        let ratio_max = CATALOG_DELETE_RATIO_MAX;
-        DeletionPolicy { is_on: true, prunes_filtered: false, ratio_max }
-    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lineage::RawLineage;
 use super::servers::{check_headers, tls_verification};
-use crate::limits::{CATALOG_BULK, HTTP_TIMEOUT};
+use crate::limits::{CATALOG_BULK, HTTP_PAUSE, HTTP_TIMEOUT};
 use crate::openmetadata::{DeletionPolicy, OpenMetadataSettings};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
@@ -19,6 +19,10 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// Pipelines in one request: what the settings say beyond is taken for as many, since the
 /// vendor's program takes more.
 const BATCH_MAX: u64 = 1000;
+
+/// The part of a service's pipelines that a run may delete, of 100, unless set otherwise:
+/// more than half of the streams hardly go at once, but wrong settings make it look so.
+const DELETE_PERCENT_MAX: u64 = 50;
 
 /// An OpenMetadata server.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -73,6 +77,9 @@ impl RawOpenMetadata {
         let url = self.check_url(check);
         let timeout = self.timeout.as_deref();
         OpenMetadataSettings {
+            host_port: url.to_owned(),
+            service: service.to_owned(),
+            pause: HTTP_PAUSE,
             extra_headers: check_headers(&self.headers, check),
             token: check.optional_secret("token", self.token.clone()),
             verify: tls_verification(self.verify.as_deref(), check),
@@ -89,7 +96,6 @@ impl RawOpenMetadata {
             services: lineage.service_names(),
             direct_put_edges: lineage.direct_put.unwrap_or(false),
             column_lineage: lineage.columns.unwrap_or(false),
-            ..OpenMetadataSettings::new(url, service)
         }
     }
 
@@ -109,14 +115,12 @@ impl RawOpenMetadata {
     }
 
     fn check_deletion(&self, check: &mut TableChecker<'_>) -> DeletionPolicy {
-        let percent = self.delete_percent_max;
-        let percent =
-            percent.and_then(|percent| check.number("delete_percent_max", percent, 0..=100));
-        let ratio = percent.map(|percent| percent as f64 / 100.0);
+        let percent = self.delete_percent_max.unwrap_or(DELETE_PERCENT_MAX);
+        let percent = check.number("delete_percent_max", percent, 0..=100);
         DeletionPolicy {
             is_on: self.mark_deleted.unwrap_or(true),
             prunes_filtered: self.delete_filtered.unwrap_or(false),
-            ratio_max: ratio.unwrap_or(DeletionPolicy::default().ratio_max),
+            ratio_max: percent.unwrap_or(DELETE_PERCENT_MAX) as f64 / 100.0,
         }
     }
 
