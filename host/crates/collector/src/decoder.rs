@@ -15,9 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::decode::{
-    BodyShape, DecodedEvent, DecodedEvents, InvalidBody, ParsedBody, RequestFacts,
-};
+use super::decode::{BodyShape, DecodedEvent, DecodedEvents, ParsedBody, RequestFacts};
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
 use super::request_entry;
@@ -91,25 +89,8 @@ struct DecodeBounds {
 #[derive(Debug)]
 pub(super) struct RejectedRequest {
     pub(super) refused: RefusedRequest,
-    /// Its body, as an event that goes to the dead letters.
-    pub(super) kept: Option<AcceptedRequest>,
-}
-
-/// Why decoding failed, and what is known by then.
-#[derive(Debug)]
-struct FailedDecode {
-    failure: Failure,
-    source: Option<Arc<CollectorSource>>,
-    /// The body, if it is kept: decompressed, where that was possible.
-    body: Option<Vec<u8>>,
-}
-
-/// Why decoding failed.
-#[derive(Debug)]
-enum Failure {
-    Compression(DecompressError),
-    Body(InvalidBody),
-    Refused(RefusedRequest),
+    /// Its body, as an event that goes to the dead letters: decompressed, where that was possible.
+    pub(super) kept: Option<Box<AcceptedRequest>>,
 }
 
 impl BodyDecoder {
@@ -139,13 +120,13 @@ impl BodyDecoder {
         if bytes.len() <= bounds.body_bytes_max {
             let usual = usual_event_bytes(received.encoding, bytes.len());
             reservation.grow(usual).await.map_err(RefusedRequest::from)?;
-            match decode_within(&self.sources, &received, Cow::Borrowed(&bytes), bounds) {
-                Err(failed) if self.is_of_bounds(bounds, &failed.failure) => {}
+            match decode_within(None, &self.sources, &received, Cow::Borrowed(&bytes), bounds) {
+                Err(rejected) if self.is_of_bounds(bounds, &rejected.refused) => {}
                 decoded => {
-                    let (source, decoded) = decoded.map_err(|failed| failed.into_rejected(None))?;
+                    let accepted = decoded?;
                     drop(bytes);
-                    reserve_entry(reservation, &source, &decoded)?;
-                    return Ok(AcceptedRequest { source, decoded, _slot: None });
+                    reserve_entry(reservation, &accepted)?;
+                    return Ok(accepted);
                 }
             }
             reservation.shrink_to(bytes.len());
@@ -154,13 +135,10 @@ impl BodyDecoder {
     }
 
     /// Returns whether the body may fit into the wider limits of a large one.
-    fn is_of_bounds(&self, bounds: DecodeBounds, failure: &Failure) -> bool {
-        match failure {
-            Failure::Compression(DecompressError::TooLarge) => {
-                bounds.body_bytes_max < self.body_bytes_max
-            }
-            Failure::Body(InvalidBody::TooLong) => true,
-            _ => false,
+    fn is_of_bounds(&self, bounds: DecodeBounds, refused: &RefusedRequest) -> bool {
+        match refused.reason {
+            RefusalReason::TooLarge => bounds.body_bytes_max < self.body_bytes_max,
+            _ => refused.is_too_long,
         }
     }
 
@@ -178,20 +156,16 @@ impl BodyDecoder {
         let sources = Arc::clone(&self.sources);
         // The slot goes along: where the client leaves, the work is done all the same.
         let work = spawn_blocking(move || {
-            let decoded = decode_within(&sources, &received, Cow::Owned(bytes), bounds);
-            (decoded, slot)
+            decode_within(Some(slot), &sources, &received, Cow::Owned(bytes), bounds)
         });
-        let (decoded, slot) = match work.await {
-            Ok(done) => done,
+        let decoded = match work.await {
+            Ok(decoded) => decoded,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime ends.
             Err(_) => return Err(RefusedRequest::busy().into()),
         };
         reservation.shrink_to(0);
-        match decoded {
-            Ok((source, decoded)) => Ok(AcceptedRequest { source, decoded, _slot: Some(slot) }),
-            Err(failed) => Err(failed.into_rejected(Some(slot))),
-        }
+        decoded
     }
 
     /// Acquires a slot; waits for a limited time.
@@ -220,9 +194,9 @@ fn usual_event_bytes(encoding: Encoding, body_bytes: usize) -> usize {
 /// Adjusts the reservation to the size of the entry.
 fn reserve_entry(
     reservation: &mut RequestReservation,
-    source: &CollectorSource,
-    decoded: &DecodedEvents,
+    accepted: &AcceptedRequest,
 ) -> Result<(), RefusedRequest> {
+    let AcceptedRequest { source, decoded, .. } = accepted;
     let head = request_entry::head_bytes(&source.settings.name, decoded.events.len());
     let due = head + decoded.bytes.len();
     reservation.shrink_to(due);
@@ -230,24 +204,32 @@ fn reserve_entry(
     is_reserved.then_some(()).ok_or_else(RefusedRequest::busy)
 }
 
-/// Decodes a body within limits, and keeps it if it is refused and its source keeps bodies.
+/// Decodes a body within limits, and keeps it if it is refused and its source keeps bodies. A large
+/// body holds its slot until it is in the spool, or dropped.
 fn decode_within(
+    slot: Option<OwnedSemaphorePermit>,
     sources: &SourceRegistry,
     received: &ReceivedRequest,
     mut body: Cow<'_, [u8]>,
     bounds: DecodeBounds,
-) -> Result<(Arc<CollectorSource>, DecodedEvents), FailedDecode> {
+) -> Result<AcceptedRequest, RejectedRequest> {
     let mut source = received.source.clone();
-    match decode_body(sources, received, &mut body, &mut source, bounds) {
-        Ok(events) => Ok((source.expect("events are of a source"), events)),
-        Err(failure) => {
-            let keeps = |source: &Arc<CollectorSource>| source.settings.keep_refused;
-            let is_kept = source.as_ref().is_some_and(keeps)
-                && failure.is_of_body()
-                && (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
-            Err(FailedDecode { failure, source, body: is_kept.then(|| body.into_owned()) })
+    let refused = match decode_body(sources, received, &mut body, &mut source, bounds) {
+        Ok(decoded) => {
+            let source = source.expect("events are of a source");
+            return Ok(AcceptedRequest { source, decoded, _slot: slot });
         }
-    }
+        Err(refused) => refused.of_known_source(source.as_ref()),
+    };
+    // Once its source is known, a request is refused for its body alone.
+    let is_kept = refused.reason != RefusalReason::Empty
+        && (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
+    let source = source.filter(|source| is_kept && source.settings.keep_refused);
+    let kept = source.map(|source| {
+        let decoded = DecodedEvents::refused_request(body.into_owned());
+        Box::new(AcceptedRequest { source, decoded, _slot: slot })
+    });
+    Err(RejectedRequest { refused, kept })
 }
 
 /// Decompresses a body, finds its source if that is not known, and decodes its events.
@@ -257,7 +239,7 @@ fn decode_body(
     body: &mut Cow<'_, [u8]>,
     source: &mut Option<Arc<CollectorSource>>,
     bounds: DecodeBounds,
-) -> Result<DecodedEvents, Failure> {
+) -> Result<DecodedEvents, RefusedRequest> {
     let ReceivedRequest { head, shape, encoding, webhook, .. } = received;
     // Where it cannot be decompressed, it is kept as it came.
     let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
@@ -265,7 +247,7 @@ fn decode_body(
         Ok(decoded) => *body = decoded,
         Err(error) => {
             *body = raw.unwrap_or_default();
-            return Err(Failure::Compression(error));
+            return Err(error.into());
         }
     }
     drop(raw);
@@ -273,7 +255,7 @@ fn decode_body(
         let payload = webhook.payload(body)?;
         // Escapes make JSON longer than the form that it is made of.
         if payload.as_ref().is_some_and(|payload| payload.len() > bounds.body_bytes_max) {
-            return Err(Failure::Compression(DecompressError::TooLarge));
+            return Err(DecompressError::TooLarge.into());
         }
         if let Some(payload) = payload {
             *body = Cow::Owned(payload);
@@ -284,9 +266,7 @@ fn decode_body(
         Some(source) => source,
         None => {
             let key = parsed.write_key().ok_or_else(|| RefusedRequest::no_key(sources))?;
-            let found = sources.find_by_key(&key).ok_or_else(RefusedRequest::unknown_key)?;
-            head.check_source(&found)?;
-            source.insert(found)
+            source.insert(head.find_source(&key, sources)?)
         }
     };
     let ip = head.ip.to_string();
@@ -334,58 +314,8 @@ fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), Refuse
     Err(RefusedRequest::new(RefusalReason::MostlyBadEvents, text))
 }
 
-impl FailedDecode {
-    /// Refuses the request. A large body that is kept holds its slot until it is in the spool.
-    fn into_rejected(self, slot: Option<OwnedSemaphorePermit>) -> RejectedRequest {
-        let FailedDecode { failure, source, body } = self;
-        let refused = RefusedRequest::from(failure).of_known_source(source.as_ref());
-        let kept = source.zip(body).map(|(source, body)| AcceptedRequest {
-            source,
-            decoded: DecodedEvents::refused_request(body),
-            _slot: slot,
-        });
-        RejectedRequest { refused, kept }
-    }
-}
-
-impl Failure {
-    /// Returns whether the content of the body is the reason.
-    fn is_of_body(&self) -> bool {
-        match self {
-            Failure::Body(InvalidBody::Empty) => false,
-            Failure::Compression(_) | Failure::Body(_) => true,
-            Failure::Refused(refused) => {
-                let reasons = [RefusalReason::BadEvent, RefusalReason::MostlyBadEvents];
-                reasons.contains(&refused.reason)
-            }
-        }
-    }
-}
-
 impl From<RefusedRequest> for RejectedRequest {
     fn from(refused: RefusedRequest) -> Self {
         RejectedRequest { refused, kept: None }
-    }
-}
-
-impl From<InvalidBody> for Failure {
-    fn from(error: InvalidBody) -> Self {
-        Failure::Body(error)
-    }
-}
-
-impl From<RefusedRequest> for Failure {
-    fn from(refused: RefusedRequest) -> Self {
-        Failure::Refused(refused)
-    }
-}
-
-impl From<Failure> for RefusedRequest {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Compression(error) => error.into(),
-            Failure::Body(error) => error.into(),
-            Failure::Refused(refused) => refused,
-        }
     }
 }

@@ -74,7 +74,7 @@ impl Collector {
             sources,
             spool,
             bodies: RequestBodyMemory::new(body_bytes_max),
-            proxies: Proxies::default(),
+            proxies: Proxies::new(TrustedProxies::default(), None),
             headers: RequestMemory::new(HTTP_HEADERS_BYTES_MAX),
             decoded: RequestMemory::with_room_for_small(
                 limits::HTTP_BODIES_BYTES_MAX,
@@ -229,9 +229,7 @@ impl Collector {
                 Ok(response::pixel_response())
             }
             Route::SegmentSettings { write_key } => {
-                let source =
-                    self.sources.find_by_key(write_key).ok_or_else(RefusedRequest::unknown_key)?;
-                head.check_source(&source)?;
+                head.find_source(write_key, &self.sources)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
                 Ok(response::json_response(settings.to_string()))
@@ -241,9 +239,7 @@ impl Collector {
                     .write_key
                     .as_deref()
                     .ok_or_else(|| RefusedRequest::no_key(&self.sources))?;
-                let source =
-                    self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
-                head.check_source(&source)?;
+                let source = head.find_source(key, &self.sources)?;
                 let name = &source.settings.name;
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
                 Ok(response::json_response(settings.to_string()))
@@ -316,8 +312,7 @@ impl Collector {
         head: &RequestHead,
     ) -> Result<Option<Arc<CollectorSource>>, RefusedRequest> {
         let Some(key) = head.write_key.as_deref() else { return Ok(None) };
-        let source = self.sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
-        head.check_source(&source)?;
+        let source = head.find_source(key, &self.sources)?;
         if let Some(rate) = &source.rate {
             rate.check(Instant::now())
                 .map_err(|after| RefusedRequest::too_many(after).of_source(&source))?;
@@ -343,7 +338,7 @@ impl Collector {
             }
             Err(RejectedRequest { refused, kept: None }) => Err(refused),
             Err(RejectedRequest { refused, kept: Some(kept) }) => {
-                self.append_to_spool(kept).await?;
+                self.append_to_spool(*kept).await?;
                 Err(RefusedRequest { is_kept: true, ..refused })
             }
         }

@@ -30,12 +30,6 @@ pub(super) struct Proxies {
     log_of_urls: LogLimit,
 }
 
-impl Default for Proxies {
-    fn default() -> Self {
-        Proxies::new(TrustedProxies::default(), None)
-    }
-}
-
 impl Proxies {
     pub(super) fn new(trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
         let [log_of_addresses, log_of_urls] =

@@ -33,6 +33,8 @@ pub(super) struct RefusedRequest {
     pub(super) allowed: Option<&'static str>,
     /// Whether its body goes to the dead letters.
     pub(super) is_kept: bool,
+    /// Whether its events took more bytes than the decoder had for them.
+    pub(super) is_too_long: bool,
 }
 
 impl RefusedRequest {
@@ -44,6 +46,7 @@ impl RefusedRequest {
             source: None,
             allowed: None,
             is_kept: false,
+            is_too_long: false,
         }
     }
 
@@ -152,7 +155,8 @@ impl From<InvalidBody> for RefusedRequest {
             | InvalidBody::TooManyMembers
             | InvalidBody::TooManyFields => RefusalReason::TooMuch,
         };
-        RefusedRequest::new(reason, error.response_text())
+        let is_too_long = error == InvalidBody::TooLong;
+        RefusedRequest { is_too_long, ..RefusedRequest::new(reason, error.response_text()) }
     }
 }
 

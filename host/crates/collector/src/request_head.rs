@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 use super::proxies::Proxies;
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
-use super::source::CollectorSource;
+use super::source::{CollectorSource, SourceRegistry};
 use crate::content_encoding::Encoding;
 use standpipe_http::Peer;
 
@@ -46,17 +46,22 @@ impl RequestHead {
         }
     }
 
-    /// Check that a source may be sent to, and from there.
-    pub(super) fn check_source(&self, source: &Arc<CollectorSource>) -> Result<(), RefusedRequest> {
+    /// Finds the source of a write key, and checks that it may be sent to, and from there.
+    pub(super) fn find_source(
+        &self,
+        key: &str,
+        sources: &SourceRegistry,
+    ) -> Result<Arc<CollectorSource>, RefusedRequest> {
+        let source = sources.find_by_key(key).ok_or_else(RefusedRequest::unknown_key)?;
         if !source.settings.enabled {
             return Err(RefusedRequest::new(RefusalReason::SourceDisabled, "source is disabled")
-                .of_source(source));
+                .of_source(&source));
         }
         if !source.accepts_origin(self.origin.as_deref()) {
             let text = "this origin is not among the source's allowed_origins";
-            return Err(RefusedRequest::new(RefusalReason::Origin, text).of_source(source));
+            return Err(RefusedRequest::new(RefusalReason::Origin, text).of_source(&source));
         }
-        Ok(())
+        Ok(source)
     }
 }
 
@@ -89,6 +94,7 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use standpipe_http::TrustedProxies;
 
     use super::*;
 
@@ -100,7 +106,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        RequestHead::of(&request.body(()).unwrap().into_parts().0, PEER, &Proxies::default())
+        let proxies = Proxies::new(TrustedProxies::default(), None);
+        RequestHead::of(&request.body(()).unwrap().into_parts().0, PEER, &proxies)
     }
 
     #[test]
