@@ -240,7 +240,7 @@ impl<'a> ParsedBody<'a> {
             if self.outline.at(item).starts_with('{') {
                 texts.append_event(item, |patch| apply(&known, patch))?;
             } else {
-                texts.append_event(item, |_| Err(EventRefusal::NotAnObject.into()))?;
+                texts.append_refused(item, EventRefusal::NotAnObject)?;
             }
         }
     }
@@ -252,21 +252,20 @@ impl<'a> ParsedBody<'a> {
     ) -> Result<(), InvalidBody> {
         let root = self.outline.root();
         let added = rules.webhook_bytes_max();
-        if self.outline.at(root).starts_with('{') {
-            return texts.append_made_event(root, added, |payload, out| {
+        let is_object = |span| self.outline.at(span).starts_with('{');
+        let mut append = |texts: &mut EventWriter<'_, '_>, span| match is_object(span) {
+            true => texts.append_made_event(span, added, |payload, out| {
                 rules.append_webhook_event(payload, out);
-            });
+            }),
+            false => texts.append_refused(span, EventRefusal::NotAnObject),
+        };
+        if is_object(root) {
+            return append(texts, root);
         }
         let mut items = self.outline.items_of(root);
         let events = texts.out.events.len();
         while let Some(item) = items.next(|_| {}) {
-            if self.outline.at(item).starts_with('{') {
-                texts.append_made_event(item, added, |payload, out| {
-                    rules.append_webhook_event(payload, out);
-                })?;
-            } else {
-                texts.append_event(item, |_| Err(EventRefusal::NotAnObject.into()))?;
-            }
+            append(texts, item)?;
         }
         if texts.out.events.len() == events { Err(InvalidBody::EmptyBatch) } else { Ok(()) }
     }

@@ -32,33 +32,38 @@ pub enum MessageType {
 }
 
 impl MessageType {
-    const ALL: [MessageType; 8] = [
-        MessageType::Identify,
-        MessageType::Track,
-        MessageType::Page,
-        MessageType::Screen,
-        MessageType::Group,
-        MessageType::Alias,
-        MessageType::Merge,
-        MessageType::AudienceList,
+    /// All types and their names, each at the position of its number.
+    const NAMES: [(MessageType, &str); 8] = [
+        (MessageType::Identify, "identify"),
+        (MessageType::Track, "track"),
+        (MessageType::Page, "page"),
+        (MessageType::Screen, "screen"),
+        (MessageType::Group, "group"),
+        (MessageType::Alias, "alias"),
+        (MessageType::Merge, "merge"),
+        (MessageType::AudienceList, "audiencelist"),
     ];
 
     /// Returns the type that a path segment names.
     pub(super) fn from_path(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|message_type| message_type.name() == word)
+        let named = Self::NAMES.into_iter().find(|(_, name)| *name == word);
+        named.map(|(message_type, _)| message_type)
     }
 
     /// Returns the name in events and paths.
     pub fn name(self) -> &'static str {
-        match self {
-            MessageType::Identify => "identify",
-            MessageType::Track => "track",
-            MessageType::Page => "page",
-            MessageType::Screen => "screen",
-            MessageType::Group => "group",
-            MessageType::Alias => "alias",
-            MessageType::Merge => "merge",
-            MessageType::AudienceList => "audiencelist",
+        Self::NAMES[self as usize].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_stands_at_its_number() {
+        for (position, (message_type, name)) in MessageType::NAMES.into_iter().enumerate() {
+            assert_eq!((message_type as usize, message_type.name()), (position, name));
         }
     }
 }

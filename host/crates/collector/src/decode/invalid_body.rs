@@ -1,8 +1,6 @@
 //! Why a whole body is refused, with the text that the client gets. None of the body is quoted; a
 //! byte offset is given where there is one.
 
-use std::borrow::Cow;
-
 use thiserror::Error;
 
 use crate::limits;
@@ -72,31 +70,24 @@ impl InvalidBody {
     /// The text to answer with: that of RudderStack's gateway, without a line end, and
     /// behind it where in the body the problem is, or which limit of this program's own is
     /// passed and what to do. Segment's texts are not public.
-    pub fn response_text(&self) -> Cow<'static, str> {
-        let text = match self {
-            InvalidBody::Empty => "request body is nil",
+    pub fn response_text(&self) -> String {
+        match self {
+            InvalidBody::Empty => "request body is nil".to_owned(),
             InvalidBody::NotUtf8 { .. }
             | InvalidBody::NotJson { .. }
-            | InvalidBody::TooDeep { .. } => {
-                return Cow::Owned(format!("invalid json: {self}"));
-            }
-            InvalidBody::NotAnObject => "event is not a valid rudder event",
-            InvalidBody::NoBatch | InvalidBody::EmptyBatch => "empty batch payload",
+            | InvalidBody::TooDeep { .. } => format!("invalid json: {self}"),
+            InvalidBody::NotAnObject => "event is not a valid rudder event".to_owned(),
+            InvalidBody::NoBatch | InvalidBody::EmptyBatch => "empty batch payload".to_owned(),
             InvalidBody::TooLong
             | InvalidBody::TooManyEvents
             | InvalidBody::AddsTooMuch
             | InvalidBody::TooManyParts => {
-                return Cow::Owned(format!(
-                    "request size exceeds max limit: {self}: send fewer events in a request"
-                ));
+                format!("request size exceeds max limit: {self}: send fewer events in a request")
             }
             InvalidBody::TooManyMembers | InvalidBody::TooManyFields => {
-                return Cow::Owned(format!(
-                    "request size exceeds max limit: {self}: send fewer of them"
-                ));
+                format!("request size exceeds max limit: {self}: send fewer of them")
             }
-        };
-        Cow::Borrowed(text)
+        }
     }
 }
 

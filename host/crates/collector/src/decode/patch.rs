@@ -2,7 +2,7 @@
 //! bytes. Buffers are reused from event to event.
 
 use super::known_members::MemberValue;
-use standpipe_core::event::Span;
+use standpipe_core::event::{Outline, Span};
 
 /// Changes to one object, to be made while it is copied.
 #[derive(Debug, Default)]
@@ -33,6 +33,20 @@ impl ObjectPatch {
     #[inline]
     pub(super) fn set_member(&mut self, place: MemberValue, key: &str, value: &[u8]) {
         self.set_member_with(place, key, |out| out.extend_from_slice(value));
+    }
+
+    /// Gives a member this value, as JSON, unless it has it already.
+    #[inline]
+    pub(super) fn set_different(
+        &mut self,
+        outline: &Outline<'_>,
+        place: MemberValue,
+        key: &str,
+        value: &[u8],
+    ) {
+        if place.text(outline).is_none_or(|own| own.as_bytes() != value) {
+            self.set_member(place, key, value);
+        }
     }
 
     /// Give a member the value that is written.

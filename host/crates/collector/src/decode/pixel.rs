@@ -23,8 +23,8 @@ pub(crate) type QueryParameters = [(String, String)];
 /// base64 of either alphabet with or without padding, or that JSON itself; without
 /// `data`, an object of all parameters. The write key is in it.
 pub(crate) fn make_segment_body(query: &QueryParameters) -> Vec<u8> {
-    match find_last(query, "data") {
-        Some(data) => decode_data(data),
+    match query.iter().rfind(|(key, _)| key == "data") {
+        Some((_, data)) => decode_data(data),
         None => {
             let mut object = Map::new();
             query.iter().for_each(|(key, value)| insert_at_path(&mut object, key, value));
@@ -63,10 +63,6 @@ pub(crate) fn make_rudderstack_body(
         insert_at_path(&mut object, key, value);
     }
     Some(to_json_bytes(object))
-}
-
-fn find_last<'a>(query: &'a QueryParameters, key: &str) -> Option<&'a str> {
-    query.iter().rfind(|(it, _)| it == key).map(|(_, value)| value.as_str())
 }
 
 /// The text of an object.

@@ -101,9 +101,7 @@ impl RudderStack {
         });
         let mut set = |place: MemberValue, key, stamp: Option<EventTime>| {
             let text = stamp.map_or(received_text, EventTime::write);
-            if place.text(outline).is_none_or(|own| own.as_bytes() != text) {
-                patch.set_member(place, key, &text);
-            }
+            patch.set_different(outline, place, key, &text);
         };
         set(known.received_at, "receivedAt", None);
         set(known.original_timestamp, "originalTimestamp", original);

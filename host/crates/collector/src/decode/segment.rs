@@ -149,15 +149,10 @@ impl<'o, 'a> Segment<'o, 'a> {
             .and_then(|((read, _), sent)| received.shifted_back(sent, read.stamp))
             .map(EventTime::write);
         let timestamp = corrected.as_ref().map_or(original, |text| text);
-        replace_if_different(
-            self.outline,
-            known.original_timestamp,
-            "originalTimestamp",
-            original,
-            patch,
-        );
+        let outline = self.outline;
+        patch.set_different(outline, known.original_timestamp, "originalTimestamp", original);
         patch.set_member(known.received_at, "receivedAt", &received_text);
-        replace_if_different(self.outline, known.timestamp, "timestamp", timestamp, patch);
+        patch.set_different(outline, known.timestamp, "timestamp", timestamp);
     }
 
     #[inline]
@@ -255,20 +250,6 @@ impl IpMember {
     fn may_be_in(&self, context: &str) -> bool {
         let finder = if self.is_for_all { &self.in_context } else { &self.direct };
         finder.find(context.as_bytes()).is_some()
-    }
-}
-
-/// Replaces a value that differs.
-#[inline]
-fn replace_if_different(
-    outline: &Outline<'_>,
-    place: MemberValue,
-    key: &str,
-    value: &[u8],
-    patch: &mut ObjectPatch,
-) {
-    if place.text(outline).is_none_or(|text| text.as_bytes() != value) {
-        patch.set_member(place, key, value);
     }
 }
 
