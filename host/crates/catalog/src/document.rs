@@ -54,15 +54,12 @@ struct TablesOfStream<'catalog> {
 impl<'catalog> CatalogDocument<'catalog> {
     /// All that is in an inventory, and what was drawn from it.
     pub fn new(inventory: &'catalog Inventory, drawing: &'catalog Lineage) -> Self {
-        let feeding = |(stream, tables): (&'catalog Arn, &'catalog Vec<Arn>)| TablesOfStream {
-            stream,
-            tables: tables.as_slice(),
-        };
+        let tables = inventory.tables.iter();
         let warnings = inventory.warnings.iter().chain(&drawing.warnings);
         CatalogDocument {
             version: VERSION,
             inventory,
-            tables: inventory.tables.iter().map(feeding).collect(),
+            tables: tables.map(|(stream, tables)| TablesOfStream { stream, tables }).collect(),
             graph: &drawing.graph,
             warnings: warnings.map(String::as_str).collect(),
         }

@@ -63,12 +63,8 @@ fn add_stream(
             builder.add_edge(node.clone(), place, EdgeRole::Delivered, None);
         }
         if let Some(backup) = destination.backup.as_ref().filter(|_| options.backups) {
-            builder.add_edge(
-                node.clone(),
-                destinations::objects_asset(backup),
-                EdgeRole::Backup,
-                None,
-            );
+            let objects = destinations::objects_asset(backup);
+            builder.add_edge(node.clone(), objects, EdgeRole::Backup, None);
         }
         if let Some(schema) = destination.schema.as_ref().filter(|_| options.schemas) {
             let table = destinations::schema_table(stream, schema);

@@ -89,10 +89,11 @@ impl OpenMetadata {
         settings: OpenMetadataSettings,
         secrets: &dyn SecretResolver,
     ) -> Result<Self, OpenMetadataError> {
-        let name = || settings.service.clone();
         let service =
             names::quote_part(&settings.service).filter(|_| is_service_name(&settings.service));
-        let service = service.ok_or_else(|| OpenMetadataError::Service { name: name() })?;
+        let Some(service) = service else {
+            return Err(OpenMetadataError::Service { name: settings.service });
+        };
         let token = secrets.resolve_optional(settings.token.as_ref()).await?;
         if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
             return Err(OpenMetadataError::EmptyToken);

@@ -1,6 +1,8 @@
 //! How assets are written in OpenMetadata: the parts of their full names behind the
 //! service, in the order in which they are tried.
 
+use std::collections::HashSet;
+
 use super::EntityKind;
 use crate::{Arn, Asset, TableName};
 
@@ -14,7 +16,7 @@ pub(super) struct NameCandidates {
 
 /// The spellings of an asset that is found by its name alone. None of others.
 pub(super) fn name_candidates(asset: &Asset) -> Option<NameCandidates> {
-    let (kind, all) = match asset {
+    let (kind, mut all) = match asset {
         Asset::DynamoTable { arn } => {
             (EntityKind::Table, vec![known_parts(["default", "default", arn.name()])])
         }
@@ -33,13 +35,9 @@ pub(super) fn name_candidates(asset: &Asset) -> Option<NameCandidates> {
         }
         _ => return None,
     };
-    let mut unlike: Vec<Vec<Option<String>>> = Vec::new();
-    for spelling in all {
-        if !unlike.contains(&spelling) {
-            unlike.push(spelling);
-        }
-    }
-    Some(NameCandidates { kind, all: unlike })
+    let mut seen = HashSet::new();
+    all.retain(|spelling| seen.insert(spelling.clone()));
+    Some(NameCandidates { kind, all })
 }
 
 fn known_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Option<String>> {
