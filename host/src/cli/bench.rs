@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, parse_mapping, start_logging};
-use super::{CommandResult, Exit, complain, fault, print_either, start_runtime, usage};
+use super::{CommandResult, Exit, complain, fault, print_report, start_runtime, usage};
 use crate::bench::{
     EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Way, mapping_rows,
     measure,
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let report = report.map_err(|error| {
         (if error.is_usage() { Exit::Usage } else { Exit::Fault }, anyhow!(error))
     })?;
-    print_either(json, &if json { report.to_json() + "\n" } else { report.to_string() })?;
+    print_report(json, || report.to_json(), || report.to_string())?;
     Ok(exit_of(&report))
 }
 

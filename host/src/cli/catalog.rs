@@ -19,7 +19,7 @@ use clap::{Args, Subcommand};
 use super::config::read_settings;
 use super::run::{LogFormat, start_logging};
 use super::signals::Signals;
-use super::{CommandResult, Exit, complain, fault, print, print_text, usage};
+use super::{CommandResult, Exit, complain, fault, print, print_report, print_text, usage};
 use crate::config::{
     Overrides, RawSettings, WorkflowFormat, read_workflow, translate_to_workflow_keys,
 };
@@ -127,13 +127,8 @@ impl OutputArgs {
         result: &impl serde::Serialize,
         for_people: impl FnOnce() -> String,
     ) -> CommandResult {
-        match self.json {
-            true => {
-                let json = serde_json::to_string_pretty(result).expect("it has string keys");
-                print(&(json + "\n"))
-            }
-            false => print_text(&for_people()),
-        }
+        let to_json = || serde_json::to_string_pretty(result).expect("it has string keys");
+        print_report(self.json, to_json, for_people)
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, SettingsOptions, start_logging};
-use super::{CommandResult, Exit, print_either, start_runtime, usage};
+use super::{CommandResult, Exit, print_report, start_runtime, usage};
 use crate::check::{CheckOptions, check};
 
 /// Each step is ok, failed, or skipped if its result is unknown. Nothing is written
@@ -38,6 +38,6 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
     let options = CheckOptions { send_test_record, events_per_second, event_bytes };
     let runtime = start_runtime()?;
     let report = runtime.block_on(check(settings, options));
-    print_either(json, &if json { report.to_json() + "\n" } else { report.to_string() })?;
+    print_report(json, || report.to_json(), || report.to_string())?;
     Ok(if report.has_failed() { Exit::Fault } else { Exit::Done })
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::{Chosen, fault, files};
-use crate::cli::{CommandResult, complain, print, print_text};
+use crate::cli::{CommandResult, complain, print_report};
 use standpipe_core::clock;
 use standpipe_core::text_table::render_table;
 use standpipe_delivery::dead_letters::{
@@ -65,11 +65,8 @@ type Groups = BTreeMap<(String, Option<String>), Group>;
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let folder = arguments.letters.place.folder()?;
     let listing = list(&folder, &arguments.letters.choice.filter()).map_err(fault)?;
-    if arguments.json {
-        let json = serde_json::to_string(&listing).expect("a listing has string keys");
-        return print(&(json + "\n"));
-    }
-    print_text(&listing.table(&folder))
+    let to_json = || serde_json::to_string(&listing).expect("a listing has string keys");
+    print_report(arguments.json, to_json, || listing.table(&folder))
 }
 
 fn list(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Result<Listing> {

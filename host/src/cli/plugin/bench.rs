@@ -14,7 +14,7 @@ use super::events::{for_each_lines, split_into_batches};
 use super::settings::{PluginSettingsArguments, read_plugin_settings};
 use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, complain, print_either, usage};
+use crate::cli::{CommandResult, Exit, complain, print_report, usage};
 use crate::run::{PluginLoader, read_plugin};
 use crate::source::Input;
 use standpipe_core::event::Lines;
@@ -58,10 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
             "the plugin fails on {faults} events, which also takes time; `host run` reports why"
         ));
     }
-    print_either(
-        arguments.json,
-        &if arguments.json { json!(report).to_string() + "\n" } else { report.to_string() },
-    )?;
+    print_report(arguments.json, || json!(report).to_string(), || report.to_string())?;
     Ok(Exit::Done)
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::events::for_each_batch;
 use super::settings::{plugin_loader, read_plugin_settings, read_run_settings};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, print_either, usage};
+use crate::cli::{CommandResult, Exit, print_report, usage};
 use crate::run::read_candidate;
 use crate::source::Input;
 use standpipe_plugin_host::compare::Comparison;
@@ -61,16 +61,13 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let (comparison, no_events) = compare(arguments).map_err(usage)?;
-    print_either(
-        arguments.json,
-        &if arguments.json {
-            let mut report = json!(comparison);
-            report["not_events"] = no_events.into();
-            report.to_string() + "\n"
-        } else {
-            format!("{no_events:>12}  lines that are no event, left out\n{comparison}")
-        },
-    )?;
+    let to_json = || {
+        let mut report = json!(comparison);
+        report["not_events"] = no_events.into();
+        report.to_string()
+    };
+    let to_text = || format!("{no_events:>12}  lines that are no event, left out\n{comparison}");
+    print_report(arguments.json, to_json, to_text)?;
     let fails = arguments.fail_on_change && comparison.changed() > 0;
     Ok(if fails { Exit::Fault } else { Exit::Done })
 }

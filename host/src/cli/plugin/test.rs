@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::settings::{PluginSettingsArguments, plugin_loader};
 use crate::cli::run::{LogFormat, start_logging};
-use crate::cli::{CommandResult, Exit, print_either, usage};
+use crate::cli::{CommandResult, Exit, print_report, usage};
 use crate::run::read_candidate;
 use standpipe_plugin_host::cases::{CaseFailure, Cases};
 use standpipe_plugin_host::swap::Step;
@@ -58,15 +58,8 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let (cases, failures) = run_cases(arguments).map_err(usage)?;
-    print_either(
-        arguments.json,
-        &if arguments.json {
-            let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
-            report.to_string() + "\n"
-        } else {
-            describe(cases, &failures)
-        },
-    )?;
+    let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
+    print_report(arguments.json, || report.to_string(), || describe(cases, &failures))?;
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Fault })
 }
 
