@@ -215,9 +215,13 @@ fn print_text(text: &str) -> CommandResult {
     }
 }
 
-/// Writes output for programs if `is_product`, else text for people.
-fn print_either(is_product: bool, text: &str) -> CommandResult {
-    if is_product { print(text) } else { print_text(text) }
+/// Prints a report as JSON, or as text for people.
+fn print_report(
+    is_json: bool,
+    to_json: impl FnOnce() -> String,
+    to_text: impl FnOnce() -> String,
+) -> CommandResult {
+    if is_json { print(to_json() + "\n") } else { print_text(&to_text()) }
 }
 
 const NOT_WRITTEN: &str = "failed to write to standard output";

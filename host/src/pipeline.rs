@@ -286,7 +286,7 @@ impl Worker {
         events: &[Event<'_>],
         wasted_left: &mut Duration,
     ) -> BatchProgress {
-        if events.is_empty() || self.is_halted() {
+        if events.is_empty() || self.mapping_halt.is_cancelled() {
             return BatchProgress::Done;
         }
         if self.roles.has_changed() {
@@ -361,10 +361,6 @@ impl Worker {
 
     fn is_aborted(&self) -> bool {
         self.mapping_abort.is_cancelled()
-    }
-
-    fn is_halted(&self) -> bool {
-        self.mapping_halt.is_cancelled()
     }
 
     /// Maps the events of the canary's users with the canary, and returns the others: those of other

@@ -137,29 +137,40 @@ impl PluginApi {
         }
         let origin = format!("the admin API, from {}", peer.address);
         let candidate = Candidate { bytes: Cow::Owned(bytes), signature, settings: None, origin };
-        let swapper = self.swapper.clone();
-        run_blocking(move || {
-            let answer = work(&swapper, &candidate);
-            // The client may have gone; its permit is held until here all the same.
-            drop((candidate, held, permit));
-            answer
-        })
-        .await
+        let work = move |swapper: &Swapper| {
+            let _held = held;
+            work(swapper, &candidate)
+        };
+        self.run_blocking(permit, work).await
     }
 
     /// Runs a command without a component on a blocking thread.
     async fn run_without_component(
         &self,
-        turn: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
+        work: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let permit = try_permit(&self.commands)?;
+        self.run_blocking(try_permit(&self.commands)?, work).await
+    }
+
+    /// Runs work that may take seconds on a blocking thread. The client may be gone before it
+    /// ends; its permit is held until then all the same.
+    async fn run_blocking(
+        &self,
+        permit: OwnedSemaphorePermit,
+        work: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
         let swapper = self.swapper.clone();
-        run_blocking(move || {
-            let answer = turn(&swapper);
-            drop(permit);
-            answer
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&swapper)
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(
+                "a request about the plugin failed: {error}: this is a bug in the host"
+            );
+            let error = "internal error: see the log of the host";
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error))
         })
-        .await
     }
 }
 
@@ -195,15 +206,4 @@ fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
             Err(ApiError::bad_request(&"duplicate header Plugin-Signature: send it once"))
         }
     }
-}
-
-/// Runs work that may take seconds on a blocking thread.
-async fn run_blocking(
-    work: impl FnOnce() -> Result<Response, ApiError> + Send + 'static,
-) -> Result<Response, ApiError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!("a request about the plugin failed: {error}: this is a bug in the host");
-        let error = "internal error: see the log of the host";
-        Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error))
-    })
 }

@@ -14,7 +14,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
-use super::contract_types::{self, MAPPER, Mismatch, OtherVersion};
+use super::contract_types::{self, MAPPER, OtherVersion};
 use super::declared::{DeclarationChange, StreamOrder};
 use super::fault::{ConfigureError, WrongAnswer};
 use super::instance::Instance;
@@ -33,6 +33,9 @@ use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// What the names of that interface in all versions have in common.
+const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
 
 /// A component that has been compiled and fits the contract, and can be
 /// configured any number of times.
@@ -144,15 +147,6 @@ pub enum LoadError {
     Unstable(#[source] DeclarationChange),
 }
 
-impl From<Mismatch> for LoadError {
-    fn from(mismatch: Mismatch) -> Self {
-        match mismatch {
-            Mismatch::World { exports } => LoadError::OtherWorld { exports },
-            Mismatch::Version(version) => LoadError::OtherVersion(version),
-        }
-    }
-}
-
 /// Streams that a plugin declares and cannot have.
 #[derive(Debug, Error)]
 pub enum WrongStreams {
@@ -193,7 +187,7 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     Ok(Inspection {
         bytes: bytes.len(),
         sha256,
-        is_mapping_plugin: contract_types::check_world(&exports).is_ok()
+        is_mapping_plugin: check_world(&exports).is_ok()
             && contract_types::check_types(engine.wasmtime(), &component).is_ok(),
         imports: imports.collect(),
         exports,
@@ -209,7 +203,7 @@ impl CompiledComponent {
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
         let component = compile_component(engine, bytes, &digest)?;
-        contract_types::check_world(&export_names(engine, &component))?;
+        check_world(&export_names(engine, &component))?;
         let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
         let mut linker = Linker::new(engine.wasmtime());
         add_to_linker(&mut linker).map_err(does_not_fit)?;
@@ -583,6 +577,19 @@ fn export_names(engine: &Engine, component: &Component) -> Vec<String> {
         matches!(export.ty, ComponentItem::ComponentInstance(_) | ComponentItem::ComponentFunc(_))
     });
     exports.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Checks the names of a component's exports.
+fn check_world(exports: &[String]) -> Result<(), LoadError> {
+    if exports.iter().any(|export| export == MAPPER) {
+        return Ok(());
+    }
+    let other = exports.iter().find(|export| export.starts_with(MAPPER_OF_ANY_VERSION));
+    Err(match other {
+        Some(other) => OtherVersion::Exports(other.clone()).into(),
+        None if exports.is_empty() => LoadError::OtherWorld { exports: "nothing".to_owned() },
+        None => LoadError::OtherWorld { exports: exports.join(", ") },
+    })
 }
 
 fn check_streams(streams: &[String]) -> Result<Vec<DeclaredStream>, WrongStreams> {

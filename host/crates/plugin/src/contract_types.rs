@@ -11,9 +11,6 @@ use super::routes::ROUTES;
 /// The interface that a plugin must export.
 pub(super) const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
 
-/// What the names of that interface in all versions have in common.
-const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
-
 /// The functions of `wit/mapping.wit`, with their types written out.
 const MAPPER_FUNCTIONS: [(&str, &str); 2] = [
     (
@@ -61,32 +58,6 @@ pub enum OtherVersion {
         /// The contract's type.
         expected: &'static str,
     },
-}
-
-/// How a component's exports differ from those of a mapping plugin.
-#[derive(Debug)]
-pub(super) enum Mismatch {
-    /// It is a component of another world, which exports this.
-    World { exports: String },
-    /// It is a mapping plugin of another version.
-    Version(OtherVersion),
-}
-
-/// Check the names of a component's exports.
-///
-/// # Errors
-///
-/// It is a component of another world, or of another version of this one.
-pub(super) fn check_world(exports: &[String]) -> Result<(), Mismatch> {
-    if exports.iter().any(|export| export == MAPPER) {
-        return Ok(());
-    }
-    let other = exports.iter().find(|export| export.starts_with(MAPPER_OF_ANY_VERSION));
-    Err(match other {
-        Some(other) => Mismatch::Version(OtherVersion::Exports(other.clone())),
-        None if exports.is_empty() => Mismatch::World { exports: "nothing".to_owned() },
-        None => Mismatch::World { exports: exports.join(", ") },
-    })
 }
 
 /// Check the types of a component's exports.

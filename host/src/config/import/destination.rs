@@ -13,13 +13,6 @@ use super::{
 /// Keys that only wrap a destination, in the answers of APIs and in exports.
 const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
 
-/// The destination that is meant.
-pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObject, ImportError> {
-    let mut found = Vec::new();
-    collect_destinations(vendor, json, &mut found);
-    choose_destination(vendor, &found)
-}
-
 /// The filters of a destination of Segment's, which its API lists in an answer of their
 /// own: those in the destination, and those beside it that name no other one.
 pub(super) fn find_filters<'a>(json: &'a Value, destination: &'a JsonObject) -> Vec<&'a Value> {
@@ -74,12 +67,11 @@ fn collect_destinations<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a
 
 /// The one destination for Firehose. One that does not say what it is for is
 /// believed to be meant, unless another does say so.
-fn choose_destination<'a>(
-    vendor: Vendor,
-    found: &[&'a JsonObject],
-) -> Result<&'a JsonObject, ImportError> {
+pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObject, ImportError> {
+    let mut found = Vec::new();
+    collect_destinations(vendor, json, &mut found);
     let (mut firehose, mut unsaid, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for &destination in found {
+    for destination in found {
         match vendor.destination_type(destination) {
             DestinationType::Firehose => firehose.push(destination),
             DestinationType::Unstated => unsaid.push(destination),

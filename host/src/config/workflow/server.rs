@@ -81,7 +81,7 @@ impl Workflow {
         variable: &impl Fn(&str) -> Option<String>,
     ) -> Result<(), WorkflowError> {
         let url = server.required_text("hostPort", "http://localhost:8585/api")?;
-        if !has_api(&url) {
+        if !url.trim_end_matches('/').ends_with("/api") {
             return Err(server.error_at_key("hostPort", "this must be the address of the API, which ends in /api, such as http://localhost:8585/api"));
         }
         let authentication = server.word("authProvider", AUTHENTICATION)?;
@@ -203,8 +203,4 @@ fn read_verification(server: &mut Section) -> Result<Option<String>, WorkflowErr
         (Some("validate"), Some(file)) => Some(file),
         _ => None,
     })
-}
-
-fn has_api(url: &str) -> bool {
-    url.trim_end_matches('/').ends_with("/api")
 }
