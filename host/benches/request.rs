@@ -159,7 +159,7 @@ async fn amazon() -> AmazonClient {
     let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let access = connect(&aws, &http, &nobody, OnUnreachable::Fail).await;
     let access = access.expect("nothing is missing");
-    AmazonClient::new(&access.config, Some("http://127.0.0.1")).with_session(access.session)
+    AmazonClient::new(&access, Some("http://127.0.0.1"))
 }
 
 /// A connection that leads nowhere and answers for a full request.

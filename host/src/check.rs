@@ -91,8 +91,7 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
                     .skipped(step, format!("found, but STS does not say whose they are: {error}"));
             }
         }
-        let amazon = AmazonClient::new(&access.config, endpoint_url.as_deref());
-        let client = amazon.with_session(access.session.clone());
+        let client = AmazonClient::new(&access, endpoint_url.as_deref());
         let first = report.steps.len();
         for stream in streams.written_by(source) {
             check_stream(&client, stream, &settings.delivery, options, &mut report).await;

@@ -74,7 +74,8 @@ async fn open_amazon(
         None => base.clone(),
     };
     let mut status = AwsStatus::of(&default);
-    let mut firehose_clients = FirehoseClients::new(amazon_client(default, endpoint_url));
+    let default = AmazonClient::new(&default, endpoint_url);
+    let mut firehose_clients = FirehoseClients::new(Arc::new(default));
     let mut identities = SourceIdentities::new();
     let mut known: Vec<(&AwsRole, Identity)> = Vec::new();
     for SourceRole { source, role } in roles {
@@ -87,8 +88,8 @@ async fn open_amazon(
                     error: Box::new(error),
                 })?;
                 status.add(source, &access);
-                let identity =
-                    firehose_clients.add(source.clone(), amazon_client(access, endpoint_url));
+                let client = AmazonClient::new(&access, endpoint_url);
+                let identity = firehose_clients.add(source.clone(), Arc::new(client));
                 known.push((role, identity));
                 identity
             }
@@ -103,10 +104,6 @@ fn open_directory(path: &Path) -> Result<Clients, StartError> {
     let directory =
         directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
     Ok(Clients::shared(Arc::new(directory)))
-}
-
-fn amazon_client(access: AwsAccess, endpoint_url: Option<&str>) -> Arc<dyn FirehoseClient> {
-    Arc::new(AmazonClient::new(&access.config, endpoint_url).with_session(access.session))
 }
 
 /// Another endpoint than Amazon's has other quotas, or none.

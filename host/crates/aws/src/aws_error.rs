@@ -97,6 +97,13 @@ impl AwsError {
         Self::of_refusal(response.status().as_u16(), code, message, is_skewed(response))
     }
 
+    /// What a response means that broke off, or was cut off for its length.
+    pub(super) fn of_lost_response(error: &(dyn Error + 'static)) -> Self {
+        error_sources(error)
+            .find_map(Self::of_invalid_answer)
+            .unwrap_or_else(|| Self::transient("ConnectionLost", error_chain(error)))
+    }
+
     /// None where it is another error.
     fn of_invalid_answer(error: &(dyn Error + 'static)) -> Option<Self> {
         if let Some(invalid) = error.downcast_ref::<InvalidResponse>() {
@@ -109,19 +116,19 @@ impl AwsError {
         let too_long = error.downcast_ref::<ResponseTooLong>()?;
         Some(AwsError::new(INVALID_RESPONSE, too_long.to_string()))
     }
+}
 
-    /// Whether other credentials may be answered without this error.
-    pub fn is_about_credentials(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "ExpiredTokenException"
-                | "ExpiredToken"
-                | "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "InvalidSignatureException"
-                | "SignatureDoesNotMatch"
-        )
-    }
+/// Whether AWS refuses the credentials with this code, and may accept others.
+pub fn refuses_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredTokenException"
+            | "ExpiredToken"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+    )
 }
 
 /// A word for how a request came to have no response, and whether another one may have one.

@@ -5,7 +5,7 @@ use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use thiserror::Error as ThisError;
 
-use super::{AwsAccess, error_chain, role};
+use super::{AwsAccess, IncompleteStsResponse, error_chain, role};
 
 /// Whose credentials are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +23,8 @@ pub enum CallerError {
     #[error("{}", error_chain(.0))]
     Request(#[source] Box<SdkError<GetCallerIdentityError>>),
     /// Its response lacks a member.
-    #[error(
-        "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under \
-         [aws], and the proxies in between"
-    )]
-    Incomplete(&'static str),
+    #[error(transparent)]
+    Incomplete(#[from] IncompleteStsResponse),
 }
 
 impl AwsAccess {
@@ -37,12 +34,12 @@ impl AwsAccess {
     ///
     /// STS cannot be reached, does not know them, or gives an incomplete response.
     pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
-        let sts = role::sts_client(&self.config, &self.sts);
+        let sts = role::sts_client(self);
         let answer = sts.get_caller_identity().send().await;
         let answer = answer.map_err(|error| CallerError::Request(Box::new(error)))?;
         let text = |text: Option<&str>, member| {
             let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
-            text.ok_or(CallerError::Incomplete(member))
+            text.ok_or(IncompleteStsResponse(member))
         };
         Ok(CallerIdentity {
             account: text(answer.account(), "Account")?,

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
@@ -32,23 +32,10 @@ pub(super) fn base_session(
         return AwsSession::new(provide_credentials_fn(load), reload, &http.clock);
     }
     let profile = settings.profile.clone();
-    let surroundings = Surroundings {
-        region: config.region().cloned(),
-        use_fips: config.use_fips(),
-        use_dual_stack: config.use_dual_stack(),
-        http: http.clone(),
-    };
-    let load = move || load_shared(profile.clone(), surroundings.clone());
+    let config = config.clone();
+    let shared_http = http.clone();
+    let load = move || load_shared(profile.clone(), config.clone(), shared_http.clone());
     AwsSession::new(provide_credentials_fn(load), limits::CREDENTIALS_RELOAD, &http.clock)
-}
-
-/// What a search for credentials needs besides files and environment.
-#[derive(Clone)]
-struct Surroundings {
-    region: Option<Region>,
-    use_fips: Option<bool>,
-    use_dual_stack: Option<bool>,
-    http: AwsHttp,
 }
 
 /// Loads keys of the settings, some of which may be kept elsewhere.
@@ -67,8 +54,12 @@ async fn load_keys(keys: StaticKeys, secrets: Arc<dyn SecretResolver>) -> provid
 /// Looks for credentials in a profile of the shared files; without one, wherever every AWS SDK
 /// looks: environment, shared files, web identity, container, instance. That chain would prefer
 /// keys of the environment to a profile that was asked for.
-async fn load_shared(profile: Option<String>, surroundings: Surroundings) -> provider::Result {
-    let config = surroundings.provider_config();
+async fn load_shared(
+    profile: Option<String>,
+    sdk_config: SdkConfig,
+    http: AwsHttp,
+) -> provider::Result {
+    let config = provider_config(&sdk_config, http);
     match profile {
         Some(profile) => {
             let builder = ProfileFileCredentialsProvider::builder().profile_name(profile);
@@ -76,20 +67,19 @@ async fn load_shared(profile: Option<String>, surroundings: Surroundings) -> pro
         }
         None => {
             let builder = DefaultCredentialsChain::builder().configure(config);
-            builder.region(surroundings.region).build().await.provide_credentials().await
+            let chain = builder.region(sdk_config.region().cloned()).build().await;
+            chain.provide_credentials().await
         }
     }
 }
 
-impl Surroundings {
-    /// Made anew for each search: what is kept, or only cloned, has read the shared
-    /// files once and would not see that they have been rotated.
-    fn provider_config(&self) -> ProviderConfig {
-        ProviderConfig::without_region()
-            .with_region(self.region.clone())
-            .with_use_fips(self.use_fips)
-            .with_use_dual_stack(self.use_dual_stack)
-            .with_http_client(self.http.client.clone())
-            .with_time_source(self.http.clock.clone())
-    }
+/// Made anew for each search: what is kept, or only cloned, has read the shared
+/// files once and would not see that they have been rotated.
+fn provider_config(config: &SdkConfig, http: AwsHttp) -> ProviderConfig {
+    ProviderConfig::without_region()
+        .with_region(config.region().cloned())
+        .with_use_fips(config.use_fips())
+        .with_use_dual_stack(config.use_dual_stack())
+        .with_http_client(http.client)
+        .with_time_source(http.clock)
 }

@@ -1,5 +1,6 @@
 //! Clients of Amazon Data Firehose, and what a delivery stream is.
 
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,9 +9,15 @@ use aws_sdk_firehose::Client;
 use aws_sdk_firehose::config::StalledStreamProtectionConfig;
 use aws_sdk_firehose::config::retry::RetryConfig;
 use aws_sdk_firehose::config::timeout::TimeoutConfig;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::http::{ResponseReader, with_response_reader};
-use super::{AwsAccess, AwsError, AwsSession, StreamDescription, read_description};
+use super::{
+    AwsAccess, AwsError, AwsSession, InvalidResponse, StreamDescription, read_description,
+    refuses_credentials,
+};
 use crate::limits;
 
 /// Creates a client with this configuration and request timeout. `endpoint_url` overrides
@@ -40,24 +47,62 @@ pub fn firehose_client(
     Client::from_conf(builder.build())
 }
 
+/// Sends a request, and has its response read by a function and not by the SDK, which reads
+/// `stand_in` in its place. Where AWS refuses the credentials, the session loads new ones.
+///
+/// # Errors
+///
+/// The request failed, or the function does not believe its response.
+pub async fn send_with_reader<T, O, E, F>(
+    session: &AwsSession,
+    stand_in: &'static [u8],
+    read: impl Fn(&[u8]) -> Result<T, InvalidResponse> + Send + Sync + 'static,
+    send: impl FnOnce(ResponseReader) -> F,
+) -> Result<T, AwsError>
+where
+    T: Clone + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + 'static,
+    F: Future<Output = Result<O, SdkError<E, HttpResponse>>>,
+{
+    let response = Arc::<OnceLock<T>>::default();
+    let kept = Arc::clone(&response);
+    let reader = ResponseReader::new(move |body| {
+        // Nobody else fills it: nothing is sent twice.
+        let _ = kept.set(read(body)?);
+        Ok(stand_in)
+    });
+    match send(reader).await {
+        Ok(_) => response.get().cloned().ok_or_else(|| {
+            // The client that has responses read was not on the way.
+            AwsError::incomplete_response("the response was not read")
+        }),
+        Err(error) => {
+            let error = AwsError::of_sdk(&error);
+            if refuses_credentials(&error.code) {
+                session.renew_early();
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Describes delivery streams with `DescribeDeliveryStream`.
 #[derive(Debug, Clone)]
 pub struct StreamInspector {
     client: Client,
-    /// Loads new credentials when AWS refuses these.
-    session: Option<AwsSession>,
+    session: AwsSession,
 }
 
 impl StreamInspector {
-    /// Describes streams with a client of [`firehose_client`].
-    pub fn new(client: Client, session: Option<AwsSession>) -> Self {
+    /// Describes streams with a client of [`firehose_client`] that has these credentials.
+    pub fn new(client: Client, session: AwsSession) -> Self {
         StreamInspector { client, session }
     }
 
     /// Describes streams with these credentials; `endpoint_url` overrides Firehose's own.
     pub fn with_access(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
         let client = firehose_client(&access.config, endpoint_url, limits::CREDENTIALS_TIMEOUT);
-        StreamInspector::new(client, Some(access.session.clone()))
+        StreamInspector::new(client, access.session.clone())
     }
 
     /// Ask about a stream once; about its destinations behind this one, where there are
@@ -71,35 +116,17 @@ impl StreamInspector {
         stream: &str,
         destinations_after: Option<&str>,
     ) -> Result<StreamDescription, AwsError> {
-        let described = Arc::<OnceLock<StreamDescription>>::default();
-        let (name, kept) = (stream.to_owned(), Arc::clone(&described));
-        let reader = ResponseReader::new(move |answer| {
-            // Nobody else fills it: nothing is sent twice.
-            let _ = kept.set(read_description(&name, answer)?);
-            Ok(b"{}")
-        });
+        let name = stream.to_owned();
+        let read = move |body: &[u8]| read_description(&name, body);
         let operation = self
             .client
             .describe_delivery_stream()
             .delivery_stream_name(stream)
-            .set_exclusive_start_destination_id(destinations_after.map(str::to_owned));
-        let request = operation
-            .customize()
-            .mutate_request(move |request| request.add_extension(reader.clone()));
-        let answer = request.send().await.map_err(|error| AwsError::of_sdk(&error));
-        match answer {
-            Ok(_) => described.get().cloned().ok_or_else(|| {
-                // The client that has responses read was not on the way.
-                AwsError::incomplete_response("the response was not read")
-            }),
-            Err(error) => {
-                if let Some(session) =
-                    self.session.as_ref().filter(|_| error.is_about_credentials())
-                {
-                    session.renew_early();
-                }
-                Err(error)
-            }
-        }
+            .set_exclusive_start_destination_id(destinations_after.map(str::to_owned))
+            .customize();
+        send_with_reader(&self.session, b"{}", read, |reader| {
+            operation.mutate_request(move |request| request.add_extension(reader.clone())).send()
+        })
+        .await
     }
 }

@@ -8,7 +8,6 @@ mod intercepted;
 
 pub use bounded::ResponseTooLong;
 pub use checked::ResponseReader;
-pub(super) use checked::with_response_reader;
 
 use std::env;
 use std::fs;
@@ -25,6 +24,8 @@ use aws_smithy_runtime_api::client::http::{
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+
+use intercepted::{Intercepted, ResponseHandling};
 
 use super::settings::{TransportSettings, is_proxy_url};
 use super::{AwsClock, CertificatesError, ConnectError};
@@ -70,7 +71,8 @@ pub async fn http_client(
         transport.connector(settings.cloned(), sleep)
     });
     let clock = AwsClock::default();
-    let client = bounded::bounded_client(client, clock.clone());
+    let handling = ResponseHandling::Bound(clock.clone());
+    let client = SharedHttpClient::new(Intercepted { inner: client, handling });
     Ok(AwsHttp { client, clock })
 }
 
@@ -87,8 +89,14 @@ pub async fn http_connector(
 ) -> Result<SharedHttpConnector, ConnectError> {
     let timeout = HttpConnectorSettings::builder().connect_timeout(limits::CONNECT_TIMEOUT);
     let transport = Transport::new(settings, secrets).await?;
-    let connector = transport.connector(Some(timeout.build()), None);
-    Ok(bounded::bounded_connector(connector, clock.clone()))
+    let inner = transport.connector(Some(timeout.build()), None);
+    let handling = ResponseHandling::Bound(clock.clone());
+    Ok(SharedHttpConnector::new(Intercepted { inner, handling }))
+}
+
+/// A client that has successful responses read by the [`ResponseReader`] of their request.
+pub(super) fn with_response_reader(inner: SharedHttpClient) -> SharedHttpClient {
+    SharedHttpClient::new(Intercepted { inner, handling: ResponseHandling::Read })
 }
 
 /// The settings, checked.

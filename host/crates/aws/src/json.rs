@@ -16,12 +16,10 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::transient::is_transient;
-use super::{
-    AwsAccess, AwsError, AwsSettings, INVALID_RESPONSE, ResponseTooLong, advice_of_failure,
-};
+use super::{AwsAccess, AwsError, AwsSettings, advice_of_failure};
 use crate::limits;
 use standpipe_core::backoff::{Backoff, Jitter};
-use standpipe_core::{error_chain, error_sources};
+use standpipe_core::error_chain;
 
 /// The pauses before a request is sent again.
 const BACKOFF: Backoff =
@@ -185,17 +183,10 @@ fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
 async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, AwsError> {
     let (mut stream, mut bytes) = (ByteStream::new(body), Zeroizing::new(Vec::new()));
     while let Some(part) = stream.next().await {
-        let part = part.map_err(|error| read_failure(&error))?;
+        let part = part.map_err(|error| AwsError::of_lost_response(&error))?;
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
-}
-
-fn read_failure(error: &(dyn std::error::Error + 'static)) -> AwsError {
-    match error_sources(error).find_map(|source| source.downcast_ref::<ResponseTooLong>()) {
-        Some(too_long) => AwsError::new(INVALID_RESPONSE, too_long.to_string()),
-        None => AwsError::transient("ConnectionLost", error_chain(error)),
-    }
 }
 
 fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsError> {

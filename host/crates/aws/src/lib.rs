@@ -31,19 +31,19 @@ use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use arn::Arn;
 pub use aws_credential_types::provider::error::CredentialsError;
-pub use aws_error::{AwsError, INVALID_RESPONSE, bounded};
+pub use aws_error::{AwsError, INVALID_RESPONSE, bounded, refuses_credentials};
 pub use caller::{CallerError, CallerIdentity};
 pub use clock::{AwsClock, is_skewed};
 pub use error::{CertificatesError, ConnectError};
 pub use fields::JsonFields;
-pub use firehose::{StreamInspector, firehose_client};
+pub use firehose::{StreamInspector, firehose_client, send_with_reader};
 pub use http::{
     AwsHttp, ResponseReader, ResponseTooLong, check_ca_bundle, http_client, http_connector,
     read_certificates,
 };
 pub use invalid_response::{InvalidResponse, ResponseDefect};
 pub use json::{JsonClient, JsonService};
-pub use role::AwsRole;
+pub use role::{AwsRole, IncompleteStsResponse};
 pub use session::AwsSession;
 pub use settings::{
     AwsOverrides, AwsSettings, Endpoints, RawAws, RawEndpoints, StaticKeys, TransportSettings,
@@ -73,15 +73,11 @@ pub struct AwsAccess {
     pub session: AwsSession,
     /// The time by which requests are signed.
     pub clock: AwsClock,
-    /// Region and endpoint of STS.
-    sts: StsSettings,
+    /// The region of STS, in place of its own.
+    sts_region: Option<String>,
+    /// A URL in place of the endpoint of STS.
+    sts_endpoint_url: Option<String>,
     secrets: Arc<dyn SecretResolver>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct StsSettings {
-    region: Option<String>,
-    endpoint_url: Option<String>,
 }
 
 /// What to do if loading credentials fails for a transient reason, such as an unreachable STS.
@@ -148,15 +144,12 @@ pub async fn connect_base(
     }
     let session = credentials::base_session(settings, &config, http, secrets);
     try_session(&session, unreached, |error| ConnectError::no_credentials(settings, error)).await?;
-    let sts = StsSettings {
-        region: settings.sts_region.clone(),
-        endpoint_url: settings.endpoints.sts.clone(),
-    };
     Ok(AwsAccess {
         config: with_session(&config, &session),
         session,
         clock: http.clock.clone(),
-        sts,
+        sts_region: settings.sts_region.clone(),
+        sts_endpoint_url: settings.endpoints.sts.clone(),
         secrets: Arc::clone(secrets),
     })
 }

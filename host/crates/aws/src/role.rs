@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_config::{Region, SdkConfig};
+use aws_config::Region;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider;
 use aws_credential_types::provider::error::CredentialsError;
@@ -14,7 +14,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleOutput;
 use aws_sdk_sts::types::{Credentials, Tag};
 use thiserror::Error;
 
-use super::{AwsAccess, AwsClock, AwsSession, StsSettings};
+use super::{AwsAccess, AwsClock, AwsSession};
 use crate::limits;
 use standpipe_core::secret::{SecretResolver, SecretSetting};
 
@@ -40,7 +40,7 @@ pub struct AwsRole {
 
 /// Sessions of a role, begun with the credentials of `base`.
 pub(super) fn role_session(role: &AwsRole, base: &AwsAccess) -> AwsSession {
-    let client = sts_client(&base.config, &base.sts);
+    let client = sts_client(base);
     let (secrets, clock) = (Arc::clone(&base.secrets), base.clock.clone());
     let source = Arc::new(RoleSource { role: role.clone(), client, secrets, clock });
     let assume = move || Arc::clone(&source).assume();
@@ -48,12 +48,12 @@ pub(super) fn role_session(role: &AwsRole, base: &AwsAccess) -> AwsSession {
 }
 
 /// STS, wherever the settings have it.
-pub(super) fn sts_client(base: &SdkConfig, sts: &StsSettings) -> Client {
-    let mut config = aws_sdk_sts::config::Builder::from(base);
-    if let Some(region) = &sts.region {
+pub(super) fn sts_client(access: &AwsAccess) -> Client {
+    let mut config = aws_sdk_sts::config::Builder::from(&access.config);
+    if let Some(region) = &access.sts_region {
         config = config.region(Region::new(region.clone()));
     }
-    if let Some(url) = &sts.endpoint_url {
+    if let Some(url) = &access.sts_endpoint_url {
         config = config.endpoint_url(url);
     }
     Client::from_conf(config.build())
@@ -103,7 +103,7 @@ fn session_tag(key: &str, value: &str) -> Tag {
 /// Credentials of which nothing is missing. The SDK fills in what a response lacks: with
 /// empty texts, and with the year 1970.
 fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
-    let credentials = assumed.credentials.ok_or(IncompleteSession("Credentials"))?;
+    let credentials = assumed.credentials.ok_or(IncompleteStsResponse("Credentials"))?;
     let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
         credentials;
     for (text, member) in [
@@ -112,12 +112,12 @@ fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
         (&session_token, "SessionToken"),
     ] {
         if text.is_empty() {
-            return Err(IncompleteSession(member).into());
+            return Err(IncompleteStsResponse(member).into());
         }
     }
     let expiry = SystemTime::try_from(expiration).ok();
     let expiry = expiry.filter(|expiry| *expiry > SystemTime::UNIX_EPOCH);
-    let expiry = expiry.ok_or(IncompleteSession("Expiration"))?;
+    let expiry = expiry.ok_or(IncompleteStsResponse("Expiration"))?;
     Ok(aws_credential_types::Credentials::new(
         access_key_id,
         secret_access_key,
@@ -133,10 +133,10 @@ fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under [aws], and the \
      proxies in between"
 )]
-struct IncompleteSession(&'static str);
+pub struct IncompleteStsResponse(pub(super) &'static str);
 
-impl From<IncompleteSession> for CredentialsError {
-    fn from(incomplete: IncompleteSession) -> Self {
+impl From<IncompleteStsResponse> for CredentialsError {
+    fn from(incomplete: IncompleteStsResponse) -> Self {
         CredentialsError::provider_error(incomplete)
     }
 }

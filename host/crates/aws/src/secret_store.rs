@@ -106,10 +106,6 @@ impl SecretError {
 }
 
 impl OpenSecretStoreError {
-    fn new(manager: &SecretBackend, error: ConnectError) -> Self {
-        OpenSecretStoreError { manager: manager.name(), error }
-    }
-
     /// Whether it may be opened a little later, without a change of settings.
     pub fn is_transient(&self) -> bool {
         self.error.is_transient()
@@ -144,26 +140,23 @@ impl SecretStore {
     ///
     /// It has no usable credentials, region or proxy.
     pub async fn open(settings: &SecretStoreSettings) -> Result<Self, OpenSecretStoreError> {
-        let failed = |error| OpenSecretStoreError::new(&settings.manager, error);
+        let failed = |error| OpenSecretStoreError { manager: settings.manager.name(), error };
         let keeper = match &settings.manager {
             SecretBackend::SecretsManager(aws) => {
-                let client = amazon::open_secrets_manager(aws).await.map_err(failed)?;
-                Keeper::SecretsManager(Box::new(client))
+                let url = aws.endpoints.secretsmanager.as_deref();
+                let client = amazon::open_client(aws, amazon::SECRETS_MANAGER, url).await;
+                Keeper::SecretsManager(Box::new(client.map_err(failed)?))
             }
             SecretBackend::Parameters(aws) => {
-                let client = amazon::open_parameter_store(aws).await.map_err(failed)?;
-                Keeper::Parameters(Box::new(client))
+                let url = aws.endpoints.ssm.as_deref();
+                let client = amazon::open_client(aws, amazon::PARAMETERS, url).await;
+                Keeper::Parameters(Box::new(client.map_err(failed)?))
             }
             SecretBackend::Files(directory) => Keeper::Files(directory.clone()),
             SecretBackend::Environment => Keeper::Environment,
         };
-        let SecretStoreSettings { prefix, refresh, .. } = settings;
-        Ok(SecretStore {
-            keeper,
-            prefix: prefix.clone(),
-            refresh: *refresh,
-            last: Mutex::default(),
-        })
+        let prefix = settings.prefix.clone();
+        Ok(SecretStore { keeper, prefix, refresh: settings.refresh, last: Mutex::default() })
     }
 
     async fn fetch_secret(&self, reference: &SecretReference) -> Result<Secret, SecretError> {

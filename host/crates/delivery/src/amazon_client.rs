@@ -3,9 +3,8 @@
 
 mod answer;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use aws_config::SdkConfig;
 use aws_sdk_firehose::Client;
 use aws_sdk_firehose::config::http::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -14,11 +13,11 @@ use bytes::Bytes;
 pub use self::answer::read_put_answer;
 
 use super::firehose_client::{DescribeFuture, PutFuture, retry_class_of_code};
-use super::{Batch, FirehoseClient, PutResponse, RequestError, RetryClass, request_body};
+use super::{Batch, FirehoseClient, RequestError, RetryClass, request_body};
 use crate::limits;
 use standpipe_aws::{
-    AwsError, AwsSession, INVALID_RESPONSE, ResponseReader, StreamInspector, advice_of_code,
-    bounded, firehose_client,
+    AwsAccess, AwsError, AwsSession, StreamInspector, advice_of_code, bounded, firehose_client,
+    send_with_reader,
 };
 use standpipe_core::event::StreamName;
 
@@ -32,21 +31,15 @@ const READ_ANSWER: &[u8] = b"{\"FailedPutCount\":0,\"RequestResponses\":[]}";
 #[derive(Debug)]
 pub struct AmazonClient {
     client: Client,
-    session: Option<AwsSession>,
+    session: AwsSession,
 }
 
 impl AmazonClient {
-    /// Write with this configuration; `endpoint_url` goes before whatever the
+    /// Write with these credentials; `endpoint_url` goes before whatever the
     /// configuration and the environment say.
-    pub fn new(config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
-        let client = firehose_client(config, endpoint_url, limits::REQUEST_TIMEOUT);
-        AmazonClient { client, session: None }
-    }
-
-    /// Have other credentials looked for when Firehose does not take these.
-    #[must_use]
-    pub fn with_session(self, session: AwsSession) -> Self {
-        AmazonClient { session: Some(session), ..self }
+    pub fn new(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
+        let client = firehose_client(&access.config, endpoint_url, limits::REQUEST_TIMEOUT);
+        AmazonClient { client, session: access.session.clone() }
     }
 }
 
@@ -56,37 +49,17 @@ impl FirehoseClient for AmazonClient {
             let body = Bytes::from(request_body::encode_request(stream, &batch));
             let (records, request_bytes) = (batch.len(), body.len());
             drop(batch);
-            let read = Arc::<OnceLock<PutResponse>>::default();
-            let kept = Arc::clone(&read);
-            let reader = ResponseReader::new(move |answer| {
-                // Nobody else fills it: nothing is sent twice.
-                let _ = kept.set(read_put_answer(answer, records)?);
-                Ok(READ_ANSWER)
-            });
             let operation = self.client.put_record_batch().delivery_stream_name(stream.as_str());
-            let request = operation.set_records(Some(Vec::new())).customize().mutate_request(
-                move |request| {
+            let operation = operation.set_records(Some(Vec::new())).customize();
+            let read = move |answer: &[u8]| read_put_answer(answer, records);
+            let response = send_with_reader(&self.session, READ_ANSWER, read, |reader| {
+                let request = operation.mutate_request(move |request| {
                     request.add_extension(reader.clone());
                     replace_body(request, &body);
-                },
-            );
-            match request.send().await {
-                // The client that has answers read was not on the way.
-                Ok(_) => read.get().cloned().ok_or_else(|| RequestError {
-                    retry_class: RetryClass::RetryAmbiguous,
-                    code: INVALID_RESPONSE.to_owned(),
-                    message: "the response was not read".to_owned(),
-                }),
-                Err(error) => {
-                    let error = AwsError::of_sdk(&error);
-                    if let Some(session) =
-                        self.session.as_ref().filter(|_| error.is_about_credentials())
-                    {
-                        session.renew_early();
-                    }
-                    Err(request_error(error, request_bytes))
-                }
-            }
+                });
+                request.send()
+            });
+            response.await.map_err(|error| request_error(error, request_bytes))
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{Batch, ErrorKind};
-use standpipe_aws::{INVALID_RESPONSE, StreamDescription, advice_of_refusal};
+use standpipe_aws::{INVALID_RESPONSE, StreamDescription, advice_of_refusal, refuses_credentials};
 use standpipe_core::event::StreamName;
 
 /// What a request to Firehose becomes.
@@ -167,16 +167,12 @@ fn meaning_of_code(code: &str) -> (RetryClass, Option<ErrorKind>) {
         "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
             (RetryClass::Hold, Some(ErrorKind::Clock))
         }
-        "ExpiredTokenException"
-        | "ExpiredToken"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "IncompleteSignature"
+        // More than what other credentials help against: a stream is held for all of these.
+        "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
         | "NoCredentials" => (RetryClass::Hold, Some(ErrorKind::Credentials)),
+        _ if refuses_credentials(code) => (RetryClass::Hold, Some(ErrorKind::Credentials)),
         // Words of the transport.
         "CannotConnect" => (RetryClass::Hold, Some(ErrorKind::Unreachable)),
         "Timeout" | "ConnectionLost" => (RetryClass::RetryAmbiguous, Some(ErrorKind::NoAnswer)),

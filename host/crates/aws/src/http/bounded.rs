@@ -1,17 +1,11 @@
-//! Bounds the bytes of every response, of any service and status, and corrects the clock by
-//! the `Date` of refusals.
-
-use std::sync::Arc;
+//! Bounds the bytes of every response, of any service and status.
 
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
-use super::intercepted::{HandlerOf, Intercepted, ResponseHandler};
-use crate::AwsClock;
 use crate::limits;
 
 /// A response that is longer than any of AWS.
@@ -23,31 +17,8 @@ use crate::limits;
 )]
 pub struct ResponseTooLong;
 
-/// An HTTP client whose responses are bounded, and set this clock.
-pub(super) fn bounded_client(inner: SharedHttpClient, clock: AwsClock) -> SharedHttpClient {
-    SharedHttpClient::new(Intercepted { inner, handler_of: bounding_handler(clock) })
-}
-
-/// Wraps a connector whose responses are bounded, and set this clock.
-pub(super) fn bounded_connector(
-    inner: impl HttpConnector + 'static,
-    clock: AwsClock,
-) -> SharedHttpConnector {
-    SharedHttpConnector::new(Intercepted { inner, handler_of: bounding_handler(clock) })
-}
-
-fn bounding_handler(clock: AwsClock) -> HandlerOf {
-    Arc::new(move |_: &HttpRequest| {
-        let clock = clock.clone();
-        let handle: ResponseHandler = Box::new(move |response| {
-            clock.observe_response(&response);
-            Box::pin(std::future::ready(Ok(limit_body(response))))
-        });
-        Some(handle)
-    })
-}
-
-fn limit_body(mut response: HttpResponse) -> HttpResponse {
+/// Bounds the body of a response.
+pub(super) fn limit_body(mut response: HttpResponse) -> HttpResponse {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let bounded = Limited::new(body, limits::AWS_RESPONSE_BYTES_MAX).map_err(name_limit);
     *response.body_mut() = SdkBody::from_body_1_x(bounded);

@@ -11,14 +11,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
-use super::intercepted::{Handled, Intercepted, ResponseHandler};
 use crate::InvalidResponse;
 
 /// Reads the body of a request's response, and gives what the SDK is to read in its place.
@@ -36,10 +34,14 @@ impl ResponseReader {
         ResponseReader(Arc::new(read))
     }
 
-    async fn read_response(
+    /// Reads a response that succeeded; others pass as they are.
+    pub(super) async fn read_response(
         self,
         mut response: HttpResponse,
     ) -> Result<HttpResponse, ConnectorError> {
+        if !response.status().is_success() {
+            return Ok(response);
+        }
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let body = ByteStream::new(body).collect().await;
         let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
@@ -51,23 +53,6 @@ impl ResponseReader {
 
 impl fmt::Debug for ResponseReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AnswerReader")
-    }
-}
-
-/// A client that has successful responses read by the [`ResponseReader`] of their request.
-pub(crate) fn with_response_reader(inner: SharedHttpClient) -> SharedHttpClient {
-    SharedHttpClient::new(Intercepted { inner, handler_of: Arc::new(handler_of) })
-}
-
-fn handler_of(request: &HttpRequest) -> Option<ResponseHandler> {
-    let reader = request.extension::<ResponseReader>()?.clone();
-    Some(Box::new(|response| handle_response(reader, response)))
-}
-
-fn handle_response(reader: ResponseReader, response: HttpResponse) -> Handled {
-    match response.status().is_success() {
-        true => Box::pin(reader.read_response(response)),
-        false => Box::pin(std::future::ready(Ok(response))),
+        f.write_str("ResponseReader")
     }
 }

@@ -1,10 +1,5 @@
-//! An HTTP client, or a connector of one, whose responses a function handles before
-//! anybody else sees them.
-
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+//! An HTTP client, or a connector of one, whose responses are handled before anybody else
+//! sees them.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -12,27 +7,30 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::{
     RuntimeComponents, RuntimeComponentsBuilder,
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// What becomes of a response.
-pub(super) type Handled =
-    Pin<Box<dyn Future<Output = Result<HttpResponse, ConnectorError>> + Send>>;
-
-/// Handles the response to one request.
-pub(super) type ResponseHandler = Box<dyn FnOnce(HttpResponse) -> Handled + Send>;
-
-/// Says what handles the response to a request, before that is sent; none if nothing does.
-pub(super) type HandlerOf = Arc<dyn Fn(&HttpRequest) -> Option<ResponseHandler> + Send + Sync>;
+use super::bounded::limit_body;
+use super::checked::ResponseReader;
+use crate::AwsClock;
 
 /// `inner`, with its responses handled.
+#[derive(Debug)]
 pub(super) struct Intercepted<C> {
     pub(super) inner: C,
-    pub(super) handler_of: HandlerOf,
+    pub(super) handling: ResponseHandling,
+}
+
+/// What is done with each response.
+#[derive(Debug, Clone)]
+pub(super) enum ResponseHandling {
+    /// Its body is bounded, and the `Date` of a refusal corrects this clock.
+    Bound(AwsClock),
+    /// The [`ResponseReader`] of its request reads it, if there is one.
+    Read,
 }
 
 impl HttpClient for Intercepted<SharedHttpClient> {
@@ -42,7 +40,7 @@ impl HttpClient for Intercepted<SharedHttpClient> {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Intercepted { inner, handler_of: Arc::clone(&self.handler_of) })
+        SharedHttpConnector::new(Intercepted { inner, handling: self.handling.clone() })
     }
 
     fn validate_base_client_config(
@@ -68,17 +66,21 @@ impl HttpClient for Intercepted<SharedHttpClient> {
 
 impl<C: HttpConnector> HttpConnector for Intercepted<C> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let handler = (self.handler_of)(&request);
+        let reader = request.extension::<ResponseReader>().cloned();
         let response = self.inner.call(request);
-        match handler {
-            None => response,
-            Some(handle) => HttpConnectorFuture::new(async move { handle(response.await?).await }),
+        match (&self.handling, reader) {
+            (ResponseHandling::Bound(clock), _) => {
+                let clock = clock.clone();
+                HttpConnectorFuture::new(async move {
+                    let response = response.await?;
+                    clock.observe_response(&response);
+                    Ok(limit_body(response))
+                })
+            }
+            (ResponseHandling::Read, Some(reader)) => {
+                HttpConnectorFuture::new(async { reader.read_response(response.await?).await })
+            }
+            (ResponseHandling::Read, None) => response,
         }
-    }
-}
-
-impl<C: fmt::Debug> fmt::Debug for Intercepted<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Intercepted").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

@@ -11,23 +11,12 @@ use crate::{
 };
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver};
 
-const SECRETS_MANAGER: JsonService =
+/// AWS Secrets Manager.
+pub(super) const SECRETS_MANAGER: JsonService =
     JsonService { name: "secretsmanager", target: "secretsmanager", version: "1.1" };
-const PARAMETERS: JsonService = JsonService { name: "ssm", target: "AmazonSSM", version: "1.1" };
-
-/// Opens the way to AWS Secrets Manager.
-pub(super) async fn open_secrets_manager(
-    settings: &AwsSettings,
-) -> Result<JsonClient, ConnectError> {
-    open_client(settings, SECRETS_MANAGER, settings.endpoints.secretsmanager.as_deref()).await
-}
-
-/// Opens the way to the parameter store of AWS Systems Manager.
-pub(super) async fn open_parameter_store(
-    settings: &AwsSettings,
-) -> Result<JsonClient, ConnectError> {
-    open_client(settings, PARAMETERS, settings.endpoints.ssm.as_deref()).await
-}
+/// The parameter store of AWS Systems Manager.
+pub(super) const PARAMETERS: JsonService =
+    JsonService { name: "ssm", target: "AmazonSSM", version: "1.1" };
 
 /// Asks AWS Secrets Manager for a secret.
 pub(super) async fn secret_value(client: &JsonClient, name: &str) -> Result<Secret, SecretError> {
@@ -47,8 +36,9 @@ pub(super) async fn parameter_value(
     take_text(client.call("GetParameter", &input).await?, "/Parameter/Value")
 }
 
-/// No reference is resolved on the way to the manager that would resolve it.
-async fn open_client(
+/// Opens the way to a manager. No reference is resolved on the way to the one that would
+/// resolve it.
+pub(super) async fn open_client(
     settings: &AwsSettings,
     service: JsonService,
     url: Option<&str>,

@@ -287,16 +287,10 @@ impl StreamDescription {
 
     /// An active stream that takes records, for stand-ins of Firehose.
     pub fn stand_in(name: &str, destinations: Vec<Destination>) -> Self {
-        let arn = Arn {
-            partition: "aws".to_owned(),
-            service: "firehose".to_owned(),
-            region: String::new(),
-            account: String::new(),
-            resource: format!("deliverystream/{name}"),
-        };
+        let arn = Arn::parse(&format!("arn:aws:firehose:::deliverystream/{name}"));
         StreamDescription {
             name: name.to_owned(),
-            arn,
+            arn: arn.expect("it has all parts"),
             status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
             kind: "DirectPut".to_owned(),
             version: "1".to_owned(),

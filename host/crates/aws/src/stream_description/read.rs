@@ -29,18 +29,13 @@ fn read_fields(name: &str, answer: JsonFields<'_>) -> Result<StreamDescription, 
     }
     let kind = required_field(described, "DeliveryStreamType", JsonFields::text)?;
     let destinations = required_field(described, "Destinations", JsonFields::all_objects)?;
+    let arn = required_field(described, "DeliveryStreamARN", JsonFields::arn)?;
+    let status = required_field(described, "DeliveryStreamStatus", JsonFields::text)?;
     let encryption = described.inner("DeliveryStreamEncryptionConfiguration");
     Ok(StreamDescription {
         name: name.to_owned(),
-        arn: required_field(described, "DeliveryStreamARN", JsonFields::arn)?,
-        status: StreamStatus {
-            word: unknown_word(required_field(
-                described,
-                "DeliveryStreamStatus",
-                JsonFields::text,
-            )?),
-            failure: read_failure(described),
-        },
+        arn,
+        status: StreamStatus { word: unknown_word(status), failure: read_failure(described) },
         kind: unknown_word(kind),
         version: required_field(described, "VersionId", JsonFields::owned)?,
         created: described.seconds("CreateTimestamp"),
