@@ -11,6 +11,7 @@ pub mod clock;
 mod error_chain;
 pub mod escape;
 pub mod event;
+pub mod files;
 pub mod fingerprint;
 pub mod gzip;
 pub mod limits;

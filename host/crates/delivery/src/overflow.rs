@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::Batch;
 use super::batch::Run;
 use crate::limits;
+use standpipe_core::files::punch_hole;
 use standpipe_core::private;
 
 /// Bytes of a file of records that wait for a stream that is held or slow. Where the file
@@ -274,20 +275,6 @@ impl Drop for Extent {
         drop(closed);
         self.overflow.freed.notify_waiters();
     }
-}
-
-/// Give the room of these bytes back to the file system.
-#[cfg(target_os = "linux")]
-fn punch_hole(file: &File, offset: u64, length: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(fallocate(file, flags, offset, length)?)
-}
-
-/// Give the room of these bytes back to the file system: not known here.
-#[cfg(not(target_os = "linux"))]
-fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -5,17 +5,11 @@ use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::SpoolOpenError;
+use standpipe_core::files::{LOCK_TIMEOUT, lock_until};
 use standpipe_core::private;
-
-/// How long the spool waits for another process that is letting go of it.
-const SPOOL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How often it is tried to lock the directory.
-const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Digits of a segment's number in the names of its files: those of `u64::MAX`.
 const DIGITS: usize = 20;
@@ -28,21 +22,6 @@ const SET_ASIDE: &str = "corrupt";
 pub(super) struct SpoolDirectory {
     path: PathBuf,
     _lock: File,
-}
-
-/// Lock a file, and wait a moment for who is about to let go of it: a process that
-/// is ending, or a child that has not come to be another program yet.
-#[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    let end = Instant::now() + SPOOL_LOCK_TIMEOUT;
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if Instant::now() < end => {
-                thread::sleep(LOCK_AGAIN);
-            }
-            result => return result,
-        }
-    }
 }
 
 /// The numbers of the segments of which there are files.
@@ -65,7 +44,7 @@ impl SpoolDirectory {
         let lock = path.join("lock");
         let lock = private::file_options().write(true).create(true).truncate(false).open(lock);
         let lock = lock.map_err(failed)?;
-        match try_lock(&lock) {
+        match lock_until(&lock, Instant::now() + LOCK_TIMEOUT) {
             Ok(()) => {
                 private::narrow_files(&path).map_err(failed)?;
                 Ok(Self { path, _lock: lock })

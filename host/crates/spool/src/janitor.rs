@@ -15,10 +15,10 @@ use super::chore::JanitorTask;
 use super::frame::FILE_HEADER_BYTES;
 use super::log::SegmentLog;
 use super::segment::Segment;
-use super::storage::punch_hole;
 use super::waiting::WriterCommand;
 use super::walk::FrameWalk;
 use crate::limits;
+use standpipe_core::files::punch_hole;
 use standpipe_core::private;
 
 /// The unit in which file systems give room back, in bytes.

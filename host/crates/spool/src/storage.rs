@@ -108,17 +108,3 @@ pub(super) fn for_each_piece(
     }
     Ok(true)
 }
-
-/// Give the room of these bytes back to the file system; they read as zeros.
-#[cfg(target_os = "linux")]
-pub(super) fn punch_hole(file: &File, offset: u64, length: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(fallocate(file, flags, offset, length)?)
-}
-
-/// Give the room of these bytes back to the file system: not known here.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}

@@ -11,23 +11,16 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::path_of;
 use standpipe_core::event::StreamName;
+use standpipe_core::files::{LOCK_TIMEOUT, lock_until};
 use standpipe_core::private;
 
-/// How long a run waits for another process that is letting go of the directory that
-/// records are written to in place of Firehose.
-const LOCAL_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
 const FILE: &str = ".standpipe-appends";
-
-/// How often it is tried to lock the file.
-const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 const SLOT_BYTES: usize = 128;
 /// What a slot in use begins with: its form.
@@ -175,20 +168,16 @@ impl<'a> Note<'a> {
 }
 
 /// Open the file and lock it, and wait a moment for who is about to let go of it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it stands beside files for users, and who waits is no task"
-)]
+#[expect(clippy::disallowed_methods, reason = "it stands beside files for users")]
 fn lock_journal(path: &Path) -> io::Result<File> {
-    let end = Instant::now() + LOCAL_LOCK_TIMEOUT;
+    let end = Instant::now() + LOCK_TIMEOUT;
     loop {
         let mut options = File::options();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
+        match lock_until(&file, end) {
             // Whoever had it may have removed it meanwhile.
             Ok(()) if is_at(&file, path)? => return Ok(file),
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_AGAIN),
             Err(TryLockError::WouldBlock) => {
                 let text = "another process uses it";
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));

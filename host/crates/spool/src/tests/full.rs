@@ -86,7 +86,7 @@ fn assert_can_punch(directory: &Path) {
     let path = directory.join("holes");
     fs::write(&path, [1; 8192]).unwrap();
     let file = fs::File::options().write(true).open(path).unwrap();
-    let punched = storage::punch_hole(&file, 0, 4096);
+    let punched = standpipe_core::files::punch_hole(&file, 0, 4096);
     punched.expect("this test needs a file system with holes in files, such as ext4: set TMPDIR");
 }
 
