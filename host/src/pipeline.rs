@@ -310,12 +310,13 @@ impl Worker {
     ) -> BatchProgress {
         let is_aborted = self.is_aborted();
         let (active, applier, halt) = (&mut self.active, &mut self.applier, &self.mapping_halt);
-        active.slots.select_source(ack.source());
+        let source = ack.source().name();
+        active.slots.select_source(source);
         let provenance = provenance_of(ack, active);
         while !events.is_empty() && !halt.is_cancelled() {
             let (pause, why) = match wasted_left.is_zero() {
                 true => (Duration::ZERO, Fault::Skipped),
-                false => match active.map_events(ack.source(), events, *wasted_left) {
+                false => match active.map_events(source, events, *wasted_left) {
                     SessionOutcome::MustWait(pause) => (pause, Fault::Skipped),
                     SessionOutcome::Unavailable(unavailable) => {
                         active.generation.note_unavailable("the plugin", &unavailable);
@@ -327,11 +328,11 @@ impl Worker {
                     SessionOutcome::Decided(decisions, decided) => {
                         let (now, later) = events.split_at(decided);
                         let tally = applier.apply(active, &provenance, now, &decisions);
-                        active.generation.count_batch(ack.source(), &tally, decisions.wasted_cpu());
+                        active.generation.count_batch(source, &tally, decisions.wasted_cpu());
                         *wasted_left = wasted_left.saturating_sub(decisions.wasted_cpu());
                         if let Some(shadow) = &self.shadow {
                             let plugin = active.generation.plugin();
-                            shadow.submit(ack.source(), now, plugin, decisions);
+                            shadow.submit(source, now, plugin, decisions);
                         }
                         events = later;
                         continue;
@@ -352,7 +353,7 @@ impl Worker {
             if must_not_wait || !ack.source().keeps_unsettled() {
                 let decisions = Decisions::all_failed(events.len(), &why);
                 let tally = applier.apply(active, &provenance, events, &decisions);
-                active.generation.count_batch(ack.source(), &tally, Duration::ZERO);
+                active.generation.count_batch(source, &tally, Duration::ZERO);
             }
             return BatchProgress::Done;
         }
@@ -375,12 +376,12 @@ impl Worker {
     ) -> Vec<Event<'a>> {
         let (taken, mut others): (Vec<_>, Vec<_>) =
             events.iter().cloned().partition(|event| canary.takes(event));
-        session.slots.select_source(ack.source());
+        let source = ack.source().name();
+        session.slots.select_source(source);
         let provenance = provenance_of(ack, session);
         let mut taken = &taken[..];
         while !taken.is_empty() && !canary.is_out() {
-            let (decisions, decided) = match session.map_events(ack.source(), taken, Duration::MAX)
-            {
+            let (decisions, decided) = match session.map_events(source, taken, Duration::MAX) {
                 SessionOutcome::Decided(decisions, decided) => (decisions, decided),
                 SessionOutcome::MustWait(_) => break,
                 SessionOutcome::Unavailable(unavailable) => {
@@ -394,7 +395,7 @@ impl Worker {
                 self.applier.apply_with(session, &provenance, now, &decisions, |_, _, event, _| {
                     others.push(event.clone());
                 });
-            session.generation.count_batch(ack.source(), &tally, decisions.wasted_cpu());
+            session.generation.count_batch(source, &tally, decisions.wasted_cpu());
             canary.count_batch(tally.events, tally.failed() + tally.rejected);
             taken = later;
         }

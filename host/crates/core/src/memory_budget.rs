@@ -105,16 +105,12 @@ impl MemoryBudget {
 
     /// Bytes that are free; none while more than all are reserved.
     pub fn free_bytes(&self) -> usize {
-        usize::try_from(self.state().free).unwrap_or(0)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock()
+        usize::try_from(self.0.state.lock().free).unwrap_or(0)
     }
 
     /// Returns bytes to the budget, and gives them to those who wait.
     fn give_back(&self, usage: Option<&Usage>, bytes: usize) {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         state.free += to_signed(bytes);
         if let Some(Usage(held)) = usage {
             held.fetch_sub(bytes, Ordering::Relaxed);
@@ -195,7 +191,7 @@ impl Reservation {
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let sharing = self.budget.0.sharing;
         let held = held_bytes(self.usage.as_ref(), self.bytes);
-        let mut state = self.budget.state();
+        let mut state = self.budget.0.state.lock();
         let is_first = sharing == Sharing::Evenly || state.waiting.is_empty();
         let may_have = bytes == 0 || is_first && sharing.admits(state.free, held, bytes);
         if may_have {
@@ -268,7 +264,7 @@ impl Future for Grow<'_> {
             *ticket = Some(reservation.queue_up(*bytes, context.waker()));
             return self.poll(context);
         };
-        let mut state = reservation.budget.state();
+        let mut state = reservation.budget.0.state.lock();
         match state.position_of(waiting) {
             Some(place) => {
                 state.waiting[place].waker.clone_from(context.waker());
@@ -288,7 +284,7 @@ impl Reservation {
     /// Stand in the queue for so many bytes. They may be given at once: what was missing
     /// may have come back meanwhile.
     fn queue_up(&self, bytes: usize, waker: &Waker) -> u64 {
-        let mut state = self.budget.state();
+        let mut state = self.budget.0.state.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         let (usage, own_bytes) = (self.usage.clone(), self.bytes);
@@ -303,7 +299,7 @@ impl Drop for Grow<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let Reservation { budget, usage, .. } = &*self.reservation;
-        let mut state = budget.state();
+        let mut state = budget.0.state.lock();
         match state.position_of(ticket) {
             Some(place) => {
                 state.waiting.remove(place);

@@ -37,7 +37,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)?;
     }
-    if let Narrowed::Yes = narrow_mode(path, DIRECTORY_MODE) {
+    if narrow_mode(path, DIRECTORY_MODE) {
         let directory = path.display();
         tracing::warn!(%directory, "other users could open this directory; changed its mode to 0700");
     }
@@ -64,7 +64,7 @@ pub fn narrow_files(directory: &Path) -> io::Result<()> {
         let entry = entry?;
         // A symbolic link leads to what may be somebody's on purpose.
         let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
-        narrowed += u64::from(is_file && narrow_mode(&entry.path(), FILE_MODE) == Narrowed::Yes);
+        narrowed += u64::from(is_file && narrow_mode(&entry.path(), FILE_MODE));
     }
     if narrowed > 0 {
         let directory = directory.display();
@@ -73,40 +73,29 @@ pub fn narrow_files(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Narrowed {
-    Yes,
-    /// It was narrow, or cannot be changed, which the log reports.
-    No,
-}
-
 /// Set the mode of what exists, if others may do anything with it, or if its own
-/// user may not.
-fn narrow_mode(path: &Path, mode: u32) -> Narrowed {
+/// user may not. Returns whether others could do anything with it, and no longer can.
+fn narrow_mode(path: &Path, mode: u32) -> bool {
     let Ok(metadata) = path.metadata() else {
         // It is gone, or the next attempt to open it reports the error.
-        return Narrowed::No;
+        return false;
     };
     let found = metadata.mode();
     if found & PERMISSIONS == mode {
-        return Narrowed::No;
+        return false;
     }
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() == user {
         let special = found & !PERMISSIONS & 0o7777;
         match fs::set_permissions(path, Permissions::from_mode(special | mode)) {
-            Ok(()) if found & OTHERS != 0 => return Narrowed::Yes,
-            Ok(()) => return Narrowed::No,
+            Ok(()) => return found & OTHERS != 0,
             Err(error) => warn_open_to_others(path, found, &error.to_string()),
         }
     } else if found & OTHERS != 0 {
-        warn_open_to_others(
-            path,
-            found,
-            &format!("it belongs to user {}, not to {user}", metadata.uid()),
-        );
+        let why = format!("it belongs to user {}, not to {user}", metadata.uid());
+        warn_open_to_others(path, found, &why);
     }
-    Narrowed::No
+    false
 }
 
 fn warn_open_to_others(path: &Path, found: u32, why: &str) {

@@ -136,14 +136,11 @@ impl AggregationWatcher {
     ) {
         if aggregation.apply_decision(decision.clone()) && self.log.admits(LogKind::Aggregation) {
             let AggregationDecision { decision, why } = decision;
-            match decision {
-                AggregationChoice::Aggregated => {
-                    tracing::info!(%stream, "events are aggregated: {why}");
-                }
-                AggregationChoice::Off => {
-                    tracing::info!(%stream, "events are not aggregated: {why}");
-                }
-            }
+            let is_or_not = match decision {
+                AggregationChoice::Aggregated => "are",
+                AggregationChoice::Off => "are not",
+            };
+            tracing::info!(%stream, "events {is_or_not} aggregated: {why}");
         }
     }
 }

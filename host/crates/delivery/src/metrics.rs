@@ -101,36 +101,26 @@ fn write_dead_letters(page: &mut MetricsPage<'_>, report: &DeadLetterReport) -> 
     let rows = report.letters.iter();
     let rows = rows.map(|(reason, letters)| ([("reason", reason.word())], *letters));
     page.counters("dead_letters", "Dead letters by their reason", rows)?;
-    let gauges = [
-        ("dead_letters_waiting", "Dead letters that wait to be written", report.waiting),
-        (
-            "dead_letters_failing",
-            "Whether dead letters cannot be written and wait (1 or 0)",
-            u64::from(report.trouble.is_some()),
-        ),
-    ];
-    for (name, help, value) in gauges {
-        page.gauge(name, help, value as f64)?;
-    }
-    let counters = [
-        (
-            "dead_letters_refused",
-            "Dead letters that were given up because they could not be written",
-            report.refused,
-        ),
-        (
-            "dead_letters_write_errors",
-            "Attempts to write dead letters that failed",
-            report.write_errors,
-        ),
-        (
-            "dead_letters_dropped",
-            "Dead letters that were deleted to make room for newer ones",
-            report.dropped.letters,
-        ),
-    ];
-    for (name, help, value) in counters {
-        page.counter(name, help, value)?;
-    }
-    Ok(())
+    let waiting = report.waiting as f64;
+    page.gauge("dead_letters_waiting", "Dead letters that wait to be written", waiting)?;
+    page.gauge(
+        "dead_letters_failing",
+        "Whether dead letters cannot be written and wait (1 or 0)",
+        f64::from(u8::from(report.trouble.is_some())),
+    )?;
+    page.counter(
+        "dead_letters_refused",
+        "Dead letters that were given up because they could not be written",
+        report.refused,
+    )?;
+    page.counter(
+        "dead_letters_write_errors",
+        "Attempts to write dead letters that failed",
+        report.write_errors,
+    )?;
+    page.counter(
+        "dead_letters_dropped",
+        "Dead letters that were deleted to make room for newer ones",
+        report.dropped.letters,
+    )
 }

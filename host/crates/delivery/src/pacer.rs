@@ -178,7 +178,7 @@ struct Ceiling {
 }
 
 /// What was sent at one rate, and what became of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Sample {
     /// What was sent before does not belong to it.
     since: Duration,
@@ -436,16 +436,7 @@ impl Ceiling {
 
 impl Sample {
     fn new(since: Duration) -> Self {
-        Sample {
-            since,
-            first_sent: Duration::MAX,
-            last_sent: since,
-            last_bytes: 0,
-            answers: 0,
-            bytes: 0.0,
-            throttled_bytes: 0.0,
-            accepted_bytes: 0.0,
-        }
+        Sample { since, first_sent: Duration::MAX, last_sent: since, ..Sample::default() }
     }
 
     fn add(&mut self, sent: Duration, bytes: usize, throttled_bytes: usize, accepted_bytes: usize) {

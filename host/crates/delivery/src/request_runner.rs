@@ -102,14 +102,9 @@ impl RequestRunner {
                 return (Feedback::Failed, RemainingRecords::Again(pending, Duration::ZERO));
             }
         };
-        match &answer {
-            Ok(answer) => {
-                tracing::debug!(parent: &span, refused = answer.refused.len(), "Firehose answered");
-            }
-            Err(error) => tracing::debug!(parent: &span, "the request failed: {error}"),
-        }
         match answer {
             Ok(answer) => {
+                tracing::debug!(parent: &span, refused = answer.refused.len(), "Firehose answered");
                 let error = refused_altogether(&pending.batch, &answer);
                 match &error {
                     _ if answer.refused.len() < pending.batch.len() => {
@@ -133,6 +128,7 @@ impl RequestRunner {
                 }
             }
             Err(error) => {
+                tracing::debug!(parent: &span, "the request failed: {error}");
                 stream.counts.add_error(error.kind());
                 if matches!(error.retry_class, RetryClass::Invalid | RetryClass::Missing) {
                     self.wait_for_dead_letter_room().await;

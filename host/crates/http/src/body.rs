@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -132,7 +132,7 @@ impl BodyMemory {
 
     /// Cuts off the body that holds the most among those that have been coming in for long.
     fn cut_off_slowest(&self) {
-        let mut coming = self.incoming_bodies();
+        let mut coming = self.0.coming.lock();
         let is_slow = |started: &Instant| started.elapsed() >= limits::HTTP_SCARCE_BODY_PATIENCE;
         let slow = coming.iter().take_while(|((started, _), _)| is_slow(started));
         let largest = slow.max_by_key(|(_, body)| body.bytes.load(Ordering::Relaxed));
@@ -140,10 +140,6 @@ impl BodyMemory {
         if let Some(body) = largest.and_then(|key| coming.remove(&key)) {
             body.cut_off.notify_one();
         }
-    }
-
-    fn incoming_bodies(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Arc<IncomingBody>>> {
-        self.0.coming.lock()
     }
 }
 
@@ -186,7 +182,7 @@ impl<'a> WaitingBody<'a> {
         let key = (started, NEXT.fetch_add(1, Ordering::Relaxed));
         let body = Arc::new(IncomingBody { bytes: bytes.into(), cut_off: Notify::new() });
         for memory in memories {
-            memory.incoming_bodies().insert(key, Arc::clone(&body));
+            memory.0.coming.lock().insert(key, Arc::clone(&body));
         }
         WaitingBody { memories, key, body }
     }
@@ -203,7 +199,7 @@ impl<'a> WaitingBody<'a> {
 impl Drop for WaitingBody<'_> {
     fn drop(&mut self) {
         for memory in self.memories {
-            memory.incoming_bodies().remove(&self.key);
+            memory.0.coming.lock().remove(&self.key);
         }
     }
 }
@@ -426,7 +422,7 @@ mod tests {
         assert_eq!(large.await.unwrap(), Err(BodyError::Busy), "the largest makes room");
         assert_eq!(small.await.unwrap(), Ok(8 * KIB));
         assert_eq!(budget.0.budget.free_bytes(), 64 * KIB);
-        assert!(budget.incoming_bodies().is_empty());
+        assert!(budget.0.coming.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -70,14 +70,14 @@ pub(super) async fn serve_connection<H, F>(
     });
     let reader = Arc::clone(activity);
     let stream = InspectReader::new(stream, move |bytes: &[u8]| reader.count_read(bytes));
-    let builder = connection_builder(activity.keep_alive());
+    let builder = connection_builder(activity.keep_alive);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let patience = tokio::select! {
         ended = connection.as_mut() => {
             let error = ended.err();
             let error = error.as_ref().and_then(|error| error.downcast_ref::<hyper::Error>());
             if let Some(error) = error.filter(|error| error.is_parse()) {
-                place.connections().count_malformed(error);
+                place.connections.count_malformed(error);
             }
             return;
         }

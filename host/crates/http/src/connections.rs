@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -95,7 +95,7 @@ struct OpenConnections {
 /// A connection's place, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    connections: Connections,
+    pub(super) connections: Connections,
     number: u64,
     pub(super) activity: Arc<Activity>,
 }
@@ -105,7 +105,7 @@ pub(super) struct ConnectionSlot {
 pub(super) struct Activity {
     opened: Instant,
     /// How long it may be unused after a request.
-    keep_alive: Duration,
+    pub(super) keep_alive: Duration,
     /// Requests under way.
     requests: AtomicUsize,
     /// Those among them that do not wait for their client to send the body.
@@ -172,7 +172,7 @@ impl Connections {
 
     /// How many are open.
     pub(super) fn count(&self) -> usize {
-        self.lock_open().entries.len()
+        self.0.open.lock().entries.len()
     }
 
     /// What became of connections.
@@ -200,7 +200,7 @@ impl Connections {
     /// Whether a peer may have one more. If not, that is counted.
     pub(super) fn admits_peer(&self, peer: IpAddr) -> bool {
         let limits = &self.0.limits;
-        let has = self.lock_open().peers.get(&peer.into()).copied().unwrap_or(0);
+        let has = self.0.open.lock().peers.get(&peer.into()).copied().unwrap_or(0);
         let is_admitted = has < limits.per_peer_max || limits.trusted.contains(peer);
         if !is_admitted {
             self.0.counts.refused.inc();
@@ -212,7 +212,7 @@ impl Connections {
     pub(super) async fn wait_for_slot(&self) {
         loop {
             let freed = self.0.freed.notified();
-            if self.lock_open().entries.len() < self.0.limits.connections_max {
+            if self.0.open.lock().entries.len() < self.0.limits.connections_max {
                 return;
             }
             self.evict_idle();
@@ -223,7 +223,7 @@ impl Connections {
     /// A place for a connection, for which there is room.
     pub(super) fn take_slot(&self, peer: IpAddr) -> ConnectionSlot {
         let activity = Arc::new(Activity::new(self.0.limits.keep_alive));
-        let mut open = self.lock_open();
+        let mut open = self.0.open.lock();
         let number = open.next;
         open.next += 1;
         open.entries.insert(number, (peer.into(), Arc::clone(&activity)));
@@ -234,7 +234,7 @@ impl Connections {
 
     /// Closes some connections on which the server only waits for the client.
     pub(super) fn evict_idle(&self) {
-        let open = self.lock_open();
+        let open = self.0.open.lock();
         let max = self.0.limits.connections_max;
         let many = max / MANY;
         let is_closing = |(_, activity): &&(PeerKey, Arc<Activity>)| activity.is_evicted();
@@ -259,22 +259,11 @@ impl Connections {
             self.0.counts.evicted.inc();
         }
     }
-
-    fn lock_open(&self) -> MutexGuard<'_, OpenConnections> {
-        self.0.open.lock()
-    }
-}
-
-impl ConnectionSlot {
-    /// The connections that it is one of.
-    pub(super) fn connections(&self) -> &Connections {
-        &self.connections
-    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut open = self.connections.lock_open();
+        let mut open = self.connections.0.open.lock();
         if let Some((peer, _)) = open.entries.remove(&self.number) {
             let count = open.peers.get_mut(&peer).map(|count| {
                 *count -= 1;
@@ -363,11 +352,6 @@ impl Activity {
         let read = self.bytes_read.load(Ordering::Relaxed);
         let is_begun = read > self.bytes_before.load(Ordering::Relaxed);
         (is_begun && !self.is_http2.load(Ordering::Relaxed)).then_some(read)
-    }
-
-    /// How long the connection may be unused after a request.
-    pub(super) fn keep_alive(&self) -> Duration {
-        self.keep_alive
     }
 
     /// How long the connection may be without a request.

@@ -4,7 +4,6 @@
 //! Proxies hold connections for everybody behind them. Those that are trusted have no
 //! share of their own; what they forward counts for the client that they name.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -157,7 +156,7 @@ pub fn is_private(address: IpAddr) -> bool {
 }
 
 /// The addresses that count as one: an IPv4 address, or the network of a customer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PeerKey(IpAddr);
 
 impl From<IpAddr> for PeerKey {
@@ -169,12 +168,6 @@ impl From<IpAddr> for PeerKey {
                 Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits).into()
             }
         })
-    }
-}
-
-impl fmt::Debug for PeerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
     }
 }
 

@@ -192,7 +192,7 @@ async fn accept_tls(
     place: &ConnectionSlot,
 ) -> Option<ConnectionStream> {
     let Some(tls) = tls else { return Some(ConnectionStream::Left(stream)) };
-    let handshake = tls.acceptor().accept(stream);
+    let handshake = tls.acceptor.accept(stream);
     tokio::select! {
         shaken = tokio::time::timeout(HTTP_HANDSHAKE_TIMEOUT, handshake) => match shaken {
             Ok(Ok(stream)) => Some(ConnectionStream::Right(Box::new(stream))),

@@ -25,7 +25,7 @@ const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 /// A certificate with its key, read again whenever its files change.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    pub(super) acceptor: TlsAcceptor,
     certificate: Arc<Certificate>,
 }
 
@@ -90,10 +90,6 @@ impl Tls {
         let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
-    }
-
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
     }
 
     /// Use another certificate from the next handshake on, and follow its files from

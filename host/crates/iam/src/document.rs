@@ -44,12 +44,9 @@ impl PolicyDocument {
     ) {
         if !resources.is_empty() {
             let actions = actions.to_vec();
-            self.statements.push(PolicyStatement {
-                sid,
-                actions,
-                resources,
-                ..PolicyStatement::default()
-            });
+            let statement =
+                PolicyStatement { sid, actions, resources, ..PolicyStatement::default() };
+            self.statements.push(statement);
         }
     }
 

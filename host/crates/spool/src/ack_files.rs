@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::folder::SpoolDirectory;
 use standpipe_core::private;
@@ -22,7 +22,7 @@ pub(super) struct AckFiles(Mutex<VecDeque<(u64, Arc<File>)>>);
 impl AckFiles {
     /// The file of a segment, which is made if it is missing.
     pub(super) fn open_file(&self, folder: &SpoolDirectory, segment: u64) -> io::Result<Arc<File>> {
-        let mut open = self.open_files();
+        let mut open = self.0.lock();
         if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
             return Ok(Arc::clone(file));
         }
@@ -39,10 +39,6 @@ impl AckFiles {
 
     /// Close the file of a segment.
     pub(super) fn close_file(&self, segment: u64) {
-        self.open_files().retain(|(number, _)| *number != segment);
-    }
-
-    fn open_files(&self) -> MutexGuard<'_, VecDeque<(u64, Arc<File>)>> {
-        self.0.lock()
+        self.0.lock().retain(|(number, _)| *number != segment);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Sender;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use super::ack_files::AckFiles;
 use super::chore::JanitorTask;
@@ -74,12 +74,12 @@ impl SegmentLog {
 
     /// Add a segment that holds something.
     pub(super) fn insert_segment(&self, segment: Arc<Segment>) {
-        self.index().segments.insert(segment.number, segment);
+        self.index.lock().segments.insert(segment.number, segment);
     }
 
     /// Wakes the reader: there is more, or there will not be.
     pub(super) fn wake_reader(&self, has_ended: bool) {
-        self.index().has_ended |= has_ended;
+        self.index.lock().has_ended |= has_ended;
         self.news.notify_all();
     }
 
@@ -91,7 +91,7 @@ impl SegmentLog {
         passed: u64,
         until: Instant,
     ) -> Result<(), NextEntry> {
-        let mut index = self.index();
+        let mut index = self.index.lock();
         loop {
             let has_more = at.is_some_and(|(segment, offset)| {
                 let state = segment.state();
@@ -113,13 +113,13 @@ impl SegmentLog {
 
     /// The first segment behind this number.
     pub(super) fn segment_after(&self, passed: u64) -> Option<Arc<Segment>> {
-        self.index().segment_after(passed).cloned()
+        self.index.lock().segment_after(passed).cloned()
     }
 
     /// Whether the segment that is being written holds nothing that anybody waits
     /// for.
     pub(super) fn is_newest_unneeded(&self) -> bool {
-        let newest = self.index().segments.values().next_back().cloned();
+        let newest = self.index.lock().segments.values().next_back().cloned();
         newest.is_some_and(|newest| {
             let state = newest.state();
             !state.is_complete && state.acks.unacked() == 0
@@ -134,13 +134,13 @@ impl SegmentLog {
 
     /// All segments, oldest first.
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
-        self.index().segments.values().cloned().collect()
+        self.index.lock().segments.values().cloned().collect()
     }
 
     /// Acknowledge items of an entry, by their positions in it.
     pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
         // A segment that is gone has all of its items acknowledged.
-        let segment = self.index().segments.get(&place.segment).cloned();
+        let segment = self.index.lock().segments.get(&place.segment).cloned();
         if let Some(segment) = segment {
             let within = positions.filter(|position| *position < place.items);
             self.let_go(&segment, within.map(|position| place.first + position));
@@ -213,7 +213,7 @@ impl SegmentLog {
     /// Remove the files of a segment that nobody needs, unless that was done. A
     /// segment whose files cannot be removed is there again.
     pub(super) fn remove_segment(&self, segment: &Arc<Segment>) -> io::Result<()> {
-        let was_there = self.index().segments.remove(&segment.number).is_some();
+        let was_there = self.index.lock().segments.remove(&segment.number).is_some();
         if !was_there {
             return Ok(());
         }
@@ -352,10 +352,6 @@ impl SegmentLog {
             oldest: segments.iter().find(waits).map(age),
             ..self.counters.status()
         }
-    }
-
-    fn index(&self) -> MutexGuard<'_, SegmentIndex> {
-        self.index.lock()
     }
 }
 

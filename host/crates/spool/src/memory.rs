@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use super::{AppendError, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
 use crate::limits;
@@ -48,7 +48,7 @@ impl MemorySpool {
         {
             return Err(AppendError::TooLarge { bytes: bytes.len(), items });
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.is_closed {
             return Err(AppendError::Closed);
         }
@@ -73,7 +73,7 @@ impl MemorySpool {
     }
 
     pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let state = &mut *state;
         let Some(held) = state.held.get_mut(&place.segment) else {
             return;
@@ -93,11 +93,11 @@ impl MemorySpool {
 
     /// Count items that stay, since nobody can make anything of them.
     pub(super) fn count_unreadable(&self, items: u32) {
-        self.state().status.items_unreadable += u64::from(items);
+        self.state.lock().status.items_unreadable += u64::from(items);
     }
 
     pub(super) fn next(&self, until: Instant) -> NextEntry {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         loop {
             if let Some(entry) = state.queue.pop_front() {
                 return NextEntry::Entry(entry);
@@ -114,17 +114,13 @@ impl MemorySpool {
     }
 
     pub(super) fn close(&self) {
-        self.state().is_closed = true;
+        self.state.lock().is_closed = true;
         self.news.notify_all();
     }
 
     pub(super) fn status(&self) -> SpoolStatus {
-        let state = self.state();
+        let state = self.state.lock();
         let oldest = state.held.first_key_value().map(|(_, held)| held.since.elapsed());
         SpoolStatus { bytes_max: self.bytes_max, oldest, ..state.status.clone() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, MemoryState> {
-        self.state.lock()
     }
 }

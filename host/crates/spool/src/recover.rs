@@ -114,12 +114,12 @@ fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState)
         return 0;
     }
     state.end = end;
-    let is_torn = is_torn(walk.file(), number, end..length, items).unwrap_or(false);
+    let is_torn = is_torn(&walk.file, number, end..length, items).unwrap_or(false);
     if !is_torn && !log.report_corrupt_end(number, end..length) {
         // It stays behind the end for as long as the segment does.
         return 0;
     }
-    let cut = log.storage.truncate(walk.file(), end).and_then(|()| log.storage.sync(walk.file()));
+    let cut = log.storage.truncate(&walk.file, end).and_then(|()| log.storage.sync(&walk.file));
     if let Err(error) = cut {
         log.tend_failed("cut off a torn segment", &error);
     }

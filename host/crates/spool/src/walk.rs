@@ -37,7 +37,7 @@ pub(super) struct Gap {
 #[derive(Debug)]
 pub(super) struct FrameWalk {
     segment: u64,
-    file: File,
+    pub(super) file: File,
     window: ReadAhead,
     offset: u64,
     /// The number that the next item should have.
@@ -57,10 +57,6 @@ impl FrameWalk {
             expected: 0,
             is_unreadable: false,
         }
-    }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// The next frame of those that end before `end` with items below `items`.

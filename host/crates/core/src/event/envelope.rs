@@ -78,18 +78,13 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
     };
     match walk(text, levels_max, EnvelopeKeys::default()) {
         Ok(found) if token::after_whitespace(text.as_bytes()).starts_with(b"{") => {
-            let value = |at: Option<usize>| at.and_then(|at| non_empty_string(&text[at..]));
+            let value = |at: Option<usize>| string(&text[at?..]).filter(|text| !text.is_empty());
             let (message_type, name) = (value(found.message_type), value(found.name));
             Ok((text, Envelope { message_type, name }))
         }
         Ok(_) => Err(Malformed::NotAnObject),
         Err(at) => Err(explain_malformed(text.as_bytes(), levels_max, at)),
     }
-}
-
-/// The string that a valid text begins with, if it does and has any characters.
-fn non_empty_string(text: &str) -> Option<Cow<'_, str>> {
-    string(text).filter(|string| !string.is_empty())
 }
 
 /// The string that a text begins with, if it does: part of a text that has been

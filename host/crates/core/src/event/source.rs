@@ -2,7 +2,6 @@
 //! unsettled events, and what becomes of dead ones.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 /// Where the events of a chunk came from, as their dead letters name it.
@@ -30,13 +29,7 @@ impl EventSource {
     /// The source of events that come out of the dead letters. The history is
     /// opaque here: it is written and read where dead letters are.
     pub fn with_history(name: &str, history: &str) -> Self {
-        let (name, history) = (name.into(), Some(history.into()));
-        EventSource {
-            name,
-            history,
-            keeps_unsettled: true,
-            on_undeliverable: OnUndeliverable::DeadLetter,
-        }
+        EventSource { history: Some(history.into()), ..EventSource::durable(name) }
     }
 
     /// A source that keeps each event until it is settled.
@@ -76,21 +69,12 @@ impl EventSource {
 
 impl From<&str> for EventSource {
     fn from(name: &str) -> Self {
-        let (name, history) = (name.into(), None);
         EventSource {
-            name,
-            history,
+            name: name.into(),
+            history: None,
             keeps_unsettled: false,
             on_undeliverable: OnUndeliverable::DeadLetter,
         }
-    }
-}
-
-impl Deref for EventSource {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.name
     }
 }
 

@@ -31,7 +31,7 @@ fn a_user_takes_what_it_leaves_to_the_others() {
     let taken: Vec<_> = users.iter().map(Usage::bytes).collect();
     assert_eq!(taken, [500, 250, 130, 60]);
     drop(reservations);
-    assert_eq!(budget.state().free, 1000);
+    assert_eq!(budget.0.state.lock().free, 1000);
     assert_eq!(users[0].bytes(), 0);
 }
 
@@ -41,14 +41,14 @@ fn a_first_reservation_needs_nothing_but_that_something_is_free() {
     let mut reservation = reserve(&budget, &user, 900).unwrap();
     assert!(reserve(&budget, &user, 1).is_none());
     let beyond = reserve(&budget, &other, 5000).unwrap();
-    assert_eq!(budget.state().free, -4900);
+    assert_eq!(budget.0.state.lock().free, -4900);
     assert!(reserve(&budget, &Usage::default(), 1).is_none(), "nothing is free");
     drop(beyond);
     reservation.shrink_to(300);
     let mut other = reserve(&budget, &user, 200).unwrap();
     other.merge(reservation.split(100));
     drop(reservation);
-    assert_eq!((budget.state().free, other.bytes()), (700, 300));
+    assert_eq!((budget.0.state.lock().free, other.bytes()), (700, 300));
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ proptest! {
                 queue.retain(|&waiting| waiting != number);
             }
             let held: usize = users.iter().map(|user| user.usage.bytes()).sum();
-            let state = budget.state();
+            let state = budget.0.state.lock();
             prop_assert_eq!(state.free, signed(BYTES) - signed(held));
             prop_assert_eq!(state.waiting.len(), queue.len());
             let largest = 60;
@@ -268,7 +268,7 @@ proptest! {
             prop_assert!(!is_overlooked);
         }
         drop(users);
-        prop_assert_eq!(budget.state().free, signed(BYTES));
+        prop_assert_eq!(budget.0.state.lock().free, signed(BYTES));
         prop_assert!(budget.is_unused());
     }
 }

@@ -4,9 +4,6 @@
 use std::borrow::Cow;
 use std::io;
 
-use serde::ser::Error;
-use serde::{Serialize, Serializer};
-
 use super::json_line::JsonLine;
 use standpipe_core::clock;
 use standpipe_core::event::{EventSource, OnUndeliverable, Reason};
@@ -69,24 +66,12 @@ impl<'a> DeadLetter<'a> {
             original,
         }
     }
-}
 
-impl DeadLetter<'_> {
     /// The letter as its line in a file, with the line ending.
     pub(super) fn to_line(self) -> io::Result<Vec<u8>> {
-        let mut line = Vec::with_capacity(self.original.len() + LINE_BYTES);
-        serde_json::to_writer(&mut line, &self)?;
-        line.push(b'\n');
-        Ok(line)
-    }
-}
-
-/// Serializes the dead letter as a line of a file.
-impl Serialize for DeadLetter<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = std::str::from_utf8(self.original).ok();
         let encode = || base64_simd::STANDARD.encode_to_string(self.original).into();
-        let history = self.history.map(serde_json::from_str).transpose();
+        let history = self.history.map(serde_json::from_str).transpose()?;
         let line = JsonLine {
             time: clock::now_rfc3339().into(),
             reason: self.reason.word().into(),
@@ -97,11 +82,14 @@ impl Serialize for DeadLetter<'_> {
             plugin: Some(self.plugin).filter(|digest| !digest.is_empty()).map(Cow::from),
             generation: Some(self.generation).filter(|&generation| generation > 0),
             attempts: self.attempts,
-            history: history.map_err(S::Error::custom)?.unwrap_or_default(),
+            history: history.unwrap_or_default(),
             bytes_total: self.bytes_total,
             event: text.map(Cow::from),
             event_base64: text.is_none().then(encode),
         };
-        line.serialize(serializer)
+        let mut bytes = Vec::with_capacity(self.original.len() + LINE_BYTES);
+        serde_json::to_writer(&mut bytes, &line)?;
+        bytes.push(b'\n');
+        Ok(bytes)
     }
 }

@@ -29,12 +29,6 @@ pub(super) struct DeadLetterLog {
     /// Locked before `state`, where both are.
     pub(super) writer: Mutex<DeadLetterFileWriter>,
     state: Mutex<State>,
-    counts: Counts,
-}
-
-/// What became of letters.
-#[derive(Debug, Default)]
-struct Counts {
     /// Letters that were written, by their reason.
     letters: [Counter; Reason::ALL.len()],
     /// Dead letters that were refused.
@@ -69,7 +63,9 @@ impl DeadLetterLog {
             bound,
             writer: Mutex::new(writer),
             state: Mutex::default(),
-            counts: Counts::default(),
+            letters: Default::default(),
+            refused: Counter::default(),
+            write_errors: Counter::default(),
         })
     }
 
@@ -86,7 +82,7 @@ impl DeadLetterLog {
         match &written {
             Ok(()) => self.count(&mut state, line, reason),
             Err(error) => {
-                self.counts.write_errors.inc();
+                self.write_errors.inc();
                 drop(state);
                 self.count_refused(error, 1);
             }
@@ -132,7 +128,7 @@ impl DeadLetterLog {
             self.count(&mut state, &letter.line, letter.reason);
         }
         match &error {
-            Some(_) => drop(self.counts.write_errors.inc()),
+            Some(_) => drop(self.write_errors.inc()),
             None => state.log_recovery(),
         }
         (written, error)
@@ -141,7 +137,7 @@ impl DeadLetterLog {
     /// Count letters that are refused for good.
     pub(super) fn count_refused(&self, error: &io::Error, letters: usize) {
         let mut state = self.state.lock();
-        self.counts.refused.inc_by(letters as u64);
+        self.refused.inc_by(letters as u64);
         if state.failure.is_none() {
             let failure = self.describe_failure(error);
             tracing::error!("failed to {failure}");
@@ -193,15 +189,15 @@ impl DeadLetterLog {
 
     pub(super) fn report(&self) -> DeadLetterReport {
         let state = self.state.lock();
-        let letters = Reason::ALL.iter().copied().zip(self.counts.letters.iter().map(Counter::get));
+        let letters = Reason::ALL.iter().copied().zip(self.letters.iter().map(Counter::get));
         DeadLetterReport {
             file: state.file.clone(),
             letters: letters.filter(|(_, count)| *count > 0).collect(),
             dropped: state.dropped,
             copies: state.copies.as_ref().map(ForwardQueue::report),
             failure: state.failure.clone(),
-            refused: self.counts.refused.get(),
-            write_errors: self.counts.write_errors.get(),
+            refused: self.refused.get(),
+            write_errors: self.write_errors.get(),
             trouble: state.trouble.as_ref().map(|(trouble, _)| trouble.clone()),
             waiting: 0,
         }
@@ -211,7 +207,7 @@ impl DeadLetterLog {
         if let Some(copies) = &mut state.copies {
             copies.forward(line);
         }
-        self.counts.letters[reason as usize].inc();
+        self.letters[reason as usize].inc();
     }
 }
 

@@ -125,10 +125,7 @@ mod tests {
 
     fn line(number: u64, event: &[u8]) -> Vec<u8> {
         let source = "in".into();
-        let letter = DeadLetter::of_line(Reason::NotJson, "", &source, number, event);
-        let mut line = serde_json::to_vec(&letter).unwrap();
-        line.push(b'\n');
-        line
+        DeadLetter::of_line(Reason::NotJson, "", &source, number, event).to_line().unwrap()
     }
 
     fn numbers(entries: &[DeadLetterLine]) -> Vec<u64> {
