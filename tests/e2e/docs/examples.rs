@@ -36,20 +36,27 @@ mod script;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
-use standpipe_tests::{Program, Ran, moto, program_path, workspace};
+use standpipe_tests::{DEADLINE, Program, Ran, moto, program_path, workspace};
 
 use self::page::{Example, Page};
 use self::script::script;
 use super::{documents, shown};
 
+/// For one example, which starts the program several times and can wait for another's ports.
+const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(3);
+
 /// The pages, and directories of pages, whose examples run.
 const PAGES: &[&str] = &[
     // To begin with, settings and AWS, the project itself.
     "README.md",
+    "host/docs/architecture.md",
     "host/docs/changelog.md",
     "host/docs/credentials.md",
+    "host/docs/decisions",
+    "host/docs/development.md",
     "host/docs/glossary.md",
     "host/docs/iam.md",
     "host/docs/settings.md",
@@ -90,6 +97,11 @@ const SHOWN: &[Shown] = &[
     Shown {
         page: "README.md",
         start: "tests/setup.sh",
+        reason: "it installs packages and runs every test, this one among them",
+    },
+    Shown {
+        page: "host/docs/development.md",
+        start: ".ci/run",
         reason: "it installs packages and runs every test, this one among them",
     },
     Shown {
@@ -234,7 +246,7 @@ fn run_example(example: &Example) -> Result<(), String> {
         .env("WORKSPACE", workspace())
         .env("CARGO_SCRIPT", include_str!("examples/cargo.sh"))
         .with_keys();
-    let ran = program.run();
+    let ran = program.start().finish(EXAMPLE_DEADLINE);
     if ran.exit == 0 {
         return Ok(());
     }

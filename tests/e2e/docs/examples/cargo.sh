@@ -34,14 +34,14 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ -n "$package" ]; then
-    grep -rqsx --include=Cargo.toml "name = \"$package\"" . || fail "no such package: $package"
+    grep -Rqsx --include=Cargo.toml "name = \"$package\"" . || fail "no such package: $package"
 fi
 
 # Fails unless some test of the suite matches the name.
 check_test() {
     case $suite in
         e2e) [[ $("$TESTS" --list "$1") == *": test"* ]] || fail "no test of e2e matches $1" ;;
-        lib | doc) grep -rqE --include='*.rs' "(fn|mod) \w*$1" host guest || fail "no test matches $1" ;;
+        lib | doc) grep -RqE --include='*.rs' "(fn|mod) \w*$1" host guest || fail "no test matches $1" ;;
         *) fail "no such suite of tests: $suite" ;;
     esac
 }
