@@ -37,8 +37,9 @@ mod script;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
+use parking_lot::Mutex;
 use standpipe_tests::{DEADLINE, Program, Ran, moto, program_path, workspace};
 
 use self::page::{Example, Page};
@@ -47,6 +48,9 @@ use super::{documents, shown};
 
 /// For one example, which starts the program several times and can wait for another's ports.
 const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(3);
+
+/// Pages that run at the same time.
+const PAGES_AT_ONCE: usize = 3;
 
 /// The pages, and directories of pages, whose examples run.
 const PAGES: &[&str] = &[
@@ -127,7 +131,9 @@ const SHOWN: &[Shown] = &[
 
 #[test]
 fn the_examples_of_every_page_run() {
-    let (mut examples, mut failures, mut streams) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut examples = Vec::new();
+    let mut failures = Vec::new();
+    let mut streams = BTreeSet::new();
     for (name, text) in pages() {
         match Page::parse(&text) {
             Ok(mut page) => {
@@ -140,11 +146,7 @@ fn the_examples_of_every_page_run() {
     if !streams.is_empty() {
         moto::server().create("docs", &streams.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    for (name, page) in &examples {
-        if let Err(error) = run_page(page) {
-            failures.push(format!("{name}: {error}"));
-        }
-    }
+    failures.extend(run_pages(&examples));
     let count: usize = examples.iter().map(|(_, page)| page.blocks().count()).sum();
     assert!(count > 0, "no examples were found: this test looks at the wrong places");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -224,6 +226,27 @@ fn pages() -> Vec<(String, String)> {
     };
     let documents = documents().into_iter().filter(is_page);
     documents.map(|document| (shown(&document), fs::read_to_string(&document).unwrap())).collect()
+}
+
+/// Runs the examples of pages, of some at a time: they wait more than they work. Returns what failed.
+fn run_pages(pages: &[(String, Page)]) -> Vec<String> {
+    let queue = Mutex::new(pages.iter());
+    let failures = Mutex::new(Vec::new());
+    let run = || {
+        loop {
+            let next = queue.lock().next();
+            let Some((name, page)) = next else { return };
+            if let Err(error) = run_page(page) {
+                failures.lock().push(format!("{name}: {error}"));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..PAGES_AT_ONCE {
+            scope.spawn(run);
+        }
+    });
+    failures.into_inner()
 }
 
 /// Runs the examples of a page.
