@@ -48,10 +48,10 @@
 //! - A panic costs the events that cause it: they go to the dead letters, the
 //!   others are mapped again in a fresh instance. An instance can be thrown
 //!   away at any moment, so keep nothing in it that must not be lost.
-//! - There are no files, no network and no environment. Clocks and random
-//!   numbers work, and what is printed becomes log lines of the host. Waiting
+//! - A plugin has no files, no network and no environment. Clocks and random
+//!   numbers work, and printed text becomes log lines of the host. Waiting
 //!   (sleep, poll) traps.
-//! - [`Plugin::routes`] can tell catalogs which events go to which stream.
+//! - [`Plugin::routes`] can report which events go to which stream, for catalogs.
 //! - The whole contract, for every language, is `wit/mapping.wit`.
 //!
 //! # Test without WebAssembly
@@ -82,7 +82,7 @@ pub mod testing;
 
 #[doc(hidden)]
 pub mod bindings {
-    //! What wit-bindgen makes of the contract.
+    //! The bindings that wit-bindgen generates from the contract.
     #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
     wit_bindgen::generate!({

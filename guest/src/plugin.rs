@@ -1,4 +1,4 @@
-//! The trait that authors implement, and what stands between it and the
+//! The trait that authors implement, and the adapter between it and the
 //! component's exports.
 
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ pub trait Plugin: Sized {
     /// Decide about one event by adding outputs; none means filtered.
     fn map(&mut self, event: &Event, outputs: &mut Outputs);
 
-    /// Tell which events go to which stream, for catalogs and pictures. It decides
-    /// nothing; none means that the plugin does not tell.
+    /// List which events go to which stream, for catalogs and graphs. The list has no
+    /// effect on delivery; an empty list means that the plugin does not report routes.
     fn routes(&self) -> Vec<Route> {
         Vec::new()
     }
@@ -39,18 +39,18 @@ pub trait Plugin: Sized {
 pub struct Stream(u32);
 
 impl Stream {
-    pub(crate) fn at(position: u32) -> Self {
+    pub(crate) fn at_position(position: u32) -> Self {
         Stream(position)
     }
 
-    /// Its position among the declared streams, patterns included: what the
-    /// contract calls a stream by.
+    /// Its position among the declared streams, patterns included. The
+    /// contract refers to a stream by this position.
     pub fn position(self) -> u32 {
         self.0
     }
 }
 
-/// What a plugin says of itself while it is being configured.
+/// What a plugin declares while it is configured.
 #[derive(Debug)]
 pub struct Setup {
     streams: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Setup {
     reads: Reads,
 }
 
-/// As a plugin is handed it: nothing is declared, and it reads the text.
+/// The state before `configure`: nothing is declared, and the plugin reads the text.
 impl Default for Setup {
     fn default() -> Self {
         Setup { streams: Vec::new(), positions: HashMap::new(), reads: Reads::Text }
@@ -72,10 +72,10 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// The name is none that Amazon Data Firehose would take.
+    /// Amazon Data Firehose would not accept the name.
     pub fn declare(&mut self, name: &str) -> Result<Stream, String> {
         check_name(name, is_name_char)?;
-        Ok(self.intern(name))
+        Ok(self.intern_stream(name))
     }
 
     /// Declare a pattern of streams, in which each `*` stands for any run of
@@ -83,10 +83,10 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// The pattern cannot match any name that Amazon Data Firehose would take.
+    /// The pattern cannot match any name that Amazon Data Firehose would accept.
     pub fn declare_pattern(&mut self, pattern: &str) -> Result<(), String> {
         check_name(pattern, |c| is_name_char(c) || c == '*')?;
-        self.intern(pattern);
+        self.intern_stream(pattern);
         Ok(())
     }
 
@@ -105,16 +105,16 @@ impl Setup {
         self.reads = Reads::Envelope;
     }
 
-    pub(crate) fn name(&self, stream: Stream) -> &str {
+    pub(crate) fn stream_name(&self, stream: Stream) -> &str {
         &self.streams[stream.0 as usize]
     }
 
-    /// What has been declared, in its order, patterns included.
+    /// The declared names and patterns, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().map(String::as_str)
     }
 
-    fn intern(&mut self, name: &str) -> Stream {
+    fn intern_stream(&mut self, name: &str) -> Stream {
         if let Some(&stream) = self.positions.get(name) {
             return stream;
         }
@@ -180,14 +180,14 @@ impl Outputs {
     /// Refuse the event: it goes to the dead letters with this reason. It must
     /// be the event's only output.
     pub fn reject(&mut self, reason: &str) {
-        self.push(mapper::Decision::Reject(reason.to_owned()));
+        self.push_decision(mapper::Decision::Reject(reason.to_owned()));
     }
 
     fn push_delivery(&mut self, target: mapper::Target, payload: mapper::Payload) {
-        self.push(mapper::Decision::Deliver(mapper::Delivery { target, payload }));
+        self.push_decision(mapper::Decision::Deliver(mapper::Delivery { target, payload }));
     }
 
-    fn push(&mut self, decision: mapper::Decision) {
+    fn push_decision(&mut self, decision: mapper::Decision) {
         self.list.push(mapper::Output { input: self.input, decision });
     }
 }

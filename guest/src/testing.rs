@@ -36,7 +36,7 @@ impl<P: Plugin> Harness<P> {
     ///
     /// # Errors
     ///
-    /// The plugin's own.
+    /// The error of the plugin's `configure`.
     pub fn configure(settings: &str) -> Result<Self, String> {
         let mut setup = Setup::default();
         let plugin = P::configure(settings, &mut setup)?;
@@ -51,16 +51,18 @@ impl<P: Plugin> Harness<P> {
     /// Run one event through the plugin.
     pub fn map(&mut self, event: Event) -> Vec<Decision> {
         let outputs = map_batch(&mut self.plugin, &[event]);
-        outputs.into_iter().map(|output| self.readable(output.decision)).collect()
+        outputs.into_iter().map(|output| self.to_readable(output.decision)).collect()
     }
 
-    fn readable(&self, decision: mapper::Decision) -> Decision {
+    fn to_readable(&self, decision: mapper::Decision) -> Decision {
         let delivery = match decision {
             mapper::Decision::Reject(reason) => return Decision::Reject(reason),
             mapper::Decision::Deliver(delivery) => delivery,
         };
         let stream = match delivery.target {
-            mapper::Target::Declared(position) => self.setup.name(Stream::at(position)).to_owned(),
+            mapper::Target::Declared(position) => {
+                self.setup.stream_name(Stream::at_position(position)).to_owned()
+            }
             mapper::Target::Named(name) => name,
         };
         match delivery.payload {

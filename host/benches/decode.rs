@@ -17,7 +17,7 @@ const EVENTS: usize = 100;
 const EVENT_BYTES: usize = 818;
 
 /// An event of the mean size, as the server SDK of either vendor sends it.
-fn event(dialect: Dialect, number: usize) -> String {
+fn make_event(dialect: Dialect, number: usize) -> String {
     let times = match dialect {
         Dialect::Segment => r#""timestamp":"2026-01-02T03:04:05.678Z""#,
         Dialect::RudderStack => {
@@ -39,8 +39,8 @@ fn event(dialect: Dialect, number: usize) -> String {
     event
 }
 
-fn batch(dialect: Dialect) -> String {
-    let events: Vec<String> = (0..EVENTS).map(|number| event(dialect, number)).collect();
+fn make_batch(dialect: Dialect) -> String {
+    let events: Vec<String> = (0..EVENTS).map(|number| make_event(dialect, number)).collect();
     format!(
         r#"{{"batch":[{}],"writeKey":"key","sentAt":"2026-01-02T03:04:06.789Z"}}"#,
         events.join(",")
@@ -49,7 +49,7 @@ fn batch(dialect: Dialect) -> String {
 
 #[divan::bench(args = [Dialect::Segment, Dialect::RudderStack])]
 fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
-    let body = batch(dialect);
+    let body = make_batch(dialect);
     let facts =
         RequestFacts { dialect, received_at: clock::now(), ip: "192.0.2.1", client_side: false };
     let mut out = DecodedEvents::default();
@@ -64,7 +64,7 @@ fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
 /// The part of it that checks the body and notes where its parts stand.
 #[divan::bench(args = [Dialect::Segment, Dialect::RudderStack])]
 fn parse(bencher: Bencher<'_, '_>, dialect: Dialect) {
-    let body = batch(dialect);
+    let body = make_batch(dialect);
     bencher
         .counter(BytesCount::of_str(&body))
         .counter(ItemsCount::new(EVENTS))

@@ -53,7 +53,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn start() -> Self {
+    fn start_host() -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let directory = TempDir::new().expect("a directory");
         let builder = Builder::from_toml(SETTINGS, directory.path()).expect("valid settings");
@@ -62,7 +62,7 @@ impl Embedded {
         Embedded { runtime, host, _directory: directory }
     }
 
-    fn bench<S, B>(self, bencher: Bencher<'_, '_>, mut service: S)
+    fn bench_calls<S, B>(self, bencher: Bencher<'_, '_>, mut service: S)
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: Debug>,
     {
@@ -80,20 +80,20 @@ impl Embedded {
 
 #[divan::bench]
 fn without_the_layer(bencher: Bencher<'_, '_>) {
-    Embedded::start().bench(bencher, Empty);
+    Embedded::start_host().bench_calls(bencher, Empty);
 }
 
 #[divan::bench]
 fn nothing_copied(bencher: Bencher<'_, '_>) {
-    let embedded = Embedded::start();
+    let embedded = Embedded::start_host();
     let service = GatewayLayer::new(embedded.host.clone()).layer(Empty);
-    embedded.bench(bencher, service);
+    embedded.bench_calls(bencher, service);
 }
 
 #[divan::bench]
 fn each_call_copied(bencher: Bencher<'_, '_>) {
-    let embedded = Embedded::start();
+    let embedded = Embedded::start_host();
     let copies = RequestCapture::all_paths().request_headers([AUTHORIZATION]);
     let service = GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Empty);
-    embedded.bench(bencher, service);
+    embedded.bench_calls(bencher, service);
 }

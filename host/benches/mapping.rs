@@ -18,7 +18,7 @@ fn main() {
 }
 
 /// Settings with so many rows: the one for everything, and some by name.
-fn settings(rows: usize) -> String {
+fn mapping_settings(rows: usize) -> String {
     let named = (1..rows).map(|row| {
         let name =
             NAMES.get(row - 1).map_or_else(|| format!("Name {row}"), |name| (*name).to_owned());
@@ -29,7 +29,7 @@ fn settings(rows: usize) -> String {
 }
 
 /// A batch in which so many kinds of events take turns.
-fn events((batch, kinds): (u32, u32)) -> Vec<Event<'static>> {
+fn make_events((batch, kinds): (u32, u32)) -> Vec<Event<'static>> {
     let event = |index: u32| Event {
         index,
         line: u64::from(index) + 1,
@@ -45,7 +45,7 @@ fn events((batch, kinds): (u32, u32)) -> Vec<Event<'static>> {
 #[divan::bench(args = [1, 100, 10_000])]
 fn lookup(bencher: Bencher<'_, '_>, rows: usize) {
     let mut mapping =
-        Mapping::configure(&settings(rows), &mut Setup::default()).expect("good settings");
+        Mapping::configure(&mapping_settings(rows), &mut Setup::default()).expect("good settings");
     bencher.counter(ItemsCount::new(NAMES.len())).bench_local(|| {
         for name in NAMES {
             let routed = mapping.route(black_box(Some(name)), Some("track"), |stream| {
@@ -61,18 +61,18 @@ const BATCHES: [(u32, u32); 5] = [(1, 1), (50, 20), (500, 20), (50, 50), (500, 5
 
 #[divan::bench(args = BATCHES)]
 fn native(bencher: Bencher<'_, '_>, batch: (u32, u32)) {
-    bench_batches(bencher, batch, Plugin::native(&settings(3)));
+    bench_batches(bencher, batch, Plugin::native(&mapping_settings(3)));
 }
 
 #[divan::bench(args = BATCHES)]
 fn component(bencher: Bencher<'_, '_>, batch: (u32, u32)) {
     let engine = Engine::new(None).expect("WebAssembly runs here");
-    bench_batches(bencher, batch, Plugin::load(&engine, DEFAULT_PLUGIN, settings(3)));
+    bench_batches(bencher, batch, Plugin::load(&engine, DEFAULT_PLUGIN, mapping_settings(3)));
 }
 
 fn bench_batches(bencher: Bencher<'_, '_>, batch: (u32, u32), plugin: Result<Plugin, LoadError>) {
     let mut mapper = Mapper::new(plugin.expect("good settings"));
-    let events = events(batch);
+    let events = make_events(batch);
     bencher
         .counter(ItemsCount::new(batch.0))
         .bench_local(|| mapper.map("bench", black_box(&events)));

@@ -42,9 +42,9 @@ fn main() {
 #[divan::bench]
 fn fill(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
-    let delivery = delivery(Arc::default(), &runtime);
-    let (mut accumulator, event) = (RecordAccumulator::new(&delivery), event());
-    let records = bencher.counter(ItemsCount::new(RECORDS)).counter(bytes());
+    let delivery = start_delivery(Arc::default(), &runtime);
+    let (mut accumulator, event) = (RecordAccumulator::new(&delivery), make_event());
+    let records = bencher.counter(ItemsCount::new(RECORDS)).counter(record_bytes());
     records.bench_local(|| push_all(&mut accumulator, black_box(&event)));
     drop(accumulator);
     runtime.block_on(delivery.drain());
@@ -54,14 +54,14 @@ fn fill(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn sha256_of_body(bencher: Bencher<'_, '_>) {
     let body = vec![b'x'; RECORDS * (EVENT_BYTES + 1).div_ceil(3) * 4];
-    bencher.counter(bytes()).bench(|| Sha256::digest(black_box(&body)));
+    bencher.counter(record_bytes()).bench(|| Sha256::digest(black_box(&body)));
 }
 
 /// Records in base64, as they stand in the body.
 #[divan::bench]
 fn base64_of_records(bencher: Bencher<'_, '_>) {
-    let event = event();
-    bencher.counter(bytes()).bench(|| {
+    let event = make_event();
+    bencher.counter(record_bytes()).bench(|| {
         let mut body = Vec::with_capacity(RECORDS * EVENT_BYTES * 2);
         for _ in 0..RECORDS {
             base64_simd::STANDARD.encode_append(black_box(&event), &mut body);
@@ -75,24 +75,24 @@ fn base64_of_records(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn amazon_without_connection(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
-    let (batch, stream) = (full_batch(&runtime), stream());
-    let amazon = runtime.block_on(amazon());
-    bencher.counter(ItemsCount::new(RECORDS)).counter(bytes()).bench_local(|| {
+    let (batch, stream) = (full_batch(&runtime), stream_name());
+    let amazon = runtime.block_on(amazon_client());
+    bencher.counter(ItemsCount::new(RECORDS)).counter(record_bytes()).bench_local(|| {
         let put = amazon.put_record_batch(&stream, Arc::clone(&batch));
         assert_eq!(runtime.block_on(put), Ok(PutResponse::default()));
     });
 }
 
-fn bytes() -> BytesCount {
+fn record_bytes() -> BytesCount {
     BytesCount::new(RECORDS * (EVENT_BYTES + 1))
 }
 
-fn event() -> Vec<u8> {
+fn make_event() -> Vec<u8> {
     let head = r#"{"type":"track","event":"Order Completed","note":""#;
     format!("{head}{}\"}}", "x".repeat(EVENT_BYTES - head.len() - 2)).into_bytes()
 }
 
-fn stream() -> StreamName {
+fn stream_name() -> StreamName {
     StreamName::parse("bench").expect("a name")
 }
 
@@ -102,7 +102,7 @@ fn push_all(accumulator: &mut RecordAccumulator, text: &[u8]) {
         plugin: "bench".into(),
         generation: 0,
     };
-    let place = accumulator.place(Identity::default(), &stream(), NamedBy::Operator);
+    let place = accumulator.place(Identity::default(), &stream_name(), NamedBy::Operator);
     let place = place.expect("it is never refused");
     for event in (0..).take(RECORDS) {
         let record = Record { event, line: u64::from(event) + 1, text, payload: None };
@@ -111,21 +111,21 @@ fn push_all(accumulator: &mut RecordAccumulator, text: &[u8]) {
 }
 
 fn full_batch(runtime: &Runtime) -> Arc<Batch> {
-    let taken = Arc::<Taking>::default();
-    let delivery = delivery(Arc::clone(&taken), runtime);
-    push_all(&mut RecordAccumulator::new(&delivery), &event());
+    let taken = Arc::<TakingClient>::default();
+    let delivery = start_delivery(Arc::clone(&taken), runtime);
+    push_all(&mut RecordAccumulator::new(&delivery), &make_event());
     runtime.block_on(delivery.drain());
     taken.last.lock().take().expect("a full batch is sent")
 }
 
-fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
+fn start_delivery(port: Arc<TakingClient>, runtime: &Runtime) -> Delivery {
     let overrides = Overrides { local: Some("unused".into()), ..Overrides::default() };
     let settings = RawSettings::default().check(Path::new(""), overrides).expect("good settings");
-    let letters = Arc::new(DeadLetterWriter::new("unused".into()));
+    let dead_letters = Arc::new(DeadLetterWriter::new("unused".into()));
     Delivery::new(
         FirehoseClients::new(port),
         settings.delivery,
-        letters,
+        dead_letters,
         runtime.handle().clone(),
         CancellationToken::new(),
     )
@@ -133,11 +133,11 @@ fn delivery(port: Arc<Taking>, runtime: &Runtime) -> Delivery {
 
 /// Takes everything, and keeps the last batch.
 #[derive(Default)]
-struct Taking {
+struct TakingClient {
     last: Mutex<Option<Arc<Batch>>>,
 }
 
-impl FirehoseClient for Taking {
+impl FirehoseClient for TakingClient {
     fn put_record_batch<'a>(&'a self, _: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         *self.last.lock() = Some(batch);
         Box::pin(async { Ok(PutResponse::default()) })
@@ -148,13 +148,13 @@ impl FirehoseClient for Taking {
     }
 }
 
-async fn amazon() -> AmazonClient {
+async fn amazon_client() -> AmazonClient {
     let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
         .map(|key| SecretSetting::Value(Secret::new(key.to_owned())));
     let keys = StaticKeys { access_key_id, secret_access_key, session_token: None };
     let region = Some("us-east-1".to_owned());
     let aws = AwsSettings { region, keys: Some(keys), ..AwsSettings::default() };
-    let connector = SharedHttpConnector::new(Accepting::new());
+    let connector = SharedHttpConnector::new(AcceptingConnector::new());
     let http = AwsHttp::with_client(http_client_fn(move |_, _| connector.clone()));
     let nobody: Arc<dyn SecretResolver> = Arc::new(NoSecretManager);
     let access = connect(&aws, &http, &nobody, OnUnreachable::Fail).await;
@@ -164,20 +164,20 @@ async fn amazon() -> AmazonClient {
 
 /// A connection that leads nowhere and answers for a full request.
 #[derive(Debug)]
-struct Accepting {
+struct AcceptingConnector {
     answer: SdkBody,
 }
 
-impl Accepting {
+impl AcceptingConnector {
     fn new() -> Self {
         let record = format!(r#"{{"RecordId":"{}"}}"#, "0a1B2c3D".repeat(28));
         let records = vec![record; RECORDS].join(",");
         let answer = format!(r#"{{"FailedPutCount":0,"RequestResponses":[{records}]}}"#);
-        Accepting { answer: SdkBody::from(answer) }
+        AcceptingConnector { answer: SdkBody::from(answer) }
     }
 }
 
-impl HttpConnector for Accepting {
+impl HttpConnector for AcceptingConnector {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let status = StatusCode::try_from(200).expect("a status");
         let body = self.answer.try_clone().expect("it is in memory");

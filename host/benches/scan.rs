@@ -14,7 +14,7 @@ fn main() {
 
 /// An event of some size, the mean one of analytics in the middle. It is nested
 /// like real ones: a long string would be easier.
-fn event(bytes: usize) -> String {
+fn make_event(bytes: usize) -> String {
     let mut event =
         r#"{"type":"track","event":"Order Completed","properties":{"items":["#.to_owned();
     while event.len() + 150 < bytes {
@@ -31,7 +31,7 @@ fn event(bytes: usize) -> String {
 
 #[divan::bench(args = [100, 818, 100_000])]
 fn envelope(bencher: Bencher<'_, '_>, bytes: usize) {
-    let event = event(bytes);
+    let event = make_event(bytes);
     bencher.counter(BytesCount::of_str(&event)).counter(ItemsCount::new(1_usize)).bench(|| {
         scan(black_box(event.as_bytes()), standpipe_core::limits::EVENT_NESTING_MAX).is_ok()
     });

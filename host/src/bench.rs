@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is carried out by [`measure`]: the events of a file, generated or
 //! given, go through the very same [`Run`](crate::run::Run) that `host run` is,
-//! several times over. Each repeat is a [`Sample`]; the report has their medians, too.
+//! several times over. Each repeat is a [`BenchSample`]; the report has their medians, too.
 //!
 //! - The endpoint is by default one in this process, on loopback, that answers
 //!   like Firehose. The processor time of its threads is taken off the
@@ -24,9 +24,9 @@ mod report;
 mod rows;
 mod trial;
 
-pub use generator::{EVENT_BYTES_MAX, EVENT_BYTES_MIN, Shape};
+pub use generator::{EVENT_BYTES_MAX, EVENT_BYTES_MIN, EventShape};
 pub use process::{Machine, PeakSince};
-pub use report::{InputReport, Report, Sample, Series};
+pub use report::{BenchSample, InputReport, Report, Series};
 pub use rows::mapping_rows;
 
 use std::io;
@@ -52,27 +52,27 @@ pub struct Plan {
     /// written to their data directory, so it should be a new one.
     pub settings: Settings,
     /// The events.
-    pub events: Events,
+    pub events: BenchEvents,
     /// Where they are delivered.
-    pub target: Target,
+    pub target: BenchTarget,
     /// What maps them, in turns.
-    pub ways: &'static [Way],
+    pub ways: &'static [BenchMapping],
     /// How many runs each way is measured by.
     pub repeat: NonZero<u32>,
 }
 
 /// The events of a bench.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Events {
+pub enum BenchEvents {
     /// Made up, the same each time.
-    Generated(Shape),
+    Generated(EventShape),
     /// A file's.
     File(PathBuf),
 }
 
 /// Where the events of a bench are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum BenchTarget {
     /// To an endpoint in this process, with keys that nobody checks. Nothing
     /// leaves the machine, whatever the settings say.
     InProcess,
@@ -82,7 +82,7 @@ pub enum Target {
 
 /// What maps the events of a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum BenchMapping {
     /// The plugin of the settings.
     Component,
     /// The default mapping as native code.
@@ -147,17 +147,17 @@ impl BenchError {
 /// # Errors
 ///
 /// Something of the plan does not work, or not every event was accounted for.
-pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
+pub fn run_bench(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     let path = events_file(plan)?;
     let input = Input::File(path.clone());
     let endpoint = match plan.target {
-        Target::InProcess => Some(Endpoint::start().map_err(BenchError::Listen)?),
-        Target::Given => {
+        BenchTarget::InProcess => Some(Endpoint::start().map_err(BenchError::Listen)?),
+        BenchTarget::Given => {
             endpoint::check_reachable(&plan.settings.destination)?;
             None
         }
     };
-    let settings = settings(plan, input.clone(), endpoint.as_ref());
+    let settings = run_settings(plan, input.clone(), endpoint.as_ref());
     let ways = plan.ways;
     let mut samples = ways.iter().map(|_| Vec::new()).collect::<Vec<_>>();
     for repeat in 0..=plan.repeat.get() {
@@ -167,8 +167,8 @@ pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
         let mut order: Vec<_> = (0..ways.len()).collect();
         order.rotate_left(repeat as usize % ways.len());
         for at in order {
-            let settings = ways[at].of(&settings);
-            let sample = trial::run(settings, endpoint.as_ref(), floor, runtime)?;
+            let settings = ways[at].apply_to(&settings);
+            let sample = trial::run_trial(settings, endpoint.as_ref(), floor, runtime)?;
             let is_warm_up = repeat == 0;
             samples[at].extend((!is_warm_up).then_some(sample));
         }
@@ -181,13 +181,13 @@ pub fn measure(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
 /// Returns the file of the plan's events. Generated events are written now.
 fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
     match &plan.events {
-        Events::Generated(shape) => {
+        BenchEvents::Generated(shape) => {
             let path = plan.settings.data_dir.join("events.ndjson");
-            let written = generator::write(*shape, &path);
+            let written = generator::write_events(*shape, &path);
             written.map_err(|error| BenchError::Generate { path: path.clone(), error })?;
             Ok(path)
         }
-        Events::File(path) => {
+        BenchEvents::File(path) => {
             let input = Input::File(path.clone());
             input.check()?;
             match input.size_bytes() {
@@ -198,9 +198,9 @@ fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
     }
 }
 
-fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings {
+fn run_settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings {
     let mut settings = Settings { inputs: vec![input], ..plan.settings.clone() };
-    // Copies of letters are no part of the path, and would be counted as records.
+    // Copies of dead letters are no part of the path, and would be counted as records.
     settings.dead_letter_stream = None;
     if let Some(endpoint) = endpoint {
         let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
@@ -216,12 +216,12 @@ fn settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings 
     settings
 }
 
-impl Way {
-    fn of(self, settings: &Settings) -> Settings {
+impl BenchMapping {
+    fn apply_to(self, settings: &Settings) -> Settings {
         match self {
-            Way::Component => settings.clone(),
+            BenchMapping::Component => settings.clone(),
             #[cfg(feature = "native-mapping")]
-            Way::Native => Settings { plugin: PluginSource::Native, ..settings.clone() },
+            BenchMapping::Native => Settings { plugin: PluginSource::Native, ..settings.clone() },
         }
     }
 }

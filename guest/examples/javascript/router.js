@@ -148,7 +148,7 @@ function parseSettings(text) {
 // Undefined for a row that can match nothing.
 function parseRow(number, row) {
   if (!isObject(row)) {
-    throw `mappings row ${number} is no table: write \`event = "..."\` and \`stream = "..."\``;
+    throw `mappings row ${number} is not a table: write \`event = "..."\` and \`stream = "..."\``;
   }
   const unknown = Object.keys(row).sort().find((key) => key !== 'event' && key !== 'stream');
   if (unknown !== undefined) {
@@ -167,7 +167,7 @@ function membersOf(add) {
   const keys = Object.keys(add).sort(byCodePoints);
   const wrongKey = keys.find((key) => typeof add[key] !== 'string');
   if (wrongKey !== undefined) {
-    throw wrong(`\`add\` must hold strings, and ${JSON.stringify(wrongKey)} is none`);
+    throw wrong(`\`add\` must hold strings, and ${JSON.stringify(wrongKey)} is not a string`);
   }
   return keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(add[key])}`).sort(byCodePoints).join(',');
 }

@@ -135,7 +135,7 @@ def check_name(name: str, place: str):
         raise ValueError(
             f"{place}: the stream name {quoted(name)} has {len(name)} characters: Firehose takes 1 to 64"
         )
-    for letter in name:
+for character in name:
         if letter not in NAME_CHARACTERS:
             raise ValueError(
                 f"{place}: the stream name {quoted(name)} contains '{letter}': "
@@ -182,7 +182,7 @@ def parse_row(number: int, row):
     """None for a row that can match nothing."""
     if not isinstance(row, dict):
         raise ValueError(
-            f'mappings row {number} is no table: write `event = "..."` and `stream = "..."`'
+            f'mappings row {number} is not a table: write `event = "..."` and `stream = "..."`'
         )
     for unknown in sorted(row.keys() - {"event", "stream"}):
         raise ValueError(
@@ -204,7 +204,7 @@ def members_of(add: dict) -> str:
     points, whatever the order in the settings."""
     for key in sorted(add):
         if not isinstance(add[key], str):
-            raise wrong(f"`add` must hold strings, and {quoted(key)} is none")
+            raise wrong(f"`add` must hold strings, and {quoted(key)} is not a string")
     return ",".join(sorted(f"{quoted(key)}:{quoted(value)}" for key, value in add.items()))
 
 

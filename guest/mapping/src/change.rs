@@ -2,14 +2,14 @@
 
 mod hash;
 
-use crate::json::{Kind, Value, write_string};
-use crate::timestamp::{Reading, Writing, Zone, convert};
+use crate::json::{JsonKind, JsonValue, write_string};
+use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
 pub(crate) use hash::Hash;
 
 /// What is done to a value. Where it does not apply, the value stays.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
+pub(crate) enum ValueChange {
     /// Whitespace around a string is left out.
     Trim,
     Lowercase,
@@ -41,35 +41,35 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// The JSON of the time that a value is.
-    pub(crate) fn convert(&self, value: Value<'_>) -> Option<String> {
-        convert(value, self.reading, &self.writing, &self.zone)
+    pub(crate) fn convert(&self, value: JsonValue<'_>) -> Option<String> {
+        convert_time(value, self.reading, &self.writing, &self.zone)
     }
 }
 
 /// A value while it is being changed. What it allocates it keeps for the next.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Word {
+pub(crate) struct EditedValue {
     /// A string as it is meant, anything else as it stands in JSON.
     text: String,
     is_string: bool,
 }
 
-impl Word {
+impl EditedValue {
     /// Room for a text.
-    pub(crate) fn cleared(&mut self) -> &mut String {
+    pub(crate) fn cleared_buffer(&mut self) -> &mut String {
         self.text.clear();
         &mut self.text
     }
 
     /// Take this value and change it. `false`: it is as it was.
-    pub(crate) fn change(&mut self, value: Value<'_>, changes: &[Change]) -> bool {
+    pub(crate) fn change(&mut self, value: JsonValue<'_>, changes: &[ValueChange]) -> bool {
         self.text.clear();
-        self.is_string = value.kind() == Kind::String;
-        match value.string() {
+        self.is_string = value.kind() == JsonKind::String;
+        match value.as_string() {
             Some(string) => self.text.push_str(&string),
-            None => self.text.push_str(value.raw()),
+            None => self.text.push_str(value.raw_text()),
         }
-        if value.kind() == Kind::Null {
+        if value.kind() == JsonKind::Null {
             return false;
         }
         // Not `any`, which would stop.
@@ -85,19 +85,21 @@ impl Word {
         }
     }
 
-    fn apply(&mut self, change: &Change) -> bool {
+    fn apply(&mut self, change: &ValueChange) -> bool {
         match change {
-            Change::Trim => self.is_string && self.trim(),
-            Change::Lowercase => self.is_string && lowercase(&mut self.text),
-            Change::Uppercase => self.is_string && uppercase(&mut self.text),
-            Change::ToString => !std::mem::replace(&mut self.is_string, true),
-            Change::ToNumber => self.make_number(),
-            Change::ToBool => self.make_bool(),
-            Change::Timestamp(clock) => self.rewrite(clock),
-            Change::Truncate(characters) => self.is_string && truncate(&mut self.text, *characters),
-            Change::Mask(mask) => self.replace(mask, true),
-            Change::Hash(hash) => {
-                hash.digest(&mut self.text);
+            ValueChange::Trim => self.is_string && self.trim(),
+            ValueChange::Lowercase => self.is_string && lowercase_text(&mut self.text),
+            ValueChange::Uppercase => self.is_string && uppercase_text(&mut self.text),
+            ValueChange::ToString => !std::mem::replace(&mut self.is_string, true),
+            ValueChange::ToNumber => self.make_number(),
+            ValueChange::ToBool => self.make_bool(),
+            ValueChange::Timestamp(clock) => self.rewrite_time(clock),
+            ValueChange::Truncate(characters) => {
+                self.is_string && truncate_text(&mut self.text, *characters)
+            }
+            ValueChange::Mask(mask) => self.replace(mask, true),
+            ValueChange::Hash(hash) => {
+                hash.replace_with_digest(&mut self.text);
                 self.is_string = true;
                 true
             }
@@ -111,14 +113,14 @@ impl Word {
         true
     }
 
-    fn rewrite(&mut self, clock: &Clock) -> bool {
+    fn rewrite_time(&mut self, clock: &Clock) -> bool {
         let mut before = String::new();
         self.write(&mut before);
-        match clock.convert(Value::of_text(&before)) {
+        match clock.convert(JsonValue::of_text(&before)) {
             Some(after) if after != before => {
-                let after = Value::of_text(&after);
-                let string = after.string();
-                self.replace(string.as_deref().unwrap_or(after.raw()), string.is_some())
+                let after = JsonValue::of_text(&after);
+                let string = after.as_string();
+                self.replace(string.as_deref().unwrap_or(after.raw_text()), string.is_some())
             }
             _ => false,
         }
@@ -161,7 +163,7 @@ impl Word {
 }
 
 /// In place where it is ASCII. Returns whether anything changed.
-pub(crate) fn lowercase(text: &mut String) -> bool {
+pub(crate) fn lowercase_text(text: &mut String) -> bool {
     if !text.is_ascii() {
         return replace_if_other(text, text.to_lowercase());
     }
@@ -171,7 +173,7 @@ pub(crate) fn lowercase(text: &mut String) -> bool {
 }
 
 /// In place where it is ASCII. Returns whether anything changed.
-pub(crate) fn uppercase(text: &mut String) -> bool {
+pub(crate) fn uppercase_text(text: &mut String) -> bool {
     if !text.is_ascii() {
         return replace_if_other(text, text.to_uppercase());
     }
@@ -187,8 +189,8 @@ fn replace_if_other(text: &mut String, other: String) -> bool {
 }
 
 /// Leave this many characters. Returns whether there were more.
-pub(crate) fn truncate(text: &mut String, characters: usize) -> bool {
-    // There are no more characters than bytes.
+pub(crate) fn truncate_text(text: &mut String, characters: usize) -> bool {
+    // A text has at most as many characters as bytes.
     if text.len() <= characters {
         return false;
     }

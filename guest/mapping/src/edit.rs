@@ -1,4 +1,4 @@
-//! Changes an event's text where a [`Node`] says so, and nowhere else.
+//! Changes an event's text where a [`EditNode`] says so, and nowhere else.
 //!
 //! The text is gone through once, from the front. What no action names is
 //! skipped and later copied as it stands: its numbers, escapes, whitespace and
@@ -13,12 +13,12 @@ mod redact;
 
 use std::ops::Range;
 
-use crate::change::Word;
-use crate::json::{Value, write_string};
-use crate::put::{Fields, Put};
-use crate::scan::{self, Key, Parts};
+use crate::change::EditedValue;
+use crate::json::{JsonValue, write_string};
+use crate::put::{PutValue, ReadFields};
+use crate::scan::{self, MemberKey, PartScanner};
 
-pub(crate) use node::{Act, Node};
+pub(crate) use node::{EditAction, EditNode};
 
 /// The most bytes that a text may come to by what is put into it, since a value
 /// can be copied into every element of an array. Firehose takes records of a
@@ -32,17 +32,22 @@ pub(crate) struct Scratch {
     seen: Vec<bool>,
     /// Where the values stand that are read before anything is changed.
     slots: Vec<Option<Range<usize>>>,
-    word: Word,
+    word: EditedValue,
 }
 
 /// Write the text as it is to be. `false`: it stays as it is, and nothing was
 /// written.
-pub(crate) fn edit(root: &Node, text: &str, out: &mut String, scratch: &mut Scratch) -> bool {
+pub(crate) fn edit_text(
+    root: &EditNode,
+    text: &str,
+    out: &mut String,
+    scratch: &mut Scratch,
+) -> bool {
     out.clear();
     scratch.seen.clear();
     let start = scan::after_whitespace(text.as_bytes(), 0);
     let mut editor = Editor { text, out, copied: 0, scratch };
-    editor.value(root, start);
+    editor.edit_value(root, start);
     if editor.copied == 0 && editor.out.is_empty() {
         return false;
     }
@@ -62,7 +67,7 @@ struct Editor<'a> {
 impl Editor<'_> {
     /// Leave out a part of the text. What is written next takes its place.
     #[inline]
-    fn cut(&mut self, start: usize, end: usize) {
+    fn cut_range(&mut self, start: usize, end: usize) {
         if self.out.capacity() == 0 {
             self.out.reserve(self.text.len() * 2);
         }
@@ -74,50 +79,57 @@ impl Editor<'_> {
 
     /// Do to the value that begins here what is to be done to it. Returns where
     /// it ends.
-    fn value(&mut self, node: &Node, start: usize) -> usize {
+    fn edit_value(&mut self, node: &EditNode, start: usize) -> usize {
         let bytes = self.text.as_bytes();
         if let Some(reads) = &node.reads {
-            reads.read(self.text, start, &mut self.scratch.slots);
+            reads.read_values(self.text, start, &mut self.scratch.slots);
         }
         match &node.act {
-            Act::Enter => match bytes.get(start) {
-                Some(b'{') if node.has_members() => self.object(node, start),
-                Some(b'[') if let Some(element) = &node.elements => self.array(element, start),
+            EditAction::Enter => match bytes.get(start) {
+                Some(b'{') if node.has_members() => self.edit_object(node, start),
+                Some(b'[') if let Some(element) = &node.elements => self.edit_array(element, start),
                 // As good as missing.
-                Some(b'n') if node.makes => self.replace(start, |editor| editor.make_object(node)),
+                Some(b'n') if node.makes => {
+                    self.replace_value(start, |editor| editor.make_object(node))
+                }
                 _ => scan::after_value(bytes, start),
             },
-            Act::Put(put) if put.only_missing && bytes.get(start) != Some(&b'n') => {
+            EditAction::Put(put) if put.only_missing && bytes.get(start) != Some(&b'n') => {
                 scan::after_value(bytes, start)
             }
-            Act::Put(put) => self.replace(start, |editor| editor.put(put)),
-            Act::Change(changes) => {
+            EditAction::Put(put) => self.replace_value(start, |editor| editor.write_put(put)),
+            EditAction::Change(changes) => {
                 let end = scan::after_value(bytes, start);
                 let mut word = std::mem::take(&mut self.scratch.word);
-                if word.change(Value::of_text(&self.text[start..end]), changes) {
-                    self.cut(start, end);
+                if word.change(JsonValue::of_text(&self.text[start..end]), changes) {
+                    self.cut_range(start, end);
                     word.write(self.out);
                 }
                 self.scratch.word = word;
                 end
             }
-            Act::Redact(detectors) => self.redact(*detectors, start),
-            Act::Flatten(separator) => self.flatten(separator, start),
-            Act::Drop => scan::after_value(bytes, start),
+            EditAction::Redact(detectors) => self.redact_strings(*detectors, start),
+            EditAction::Flatten(separator) => self.flatten_object(separator, start),
+            EditAction::Drop => scan::after_value(bytes, start),
         }
     }
 
     /// Put something in the place of the value that begins here, if it is made.
-    fn replace(&mut self, start: usize, make: impl FnOnce(&mut Self) -> bool) -> usize {
+    fn replace_value(&mut self, start: usize, make: impl FnOnce(&mut Self) -> bool) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
-        self.attempt(start, end, make);
+        self.try_replace(start, end, make);
         end
     }
 
     /// Leave a part of the text out, if something is made for its place.
-    fn attempt(&mut self, start: usize, end: usize, make: impl FnOnce(&mut Self) -> bool) -> bool {
+    fn try_replace(
+        &mut self,
+        start: usize,
+        end: usize,
+        make: impl FnOnce(&mut Self) -> bool,
+    ) -> bool {
         let before = (self.copied, self.out.len());
-        self.cut(start, end);
+        self.cut_range(start, end);
         let is_made = make(self);
         if !is_made {
             self.copied = before.0;
@@ -126,26 +138,26 @@ impl Editor<'_> {
         is_made
     }
 
-    fn array(&mut self, element: &Node, start: usize) -> usize {
-        let mut parts = Parts::of(self.text, start);
+    fn edit_array(&mut self, element: &EditNode, start: usize) -> usize {
+        let mut parts = PartScanner::new(self.text, start);
         while let Some(start) = parts.next_element() {
             // Nothing is made of null here: an element is not missing.
             let end = match (&element.act, self.text.as_bytes()[start]) {
-                (Act::Enter, b'n') => scan::after_value(self.text.as_bytes(), start),
-                _ => self.value(element, start),
+                (EditAction::Enter, b'n') => scan::after_value(self.text.as_bytes(), start),
+                _ => self.edit_value(element, start),
             };
             if end == start {
                 break;
             }
-            parts.ended(end);
+            parts.finish_part(end);
         }
         parts.end()
     }
 
-    fn object(&mut self, node: &Node, start: usize) -> usize {
+    fn edit_object(&mut self, node: &EditNode, start: usize) -> usize {
         let first_seen = self.scratch.seen.len();
         self.scratch.seen.resize(first_seen + node.members.len(), false);
-        let mut parts = Parts::of(self.text, start);
+        let mut parts = PartScanner::new(self.text, start);
         // Where the last member ends that stays, and the last one of all.
         let (mut kept_end, mut last_end) = (None, start + 1);
         while let Some(key) = parts.next_key() {
@@ -153,28 +165,28 @@ impl Editor<'_> {
                 // All before was left out, and so is the comma behind it.
                 self.copied = key.start;
             }
-            last_end = match node.member(&key) {
+            last_end = match node.find_member(&key) {
                 Some(child) => {
                     if let Some(place) = child {
                         self.scratch.seen[first_seen + place] = true;
                     }
-                    let end = self.member(node, child, &key);
+                    let end = self.edit_member(node, child, &key);
                     kept_end = Some(end);
                     end
                 }
                 None => {
                     let end = scan::after_value(self.text.as_bytes(), key.value);
-                    self.cut(kept_end.unwrap_or(key.start), end);
+                    self.cut_range(kept_end.unwrap_or(key.start), end);
                     end
                 }
             };
             if last_end == key.value {
                 break;
             }
-            parts.ended(last_end);
+            parts.finish_part(last_end);
         }
-        if node.makes && self.misses(node, first_seen) {
-            self.attempt(last_end, last_end, |editor| {
+        if node.makes && self.needs_members(node, first_seen) {
+            self.try_replace(last_end, last_end, |editor| {
                 editor.make_members(node, Some(first_seen), kept_end.is_some())
             });
         }
@@ -183,21 +195,21 @@ impl Editor<'_> {
     }
 
     /// Whether something is to be made that was not there.
-    fn misses(&self, node: &Node, first_seen: usize) -> bool {
+    fn needs_members(&self, node: &EditNode, first_seen: usize) -> bool {
         let mut seen = self.scratch.seen[first_seen..].iter();
         node.members.iter().any(|(_, child)| seen.next() == Some(&false) && child.makes)
     }
 
     #[inline(always)]
-    fn member(&mut self, node: &Node, child: Option<usize>, key: &Key<'_>) -> usize {
+    fn edit_member(&mut self, node: &EditNode, child: Option<usize>, key: &MemberKey<'_>) -> usize {
         match child {
-            Some(place) => self.value(node.members.at(place), key.value),
+            Some(place) => self.edit_value(node.members.at(place), key.value),
             None => scan::after_value(self.text.as_bytes(), key.value),
         }
     }
 
     /// Write an object of what is missing in it; `false` where that is nothing.
-    fn make_object(&mut self, node: &Node) -> bool {
+    fn make_object(&mut self, node: &EditNode) -> bool {
         self.out.push('{');
         let is_made = self.make_members(node, None, false);
         self.out.push('}');
@@ -206,7 +218,7 @@ impl Editor<'_> {
 
     /// Write the members that are missing. Those that were there are marked
     /// from this place on.
-    fn make_members(&mut self, node: &Node, first_seen: Option<usize>, follow: bool) -> bool {
+    fn make_members(&mut self, node: &EditNode, first_seen: Option<usize>, follow: bool) -> bool {
         let mut has_members = follow;
         let mut is_made = false;
         for (place, (name, child)) in node.members.iter().enumerate() {
@@ -221,7 +233,7 @@ impl Editor<'_> {
             write_string(self.out, name);
             self.out.push(':');
             let made = match &child.act {
-                Act::Put(put) => self.put(put),
+                EditAction::Put(put) => self.write_put(put),
                 _ => self.make_object(child),
             };
             if made {
@@ -234,12 +246,12 @@ impl Editor<'_> {
     }
 
     /// Write the value; `false` where there is none, or no room for it.
-    fn put(&mut self, put: &Put) -> bool {
+    fn write_put(&mut self, put: &PutValue) -> bool {
         if self.out.len() > BYTES_MAX {
             return false;
         }
         let Scratch { slots, word, .. } = &mut *self.scratch;
-        put.source.write(self.out, word, &Fields { text: self.text, slots })
+        put.source.write(self.out, word, &ReadFields { text: self.text, slots })
     }
 }
 

@@ -9,7 +9,7 @@
 //! - What is missing is null. Types are strict: values of different types are
 //!   different, and only numbers have an order.
 //! - Numbers are compared as they are written, with all their digits.
-//! - A text that is no condition is an error, never a condition that holds.
+//! - An invalid condition is an error, never a condition that holds.
 //!
 //! What evaluation costs is bounded by the length of the condition times that
 //! of the event, and memory by the longest string of the two.
@@ -33,16 +33,16 @@ mod word;
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::json::Value;
-use node::Node;
+use crate::json::JsonValue;
+use node::ConditionNode;
 
 pub(crate) use error::ParseError;
-pub(crate) use path::Path;
+pub(crate) use path::ConditionPath;
 
 /// A condition, ready to be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
-    node: Node,
+    node: ConditionNode,
 }
 
 impl Condition {
@@ -50,23 +50,24 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// The text is no condition, or too long or too deeply nested for one.
+    /// The text is not a valid condition, is too long, or is too deeply nested.
     pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
-        grammar::parse(text).map(|node| Condition { node })
+        grammar::parse_condition(text).map(|node| Condition { node })
     }
 
-    /// Whether it is true of an event.
-    pub(crate) fn holds(&self, event: Value<'_>) -> bool {
+    /// Whether the condition is true for an event.
+    pub(crate) fn holds(&self, event: JsonValue<'_>) -> bool {
         self.node.holds(event)
     }
 
-    /// What it says that is hardly meant, for people: that it never holds, for instance.
-    pub(crate) fn doubts(&self) -> Vec<String> {
-        doubt::doubts(&self.node)
+    /// Returns warnings for people about parts that are valid but hardly intended, such as a
+    /// condition that never holds.
+    pub(crate) fn find_doubts(&self) -> Vec<String> {
+        doubt::find_doubts(&self.node)
     }
 
     /// Every path that is read, as often as it stands there.
-    pub(crate) fn paths(&self) -> Vec<&Path> {
+    pub(crate) fn paths(&self) -> Vec<&ConditionPath> {
         let mut paths = Vec::new();
         self.node.visit_paths(&mut |path| paths.push(path));
         paths
@@ -76,7 +77,7 @@ impl Condition {
     /// missing if it is empty or no string: this is what a plugin gets that
     /// reads no payloads. `event = ''` and `event = null` want the payload.
     pub(crate) fn reads_only_kind(&self) -> bool {
-        kind::decides(&self.node)
+        kind::kind_decides(&self.node)
     }
 }
 

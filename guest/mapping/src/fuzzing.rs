@@ -1,25 +1,25 @@
-//! What must hold whatever comes in, for fuzz targets. No part of the plugin.
+//! Invariants for fuzz targets: they hold for every input. The plugin does not use this module.
 
 use serde::de::IgnoredAny;
 use standpipe_plugin::testing::{Decision, Harness};
 
 use crate::Mapping;
 use crate::fql::Condition;
-use crate::json::{Kind, Value};
-use crate::redact::{Detectors, redact};
-use crate::timestamp::{Reading, Writing, Zone, convert};
+use crate::json::{JsonKind, JsonValue};
+use crate::redact::{Detectors, redact_text};
+use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
-/// See that a condition's text compiles or is refused, that what it prints
-/// compiles to the same, and that an event's type and name decide what they are
-/// said to decide. The event need not be JSON.
+/// Checks that a condition's text compiles or is refused, that its printed form compiles to the
+/// same condition, and that an event's type and name decide it where [`Condition`] says so. The
+/// event need not be JSON.
 ///
 /// # Panics
 ///
-/// One of these does not hold.
-pub fn condition(text: &str, event: &str) {
+/// An invariant is broken.
+pub fn check_condition(text: &str, event: &str) {
     let Ok(condition) = Condition::parse(text) else { return };
     let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
-    let event = Value::of_text(event);
+    let event = JsonValue::of_text(event);
     let holds = condition.holds(event);
     let printed = condition.to_string();
     match Condition::parse(&printed) {
@@ -27,88 +27,88 @@ pub fn condition(text: &str, event: &str) {
         Err(error) => assert!(error.to_string().contains("at most"), "{printed}: {error}"),
     }
     if is_json && condition.reads_only_kind() {
-        let told = |key: &str| {
+        let passed_value = |key: &str| {
             let value = event.get(key)?;
-            (value.kind() == Kind::String && !value.string()?.is_empty()).then(|| value.raw())
+            (value.kind() == JsonKind::String && !value.as_string()?.is_empty())
+                .then(|| value.raw_text())
         };
-        let [message_type, name] = ["type", "event"].map(|key| told(key).unwrap_or("null"));
+        let [message_type, name] = ["type", "event"].map(|key| passed_value(key).unwrap_or("null"));
         let kind = format!(r#"{{"type":{message_type},"event":{name}}}"#);
-        assert_eq!(condition.holds(Value::of_text(&kind)), holds, "{printed} of {kind}");
+        assert_eq!(condition.holds(JsonValue::of_text(&kind)), holds, "{printed} of {kind}");
         assert!(condition.paths().iter().all(|path| path.keys().len() == 1), "{printed}");
     }
 }
 
-/// See that a text is redacted, and that redacting it again changes nothing.
-/// The lowest four bits say what is looked for.
+/// Checks that redacting a text a second time changes nothing. The lowest four bits select the
+/// detectors.
 ///
 /// # Panics
 ///
-/// One of these does not hold.
-pub fn redaction(text: &str, bits: u8) {
+/// An invariant is broken.
+pub fn check_redaction(text: &str, bits: u8) {
     let has = |bit: u8| bits & bit != 0;
     let which = Detectors { email: has(1), phone: has(2), card: has(4), ip: has(8) };
-    let Some(redacted) = redact(text, which) else { return };
+    let Some(redacted) = redact_text(text, which) else { return };
     assert_ne!(redacted, text);
-    assert_eq!(redact(&redacted, which), None, "{redacted} of {text}");
+    assert_eq!(redact_text(&redacted, which), None, "{redacted} of {text}");
 }
 
-/// See that what is said to be a time's JSON is JSON, and a time again.
+/// Checks that a written time is JSON, and reads as the same time.
 ///
 /// # Panics
 ///
-/// It is not.
-pub fn timestamp(json: &str, zone: &str, format: &str) {
+/// An invariant is broken.
+pub fn check_timestamp(json: &str, zone: &str, format: &str) {
     let Ok(zone) = Zone::parse(zone) else { return };
-    let value = Value::of_text(json);
+    let value = JsonValue::of_text(json);
     let readings = [Reading::Any, Reading::Iso8601, Reading::UnixSeconds, Reading::UnixMillis];
     let plain = [Writing::Rfc3339, Writing::UnixSeconds, Writing::UnixMillis, Writing::Date];
     for reading in readings {
         for writing in &plain {
-            let Some(written) = convert(value, reading, writing, &zone) else { continue };
+            let Some(written) = convert_time(value, reading, writing, &zone) else { continue };
             let again = match writing {
                 Writing::UnixSeconds => Reading::UnixSeconds,
                 Writing::UnixMillis => Reading::UnixMillis,
                 _ => Reading::Iso8601,
             };
-            let again = convert(Value::of_text(&written), again, writing, &zone);
+            let again = convert_time(JsonValue::of_text(&written), again, writing, &zone);
             assert_eq!(again.as_ref(), Some(&written), "{writing:?} of {json}");
         }
         let Ok(writing) = Writing::format(format) else { continue };
-        if let Some(written) = convert(value, reading, &writing, &zone) {
+        if let Some(written) = convert_time(value, reading, &writing, &zone) {
             assert!(serde_json::from_str::<String>(&written).is_ok(), "{written}");
         }
     }
 }
 
-/// See that settings are taken or refused, and that what they make of an event
-/// is JSON if the event is, in a stream that they declare. Then see that what no
-/// action names has kept its bytes.
+/// Checks that settings are accepted or refused, that the payload of a JSON event is JSON, that
+/// its stream is declared, and that fields which no action names keep their bytes.
 ///
 /// # Panics
 ///
-/// One of these does not hold.
-pub fn transforms(settings: &str, event: &str) {
+/// An invariant is broken.
+pub fn check_transforms(settings: &str, event: &str) {
     let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
     if let Ok(mut harness) = Harness::<Mapping>::configure(settings) {
-        run(&mut harness, event, is_json);
+        run_event(&mut harness, event, is_json);
     }
     let actions = r#""drop_fields":["a.b"],"set":{"c.d":1},"copy":{"e":"c.f"},"hash":["g"],"to_string":["h[].i"]"#;
     let settings =
         format!(r#"{{"mappings":[{{"event":"*","stream":"s"}}],"transforms":[{{{actions}}}]}}"#);
     let mut harness = Harness::<Mapping>::configure(&settings).expect("good settings");
     let others = |text: &str| -> Vec<String> {
-        let members = Value::of_text(text).members();
+        let members = JsonValue::of_text(text).members();
         let others =
             members.filter(|member| !["a", "c", "g", "h"].iter().any(|name| member.is_named(name)));
-        others.map(|member| format!("{}:{}", member.key, member.value.raw())).collect()
+        others.map(|member| format!("{}:{}", member.key, member.value.raw_text())).collect()
     };
-    for made in run(&mut harness, event, is_json).into_iter().flatten() {
+    for made in run_event(&mut harness, event, is_json).into_iter().flatten() {
         assert!(!is_json || others(&made) == others(event), "{made}");
     }
 }
 
-/// The payloads of an event's deliveries that are not its own text.
-fn run(harness: &mut Harness<Mapping>, text: &str, is_json: bool) -> Vec<Option<String>> {
+/// Runs one event and returns the replaced payloads of its deliveries.
+fn run_event(harness: &mut Harness<Mapping>, text: &str, is_json: bool) -> Vec<Option<String>> {
     let decided = harness.map(standpipe_plugin::testing::event(text));
     let declared: Vec<String> = harness.streams().into_iter().map(str::to_owned).collect();
     let payloads = decided.into_iter().filter_map(|decision| match decision {

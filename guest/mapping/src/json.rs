@@ -1,22 +1,22 @@
 //! JSON values in place, in the text of an event.
 //!
 //! Nothing is parsed before it is asked for, and nothing is copied but strings
-//! with escapes. The host has checked the text, so nothing is checked here; of
-//! a text that is no JSON the values mean nothing.
+//! with escapes. The host has checked the text, so nothing is checked here: the
+//! values of a text that is not JSON are meaningless.
 
 use std::borrow::Cow;
 
-use crate::scan::{self, Key, Parts};
+use crate::scan::{self, MemberKey, PartScanner};
 
 /// A JSON value in place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Value<'a> {
+pub(crate) struct JsonValue<'a> {
     raw: &'a str,
 }
 
 /// What kind of value it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum JsonKind {
     Null,
     Bool,
     Number,
@@ -27,26 +27,30 @@ pub(crate) enum Kind {
 
 /// A member of an object.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Member<'a> {
+pub(crate) struct JsonMember<'a> {
     /// The key as written, between its quotes.
     pub(crate) key: &'a str,
-    pub(crate) value: Value<'a>,
+    pub(crate) value: JsonValue<'a>,
     has_escapes: bool,
 }
 
-impl<'a> Member<'a> {
+impl<'a> JsonMember<'a> {
     /// The key as it is meant, with its escapes read.
     pub(crate) fn name(&self) -> Cow<'a, str> {
-        if self.has_escapes { Cow::Owned(unescape(self.key)) } else { Cow::Borrowed(self.key) }
+        if self.has_escapes {
+            Cow::Owned(unescape_string(self.key))
+        } else {
+            Cow::Borrowed(self.key)
+        }
     }
 
     /// Whether the key means this.
     pub(crate) fn is_named(&self, name: &str) -> bool {
-        if self.has_escapes { unescape(self.key) == name } else { self.key == name }
+        if self.has_escapes { unescape_string(self.key) == name } else { self.key == name }
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> JsonValue<'a> {
     /// The value that a text consists of, with whitespace around it or without.
     pub(crate) fn of_text(text: &'a str) -> Self {
         // Most texts have none.
@@ -54,32 +58,32 @@ impl<'a> Value<'a> {
         let bytes = text.as_bytes();
         let has_blanks = is_blank(bytes.first()) || is_blank(bytes.last());
         let raw = if has_blanks { text.trim_matches([' ', '\n', '\r', '\t']) } else { text };
-        Value { raw }
+        JsonValue { raw }
     }
 
     /// Its text, without whitespace around it.
-    pub(crate) fn raw(self) -> &'a str {
+    pub(crate) fn raw_text(self) -> &'a str {
         self.raw
     }
 
     /// What kind of value it is.
-    pub(crate) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> JsonKind {
         match self.raw.as_bytes().first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b't' | b'f') => Kind::Bool,
-            None | Some(b'n') => Kind::Null,
-            Some(_) => Kind::Number,
+            Some(b'{') => JsonKind::Object,
+            Some(b'[') => JsonKind::Array,
+            Some(b'"') => JsonKind::String,
+            Some(b't' | b'f') => JsonKind::Bool,
+            None | Some(b'n') => JsonKind::Null,
+            Some(_) => JsonKind::Number,
         }
     }
 
     /// A string with its escapes read; a surrogate without its other half
     /// becomes U+FFFD. `None` for other values.
-    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn as_string(self) -> Option<Cow<'a, str>> {
         let inside = self.inside_quotes()?;
         Some(if inside.contains('\\') {
-            Cow::Owned(unescape(inside))
+            Cow::Owned(unescape_string(inside))
         } else {
             Cow::Borrowed(inside)
         })
@@ -93,56 +97,56 @@ impl<'a> Value<'a> {
 
     /// The member of this name. Where an object has several, the last one
     /// counts.
-    pub(crate) fn get(self, key: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(self, key: &str) -> Option<JsonValue<'a>> {
         self.members().filter(|member| member.is_named(key)).last().map(|member| member.value)
     }
 
     /// The members of an object; none of other values.
-    pub(crate) fn members(self) -> impl Iterator<Item = Member<'a>> {
-        let mut parts = self.parts(Kind::Object);
+    pub(crate) fn members(self) -> impl Iterator<Item = JsonMember<'a>> {
+        let mut parts = self.parts_of(JsonKind::Object);
         std::iter::from_fn(move || {
             let parts = parts.as_mut()?;
-            let Key { name: key, has_escapes, value, .. } = parts.next_key()?;
-            let value = self.part(value)?;
-            parts.ended(self.end_of(value));
-            Some(Member { key, value, has_escapes })
+            let MemberKey { name: key, has_escapes, value, .. } = parts.next_key()?;
+            let value = self.part_at(value)?;
+            parts.finish_part(self.end_of(value));
+            Some(JsonMember { key, value, has_escapes })
         })
     }
 
     /// The elements of an array; none of other values.
-    pub(crate) fn elements(self) -> impl Iterator<Item = Value<'a>> {
-        let mut parts = self.parts(Kind::Array);
+    pub(crate) fn elements(self) -> impl Iterator<Item = JsonValue<'a>> {
+        let mut parts = self.parts_of(JsonKind::Array);
         std::iter::from_fn(move || {
             let parts = parts.as_mut()?;
-            let value = self.part(parts.next_element()?)?;
-            parts.ended(self.end_of(value));
+            let value = self.part_at(parts.next_element()?)?;
+            parts.finish_part(self.end_of(value));
             Some(value)
         })
     }
 
-    fn parts(self, of: Kind) -> Option<Parts<'a>> {
-        (self.kind() == of).then(|| Parts::of(self.raw, 0))
+    fn parts_of(self, of: JsonKind) -> Option<PartScanner<'a>> {
+        (self.kind() == of).then(|| PartScanner::new(self.raw, 0))
     }
 
-    /// The value that begins here; none in what is no JSON.
-    pub(crate) fn part(self, start: usize) -> Option<Value<'a>> {
+    /// Returns the value that begins here; `None` if the text is not JSON.
+    pub(crate) fn part_at(self, start: usize) -> Option<JsonValue<'a>> {
         let end = scan::after_value(self.raw.as_bytes(), start);
         let raw = self.raw.get(start..end).filter(|raw| !raw.is_empty());
-        raw.map(|raw| Value { raw })
+        raw.map(|raw| JsonValue { raw })
     }
 
     /// Where one of its parts begins.
-    pub(crate) fn start_of(self, part: Value<'_>) -> usize {
+    pub(crate) fn start_of(self, part: JsonValue<'_>) -> usize {
         part.raw.as_ptr().addr() - self.raw.as_ptr().addr()
     }
 
-    fn end_of(self, part: Value<'_>) -> usize {
+    fn end_of(self, part: JsonValue<'_>) -> usize {
         self.start_of(part) + part.raw.len()
     }
 }
 
 /// Read the escapes of what stands between two quotes.
-pub(crate) fn unescape(inside: &str) -> String {
+pub(crate) fn unescape_string(inside: &str) -> String {
     let mut text = String::with_capacity(inside.len());
     let mut rest = inside;
     while let Some(place) = rest.find('\\') {
@@ -156,7 +160,7 @@ pub(crate) fn unescape(inside: &str) -> String {
             'n' => text.push('\n'),
             'r' => text.push('\r'),
             't' => text.push('\t'),
-            'u' => text.push(spelled(&mut rest)),
+            'u' => text.push(read_escape(&mut rest)),
             itself => text.push(itself),
         }
     }
@@ -193,7 +197,7 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The character whose code stands here, behind `\u`.
-fn spelled(rest: &mut &str) -> char {
+fn read_escape(rest: &mut &str) -> char {
     let Some(unit) = take_unit(rest) else { return char::REPLACEMENT_CHARACTER };
     if let 0xd800..=0xdbff = unit
         && let Some(mut behind) = rest.strip_prefix("\\u")

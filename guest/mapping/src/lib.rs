@@ -76,12 +76,12 @@ mod template;
 mod timestamp;
 mod transform;
 
-use plain::{Matched, Streams};
-pub use review::{Review, review};
-use rules::{Fate, Rules, Seen, Target};
-use settings::{Needs, Settings, Unmapped};
+use plain::{MatchedRows, RowStreams};
+pub use review::{SettingsReview, review_settings};
+use rules::{MappingRules, MatchOutcome, RouteTarget, SeenEvent};
+use settings::{EventNeeds, MappingSettings, UnmappedPolicy};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup, Stream};
-use table::Table;
+use table::EventTable;
 
 /// Why an event goes to the dead letters where the settings ask for it.
 const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
@@ -91,7 +91,7 @@ const UNMAPPED: &str = "no mapping row matches the event's name or type, and the
 pub struct Mapping {
     routing: Routing,
     fan_out: bool,
-    unmapped: Unmapped,
+    unmapped: UnmappedPolicy,
     /// What the rows say.
     routes: Vec<Route>,
 }
@@ -100,27 +100,27 @@ pub struct Mapping {
 #[derive(Debug, Clone)]
 enum Routing {
     /// By their kind, and rows say no more than where to.
-    Plain(Table<Streams>),
+    Plain(EventTable<RowStreams>),
     /// With conditions and transforms. The text is what is made of a kind where
     /// the rules need no more than that.
-    Ruled(Box<Rules>, Needs, String),
+    Ruled(Box<MappingRules>, EventNeeds, String),
 }
 
 impl Plugin for Mapping {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
-        let settings = Settings::parse(settings).map_err(|mistakes| mistakes.join("; "))?;
+        let settings = MappingSettings::parse(settings).map_err(|mistakes| mistakes.join("; "))?;
         let needs = settings.needs();
         match needs {
-            Needs::Kind => setup.read_kind_only(),
-            Needs::Chance => setup.read_envelope_only(),
-            Needs::Text => {}
+            EventNeeds::Kind => setup.read_kind_only(),
+            EventNeeds::Chance => setup.read_envelope_only(),
+            EventNeeds::Text => {}
         }
         let (fan_out, unmapped) = (settings.fan_out, settings.unmapped);
-        let routes = routes::of(&settings);
+        let routes = routes::list_routes(&settings);
         let routing = if settings.is_plain() {
-            Routing::Plain(plain::table(&settings.rows, setup)?)
+            Routing::Plain(plain::build_table(&settings.rows, setup)?)
         } else {
-            Routing::Ruled(Box::new(Rules::new(settings, setup)?), needs, String::new())
+            Routing::Ruled(Box::new(MappingRules::new(settings, setup)?), needs, String::new())
         };
         Ok(Mapping { routing, fan_out, unmapped, routes })
     }
@@ -128,10 +128,10 @@ impl Plugin for Mapping {
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
         let (name, message_type) = (event.name.as_deref(), event.message_type.as_deref());
         let routed = match &mut self.routing {
-            Routing::Ruled(rules, Needs::Text, _) => {
-                let seen = Seen { name, message_type, text: &event.text };
-                let fate = rules.map(seen, |target, text| output(outputs, target, text));
-                self.settle(fate)
+            Routing::Ruled(rules, EventNeeds::Text, _) => {
+                let seen = SeenEvent { name, message_type, text: &event.text };
+                let fate = rules.map_event(seen, |target, text| push_output(outputs, target, text));
+                self.check_unmapped(fate)
             }
             _ => self.route(name, message_type, |stream| outputs.deliver(stream)),
         };
@@ -145,13 +145,13 @@ impl Plugin for Mapping {
     }
 }
 
-fn output(outputs: &mut Outputs, target: Target<'_>, text: Option<&str>) {
+fn push_output(outputs: &mut Outputs, target: RouteTarget<'_>, text: Option<&str>) {
     let payload = text.map(|text| text.as_bytes().to_vec());
     match (target, payload) {
-        (Target::Declared(stream), None) => outputs.deliver(stream),
-        (Target::Declared(stream), Some(payload)) => outputs.deliver_payload(stream, payload),
-        (Target::Named(name), None) => outputs.deliver_to(name),
-        (Target::Named(name), Some(payload)) => outputs.deliver_payload_to(name, payload),
+        (RouteTarget::Declared(stream), None) => outputs.deliver(stream),
+        (RouteTarget::Declared(stream), Some(payload)) => outputs.deliver_payload(stream, payload),
+        (RouteTarget::Named(name), None) => outputs.deliver_to(name),
+        (RouteTarget::Named(name), Some(payload)) => outputs.deliver_payload_to(name, payload),
     }
 }
 
@@ -174,15 +174,15 @@ impl Mapping {
             Routing::Plain(table) => table,
             Routing::Ruled(rules, _, text) => {
                 write_kind(text, name, message_type);
-                let fate = rules.map(Seen { name, message_type, text }, |target, _| {
-                    if let Target::Declared(stream) = target {
+                let fate = rules.map_event(SeenEvent { name, message_type, text }, |target, _| {
+                    if let RouteTarget::Declared(stream) = target {
                         deliver(stream);
                     }
                 });
-                return self.settle(fate);
+                return self.check_unmapped(fate);
             }
         };
-        let matched = Matched { levels: table.matched(name, message_type) };
+        let matched = MatchedRows { levels: table.find_rows(name, message_type) };
         let mut delivered = false;
         if self.fan_out {
             for stream in matched.all_streams() {
@@ -193,18 +193,18 @@ impl Mapping {
             deliver(stream);
             delivered = true;
         }
-        self.settle(if delivered { Fate::Settled } else { Fate::Unmapped })
+        self.check_unmapped(if delivered { MatchOutcome::Settled } else { MatchOutcome::Unmapped })
     }
 
     /// Whether events' texts are read or changed, so that their names and types
     /// do not decide alone.
     pub fn reads_text(&self) -> bool {
-        matches!(self.routing, Routing::Ruled(_, Needs::Text, _))
+        matches!(self.routing, Routing::Ruled(_, EventNeeds::Text, _))
     }
 
-    fn settle(&self, fate: Fate) -> Result<(), &'static str> {
+    fn check_unmapped(&self, fate: MatchOutcome) -> Result<(), &'static str> {
         match (fate, self.unmapped) {
-            (Fate::Unmapped, Unmapped::DeadLetter) => Err(UNMAPPED),
+            (MatchOutcome::Unmapped, UnmappedPolicy::DeadLetter) => Err(UNMAPPED),
             _ => Ok(()),
         }
     }

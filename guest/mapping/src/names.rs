@@ -1,11 +1,11 @@
 //! Finds what is known by a member's name.
 
-use crate::json::unescape;
-use crate::scan::Key;
+use crate::json::unescape_string;
+use crate::scan::MemberKey;
 
 /// Things by name, each name once.
 #[derive(Debug, Clone)]
-pub(crate) struct Names<T> {
+pub(crate) struct MemberNames<T> {
     /// In alphabetical order.
     list: Vec<(Box<str>, T)>,
     /// Which lengths there are, as bits, so that most names of an event are
@@ -13,18 +13,18 @@ pub(crate) struct Names<T> {
     lengths: u64,
 }
 
-impl<T> Default for Names<T> {
+impl<T> Default for MemberNames<T> {
     fn default() -> Self {
-        Names { list: Vec::new(), lengths: 0 }
+        MemberNames { list: Vec::new(), lengths: 0 }
     }
 }
 
-impl<T> Names<T> {
+impl<T> MemberNames<T> {
     /// What has this name, made now if there is nothing yet. Places of others
     /// may change.
     pub(crate) fn entry(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
         self.lengths |= length_bit(name);
-        let place = match self.place(name) {
+        let place = match self.find_place(name) {
             Ok(place) => place,
             Err(place) => {
                 self.list.insert(place, (name.into(), make()));
@@ -36,18 +36,18 @@ impl<T> Names<T> {
 
     /// The place of what has the name of this key.
     #[inline(always)]
-    pub(crate) fn find(&self, key: &Key<'_>) -> Option<usize> {
+    pub(crate) fn find(&self, key: &MemberKey<'_>) -> Option<usize> {
         if key.has_escapes {
-            return self.place(&unescape(key.name)).ok();
+            return self.find_place(&unescape_string(key.name)).ok();
         }
         if self.lengths & length_bit(key.name) == 0 {
             return None;
         }
-        self.place(key.name).ok()
+        self.find_place(key.name).ok()
     }
 
     #[inline]
-    fn place(&self, name: &str) -> Result<usize, usize> {
+    fn find_place(&self, name: &str) -> Result<usize, usize> {
         self.list.binary_search_by(|(other, _)| (**other).cmp(name))
     }
 

@@ -8,7 +8,7 @@ const STEPS_MAX: usize = 32;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     /// To the member of this name.
     Name(Box<str>),
     /// To each element of an array.
@@ -17,9 +17,9 @@ pub(crate) enum Step {
 
 /// Where in an event something is. Without any steps it is the event itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Path(Vec<Step>);
+pub(crate) struct FieldPath(Vec<PathStep>);
 
-impl Path {
+impl FieldPath {
     /// Names between dots, each with any number of `[]` behind it. A backslash
     /// makes a dot, a bracket, or a backslash part of a name.
     ///
@@ -31,10 +31,10 @@ impl Path {
         loop {
             let (name, behind) = parse_name(rest)
                 .map_err(|what| format!("the path {text:?} {what}: write it as `a.b[].c`"))?;
-            steps.push(Step::Name(name.into()));
+            steps.push(PathStep::Name(name.into()));
             rest = behind;
             while let Some(behind) = rest.strip_prefix("[]") {
-                steps.push(Step::Each);
+                steps.push(PathStep::Each);
                 rest = behind;
             }
             let Some(behind) = rest.strip_prefix('.') else { break };
@@ -49,45 +49,45 @@ impl Path {
         if steps.len() > STEPS_MAX {
             return Err(format!("the path {text:?} has more than {STEPS_MAX} steps"));
         }
-        Ok(Path(steps))
+        Ok(FieldPath(steps))
     }
 
     /// Also takes the empty path.
     ///
     /// # Errors
     ///
-    /// As of [`Path::parse`].
+    /// As of [`FieldPath::parse`].
     pub(crate) fn parse_any(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(Path::default()) } else { Path::parse(text) }
+        if text.is_empty() { Ok(FieldPath::default()) } else { FieldPath::parse(text) }
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[PathStep] {
         &self.0
     }
 
     /// This path and then another one.
-    pub(crate) fn join(&self, then: &Path) -> Path {
-        Path(self.0.iter().chain(&then.0).cloned().collect())
+    pub(crate) fn join(&self, then: &FieldPath) -> FieldPath {
+        FieldPath(self.0.iter().chain(&then.0).cloned().collect())
     }
 
     /// The member of this name of what the path leads to.
-    pub(crate) fn member(&self, name: &str) -> Path {
-        self.join(&Path(vec![Step::Name(name.into())]))
+    pub(crate) fn member(&self, name: &str) -> FieldPath {
+        self.join(&FieldPath(vec![PathStep::Name(name.into())]))
     }
 
     /// Whether one of the two is the other one or leads through it.
-    pub(crate) fn touches(&self, other: &Path) -> bool {
+    pub(crate) fn touches(&self, other: &FieldPath) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
     /// The number of steps up to the last array, inclusive.
     pub(crate) fn steps_to_last_array(&self) -> usize {
-        self.0.iter().rposition(|step| *step == Step::Each).map_or(0, |last| last + 1)
+        self.0.iter().rposition(|step| *step == PathStep::Each).map_or(0, |last| last + 1)
     }
 
     /// Whether it leads to the elements of an array themselves.
     pub(crate) fn ends_in_array(&self) -> bool {
-        self.0.last() == Some(&Step::Each)
+        self.0.last() == Some(&PathStep::Each)
     }
 }
 
@@ -112,12 +112,12 @@ fn parse_name(text: &str) -> Result<(String, &str), &'static str> {
     Ok((name, &text[end..]))
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for FieldPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Each => formatter.write_str("[]")?,
-                Step::Name(name) => {
+                PathStep::Each => formatter.write_str("[]")?,
+                PathStep::Name(name) => {
                     formatter.write_str(if place == 0 { "" } else { "." })?;
                     formatter.write_str(name)?;
                 }
@@ -129,22 +129,22 @@ impl fmt::Display for Path {
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, Step};
+    use super::{FieldPath, PathStep};
 
-    fn steps(text: &str) -> Vec<Step> {
-        Path::parse(text).expect("a path").steps().to_vec()
+    fn parse_steps(text: &str) -> Vec<PathStep> {
+        FieldPath::parse(text).expect("a path").steps().to_vec()
     }
 
     #[test]
     fn names_arrays_and_escapes_are_read() {
-        let name = |name: &str| Step::Name(name.into());
-        assert_eq!(steps("a"), [name("a")]);
+        let name = |name: &str| PathStep::Name(name.into());
+        assert_eq!(parse_steps("a"), [name("a")]);
         assert_eq!(
-            steps("a.b c[][].d"),
-            [name("a"), name("b c"), Step::Each, Step::Each, name("d")]
+            parse_steps("a.b c[][].d"),
+            [name("a"), name("b c"), PathStep::Each, PathStep::Each, name("d")]
         );
-        assert_eq!(steps(r"a\.b\[\]\\"), [name(r"a.b[]\")]);
-        assert!(Path::parse_any("").expect("a path").steps().is_empty());
+        assert_eq!(parse_steps(r"a\.b\[\]\\"), [name(r"a.b[]\")]);
+        assert!(FieldPath::parse_any("").expect("a path").steps().is_empty());
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         for text in
             ["", ".", "a.", ".a", "a..b", "a[0]", "a[", "a]", "[]", "a[]b", "a\\", &"a.".repeat(40)]
         {
-            assert!(Path::parse(text).is_err(), "{text}");
+            assert!(FieldPath::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Rows that are no more than an event and a stream, which is all that most
-//! settings have: the event's kind decides, and its text is not needed.
+//! Rows that only have an event and a stream, as in most settings: the event's kind decides, and
+//! its text is not needed.
 
 use standpipe_plugin::{Setup, Stream};
 
-use crate::settings::{self, Row};
-use crate::table::Table;
+use crate::settings::{self, MappingRow};
+use crate::table::EventTable;
 
 /// The streams of an event's rows.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Streams {
+pub(crate) struct RowStreams {
     /// The stream of the last row; none where that row's stream is empty.
     last: Option<Stream>,
     /// The streams of all rows, each once, in their order.
@@ -17,21 +17,24 @@ pub(crate) struct Streams {
 
 /// The rows that match one event, most specific first.
 #[derive(Debug)]
-pub(crate) struct Matched<'a> {
-    pub(crate) levels: [Option<&'a Streams>; 3],
+pub(crate) struct MatchedRows<'a> {
+    pub(crate) levels: [Option<&'a RowStreams>; 3],
 }
 
 /// # Errors
 ///
 /// Firehose would refuse a stream's name.
-pub(crate) fn table(rows: &[Row], setup: &mut Setup) -> Result<Table<Streams>, String> {
-    Table::new(
+pub(crate) fn build_table(
+    rows: &[MappingRow],
+    setup: &mut Setup,
+) -> Result<EventTable<RowStreams>, String> {
+    EventTable::new(
         rows,
         |row| &row.event,
-        |streams: &mut Streams, row| {
+        |streams: &mut RowStreams, row| {
             streams.last = None;
-            let settings::Stream::Named(name) = &row.stream else { return Ok(()) };
-            let stream = row.declare(name, setup)?;
+            let settings::RowTarget::Named(name) = &row.stream else { return Ok(()) };
+            let stream = row.declare_stream(name, setup)?;
             streams.last = Some(stream);
             if !streams.all.contains(&stream) {
                 streams.all.push(stream);
@@ -41,7 +44,7 @@ pub(crate) fn table(rows: &[Row], setup: &mut Setup) -> Result<Table<Streams>, S
     )
 }
 
-impl Matched<'_> {
+impl MatchedRows<'_> {
     /// The stream of the most specific row that names one.
     pub(crate) fn first_stream(&self) -> Option<Stream> {
         self.levels.iter().flatten().find_map(|streams| streams.last)

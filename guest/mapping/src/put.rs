@@ -4,25 +4,25 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::change::Word;
-use crate::json::{Kind, Value, write_string};
+use crate::change::EditedValue;
+use crate::json::{JsonKind, JsonValue, write_string};
 use crate::template::Template;
 
 /// A table of the settings: from the text of a value to the JSON text of
 /// another one.
-pub(crate) type Lookup = HashMap<String, Box<str>>;
+pub(crate) type LookupTable = HashMap<String, Box<str>>;
 
 /// What is put at a place.
 #[derive(Debug, Clone)]
-pub(crate) struct Put {
-    pub(crate) source: Source,
+pub(crate) struct PutValue {
+    pub(crate) source: ValueSource,
     /// Only where the event has nothing or null.
     pub(crate) only_missing: bool,
 }
 
 /// Where a value comes from. Places in the event are slots.
 #[derive(Debug, Clone)]
-pub(crate) enum Source {
+pub(crate) enum ValueSource {
     /// The settings, as JSON text.
     Text(Box<str>),
     /// The event, as it stands there.
@@ -30,51 +30,56 @@ pub(crate) enum Source {
     /// A template, as a string. Its paths have the slots from the first one on.
     Template { template: Template, first_slot: usize },
     /// A table of the settings.
-    Lookup { table: Arc<Lookup>, slot: usize, default: Option<Box<str>> },
+    Lookup { table: Arc<LookupTable>, slot: usize, default: Option<Box<str>> },
     /// An object of templates. What a template has no value for is this text.
     Object { members: Vec<(Box<str>, Template, usize)>, missing: &'static str },
 }
 
 /// The values that were read of an event.
-pub(crate) struct Fields<'a> {
+pub(crate) struct ReadFields<'a> {
     pub(crate) text: &'a str,
     pub(crate) slots: &'a [Option<Range<usize>>],
 }
 
-impl<'a> Fields<'a> {
-    pub(crate) fn at(&self, slot: usize) -> Option<Value<'a>> {
+impl<'a> ReadFields<'a> {
+    pub(crate) fn value_at(&self, slot: usize) -> Option<JsonValue<'a>> {
         let range = self.slots.get(slot)?.clone()?;
-        Some(Value::of_text(&self.text[range]))
+        Some(JsonValue::of_text(&self.text[range]))
     }
 }
 
-impl Source {
+impl ValueSource {
     /// Write the value as JSON; `false` where there is none.
-    pub(crate) fn write(&self, out: &mut String, word: &mut Word, fields: &Fields<'_>) -> bool {
+    pub(crate) fn write(
+        &self,
+        out: &mut String,
+        word: &mut EditedValue,
+        fields: &ReadFields<'_>,
+    ) -> bool {
         match self {
-            Source::Text(text) => out.push_str(text),
-            Source::Copy { slot } => {
-                let Some(value) = fields.at(*slot) else { return false };
-                out.push_str(value.raw());
+            ValueSource::Text(text) => out.push_str(text),
+            ValueSource::Copy { slot } => {
+                let Some(value) = fields.value_at(*slot) else { return false };
+                out.push_str(value.raw_text());
             }
-            Source::Template { template, first_slot } => {
-                let text = word.cleared();
-                if !template.write(text, |path| fields.at(first_slot + path)) {
+            ValueSource::Template { template, first_slot } => {
+                let text = word.cleared_buffer();
+                if !template.write(text, |path| fields.value_at(first_slot + path)) {
                     return false;
                 }
                 write_string(out, text);
             }
-            Source::Lookup { table, slot, default } => {
-                let key = fields.at(*slot).and_then(|value| match value.kind() {
-                    Kind::String => value.string(),
-                    Kind::Number | Kind::Bool => Some(value.raw().into()),
+            ValueSource::Lookup { table, slot, default } => {
+                let key = fields.value_at(*slot).and_then(|value| match value.kind() {
+                    JsonKind::String => value.as_string(),
+                    JsonKind::Number | JsonKind::Bool => Some(value.raw_text().into()),
                     _ => None,
                 });
                 let found = key.and_then(|key| table.get(&*key)).or(default.as_ref());
                 let Some(found) = found else { return false };
                 out.push_str(found);
             }
-            Source::Object { members, missing } => {
+            ValueSource::Object { members, missing } => {
                 write_object(out, word, members, missing, fields);
             }
         }
@@ -84,10 +89,10 @@ impl Source {
 
 fn write_object(
     out: &mut String,
-    word: &mut Word,
+    word: &mut EditedValue,
     members: &[(Box<str>, Template, usize)],
     missing: &str,
-    fields: &Fields<'_>,
+    fields: &ReadFields<'_>,
 ) {
     out.push('{');
     for (place, (name, template, first_slot)) in members.iter().enumerate() {
@@ -96,8 +101,8 @@ fn write_object(
         }
         write_string(out, name);
         out.push(':');
-        let text = word.cleared();
-        let is_there = template.write(text, |path| fields.at(first_slot + path));
+        let text = word.cleared_buffer();
+        let is_there = template.write(text, |path| fields.value_at(first_slot + path));
         write_string(out, if is_there && !text.is_empty() { text } else { missing });
     }
     out.push('}');

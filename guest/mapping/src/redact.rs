@@ -2,9 +2,9 @@
 //! replaced by a word, addresses of the Internet are cut short.
 //!
 //! What is found are the forms in which such data is usually written, by rules
-//! that leave other numbers alone as far as that can be told: a telephone
-//! number has a `+` or separators, a card number the right check digit. This
-//! makes leaks smaller; it is no proof that nothing personal is left.
+//! that leave other numbers alone where possible: a telephone number has a `+` or separators, a
+//! card number a valid check digit. This makes leaks smaller; it does not prove that no personal
+//! data is left.
 //!
 //! Redacting again changes nothing. A text without any `@`, and without the
 //! digits and colons of a number or address, is read once and not copied.
@@ -32,7 +32,7 @@ pub(crate) struct Detectors {
 }
 
 /// The text without what is looked for; none where there is nothing of it.
-pub(crate) fn redact(text: &str, which: Detectors) -> Option<String> {
+pub(crate) fn redact_text(text: &str, which: Detectors) -> Option<String> {
     let mut redacted = redact_once(text, which)?;
     // What hid something may be gone, such as a number that an address ran into. Each
     // time there is less to find.
@@ -43,10 +43,10 @@ pub(crate) fn redact(text: &str, which: Detectors) -> Option<String> {
 }
 
 fn redact_once(text: &str, which: Detectors) -> Option<String> {
-    let marks = Marks::of(text);
+    let marks = MarkCounts::count_in(text);
     let mut text = Cow::Borrowed(text);
     if which.email && (marks.ats > 0 || marks.percents > 0) {
-        replace_all(&mut text, email::next);
+        replace_all(&mut text, email::next_email);
     }
     if which.ip && marks.colons >= internet::V6_COLONS_MIN {
         replace_all(&mut text, internet::next_v6);
@@ -55,10 +55,10 @@ fn redact_once(text: &str, which: Detectors) -> Option<String> {
         replace_all(&mut text, internet::next_v4);
     }
     if which.card && marks.digits >= *card::DIGITS.start() {
-        replace_all(&mut text, card::next);
+        replace_all(&mut text, card::next_card);
     }
     if which.phone && marks.digits >= phone::DIGITS_MIN {
-        replace_all(&mut text, phone::next);
+        replace_all(&mut text, phone::next_phone);
     }
     match text {
         Cow::Owned(text) => Some(text),
@@ -67,10 +67,10 @@ fn redact_once(text: &str, which: Detectors) -> Option<String> {
 }
 
 /// A part of a text, and what takes its place.
-type Replacement = (Range<usize>, Cow<'static, str>);
+type TextReplacement = (Range<usize>, Cow<'static, str>);
 
 /// Replace what is found until nothing more is.
-fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<Replacement>) {
+fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<TextReplacement>) {
     let mut replaced = String::new();
     let mut rest = text.as_ref();
     while let Some((part, by)) = next(rest) {
@@ -86,7 +86,7 @@ fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<Replacemen
 
 /// How often the characters stand in a text that something could be found by.
 #[derive(Default)]
-struct Marks {
+struct MarkCounts {
     ats: usize,
     percents: usize,
     colons: usize,
@@ -94,23 +94,23 @@ struct Marks {
     digits: usize,
 }
 
-impl Marks {
-    fn of(text: &str) -> Self {
-        let mut marks = Marks::default();
+impl MarkCounts {
+    fn count_in(text: &str) -> Self {
+        let mut marks = MarkCounts::default();
         // In so small parts a byte counts far enough, and many are counted at once.
         for part in text.as_bytes().chunks(usize::from(u8::MAX)) {
-            marks.ats += count(part, |byte| byte == b'@');
-            marks.percents += count(part, |byte| byte == b'%');
-            marks.colons += count(part, |byte| byte == b':');
-            marks.dots += count(part, |byte| byte == b'.');
-            marks.digits += count(part, |byte| byte.is_ascii_digit());
+            marks.ats += count_bytes(part, |byte| byte == b'@');
+            marks.percents += count_bytes(part, |byte| byte == b'%');
+            marks.colons += count_bytes(part, |byte| byte == b':');
+            marks.dots += count_bytes(part, |byte| byte == b'.');
+            marks.digits += count_bytes(part, |byte| byte.is_ascii_digit());
         }
         marks
     }
 }
 
 #[inline(always)]
-fn count(part: &[u8], is_counted: impl Fn(u8) -> bool) -> usize {
+fn count_bytes(part: &[u8], is_counted: impl Fn(u8) -> bool) -> usize {
     usize::from(part.iter().fold(0_u8, |count, &byte| count + u8::from(is_counted(byte))))
 }
 

@@ -1,5 +1,5 @@
-//! A second look at settings, for people: every mistake at once, and what is right and
-//! hardly meant. It has no part in deciding about events.
+//! Reviews settings for people: reports every mistake at once, and warns about settings that are
+//! valid but hardly intended. Decisions about events do not depend on this module.
 
 use std::collections::HashMap;
 
@@ -8,50 +8,50 @@ use standpipe_plugin::{Plugin, Setup};
 
 use crate::Mapping;
 use crate::fql::Condition;
-use crate::settings::{Row, Settings, Stream};
+use crate::settings::{MappingRow, MappingSettings, RowTarget};
 
-/// What a look at settings has found. Each begins with the row or transform that it is
+/// The result of a review of settings. Each begins with the row or transform that it is
 /// about: `mappings row 2`, `transform 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Review {
+pub struct SettingsReview {
     /// Why the plugin refuses them: all reasons.
     pub mistakes: Vec<String>,
-    /// What can be meant as it is written, and hardly is.
+    /// Warnings about settings that are valid but hardly intended.
     pub warnings: Vec<String>,
 }
 
-/// Look at settings: JSON text.
-pub fn review(text: &str) -> Review {
-    let mistakes = match Settings::parse(text) {
+/// Reviews settings, given as JSON text.
+pub fn review_settings(text: &str) -> SettingsReview {
+    let mistakes = match MappingSettings::parse(text) {
         Ok(settings) => {
-            let warnings = warnings(text, &settings);
+            let warnings = find_warnings(text, &settings);
             let mistakes = wrong_streams(&settings.rows);
             return match mistakes.is_empty() {
-                // What depends on several rows is told by who puts them together.
-                true => Review { mistakes: refusal(text), warnings },
-                false => Review { mistakes, warnings },
+                // Mistakes of several rows together are reported by the caller.
+                true => SettingsReview { mistakes: find_refusals(text), warnings },
+                false => SettingsReview { mistakes, warnings },
             };
         }
         Err(mistakes) => mistakes,
     };
-    Review { mistakes, warnings: Vec::new() }
+    SettingsReview { mistakes, warnings: Vec::new() }
 }
 
-fn refusal(text: &str) -> Vec<String> {
+fn find_refusals(text: &str) -> Vec<String> {
     Mapping::configure(text, &mut Setup::default()).err().into_iter().collect()
 }
 
-fn wrong_streams(rows: &[Row]) -> Vec<String> {
+fn wrong_streams(rows: &[MappingRow]) -> Vec<String> {
     let mut setup = Setup::default();
     let declared = rows.iter().filter_map(|row| match &row.stream {
-        Stream::Named(name) => row.declare(name, &mut setup).err(),
-        Stream::Missing | Stream::Chosen { .. } | Stream::Dropped => None,
+        RowTarget::Named(name) => row.declare_stream(name, &mut setup).err(),
+        RowTarget::Missing | RowTarget::Chosen { .. } | RowTarget::Dropped => None,
     });
     declared.collect()
 }
 
-fn warnings(text: &str, settings: &Settings) -> Vec<String> {
-    let mut warnings = blanks(&settings.rows);
+fn find_warnings(text: &str, settings: &MappingSettings) -> Vec<String> {
+    let mut warnings = find_blank_rows(&settings.rows);
     warnings.extend(same_events(settings));
     let fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     for (list, word) in [("mappings", "mappings row"), ("transforms", "transform")] {
@@ -63,25 +63,27 @@ fn warnings(text: &str, settings: &Settings) -> Vec<String> {
         for (number, item) in (1..).zip(items) {
             let condition = item.get("when").and_then(Value::as_str);
             let condition = condition.and_then(|text| Condition::parse(text).ok());
-            let doubts = condition.map(|condition| condition.doubts()).unwrap_or_default();
+            let doubts = condition.map(|condition| condition.find_doubts()).unwrap_or_default();
             warnings.extend(doubts.iter().map(|doubt| format!("{word} {number}: `when`: {doubt}")));
         }
     }
     warnings
 }
 
-fn blanks(rows: &[Row]) -> Vec<String> {
+fn find_blank_rows(rows: &[MappingRow]) -> Vec<String> {
     let padded = rows.iter().filter(|row| row.event.trim() != row.event);
-    let warning = |row: &Row| {
-        row.wrong("`event` begins or ends with a blank, and so must the event's name: remove it")
+    let warning = |row: &MappingRow| {
+        row.stream_error(
+            "`event` begins or ends with a blank, and so must the event's name: remove it",
+        )
     };
     padded.map(warning).collect()
 }
 
 /// Rows about the same events: by letters that differ in case alone, or since a later
 /// one hides an earlier one.
-fn same_events(settings: &Settings) -> Vec<String> {
-    let mut last = HashMap::<String, &Row>::new();
+fn same_events(settings: &MappingSettings) -> Vec<String> {
+    let mut last = HashMap::<String, &MappingRow>::new();
     let mut warnings = Vec::new();
     for row in &settings.rows {
         let Some(before) = last.insert(row.event.to_lowercase(), row) else { continue };
@@ -91,13 +93,13 @@ fn same_events(settings: &Settings) -> Vec<String> {
             false => "the later one goes before",
         };
         if before.event != row.event {
-            warnings.push(row.wrong(&format!(
+            warnings.push(row.stream_error(&format!(
                 "row {number} is about {:?}, which differs in case only, and case is ignored, so that {outcome}: write \
                  one row, or conditions",
                 before.event
             )));
         } else if !settings.fan_out && row.when.is_none() {
-            warnings.push(row.wrong(&format!(
+            warnings.push(row.stream_error(&format!(
                 "row {number} is about the same event and is never asked, since {outcome}: remove one of them, or give \
                  this one a condition"
             )));
@@ -110,21 +112,22 @@ fn same_events(settings: &Settings) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> (String, String) {
-        let Review { mistakes, warnings } = review(text);
+    fn review_texts(text: &str) -> (String, String) {
+        let SettingsReview { mistakes, warnings } = review_settings(text);
         (mistakes.join("\n"), warnings.join("\n"))
     }
 
     #[test]
     fn all_mistakes_are_told() {
-        let (mistakes, _) = found(
+        let (mistakes, _) = review_texts(
             r#"{"mappings":[{"event":"a","to":"b"},{"event":"b","stream":"c"},{"event":"c","stream":7}],"unmapped":"x"}"#,
         );
         for words in ["mappings row 1 has", "mappings row 3: `stream`", "`unmapped`"] {
             assert!(mistakes.contains(words), "{words}: {mistakes}");
         }
-        let (mistakes, _) =
-            found(r#"{"mappings":[{"event":"a","stream":"b c"},{"event":"b","stream":"d e"}]}"#);
+        let (mistakes, _) = review_texts(
+            r#"{"mappings":[{"event":"a","stream":"b c"},{"event":"b","stream":"d e"}]}"#,
+        );
         assert_eq!(mistakes.lines().count(), 2, "{mistakes}");
     }
 
@@ -136,12 +139,12 @@ mod tests {
             (r#"[{"event":"a","stream":"a"},{"event":"a","stream":"b"}]"#, "never asked"),
             (r#"[{"event":"*","stream":"a","when":"type = track"}]"#, "row 1: `when`: `track`"),
         ] {
-            let (mistakes, warnings) = found(&format!("{{\"mappings\":{rows}}}"));
+            let (mistakes, warnings) = review_texts(&format!("{{\"mappings\":{rows}}}"));
             assert_eq!(mistakes, "", "{rows}");
             assert!(warnings.contains(words), "{rows}: {warnings}");
         }
         let transforms = r#"{"mappings":[{"event":"*","stream":"a"}],"transforms":[{"when":"type = track","drop":true}]}"#;
-        assert!(found(transforms).1.contains("transform 1: `when`"));
+        assert!(review_texts(transforms).1.contains("transform 1: `when`"));
     }
 
     #[test]
@@ -151,7 +154,7 @@ mod tests {
             r#"{"mappings":[{"event":"a","stream":"a"},{"event":"a","stream":"b","when":"properties.x"}]}"#,
             r#"{"mappings":[{"event":"a","stream":"a"},{"event":"a","stream":"b"}],"fan_out":true}"#,
         ] {
-            assert_eq!(review(text), Review::default(), "{text}");
+            assert_eq!(review_settings(text), SettingsReview::default(), "{text}");
         }
     }
 }

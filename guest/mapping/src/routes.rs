@@ -1,28 +1,28 @@
-//! What the rows say of where events go, for catalogs.
+//! Lists the routes of events by the rows, for catalogs.
 
 use std::collections::HashMap;
 
 use standpipe_plugin::Route;
 
-use crate::settings::{Row, Settings, Stream};
+use crate::settings::{MappingRow, MappingSettings, RowTarget};
 
 /// What `type` can be; any other word of a row is more likely a name.
 const MESSAGE_TYPES: [&str; 6] = ["identify", "track", "page", "screen", "group", "alias"];
 
-pub(crate) fn of(settings: &Settings) -> Vec<Route> {
+pub(crate) fn list_routes(settings: &MappingSettings) -> Vec<Route> {
     let last: HashMap<_, _> =
         settings.rows.iter().map(|row| (row.event.to_lowercase(), row)).collect();
     // A plain row hides those before it of the same event.
-    let is_hidden = |row: &Row| {
+    let is_hidden = |row: &MappingRow| {
         let last = last[&row.event.to_lowercase()];
         last.number > row.number && last.is_plain()
     };
     let rows = settings.rows.iter().filter(|row| !is_hidden(row));
-    rows.flat_map(|row| streams(row, settings).into_iter().map(|stream| route(row, stream)))
+    rows.flat_map(|row| row_streams(row, settings).into_iter().map(|stream| row_route(row, stream)))
         .collect()
 }
 
-fn route(row: &Row, stream: String) -> Route {
+fn row_route(row: &MappingRow, stream: String) -> Route {
     let event = row.event.as_str();
     let is_type = MESSAGE_TYPES.contains(&event.to_lowercase().as_str());
     let word = (event != "*").then(|| event.to_owned());
@@ -35,11 +35,11 @@ fn route(row: &Row, stream: String) -> Route {
 }
 
 /// As the plugin declares them.
-fn streams(row: &Row, settings: &Settings) -> Vec<String> {
+fn row_streams(row: &MappingRow, settings: &MappingSettings) -> Vec<String> {
     match &row.stream {
-        Stream::Missing | Stream::Dropped => Vec::new(),
-        Stream::Named(name) => vec![name.clone()],
-        Stream::Chosen { template, fallback } => {
+        RowTarget::Missing | RowTarget::Dropped => Vec::new(),
+        RowTarget::Named(name) => vec![name.clone()],
+        RowTarget::Chosen { template, fallback } => {
             let mut streams = settings.streams_allowed.clone();
             if streams.is_empty() {
                 streams.push(template.pattern());
@@ -56,7 +56,7 @@ mod tests {
 
     use crate::Mapping;
 
-    fn routes(settings: &str) -> Vec<String> {
+    fn route_texts(settings: &str) -> Vec<String> {
         let mapping = Mapping::configure(settings, &mut Setup::default()).unwrap();
         let word = |word: Option<String>| word.unwrap_or_else(|| "-".to_owned());
         let routes = mapping.routes().into_iter().map(|route| {
@@ -74,11 +74,11 @@ mod tests {
             {"event":"none","stream":""}, {"event":"x","drop":true},
             {"event":"*","stream":"events-${properties.t}","fallback":"others"}]}"#;
         assert_eq!(
-            routes(settings),
+            route_texts(settings),
             ["- Order orders -", "page - pages properties.n > 1", "- - events-* -", "- - others -"]
         );
         let allowed =
             settings.replace("{\"mappings\"", "{\"streams_allowed\":[\"events-a\"],\"mappings\"");
-        assert_eq!(routes(&allowed)[2..], ["- - events-a -", "- - others -"]);
+        assert_eq!(route_texts(&allowed)[2..], ["- - events-a -", "- - others -"]);
     }
 }

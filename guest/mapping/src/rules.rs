@@ -5,21 +5,21 @@ mod choice;
 
 use standpipe_plugin::{Setup, Stream};
 
-use crate::json::Value;
-use crate::rules::choice::{Allowed, Choice};
-use crate::settings::{self, Row, Settings};
-use crate::switches::Switches;
-use crate::table::Table;
+use crate::json::JsonValue;
+use crate::rules::choice::{AllowedStreams, StreamChoice};
+use crate::settings::{self, MappingRow, MappingSettings};
+use crate::switches::EventSwitches;
+use crate::table::EventTable;
 use crate::transform::{Draft, Tools, Transform, Verdict};
 use std::sync::Arc;
 
 /// What the settings say, ready to be followed.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    switches: Switches,
+pub(crate) struct MappingRules {
+    switches: EventSwitches,
     /// For all events.
     transforms: Vec<Arc<Transform>>,
-    table: Table<Vec<Rule>>,
+    table: EventTable<Vec<Rule>>,
     fan_out: bool,
     /// Whether a transform may change what the rows are looked up by.
     renames: bool,
@@ -48,21 +48,21 @@ enum Goal {
     /// On to what matches less specifically.
     Missing,
     Stream(Stream),
-    Chosen(Choice),
+    Chosen(StreamChoice),
     /// Nowhere, and no other row is asked.
     Dropped,
 }
 
 /// Where an event goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Target<'a> {
+pub(crate) enum RouteTarget<'a> {
     Declared(Stream),
     Named(&'a str),
 }
 
 /// What the event's kind and text are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct SeenEvent<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) message_type: Option<&'a str>,
     pub(crate) text: &'a str,
@@ -70,17 +70,17 @@ pub(crate) struct Seen<'a> {
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum MatchOutcome {
     /// It has been delivered, or is not to be.
     Settled,
     /// No row matches it.
     Unmapped,
 }
 
-impl Rules {
-    pub(crate) fn new(settings: Settings, setup: &mut Setup) -> Result<Self, String> {
-        let allowed = Allowed::declare(&settings.streams_allowed, setup)?;
-        let table = Table::new(
+impl MappingRules {
+    pub(crate) fn new(settings: MappingSettings, setup: &mut Setup) -> Result<Self, String> {
+        let allowed = AllowedStreams::declare(&settings.streams_allowed, setup)?;
+        let table = EventTable::new(
             settings.rows,
             |row| &row.event,
             |rules: &mut Vec<Rule>, row| {
@@ -89,7 +89,7 @@ impl Rules {
             },
         )?;
         let renames = |transform: &Arc<Transform>| transform.may_change(&["event", "type"]);
-        Ok(Rules {
+        Ok(MappingRules {
             switches: settings.switches,
             renames: settings.transforms.iter().any(renames),
             transforms: settings.transforms,
@@ -106,40 +106,40 @@ impl Rules {
 
     /// Hand out each stream that the event goes to, and its text where that is
     /// another one than it was.
-    pub(crate) fn map(
+    pub(crate) fn map_event(
         &mut self,
-        seen: Seen<'_>,
-        mut deliver: impl FnMut(Target<'_>, Option<&str>),
-    ) -> Fate {
-        if !self.switches.is_empty() && !self.switches.allow(Value::of_text(seen.text)) {
-            return Fate::Settled;
+        seen: SeenEvent<'_>,
+        mut deliver: impl FnMut(RouteTarget<'_>, Option<&str>),
+    ) -> MatchOutcome {
+        if !self.switches.is_empty() && !self.switches.allows_event(JsonValue::of_text(seen.text)) {
+            return MatchOutcome::Settled;
         }
         self.draft.clear();
         for transform in &self.transforms {
-            if transform.run(&mut self.draft, seen.text, &mut self.tools) == Verdict::Drop {
-                return Fate::Settled;
+            if transform.apply(&mut self.draft, seen.text, &mut self.tools) == Verdict::Drop {
+                return MatchOutcome::Settled;
             }
         }
         let text = self.draft.text(seen.text);
-        let renamed = self.renames && self.draft.changed().is_some();
+        let renamed = self.renames && self.draft.changed_text().is_some();
         let [name, message_type] = if renamed {
-            let event = Value::of_text(text);
-            ["event", "type"].map(|key| event.get(key).and_then(Value::string))
+            let event = JsonValue::of_text(text);
+            ["event", "type"].map(|key| event.get(key).and_then(JsonValue::as_string))
         } else {
             [seen.name, seen.message_type].map(|word| word.map(Into::into))
         };
         let [name, message_type] =
             [&name, &message_type].map(|word| word.as_deref().filter(|word| !word.is_empty()));
-        let levels = self.table.matched(name, message_type);
-        let mut row = Rows {
+        let levels = self.table.find_rows(name, message_type);
+        let mut row = EventRows {
             text,
-            changed: self.draft.changed(),
+            changed: self.draft.changed_text(),
             tools: &mut self.tools,
             draft: &mut self.row_draft,
             chosen: &mut self.chosen,
         };
         if self.fan_out {
-            let mut sent = Sent { streams: &mut self.streams, names: &mut self.names };
+            let mut sent = SentTargets { streams: &mut self.streams, names: &mut self.names };
             row.follow_all(levels, &mut sent, &mut deliver)
         } else {
             row.follow_first(levels, &mut deliver)
@@ -148,16 +148,16 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(row: Row, allowed: &Allowed, setup: &mut Setup) -> Result<Self, String> {
+    fn new(row: MappingRow, allowed: &AllowedStreams, setup: &mut Setup) -> Result<Self, String> {
         let goal = match &row.stream {
-            settings::Stream::Missing => Goal::Missing,
-            settings::Stream::Dropped => Goal::Dropped,
-            settings::Stream::Named(name) => Goal::Stream(row.declare(name, setup)?),
-            settings::Stream::Chosen { template, fallback } => {
+            settings::RowTarget::Missing => Goal::Missing,
+            settings::RowTarget::Dropped => Goal::Dropped,
+            settings::RowTarget::Named(name) => Goal::Stream(row.declare_stream(name, setup)?),
+            settings::RowTarget::Chosen { template, fallback } => {
                 let fallback = fallback.as_deref();
-                let fallback = fallback.map(|name| row.declare(name, setup)).transpose()?;
-                let choice = Choice::new(template, fallback, allowed, setup);
-                Goal::Chosen(choice.map_err(|error| row.wrong(&error))?)
+                let fallback = fallback.map(|name| row.declare_stream(name, setup)).transpose()?;
+                let choice = StreamChoice::new(template, fallback, allowed, setup);
+                Goal::Chosen(choice.map_err(|error| row.stream_error(&error))?)
             }
         };
         Ok(Rule { when: row.when, goal, transforms: row.transforms })
@@ -165,7 +165,7 @@ impl Rule {
 }
 
 /// An event at the rows.
-struct Rows<'a> {
+struct EventRows<'a> {
     text: &'a str,
     /// The text, if a transform has made it.
     changed: Option<&'a str>,
@@ -175,97 +175,103 @@ struct Rows<'a> {
 }
 
 /// Where an event has been delivered to, so that it goes there once.
-struct Sent<'a> {
+struct SentTargets<'a> {
     streams: &'a mut Vec<Stream>,
     names: &'a mut Vec<String>,
 }
 
-impl Sent<'_> {
+impl SentTargets<'_> {
     /// Whether it is the first delivery there.
-    fn add(&mut self, target: Target<'_>) -> bool {
+    fn add_target(&mut self, target: RouteTarget<'_>) -> bool {
         match target {
-            Target::Declared(stream) if self.streams.contains(&stream) => return false,
-            Target::Declared(stream) => self.streams.push(stream),
-            Target::Named(name) if self.names.iter().any(|other| other == name) => return false,
-            Target::Named(name) => self.names.push(name.to_owned()),
+            RouteTarget::Declared(stream) if self.streams.contains(&stream) => return false,
+            RouteTarget::Declared(stream) => self.streams.push(stream),
+            RouteTarget::Named(name) if self.names.iter().any(|other| other == name) => {
+                return false;
+            }
+            RouteTarget::Named(name) => self.names.push(name.to_owned()),
         }
         true
     }
 }
 
-impl Rows<'_> {
-    fn holds(&self, rule: &Rule) -> bool {
-        rule.when.as_ref().is_none_or(|when| when.holds(Value::of_text(self.text)))
+impl EventRows<'_> {
+    fn rule_holds(&self, rule: &Rule) -> bool {
+        rule.when.as_ref().is_none_or(|when| when.holds(JsonValue::of_text(self.text)))
     }
 
     /// Follow the last rule that holds of the most specific ones.
     fn follow_first(
         &mut self,
         levels: [Option<&Vec<Rule>>; 3],
-        deliver: &mut impl FnMut(Target<'_>, Option<&str>),
-    ) -> Fate {
+        deliver: &mut impl FnMut(RouteTarget<'_>, Option<&str>),
+    ) -> MatchOutcome {
         for rules in levels.into_iter().flatten() {
             for rule in rules.iter().rev() {
-                if !self.holds(rule) {
+                if !self.rule_holds(rule) {
                     continue;
                 }
                 if let Goal::Missing = rule.goal {
                     break;
                 }
-                if self.follow(rule, deliver) == Fate::Settled {
-                    return Fate::Settled;
+                if self.follow_rule(rule, deliver) == MatchOutcome::Settled {
+                    return MatchOutcome::Settled;
                 }
             }
         }
-        Fate::Unmapped
+        MatchOutcome::Unmapped
     }
 
     /// Follow all rules that hold, but go to no stream twice.
     fn follow_all(
         &mut self,
         levels: [Option<&Vec<Rule>>; 3],
-        sent: &mut Sent<'_>,
-        deliver: &mut impl FnMut(Target<'_>, Option<&str>),
-    ) -> Fate {
+        sent: &mut SentTargets<'_>,
+        deliver: &mut impl FnMut(RouteTarget<'_>, Option<&str>),
+    ) -> MatchOutcome {
         sent.streams.clear();
         sent.names.clear();
-        let mut fate = Fate::Unmapped;
+        let mut fate = MatchOutcome::Unmapped;
         for rule in levels.into_iter().flatten().flatten() {
-            if !self.holds(rule) {
+            if !self.rule_holds(rule) {
                 continue;
             }
-            let followed = self.follow(rule, &mut |target, text| {
-                if sent.add(target) {
+            let followed = self.follow_rule(rule, &mut |target, text| {
+                if sent.add_target(target) {
                     deliver(target, text);
                 }
             });
-            if followed == Fate::Settled {
-                fate = Fate::Settled;
+            if followed == MatchOutcome::Settled {
+                fate = MatchOutcome::Settled;
             }
         }
         fate
     }
 
-    fn follow(&mut self, rule: &Rule, deliver: &mut impl FnMut(Target<'_>, Option<&str>)) -> Fate {
+    fn follow_rule(
+        &mut self,
+        rule: &Rule,
+        deliver: &mut impl FnMut(RouteTarget<'_>, Option<&str>),
+    ) -> MatchOutcome {
         let target = match &rule.goal {
-            Goal::Missing => return Fate::Unmapped,
-            Goal::Dropped => return Fate::Settled,
-            Goal::Stream(stream) => Target::Declared(*stream),
+            Goal::Missing => return MatchOutcome::Unmapped,
+            Goal::Dropped => return MatchOutcome::Settled,
+            Goal::Stream(stream) => RouteTarget::Declared(*stream),
             Goal::Chosen(choice) => {
-                let event = Value::of_text(self.text);
-                let Some(target) = choice.choose(event, self.chosen) else {
-                    return Fate::Unmapped;
+                let event = JsonValue::of_text(self.text);
+                let Some(target) = choice.choose_stream(event, self.chosen) else {
+                    return MatchOutcome::Unmapped;
                 };
                 target
             }
         };
         self.draft.clear();
         for transform in &rule.transforms {
-            if transform.run(self.draft, self.text, self.tools) == Verdict::Drop {
-                return Fate::Settled;
+            if transform.apply(self.draft, self.text, self.tools) == Verdict::Drop {
+                return MatchOutcome::Settled;
             }
         }
-        deliver(target, self.draft.changed().or(self.changed));
-        Fate::Settled
+        deliver(target, self.draft.changed_text().or(self.changed));
+        MatchOutcome::Settled
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the ends of JSON's parts, many bytes at a time.
 //!
 //! The host has checked every event's text, so nothing is checked here. On a
-//! text that is no JSON the places mean nothing, but every one of them lies in
+//! text that is not JSON the positions are meaningless, but each of them lies in
 //! the text or at its end, behind a whole character.
 
 use wide::u8x16;
@@ -63,7 +63,7 @@ pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
 
 /// The key of a member.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Key<'a> {
+pub(crate) struct MemberKey<'a> {
     /// Where its opening quote stands.
     pub(crate) start: usize,
     /// As written, between its quotes.
@@ -76,22 +76,22 @@ pub(crate) struct Key<'a> {
 
 /// Goes through the members of an object, or through the elements of an array.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct PartScanner<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PartScanner<'a> {
     /// Of the object or array that begins here.
     #[inline(always)]
-    pub(crate) fn of(text: &'a str, start: usize) -> Self {
-        Parts { text, at: start + 1 }
+    pub(crate) fn new(text: &'a str, start: usize) -> Self {
+        PartScanner { text, at: start + 1 }
     }
 
-    /// The next member's key. Its value's [end](Parts::ended) is to be told
-    /// before the next one.
+    /// Returns the next member's key. The caller passes its value's end to
+    /// [`finish_part`](PartScanner::finish_part) before it asks for the next one.
     #[inline(always)]
-    pub(crate) fn next_key(&mut self) -> Option<Key<'a>> {
+    pub(crate) fn next_key(&mut self) -> Option<MemberKey<'a>> {
         let bytes = self.text.as_bytes();
         let start = after_whitespace(bytes, self.at);
         if bytes.get(start) != Some(&b'"') {
@@ -104,11 +104,11 @@ impl<'a> Parts<'a> {
             return None;
         }
         let value = after_whitespace(bytes, colon + 1);
-        Some(Key { start, name, has_escapes, value })
+        Some(MemberKey { start, name, has_escapes, value })
     }
 
-    /// Where the next element begins. Its [end](Parts::ended) is to be told
-    /// before the next one.
+    /// Returns where the next element begins. The caller passes its end to
+    /// [`finish_part`](PartScanner::finish_part) before it asks for the next one.
     #[inline(always)]
     pub(crate) fn next_element(&mut self) -> Option<usize> {
         let start = after_whitespace(self.text.as_bytes(), self.at);
@@ -119,7 +119,7 @@ impl<'a> Parts<'a> {
     /// The value ends here. What the next one begins with stands behind the
     /// comma, if there is one.
     #[inline(always)]
-    pub(crate) fn ended(&mut self, end: usize) {
+    pub(crate) fn finish_part(&mut self, end: usize) {
         let bytes = self.text.as_bytes();
         let comma = after_whitespace(bytes, end);
         let is_comma = bytes.get(comma) == Some(&b',');
@@ -155,7 +155,7 @@ fn after_brackets(bytes: &[u8], mut at: usize, opening: u8) -> usize {
     let closing = opening + 2;
     let (mut depth, mut in_string, mut escaped) = (0, 0, 0);
     while at < bytes.len() {
-        let masks = Masks::of(bytes, at, opening, closing);
+        let masks = Masks::load_block(bytes, at, opening, closing);
         let quotes = masks.quotes & !escaped_places(masks.backslashes, &mut escaped);
         let string = prefix_xor(quotes) ^ in_string;
         in_string = (string >> 63).wrapping_neg();
@@ -190,7 +190,7 @@ struct Masks {
 
 impl Masks {
     #[inline(always)]
-    fn of(bytes: &[u8], at: usize, opening: u8, closing: u8) -> Self {
+    fn load_block(bytes: &[u8], at: usize, opening: u8, closing: u8) -> Self {
         if let Some(block) = bytes[at..].first_chunk() {
             return Masks::of_block(block, opening, closing);
         }

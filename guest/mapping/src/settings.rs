@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::switches::Switches;
+use crate::switches::EventSwitches;
 use crate::transform::Transform;
-use shared::Shared;
-use table::{Outcome, Table};
+use shared::SharedSettings;
+use table::{SettingsResult, SettingsTable};
 use transform::ACTIONS;
 
 use row::NO_TRANSFORM;
-pub(crate) use row::{Row, Stream};
+pub(crate) use row::{MappingRow, RowTarget};
 
 /// The words for the settings as a whole in errors.
 const WHOLE: &str = "the mapping plugin's settings";
@@ -39,7 +39,7 @@ const KEYS: [&str; 9] = [
 
 /// What happens to an event that no row matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Unmapped {
+pub(crate) enum UnmappedPolicy {
     /// It is counted as filtered and goes nowhere.
     #[default]
     Filter,
@@ -48,11 +48,11 @@ pub(crate) enum Unmapped {
 }
 
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) rows: Vec<Row>,
+pub(crate) struct MappingSettings {
+    pub(crate) rows: Vec<MappingRow>,
     pub(crate) fan_out: bool,
-    pub(crate) unmapped: Unmapped,
-    pub(crate) switches: Switches,
+    pub(crate) unmapped: UnmappedPolicy,
+    pub(crate) switches: EventSwitches,
     /// Those for all events, in their order.
     pub(crate) transforms: Vec<Arc<Transform>>,
     /// Streams and patterns of streams that templates may choose from; empty
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
 
 /// What of an event decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub(crate) enum EventNeeds {
     /// Its name and type.
     Kind,
     /// These and chance.
@@ -72,26 +72,26 @@ pub(crate) enum Needs {
 }
 
 /// Transforms that rows call by name.
-pub(crate) type Named = HashMap<String, Arc<Transform>>;
+pub(crate) type NamedTransforms = HashMap<String, Arc<Transform>>;
 
-impl Settings {
+impl MappingSettings {
     /// Read settings.
     ///
     /// # Errors
     ///
-    /// Something is wrong: all of it is told, at least one sentence.
+    /// Settings are wrong. Reports all mistakes, each as a sentence; there is at least one.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let fields: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| vec![format!("{WHOLE} are wrong: {error}")])?;
-        let table = Table { place: WHOLE, fields: &fields };
+        let table = SettingsTable { place: WHOLE, fields: &fields };
         let mut mistakes = Vec::new();
-        note(&mut mistakes, table.check_keys(&KEYS));
-        let shared = note(&mut mistakes, parse_shared(table)).unwrap_or_default();
-        let fan_out = note(&mut mistakes, table.flag("fan_out"));
-        let unmapped = note(&mut mistakes, parse_unmapped(table));
-        let switches = Switches::parse(table.get("integrations"), table.get("consent"));
-        let switches = note(&mut mistakes, switches);
-        let streams_allowed = note(&mut mistakes, table.texts("streams_allowed"));
+        note_mistake(&mut mistakes, table.check_keys(&KEYS));
+        let shared = note_mistake(&mut mistakes, parse_shared(table)).unwrap_or_default();
+        let fan_out = note_mistake(&mut mistakes, table.get_flag("fan_out"));
+        let unmapped = note_mistake(&mut mistakes, parse_unmapped(table));
+        let switches = EventSwitches::parse(table.get("integrations"), table.get("consent"));
+        let switches = note_mistake(&mut mistakes, switches);
+        let streams_allowed = note_mistake(&mut mistakes, table.get_texts("streams_allowed"));
         let before = mistakes.len();
         let (for_all, named) = parse_transforms(table, &shared, &mut mistakes);
         let of_rows = mistakes.len();
@@ -119,64 +119,71 @@ impl Settings {
             return Err(mistakes);
         }
         let streams_allowed = streams_allowed.into_iter().map(str::to_owned).collect();
-        Ok(Settings { rows, fan_out, unmapped, switches, transforms: for_all, streams_allowed })
+        Ok(MappingSettings {
+            rows,
+            fan_out,
+            unmapped,
+            switches,
+            transforms: for_all,
+            streams_allowed,
+        })
     }
 }
 
-/// What was read, if it is right; or else one mistake more.
-fn note<T>(mistakes: &mut Vec<String>, read: Outcome<T>) -> Option<T> {
+/// Returns a valid value, or adds the mistake to the list.
+fn note_mistake<T>(mistakes: &mut Vec<String>, read: SettingsResult<T>) -> Option<T> {
     read.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
-impl Settings {
+impl MappingSettings {
     /// Whether rows are all that is set, and these plain.
     pub(crate) fn is_plain(&self) -> bool {
         self.switches.is_empty()
             && self.transforms.is_empty()
-            && self.rows.iter().all(Row::is_plain)
+            && self.rows.iter().all(MappingRow::is_plain)
     }
 
-    pub(crate) fn needs(&self) -> Needs {
+    pub(crate) fn needs(&self) -> EventNeeds {
         let of_rows = self.rows.iter().flat_map(|row| &row.transforms);
         let mut transforms = self.transforms.iter().chain(of_rows);
         if !self.switches.is_empty()
-            || self.rows.iter().any(Row::reads_text)
+            || self.rows.iter().any(MappingRow::reads_text)
             || transforms.clone().any(|transform| transform.reads_text())
         {
-            Needs::Text
+            EventNeeds::Text
         } else if transforms.any(|transform| transform.sample.is_some()) {
-            Needs::Chance
+            EventNeeds::Chance
         } else {
-            Needs::Kind
+            EventNeeds::Kind
         }
     }
 }
 
-fn parse_unmapped(table: Table<'_>) -> Outcome<Unmapped> {
-    match table.text("unmapped")? {
-        None | Some("filter") => Ok(Unmapped::Filter),
-        Some("dead_letter") => Ok(Unmapped::DeadLetter),
-        Some(_) => Err(table.wrong("unmapped", "write \"filter\" or \"dead_letter\"")),
+fn parse_unmapped(table: SettingsTable<'_>) -> SettingsResult<UnmappedPolicy> {
+    match table.get_text("unmapped")? {
+        None | Some("filter") => Ok(UnmappedPolicy::Filter),
+        Some("dead_letter") => Ok(UnmappedPolicy::DeadLetter),
+        Some(_) => Err(table.key_error("unmapped", "write \"filter\" or \"dead_letter\"")),
     }
 }
 
 /// None where a row is wrong.
 fn parse_rows(
-    table: Table<'_>,
-    shared: &Shared,
-    named: &Named,
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
+    named: &NamedTransforms,
     mistakes: &mut Vec<String>,
-) -> Option<Vec<Row>> {
+) -> Option<Vec<MappingRow>> {
     let before = mistakes.len();
     let mut rows = Vec::new();
-    for (index, row) in table.items("mappings").iter().enumerate() {
-        let row = note(mistakes, Row::parse(index + 1, row, shared, named));
+    for (index, row) in table.get_items("mappings").iter().enumerate() {
+        let row = note_mistake(mistakes, MappingRow::parse(index + 1, row, shared, named));
         rows.extend(row.flatten());
     }
     if mistakes.len() > before {
         return None;
     }
-    if rows.iter().all(Row::names_nothing) {
+    if rows.iter().all(MappingRow::names_nothing) {
         mistakes.push(
             "no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
              with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
@@ -189,14 +196,16 @@ fn parse_rows(
 
 /// Those for all events, and those that have a name: all that are right.
 fn parse_transforms(
-    table: Table<'_>,
-    shared: &Shared,
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
     mistakes: &mut Vec<String>,
-) -> (Vec<Arc<Transform>>, Named) {
-    let (mut for_all, mut named) = (Vec::new(), Named::new());
-    for (index, value) in table.items("transforms").iter().enumerate() {
+) -> (Vec<Arc<Transform>>, NamedTransforms) {
+    let (mut for_all, mut named) = (Vec::new(), NamedTransforms::new());
+    for (index, value) in table.get_items("transforms").iter().enumerate() {
         let place = format!("transform {}", index + 1);
-        let Some((name, transform)) = note(mistakes, parse_transform(&place, value, shared)) else {
+        let Some((name, transform)) =
+            note_mistake(mistakes, parse_transform(&place, value, shared))
+        else {
             continue;
         };
         match name {
@@ -216,35 +225,36 @@ fn parse_transforms(
 fn parse_transform(
     place: &str,
     value: &Value,
-    shared: &Shared,
-) -> Outcome<(Option<String>, Arc<Transform>)> {
-    let table = Table::of(place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
+    shared: &SharedSettings,
+) -> SettingsResult<(Option<String>, Arc<Transform>)> {
+    let table =
+        SettingsTable::new(place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
     let keys: Vec<_> = ["name", "when"].into_iter().chain(ACTIONS).collect();
     table.check_keys(&keys)?;
-    let transform = transform::parse(table, shared)?;
+    let transform = transform::parse_transform(table, shared)?;
     if transform.is_empty() {
         return Err(format!(
             "{place} does nothing: give it an action, like `drop_fields = [\"context.ip\"]`"
         ));
     }
-    Ok((table.text("name")?.map(str::to_owned), Arc::new(transform)))
+    Ok((table.get_text("name")?.map(str::to_owned), Arc::new(transform)))
 }
 
-fn parse_shared(table: Table<'_>) -> Outcome<Shared> {
-    let mut shared = Shared::default();
-    for (name, value) in object(table, "secrets")? {
+fn parse_shared(table: SettingsTable<'_>) -> SettingsResult<SharedSettings> {
+    let mut shared = SharedSettings::default();
+    for (name, value) in parse_object(table, "secrets")? {
         // Without the value, which would be shown.
         let secret = value.as_str().filter(|secret| !secret.is_empty());
         let secret = secret.ok_or_else(|| {
-            table.wrong("secrets", format!("{name:?} must be a string that is not empty"))
+            table.key_error("secrets", format!("{name:?} must be a string that is not empty"))
         })?;
         shared.secrets.insert(name.clone(), secret.to_owned());
     }
-    for (name, value) in object(table, "tables")? {
+    for (name, value) in parse_object(table, "tables")? {
         let rows = value.as_object().ok_or_else(|| {
-            table.wrong(
+            table.key_error(
                 "tables",
-                format!("{name:?} is no table: write [plugin.settings.tables.{name}]"),
+                format!("{name:?} is not a table: write [plugin.settings.tables.{name}]"),
             )
         })?;
         let rows = rows.iter().map(|(key, value)| (key.clone(), value.to_string().into()));
@@ -253,17 +263,19 @@ fn parse_shared(table: Table<'_>) -> Outcome<Shared> {
     Ok(shared)
 }
 
-fn object<'a>(
-    table: Table<'a>,
+fn parse_object<'a>(
+    table: SettingsTable<'a>,
     key: &str,
-) -> Outcome<impl Iterator<Item = (&'a String, &'a Value)>> {
+) -> SettingsResult<impl Iterator<Item = (&'a String, &'a Value)>> {
     let fields = match table.get(key) {
         None => None,
         Some(Value::Object(fields)) => Some(fields),
-        Some(_) => return Err(table.wrong(key, format!("write [plugin.settings.{key}], a table"))),
+        Some(_) => {
+            return Err(table.key_error(key, format!("write [plugin.settings.{key}], a table")));
+        }
     };
     Ok(fields.into_iter().flatten())
 }
 
 /// The names of transforms that a row calls.
-type Uses = HashSet<String>;
+type UsedTransforms = HashSet<String>;

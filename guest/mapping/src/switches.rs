@@ -3,15 +3,15 @@
 
 use serde_json::Value as Json;
 
-use crate::json::{Kind, Value};
-use crate::settings::table::{Outcome, Table};
+use crate::json::{JsonKind, JsonValue};
+use crate::settings::table::{SettingsResult, SettingsTable};
 
 /// What the vendors call the destination.
 const NAMES: [&str; 2] = ["Amazon Kinesis Firehose", "FIREHOSE"];
 
 /// The switches that the settings honour.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Switches {
+pub(crate) struct EventSwitches {
     /// The names of the destination in `integrations`; none where that counts
     /// for nothing.
     integrations: Vec<String>,
@@ -23,34 +23,37 @@ pub(crate) struct Switches {
 struct Consent {
     /// Only for events of this provider of consents.
     provider: Option<String>,
-    strategy: Strategy,
+    strategy: ConsentStrategy,
     categories: Vec<String>,
 }
 
 /// Which consents an event needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strategy {
+enum ConsentStrategy {
     /// To all categories.
     And,
     /// To one of them.
     Or,
 }
 
-impl Strategy {
+impl ConsentStrategy {
     fn parse(word: &str) -> Option<Self> {
         match word {
-            "and" => Some(Strategy::And),
-            "or" => Some(Strategy::Or),
+            "and" => Some(ConsentStrategy::And),
+            "or" => Some(ConsentStrategy::Or),
             _ => None,
         }
     }
 }
 
-impl Switches {
+impl EventSwitches {
     /// # Errors
     ///
     /// A setting is wrong.
-    pub(crate) fn parse(integrations: Option<&Json>, consent: Option<&Json>) -> Outcome<Self> {
+    pub(crate) fn parse(
+        integrations: Option<&Json>,
+        consent: Option<&Json>,
+    ) -> SettingsResult<Self> {
         let integrations = match integrations {
             None | Some(Json::Bool(false)) => Vec::new(),
             Some(Json::Bool(true)) => NAMES.map(str::to_owned).to_vec(),
@@ -69,8 +72,8 @@ impl Switches {
             Some(Json::Array(consents)) => &consents[..],
             Some(one) => std::slice::from_ref(one),
         };
-        let consents = consents.iter().map(Consent::parse).collect::<Outcome<_>>()?;
-        Ok(Switches { integrations, consents })
+        let consents = consents.iter().map(Consent::parse).collect::<SettingsResult<_>>()?;
+        Ok(EventSwitches { integrations, consents })
     }
 
     /// Whether nothing is asked of events.
@@ -79,14 +82,14 @@ impl Switches {
     }
 
     /// Whether an event may be sent.
-    pub(crate) fn allow(&self, event: Value<'_>) -> bool {
+    pub(crate) fn allows_event(&self, event: JsonValue<'_>) -> bool {
         (self.integrations.is_empty() || self.integrations_allow(event))
             && (self.consents.is_empty() || self.consents_allow(event))
     }
 
-    fn integrations_allow(&self, event: Value<'_>) -> bool {
+    fn integrations_allow(&self, event: JsonValue<'_>) -> bool {
         let Some(integrations) = event.get("integrations") else { return true };
-        let for_all = match integrations.get("All").map(Value::raw) {
+        let for_all = match integrations.get("All").map(JsonValue::raw_text) {
             None | Some("true") => true,
             Some("false") => false,
             // As RudderStack has it: nothing goes anywhere.
@@ -94,25 +97,25 @@ impl Switches {
         };
         for name in &self.integrations {
             match integrations.get(name) {
-                Some(value) if value.kind() == Kind::Object => return true,
-                Some(value) if value.kind() == Kind::Bool => return value.raw() == "true",
+                Some(value) if value.kind() == JsonKind::Object => return true,
+                Some(value) if value.kind() == JsonKind::Bool => return value.raw_text() == "true",
                 _ => {}
             }
         }
         for_all
     }
 
-    fn consents_allow(&self, event: Value<'_>) -> bool {
+    fn consents_allow(&self, event: JsonValue<'_>) -> bool {
         let context = event.get("context");
         let Some(management) = context.and_then(|context| context.get("consentManagement")) else {
             return true;
         };
         let denied: Vec<_> = management
             .get("deniedConsentIds")
-            .map(|ids| ids.elements().filter_map(Value::string).collect())
+            .map(|ids| ids.elements().filter_map(JsonValue::as_string).collect())
             .unwrap_or_default();
-        let provider = management.get("provider").and_then(Value::string);
-        let strategy = management.get("resolutionStrategy").and_then(Value::string);
+        let provider = management.get("provider").and_then(JsonValue::as_string);
+        let strategy = management.get("resolutionStrategy").and_then(JsonValue::as_string);
         denied.is_empty()
             || self.consents.iter().all(|consent| {
                 let is_meant = consent.provider.is_none()
@@ -123,23 +126,23 @@ impl Switches {
 }
 
 impl Consent {
-    fn parse(settings: &Json) -> Outcome<Self> {
+    fn parse(settings: &Json) -> SettingsResult<Self> {
         let example = "`consent = { strategy = \"and\", categories = [\"marketing\"] }`";
-        let table = Table::of("consent", settings, example)?;
+        let table = SettingsTable::new("consent", settings, example)?;
         table.check_keys(&["provider", "strategy", "categories"])?;
         let categories: Vec<_> =
-            table.texts("categories")?.into_iter().map(str::to_owned).collect();
+            table.get_texts("categories")?.into_iter().map(str::to_owned).collect();
         if categories.is_empty() {
-            return Err(table.wrong("categories", format!("there is none: write {example}")));
+            return Err(table.key_error("categories", format!("there is none: write {example}")));
         }
-        let strategy =
-            Strategy::parse(table.text("strategy")?.unwrap_or("and")).ok_or_else(|| {
-                table.wrong(
+        let strategy = ConsentStrategy::parse(table.get_text("strategy")?.unwrap_or("and"))
+            .ok_or_else(|| {
+                table.key_error(
                     "strategy",
                     "write \"and\" (all categories are needed) or \"or\" (one is)",
                 )
             })?;
-        let provider = table.text("provider")?.map(str::to_owned);
+        let provider = table.get_text("provider")?.map(str::to_owned);
         Ok(Consent { provider, strategy, categories })
     }
 
@@ -147,14 +150,14 @@ impl Consent {
     fn allows(&self, denied: &[impl AsRef<str>], of_event: Option<&str>) -> bool {
         let has_own = self.provider.as_deref().is_some_and(|provider| provider != "custom");
         let strategy = match of_event {
-            Some(word) if has_own => Strategy::parse(word).unwrap_or(Strategy::And),
-            None if has_own => Strategy::And,
+            Some(word) if has_own => ConsentStrategy::parse(word).unwrap_or(ConsentStrategy::And),
+            None if has_own => ConsentStrategy::And,
             _ => self.strategy,
         };
         let is_denied = |category: &String| denied.iter().any(|denied| denied.as_ref() == category);
         match strategy {
-            Strategy::And => !self.categories.iter().any(is_denied),
-            Strategy::Or => !self.categories.iter().all(is_denied),
+            ConsentStrategy::And => !self.categories.iter().any(is_denied),
+            ConsentStrategy::Or => !self.categories.iter().all(is_denied),
         }
     }
 }

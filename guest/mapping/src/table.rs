@@ -7,14 +7,14 @@ const ANY: &str = "*";
 
 /// What rows say, keyed by their lower-cased event.
 #[derive(Debug, Clone)]
-pub(crate) struct Table<T> {
+pub(crate) struct EventTable<T> {
     rows: HashMap<String, T>,
     any: T,
     /// Reused for every lookup, so that lower-casing allocates nothing.
     key: String,
 }
 
-impl<T: Default + Clone> Table<T> {
+impl<T: Default + Clone> EventTable<T> {
     /// Of rows, each with what adds it to those of the same event before it.
     ///
     /// # Errors
@@ -31,16 +31,16 @@ impl<T: Default + Clone> Table<T> {
             add(entry, row)?;
         }
         let any = table.get(ANY).cloned().unwrap_or_default();
-        Ok(Table { rows: table, any, key: String::new() })
+        Ok(EventTable { rows: table, any, key: String::new() })
     }
 
     /// What matches an event, the most specific first.
-    pub(crate) fn matched(
+    pub(crate) fn find_rows(
         &mut self,
         name: Option<&str>,
         message_type: Option<&str>,
     ) -> [Option<&T>; 3] {
-        let Table { rows, any, key } = self;
+        let EventTable { rows, any, key } = self;
         let mut find = |word: Option<&str>| rows.get(lower_case(word?, key));
         [find(name), find(message_type), Some(any)]
     }

@@ -1,26 +1,26 @@
 //! Texts with values of the event in them: `events-${properties.tenant | lower}`.
 
-use crate::change::{lowercase, truncate, uppercase};
-use crate::json::{Kind, Value, write_string};
-use crate::path::Path;
-use crate::timestamp::{Reading, Writing, Zone, convert};
+use crate::change::{lowercase_text, truncate_text, uppercase_text};
+use crate::json::{JsonKind, JsonValue, write_string};
+use crate::path::FieldPath;
+use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
 /// A text with places for values. `$${` stands for `${`.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    parts: Vec<Part>,
-    paths: Vec<Path>,
+    parts: Vec<TemplatePart>,
+    paths: Vec<FieldPath>,
 }
 
 #[derive(Debug, Clone)]
-enum Part {
+enum TemplatePart {
     Text(Box<str>),
     /// The value of the path of this number, through these filters.
-    Value(usize, Vec<Filter>),
+    Value(usize, Vec<TemplateFilter>),
 }
 
 #[derive(Debug, Clone)]
-enum Filter {
+enum TemplateFilter {
     Lower,
     Upper,
     Trim,
@@ -65,38 +65,38 @@ impl Template {
             }
             literal.push_str(&rest[..place]);
             if !literal.is_empty() {
-                template.parts.push(Part::Text(std::mem::take(&mut literal).into()));
+                template.parts.push(TemplatePart::Text(std::mem::take(&mut literal).into()));
             }
             let (inside, behind) = split_value(&rest[place + 2..])
                 .ok_or_else(|| format!("the template {text:?} has a `${{` without its `}}`"))?;
             let mut pieces = inside.into_iter().map(str::trim);
-            let path = Path::parse(pieces.next().unwrap_or_default())?;
+            let path = FieldPath::parse(pieces.next().unwrap_or_default())?;
             let filters = pieces.map(parse_filter).collect::<Result<_, _>>()?;
-            template.parts.push(Part::Value(template.paths.len(), filters));
+            template.parts.push(TemplatePart::Value(template.paths.len(), filters));
             template.paths.push(path);
             rest = behind;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            template.parts.push(Part::Text(literal.into()));
+            template.parts.push(TemplatePart::Text(literal.into()));
         }
         Ok(template)
     }
 
     /// The value at a path, as it is.
-    pub(crate) fn of_path(path: Path) -> Self {
-        Template { parts: vec![Part::Value(0, Vec::new())], paths: vec![path] }
+    pub(crate) fn of_path(path: FieldPath) -> Self {
+        Template { parts: vec![TemplatePart::Value(0, Vec::new())], paths: vec![path] }
     }
 
     /// The paths of its values, in their order.
-    pub(crate) fn paths(&self) -> &[Path] {
+    pub(crate) fn paths(&self) -> &[FieldPath] {
         &self.paths
     }
 
     /// The text with `*` in each value's place.
     pub(crate) fn pattern(&self) -> String {
         let parts = self.parts.iter();
-        parts.map(|part| if let Part::Text(text) = part { text } else { "*" }).collect()
+        parts.map(|part| if let TemplatePart::Text(text) = part { text } else { "*" }).collect()
     }
 
     /// Write the text with the values that are found for its paths. `false`
@@ -105,7 +105,7 @@ impl Template {
     pub(crate) fn write<'a>(
         &self,
         out: &mut String,
-        find: impl Fn(usize) -> Option<Value<'a>>,
+        find: impl Fn(usize) -> Option<JsonValue<'a>>,
     ) -> bool {
         self.write_with(out, find, |out, value| {
             out.push_str(value);
@@ -117,18 +117,18 @@ impl Template {
     pub(crate) fn write_with<'a>(
         &self,
         out: &mut String,
-        find: impl Fn(usize) -> Option<Value<'a>>,
+        find: impl Fn(usize) -> Option<JsonValue<'a>>,
         write: impl Fn(&mut String, &str) -> bool,
     ) -> bool {
         self.parts.iter().all(|part| match part {
-            Part::Text(text) => {
+            TemplatePart::Text(text) => {
                 out.push_str(text);
                 true
             }
-            Part::Value(path, filters) if filters.is_empty() => {
+            TemplatePart::Value(path, filters) if filters.is_empty() => {
                 text_of(find(*path)).is_some_and(|text| write(out, &text))
             }
-            Part::Value(path, filters) => {
+            TemplatePart::Value(path, filters) => {
                 let text = text_of(find(*path)).map(std::borrow::Cow::into_owned);
                 let text = filters.iter().fold(text, |text, filter| filter.apply(text));
                 text.is_some_and(|text| write(out, &text))
@@ -137,12 +137,12 @@ impl Template {
     }
 }
 
-fn text_of(value: Option<Value<'_>>) -> Option<std::borrow::Cow<'_, str>> {
+fn text_of(value: Option<JsonValue<'_>>) -> Option<std::borrow::Cow<'_, str>> {
     let value = value?;
     match value.kind() {
-        Kind::String => value.string(),
-        Kind::Number | Kind::Bool => Some(value.raw().into()),
-        Kind::Null | Kind::Array | Kind::Object => None,
+        JsonKind::String => value.as_string(),
+        JsonKind::Number | JsonKind::Bool => Some(value.raw_text().into()),
+        JsonKind::Null | JsonKind::Array | JsonKind::Object => None,
     }
 }
 
@@ -171,7 +171,7 @@ fn split_value(text: &str) -> Option<(Vec<&str>, &str)> {
     None
 }
 
-fn parse_filter(text: &str) -> Result<Filter, String> {
+fn parse_filter(text: &str) -> Result<TemplateFilter, String> {
     let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let argument = argument.trim();
     let unquoted = ['\'', '"']
@@ -179,24 +179,24 @@ fn parse_filter(text: &str) -> Result<Filter, String> {
         .find_map(|&quote| argument.strip_prefix(quote)?.strip_suffix(quote))
         .unwrap_or(argument);
     let filter = match name {
-        "lower" => Filter::Lower,
-        "upper" => Filter::Upper,
-        "trim" => Filter::Trim,
-        "date" => Filter::Date(DatePart::Date),
-        "year" => Filter::Date(DatePart::Year),
-        "month" => Filter::Date(DatePart::Month),
-        "day" => Filter::Date(DatePart::Day),
-        "hour" => Filter::Date(DatePart::Hour),
+        "lower" => TemplateFilter::Lower,
+        "upper" => TemplateFilter::Upper,
+        "trim" => TemplateFilter::Trim,
+        "date" => TemplateFilter::Date(DatePart::Date),
+        "year" => TemplateFilter::Date(DatePart::Year),
+        "month" => TemplateFilter::Date(DatePart::Month),
+        "day" => TemplateFilter::Date(DatePart::Day),
+        "hour" => TemplateFilter::Date(DatePart::Hour),
         "default" if argument.is_empty() => {
             return Err("the filter `default` wants a text: write `default 'text'`".to_owned());
         }
-        "default" => return Ok(Filter::Default(unquoted.into())),
+        "default" => return Ok(TemplateFilter::Default(unquoted.into())),
         "truncate" => {
-            return argument.parse().map(Filter::Truncate).map_err(|_| {
+            return argument.parse().map(TemplateFilter::Truncate).map_err(|_| {
                 "the filter `truncate` wants a number of characters: write `truncate 20`".to_owned()
             });
         }
-        _ => return Err(format!("there is no filter {name:?}: there are {FILTERS}")),
+        _ => return Err(format!("unknown filter {name:?}: the filters are {FILTERS}")),
     };
     if !argument.is_empty() {
         return Err(format!("the filter `{name}` takes nothing: leave {argument:?} out"));
@@ -204,19 +204,19 @@ fn parse_filter(text: &str) -> Result<Filter, String> {
     Ok(filter)
 }
 
-impl Filter {
+impl TemplateFilter {
     fn apply(&self, text: Option<String>) -> Option<String> {
-        if let Filter::Default(default) = self {
+        if let TemplateFilter::Default(default) = self {
             return text.filter(|text| !text.is_empty()).or_else(|| Some(default.to_string()));
         }
         let mut text = text?;
         match self {
-            Filter::Lower => _ = lowercase(&mut text),
-            Filter::Upper => _ = uppercase(&mut text),
-            Filter::Trim => text = text.trim().to_owned(),
-            Filter::Truncate(characters) => _ = truncate(&mut text, *characters),
-            Filter::Date(part) => text = part.of(text)?,
-            Filter::Default(_) => {}
+            TemplateFilter::Lower => _ = lowercase_text(&mut text),
+            TemplateFilter::Upper => _ = uppercase_text(&mut text),
+            TemplateFilter::Trim => text = text.trim().to_owned(),
+            TemplateFilter::Truncate(characters) => _ = truncate_text(&mut text, *characters),
+            TemplateFilter::Date(part) => text = part.format_time(text)?,
+            TemplateFilter::Default(_) => {}
         }
         Some(text)
     }
@@ -224,7 +224,7 @@ impl Filter {
 
 impl DatePart {
     /// The part of a time, in UTC.
-    fn of(self, text: String) -> Option<String> {
+    fn format_time(self, text: String) -> Option<String> {
         // The usual form, as it stands, spares reading the time.
         let time = if is_in_utc(&text) { text } else { in_utc(&text)? };
         let range = match self {
@@ -253,9 +253,9 @@ fn is_in_utc(text: &str) -> bool {
 fn in_utc(text: &str) -> Option<String> {
     let mut json = String::new();
     write_string(&mut json, text);
-    let value = Value::of_text(&json);
-    let time = convert(value, Reading::Any, &Writing::Rfc3339, &Zone::UTC)?;
-    Value::of_text(&time).string().map(std::borrow::Cow::into_owned)
+    let value = JsonValue::of_text(&json);
+    let time = convert_time(value, Reading::Any, &Writing::Rfc3339, &Zone::UTC)?;
+    JsonValue::of_text(&time).as_string().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

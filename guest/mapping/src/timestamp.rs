@@ -16,7 +16,7 @@ use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
 
-use crate::json::Value;
+use crate::json::JsonValue;
 
 /// How a time is written in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +43,12 @@ pub(crate) enum Writing {
     /// The day in the zone, like `2026-02-28`.
     Date,
     /// By a format that [`Writing::format`] has checked.
-    Format(Format),
+    Format(TimeFormat),
 }
 
 /// A format like that of `strftime`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Format(String);
+pub(crate) struct TimeFormat(String);
 
 /// The zone of what is written, and of what is read without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +71,8 @@ impl Writing {
         }
         let sample = Zoned::new(Timestamp::UNIX_EPOCH, TimeZone::UTC);
         let tried = BrokenDownTime::from(&sample).to_string(format);
-        tried.map_err(|error| format!("{format:?} is no format of times: {error}"))?;
-        Ok(Writing::Format(Format(format.to_owned())))
+        tried.map_err(|error| format!("{format:?} is not a time format: {error}"))?;
+        Ok(Writing::Format(TimeFormat(format.to_owned())))
     }
 }
 
@@ -84,27 +84,27 @@ impl Zone {
     ///
     /// # Errors
     ///
-    /// There is no such zone.
+    /// The zone is unknown.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
         if matches!(name, "UTC" | "Z") {
             return Ok(Zone::UTC);
         }
-        if let Some(seconds) = difference(name) {
+        if let Some(seconds) = parse_offset(name) {
             let offset = Offset::from_seconds(seconds);
-            return Ok(Zone(offset.map_err(|_| unknown(name))?.to_time_zone()));
+            return Ok(Zone(offset.map_err(|_| unknown_zone(name))?.to_time_zone()));
         }
-        TimeZoneDatabase::bundled().get(name).map(Zone).map_err(|_| unknown(name))
+        TimeZoneDatabase::bundled().get(name).map(Zone).map_err(|_| unknown_zone(name))
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown_zone(name: &str) -> String {
     format!(
-        "there is no zone {name:?}: give an IANA name like \"Europe/Berlin\", \"UTC\" or \"+01:00\""
+        "unknown time zone {name:?}: give an IANA name like \"Europe/Berlin\", \"UTC\" or \"+01:00\""
     )
 }
 
 /// The seconds of a text like `-03:30`.
-fn difference(text: &str) -> Option<i32> {
+fn parse_offset(text: &str) -> Option<i32> {
     let (sign, digits) = match text.as_bytes() {
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
@@ -120,16 +120,16 @@ fn difference(text: &str) -> Option<i32> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
-/// The JSON of a time that is written anew; none of a value that is no time, or
-/// whose year has not four digits.
-pub(crate) fn convert(
-    value: Value<'_>,
+/// Converts the time that a value is, and returns it as JSON. Returns `None` if the value is not
+/// a time, or its year does not have four digits.
+pub(crate) fn convert_time(
+    value: JsonValue<'_>,
     reading: Reading,
     writing: &Writing,
     zone: &Zone,
 ) -> Option<String> {
-    let time = read::time(value, reading, &zone.0)?;
-    write::json(time, writing, &zone.0)
+    let time = read::read_time(value, reading, &zone.0)?;
+    write::write_json(time, writing, &zone.0)
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! A transform: a condition, and what is done with the events that fulfil it.
 
-use crate::edit::{Node, Scratch, edit};
+use crate::edit::{EditNode, Scratch, edit_text};
 use crate::fql::Condition;
-use crate::json::Value;
-use crate::sample::{Chance, Sample};
+use crate::json::JsonValue;
+use crate::sample::{Chance, SampleRule};
 
 /// In the order of its fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Transform {
     /// Where it does not hold, nothing is done.
     pub(crate) when: Option<Condition>,
-    pub(crate) sample: Option<Sample>,
+    pub(crate) sample: Option<SampleRule>,
     pub(crate) drop: bool,
     /// Each sees what the one before has made.
-    pub(crate) passes: Vec<Node>,
+    pub(crate) passes: Vec<EditNode>,
 }
 
 /// What becomes of an event.
@@ -52,7 +52,7 @@ impl Draft {
     }
 
     /// The text as it is now, if anything has changed it.
-    pub(crate) fn changed(&self) -> Option<&str> {
+    pub(crate) fn changed_text(&self) -> Option<&str> {
         self.is_changed.then_some(&*self.text)
     }
 }
@@ -66,7 +66,9 @@ impl Transform {
     /// Whether more than the event's name and type matters, or changes.
     pub(crate) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
-        !by_kind || !self.passes.is_empty() || self.sample.as_ref().is_some_and(Sample::reads_text)
+        !by_kind
+            || !self.passes.is_empty()
+            || self.sample.as_ref().is_some_and(SampleRule::reads_text)
     }
 
     /// Whether one of these members of the event may be another one afterwards.
@@ -75,8 +77,8 @@ impl Transform {
     }
 
     /// Transform the draft of an event, of which this is the original.
-    pub(crate) fn run(&self, draft: &mut Draft, original: &str, tools: &mut Tools) -> Verdict {
-        let event = Value::of_text(draft.text(original));
+    pub(crate) fn apply(&self, draft: &mut Draft, original: &str, tools: &mut Tools) -> Verdict {
+        let event = JsonValue::of_text(draft.text(original));
         if self.when.as_ref().is_some_and(|when| !when.holds(event)) {
             return Verdict::Keep;
         }
@@ -88,7 +90,7 @@ impl Transform {
         }
         for pass in &self.passes {
             let text = if draft.is_changed { &draft.text } else { original };
-            if edit(pass, text, &mut draft.next, &mut tools.scratch) {
+            if edit_text(pass, text, &mut draft.next, &mut tools.scratch) {
                 std::mem::swap(&mut draft.text, &mut draft.next);
                 draft.is_changed = true;
             }

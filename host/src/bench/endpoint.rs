@@ -32,12 +32,12 @@ const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Endpoint {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<EndpointShared>,
 }
 
 /// What an endpoint has seen.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
+pub(super) struct EndpointCounts {
     pub(super) records: u64,
     /// Processor time of its threads.
     pub(super) cpu: Duration,
@@ -46,14 +46,14 @@ pub(super) struct Counts {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct EndpointShared {
+    state: Mutex<EndpointState>,
     rested: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    counts: Counts,
+struct EndpointState {
+    counts: EndpointCounts,
     /// Requests that are being answered.
     busy: usize,
     stopped: bool,
@@ -62,11 +62,11 @@ struct State {
 impl Endpoint {
     pub(super) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (address, shared) = (listener.local_addr()?, Arc::<Shared>::default());
+        let (address, shared) = (listener.local_addr()?, Arc::<EndpointShared>::default());
         let own = Arc::clone(&shared);
         thread::Builder::new()
             .name("endpoint".to_owned())
-            .spawn(move || listen(&listener, &own))?;
+            .spawn(move || accept_connections(&listener, &own))?;
         Ok(Endpoint { address, shared })
     }
 
@@ -76,11 +76,11 @@ impl Endpoint {
 
     /// Begin to count anew.
     pub(super) fn reset(&self) {
-        self.shared.at_rest().counts = Counts::default();
+        self.shared.at_rest().counts = EndpointCounts::default();
     }
 
     /// What was seen since then, once the last answer is off.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> EndpointCounts {
         self.shared.at_rest().counts
     }
 }
@@ -93,27 +93,27 @@ impl Drop for Endpoint {
     }
 }
 
-impl Shared {
-    fn at_rest(&self) -> MutexGuard<'_, State> {
+impl EndpointShared {
+    fn at_rest(&self) -> MutexGuard<'_, EndpointState> {
         let mut state = self.state.lock();
         self.rested.wait_while_for(&mut state, |state| state.busy > 0, REST_MAX);
         state
     }
 
     /// A request has come in.
-    fn begin(&self) {
+    fn begin_request(&self) {
         self.state.lock().busy += 1;
     }
 
     /// Records have been read whole.
-    fn take(&self, records: u64) {
+    fn take_records(&self, records: u64) {
         let counts = &mut self.state.lock().counts;
         counts.records += records;
         counts.first.get_or_insert_with(Instant::now);
     }
 
     /// A request is done with.
-    fn end(&self, cpu: Duration) {
+    fn end_request(&self, cpu: Duration) {
         let mut state = self.state.lock();
         state.busy -= 1;
         state.counts.cpu += cpu;
@@ -123,7 +123,7 @@ impl Shared {
     }
 }
 
-fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept_connections(listener: &TcpListener, shared: &Arc<EndpointShared>) {
     let mut counted = Duration::ZERO;
     for stream in listener.incoming() {
         if shared.state.lock().stopped {

@@ -17,7 +17,7 @@ use standpipe_core::event::{Chunk, ChunkLine, scan};
 /// Scans every event, encodes each record, and hashes each request's body, as its
 /// signature must. Another thread reads, and is not measured.
 ///
-/// None if there are no events.
+/// Returns `None` for an input without events.
 #[expect(clippy::disallowed_methods, reason = "nothing is sent into the queue")]
 pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
     let (chunker, chunks, buffers) =
@@ -30,19 +30,19 @@ pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
         intake_stop: CancellationToken::new(),
     };
     let reader = thread::spawn(|| reader.run());
-    let mut request = Request::default();
+    let mut request = FloorRequest::default();
     let (mut events, mut cpu) = (0_u64, Duration::ZERO);
     for chunk in chunks {
         let before = thread_cpu_time();
         for &line in &chunk.lines {
-            request.add(&chunk, line);
+            request.add_record(&chunk, line);
         }
         cpu += thread_cpu_time() - before;
         events += chunk.lines.len() as u64;
         let _ = buffers.try_send(chunk.bytes);
     }
     let before = thread_cpu_time();
-    request.send();
+    request.finish_request();
     cpu += thread_cpu_time() - before;
     // If the reader failed, the runs report it.
     let _ = reader.join();
@@ -51,14 +51,14 @@ pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
 
 /// The records of a request, in base64.
 #[derive(Default)]
-struct Request {
+struct FloorRequest {
     body: Vec<u8>,
     records: usize,
     record_bytes: usize,
 }
 
-impl Request {
-    fn add(&mut self, chunk: &Chunk, line: ChunkLine) {
+impl FloorRequest {
+    fn add_record(&mut self, chunk: &Chunk, line: ChunkLine) {
         let Ok((_, envelope)) =
             scan(chunk.line_text(line), standpipe_core::limits::EVENT_NESTING_MAX)
         else {
@@ -74,11 +74,11 @@ impl Request {
         let is_full = self.records == standpipe_delivery::limits::REQUEST_RECORDS_MAX
             || self.record_bytes >= standpipe_delivery::limits::REQUEST_BYTES_ENOUGH;
         if is_full {
-            self.send();
+            self.finish_request();
         }
     }
 
-    fn send(&mut self) {
+    fn finish_request(&mut self) {
         black_box(Sha256::digest(&self.body));
         self.body.clear();
         (self.records, self.record_bytes) = (0, 0);

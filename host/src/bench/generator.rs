@@ -16,7 +16,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use time::macros::datetime;
 
-use details::{Kind, PATHS};
+use details::{EventKind, PATHS};
 use standpipe_core::clock;
 
 const SEED: u64 = 0x5eed;
@@ -36,7 +36,7 @@ const NOTE_BYTES_MAX: usize = 300;
 
 /// What generated events are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Shape {
+pub struct EventShape {
     /// How many there are.
     pub events: u64,
     /// The size of each with its newline, [`EVENT_BYTES_MIN`] to
@@ -47,7 +47,7 @@ pub struct Shape {
     pub streams: Option<NonZero<usize>>,
 }
 
-impl Shape {
+impl EventShape {
     /// The name of events for a stream, where they are spread over streams.
     pub(super) fn event_name(self, stream: usize) -> String {
         format!("Event {stream}")
@@ -55,52 +55,52 @@ impl Shape {
 }
 
 /// Write events to a file.
-#[expect(clippy::disallowed_methods, reason = "made-up events are no secret")]
-pub(super) fn write(shape: Shape, path: &Path) -> io::Result<()> {
+#[expect(clippy::disallowed_methods, reason = "generated events contain no secrets")]
+pub(super) fn write_events(shape: EventShape, path: &Path) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    let mut generator = Generator { rng: Rng::with_seed(SEED), number: 0, shape };
+    let mut generator = EventGenerator { rng: Rng::with_seed(SEED), number: 0, shape };
     let mut line = String::new();
     for _ in 0..shape.events {
-        generator.event(&mut line);
+        generator.write_event(&mut line);
         line.push('\n');
         file.write_all(line.as_bytes())?;
     }
     file.flush()
 }
 
-struct Generator {
+struct EventGenerator {
     rng: Rng,
     number: u64,
-    shape: Shape,
+    shape: EventShape,
 }
 
-impl Generator {
+impl EventGenerator {
     /// Put the next event in place of what is in `line`.
-    fn event(&mut self, line: &mut String) {
+    fn write_event(&mut self, line: &mut String) {
         self.number += 1;
-        let kind = Kind::draw(&mut self.rng);
+        let kind = EventKind::draw_kind(&mut self.rng);
         let name = match self.shape.streams {
             Some(streams) => Some(self.shape.event_name(self.rng.usize(..streams.get()))),
             None => kind.name().map(str::to_owned),
         };
         line.clear();
-        self.natural(line, kind, name.as_deref());
+        self.write_natural(line, kind, name.as_deref());
         let Some(bytes) = self.shape.event_bytes else { return };
         // `,"note":""` and the newline must still fit.
         if line.len() + 11 > bytes {
             line.clear();
-            self.short(line, kind, name.as_deref());
+            self.write_short(line, kind, name.as_deref());
         }
-        self.pad(line, bytes);
+        self.pad_event(line, bytes);
     }
 
-    fn natural(&mut self, line: &mut String, kind: Kind, name: Option<&str>) {
+    fn write_natural(&mut self, line: &mut String, kind: EventKind, name: Option<&str>) {
         line.push_str(r#"{"anonymousId":""#);
-        self.uuid(line);
+        self.write_uuid(line);
         line.push_str(r#"","channel":"client""#);
-        begin(line, ',', kind, name);
+        begin_event(line, ',', kind, name);
         let rng = &mut self.rng;
-        let path = details::pick(rng, PATHS);
+        let path = details::pick_one(rng, PATHS);
         kind.write_details(line, rng, path);
         details::write_context(line, rng, kind, path);
         let _ = write!(
@@ -108,10 +108,10 @@ impl Generator {
             r#","integrations":{{"All":true,"Mixpanel":false}},"messageId":"ajs-{:032x}""#,
             rng.u128(..)
         );
-        let time = self.time();
+        let time = self.next_time();
         let _ = write!(line, r#","sentAt":"{time}","timestamp":"{time}","userId":"#);
         let user = self.rng.u64(..50_000);
-        if kind == Kind::Identify || self.rng.u8(..5) > 0 {
+        if kind == EventKind::Identify || self.rng.u8(..5) > 0 {
             let hash = user.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let _ = write!(line, r#""{hash:016x}{user:04x}"}}"#);
         } else {
@@ -120,13 +120,13 @@ impl Generator {
     }
 
     /// What routing needs and an id.
-    fn short(&mut self, line: &mut String, kind: Kind, name: Option<&str>) {
-        begin(line, '{', kind, name);
+    fn write_short(&mut self, line: &mut String, kind: EventKind, name: Option<&str>) {
+        begin_event(line, '{', kind, name);
         let _ = write!(line, r#","messageId":"{:08x}"}}"#, self.rng.u32(..));
     }
 
     /// Make an event as long as is wanted with its newline.
-    fn pad(&mut self, line: &mut String, bytes: usize) {
+    fn pad_event(&mut self, line: &mut String, bytes: usize) {
         line.pop();
         let mut before = r#","items":["#;
         while bytes - line.len() > NOTE_BYTES_MAX {
@@ -144,7 +144,7 @@ impl Generator {
         line.push_str("\"}");
     }
 
-    fn uuid(&mut self, line: &mut String) {
+    fn write_uuid(&mut self, line: &mut String) {
         let (high, low) = (self.rng.u64(..), self.rng.u64(..));
         let _ = write!(
             line,
@@ -158,7 +158,7 @@ impl Generator {
     }
 
     /// Some 12 events a second, within one month.
-    fn time(&mut self) -> String {
+    fn next_time(&mut self) -> String {
         let since_start = Duration::from_millis(self.number * 86 + self.rng.u64(..80));
         let within_month = since_start.as_millis() % MONTH.as_millis();
         clock::rfc3339(datetime!(2026-08-01 0:00 UTC) + Duration::from_millis(within_month as u64))
@@ -166,7 +166,7 @@ impl Generator {
 }
 
 /// Type and name, and what stands before them.
-fn begin(line: &mut String, before: char, kind: Kind, name: Option<&str>) {
+fn begin_event(line: &mut String, before: char, kind: EventKind, name: Option<&str>) {
     let _ = write!(line, r#"{before}"type":"{}""#, kind.message_type());
     if let Some(name) = name {
         let _ = write!(line, r#","event":"{name}""#);
@@ -179,9 +179,9 @@ mod tests {
 
     use super::*;
 
-    fn events(shape: Shape) -> Vec<serde_json::Value> {
+    fn generated_events(shape: EventShape) -> Vec<serde_json::Value> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write(shape, file.path()).unwrap();
+        write_events(shape, file.path()).unwrap();
         let text = std::fs::read_to_string(file.path()).unwrap();
         if let Some(bytes) = shape.event_bytes {
             assert!(text.split_inclusive('\n').all(|line| line.len() == bytes), "{bytes}");
@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn events_are_of_natural_kinds_and_sizes() {
-        let shape = Shape { events: 5000, ..Shape::default() };
+        let shape = EventShape { events: 5000, ..EventShape::default() };
         let mut kinds = BTreeMap::<String, usize>::new();
-        for event in events(shape) {
+        for event in generated_events(shape) {
             let kind = event["event"].as_str().unwrap_or(event["type"].as_str().unwrap());
             *kinds.entry(kind.to_owned()).or_default() += 1;
             assert!(event["context"]["library"]["name"].is_string());
@@ -211,17 +211,21 @@ mod tests {
     fn events_are_as_large_as_asked_for() {
         for event_bytes in [EVENT_BYTES_MIN, 101, 400, 818, 1000, 10_000, EVENT_BYTES_MAX] {
             let count = (500_000 / event_bytes as u64).max(2);
-            events(Shape { events: count, event_bytes: Some(event_bytes), streams: None });
+            generated_events(EventShape {
+                events: count,
+                event_bytes: Some(event_bytes),
+                streams: None,
+            });
         }
         let streams = NonZero::new(500);
-        events(Shape { events: 1000, event_bytes: Some(EVENT_BYTES_MIN), streams });
+        generated_events(EventShape { events: 1000, event_bytes: Some(EVENT_BYTES_MIN), streams });
     }
 
     #[test]
     fn events_are_spread_over_streams() {
-        let shape = Shape { events: 1000, streams: NonZero::new(3), event_bytes: Some(200) };
+        let shape = EventShape { events: 1000, streams: NonZero::new(3), event_bytes: Some(200) };
         let mut names = BTreeMap::<String, usize>::new();
-        for event in events(shape) {
+        for event in generated_events(shape) {
             *names.entry(event["event"].as_str().unwrap().to_owned()).or_default() += 1;
         }
         assert_eq!(names.keys().collect::<Vec<_>>(), ["Event 0", "Event 1", "Event 2"]);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Machine;
 use super::process::{cpu_time, thread_cpu_time};
-use super::report::median;
+use super::report::median_of;
 use standpipe_core::event::Event;
 use standpipe_plugin_host::{
     Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect,
@@ -26,7 +26,7 @@ const STARTS: usize = 9;
 
 /// A plugin that is to be measured.
 #[derive(Debug)]
-pub struct Candidate<'a> {
+pub struct BenchCandidate<'a> {
     /// What it is called in the report.
     pub name: String,
     /// The component.
@@ -103,7 +103,7 @@ pub enum PluginBenchError {
 }
 
 /// One that is being measured.
-struct Runner {
+struct PluginRunner {
     mapper: Mapper,
     /// How often the events go round in one round.
     passes: u32,
@@ -118,40 +118,40 @@ struct Runner {
 /// One of them cannot be loaded or started.
 pub fn measure_plugins(
     engine: &Engine,
-    candidates: &[Candidate<'_>],
+    candidates: &[BenchCandidate<'_>],
     source: &str,
     batches: &[Vec<Event<'_>>],
     rounds: u32,
 ) -> Result<PluginReport, PluginBenchError> {
-    let runners = candidates.iter().map(|candidate| Runner::start(engine, candidate));
+    let runners = candidates.iter().map(|candidate| PluginRunner::start(engine, candidate));
     let mut runners = runners.collect::<Result<Vec<_>, _>>()?;
     for runner in &mut runners {
         runner.warm_up(source, batches);
     }
     for _ in 0..rounds {
         for runner in &mut runners {
-            runner.round(source, batches);
+            runner.run_round(source, batches);
         }
     }
-    let mut plugins: Vec<_> = runners.into_iter().map(Runner::finish).collect();
+    let mut plugins: Vec<_> = runners.into_iter().map(PluginRunner::finish).collect();
     let base = plugins.last().map_or(f64::NAN, |figures| figures.cpu_ns_per_event);
     plugins.iter_mut().for_each(|figures| figures.ratio = figures.cpu_ns_per_event / base);
     let texts = batches.iter().flatten().map(|event| event.text.len());
     Ok(PluginReport {
         engine: engine_version(),
-        machine: Machine::here(),
-        events: count(batches),
+        machine: Machine::current(),
+        events: count_events(batches),
         bytes: texts.sum(),
         plugins,
     })
 }
 
-fn count(batches: &[Vec<Event<'_>>]) -> usize {
+fn count_events(batches: &[Vec<Event<'_>>]) -> usize {
     batches.iter().map(Vec::len).sum()
 }
 
-impl Runner {
-    fn start(engine: &Engine, candidate: &Candidate<'_>) -> Result<Self, PluginBenchError> {
+impl PluginRunner {
+    fn start(engine: &Engine, candidate: &BenchCandidate<'_>) -> Result<Self, PluginBenchError> {
         let not_loaded = |error| PluginBenchError::Load { name: candidate.name.clone(), error };
         let (began, cpu) = (Instant::now(), cpu_time());
         inspect(engine, candidate.bytes).map_err(not_loaded)?;
@@ -172,11 +172,11 @@ impl Runner {
             faults: 0,
             compile_wall_ms: wall.as_secs_f64() * 1e3,
             compile_cpu_ms: cpu.as_secs_f64() * 1e3,
-            start_cpu_us: median(start_us),
+            start_cpu_us: median_of(start_us),
             memory_bytes_at_start: starts.iter().map(|start| start.memory_bytes).max().unwrap_or(0),
             memory_bytes_at_end: 0,
         };
-        Ok(Runner { mapper: Mapper::new(plugin), passes: 1, figures })
+        Ok(PluginRunner { mapper: Mapper::new(plugin), passes: 1, figures })
     }
 
     /// One pass that does not count, after which it is known how many a round takes.
@@ -192,7 +192,7 @@ impl Runner {
         self.passes = u32::try_from(passes).unwrap_or(u32::MAX).max(1);
     }
 
-    fn round(&mut self, source: &str, batches: &[Vec<Event<'_>>]) {
+    fn run_round(&mut self, source: &str, batches: &[Vec<Event<'_>>]) {
         let before = thread_cpu_time();
         for _ in 0..self.passes {
             for events in batches {
@@ -200,14 +200,14 @@ impl Runner {
             }
         }
         let took = thread_cpu_time().saturating_sub(before).as_nanos() as f64;
-        let events = count(batches) as f64 * f64::from(self.passes);
+        let events = count_events(batches) as f64 * f64::from(self.passes);
         self.figures.rounds.push(took / events);
         let memory = self.mapper.memory_bytes();
         self.figures.memory_bytes_at_end = memory.max(self.figures.memory_bytes_at_end);
     }
 
     fn finish(self) -> PluginFigures {
-        PluginFigures { cpu_ns_per_event: median(self.figures.rounds.clone()), ..self.figures }
+        PluginFigures { cpu_ns_per_event: median_of(self.figures.rounds.clone()), ..self.figures }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Machine {
 
 impl Machine {
     /// The machine that this runs on.
-    pub fn here() -> Self {
+    pub fn current() -> Self {
         let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = about.lines().find_map(|line| line.strip_prefix("model name"));
         let cpu = model.map(|rest| rest.trim_start_matches([':', '\t', ' ']).to_owned());
@@ -31,15 +31,15 @@ impl Machine {
 
 /// Processor time that all threads of the process have used.
 pub(super) fn cpu_time() -> Duration {
-    read(ClockId::ProcessCPUTime)
+    read_clock(ClockId::ProcessCPUTime)
 }
 
 /// Processor time that this thread has used.
 pub(super) fn thread_cpu_time() -> Duration {
-    read(ClockId::ThreadCPUTime)
+    read_clock(ClockId::ThreadCPUTime)
 }
 
-fn read(clock: ClockId) -> Duration {
+fn read_clock(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).expect("processor time is not negative")
 }
 
@@ -54,7 +54,10 @@ pub enum PeakSince {
 }
 
 /// Resets the peak of memory, if the system permits it.
-#[expect(clippy::disallowed_methods, reason = "it is no file, but a switch of the kernel")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is not a file of ours, but a control of the kernel"
+)]
 pub(super) fn forget_peak() -> PeakSince {
     match fs::write("/proc/self/clear_refs", "5") {
         Ok(()) => PeakSince::Repeat,
@@ -78,6 +81,6 @@ mod tests {
     fn the_system_reports_time_memory_and_machine() {
         assert!(cpu_time() >= thread_cpu_time());
         assert!(peak_memory_bytes().is_none_or(|bytes| bytes > 1 << 20));
-        assert!(Machine::here().cores > 0);
+        assert!(Machine::current().cores > 0);
     }
 }

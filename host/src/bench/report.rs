@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Events, Machine, PeakSince, Plan, Way};
+use super::{BenchEvents, BenchMapping, Machine, PeakSince, Plan};
 use crate::config::Destination;
 use standpipe_plugin_host::engine_version;
 
@@ -25,7 +25,7 @@ pub struct Report {
     pub endpoint: String,
     /// Threads that map events.
     pub workers: usize,
-    /// Rows of the mapping; none where the plugin's settings have no such thing.
+    /// Rows of the mapping; none if the plugin's settings have no mapping.
     pub mapping_rows: Option<usize>,
     /// With the plugin as a component.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,14 +56,14 @@ pub struct InputReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
     /// Each figure's median on its own.
-    pub median: Sample,
+    pub median: BenchSample,
     /// In their order.
-    pub repeats: Vec<Sample>,
+    pub repeats: Vec<BenchSample>,
 }
 
 /// One measured run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Sample {
+pub struct BenchSample {
     /// Events read.
     pub events: u64,
     /// Events of which every record was accepted.
@@ -108,11 +108,16 @@ pub struct Sample {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, path: &Path, is_own: bool, series: &[(Way, Series)]) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        path: &Path,
+        is_own: bool,
+        series: &[(BenchMapping, Series)],
+    ) -> Self {
         let (events, bytes) = series
             .first()
             .map_or((0, 0), |(_, series)| (series.median.events, series.median.bytes));
-        let file = matches!(plan.events, Events::File(_)).then(|| path.display().to_string());
+        let file = matches!(plan.events, BenchEvents::File(_)).then(|| path.display().to_string());
         let input =
             InputReport { file, events, bytes, bytes_per_event: bytes as f64 / events as f64 };
         let endpoint = match &plan.settings.destination {
@@ -123,15 +128,15 @@ impl Report {
         };
         let of =
             |way| series.iter().find(|(other, _)| *other == way).map(|(_, series)| series.clone());
-        let component = of(Way::Component);
+        let component = of(BenchMapping::Component);
         #[cfg(feature = "native-mapping")]
-        let native = of(Way::Native);
+        let native = of(BenchMapping::Native);
         #[cfg(not(feature = "native-mapping"))]
         let native = None;
         Report {
             version: env!("CARGO_PKG_VERSION"),
             engine: engine_version(),
-            machine: Machine::here(),
+            machine: Machine::current(),
             input,
             endpoint,
             workers: plan.settings.workers.get(),
@@ -147,14 +152,14 @@ impl Report {
         serde_json::to_string(self).expect("a report has string keys")
     }
 
-    fn series(&self) -> impl Iterator<Item = (&'static str, &Series)> {
+    fn named_series(&self) -> impl Iterator<Item = (&'static str, &Series)> {
         let all = [("component", self.component.as_ref()), ("native", self.native.as_ref())];
         all.into_iter().filter_map(|(name, series)| Some((name, series?)))
     }
 
     /// The most events that a repeat left in the dead letters.
-    pub fn dead(&self) -> u64 {
-        let repeats = self.series().flat_map(|(_, series)| &series.repeats);
+    pub fn dead_max(&self) -> u64 {
+        let repeats = self.named_series().flat_map(|(_, series)| &series.repeats);
         repeats.map(|sample| sample.dead).max().unwrap_or(0)
     }
 }
@@ -169,18 +174,18 @@ fn price_percent((component, native): (&Series, &Series)) -> f64 {
     let prices = pairs.map(|(component, native)| {
         (component.cpu_ns_per_event / native.cpu_ns_per_event - 1.0) * 100.0
     });
-    median(prices.collect())
+    median_of(prices.collect())
 }
 
 impl Series {
     /// Of at least one repeat.
-    pub(super) fn new(repeats: Vec<Sample>) -> Self {
-        let of = |figure: fn(&Sample) -> f64| median(repeats.iter().map(figure).collect());
-        let if_any = |figure: fn(&Sample) -> Option<f64>| {
+    pub(super) fn new(repeats: Vec<BenchSample>) -> Self {
+        let of = |figure: fn(&BenchSample) -> f64| median_of(repeats.iter().map(figure).collect());
+        let if_any = |figure: fn(&BenchSample) -> Option<f64>| {
             let figures: Vec<_> = repeats.iter().filter_map(figure).collect();
-            (!figures.is_empty()).then(|| median(figures))
+            (!figures.is_empty()).then(|| median_of(figures))
         };
-        let median = Sample {
+        let median = BenchSample {
             wall_seconds: of(|sample| sample.wall_seconds),
             events_per_second: of(|sample| sample.events_per_second),
             cpu_seconds: of(|sample| sample.cpu_seconds),
@@ -206,7 +211,7 @@ impl Series {
     }
 }
 
-pub(super) fn median(mut figures: Vec<f64>) -> f64 {
+pub(super) fn median_of(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let (lower, upper) = (figures[(figures.len() - 1) / 2], figures[figures.len() / 2]);
     f64::midpoint(lower, upper)
@@ -237,7 +242,7 @@ impl fmt::Display for Report {
             self.endpoint
         )?;
         writeln!(f, "\n{HEAD}")?;
-        for (name, series) in self.series() {
+        for (name, series) in self.named_series() {
             for (number, sample) in (1..).zip(&series.repeats) {
                 writeln!(f, "{:17} {sample}", format!("{name} {number}"))?;
             }
@@ -246,7 +251,7 @@ impl fmt::Display for Report {
         if let Some(price) = self.sandbox_price_percent {
             writeln!(f, "\nthe sandbox costs {price:+.1} % of processor time on the whole path")?;
         }
-        if self.series().any(|(_, series)| series.median.peak_since == PeakSince::Process) {
+        if self.named_series().any(|(_, series)| series.median.peak_since == PeakSince::Process) {
             writeln!(f, "\npeaks of memory are those of the whole process so far")?;
         }
         Ok(())
@@ -254,7 +259,7 @@ impl fmt::Display for Report {
 }
 
 /// A row of the table.
-impl fmt::Display for Sample {
+impl fmt::Display for BenchSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let or_dash =
             |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
@@ -280,8 +285,8 @@ mod tests {
 
     #[test]
     fn medians() {
-        assert_eq!(median(vec![3.0]), 3.0);
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
+        assert_eq!(median_of(vec![3.0]), 3.0);
+        assert_eq!(median_of(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median_of(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
     }
 }

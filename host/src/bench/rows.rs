@@ -1,6 +1,6 @@
 //! The mapping rows of a bench.
 
-use super::Shape;
+use super::EventShape;
 
 /// Where events go unless something else is said, the most general row first.
 const ROWS: &[(&str, &str)] =
@@ -18,7 +18,7 @@ const NEVER: &str = "bench-never";
 pub fn mapping_rows(
     given: Vec<(String, String)>,
     own: usize,
-    shape: Shape,
+    shape: EventShape,
     rows: Option<usize>,
 ) -> Vec<(String, String)> {
     let owned = |(event, stream): &(&str, &str)| ((*event).to_owned(), (*stream).to_owned());
@@ -43,14 +43,14 @@ mod tests {
 
     #[test]
     fn there_are_as_many_rows_as_asked_for() {
-        let count = |rows| mapping_rows(Vec::new(), 0, Shape::default(), rows).len();
+        let count = |rows| mapping_rows(Vec::new(), 0, EventShape::default(), rows).len();
         assert_eq!([None, Some(1), Some(2), Some(10_000)].map(count), [3, 1, 2, 10_000]);
-        assert_eq!(mapping_rows(Vec::new(), 0, Shape::default(), Some(1))[0].0, "*");
+        assert_eq!(mapping_rows(Vec::new(), 0, EventShape::default(), Some(1))[0].0, "*");
         let given = vec![("a".to_owned(), "s".to_owned())];
-        assert_eq!(mapping_rows(given.clone(), 0, Shape::default(), None), given);
-        assert_eq!(mapping_rows(given, 2, Shape::default(), Some(5)).len(), 3);
-        assert_eq!(mapping_rows(Vec::new(), 2, Shape::default(), None), []);
-        let spread = Shape { streams: NonZero::new(500), ..Shape::default() };
+        assert_eq!(mapping_rows(given.clone(), 0, EventShape::default(), None), given);
+        assert_eq!(mapping_rows(given, 2, EventShape::default(), Some(5)).len(), 3);
+        assert_eq!(mapping_rows(Vec::new(), 2, EventShape::default(), None), []);
+        let spread = EventShape { streams: NonZero::new(500), ..EventShape::default() };
         assert_eq!(mapping_rows(Vec::new(), 0, spread, None).len(), 500);
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 use super::process::{cpu_time, forget_peak, peak_memory_bytes};
-use super::{BenchError, Sample};
+use super::{BenchError, BenchSample};
 use crate::config::Settings;
 use crate::run::{Progress, Run, RunOptions, Summary};
 use standpipe_delivery::dead_letters::Reason;
@@ -22,12 +22,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a stall is looked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn run(
+pub(super) fn run_trial(
     settings: Settings,
     endpoint: Option<&Endpoint>,
     floor_ns_per_event: f64,
     runtime: &Handle,
-) -> Result<Sample, BenchError> {
+) -> Result<BenchSample, BenchError> {
     if let Some(endpoint) = endpoint {
         endpoint.reset();
     }
@@ -46,13 +46,13 @@ pub(super) fn run(
     watch.abort();
     let peak_memory_bytes = peak_memory_bytes();
     let counts = endpoint.map(Endpoint::counts).unwrap_or_default();
-    check(&summary, endpoint.is_some().then_some(counts.records))?;
+    check_accounted(&summary, endpoint.is_some().then_some(counts.records))?;
 
     let of_streams = |count: fn(&_) -> u64| summary.streams.values().map(count).sum();
     let events = summary.read;
     let cpu_seconds = cpu.saturating_sub(counts.cpu).as_secs_f64();
     let cpu_ns_per_event = cpu_seconds * 1e9 / events as f64;
-    Ok(Sample {
+    Ok(BenchSample {
         events,
         delivered: summary.delivered,
         filtered: summary.filtered,
@@ -90,11 +90,11 @@ async fn stop_if_stalled(progress: Progress, intake_stop: CancellationToken) {
 }
 
 /// Whether everything that was read is accounted for, on both sides.
-fn check(summary: &Summary, arrived: Option<u64>) -> Result<(), BenchError> {
+fn check_accounted(summary: &Summary, arrived: Option<u64>) -> Result<(), BenchError> {
     let problems = summary.streams.iter().filter_map(|(name, stream)| {
         Some(format!("; stream {name}: {}", stream.problem.as_ref()?))
     });
-    // After a stop, what is left is buried; that is no event's own fault.
+    // After a stop, remaining events are dead-lettered, through no fault of their own.
     let given_up = summary.dead_letters.get(&Reason::GivenUp).copied().unwrap_or(0);
     let accounted = (summary.delivered + summary.filtered + summary.dead).saturating_sub(given_up);
     let is_whole = accounted == summary.read && summary.unread.is_empty();

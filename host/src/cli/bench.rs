@@ -17,8 +17,8 @@ use super::config::{check_settings, read_settings};
 use super::run::{LogFormat, parse_mapping, start_logging};
 use super::{CommandResult, Exit, complain, fault, print_report, start_runtime, usage};
 use crate::bench::{
-    EVENT_BYTES_MAX, EVENT_BYTES_MIN, Events, Plan, Report, Shape, Target, Way, mapping_rows,
-    measure,
+    BenchEvents, BenchMapping, BenchTarget, EVENT_BYTES_MAX, EVENT_BYTES_MIN, EventShape, Plan,
+    Report, mapping_rows, run_bench,
 };
 #[cfg(feature = "native-mapping")]
 use crate::config::PluginSource;
@@ -103,7 +103,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
         TempDir::new().context("failed to create a temporary directory").map_err(fault)?;
     let plan = bench_plan(arguments, directory.path()).map_err(usage)?;
     let runtime = start_runtime()?;
-    let report = measure(&plan, runtime.handle());
+    let report = run_bench(&plan, runtime.handle());
     runtime.shutdown_background();
     let report = report.map_err(|error| {
         (if error.is_usage() { Exit::Usage } else { Exit::Fault }, anyhow!(error))
@@ -113,7 +113,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
 }
 
 fn exit_of(report: &Report) -> Exit {
-    match report.dead() {
+    match report.dead_max() {
         0 => Exit::Done,
         dead => {
             complain(&format!(
@@ -125,37 +125,42 @@ fn exit_of(report: &Report) -> Exit {
 }
 
 fn bench_plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
-    let shape = Shape {
+    let shape = EventShape {
         events: arguments.events,
         event_bytes: arguments.event_bytes,
         streams: arguments.streams.and_then(NonZero::new),
     };
-    let target = if arguments.endpoint_url.is_some() { Target::Given } else { Target::InProcess };
+    let target =
+        if arguments.endpoint_url.is_some() { BenchTarget::Given } else { BenchTarget::InProcess };
     #[cfg(feature = "native-mapping")]
     let no_plugin = arguments.no_plugin;
     let events = match arguments.file.clone() {
-        Some(file) => Events::File(file),
-        None => Events::Generated(shape),
+        Some(file) => BenchEvents::File(file),
+        None => BenchEvents::Generated(shape),
     };
     let repeat = arguments.repeat;
     let settings = bench_settings(arguments, shape, data_dir)?;
     #[cfg(not(feature = "native-mapping"))]
-    let ways = &[Way::Component];
+    let ways = &[BenchMapping::Component];
     #[cfg(feature = "native-mapping")]
-    let ways: &[Way] = match (&settings.plugin, no_plugin) {
+    let ways: &[BenchMapping] = match (&settings.plugin, no_plugin) {
         (PluginSource::File(path), true) => bail!(
             "--no-plugin runs the default mapping, and the settings name the plugin {}: leave one of them out",
             path.display()
         ),
-        (PluginSource::File(_), false) => &[Way::Component],
-        (_, true) => &[Way::Native],
-        (_, false) => &[Way::Component, Way::Native],
+        (PluginSource::File(_), false) => &[BenchMapping::Component],
+        (_, true) => &[BenchMapping::Native],
+        (_, false) => &[BenchMapping::Component, BenchMapping::Native],
     };
     Ok(Plan { settings, events, target, ways, repeat })
 }
 
 /// Returns the settings of `host run`, with a data directory of their own.
-fn bench_settings(arguments: Arguments, shape: Shape, data_dir: &Path) -> anyhow::Result<Settings> {
+fn bench_settings(
+    arguments: Arguments,
+    shape: EventShape,
+    data_dir: &Path,
+) -> anyhow::Result<Settings> {
     let (mut raw, directory) = read_settings(arguments.config.as_deref())?;
     raw.workers = arguments.workers.or(raw.workers);
     let is_default_plugin = arguments.plugin.is_none() && raw.plugin.path.is_none();

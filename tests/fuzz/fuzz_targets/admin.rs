@@ -1,5 +1,5 @@
-//! Whatever stands in the headers and the query of a request about the plugin, what
-//! is accepted of it is what was written, within its bounds.
+//! The headers and the query of a request about the plugin: an accepted value is the one that
+//! was written, within its bounds.
 #![no_main]
 
 use standpipe::admin::{parse_bearer_token, canary_settings, parse_signature_header};

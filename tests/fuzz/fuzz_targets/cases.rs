@@ -1,5 +1,4 @@
-//! Whatever a file of cases holds, reading it ends with cases or an error, and the
-//! cases can be run.
+//! Any file of cases: reading it ends with cases or an error, and the cases can be run.
 #![no_main]
 
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! Whatever a line holds, the scan takes it for an event exactly where another
-//! parser takes it for a JSON object, and finds the same type and name in it.
+//! Any line: the scan accepts exactly the lines that another parser reads as a JSON object, and
+//! finds the same type and name.
 #![no_main]
 
 use standpipe_core::event::{Malformed, scan};

@@ -1,6 +1,5 @@
-//! Whatever a source holds, however its bytes come in, every line that is not
-//! blank is handed out once, with its number: the same lines that a plain split
-//! of the whole source gives.
+//! Any input in pieces of any size: each line that is not blank is returned once with its number,
+//! as a plain split of the whole input does.
 #![no_main]
 
 use std::io::{self, Read};
@@ -12,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
 
-/// Gives at most so many bytes at a time.
-struct Dripping<'a>(&'a [u8], usize);
+/// Returns at most this many bytes for each read.
+struct SlowReader<'a>(&'a [u8], usize);
 
-impl Read for Dripping<'_> {
+impl Read for SlowReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(self.1);
         self.0.read(&mut buffer[..most])
@@ -24,9 +23,9 @@ impl Read for Dripping<'_> {
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (step, input) = input;
-    let expected = split(input);
+    let expected = split_lines(input);
     for fill in [Fill::Whole, Fill::Available] {
-        let source = Dripping(input, usize::from(step) + 1);
+        let source = SlowReader(input, usize::from(step) + 1);
         let mut reader = LineReader::new(source, fill, LIMITS, CancellationToken::new());
         let mut lines = Vec::new();
         while let Some(read) = reader.next_lines(Vec::new()) {
@@ -49,7 +48,7 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 /// Each line's number and length, and what is kept of it.
-fn split(input: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
+fn split_lines(input: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
     let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     let lines =
         input.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -1,5 +1,5 @@
-//! Whatever OpenMetadata answers, reading it ends, and a full name that is taken
-//! apart has no empty part.
+//! Any response of OpenMetadata: reading it ends, and a full name splits into parts that are not
+//! empty.
 #![no_main]
 
 use standpipe_catalog::openmetadata::{EntityKind, ServiceScope, ServerVersion, read_hits, error_message, split_name};

@@ -1,8 +1,7 @@
-//! Whatever bytes are given as a component, loading them ends with a plugin or an
-//! error.
+//! Any bytes as a component: loading them ends with a plugin or an error.
 //!
-//! The first byte says what the others are: a component, or changes to the default
-//! plugin's, each a position of three bytes and a value.
+//! The first byte selects what the others are: a component, or changes to the default plugin's, each
+//! a position of three bytes and a value.
 #![no_main]
 
 use std::num::NonZero;
@@ -23,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let bytes = match kind % 3 {
         0 => rest.to_vec(),
         1 => [b"\0asm\x0d\0\x01\0", rest].concat(),
-        _ => changed(rest),
+        _ => change_component(rest),
     };
     if inspect(&ENGINE, &bytes).is_ok()
         && let Ok(compiled) = CompiledComponent::new(&ENGINE, &bytes)
@@ -32,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-fn changed(changes: &[u8]) -> Vec<u8> {
+fn change_component(changes: &[u8]) -> Vec<u8> {
     let mut bytes = DEFAULT_PLUGIN.to_vec();
     for change in changes.chunks_exact(4) {
         let place = u32::from_be_bytes([0, change[0], change[1], change[2]]) as usize;

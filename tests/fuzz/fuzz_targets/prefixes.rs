@@ -1,5 +1,5 @@
-//! Whatever a prefix of S3 holds, its static part begins it, has no expression in it
-//! and is its own static part; the levels above end at the bucket.
+//! Any prefix of S3: it begins with its static part, which has no expression in it and is its own
+//! static part; its parent levels end at the bucket.
 #![no_main]
 
 use standpipe_catalog::prefix::{parent_prefixes, static_prefix};

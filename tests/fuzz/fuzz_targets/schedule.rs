@@ -1,5 +1,4 @@
-//! Whatever stands for a schedule, what is due comes later and later; and whatever the
-//! history of runs holds, reading it ends.
+//! Any schedule: its due times increase. Any history of runs: reading it ends.
 #![no_main]
 
 use standpipe_catalog::schedule::{RunHistory, Schedule};

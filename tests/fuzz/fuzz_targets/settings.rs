@@ -1,5 +1,4 @@
-//! Whatever a settings file or another vendor's export holds, reading it ends
-//! with settings or an error.
+//! Any settings file or export of another vendor: reading it ends with settings or an error.
 #![no_main]
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Whatever the files of a spool hold, opening and reading it ends; what comes
-//! out of a damaged one is what was put in, in order, and it takes entries again.
+//! Any files of a spool: opening and reading them ends. The entries of a damaged spool are the
+//! stored ones, in order, and it accepts new entries.
 #![no_main]
 
 use std::fs;
@@ -19,32 +19,32 @@ fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
     let path = directory.path();
     if is_damage {
         write_entries(path, is_closed);
-        damage(&path.join(LOG), log);
-        damage(&path.join(ACKS), acks);
+        damage_file(&path.join(LOG), log);
+        damage_file(&path.join(ACKS), acks);
     } else {
         fs::write(path.join(LOG), log).expect("a file");
         fs::write(path.join(ACKS), acks).expect("a file");
     }
-    let Ok((spool, mut consumer, _)) = Spool::open(settings(path)) else {
+    let Ok((spool, mut consumer, _)) = Spool::open(spool_settings(path)) else {
         return;
     };
-    let entries = read(&mut consumer);
+    let entries = read_entries(&mut consumer);
     if is_damage {
-        assert!(entries.iter().all(|entry| entry.bytes == payload(entry.bytes[0])));
+        assert!(entries.iter().all(|entry| entry.bytes == make_payload(entry.bytes[0])));
         assert!(entries.windows(2).all(|pair| pair[0].bytes[0] < pair[1].bytes[0]));
     }
     entries.iter().for_each(|entry| spool.acknowledge(entry.place, 0..entry.items));
     assert_eq!(spool.status().items_waiting, 0);
-    append(&spool, 1, payload(ENTRIES));
-    assert_eq!(read(&mut consumer).len(), 1);
+    append_entry(&spool, 1, make_payload(ENTRIES));
+    assert_eq!(read_entries(&mut consumer).len(), 1);
 });
 
 /// Twelve entries of different sizes, some of whose items are acknowledged; the
 /// files are those of a process that ended, or of one that was killed.
 fn write_entries(path: &Path, is_closed: bool) {
-    let (spool, mut consumer, _) = Spool::open(settings(path)).expect("an empty spool");
-    (0..ENTRIES).for_each(|number| append(&spool, 3, payload(number)));
-    for entry in read(&mut consumer).iter().step_by(2) {
+    let (spool, mut consumer, _) = Spool::open(spool_settings(path)).expect("an empty spool");
+    (0..ENTRIES).for_each(|number| append_entry(&spool, 3, make_payload(number)));
+    for entry in read_entries(&mut consumer).iter().step_by(2) {
         spool.acknowledge(entry.place, [0, 2].into_iter());
     }
     let files = [LOG, ACKS].map(|name| (name, fs::read(path.join(name)).expect("a file")));
@@ -55,7 +55,7 @@ fn write_entries(path: &Path, is_closed: bool) {
 }
 
 /// Each four bytes change one place: where it is, what comes there, and how.
-fn damage(file: &Path, changes: &[u8]) {
+fn damage_file(file: &Path, changes: &[u8]) {
     let mut bytes = fs::read(file).expect("a file");
     for change in changes.chunks_exact(4) {
         let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % (bytes.len() + 1);
@@ -71,22 +71,22 @@ fn damage(file: &Path, changes: &[u8]) {
     fs::write(file, bytes).expect("a file");
 }
 
-fn payload(number: u8) -> Vec<u8> {
+fn make_payload(number: u8) -> Vec<u8> {
     let length = 20 * usize::from(number) + 1;
     (0..length).map(|at| number.wrapping_add(at as u8 & 0xf0)).collect()
 }
 
-fn settings(path: &Path) -> SpoolSettings {
+fn spool_settings(path: &Path) -> SpoolSettings {
     let durability = Durability::Os;
     SpoolSettings { directory: path.to_owned(), bytes_max: 1 << 30, durability }
 }
 
-fn append(spool: &Spool, items: u32, bytes: Vec<u8>) {
+fn append_entry(spool: &Spool, items: u32, bytes: Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(spool.append(items, bytes)).expect("room");
 }
 
-fn read(consumer: &mut Consumer) -> Vec<SpoolEntry> {
+fn read_entries(consumer: &mut Consumer) -> Vec<SpoolEntry> {
     let next = || match consumer.next(Duration::ZERO) {
         NextEntry::Entry(entry) => Some(entry),
         NextEntry::Nothing | NextEntry::End => None,

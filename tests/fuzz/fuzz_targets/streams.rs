@@ -1,6 +1,5 @@
-//! Whatever Amazon says of a delivery stream, reading it ends without panic, and
-//! what was read can be told; and whatever a pattern of names is, it is refused, or
-//! tells of any name whether it is in.
+//! Any description of a delivery stream: reading ends without panic, and the result can be
+//! serialized. Any pattern of names is refused, or decides whether a name matches.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +9,7 @@ use standpipe_catalog::Filter;
 fuzz_target!(|input: (&[u8], &str, &str)| {
     let (answer, pattern, name) = input;
     if let Ok(stream) = read_description(name, answer) {
-        serde_json::to_string(&stream).expect("what was read can be told");
+        serde_json::to_string(&stream).expect("a description that was read can be serialized");
     }
     if let Ok(filter) = Filter::new(&[pattern], &[]) {
         let _ = filter.keeps_name(name);

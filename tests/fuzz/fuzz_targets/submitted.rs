@@ -1,6 +1,5 @@
-//! Whatever a program hands in, each event comes out as a text of its own, in order,
-//! and as JSON it is what it was. The input is cut into events at the bytes 0xff, which
-//! no JSON has.
+//! Any submitted events: each becomes one text, in order, with the same JSON value. The input is
+//! split into events at the bytes 0xff, which JSON does not contain.
 #![no_main]
 
 use standpipe_core::event::scan;

@@ -1,5 +1,4 @@
-//! Whatever a workflow file holds, reading it ends with settings or an error, and the
-//! error shows nothing of its secrets.
+//! Any workflow file: reading it ends with settings or an error, and the error shows no secret.
 #![no_main]
 
 use std::path::Path;

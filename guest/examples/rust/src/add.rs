@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Members(String);
 
 impl Members {
-    /// None where there are no members. The error is the key of one that is no
-    /// string.
+    /// Returns the members as JSON text, or `None` if the map is empty. The error is the key of
+    /// the first value that is not a string.
     pub(crate) fn new(members: &Map<String, Value>) -> Result<Option<Self>, &str> {
         let mut texts = Vec::new();
         for (key, value) in members {

@@ -42,7 +42,7 @@ impl Plugin for Router {
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        let streams = self.streams(event);
+        let streams = self.streams_for(event);
         if streams.is_empty() && self.unmapped == Unmapped::DeadLetter {
             outputs.reject(UNMAPPED);
         }
@@ -58,9 +58,9 @@ impl Plugin for Router {
 impl Router {
     /// Where an event goes: by its name, else its type, else `*`; with `fan_out`
     /// by all three, to each stream once.
-    fn streams(&self, event: &Event) -> Vec<Stream> {
+    fn streams_for(&self, event: &Event) -> Vec<Stream> {
         let words = [event.name.as_deref(), event.message_type.as_deref(), Some(table::ANY)];
-        let matched = words.into_iter().flatten().filter_map(|word| self.table.row(word));
+        let matched = words.into_iter().flatten().filter_map(|word| self.table.find_row(word));
         let mut streams = Vec::new();
         for row in matched {
             if self.fan_out {

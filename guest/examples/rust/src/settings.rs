@@ -33,32 +33,35 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> =
-            serde_json::from_str(text).map_err(|_| wrong("they must be a JSON object"))?;
+            serde_json::from_str(text).map_err(|_| settings_error("they must be a JSON object"))?;
         let known = ["mappings", "fan_out", "unmapped", "add"];
         if let Some(unknown) = raw.keys().find(|key| !known.contains(&key.as_str())) {
             let message = format!("the key {unknown:?} is unknown: there are {}", known.join(", "));
-            return Err(wrong(&message));
+            return Err(settings_error(&message));
         }
         let fan_out = match raw.get("fan_out") {
             None => false,
             Some(Value::Bool(fan_out)) => *fan_out,
-            Some(_) => return Err(wrong("`fan_out` must be true or false")),
+            Some(_) => return Err(settings_error("`fan_out` must be true or false")),
         };
         let unmapped = match raw.get("unmapped").map(Value::as_str) {
             None | Some(Some("filter")) => Unmapped::Filter,
             Some(Some("dead_letter")) => Unmapped::DeadLetter,
-            Some(_) => return Err(wrong("`unmapped` must be \"filter\" or \"dead_letter\"")),
+            Some(_) => {
+                return Err(settings_error("`unmapped` must be \"filter\" or \"dead_letter\""));
+            }
         };
         let add = match raw.get("add") {
             None => None,
-            Some(Value::Object(members)) => Members::new(members)
-                .map_err(|key| wrong(&format!("`add` must hold strings, and {key:?} is none")))?,
-            Some(_) => return Err(wrong("`add` must be an object of strings")),
+            Some(Value::Object(members)) => Members::new(members).map_err(|key| {
+                settings_error(&format!("`add` must hold strings, and {key:?} is not a string"))
+            })?,
+            Some(_) => return Err(settings_error("`add` must be an object of strings")),
         };
         let rows = match raw.get("mappings") {
             None => Vec::new(),
             Some(Value::Array(rows)) => parse_rows(rows)?,
-            Some(_) => return Err(wrong("`mappings` must be an array of rows")),
+            Some(_) => return Err(settings_error("`mappings` must be an array of rows")),
         };
         if rows.iter().all(|row| row.stream.is_empty()) {
             return Err("no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
@@ -69,7 +72,7 @@ impl Settings {
     }
 }
 
-fn wrong(message: &str) -> String {
+fn settings_error(message: &str) -> String {
     format!("the mapping plugin's settings are wrong: {message}")
 }
 
@@ -79,7 +82,7 @@ fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
     for (number, row) in (1..).zip(rows) {
         let row = row.as_object().ok_or_else(|| {
             format!(
-                "mappings row {number} is no table: write `event = \"...\"` and `stream = \"...\"`"
+                "mappings row {number} is not a table: write `event = \"...\"` and `stream = \"...\"`"
             )
         })?;
         if let Some(unknown) = row.keys().find(|key| !matches!(key.as_str(), "event" | "stream")) {

@@ -42,7 +42,7 @@ impl Table {
         Ok(Table(table))
     }
 
-    pub(crate) fn row(&self, word: &str) -> Option<&Streams> {
+    pub(crate) fn find_row(&self, word: &str) -> Option<&Streams> {
         self.0.get(&word.to_lowercase())
     }
 }

@@ -24,7 +24,7 @@ impl Hash {
     }
 
     /// Put its digest in a text's place.
-    pub(crate) fn digest(&self, text: &mut String) {
+    pub(crate) fn replace_with_digest(&self, text: &mut String) {
         let digest: [u8; 32] = match self {
             Hash::Sha256 => Sha256::digest(text.as_bytes()).into(),
             Hash::HmacSha256(keyed) => {

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{is_number, truncate};
+use super::{is_number, truncate_text};
 
 proptest! {
     #[test]
@@ -18,7 +18,7 @@ proptest! {
     #[test]
     fn so_many_characters_stay(text: String, characters in 0_usize..20) {
         let mut left = text.clone();
-        let is_changed = truncate(&mut left, characters);
+        let is_changed = truncate_text(&mut left, characters);
         prop_assert_eq!(left.chars().count(), text.chars().count().min(characters));
         prop_assert_eq!(is_changed, left != text);
         prop_assert!(text.starts_with(&left));

@@ -1,7 +1,7 @@
 //! Lifts the members of nested objects.
 
 use super::{BYTES_MAX, Editor};
-use crate::json::{Kind, Value, write_string};
+use crate::json::{JsonKind, JsonValue, write_string};
 use crate::scan;
 
 /// How deep objects are lifted. What lies deeper stays an object.
@@ -10,21 +10,21 @@ const LEVELS_MAX: usize = 64;
 impl Editor<'_> {
     /// Make one level of the object that begins here, unless it is one already.
     /// Returns where it ends.
-    pub(super) fn flatten(&mut self, separator: &str, start: usize) -> usize {
+    pub(super) fn flatten_object(&mut self, separator: &str, start: usize) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
-        let object = Value::of_text(&self.text[start..end]);
+        let object = JsonValue::of_text(&self.text[start..end]);
         if object.members().any(|member| is_lifted(member.value)) {
             let mut written_separator = String::new();
             write_string(&mut written_separator, separator);
-            self.attempt(start, end, |editor| {
-                let mut lift = Lift {
+            self.try_replace(start, end, |editor| {
+                let mut lift = Flattener {
                     out: editor.out,
                     separator: &written_separator[1..written_separator.len() - 1],
                     prefix: String::new(),
                     has_members: false,
                 };
                 lift.out.push('{');
-                let has_room = lift.members(object, 1);
+                let has_room = lift.lift_members(object, 1);
                 lift.out.push('}');
                 has_room
             });
@@ -34,11 +34,11 @@ impl Editor<'_> {
 }
 
 /// Objects with members; an empty one stays the value that it is.
-fn is_lifted(value: Value<'_>) -> bool {
-    value.kind() == Kind::Object && value.members().next().is_some()
+fn is_lifted(value: JsonValue<'_>) -> bool {
+    value.kind() == JsonKind::Object && value.members().next().is_some()
 }
 
-struct Lift<'a> {
+struct Flattener<'a> {
     out: &'a mut String,
     /// As it stands between quotes.
     separator: &'a str,
@@ -47,16 +47,16 @@ struct Lift<'a> {
     has_members: bool,
 }
 
-impl Lift<'_> {
-    /// Write the members of an object. `false`: there is no room for all, since
-    /// each repeats the names around it.
-    fn members(&mut self, object: Value<'_>, level: usize) -> bool {
+impl Flattener<'_> {
+    /// Writes the members of an object. Returns `false` if the result would exceed the size
+    /// limit, since each member repeats the names around it.
+    fn lift_members(&mut self, object: JsonValue<'_>, level: usize) -> bool {
         for member in object.members() {
             if level < LEVELS_MAX && is_lifted(member.value) {
                 let length = self.prefix.len();
                 self.prefix.push_str(member.key);
                 self.prefix.push_str(self.separator);
-                let has_room = self.members(member.value, level + 1);
+                let has_room = self.lift_members(member.value, level + 1);
                 self.prefix.truncate(length);
                 if !has_room {
                     return false;
@@ -68,7 +68,7 @@ impl Lift<'_> {
             }
             self.has_members = true;
             self.out.push('"');
-            for part in [&*self.prefix, member.key, "\":", member.value.raw()] {
+            for part in [&*self.prefix, member.key, "\":", member.value.raw_text()] {
                 self.out.push_str(part);
             }
             if self.out.len() > BYTES_MAX {

@@ -1,18 +1,18 @@
 //! What is to be done at which places of an event.
 
-use super::read::Reads;
-use crate::change::Change;
-use crate::names::Names;
-use crate::path::{Path, Step};
-use crate::put::Put;
+use super::read::FieldReads;
+use crate::change::ValueChange;
+use crate::names::MemberNames;
+use crate::path::{FieldPath, PathStep};
+use crate::put::PutValue;
 use crate::redact::Detectors;
-use crate::scan::Key;
+use crate::scan::MemberKey;
 
 /// A place of an event, and what is to be done there and below.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Node {
-    pub(super) members: Names<Node>,
-    pub(super) elements: Option<Box<Node>>,
+pub(crate) struct EditNode {
+    pub(super) members: MemberNames<EditNode>,
+    pub(super) elements: Option<Box<EditNode>>,
     /// Only members that are allowed stay.
     closed: bool,
     /// Allowed as a member of what is closed.
@@ -20,63 +20,69 @@ pub(crate) struct Node {
     /// Something is put here or below that may be missing in the event.
     pub(super) makes: bool,
     /// What is read of the value before anything is changed.
-    pub(super) reads: Option<Box<Reads>>,
-    pub(super) act: Act,
+    pub(super) reads: Option<Box<FieldReads>>,
+    pub(super) act: EditAction,
 }
 
 /// What is to be done with a value.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Act {
+pub(crate) enum EditAction {
     /// Nothing, but perhaps with its parts.
     #[default]
     Enter,
     /// Leave it out of its object.
     Drop,
     /// Put another value in its place, and make it where it is missing.
-    Put(Put),
+    Put(PutValue),
     /// Change a string, number, or literal.
-    Change(Vec<Change>),
+    Change(Vec<ValueChange>),
     /// Redact what is found in any string of it.
     Redact(Detectors),
     /// Lift the members of objects in it into itself, with this between keys.
     Flatten(Box<str>),
 }
 
-impl Node {
+impl EditNode {
     /// Have this done at a place.
-    pub(crate) fn act(&mut self, path: &Path, act: Act) {
-        let makes = matches!(act, Act::Put(_));
-        self.enter(path.steps(), makes).act = act;
+    pub(crate) fn add_action(&mut self, path: &FieldPath, act: EditAction) {
+        let makes = matches!(act, EditAction::Put(_));
+        self.enter_path(path.steps(), makes).act = act;
     }
 
     /// Of the object at a place, let only these members stay.
-    pub(crate) fn allow<'a>(&mut self, path: &Path, names: impl IntoIterator<Item = &'a str>) {
-        let node = self.enter(path.steps(), false);
+    pub(crate) fn allow_members<'a>(
+        &mut self,
+        path: &FieldPath,
+        names: impl IntoIterator<Item = &'a str>,
+    ) {
+        let node = self.enter_path(path.steps(), false);
         node.closed = true;
         for name in names {
-            node.members.entry(name, Node::default).allowed = true;
+            node.members.entry(name, EditNode::default).allowed = true;
         }
     }
 
     /// Have a value read from what this place leads to, into a slot.
-    pub(crate) fn read(&mut self, place: &[Step], path: &[Step], slot: usize) {
-        self.enter(place, false).reads.get_or_insert_default().add(path, slot);
+    pub(crate) fn add_read(&mut self, place: &[PathStep], path: &[PathStep], slot: usize) {
+        self.enter_path(place, false).reads.get_or_insert_default().add_path(path, slot);
     }
 
     /// Whether the member of this name may be another one afterwards.
     pub(crate) fn may_change(&self, member: &str) -> bool {
         let is_named = self.members.iter().any(|(name, _)| name == member);
-        self.closed || is_named || !matches!(self.act, Act::Enter)
+        self.closed || is_named || !matches!(self.act, EditAction::Enter)
     }
 
-    fn enter(&mut self, steps: &[Step], makes: bool) -> &mut Node {
-        self.makes |= makes && !steps.contains(&Step::Each);
+    fn enter_path(&mut self, steps: &[PathStep], makes: bool) -> &mut EditNode {
+        self.makes |= makes && !steps.contains(&PathStep::Each);
         match steps {
             [] => self,
-            [Step::Name(name), rest @ ..] => {
-                self.members.entry(name, Node::default).enter(rest, makes)
+            [PathStep::Name(name), rest @ ..] => {
+                self.members.entry(name, EditNode::default).enter_path(rest, makes)
             }
-            [Step::Each, rest @ ..] => self.elements.get_or_insert_default().enter(rest, makes),
+            [PathStep::Each, rest @ ..] => {
+                self.elements.get_or_insert_default().enter_path(rest, makes)
+            }
         }
     }
 
@@ -87,12 +93,13 @@ impl Node {
     /// Whether the member of this key stays, and then its place among the
     /// members of the node, if it has one.
     #[inline(always)]
-    pub(super) fn member(&self, key: &Key<'_>) -> Option<Option<usize>> {
+    pub(super) fn find_member(&self, key: &MemberKey<'_>) -> Option<Option<usize>> {
         match self.members.find(key) {
             None => (!self.closed).then_some(None),
             Some(place) => {
                 let child = self.members.at(place);
-                let stays = !matches!(child.act, Act::Drop) && (!self.closed || child.allowed);
+                let stays =
+                    !matches!(child.act, EditAction::Drop) && (!self.closed || child.allowed);
                 stays.then_some(Some(place))
             }
         }

@@ -2,48 +2,53 @@
 
 use std::ops::Range;
 
-use crate::names::Names;
-use crate::path::Step;
-use crate::scan::{self, Parts};
+use crate::names::MemberNames;
+use crate::path::PathStep;
+use crate::scan::{self, PartScanner};
 
 /// Which values are read into which slots. All are found in one pass. Where an
 /// object has several members of a name, the last one counts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reads {
-    members: Names<Reads>,
+pub(crate) struct FieldReads {
+    members: MemberNames<FieldReads>,
     slots: Vec<usize>,
 }
 
-impl Reads {
-    pub(super) fn add(&mut self, path: &[Step], slot: usize) {
+impl FieldReads {
+    pub(super) fn add_path(&mut self, path: &[PathStep], slot: usize) {
         match path {
             [] => self.slots.push(slot),
             // No path that is read leads through an array.
-            [Step::Each, ..] => {}
-            [Step::Name(name), rest @ ..] => {
-                self.members.entry(name, Reads::default).add(rest, slot);
+            [PathStep::Each, ..] => {}
+            [PathStep::Name(name), rest @ ..] => {
+                self.members.entry(name, FieldReads::default).add_path(rest, slot);
             }
         }
     }
 
     /// Read what the value that begins here holds.
-    pub(super) fn read(&self, text: &str, start: usize, slots: &mut Vec<Option<Range<usize>>>) {
-        self.clear(slots);
-        self.note(text, start, slots);
+    pub(super) fn read_values(
+        &self,
+        text: &str,
+        start: usize,
+        slots: &mut Vec<Option<Range<usize>>>,
+    ) {
+        self.clear_slots(slots);
+        self.note_value(text, start, slots);
     }
 
-    fn clear(&self, slots: &mut Vec<Option<Range<usize>>>) {
+    fn clear_slots(&self, slots: &mut Vec<Option<Range<usize>>>) {
         for &slot in &self.slots {
             if slots.len() <= slot {
                 slots.resize(slot + 1, None);
             }
             slots[slot] = None;
         }
-        self.members.iter().for_each(|(_, member)| member.clear(slots));
+        self.members.iter().for_each(|(_, member)| member.clear_slots(slots));
     }
 
     /// Returns where the value ends.
-    fn note(&self, text: &str, start: usize, slots: &mut Vec<Option<Range<usize>>>) -> usize {
+    fn note_value(&self, text: &str, start: usize, slots: &mut Vec<Option<Range<usize>>>) -> usize {
         let bytes = text.as_bytes();
         let end = match bytes.get(start) {
             Some(b'{') if !self.members.is_empty() => self.note_members(text, start, slots),
@@ -61,21 +66,21 @@ impl Reads {
         start: usize,
         slots: &mut Vec<Option<Range<usize>>>,
     ) -> usize {
-        let mut parts = Parts::of(text, start);
+        let mut parts = PartScanner::new(text, start);
         while let Some(key) = parts.next_key() {
             let end = match self.members.find(&key) {
                 None => scan::after_value(text.as_bytes(), key.value),
                 Some(place) => {
                     let member = self.members.at(place);
                     // An earlier member of the name does not count.
-                    member.clear(slots);
-                    member.note(text, key.value, slots)
+                    member.clear_slots(slots);
+                    member.note_value(text, key.value, slots)
                 }
             };
             if end == key.value {
                 break;
             }
-            parts.ended(end);
+            parts.finish_part(end);
         }
         parts.end()
     }

@@ -1,14 +1,14 @@
 //! Redacts what is found in the strings of a value.
 
 use super::Editor;
-use crate::json::{Value, write_string};
-use crate::redact::{Detectors, redact};
+use crate::json::{JsonValue, write_string};
+use crate::redact::{Detectors, redact_text};
 use crate::scan;
 
 impl Editor<'_> {
     /// Redact all strings of the value that begins here; keys are left alone.
     /// Returns where the value ends.
-    pub(super) fn redact(&mut self, detectors: Detectors, start: usize) -> usize {
+    pub(super) fn redact_strings(&mut self, detectors: Detectors, start: usize) -> usize {
         let bytes = self.text.as_bytes();
         let end = scan::after_value(bytes, start);
         let mut at = start;
@@ -16,10 +16,10 @@ impl Editor<'_> {
             let after = (scan::string_end(bytes, quote + 1).0 + 1).min(end);
             at = scan::after_whitespace(bytes, after);
             if bytes.get(at) != Some(&b':')
-                && let Some(string) = Value::of_text(&self.text[quote..after]).string()
-                && let Some(redacted) = redact(&string, detectors)
+                && let Some(string) = JsonValue::of_text(&self.text[quote..after]).as_string()
+                && let Some(redacted) = redact_text(&string, detectors)
             {
-                self.cut(quote, after);
+                self.cut_range(quote, after);
                 write_string(self.out, &redacted);
             }
         }

@@ -11,16 +11,16 @@ use standpipe_plugin::testing::{Decision, Harness, event};
 use crate::Mapping;
 
 /// The text that one transform makes of an event; `None` where it stays.
-fn transform(actions: &str, text: &str) -> Option<String> {
+fn apply_transform(actions: &str, text: &str) -> Option<String> {
     let settings = format!(
         r#"{{"mappings":[{{"event":"*","stream":"s"}}],"transforms":[{actions}],
             "secrets":{{"key":"secret"}},"tables":{{"regions":{{"DE":"eu","1":true}}}}}}"#
     );
     let mut mapping = Harness::<Mapping>::configure(&settings).expect("good settings");
-    decided(&mapping.map(event(text)))
+    decided_text(&mapping.map(event(text)))
 }
 
-fn decided(decisions: &[Decision]) -> Option<String> {
+fn decided_text(decisions: &[Decision]) -> Option<String> {
     let [Decision::Deliver(stream, payload)] = decisions else { panic!("{decisions:?}") };
     assert_eq!(stream, "s");
     payload.as_ref().map(|payload| String::from_utf8(payload.clone()).expect("UTF-8"))
@@ -28,9 +28,9 @@ fn decided(decisions: &[Decision]) -> Option<String> {
 
 /// Actions, an event, and what becomes of it; the same text where it stays.
 #[track_caller]
-fn check(cases: &[(&str, &str, &str)]) {
+fn check_cases(cases: &[(&str, &str, &str)]) {
     for (actions, text, expected) in cases {
-        let result = transform(actions, text);
+        let result = apply_transform(actions, text);
         assert_eq!(result.as_deref().unwrap_or(text), *expected, "{actions} of {text}");
     }
 }
@@ -38,7 +38,7 @@ fn check(cases: &[(&str, &str, &str)]) {
 #[test]
 fn fields_are_dropped_with_their_commas() {
     let drop_ab = r#"{"drop_fields":["a","b","o.x"]}"#;
-    check(&[
+    check_cases(&[
         (drop_ab, r#"{"a":1}"#, "{}"),
         (drop_ab, r#"{"a":1,"b":[2,{"c":"]"}]}"#, "{}"),
         (drop_ab, r#"{"a":1,"c":3,"b":2}"#, r#"{"c":3}"#),
@@ -53,7 +53,7 @@ fn fields_are_dropped_with_their_commas() {
 
 #[test]
 fn every_member_of_a_name_is_touched_and_the_last_one_is_read() {
-    check(&[
+    check_cases(&[
         (r#"{"drop_fields":["a"]}"#, r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2}"#),
         (r#"{"drop_fields":["a"]}"#, r#"{"\u0061":1,"b":2}"#, r#"{"b":2}"#),
         (r#"{"set":{"a":0}}"#, r#"{"a":1,"b":2,"a":3}"#, r#"{"a":0,"b":2,"a":0}"#),
@@ -71,7 +71,7 @@ fn every_member_of_a_name_is_touched_and_the_last_one_is_read() {
 #[test]
 fn only_allowed_fields_stay() {
     let allow = r#"{"allow_fields":{"p":["a","b"]}}"#;
-    check(&[
+    check_cases(&[
         (allow, r#"{"p":{"a":1,"c":2,"b":3,"d":4},"c":5}"#, r#"{"p":{"a":1,"b":3},"c":5}"#),
         (allow, r#"{"p":{"c":2}}"#, r#"{"p":{}}"#),
         (allow, r#"{"p":[{"c":2}]}"#, r#"{"p":[{"c":2}]}"#),
@@ -95,7 +95,7 @@ fn only_allowed_fields_stay() {
 #[test]
 fn values_are_set_where_they_are_or_at_the_end() {
     let set = r#"{"set":{"a":1,"o.x.y":"é\n"}}"#;
-    check(&[
+    check_cases(&[
         (set, "{}", r#"{"a":1,"o":{"x":{"y":"é\n"}}}"#),
         (set, r#"{ "a" : 0 , "o":{"x":{"y":null}}}"#, r#"{ "a" : 1 , "o":{"x":{"y":"é\n"}}}"#),
         (set, r#"{"a":0,"o":null}"#, r#"{"a":1,"o":{"x":{"y":"é\n"}}}"#),
@@ -117,7 +117,7 @@ fn values_are_set_where_they_are_or_at_the_end() {
 
 #[test]
 fn values_are_copied_as_they_stand() {
-    check(&[
+    check_cases(&[
         (
             r#"{"copy":{"a":["b.c","d"]}}"#,
             r#"{"a":1.50e+01}"#,
@@ -187,7 +187,7 @@ fn values_are_copied_as_they_stand() {
 fn values_are_changed_in_place() {
     let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let hashed = format!(r#"{{"a":"{sha}"}}"#);
-    check(&[
+    check_cases(&[
         (
             r#"{"lowercase":["a","p[].b"]}"#,
             r#"{"a":"ÀB","p":[{"b":"C"},{"b":7}]}"#,
@@ -233,7 +233,7 @@ fn values_are_changed_in_place() {
 
 #[test]
 fn objects_are_flattened() {
-    check(&[
+    check_cases(&[
         (
             r#"{"flatten":{"o":"_"}}"#,
             r#"{"o":{"a":{"b":1,"c":{"d":[{"e":1}]}},"f":{}}}"#,
@@ -251,16 +251,16 @@ fn events_do_not_explode() {
     let key = "k".repeat(10_000);
     let members: Vec<_> = (0..10_000).map(|number| format!("\"{number}\":1")).collect();
     let text = format!(r#"{{"o":{{"{key}":{{{}}}}}}}"#, members.join(","));
-    assert_eq!(transform(r#"{"flatten":{"o":"_"}}"#, &text), None);
+    assert_eq!(apply_transform(r#"{"flatten":{"o":"_"}}"#, &text), None);
     let text = format!(r#"{{"a":"{key}","p":[{}{{}}]}}"#, "{},".repeat(10_000));
-    let made = transform(r#"{"copy":{"a":"p[].a"}}"#, &text).expect("it is changed");
+    let made = apply_transform(r#"{"copy":{"a":"p[].a"}}"#, &text).expect("it is changed");
     assert!(made.len() < 17 * 1024 * 1024, "{}", made.len());
     assert!(serde_json::from_str::<serde_json::Value>(&made).is_ok());
 }
 
 #[test]
 fn one_place_goes_through_the_stages_in_their_order() {
-    check(&[
+    check_cases(&[
         (
             r#"{"rename":{"a":"b"},"lowercase":["b"],"set":{"c":"X"},"truncate":{"c":0}}"#,
             r#"{"a":"XY"}"#,
@@ -303,9 +303,9 @@ fn what_is_no_object_goes_through() {
         "{,}",
         "{\"c\":}",
     ] {
-        let _ = transform(everything, text);
+        let _ = apply_transform(everything, text);
     }
-    assert_eq!(transform(everything, "[{\"a\":1}]"), None);
+    assert_eq!(apply_transform(everything, "[{\"a\":1}]"), None);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn events_of_one_instance_do_not_mix() {
     let settings = r#"{"mappings":[{"event":"*","stream":"s"}],
         "transforms":[{"copy":{"a":"p[].a","p[].x":"p[].y"},"when":"k != true"}]}"#;
     let mut mapping = Harness::<Mapping>::configure(settings).expect("good settings");
-    let mut run = |text: &str| decided(&mapping.map(Event { ..event(text) }));
+    let mut run = |text: &str| decided_text(&mapping.map(Event { ..event(text) }));
     assert_eq!(
         run(r#"{"a":1,"p":[{"x":2}]}"#).as_deref(),
         Some(r#"{"a":1,"p":[{"x":2,"a":1,"y":2}]}"#)

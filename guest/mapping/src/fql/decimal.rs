@@ -47,8 +47,8 @@ impl<'a> Decimal<'a> {
         }
         let significant = whole.trim_start_matches('0');
         let place = match significant.len() {
-            0 => -count(fraction.len() - fraction.trim_start_matches('0').len()),
-            length => count(length),
+            0 => -digit_count(fraction.len() - fraction.trim_start_matches('0').len()),
+            length => digit_count(length),
         };
         let is_negative = text.starts_with('-');
         Some(Decimal { is_negative, digits: digits.into(), magnitude: place + exponent })
@@ -57,7 +57,7 @@ impl<'a> Decimal<'a> {
     /// A number of things.
     pub(super) fn of_count(count: usize) -> Decimal<'static> {
         let text = count.to_string();
-        let magnitude = if count == 0 { 0 } else { self::count(text.len()) };
+        let magnitude = if count == 0 { 0 } else { digit_count(text.len()) };
         let digits = text.trim_end_matches('0').to_owned();
         Decimal { is_negative: false, digits: digits.into(), magnitude }
     }
@@ -159,7 +159,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn count(digits: usize) -> i64 {
+fn digit_count(digits: usize) -> i64 {
     i64::try_from(digits).unwrap_or(EXPONENT_MAX)
 }
 

@@ -2,33 +2,35 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::function::OfTwo;
-use super::node::{Node, Operand};
+use super::function::BinaryFunction;
+use super::node::{ConditionNode, Operand};
 
-impl Display for Node {
+impl Display for ConditionNode {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Node::Always(true) => write!(out, "all"),
-            Node::Always(false) => write!(out, "false"),
-            Node::All(nodes) => separated(out, " and ", nodes, |node, out| match node {
-                Node::Any(_) => write!(out, "({node})"),
-                _ => write!(out, "{node}"),
-            }),
-            Node::Any(nodes) => separated(out, " or ", nodes, Display::fmt),
-            Node::Not(node) => match node.as_ref() {
-                Node::True(value) => write!(out, "!{value}"),
+            ConditionNode::Always(true) => write!(out, "all"),
+            ConditionNode::Always(false) => write!(out, "false"),
+            ConditionNode::All(nodes) => {
+                write_separated(out, " and ", nodes, |node, out| match node {
+                    ConditionNode::Any(_) => write!(out, "({node})"),
+                    _ => write!(out, "{node}"),
+                })
+            }
+            ConditionNode::Any(nodes) => write_separated(out, " or ", nodes, Display::fmt),
+            ConditionNode::Not(node) => match node.as_ref() {
+                ConditionNode::True(value) => write!(out, "!{value}"),
                 node => write!(out, "!({node})"),
             },
-            Node::Comparison(left, operator, right) => {
+            ConditionNode::Comparison(left, operator, right) => {
                 write!(out, "{left} {} {right}", operator.mark())
             }
-            Node::InList(value, list) => {
+            ConditionNode::InList(value, list) => {
                 write!(out, "{value} in [")?;
-                separated(out, ", ", list, Display::fmt)?;
+                write_separated(out, ", ", list, Display::fmt)?;
                 write!(out, "]")
             }
-            Node::InPath(value, path) => write!(out, "{value} in {path}"),
-            Node::True(value) => write!(out, "{value}"),
+            ConditionNode::InPath(value, path) => write!(out, "{value} in {path}"),
+            ConditionNode::True(value) => write!(out, "{value}"),
         }
     }
 }
@@ -46,7 +48,7 @@ impl Display for Operand {
                 write!(out, "{}({}, {})", function.name(), values[0], values[1])
             }
             Operand::Match(value, glob) => {
-                write!(out, "{}({value}, ", OfTwo::Match.name())?;
+                write!(out, "{}({value}, ", BinaryFunction::Match.name())?;
                 write_string(out, glob.text())?;
                 write!(out, ")")
             }
@@ -61,7 +63,7 @@ fn write_string(out: &mut Formatter<'_>, string: &str) -> fmt::Result {
     write!(out, "{quote}{string}{quote}")
 }
 
-fn separated<T>(
+fn write_separated<T>(
     out: &mut Formatter<'_>,
     separator: &str,
     items: &[T],

@@ -1,12 +1,12 @@
-//! What a condition says that is hardly meant: it never holds, or always does.
+//! Warnings about conditions that are valid but hardly intended: they never hold, or always do.
 //!
-//! Only what is certain, or an everyday mistake, is told: words without quotes, types
-//! in capitals, an order of texts. Nothing here has a part in deciding about events.
+//! Reports only certain contradictions and common mistakes: words without quotes, types in
+//! capitals, an order of texts. Decisions about events do not depend on this module.
 
-use super::function::OfOne;
-use super::node::{Node, Operand};
+use super::function::UnaryFunction;
+use super::node::{ConditionNode, Operand};
 use super::operator::Operator;
-use super::path::Path;
+use super::path::ConditionPath;
 
 /// The types that SDKs send, as they write them.
 const TYPES: [&str; 6] = ["alias", "group", "identify", "page", "screen", "track"];
@@ -40,48 +40,48 @@ const MEMBERS: [&str; 24] = [
     "version",
 ];
 
-/// What is doubtful about a condition, each as a sentence's end.
-pub(super) fn doubts(node: &Node) -> Vec<String> {
+/// Returns the warnings about a condition, each as the end of a sentence.
+pub(super) fn find_doubts(node: &ConditionNode) -> Vec<String> {
     let mut doubts = Vec::new();
-    if let Node::Always(false) = node {
+    if let ConditionNode::Always(false) = node {
         doubts.push("it never holds: remove what depends on it".to_owned());
     }
-    visit(node, &mut doubts);
+    visit_node(node, &mut doubts);
     doubts
 }
 
-fn visit(node: &Node, doubts: &mut Vec<String>) {
+fn visit_node(node: &ConditionNode, doubts: &mut Vec<String>) {
     match node {
-        Node::Always(_) | Node::True(_) | Node::InPath(..) => {}
-        Node::Not(node) => visit(node, doubts),
-        Node::Any(nodes) => nodes.iter().for_each(|node| visit(node, doubts)),
-        Node::All(nodes) => {
-            nodes.iter().for_each(|node| visit(node, doubts));
-            doubts.extend(contradiction(nodes));
+        ConditionNode::Always(_) | ConditionNode::True(_) | ConditionNode::InPath(..) => {}
+        ConditionNode::Not(node) => visit_node(node, doubts),
+        ConditionNode::Any(nodes) => nodes.iter().for_each(|node| visit_node(node, doubts)),
+        ConditionNode::All(nodes) => {
+            nodes.iter().for_each(|node| visit_node(node, doubts));
+            doubts.extend(find_contradiction(nodes));
         }
-        Node::Comparison(left, operator, right) => {
-            doubts.extend(comparison(left, *operator, right));
+        ConditionNode::Comparison(left, operator, right) => {
+            doubts.extend(check_comparison(left, *operator, right));
         }
-        Node::InList(value, list) => {
-            doubts.extend(list.iter().find_map(|one| equality(value, one)));
+        ConditionNode::InList(value, list) => {
+            doubts.extend(list.iter().find_map(|one| check_equality(value, one)));
         }
     }
 }
 
-fn comparison(left: &Operand, operator: Operator, right: &Operand) -> Option<String> {
+fn check_comparison(left: &Operand, operator: Operator, right: &Operand) -> Option<String> {
     match operator {
-        Operator::Equal | Operator::NotEqual => equality(left, right),
-        _ => [left, right].into_iter().find_map(|operand| order(operand, operator)),
+        Operator::Equal | Operator::NotEqual => check_equality(left, right),
+        _ => [left, right].into_iter().find_map(|operand| check_order(operand, operator)),
     }
 }
 
 /// Only numbers have an order.
-fn order(operand: &Operand, operator: Operator) -> Option<String> {
+fn check_order(operand: &Operand, operator: Operator) -> Option<String> {
     let mark = operator.mark();
     let found = match operand {
         Operand::String(text) => format!("{text:?} is a text"),
-        Operand::Bool(_) => "true and false are none".to_owned(),
-        Operand::Null => "null is none".to_owned(),
+        Operand::Bool(_) => "true and false are not numbers".to_owned(),
+        Operand::Null => "null is not a number".to_owned(),
         _ => return None,
     };
     Some(format!(
@@ -89,12 +89,14 @@ fn order(operand: &Operand, operator: Operator) -> Option<String> {
     ))
 }
 
-fn equality(left: &Operand, right: &Operand) -> Option<String> {
+fn check_equality(left: &Operand, right: &Operand) -> Option<String> {
     match (left, right) {
-        (value, Operand::Path(path)) if value != right && is_unquoted(path) => Some(unquoted(path)),
+        (value, Operand::Path(path)) if value != right && is_unquoted(path) => {
+            Some(unquoted_message(path))
+        }
         (Operand::Path(path), value) if value != left && is_unquoted(path) => match value {
             // `order_id = 'x'` is about a member of the event's own.
-            Operand::Path(_) => Some(unquoted(path)),
+            Operand::Path(_) => Some(unquoted_message(path)),
             _ => None,
         },
         (Operand::Path(path), Operand::String(text))
@@ -104,7 +106,7 @@ fn equality(left: &Operand, right: &Operand) -> Option<String> {
             let lower = text.to_lowercase();
             let is_type = TYPES.contains(&lower.as_str()) && lower != *text;
             is_type.then(|| {
-                format!("types are in small letters, and {text:?} is none: write '{lower}'")
+                format!("types are in lower case, and {text:?} is not a type: write '{lower}'")
             })
         }
         (Operand::One(function, _), Operand::String(text))
@@ -114,11 +116,11 @@ fn equality(left: &Operand, right: &Operand) -> Option<String> {
 }
 
 /// One word that no SDK's event has at the top.
-fn is_unquoted(path: &Path) -> bool {
+fn is_unquoted(path: &ConditionPath) -> bool {
     matches!(path.keys(), [key] if !MEMBERS.contains(&key.as_str()))
 }
 
-fn unquoted(path: &Path) -> String {
+fn unquoted_message(path: &ConditionPath) -> String {
     format!(
         "`{path}` without quotes is a member of the event, which events of SDKs do not have: write '{}' if the text is \
          meant",
@@ -126,23 +128,25 @@ fn unquoted(path: &Path) -> String {
     )
 }
 
-/// A text that a function never answers.
-fn never_answered(function: OfOne, text: &str) -> Option<String> {
+/// A warning about a text that a function never returns.
+fn never_answered(function: UnaryFunction, text: &str) -> Option<String> {
     let answered = match function {
-        OfOne::Lowercase => text.to_lowercase(),
-        OfOne::Uppercase => text.to_uppercase(),
+        UnaryFunction::Lowercase => text.to_lowercase(),
+        UnaryFunction::Uppercase => text.to_uppercase(),
         _ => return None,
     };
     (answered != text).then(|| {
-        format!("{} never answers {text:?}: write {answered:?} in single quotes", function.name())
+        format!("{} never returns {text:?}: write {answered:?} in single quotes", function.name())
     })
 }
 
 /// Of what must all hold: a value that is to be two things at once.
-fn contradiction(nodes: &[Node]) -> Option<String> {
-    let mut wanted: Vec<(&Path, &Operand)> = Vec::new();
+fn find_contradiction(nodes: &[ConditionNode]) -> Option<String> {
+    let mut wanted: Vec<(&ConditionPath, &Operand)> = Vec::new();
     for node in nodes {
-        let Node::Comparison(Operand::Path(path), Operator::Equal, value) = node else { continue };
+        let ConditionNode::Comparison(Operand::Path(path), Operator::Equal, value) = node else {
+            continue;
+        };
         if !value.is_constant() {
             continue;
         }
@@ -177,7 +181,7 @@ mod tests {
             ("false", "never holds"),
             ("!(type = track)", "write 'track'"),
         ] {
-            let doubts = Condition::parse(condition).unwrap().doubts();
+            let doubts = Condition::parse(condition).unwrap().find_doubts();
             assert!(doubts.iter().any(|doubt| doubt.contains(words)), "{condition}: {doubts:?}");
         }
     }
@@ -199,7 +203,7 @@ mod tests {
             "all",
             "type = type",
         ] {
-            let doubts = Condition::parse(condition).unwrap().doubts();
+            let doubts = Condition::parse(condition).unwrap().find_doubts();
             assert!(doubts.is_empty(), "{condition}: {doubts:?}");
         }
     }

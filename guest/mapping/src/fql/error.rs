@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Characters of the text that an error shows at most.
 const SHOWN_CHARS_MAX: usize = 32;
 
-/// Why a text is no condition: what would have been right where.
+/// Why a text is not a valid condition: what was expected, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParseError {
     column: usize,
@@ -23,12 +23,12 @@ impl ParseError {
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
         let column = text[..part.start].chars().count() + 1;
-        ParseError { column, expected: expected.into(), found: shown(&text[part]) }
+        ParseError { column, expected: expected.into(), found: quote_part(&text[part]) }
     }
 }
 
 /// A part of a text between quotes, cut off where it is long.
-fn shown(part: &str) -> String {
+fn quote_part(part: &str) -> String {
     if part.is_empty() {
         return "the end".to_owned();
     }

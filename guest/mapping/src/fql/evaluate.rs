@@ -2,47 +2,49 @@
 
 use std::borrow::Cow;
 
-use super::node::{Node, Operand};
-use super::value::Found;
-use crate::json::Value;
+use super::node::{ConditionNode, Operand};
+use super::value::FoundValue;
+use crate::json::JsonValue;
 
-impl Node {
-    pub(super) fn holds(&self, event: Value<'_>) -> bool {
+impl ConditionNode {
+    pub(super) fn holds(&self, event: JsonValue<'_>) -> bool {
         match self {
-            Node::Always(always) => *always,
-            Node::All(nodes) => nodes.iter().all(|node| node.holds(event)),
-            Node::Any(nodes) => nodes.iter().any(|node| node.holds(event)),
-            Node::Not(node) => !node.holds(event),
-            Node::Comparison(left, operator, right) => {
-                left.find(event).compare(*operator, &right.find(event))
+            ConditionNode::Always(always) => *always,
+            ConditionNode::All(nodes) => nodes.iter().all(|node| node.holds(event)),
+            ConditionNode::Any(nodes) => nodes.iter().any(|node| node.holds(event)),
+            ConditionNode::Not(node) => !node.holds(event),
+            ConditionNode::Comparison(left, operator, right) => {
+                left.find_value(event).compare(*operator, &right.find_value(event))
             }
-            Node::InList(value, list) => {
-                value.find(event).is_in(list.iter().map(|element| element.find(event)))
+            ConditionNode::InList(value, list) => {
+                value.find_value(event).is_in(list.iter().map(|element| element.find_value(event)))
             }
-            Node::InPath(value, path) => path
-                .find(event)
-                .is_some_and(|list| value.find(event).is_in(list.elements().map(Found::of))),
-            Node::True(value) => value.find(event).is_true(),
+            ConditionNode::InPath(value, path) => path.find(event).is_some_and(|list| {
+                value.find_value(event).is_in(list.elements().map(FoundValue::from_json))
+            }),
+            ConditionNode::True(value) => value.find_value(event).is_true(),
         }
     }
 }
 
 impl Operand {
-    pub(super) fn find<'a>(&'a self, event: Value<'a>) -> Found<'a> {
+    pub(super) fn find_value<'a>(&'a self, event: JsonValue<'a>) -> FoundValue<'a> {
         match self {
-            Operand::Null => Found::Null,
-            Operand::Bool(bool) => Found::Bool(*bool),
-            Operand::Number(number) => Found::Number(number.borrowed()),
-            Operand::String(string) => Found::String(Cow::Borrowed(string)),
-            Operand::Path(path) => path.find(event).map_or(Found::Null, Found::of),
-            Operand::One(function, value) => function.of(value.find(event)),
+            Operand::Null => FoundValue::Null,
+            Operand::Bool(bool) => FoundValue::Bool(*bool),
+            Operand::Number(number) => FoundValue::Number(number.borrowed()),
+            Operand::String(string) => FoundValue::String(Cow::Borrowed(string)),
+            Operand::Path(path) => path.find(event).map_or(FoundValue::Null, FoundValue::from_json),
+            Operand::One(function, value) => function.apply(value.find_value(event)),
             Operand::Two(function, values) => {
-                let [one, other] = values.each_ref().map(|value| value.find(event));
-                Found::Bool(function.of(&one, &other))
+                let [one, other] = values.each_ref().map(|value| value.find_value(event));
+                FoundValue::Bool(function.apply(&one, &other))
             }
             Operand::Match(value, glob) => {
-                let found = value.find(event);
-                Found::Bool(matches!(found, Found::String(string) if glob.matches(&string)))
+                let found = value.find_value(event);
+                FoundValue::Bool(
+                    matches!(found, FoundValue::String(string) if glob.matches(&string)),
+                )
             }
         }
     }

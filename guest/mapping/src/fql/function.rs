@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use super::decimal::Decimal;
 use super::glob::Glob;
-use super::value::Found;
-use crate::json::Value;
+use super::value::FoundValue;
+use crate::json::JsonValue;
 
 /// A function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OfOne {
+pub(super) enum UnaryFunction {
     Length,
     Lowercase,
     Uppercase,
@@ -28,7 +28,7 @@ pub(super) enum OfOne {
 
 /// A function of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OfTwo {
+pub(super) enum BinaryFunction {
     Contains,
     Match,
 }
@@ -36,27 +36,27 @@ pub(super) enum OfTwo {
 /// Any function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
-    OfOne(OfOne),
-    OfTwo(OfTwo),
+    OfOne(UnaryFunction),
+    OfTwo(BinaryFunction),
 }
 
 impl Function {
     pub(super) const ALL: [Function; 12] = [
-        Function::OfTwo(OfTwo::Contains),
-        Function::OfTwo(OfTwo::Match),
-        Function::OfOne(OfOne::Length),
-        Function::OfOne(OfOne::Lowercase),
-        Function::OfOne(OfOne::Uppercase),
-        Function::OfOne(OfOne::Snakecase),
-        Function::OfOne(OfOne::Kebabcase),
-        Function::OfOne(OfOne::Titlecase),
-        Function::OfOne(OfOne::Typeof),
-        Function::OfOne(OfOne::Bool),
-        Function::OfOne(OfOne::String),
-        Function::OfOne(OfOne::Number),
+        Function::OfTwo(BinaryFunction::Contains),
+        Function::OfTwo(BinaryFunction::Match),
+        Function::OfOne(UnaryFunction::Length),
+        Function::OfOne(UnaryFunction::Lowercase),
+        Function::OfOne(UnaryFunction::Uppercase),
+        Function::OfOne(UnaryFunction::Snakecase),
+        Function::OfOne(UnaryFunction::Kebabcase),
+        Function::OfOne(UnaryFunction::Titlecase),
+        Function::OfOne(UnaryFunction::Typeof),
+        Function::OfOne(UnaryFunction::Bool),
+        Function::OfOne(UnaryFunction::String),
+        Function::OfOne(UnaryFunction::Number),
     ];
 
-    pub(super) fn named(name: &str) -> Option<Function> {
+    pub(super) fn from_name(name: &str) -> Option<Function> {
         Function::ALL.into_iter().find(|function| function.name() == name)
     }
 
@@ -68,70 +68,72 @@ impl Function {
     }
 }
 
-impl OfOne {
+impl UnaryFunction {
     pub(super) fn name(self) -> &'static str {
         match self {
-            OfOne::Length => "length",
-            OfOne::Lowercase => "lowercase",
-            OfOne::Uppercase => "uppercase",
-            OfOne::Snakecase => "snakecase",
-            OfOne::Kebabcase => "kebabcase",
-            OfOne::Titlecase => "titlecase",
-            OfOne::Typeof => "typeof",
-            OfOne::Bool => "bool",
-            OfOne::String => "string",
-            OfOne::Number => "number",
+            UnaryFunction::Length => "length",
+            UnaryFunction::Lowercase => "lowercase",
+            UnaryFunction::Uppercase => "uppercase",
+            UnaryFunction::Snakecase => "snakecase",
+            UnaryFunction::Kebabcase => "kebabcase",
+            UnaryFunction::Titlecase => "titlecase",
+            UnaryFunction::Typeof => "typeof",
+            UnaryFunction::Bool => "bool",
+            UnaryFunction::String => "string",
+            UnaryFunction::Number => "number",
         }
     }
 
-    pub(super) fn of(self, value: Found<'_>) -> Found<'_> {
+    pub(super) fn apply(self, value: FoundValue<'_>) -> FoundValue<'_> {
         match self {
-            OfOne::Length => length(&value)
-                .map_or(Found::Null, |length| Found::Number(Decimal::of_count(length))),
-            OfOne::Lowercase => of_string(value, str::to_lowercase),
-            OfOne::Uppercase => of_string(value, str::to_uppercase),
-            OfOne::Snakecase => of_string(value, |string| string.replace(' ', "_")),
-            OfOne::Kebabcase => of_string(value, |string| string.replace(' ', "-")),
-            OfOne::Titlecase => of_string(value, title_case),
-            OfOne::Typeof => Found::String(Cow::Borrowed(type_name(&value))),
-            OfOne::Bool => Found::Bool(to_bool(&value)),
-            OfOne::String => to_string(value).map_or(Found::Null, Found::String),
-            OfOne::Number => to_number(value).map_or(Found::Null, Found::Number),
+            UnaryFunction::Length => length_of(&value)
+                .map_or(FoundValue::Null, |length| FoundValue::Number(Decimal::of_count(length))),
+            UnaryFunction::Lowercase => of_string(value, str::to_lowercase),
+            UnaryFunction::Uppercase => of_string(value, str::to_uppercase),
+            UnaryFunction::Snakecase => of_string(value, |string| string.replace(' ', "_")),
+            UnaryFunction::Kebabcase => of_string(value, |string| string.replace(' ', "-")),
+            UnaryFunction::Titlecase => of_string(value, title_case),
+            UnaryFunction::Typeof => FoundValue::String(Cow::Borrowed(type_name(&value))),
+            UnaryFunction::Bool => FoundValue::Bool(to_bool(&value)),
+            UnaryFunction::String => to_string(value).map_or(FoundValue::Null, FoundValue::String),
+            UnaryFunction::Number => to_number(value).map_or(FoundValue::Null, FoundValue::Number),
         }
     }
 }
 
-impl OfTwo {
+impl BinaryFunction {
     pub(super) fn name(self) -> &'static str {
         match self {
-            OfTwo::Contains => "contains",
-            OfTwo::Match => "match",
+            BinaryFunction::Contains => "contains",
+            BinaryFunction::Match => "match",
         }
     }
 
-    pub(super) fn of(self, one: &Found<'_>, other: &Found<'_>) -> bool {
-        let (Found::String(one), Found::String(other)) = (one, other) else { return false };
+    pub(super) fn apply(self, one: &FoundValue<'_>, other: &FoundValue<'_>) -> bool {
+        let (FoundValue::String(one), FoundValue::String(other)) = (one, other) else {
+            return false;
+        };
         match self {
-            OfTwo::Contains => one.contains(other.as_ref()),
-            OfTwo::Match => Glob::new(other).matches(one),
+            BinaryFunction::Contains => one.contains(other.as_ref()),
+            BinaryFunction::Match => Glob::new(other).matches(one),
         }
     }
 }
 
-fn of_string<'a>(value: Found<'a>, function: impl Fn(&str) -> String) -> Found<'a> {
+fn of_string<'a>(value: FoundValue<'a>, function: impl Fn(&str) -> String) -> FoundValue<'a> {
     match value {
-        Found::String(string) => Found::String(Cow::Owned(function(&string))),
-        _ => Found::Null,
+        FoundValue::String(string) => FoundValue::String(Cow::Owned(function(&string))),
+        _ => FoundValue::Null,
     }
 }
 
 /// Bytes of a string, elements of a list.
-fn length(value: &Found<'_>) -> Option<usize> {
+fn length_of(value: &FoundValue<'_>) -> Option<usize> {
     match value {
-        Found::Null => Some(0),
-        Found::String(string) => Some(string.len()),
-        Found::List(list) => Some(list.elements().count()),
-        Found::Bool(_) | Found::Number(_) | Found::Object(_) => None,
+        FoundValue::Null => Some(0),
+        FoundValue::String(string) => Some(string.len()),
+        FoundValue::List(list) => Some(list.elements().count()),
+        FoundValue::Bool(_) | FoundValue::Number(_) | FoundValue::Object(_) => None,
     }
 }
 
@@ -150,44 +152,46 @@ fn title_case(string: &str) -> String {
     title
 }
 
-fn type_name(value: &Found<'_>) -> &'static str {
+fn type_name(value: &FoundValue<'_>) -> &'static str {
     match value {
-        Found::Null => "null",
-        Found::Bool(_) => "bool",
-        Found::Number(_) => "number",
-        Found::String(_) => "string",
-        Found::List(_) => "list",
-        Found::Object(_) => "object",
+        FoundValue::Null => "null",
+        FoundValue::Bool(_) => "bool",
+        FoundValue::Number(_) => "number",
+        FoundValue::String(_) => "string",
+        FoundValue::List(_) => "list",
+        FoundValue::Object(_) => "object",
     }
 }
 
 /// False for what is null, zero, empty, or a string that says so.
-fn to_bool(value: &Found<'_>) -> bool {
+fn to_bool(value: &FoundValue<'_>) -> bool {
     match value {
-        Found::Null => false,
-        Found::Bool(bool) => *bool,
-        Found::Number(number) => !number.is_zero(),
-        Found::String(string) => {
+        FoundValue::Null => false,
+        FoundValue::Bool(bool) => *bool,
+        FoundValue::Number(number) => !number.is_zero(),
+        FoundValue::String(string) => {
             !matches!(string.as_ref(), "" | "0") && !string.eq_ignore_ascii_case("false")
         }
-        Found::List(list) => list.elements().next().is_some(),
-        Found::Object(object) => object.members().next().is_some(),
+        FoundValue::List(list) => list.elements().next().is_some(),
+        FoundValue::Object(object) => object.members().next().is_some(),
     }
 }
 
 /// Numbers that are equal have the same text; lists and objects are JSON.
-fn to_string(value: Found<'_>) -> Option<Cow<'_, str>> {
+fn to_string(value: FoundValue<'_>) -> Option<Cow<'_, str>> {
     Some(match value {
-        Found::Null => return None,
-        Found::Bool(bool) => Cow::Borrowed(if bool { "true" } else { "false" }),
-        Found::Number(number) => Cow::Owned(number.to_text()),
-        Found::String(string) => string,
-        Found::List(value) | Found::Object(value) => Cow::Owned(without_whitespace(value)),
+        FoundValue::Null => return None,
+        FoundValue::Bool(bool) => Cow::Borrowed(if bool { "true" } else { "false" }),
+        FoundValue::Number(number) => Cow::Owned(number.to_text()),
+        FoundValue::String(string) => string,
+        FoundValue::List(value) | FoundValue::Object(value) => {
+            Cow::Owned(without_whitespace(value))
+        }
     })
 }
 
 /// JSON as it stands in the event, without whitespace between its parts.
-fn without_whitespace(value: Value<'_>) -> String {
+fn without_whitespace(value: JsonValue<'_>) -> String {
     let (mut is_in_string, mut is_escaped) = (false, false);
     let stays = |&character: &char| {
         match character {
@@ -199,16 +203,18 @@ fn without_whitespace(value: Value<'_>) -> String {
         }
         true
     };
-    value.raw().chars().filter(stays).collect()
+    value.raw_text().chars().filter(stays).collect()
 }
 
-fn to_number(value: Found<'_>) -> Option<Decimal<'_>> {
+fn to_number(value: FoundValue<'_>) -> Option<Decimal<'_>> {
     match value {
-        Found::Number(number) => Some(number),
-        Found::String(Cow::Borrowed(string)) => Decimal::parse(string.trim_ascii()),
-        Found::String(Cow::Owned(string)) => {
+        FoundValue::Number(number) => Some(number),
+        FoundValue::String(Cow::Borrowed(string)) => Decimal::parse(string.trim_ascii()),
+        FoundValue::String(Cow::Owned(string)) => {
             Decimal::parse(string.trim_ascii()).map(Decimal::into_owned)
         }
-        Found::Null | Found::Bool(_) | Found::List(_) | Found::Object(_) => None,
+        FoundValue::Null | FoundValue::Bool(_) | FoundValue::List(_) | FoundValue::Object(_) => {
+            None
+        }
     }
 }

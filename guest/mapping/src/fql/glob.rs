@@ -9,11 +9,11 @@
 pub(super) struct Glob {
     text: String,
     /// `None` where the pattern is malformed.
-    parts: Option<Vec<Part>>,
+    parts: Option<Vec<GlobPart>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum GlobPart {
     /// These characters.
     Literal(String),
     /// One character.
@@ -26,7 +26,7 @@ enum Part {
 
 impl Glob {
     pub(super) fn new(text: &str) -> Self {
-        Glob { text: text.to_owned(), parts: compile(text) }
+        Glob { text: text.to_owned(), parts: compile_glob(text) }
     }
 
     /// The pattern as written.
@@ -42,12 +42,12 @@ impl Glob {
     pub(super) fn matches(&self, string: &str) -> bool {
         let Some(parts) = self.parts.as_deref() else { return false };
         let (mut parts, mut rest) = (parts, string);
-        let mut star: Option<(&[Part], &str)> = None;
+        let mut star: Option<(&[GlobPart], &str)> = None;
         loop {
             match parts.split_first() {
                 None if rest.is_empty() => return true,
-                Some((Part::Star, [])) => return true,
-                Some((Part::Star, behind)) => {
+                Some((GlobPart::Star, [])) => return true,
+                Some((GlobPart::Star, behind)) => {
                     star = Some((behind, rest));
                     parts = behind;
                     continue;
@@ -71,58 +71,58 @@ impl Glob {
     }
 }
 
-impl Part {
-    /// The rest of a string that begins with this part. A star is no such part.
+impl GlobPart {
+    /// The rest of a string that begins with this part. The part must not be a star.
     fn strip_from<'a>(&self, string: &'a str) -> Option<&'a str> {
         let mut characters = string.chars();
         match self {
-            Part::Literal(literal) => return string.strip_prefix(literal.as_str()),
-            Part::One => _ = characters.next()?,
-            Part::Class { ranges, negated } => {
+            GlobPart::Literal(literal) => return string.strip_prefix(literal.as_str()),
+            GlobPart::One => _ = characters.next()?,
+            GlobPart::Class { ranges, negated } => {
                 let character = characters.next()?;
                 let is_in = |&(low, high): &(char, char)| (low..=high).contains(&character);
                 if ranges.iter().any(is_in) == *negated {
                     return None;
                 }
             }
-            Part::Star => return None,
+            GlobPart::Star => return None,
         }
         Some(characters.as_str())
     }
 }
 
-fn compile(text: &str) -> Option<Vec<Part>> {
+fn compile_glob(text: &str) -> Option<Vec<GlobPart>> {
     let mut parts = Vec::new();
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
         let literal = match character {
             '*' => {
-                if parts.last() != Some(&Part::Star) {
-                    parts.push(Part::Star);
+                if parts.last() != Some(&GlobPart::Star) {
+                    parts.push(GlobPart::Star);
                 }
                 continue;
             }
             '?' => {
-                parts.push(Part::One);
+                parts.push(GlobPart::One);
                 continue;
             }
             '[' => {
-                parts.push(class(&mut rest)?);
+                parts.push(parse_class(&mut rest)?);
                 continue;
             }
             '\\' => rest.next()?,
             itself => itself,
         };
         match parts.last_mut() {
-            Some(Part::Literal(before)) => before.push(literal),
-            _ => parts.push(Part::Literal(literal.to_string())),
+            Some(GlobPart::Literal(before)) => before.push(literal),
+            _ => parts.push(GlobPart::Literal(literal.to_string())),
         }
     }
     Some(parts)
 }
 
 /// A class whose opening bracket has been read. It has at least one range.
-fn class(rest: &mut std::str::Chars<'_>) -> Option<Part> {
+fn parse_class(rest: &mut std::str::Chars<'_>) -> Option<GlobPart> {
     let mut behind = rest.clone();
     let negated = behind.next() == Some('^');
     if negated {
@@ -141,7 +141,7 @@ fn class(rest: &mut std::str::Chars<'_>) -> Option<Part> {
         ranges.push((low, high));
     }
     rest.next();
-    Some(Part::Class { ranges, negated })
+    Some(GlobPart::Class { ranges, negated })
 }
 
 /// `-` and `]` need a backslash.

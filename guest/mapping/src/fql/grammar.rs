@@ -13,11 +13,11 @@ use winnow::token::any;
 use winnow::{Parser, Stateful};
 
 use super::error::ParseError;
-use super::failure::{Failure, Outcome, expected};
+use super::failure::{ParseFailure, ParseOutcome, fail_expecting};
 use super::function::Function;
-use super::node::{Node, Operand};
+use super::node::{ConditionNode, Operand};
 use super::operator::Operator;
-use super::token::{Kind, Token, tokens};
+use super::token::{Token, TokenKind, split_tokens};
 use super::word::Keyword;
 
 /// Bytes of a condition's text. Far more than anyone writes by hand, and little
@@ -32,18 +32,18 @@ pub(super) const DEPTH_LEVELS_MAX: usize = 32;
 type Tokens<'t> = Stateful<TokenSlice<'t, Token<'t>>, usize>;
 
 /// Compile a text.
-pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
+pub(super) fn parse_condition(text: &str) -> Result<ConditionNode, ParseError> {
     if text.len() > LENGTH_BYTES_MAX {
         let start = text.floor_char_boundary(LENGTH_BYTES_MAX);
         let what = format!("at most {LENGTH_BYTES_MAX} bytes");
         return Err(ParseError::new(text, start..text.len(), what));
     }
-    let tokens = tokens(text)?;
+    let tokens = split_tokens(text)?;
     if let [Token { text: "all", .. }] = tokens[..] {
-        return Ok(Node::Always(true));
+        return Ok(ConditionNode::Always(true));
     }
     let input = Stateful { input: TokenSlice::new(&tokens), state: 0 };
-    whole.parse(input).map_err(|error| {
+    parse_whole.parse(input).map_err(|error| {
         let failure = error.into_inner();
         let token = tokens.get(tokens.len() - failure.left);
         let part: Range<usize> = token.map_or(text.len()..text.len(), Token::span);
@@ -51,168 +51,172 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
     })
 }
 
-fn whole(input: &mut Tokens<'_>) -> Outcome<Node> {
-    let node = either(input)?;
-    if input.is_empty() { Ok(node) } else { expected(input, "'and', 'or' or the end") }
+fn parse_whole(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
+    let node = parse_or(input)?;
+    if input.is_empty() { Ok(node) } else { fail_expecting(input, "'and', 'or' or the end") }
 }
 
-fn either(input: &mut Tokens<'_>) -> Outcome<Node> {
-    separated(1.., both, keyword(Keyword::Or)).map(Node::any).parse_next(input)
+fn parse_or(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
+    separated(1.., parse_and, parse_keyword(Keyword::Or))
+        .map(ConditionNode::any_of)
+        .parse_next(input)
 }
 
-fn both(input: &mut Tokens<'_>) -> Outcome<Node> {
-    separated(1.., negated, keyword(Keyword::And)).map(Node::all).parse_next(input)
+fn parse_and(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
+    separated(1.., parse_not, parse_keyword(Keyword::And))
+        .map(ConditionNode::all_of)
+        .parse_next(input)
 }
 
-fn negated(input: &mut Tokens<'_>) -> Outcome<Node> {
-    let negations: usize = repeat(0.., mark("!")).parse_next(input)?;
-    let node = if next_is(input, "(") { group(input)? } else { simple(input)? };
-    Ok(if negations % 2 == 1 { Node::not(node) } else { node })
+fn parse_not(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
+    let negations: usize = repeat(0.., parse_mark("!")).parse_next(input)?;
+    let node = if next_is(input, "(") { parse_group(input)? } else { parse_simple(input)? };
+    Ok(if negations % 2 == 1 { ConditionNode::negate(node) } else { node })
 }
 
-fn group(input: &mut Tokens<'_>) -> Outcome<Node> {
-    nested(input, |input| {
-        let node = either(input)?;
-        close(input, ")", "'and', 'or' or ')'")?;
+fn parse_group(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
+    parse_nested(input, |input| {
+        let node = parse_or(input)?;
+        parse_close(input, ")", "'and', 'or' or ')'")?;
         Ok(node)
     })
 }
 
 /// A comparison, a test for membership, or a value alone.
-fn simple(input: &mut Tokens<'_>) -> Outcome<Node> {
+fn parse_simple(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
     let start = input.peek_token();
-    let left = value(input, "a condition")?;
+    let left = parse_value(input, "a condition")?;
     match input.peek_token().map(|token| &token.kind) {
-        Some(Kind::Keyword(Keyword::In)) => {
-            skip(input);
-            return members(input, left);
+        Some(TokenKind::Keyword(Keyword::In)) => {
+            skip_token(input);
+            return parse_membership(input, left);
         }
-        Some(Kind::Mark(mark)) => {
+        Some(TokenKind::Mark(mark)) => {
             if let Some(operator) = Operator::ALL.into_iter().find(|known| known.mark() == *mark) {
-                skip(input);
-                let right = value(input, format!("a value after '{mark}'"))?;
-                return Ok(Node::comparison(left, operator, right));
+                skip_token(input);
+                let right = parse_value(input, format!("a value after '{mark}'"))?;
+                return Ok(ConditionNode::compare(left, operator, right));
             }
         }
         _ => {}
     }
     match start.map(|token| &token.kind) {
-        Some(Kind::Path(_) | Kind::Keyword(Keyword::True | Keyword::False)) => {
-            Ok(Node::is_true(left))
+        Some(TokenKind::Path(_) | TokenKind::Keyword(Keyword::True | Keyword::False)) => {
+            Ok(ConditionNode::is_true(left))
         }
         // It would never hold.
-        _ => expected(input, "an operator or 'in' after the value"),
+        _ => fail_expecting(input, "an operator or 'in' after the value"),
     }
 }
 
 /// What follows `in`.
-fn members(input: &mut Tokens<'_>, left: Operand) -> Outcome<Node> {
+fn parse_membership(input: &mut Tokens<'_>, left: Operand) -> ParseOutcome<ConditionNode> {
     if next_is(input, "[") {
-        skip(input);
-        let list = values(input)?;
-        close(input, "]", "',' or ']'")?;
-        return Ok(Node::in_list(left, list));
+        skip_token(input);
+        let list = parse_values(input)?;
+        parse_close(input, "]", "',' or ']'")?;
+        return Ok(ConditionNode::in_list(left, list));
     }
     let place = input.checkpoint();
-    match value(input, "'[' or a path after 'in'") {
-        Ok(Operand::Path(path)) => Ok(Node::InPath(left, path)),
+    match parse_value(input, "'[' or a path after 'in'") {
+        Ok(Operand::Path(path)) => Ok(ConditionNode::InPath(left, path)),
         Err(failure) => Err(failure),
         Ok(_) => {
             input.reset(&place);
-            expected(input, "'[' or a path after 'in'")
+            fail_expecting(input, "'[' or a path after 'in'")
         }
     }
 }
 
-fn values(input: &mut Tokens<'_>) -> Outcome<Vec<Operand>> {
-    let value = |input: &mut Tokens<'_>| value(input, "a value");
-    separated(1.., value, mark(",")).parse_next(input)
+fn parse_values(input: &mut Tokens<'_>) -> ParseOutcome<Vec<Operand>> {
+    let value = |input: &mut Tokens<'_>| parse_value(input, "a value");
+    separated(1.., value, parse_mark(",")).parse_next(input)
 }
 
-fn value(
+fn parse_value(
     input: &mut Tokens<'_>,
     what: impl Into<std::borrow::Cow<'static, str>>,
-) -> Outcome<Operand> {
-    let Some(token) = input.peek_token() else { return expected(input, what) };
+) -> ParseOutcome<Operand> {
+    let Some(token) = input.peek_token() else { return fail_expecting(input, what) };
     let operand = match &token.kind {
-        Kind::String(string) => Operand::String((*string).to_owned()),
-        Kind::Number(number) => Operand::Number(number.clone().into_owned()),
-        Kind::Keyword(Keyword::True) => Operand::Bool(true),
-        Kind::Keyword(Keyword::False) => Operand::Bool(false),
-        Kind::Keyword(Keyword::Null) => Operand::Null,
-        Kind::Path(path) => match input.get(1) {
-            Some(Token { kind: Kind::Mark("("), .. }) => return call(input, token.text),
+        TokenKind::String(string) => Operand::String((*string).to_owned()),
+        TokenKind::Number(number) => Operand::Number(number.clone().into_owned()),
+        TokenKind::Keyword(Keyword::True) => Operand::Bool(true),
+        TokenKind::Keyword(Keyword::False) => Operand::Bool(false),
+        TokenKind::Keyword(Keyword::Null) => Operand::Null,
+        TokenKind::Path(path) => match input.get(1) {
+            Some(Token { kind: TokenKind::Mark("("), .. }) => return parse_call(input, token.text),
             _ => Operand::Path(path.clone()),
         },
-        Kind::Keyword(Keyword::And | Keyword::Or | Keyword::In) | Kind::Mark(_) => {
-            return expected(input, what);
+        TokenKind::Keyword(Keyword::And | Keyword::Or | Keyword::In) | TokenKind::Mark(_) => {
+            return fail_expecting(input, what);
         }
     };
-    skip(input);
+    skip_token(input);
     Ok(operand)
 }
 
-fn call(input: &mut Tokens<'_>, name: &str) -> Outcome<Operand> {
-    let Some(function) = Function::named(name) else {
+fn parse_call(input: &mut Tokens<'_>, name: &str) -> ParseOutcome<Operand> {
+    let Some(function) = Function::from_name(name) else {
         let names = Function::ALL.map(Function::name).join(", ");
-        return expected(input, format!("a function before '(' ({names})"));
+        return fail_expecting(input, format!("a function before '(' ({names})"));
     };
-    skip(input);
-    nested(input, |input| match function {
+    skip_token(input);
+    parse_nested(input, |input| match function {
         Function::OfOne(function) => {
-            let value = value(input, "a value")?;
-            close(input, ")", format!("')' after the value of {name}"))?;
-            Ok(Operand::one(function, value))
+            let value = parse_value(input, "a value")?;
+            parse_close(input, ")", format!("')' after the value of {name}"))?;
+            Ok(Operand::call_unary(function, value))
         }
         Function::OfTwo(function) => {
-            let one = value(input, "a value")?;
-            close(input, ",", format!("',' and another value of {name}"))?;
-            let other = value(input, "a value")?;
-            close(input, ")", format!("')' after the two values of {name}"))?;
-            Ok(Operand::two(function, [one, other]))
+            let one = parse_value(input, "a value")?;
+            parse_close(input, ",", format!("',' and another value of {name}"))?;
+            let other = parse_value(input, "a value")?;
+            parse_close(input, ")", format!("')' after the two values of {name}"))?;
+            Ok(Operand::call_binary(function, [one, other]))
         }
     })
 }
 
 /// What stands behind an opening parenthesis.
-fn nested<'t, T>(
+fn parse_nested<'t, T>(
     input: &mut Tokens<'t>,
-    inside: impl FnOnce(&mut Tokens<'t>) -> Outcome<T>,
-) -> Outcome<T> {
+    inside: impl FnOnce(&mut Tokens<'t>) -> ParseOutcome<T>,
+) -> ParseOutcome<T> {
     if input.state == DEPTH_LEVELS_MAX {
-        return expected(input, format!("at most {DEPTH_LEVELS_MAX} levels of parentheses"));
+        return fail_expecting(input, format!("at most {DEPTH_LEVELS_MAX} levels of parentheses"));
     }
-    skip(input);
+    skip_token(input);
     input.state += 1;
     let inside = inside(input)?;
     input.state -= 1;
     Ok(inside)
 }
 
-fn close(
+fn parse_close(
     input: &mut Tokens<'_>,
     wanted: &'static str,
     what: impl Into<std::borrow::Cow<'static, str>>,
-) -> Outcome<()> {
+) -> ParseOutcome<()> {
     if !next_is(input, wanted) {
-        return expected(input, what);
+        return fail_expecting(input, what);
     }
-    skip(input);
+    skip_token(input);
     Ok(())
 }
 
 fn next_is(input: &Tokens<'_>, wanted: &str) -> bool {
-    input.first().is_some_and(|token| token.kind == Kind::Mark(wanted))
+    input.first().is_some_and(|token| token.kind == TokenKind::Mark(wanted))
 }
 
-fn skip(input: &mut Tokens<'_>) {
+fn skip_token(input: &mut Tokens<'_>) {
     input.next_token();
 }
 
-fn keyword<'t>(wanted: Keyword) -> impl Parser<Tokens<'t>, (), ErrMode<Failure>> {
-    any.verify(move |token: &Token<'t>| token.kind == Kind::Keyword(wanted)).void()
+fn parse_keyword<'t>(wanted: Keyword) -> impl Parser<Tokens<'t>, (), ErrMode<ParseFailure>> {
+    any.verify(move |token: &Token<'t>| token.kind == TokenKind::Keyword(wanted)).void()
 }
 
-fn mark<'t>(wanted: &'static str) -> impl Parser<Tokens<'t>, (), ErrMode<Failure>> {
-    any.verify(move |token: &Token<'t>| token.kind == Kind::Mark(wanted)).void()
+fn parse_mark<'t>(wanted: &'static str) -> impl Parser<Tokens<'t>, (), ErrMode<ParseFailure>> {
+    any.verify(move |token: &Token<'t>| token.kind == TokenKind::Mark(wanted)).void()
 }

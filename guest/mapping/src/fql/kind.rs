@@ -1,37 +1,37 @@
 //! Whether a condition can do without an event's payload.
 //!
-//! A plugin that reads no payloads is told an event's type and name. Where one
-//! of them is missing, empty or no string it is told nothing, so that a
-//! condition which tells these apart wants the payload.
+//! A plugin that reads no payloads gets an event's type and name. It gets no value where one of
+//! them is missing, empty or not a string. A condition that distinguishes these three needs the
+//! payload.
 
-use super::function::{OfOne, OfTwo};
-use super::node::{Node, Operand};
+use super::function::{BinaryFunction, UnaryFunction};
+use super::node::{ConditionNode, Operand};
 use super::operator::Operator;
 
-/// Whether the type and name that a plugin is told decide the condition.
-pub(super) fn decides(node: &Node) -> bool {
+/// Whether the type and name that a plugin gets decide the condition.
+pub(super) fn kind_decides(node: &ConditionNode) -> bool {
     match node {
-        Node::Always(_) => true,
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().all(decides),
-        Node::Not(node) => decides(node),
-        Node::Comparison(left, Operator::Equal | Operator::NotEqual, right) => {
+        ConditionNode::Always(_) => true,
+        ConditionNode::All(nodes) | ConditionNode::Any(nodes) => nodes.iter().all(kind_decides),
+        ConditionNode::Not(node) => kind_decides(node),
+        ConditionNode::Comparison(left, Operator::Equal | Operator::NotEqual, right) => {
             (is_kind(left) && is_text(right)) || (is_text(left) && is_kind(right))
         }
-        Node::InList(value, list) => is_kind(value) && list.iter().all(is_text),
-        Node::True(Operand::Two(OfTwo::Contains, values)) => {
+        ConditionNode::InList(value, list) => is_kind(value) && list.iter().all(is_text),
+        ConditionNode::True(Operand::Two(BinaryFunction::Contains, values)) => {
             is_kind(&values[0]) && is_text(&values[1])
         }
-        Node::True(Operand::Match(value, glob)) => is_kind(value) && !glob.matches(""),
-        Node::Comparison(..) | Node::InPath(..) | Node::True(_) => false,
+        ConditionNode::True(Operand::Match(value, glob)) => is_kind(value) && !glob.matches(""),
+        ConditionNode::Comparison(..) | ConditionNode::InPath(..) | ConditionNode::True(_) => false,
     }
 }
 
-/// The type or name, or something that is empty or no string where they are.
+/// Whether an operand is the type or name, or a value that is empty or not a string where they are.
 fn is_kind(operand: &Operand) -> bool {
     match operand {
         Operand::Path(path) => matches!(path.keys(), [key] if key == "type" || key == "event"),
         Operand::One(function, value) => {
-            use OfOne::{Kebabcase, Lowercase, Snakecase, Titlecase, Uppercase};
+            use UnaryFunction::{Kebabcase, Lowercase, Snakecase, Titlecase, Uppercase};
             let keeps = [Lowercase, Uppercase, Snakecase, Kebabcase, Titlecase];
             keeps.contains(function) && is_kind(value)
         }

@@ -4,29 +4,29 @@
 //! and comparisons of constants, and what such a result decides.
 
 use super::decimal::Decimal;
-use super::function::{OfOne, OfTwo};
+use super::function::{BinaryFunction, UnaryFunction};
 use super::glob::Glob;
 use super::operator::Operator;
-use super::path::Path;
-use super::value::Found;
-use crate::json::Value;
+use super::path::ConditionPath;
+use super::value::FoundValue;
+use crate::json::JsonValue;
 
 /// Something that is true or false of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
+pub(super) enum ConditionNode {
     /// It is this of every event.
     Always(bool),
     /// Each of them is true: at least two, none of them of this sort.
-    All(Vec<Node>),
+    All(Vec<ConditionNode>),
     /// One of them is true, likewise.
-    Any(Vec<Node>),
+    Any(Vec<ConditionNode>),
     /// It is not true. Never of another negation.
-    Not(Box<Node>),
+    Not(Box<ConditionNode>),
     Comparison(Operand, Operator, Operand),
     /// The value is one of these.
     InList(Operand, Vec<Operand>),
     /// The value is an element of the list that lies there.
-    InPath(Operand, Path),
+    InPath(Operand, ConditionPath),
     /// The value is literally `true`.
     True(Operand),
 }
@@ -38,110 +38,114 @@ pub(super) enum Operand {
     Bool(bool),
     Number(Decimal<'static>),
     String(String),
-    Path(Path),
-    One(OfOne, Box<Operand>),
-    Two(OfTwo, Box<[Operand; 2]>),
+    Path(ConditionPath),
+    One(UnaryFunction, Box<Operand>),
+    Two(BinaryFunction, Box<[Operand; 2]>),
     /// `match` with a constant pattern.
     Match(Box<Operand>, Glob),
 }
 
-impl Node {
-    pub(super) fn all(nodes: Vec<Node>) -> Node {
+impl ConditionNode {
+    pub(super) fn all_of(nodes: Vec<ConditionNode>) -> ConditionNode {
         let mut left = Vec::with_capacity(nodes.len());
         for node in nodes {
             match node {
-                Node::Always(true) => {}
-                Node::Always(false) => return Node::Always(false),
-                Node::All(inner) => left.extend(inner),
+                ConditionNode::Always(true) => {}
+                ConditionNode::Always(false) => return ConditionNode::Always(false),
+                ConditionNode::All(inner) => left.extend(inner),
                 node => left.push(node),
             }
         }
         match left.len() {
-            0 => Node::Always(true),
+            0 => ConditionNode::Always(true),
             1 => left.remove(0),
-            _ => Node::All(left),
+            _ => ConditionNode::All(left),
         }
     }
 
-    pub(super) fn any(nodes: Vec<Node>) -> Node {
+    pub(super) fn any_of(nodes: Vec<ConditionNode>) -> ConditionNode {
         let mut left = Vec::with_capacity(nodes.len());
         for node in nodes {
             match node {
-                Node::Always(false) => {}
-                Node::Always(true) => return Node::Always(true),
-                Node::Any(inner) => left.extend(inner),
+                ConditionNode::Always(false) => {}
+                ConditionNode::Always(true) => return ConditionNode::Always(true),
+                ConditionNode::Any(inner) => left.extend(inner),
                 node => left.push(node),
             }
         }
         match left.len() {
-            0 => Node::Always(false),
+            0 => ConditionNode::Always(false),
             1 => left.remove(0),
-            _ => Node::Any(left),
+            _ => ConditionNode::Any(left),
         }
     }
 
-    pub(super) fn not(node: Node) -> Node {
+    pub(super) fn negate(node: ConditionNode) -> ConditionNode {
         match node {
-            Node::Always(always) => Node::Always(!always),
-            Node::Not(inner) => *inner,
-            node => Node::Not(Box::new(node)),
+            ConditionNode::Always(always) => ConditionNode::Always(!always),
+            ConditionNode::Not(inner) => *inner,
+            node => ConditionNode::Not(Box::new(node)),
         }
     }
 
-    pub(super) fn comparison(left: Operand, operator: Operator, right: Operand) -> Node {
+    pub(super) fn compare(left: Operand, operator: Operator, right: Operand) -> ConditionNode {
         let is_decided = left.is_constant() && right.is_constant();
-        Node::Comparison(left, operator, right).decided_if(is_decided)
+        ConditionNode::Comparison(left, operator, right).decided_if(is_decided)
     }
 
-    pub(super) fn in_list(value: Operand, list: Vec<Operand>) -> Node {
+    pub(super) fn in_list(value: Operand, list: Vec<Operand>) -> ConditionNode {
         let is_decided = value.is_constant() && list.iter().all(Operand::is_constant);
-        Node::InList(value, list).decided_if(is_decided)
+        ConditionNode::InList(value, list).decided_if(is_decided)
     }
 
-    pub(super) fn is_true(value: Operand) -> Node {
+    pub(super) fn is_true(value: Operand) -> ConditionNode {
         let is_decided = value.is_constant();
-        Node::True(value).decided_if(is_decided)
+        ConditionNode::True(value).decided_if(is_decided)
     }
 
-    fn decided_if(self, is_decided: bool) -> Node {
-        if is_decided { Node::Always(self.holds(Value::of_text("null"))) } else { self }
+    fn decided_if(self, is_decided: bool) -> ConditionNode {
+        if is_decided {
+            ConditionNode::Always(self.holds(JsonValue::of_text("null")))
+        } else {
+            self
+        }
     }
 
     /// Hand out every path that is read.
-    pub(super) fn visit_paths<'a>(&'a self, visit: &mut impl FnMut(&'a Path)) {
+    pub(super) fn visit_paths<'a>(&'a self, visit: &mut impl FnMut(&'a ConditionPath)) {
         match self {
-            Node::Always(_) => {}
-            Node::All(nodes) | Node::Any(nodes) => {
+            ConditionNode::Always(_) => {}
+            ConditionNode::All(nodes) | ConditionNode::Any(nodes) => {
                 nodes.iter().for_each(|node| node.visit_paths(visit));
             }
-            Node::Not(node) => node.visit_paths(visit),
-            Node::Comparison(left, _, right) => {
+            ConditionNode::Not(node) => node.visit_paths(visit),
+            ConditionNode::Comparison(left, _, right) => {
                 left.visit_paths(visit);
                 right.visit_paths(visit);
             }
-            Node::InList(value, list) => {
+            ConditionNode::InList(value, list) => {
                 value.visit_paths(visit);
                 list.iter().for_each(|value| value.visit_paths(visit));
             }
-            Node::InPath(value, path) => {
+            ConditionNode::InPath(value, path) => {
                 value.visit_paths(visit);
                 visit(path);
             }
-            Node::True(value) => value.visit_paths(visit),
+            ConditionNode::True(value) => value.visit_paths(visit),
         }
     }
 }
 
 impl Operand {
-    pub(super) fn one(function: OfOne, value: Operand) -> Operand {
+    pub(super) fn call_unary(function: UnaryFunction, value: Operand) -> Operand {
         let is_decided = value.is_constant();
         Operand::One(function, Box::new(value)).decided_if(is_decided)
     }
 
-    pub(super) fn two(function: OfTwo, values: [Operand; 2]) -> Operand {
+    pub(super) fn call_binary(function: BinaryFunction, values: [Operand; 2]) -> Operand {
         let is_decided = values.iter().all(Operand::is_constant);
         match (function, values) {
-            (OfTwo::Match, [value, Operand::String(pattern)]) => {
+            (BinaryFunction::Match, [value, Operand::String(pattern)]) => {
                 Operand::Match(Box::new(value), Glob::new(&pattern))
             }
             (function, values) => Operand::Two(function, Box::new(values)),
@@ -160,16 +164,16 @@ impl Operand {
         if !is_decided {
             return self;
         }
-        match self.find(Value::of_text("null")) {
-            Found::Null => Operand::Null,
-            Found::Bool(bool) => Operand::Bool(bool),
-            Found::Number(number) if number.is_plain() => Operand::Number(number.into_owned()),
-            Found::String(string) => Operand::String(string.into_owned()),
-            Found::Number(_) | Found::List(_) | Found::Object(_) => self,
+        match self.find_value(JsonValue::of_text("null")) {
+            FoundValue::Null => Operand::Null,
+            FoundValue::Bool(bool) => Operand::Bool(bool),
+            FoundValue::Number(number) if number.is_plain() => Operand::Number(number.into_owned()),
+            FoundValue::String(string) => Operand::String(string.into_owned()),
+            FoundValue::Number(_) | FoundValue::List(_) | FoundValue::Object(_) => self,
         }
     }
 
-    fn visit_paths<'a>(&'a self, visit: &mut impl FnMut(&'a Path)) {
+    fn visit_paths<'a>(&'a self, visit: &mut impl FnMut(&'a ConditionPath)) {
         match self {
             Operand::Null | Operand::Bool(_) | Operand::Number(_) | Operand::String(_) => {}
             Operand::Path(path) => visit(path),

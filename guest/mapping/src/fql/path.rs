@@ -3,17 +3,17 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::word::{Word, is_plain};
-use crate::json::Value;
+use crate::json::JsonValue;
 
 /// The keys that lead to a value, with their escapes read: at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(crate) struct ConditionPath {
     keys: Vec<String>,
 }
 
-impl Path {
+impl ConditionPath {
     pub(super) fn new(keys: Vec<String>) -> Self {
-        Path { keys }
+        ConditionPath { keys }
     }
 
     /// The keys, outermost first.
@@ -23,12 +23,12 @@ impl Path {
 
     /// The value in an event; none where any of the keys is missing. Nothing
     /// leads into arrays.
-    pub(super) fn find<'a>(&self, event: Value<'a>) -> Option<Value<'a>> {
+    pub(super) fn find<'a>(&self, event: JsonValue<'a>) -> Option<JsonValue<'a>> {
         self.keys.iter().try_fold(event, |value, key| value.get(key))
     }
 }
 
-impl Display for Path {
+impl Display for ConditionPath {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         for (index, key) in self.keys.iter().enumerate() {
@@ -43,7 +43,7 @@ impl Display for Path {
             }
         }
         // What would be a number or a word of the language is a path behind a backslash.
-        let is_path = matches!(Word::of(&text), Word::Path) && text != "all";
+        let is_path = matches!(Word::parse(&text), Word::Path) && text != "all";
         out.write_str(if is_path { "" } else { "\\" })?;
         out.write_str(&text)
     }

@@ -8,17 +8,17 @@ use proptest::prelude::*;
 
 use super::Condition;
 use super::grammar::{DEPTH_LEVELS_MAX, LENGTH_BYTES_MAX};
-use crate::json::Value;
+use crate::json::JsonValue;
 
-fn parse(text: &str) -> Condition {
+fn parse_valid(text: &str) -> Condition {
     Condition::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn holds(condition: &str, event: &str) -> bool {
-    parse(condition).holds(Value::of_text(event))
+fn condition_holds(condition: &str, event: &str) -> bool {
+    parse_valid(condition).holds(JsonValue::of_text(event))
 }
 
-fn error(text: &str) -> String {
+fn parse_error(text: &str) -> String {
     match Condition::parse(text) {
         Ok(condition) => panic!("{text} is a condition: {condition}"),
         Err(error) => error.to_string(),
@@ -28,8 +28,8 @@ fn error(text: &str) -> String {
 /// See it print text that compiles to the same condition.
 fn check_text(condition: &Condition) {
     let text = condition.to_string();
-    assert_eq!(parse(&text), *condition, "{text}");
-    assert_eq!(parse(&text).to_string(), text);
+    assert_eq!(parse_valid(&text), *condition, "{text}");
+    assert_eq!(parse_valid(&text).to_string(), text);
 }
 
 #[test]
@@ -48,13 +48,13 @@ fn conforms() {
                 continue;
             }
             "true" | "false" => {
-                let condition = parse(rest.trim_start());
-                assert_eq!(condition.holds(Value::of_text(event)).to_string(), word, "{line}");
+                let condition = parse_valid(rest.trim_start());
+                assert_eq!(condition.holds(JsonValue::of_text(event)).to_string(), word, "{line}");
                 check_text(&condition);
             }
             "error" => {
                 let (text, message) = rest.split_once(" => ").expect("a message");
-                let error = error(text);
+                let error = parse_error(text);
                 assert!(error.contains(message), "{line}\n{error}");
             }
             _ => panic!("no case: {line}"),
@@ -87,8 +87,8 @@ fn the_page_for_users_is_right() {
             ([condition, result, ..], Some(kind)) => {
                 let [condition, result] = [condition, result].map(|cell| cell.trim_matches('`'));
                 let found = match kind {
-                    "holds" => holds(condition, &event).to_string(),
-                    _ => error(condition),
+                    "holds" => condition_holds(condition, &event).to_string(),
+                    _ => parse_error(condition),
                 };
                 assert_eq!(found, result, "{condition}");
                 examples += 1;
@@ -103,8 +103,8 @@ fn the_page_for_users_is_right() {
 fn length_and_depth_are_bounded() {
     let long = format!("a = '{}'", "é".repeat((LENGTH_BYTES_MAX - 6) / 2));
     assert_eq!(long.len(), LENGTH_BYTES_MAX);
-    assert!(!holds(&long, "{}"));
-    assert!(error(&format!("{long} ")).contains("at most 16384 bytes"));
+    assert!(!condition_holds(&long, "{}"));
+    assert!(parse_error(&format!("{long} ")).contains("at most 16384 bytes"));
     let nested = |levels: usize| {
         (
             format!("{}a{}", "(".repeat(levels), ")".repeat(levels)),
@@ -113,27 +113,27 @@ fn length_and_depth_are_bounded() {
         )
     };
     let (groups, calls, negations) = nested(DEPTH_LEVELS_MAX);
-    assert!(holds(&groups, r#"{"a":true}"#));
-    assert!(holds(&calls, r#"{"a":true}"#));
-    assert!(holds(&negations, r#"{"a":1}"#));
+    assert!(condition_holds(&groups, r#"{"a":true}"#));
+    assert!(condition_holds(&calls, r#"{"a":true}"#));
+    assert!(condition_holds(&negations, r#"{"a":1}"#));
     let (groups, calls, negations) = nested(DEPTH_LEVELS_MAX + 1);
     for text in [groups, calls, negations, "(".repeat(LENGTH_BYTES_MAX)] {
-        assert!(error(&text).contains("at most 32 levels of parentheses"), "{text}");
+        assert!(parse_error(&text).contains("at most 32 levels of parentheses"), "{text}");
     }
     let negated = format!("{}a", "!".repeat(LENGTH_BYTES_MAX - 1));
-    assert!(holds(&negated, r#"{"a":false}"#));
+    assert!(condition_holds(&negated, r#"{"a":false}"#));
     let chain = vec!["a"; LENGTH_BYTES_MAX / 7].join(" and ");
-    assert!(holds(&chain, r#"{"a":true}"#));
+    assert!(condition_holds(&chain, r#"{"a":true}"#));
 }
 
 #[test]
 fn hostile_events_cost_no_stack() {
     let deep = format!(r#"{{"a":{0}1{1},"b":{0}1{1}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert!(!holds("a = b", &deep));
-    assert!(holds("length(string(a)) = 200001", &deep));
+    assert!(!condition_holds("a = b", &deep));
+    assert!(condition_holds("length(string(a)) = 200001", &deep));
     let shallow = r#"{"a":[[{"b":[1.0]}]],"b":[[{"\u0062":[1]}]],"c":[[{"b":[2]}]]}"#;
-    assert!(holds("a = b and a != c", shallow));
-    assert!(!holds("a = b", r#"{"a":{"x":1,"y":2},"b":{"y":2,"x":1}}"#));
+    assert!(condition_holds("a = b and a != c", shallow));
+    assert!(!condition_holds("a = b", r#"{"a":{"x":1,"y":2},"b":{"y":2,"x":1}}"#));
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn constants_are_decided_when_compiled() {
 
 #[test]
 fn paths_are_told() {
-    let condition = parse("a.b = c and x in y.z or !match(lowercase(d), e) and f in [g, 1]");
+    let condition = parse_valid("a.b = c and x in y.z or !match(lowercase(d), e) and f in [g, 1]");
     let paths: Vec<_> = condition.paths().into_iter().map(ToString::to_string).collect();
     assert_eq!(paths, ["a.b", "c", "x", "y.z", "d", "e", "f", "g"]);
-    assert_eq!(parse("\\a\\.b.c = 1").paths()[0].keys(), ["a.b", "c"]);
+    assert_eq!(parse_valid("\\a\\.b.c = 1").paths()[0].keys(), ["a.b", "c"]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn what_reads_only_type_and_name_is_told() {
         "match(event, 'Order *') and contains(lowercase(event), 'x')",
         "uppercase(event) = 'A'",
     ] {
-        assert!(parse(text).reads_only_kind(), "{text}");
+        assert!(parse_valid(text).reads_only_kind(), "{text}");
     }
     for text in [
         "type = ''",
@@ -206,12 +206,12 @@ fn what_reads_only_type_and_name_is_told() {
         "type.x = 'a'",
         "type = 'a' and userId = 'b'",
     ] {
-        assert!(!parse(text).reads_only_kind(), "{text}");
+        assert!(!parse_valid(text).reads_only_kind(), "{text}");
     }
 }
 
 /// A condition over type and event only means the same of events without those
-/// of the two that a plugin is not told.
+/// of the two that a plugin does not get.
 #[test]
 fn kind_is_told_where_the_payload_makes_no_difference() {
     let texts = [
@@ -222,18 +222,18 @@ fn kind_is_told_where_the_payload_makes_no_difference() {
         "contains(kebabcase(type), 'a')",
     ];
     for text in texts {
-        let condition = parse(text);
+        let condition = parse_valid(text);
         assert!(condition.reads_only_kind());
-        let missing = condition.holds(Value::of_text("{}"));
+        let missing = condition.holds(JsonValue::of_text("{}"));
         for value in ["\"\"", "1", "null", "true", "[\"a\"]", "{\"a\":1}"] {
             let event = format!(r#"{{"type":{value},"event":{value}}}"#);
-            assert_eq!(condition.holds(Value::of_text(&event)), missing, "{text} of {event}");
+            assert_eq!(condition.holds(JsonValue::of_text(&event)), missing, "{text} of {event}");
         }
     }
 }
 
 /// Words that a condition may consist of, so that some make sense.
-fn words() -> impl Strategy<Value = String> {
+fn any_words() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![
             "and",
@@ -282,17 +282,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn any_text_is_read_without_panic(text in prop_oneof![".{0,60}", words()], event in ".{0,60}") {
+    fn any_text_is_read_without_panic(text in prop_oneof![".{0,60}", any_words()], event in ".{0,60}") {
         match Condition::parse(&text) {
-            Ok(_) => crate::fuzzing::condition(&text, &event),
+            Ok(_) => crate::fuzzing::check_condition(&text, &event),
             Err(error) => prop_assert!(error.to_string().starts_with("column ")),
         }
     }
 
     #[test]
     fn any_pattern_is_matched_without_panic(pattern in "[ab*?\\[\\]^\\\\é-]{0,12}", text in "[abé]{0,8}") {
-        let condition = parse(&format!("match(s, '{pattern}')"));
-        condition.holds(Value::of_text(&format!(r#"{{"s":"{text}"}}"#)));
+        let condition = parse_valid(&format!("match(s, '{pattern}')"));
+        condition.holds(JsonValue::of_text(&format!(r#"{{"s":"{text}"}}"#)));
         check_text(&condition);
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::decimal::Decimal;
 use super::operator::Operator;
-use crate::json::{Kind, Value};
+use crate::json::{JsonKind, JsonValue};
 
 /// Levels of lists and objects that are compared. Those nested deeper are equal
 /// to nothing, so that a hostile event cannot exhaust the stack.
@@ -13,73 +13,76 @@ const COMPARED_LEVELS_MAX: usize = 64;
 
 /// A value of an event, of a constant or of a call.
 #[derive(Debug, Clone)]
-pub(super) enum Found<'a> {
+pub(super) enum FoundValue<'a> {
     /// Or missing.
     Null,
     Bool(bool),
     Number(Decimal<'a>),
     String(Cow<'a, str>),
-    List(Value<'a>),
-    Object(Value<'a>),
+    List(JsonValue<'a>),
+    Object(JsonValue<'a>),
 }
 
-impl<'a> Found<'a> {
-    pub(super) fn of(value: Value<'a>) -> Self {
+impl<'a> FoundValue<'a> {
+    pub(super) fn from_json(value: JsonValue<'a>) -> Self {
         match value.kind() {
-            Kind::Null => Found::Null,
-            Kind::Bool => Found::Bool(value.raw() == "true"),
-            Kind::Number => Decimal::parse(value.raw()).map_or(Found::Null, Found::Number),
-            Kind::String => Found::String(value.string().unwrap_or_default()),
-            Kind::Array => Found::List(value),
-            Kind::Object => Found::Object(value),
+            JsonKind::Null => FoundValue::Null,
+            JsonKind::Bool => FoundValue::Bool(value.raw_text() == "true"),
+            JsonKind::Number => {
+                Decimal::parse(value.raw_text()).map_or(FoundValue::Null, FoundValue::Number)
+            }
+            JsonKind::String => FoundValue::String(value.as_string().unwrap_or_default()),
+            JsonKind::Array => FoundValue::List(value),
+            JsonKind::Object => FoundValue::Object(value),
         }
     }
 
     pub(super) fn is_true(&self) -> bool {
-        matches!(self, Found::Bool(true))
+        matches!(self, FoundValue::Bool(true))
     }
 
-    pub(super) fn compare(&self, operator: Operator, other: &Found<'_>) -> bool {
+    pub(super) fn compare(&self, operator: Operator, other: &FoundValue<'_>) -> bool {
         match operator {
             Operator::Equal => self.equals(other),
             Operator::NotEqual => !self.equals(other),
-            Operator::Less => self.order(other).is_some_and(Ordering::is_lt),
-            Operator::LessOrEqual => self.order(other).is_some_and(Ordering::is_le),
-            Operator::Greater => self.order(other).is_some_and(Ordering::is_gt),
-            Operator::GreaterOrEqual => self.order(other).is_some_and(Ordering::is_ge),
+            Operator::Less => self.compare_order(other).is_some_and(Ordering::is_lt),
+            Operator::LessOrEqual => self.compare_order(other).is_some_and(Ordering::is_le),
+            Operator::Greater => self.compare_order(other).is_some_and(Ordering::is_gt),
+            Operator::GreaterOrEqual => self.compare_order(other).is_some_and(Ordering::is_ge),
         }
     }
 
     /// Whether it is a list's element. Lists and objects are in no list.
-    pub(super) fn is_in(&self, mut list: impl Iterator<Item = Found<'a>>) -> bool {
-        let is_scalar = !matches!(self, Found::List(_) | Found::Object(_));
+    pub(super) fn is_in(&self, mut list: impl Iterator<Item = FoundValue<'a>>) -> bool {
+        let is_scalar = !matches!(self, FoundValue::List(_) | FoundValue::Object(_));
         is_scalar && list.any(|element| self.equals(&element))
     }
 
     /// Whether type and value are the same.
-    fn equals(&self, other: &Found<'_>) -> bool {
+    fn equals(&self, other: &FoundValue<'_>) -> bool {
         match (self, other) {
-            (Found::List(one), Found::List(other)) | (Found::Object(one), Found::Object(other)) => {
+            (FoundValue::List(one), FoundValue::List(other))
+            | (FoundValue::Object(one), FoundValue::Object(other)) => {
                 are_equal(*one, *other, COMPARED_LEVELS_MAX)
             }
             _ => self.equals_scalar(other),
         }
     }
 
-    fn equals_scalar(&self, other: &Found<'_>) -> bool {
+    fn equals_scalar(&self, other: &FoundValue<'_>) -> bool {
         match (self, other) {
-            (Found::Null, Found::Null) => true,
-            (Found::Bool(one), Found::Bool(other)) => one == other,
-            (Found::Number(one), Found::Number(other)) => one == other,
-            (Found::String(one), Found::String(other)) => one == other,
+            (FoundValue::Null, FoundValue::Null) => true,
+            (FoundValue::Bool(one), FoundValue::Bool(other)) => one == other,
+            (FoundValue::Number(one), FoundValue::Number(other)) => one == other,
+            (FoundValue::String(one), FoundValue::String(other)) => one == other,
             _ => false,
         }
     }
 
     /// Only numbers have one.
-    fn order(&self, other: &Found<'_>) -> Option<Ordering> {
+    fn compare_order(&self, other: &FoundValue<'_>) -> Option<Ordering> {
         match (self, other) {
-            (Found::Number(one), Found::Number(other)) => Some(one.cmp(other)),
+            (FoundValue::Number(one), FoundValue::Number(other)) => Some(one.cmp(other)),
             _ => None,
         }
     }
@@ -87,21 +90,25 @@ impl<'a> Found<'a> {
 
 /// Lists are equal if their elements are. Objects are if their members are, in
 /// the same order.
-fn are_equal(one: Value<'_>, other: Value<'_>, levels: usize) -> bool {
+fn are_equal(one: JsonValue<'_>, other: JsonValue<'_>, levels: usize) -> bool {
     let Some(levels) = levels.checked_sub(1) else { return false };
     match (one.kind(), other.kind()) {
-        (Kind::Array, Kind::Array) => {
-            pairs(one.elements(), other.elements(), |one, other| are_equal(one, other, levels))
+        (JsonKind::Array, JsonKind::Array) => {
+            all_pairs_match(one.elements(), other.elements(), |one, other| {
+                are_equal(one, other, levels)
+            })
         }
-        (Kind::Object, Kind::Object) => pairs(one.members(), other.members(), |one, other| {
-            one.name() == other.name() && are_equal(one.value, other.value, levels)
-        }),
-        _ => Found::of(one).equals_scalar(&Found::of(other)),
+        (JsonKind::Object, JsonKind::Object) => {
+            all_pairs_match(one.members(), other.members(), |one, other| {
+                one.name() == other.name() && are_equal(one.value, other.value, levels)
+            })
+        }
+        _ => FoundValue::from_json(one).equals_scalar(&FoundValue::from_json(other)),
     }
 }
 
 /// Whether there are as many of the one as of the other, and all pairs match.
-fn pairs<T>(
+fn all_pairs_match<T>(
     mut one: impl Iterator<Item = T>,
     mut other: impl Iterator<Item = T>,
     matches: impl Fn(T, T) -> bool,

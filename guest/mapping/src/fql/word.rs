@@ -24,7 +24,7 @@ pub(super) enum Word {
 }
 
 impl Word {
-    pub(super) fn of(text: &str) -> Word {
+    pub(super) fn parse(text: &str) -> Word {
         let keyword = match text {
             "and" => Keyword::And,
             "or" => Keyword::Or,

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::Replacement;
-use super::digits::{ends_word, groups, next_number};
+use super::TextReplacement;
+use super::digits::{digit_groups, ends_word, next_number};
 
 /// Digits of a card's number, by ISO/IEC 7812.
 pub(super) const DIGITS: RangeInclusive<usize> = 13..=19;
@@ -16,7 +16,7 @@ const FIRST_DIGITS: RangeInclusive<u8> = b'2'..=b'6';
 const GROUP_DIGITS: RangeInclusive<usize> = 3..=7;
 
 /// The first number of a text.
-pub(super) fn next(text: &str) -> Option<Replacement> {
+pub(super) fn next_card(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     while let Some(start) = next_number(text, at) {
         if let Some(end) = card_end(text, start) {
@@ -34,7 +34,7 @@ fn card_end(text: &str, start: usize) -> Option<usize> {
         return None;
     }
     let (mut number, mut separator, mut end) = (String::new(), "", None);
-    for group in groups(text, start, &[' ', '-']) {
+    for group in digit_groups(text, start, &[' ', '-']) {
         let is_first = number.is_empty();
         if group.separator.len() > 1 || (!separator.is_empty() && group.separator != separator) {
             break;

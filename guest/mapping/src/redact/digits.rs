@@ -12,7 +12,7 @@ pub(super) fn ends_word(text: &str, at: usize) -> bool {
 
 /// Digits that stand together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group<'a> {
+pub(super) struct DigitGroup<'a> {
     /// What stands between the group before and this one; empty for the first.
     pub(super) separator: &'a str,
     pub(super) digits: &'a str,
@@ -22,11 +22,11 @@ pub(super) struct Group<'a> {
 
 /// The groups of digits that begin here, with separators of these characters
 /// between them, at most three in a row.
-pub(super) fn groups<'a>(
+pub(super) fn digit_groups<'a>(
     text: &'a str,
     start: usize,
     separators: &[char],
-) -> impl Iterator<Item = Group<'a>> {
+) -> impl Iterator<Item = DigitGroup<'a>> {
     const SEPARATOR_BYTES_MAX: usize = 3;
     let mut at = start;
     std::iter::from_fn(move || {
@@ -41,7 +41,7 @@ pub(super) fn groups<'a>(
             return None;
         }
         at += separator.len() + digits;
-        Some(Group { separator, digits: &rest[..digits], end: at })
+        Some(DigitGroup { separator, digits: &rest[..digits], end: at })
     })
 }
 

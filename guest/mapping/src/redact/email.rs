@@ -1,6 +1,6 @@
 //! E-mail addresses.
 
-use super::Replacement;
+use super::TextReplacement;
 
 /// Bytes before the `@`, RFC 5321's limit.
 const LOCAL_BYTES_MAX: usize = 64;
@@ -9,7 +9,7 @@ const LOCAL_BYTES_MAX: usize = 64;
 const DOMAIN_BYTES_MAX: usize = 253;
 
 /// The first address of a text.
-pub(super) fn next(text: &str) -> Option<Replacement> {
+pub(super) fn next_email(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     loop {
         let (place, length) = next_at(text, at)?;

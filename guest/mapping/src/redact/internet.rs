@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Replacement;
+use super::TextReplacement;
 use super::digits::{begins_word, ends_word};
 
 /// Colons of the shortest IPv6 address, `::1`.
@@ -18,7 +18,7 @@ const V6_GROUPS_KEPT: usize = 3;
 const V6_CHARS_MAX: usize = 45;
 
 /// The first IPv4 address of a text that has more than its first 24 bits.
-pub(super) fn next_v4(text: &str) -> Option<Replacement> {
+pub(super) fn next_v4(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     while let Some(start) = text[at..].find(|character: char| character.is_ascii_digit()) {
         let start = at + start;
@@ -39,7 +39,7 @@ pub(super) fn next_v4(text: &str) -> Option<Replacement> {
 }
 
 /// The first IPv6 address of a text that has more than its first 48 bits.
-pub(super) fn next_v6(text: &str) -> Option<Replacement> {
+pub(super) fn next_v6(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     let is_part = |character: char| character.is_ascii_hexdigit() || matches!(character, ':' | '.');
     while let Some(start) = text[at..].find(is_part) {
@@ -48,7 +48,7 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
         let end = length.map_or(text.len(), |length| start + length);
         at = end;
         let part = text[start..end].trim_end_matches('.');
-        // Words with two colons between them are no addresses.
+        // Words with two colons between them are not addresses.
         let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
         let may_be = part.len() <= V6_CHARS_MAX + 1 && has_digit && begins_address(text, start);
         let alternatives = [Some(part), part.strip_suffix(':')];
@@ -57,7 +57,7 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
             .flatten()
             .find_map(|part| Some((part.len(), part.parse::<Ipv6Addr>().ok().filter(|_| may_be)?)));
         let Some((length, address)) = parsed else { continue };
-        let short = shortened(address);
+        let short = shorten_address(address);
         if short != address && ends_address(text, start + length) {
             return Some((start..start + length, short.to_string().into()));
         }
@@ -65,7 +65,7 @@ pub(super) fn next_v6(text: &str) -> Option<Replacement> {
     None
 }
 
-fn shortened(address: Ipv6Addr) -> Ipv6Addr {
+fn shorten_address(address: Ipv6Addr) -> Ipv6Addr {
     if let Some(v4) = address.to_ipv4_mapped() {
         let [a, b, c, _] = v4.octets();
         return Ipv4Addr::new(a, b, c, 0).to_ipv6_mapped();

@@ -7,8 +7,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::Replacement;
-use super::digits::{Group, begins_word, ends_word, groups, next_number};
+use super::TextReplacement;
+use super::digits::{DigitGroup, begins_word, digit_groups, ends_word, next_number};
 
 /// Digits of the shortest number that is found.
 pub(super) const DIGITS_MIN: usize = 8;
@@ -22,10 +22,10 @@ const NATIONAL_DIGITS: RangeInclusive<usize> = 9..=12;
 const SEPARATORS: [char; 6] = [' ', '-', '.', '/', '(', ')'];
 
 /// The first number of a text.
-pub(super) fn next(text: &str) -> Option<Replacement> {
+pub(super) fn next_phone(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     while let Some(digit) = next_number(text, at) {
-        if let Some((start, end)) = phone(text, digit) {
+        if let Some((start, end)) = match_phone(text, digit) {
             return Some((start..end, "[phone]".into()));
         }
         at = digit + 1;
@@ -34,14 +34,14 @@ pub(super) fn next(text: &str) -> Option<Replacement> {
 }
 
 /// Where the number starts and ends whose first digit stands here.
-fn phone(text: &str, digit: usize) -> Option<(usize, usize)> {
+fn match_phone(text: &str, digit: usize) -> Option<(usize, usize)> {
     let before = &text[..digit];
     let opened = before.strip_suffix('(').unwrap_or(before);
     let plus = opened.trim_end_matches(' ');
     if let Some(front) = plus.strip_suffix('+').filter(|_| opened.len() - plus.len() <= 1) {
         let start = front.len();
         let may_start = begins_word(text, start) && !front.ends_with('+');
-        let end = international(text, digit).filter(|_| may_start)?;
+        let end = match_international(text, digit).filter(|_| may_start)?;
         return Some((start, end));
     }
     // The number goes on to the left.
@@ -49,7 +49,7 @@ fn phone(text: &str, digit: usize) -> Option<(usize, usize)> {
     if rest.len() < opened.len() && rest.ends_with(|character: char| character.is_ascii_digit()) {
         return None;
     }
-    let end = trunk(text, digit).or_else(|| north_american(text, digit))?;
+    let end = match_trunk(text, digit).or_else(|| match_north_american(text, digit))?;
     // A parenthesis is part of it if it is closed in it.
     let is_closed = text[digit..end].contains(')');
     let start = if opened.len() < before.len() && is_closed { digit - 1 } else { digit };
@@ -57,12 +57,12 @@ fn phone(text: &str, digit: usize) -> Option<(usize, usize)> {
 }
 
 /// The end of the longest number behind a `+`.
-fn international(text: &str, digit: usize) -> Option<usize> {
+fn match_international(text: &str, digit: usize) -> Option<usize> {
     if text[digit..].starts_with('0') {
         return None;
     }
     let (mut digits, mut end) = (0, None);
-    for group in groups(text, digit, &SEPARATORS) {
+    for group in digit_groups(text, digit, &SEPARATORS) {
         digits += group.digits.len();
         if INTERNATIONAL_DIGITS.contains(&digits) && ends_word(text, group.end) {
             end = Some(group.end);
@@ -76,12 +76,12 @@ fn international(text: &str, digit: usize) -> Option<usize> {
 
 /// The end of a number that begins with zero, national or, with two of them,
 /// international. Behind the first group all separators are the same one.
-fn trunk(text: &str, digit: usize) -> Option<usize> {
+fn match_trunk(text: &str, digit: usize) -> Option<usize> {
     let rest = text[digit..].strip_prefix('0')?;
     let is_international = rest.starts_with('0');
     let permitted = if is_international { DIGITS_MIN + 2..=17 } else { NATIONAL_DIGITS };
     let (mut digits, mut end, mut separator) = (0, None, None);
-    for (index, group) in groups(text, digit, &SEPARATORS).enumerate() {
+    for (index, group) in digit_groups(text, digit, &SEPARATORS).enumerate() {
         digits += group.digits.len();
         let is_same = index < 2 || *separator.get_or_insert(group.separator) == group.separator;
         let is_long = group.digits.len() >= 2;
@@ -96,12 +96,12 @@ fn trunk(text: &str, digit: usize) -> Option<usize> {
 }
 
 /// The end of a number like `(212) 555-0123`, perhaps with a 1 before it.
-fn north_american(text: &str, digit: usize) -> Option<usize> {
-    let mut found = groups(text, digit, &SEPARATORS).peekable();
+fn match_north_american(text: &str, digit: usize) -> Option<usize> {
+    let mut found = digit_groups(text, digit, &SEPARATORS).peekable();
     found.next_if(|group| group.digits == "1");
     let [area, exchange, line] = [found.next()?, found.next()?, found.next()?];
     let begins_well =
-        |group: Group<'_>| group.digits.starts_with(|digit| ('2'..='9').contains(&digit));
+        |group: DigitGroup<'_>| group.digits.starts_with(|digit| ('2'..='9').contains(&digit));
     let lengths = [area, exchange, line].map(|group| group.digits.len());
     let is_one = lengths == [3, 3, 4]
         && begins_well(area)
@@ -110,7 +110,7 @@ fn north_american(text: &str, digit: usize) -> Option<usize> {
     is_one.then_some(line.end)
 }
 
-/// Whether no digits follow, not even behind a separator that is no space.
+/// Whether no digits follow, neither directly nor after a separator other than a space.
 fn ends_number(text: &str, end: usize) -> bool {
     let rest = text[end..].strip_prefix(['-', '.', '/']).unwrap_or(&text[end..]);
     let goes_on = rest.starts_with(|character: char| character.is_ascii_digit());

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use standpipe_plugin::{Setup, Stream};
 
-use super::Target;
-use crate::json::Value;
-use crate::path::Path;
-use crate::sample::read;
+use super::RouteTarget;
+use crate::json::JsonValue;
+use crate::path::FieldPath;
+use crate::sample::read_value;
 use crate::template::Template;
 
 /// The longest name of a delivery stream, as Amazon Data Firehose has it.
@@ -18,27 +18,27 @@ const REPLACEMENT: char = '-';
 
 /// The streams that events may choose.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Allowed {
+pub(super) struct AllowedStreams {
     streams: HashMap<String, Stream>,
     patterns: Vec<String>,
 }
 
-impl Allowed {
+impl AllowedStreams {
     /// Declare names and patterns.
     ///
     /// # Errors
     ///
     /// One cannot be a stream of Firehose.
     pub(super) fn declare(entries: &[String], setup: &mut Setup) -> Result<Self, String> {
-        let mut allowed = Allowed::default();
+        let mut allowed = AllowedStreams::default();
         for entry in entries {
-            let added = allowed.add(entry, setup);
+            let added = allowed.add_entry(entry, setup);
             added.map_err(|error| format!("`streams_allowed`: {error}"))?;
         }
         Ok(allowed)
     }
 
-    fn add(&mut self, entry: &str, setup: &mut Setup) -> Result<(), String> {
+    fn add_entry(&mut self, entry: &str, setup: &mut Setup) -> Result<(), String> {
         if entry.contains('*') {
             setup.declare_pattern(entry)?;
             self.patterns.push(entry.to_owned());
@@ -52,23 +52,26 @@ impl Allowed {
         self.streams.is_empty() && self.patterns.is_empty()
     }
 
-    fn target<'a>(&self, name: &'a str) -> Option<Target<'a>> {
+    fn find_target<'a>(&self, name: &'a str) -> Option<RouteTarget<'a>> {
         if let Some(&stream) = self.streams.get(name) {
-            return Some(Target::Declared(stream));
+            return Some(RouteTarget::Declared(stream));
         }
-        self.patterns.iter().any(|pattern| covers(pattern, name)).then_some(Target::Named(name))
+        self.patterns
+            .iter()
+            .any(|pattern| pattern_covers(pattern, name))
+            .then_some(RouteTarget::Named(name))
     }
 }
 
 /// How an event chooses.
 #[derive(Debug, Clone)]
-pub(super) struct Choice {
+pub(super) struct StreamChoice {
     template: Template,
-    allowed: Allowed,
+    allowed: AllowedStreams,
     fallback: Option<Stream>,
 }
 
-impl Choice {
+impl StreamChoice {
     /// Among these streams; where there are none, what the template's own text
     /// leaves open.
     ///
@@ -78,7 +81,7 @@ impl Choice {
     pub(super) fn new(
         template: &Template,
         fallback: Option<Stream>,
-        allowed: &Allowed,
+        allowed: &AllowedStreams,
         setup: &mut Setup,
     ) -> Result<Self, String> {
         let mut allowed = allowed.clone();
@@ -91,22 +94,26 @@ impl Choice {
                         .to_owned(),
                 );
             }
-            allowed.add(&pattern, setup)?;
+            allowed.add_entry(&pattern, setup)?;
         }
-        Ok(Choice { template: template.clone(), allowed, fallback })
+        Ok(StreamChoice { template: template.clone(), allowed, fallback })
     }
 
     /// The stream that an event chooses, or the fallback.
-    pub(super) fn choose<'a>(&self, event: Value<'_>, name: &'a mut String) -> Option<Target<'a>> {
+    pub(super) fn choose_stream<'a>(
+        &self,
+        event: JsonValue<'_>,
+        name: &'a mut String,
+    ) -> Option<RouteTarget<'a>> {
         name.clear();
-        let paths: &[Path] = self.template.paths();
+        let paths: &[FieldPath] = self.template.paths();
         let is_whole =
-            self.template.write_with(name, |path| read(event, &paths[path]), write_clean);
-        let fallback = self.fallback.map(Target::Declared);
+            self.template.write_with(name, |path| read_value(event, &paths[path]), write_clean);
+        let fallback = self.fallback.map(RouteTarget::Declared);
         if !is_whole || name.len() > NAME_BYTES_MAX {
             return fallback;
         }
-        self.allowed.target(name).or(fallback)
+        self.allowed.find_target(name).or(fallback)
     }
 }
 
@@ -126,7 +133,7 @@ fn write_clean(name: &mut String, value: &str) -> bool {
 }
 
 /// Whether a name is of a pattern, in which `*` is any run of characters.
-fn covers(pattern: &str, name: &str) -> bool {
+fn pattern_covers(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(first) else { return false };
     let mut pieces = rest.split('*').peekable();

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::shared::Shared;
+use super::shared::SharedSettings;
 use super::stage::Stage;
-use super::table::{Outcome, Table, did_you_mean};
-use crate::change::{Change, Clock, Hash};
-use crate::edit::Act;
-use crate::path::Path;
+use super::table::{SettingsResult, SettingsTable, did_you_mean};
+use crate::change::{Clock, Hash, ValueChange};
+use crate::edit::EditAction;
+use crate::path::FieldPath;
 use crate::redact::Detectors;
 use crate::timestamp::{Reading, Writing, Zone};
 
@@ -15,9 +15,12 @@ use crate::timestamp::{Reading, Writing, Zone};
 const REDACTED: &str = "[redacted]";
 
 /// What changes single values, in this order at each of them.
-pub(super) fn change(table: Table<'_>, shared: &Shared) -> Outcome<Stage> {
-    let mut changes: Vec<(Path, &'static str, Vec<Change>)> = Vec::new();
-    let mut add = |key: &'static str, path: Path, change: Change| match changes
+pub(super) fn parse_changes(
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
+) -> SettingsResult<Stage> {
+    let mut changes: Vec<(FieldPath, &'static str, Vec<ValueChange>)> = Vec::new();
+    let mut add = |key: &'static str, path: FieldPath, change: ValueChange| match changes
         .iter_mut()
         .find(|(other, ..)| *other == path)
     {
@@ -25,84 +28,88 @@ pub(super) fn change(table: Table<'_>, shared: &Shared) -> Outcome<Stage> {
         None => changes.push((path, key, vec![change])),
     };
     for (key, change) in [
-        ("trim", Change::Trim),
-        ("lowercase", Change::Lowercase),
-        ("uppercase", Change::Uppercase),
-        ("to_string", Change::ToString),
-        ("to_number", Change::ToNumber),
-        ("to_bool", Change::ToBool),
+        ("trim", ValueChange::Trim),
+        ("lowercase", ValueChange::Lowercase),
+        ("uppercase", ValueChange::Uppercase),
+        ("to_string", ValueChange::ToString),
+        ("to_number", ValueChange::ToNumber),
+        ("to_bool", ValueChange::ToBool),
     ] {
-        for path in table.paths(key)? {
+        for path in table.get_paths(key)? {
             add(key, path, change.clone());
         }
     }
-    for item in table.items("timestamp") {
+    for item in table.get_items("timestamp") {
         let (paths, clock) = parse_clock(table, item)?;
-        let change = Change::Timestamp(Box::new(clock));
+        let change = ValueChange::Timestamp(Box::new(clock));
         paths.into_iter().for_each(|path| add("timestamp", path, change.clone()));
     }
-    for item in table.items("redact") {
-        let item = Redaction::parse(table, item)?;
+    for item in table.get_items("redact") {
+        let item = RedactionItem::parse(table, item)?;
         if item.find.is_none() {
             item.paths
                 .into_iter()
-                .for_each(|path| add("redact", path, Change::Mask(item.with.into())));
+                .for_each(|path| add("redact", path, ValueChange::Mask(item.with.into())));
         }
     }
-    for (path, value) in table.by_path("truncate")? {
+    for (path, value) in table.get_values_by_path("truncate")? {
         let characters = value.as_u64().and_then(|characters| usize::try_from(characters).ok());
         let characters = characters.ok_or_else(|| {
-            table.wrong("truncate", format!("write `{path}` = a number of characters"))
+            table.key_error("truncate", format!("write `{path}` = a number of characters"))
         })?;
-        add("truncate", path, Change::Truncate(characters));
+        add("truncate", path, ValueChange::Truncate(characters));
     }
-    for item in table.items("hash") {
+    for item in table.get_items("hash") {
         let (paths, hash) = parse_hash(table, item, shared)?;
-        paths.into_iter().for_each(|path| add("hash", path, Change::Hash(hash.clone())));
+        paths.into_iter().for_each(|path| add("hash", path, ValueChange::Hash(hash.clone())));
     }
     let mut stage = Stage::default();
     for (path, key, changes) in changes {
-        let placed = stage.act(key, path, Act::Change(changes));
+        let placed = stage.add_action(key, path, EditAction::Change(changes));
         placed.map_err(|error| format!("{}: {error}", table.place))?;
     }
     Ok(stage)
 }
 
 /// One item of `redact`.
-struct Redaction<'a> {
-    paths: Vec<Path>,
+struct RedactionItem<'a> {
+    paths: Vec<FieldPath>,
     /// What is found in strings; none where values are redacted whole.
     find: Option<Detectors>,
     with: &'a str,
 }
 
-impl<'a> Redaction<'a> {
-    fn parse(table: Table<'a>, item: &'a Value) -> Outcome<Self> {
+impl<'a> RedactionItem<'a> {
+    fn parse(table: SettingsTable<'a>, item: &'a Value) -> SettingsResult<Self> {
         if item.is_string() {
-            return Ok(Redaction {
+            return Ok(RedactionItem {
                 paths: item_paths(table, "redact", item)?,
                 find: None,
                 with: REDACTED,
             });
         }
         let example = "`redact = [\"traits.phone\", { find = [\"email\"] }]`";
-        let inner = table.item("redact", item, example)?;
+        let inner = table.item_table("redact", item, example)?;
         inner.check_keys(&["path", "paths", "find", "with"])?;
         let paths = item_paths(table, "redact", item)?;
-        let find =
-            inner.get("find").map(|_| parse_detectors(table, &inner.texts("find")?)).transpose()?;
-        let with = inner.text("with")?;
+        let find = inner
+            .get("find")
+            .map(|_| parse_detectors(table, &inner.get_texts("find")?))
+            .transpose()?;
+        let with = inner.get_text("with")?;
         if find.is_some() && with.is_some() {
-            return Err(table.wrong("redact", "`with` is for whole values: leave it or `find` out"));
+            return Err(
+                table.key_error("redact", "`with` is for whole values: leave it or `find` out")
+            );
         }
         if find.is_none() && paths.is_empty() {
-            return Err(table.wrong("redact", format!("it wants `path` or `find`: {example}")));
+            return Err(table.key_error("redact", format!("it wants `path` or `find`: {example}")));
         }
-        Ok(Redaction { paths, find, with: with.unwrap_or(REDACTED) })
+        Ok(RedactionItem { paths, find, with: with.unwrap_or(REDACTED) })
     }
 }
 
-fn parse_detectors(table: Table<'_>, names: &[&str]) -> Outcome<Detectors> {
+fn parse_detectors(table: SettingsTable<'_>, names: &[&str]) -> SettingsResult<Detectors> {
     let mut detectors = Detectors::default();
     for name in names {
         match *name {
@@ -112,12 +119,16 @@ fn parse_detectors(table: Table<'_>, names: &[&str]) -> Outcome<Detectors> {
             "ip" => detectors.ip = true,
             other => {
                 let advice = did_you_mean(other, ["email", "phone", "card", "ip"]);
-                return Err(table.wrong("redact", format!("unknown `find` {other:?}: {advice}")));
+                return Err(
+                    table.key_error("redact", format!("unknown `find` {other:?}: {advice}"))
+                );
             }
         }
     }
     if detectors == Detectors::default() {
-        return Err(table.wrong("redact", "`find` is empty: write `find = [\"email\", \"card\"]`"));
+        return Err(
+            table.key_error("redact", "`find` is empty: write `find = [\"email\", \"card\"]`")
+        );
     }
     Ok(detectors)
 }
@@ -127,15 +138,16 @@ fn parse_detectors(table: Table<'_>, names: &[&str]) -> Outcome<Detectors> {
 /// # Errors
 ///
 /// An action is wrong, or two are about the same place.
-pub(super) fn redact(table: Table<'_>) -> Outcome<Stage> {
+pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
-    for item in table.items("redact") {
-        let Redaction { paths, find: Some(detectors), .. } = Redaction::parse(table, item)? else {
+    for item in table.get_items("redact") {
+        let RedactionItem { paths, find: Some(detectors), .. } = RedactionItem::parse(table, item)?
+        else {
             continue;
         };
-        let everywhere = if paths.is_empty() { vec![Path::default()] } else { Vec::new() };
+        let everywhere = if paths.is_empty() { vec![FieldPath::default()] } else { Vec::new() };
         for path in everywhere.into_iter().chain(paths) {
-            let placed = stage.act("redact", path, Act::Redact(detectors));
+            let placed = stage.add_action("redact", path, EditAction::Redact(detectors));
             placed.map_err(|error| format!("{}: {error}", table.place))?;
         }
     }
@@ -147,34 +159,38 @@ pub(super) fn redact(table: Table<'_>) -> Outcome<Stage> {
 /// # Errors
 ///
 /// An action is wrong, or two are about the same place.
-pub(super) fn flatten(table: Table<'_>) -> Outcome<Stage> {
+pub(super) fn parse_flatten(table: SettingsTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
-    for (path, separator) in table.by_path("flatten")? {
+    for (path, separator) in table.get_values_by_path("flatten")? {
         let separator = separator.as_str().ok_or_else(|| {
-            table.wrong("flatten", "write what stands between keys: { properties = \"_\" }")
+            table.key_error("flatten", "write what stands between keys: { properties = \"_\" }")
         })?;
-        let placed = stage.act("flatten", path, Act::Flatten(separator.into()));
+        let placed = stage.add_action("flatten", path, EditAction::Flatten(separator.into()));
         placed.map_err(|error| format!("{}: {error}", table.place))?;
     }
     Ok(stage)
 }
 
-fn parse_hash(table: Table<'_>, item: &Value, shared: &Shared) -> Outcome<(Vec<Path>, Hash)> {
+fn parse_hash(
+    table: SettingsTable<'_>,
+    item: &Value,
+    shared: &SharedSettings,
+) -> SettingsResult<(Vec<FieldPath>, Hash)> {
     if item.is_string() {
         return Ok((item_paths(table, "hash", item)?, Hash::Sha256));
     }
     let example = "`hash = [{ path = \"userId\", with = \"hmac-sha256\", secret = \"pii\" }]`";
-    let inner = table.item("hash", item, example)?;
+    let inner = table.item_table("hash", item, example)?;
     inner.check_keys(&["path", "paths", "with", "secret"])?;
     let paths = item_paths(table, "hash", item)?;
     if paths.is_empty() {
-        return Err(table.wrong("hash", format!("it wants `path`: {example}")));
+        return Err(table.key_error("hash", format!("it wants `path`: {example}")));
     }
-    let hash = match (inner.text("with")?, inner.text("secret")?) {
+    let hash = match (inner.get_text("with")?, inner.get_text("secret")?) {
         (None | Some("sha256"), None) => Hash::Sha256,
         (Some("sha256"), Some(_)) => {
             return Err(
-                table.wrong("hash", "sha256 takes no secret: write `with = \"hmac-sha256\"`")
+                table.key_error("hash", "sha256 takes no secret: write `with = \"hmac-sha256\"`")
             );
         }
         (None | Some("hmac-sha256"), Some(name)) => {
@@ -183,70 +199,72 @@ fn parse_hash(table: Table<'_>, item: &Value, shared: &Shared) -> Outcome<(Vec<P
                     true => "add [plugin.settings.secrets]".to_owned(),
                     false => did_you_mean(name, shared.secrets.keys().map(String::as_str)),
                 };
-                table.wrong("hash", format!("there is no secret {name:?}: {advice}"))
+                table.key_error("hash", format!("unknown secret {name:?}: {advice}"))
             })?;
             Hash::with_secret(secret)
         }
         (Some("hmac-sha256"), None) => {
-            return Err(table.wrong("hash", format!("hmac-sha256 wants a secret: {example}")));
+            return Err(table.key_error("hash", format!("hmac-sha256 wants a secret: {example}")));
         }
         (Some(other), _) => {
             let advice = did_you_mean(other, ["sha256", "hmac-sha256"]);
-            return Err(table.wrong("hash", format!("unknown `with = {other:?}`: {advice}")));
+            return Err(table.key_error("hash", format!("unknown `with = {other:?}`: {advice}")));
         }
     };
     Ok((paths, hash))
 }
 
-fn parse_clock(table: Table<'_>, item: &Value) -> Outcome<(Vec<Path>, Clock)> {
+fn parse_clock(table: SettingsTable<'_>, item: &Value) -> SettingsResult<(Vec<FieldPath>, Clock)> {
     let paths = item_paths(table, "timestamp", item)?;
     let mut clock = Clock { reading: Reading::Any, writing: Writing::Rfc3339, zone: Zone::UTC };
     if item.is_string() {
         return Ok((paths, clock));
     }
     let example = "`timestamp = [{ path = \"timestamp\", to = \"unix_millis\" }]`";
-    let inner = table.item("timestamp", item, example)?;
+    let inner = table.item_table("timestamp", item, example)?;
     inner.check_keys(&["path", "paths", "from", "to", "zone"])?;
     if paths.is_empty() {
-        return Err(table.wrong("timestamp", format!("it wants `path`: {example}")));
+        return Err(table.key_error("timestamp", format!("it wants `path`: {example}")));
     }
-    clock.reading = match inner.text("from")?.unwrap_or("any") {
+    clock.reading = match inner.get_text("from")?.unwrap_or("any") {
         "any" => Reading::Any,
         "iso8601" => Reading::Iso8601,
         "unix_seconds" => Reading::UnixSeconds,
         "unix_millis" => Reading::UnixMillis,
         other => {
             let advice = did_you_mean(other, ["any", "iso8601", "unix_seconds", "unix_millis"]);
-            return Err(table.wrong("timestamp", format!("unknown `from = {other:?}`: {advice}")));
+            return Err(
+                table.key_error("timestamp", format!("unknown `from = {other:?}`: {advice}"))
+            );
         }
     };
-    clock.writing = match inner.text("to")?.unwrap_or("rfc3339") {
+    clock.writing = match inner.get_text("to")?.unwrap_or("rfc3339") {
         "rfc3339" => Writing::Rfc3339,
         "date" => Writing::Date,
         "unix_seconds" => Writing::UnixSeconds,
         "unix_millis" => Writing::UnixMillis,
         format if format.contains('%') => {
-            Writing::format(format).map_err(|error| table.wrong("timestamp", error))?
+            Writing::format(format).map_err(|error| table.key_error("timestamp", error))?
         }
         other => {
             let advice = did_you_mean(other, ["rfc3339", "date", "unix_seconds", "unix_millis"]);
             let advice = format!("{advice} A format has `%` in it, like `%d.%m.%Y`");
-            return Err(table.wrong("timestamp", format!("unknown `to = {other:?}`: {advice}")));
+            return Err(table.key_error("timestamp", format!("unknown `to = {other:?}`: {advice}")));
         }
     };
-    if let Some(zone) = inner.text("zone")? {
-        clock.zone = Zone::parse(zone).map_err(|error| table.wrong("timestamp", error))?;
+    if let Some(zone) = inner.get_text("zone")? {
+        clock.zone = Zone::parse(zone).map_err(|error| table.key_error("timestamp", error))?;
     }
     Ok((paths, clock))
 }
 
 /// The paths of an item: a string, or a table with `path` or `paths`.
-fn item_paths(table: Table<'_>, key: &str, item: &Value) -> Outcome<Vec<Path>> {
-    let parse = |text: &str| Path::parse(text).map_err(|error| table.wrong(key, error));
+fn item_paths(table: SettingsTable<'_>, key: &str, item: &Value) -> SettingsResult<Vec<FieldPath>> {
+    let parse = |text: &str| FieldPath::parse(text).map_err(|error| table.key_error(key, error));
     if let Some(path) = item.as_str() {
         return Ok(vec![parse(path)?]);
     }
-    let inner = table.item(key, item, "a path or a table")?;
-    let texts = inner.texts("path")?.into_iter().chain(inner.texts("paths")?);
+    let inner = table.item_table(key, item, "a path or a table")?;
+    let texts = inner.get_texts("path")?.into_iter().chain(inner.get_texts("paths")?);
     texts.map(parse).collect()
 }

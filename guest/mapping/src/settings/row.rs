@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use standpipe_plugin::Setup;
 
-use super::shared::Shared;
-use super::table::{Outcome, Table, did_you_mean};
+use super::shared::SharedSettings;
+use super::table::{SettingsResult, SettingsTable, did_you_mean};
 use super::transform::{self, ACTIONS};
-use super::{Named, Uses};
+use super::{NamedTransforms, UsedTransforms};
 use crate::fql::Condition;
 use crate::template::Template;
 use crate::transform::Transform;
@@ -18,21 +18,21 @@ pub(super) const NO_TRANSFORM: &str = "there is none of the name";
 
 /// A row that can match.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct MappingRow {
     /// Counted from 1, as the operator counts.
     pub(crate) number: usize,
     pub(crate) event: String,
-    pub(crate) stream: Stream,
+    pub(crate) stream: RowTarget,
     /// Where it does not hold, the row is as good as not there.
     pub(crate) when: Option<Condition>,
     /// Those that it names, and then its own.
     pub(crate) transforms: Vec<Arc<Transform>>,
-    pub(super) uses: Uses,
+    pub(super) uses: UsedTransforms,
 }
 
 /// Where a row's events go.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum RowTarget {
     /// The row hides earlier ones of the same event and names nothing.
     Missing,
     Named(String),
@@ -45,16 +45,16 @@ pub(crate) enum Stream {
     Dropped,
 }
 
-impl Row {
+impl MappingRow {
     /// `None` for a row whose `event` can match nothing.
     pub(super) fn parse(
         number: usize,
         value: &Value,
-        shared: &Shared,
-        named: &Named,
-    ) -> Outcome<Option<Self>> {
+        shared: &SharedSettings,
+        named: &NamedTransforms,
+    ) -> SettingsResult<Option<Self>> {
         let place = format!("mappings row {number}");
-        let table = Table::of(&place, value, "`event = \"...\"` and `stream = \"...\"`")?;
+        let table = SettingsTable::new(&place, value, "`event = \"...\"` and `stream = \"...\"`")?;
         let own = ["event", "stream", "fallback", "when", "transform"];
         let keys: Vec<_> = own.into_iter().chain(ACTIONS).collect();
         table.check_keys(&keys)?;
@@ -65,42 +65,42 @@ impl Row {
         if event.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Row { number, event: event.to_owned(), stream, when, transforms, uses }))
+        Ok(Some(MappingRow { number, event: event.to_owned(), stream, when, transforms, uses }))
     }
 
     pub(super) fn names_nothing(&self) -> bool {
-        matches!(self.stream, Stream::Missing)
+        matches!(self.stream, RowTarget::Missing)
     }
 
     /// Whether its own condition or its stream does so.
     pub(super) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
-        !by_kind || matches!(self.stream, Stream::Chosen { .. })
+        !by_kind || matches!(self.stream, RowTarget::Chosen { .. })
     }
 
     /// Declare a stream that it names.
-    pub(crate) fn declare(
+    pub(crate) fn declare_stream(
         &self,
         name: &str,
         setup: &mut Setup,
-    ) -> Outcome<standpipe_plugin::Stream> {
-        setup.declare(name).map_err(|error| self.wrong(&error))
+    ) -> SettingsResult<standpipe_plugin::Stream> {
+        setup.declare(name).map_err(|error| self.stream_error(&error))
     }
 
     /// An error about its stream.
-    pub(crate) fn wrong(&self, what: &str) -> String {
+    pub(crate) fn stream_error(&self, what: &str) -> String {
         format!("mappings row {} ({:?}): {what}", self.number, self.event)
     }
 
-    /// Whether it is no more than an event and a stream.
+    /// Whether the row has only an event and a stream.
     pub(crate) fn is_plain(&self) -> bool {
         self.when.is_none()
             && self.transforms.is_empty()
-            && matches!(self.stream, Stream::Missing | Stream::Named(_))
+            && matches!(self.stream, RowTarget::Missing | RowTarget::Named(_))
     }
 }
 
-fn parse_stream(table: Table<'_>) -> Outcome<Stream> {
+fn parse_stream(table: SettingsTable<'_>) -> SettingsResult<RowTarget> {
     let stream = match table.get("stream") {
         None | Some(Value::Null) => "",
         Some(Value::String(stream)) => stream,
@@ -111,47 +111,47 @@ fn parse_stream(table: Table<'_>) -> Outcome<Stream> {
             ));
         }
     };
-    let fallback = table.text("fallback")?;
-    if table.flag("drop")? {
+    let fallback = table.get_text("fallback")?;
+    if table.get_flag("drop")? {
         return match (stream, fallback) {
-            ("", None) => Ok(Stream::Dropped),
-            _ => Err(table.wrong("drop", "the row's events go nowhere: leave `stream` out")),
+            ("", None) => Ok(RowTarget::Dropped),
+            _ => Err(table.key_error("drop", "the row's events go nowhere: leave `stream` out")),
         };
     }
     if Template::is_one(stream) {
-        let template = Template::parse(stream).map_err(|error| table.wrong("stream", error))?;
+        let template = Template::parse(stream).map_err(|error| table.key_error("stream", error))?;
         if let Some(path) = template.paths().iter().find(|path| path.steps_to_last_array() > 0) {
-            return Err(table.wrong("stream", format!("`{path}` is many values: name one")));
+            return Err(table.key_error("stream", format!("`{path}` is many values: name one")));
         }
-        return Ok(Stream::Chosen { template, fallback: fallback.map(str::to_owned) });
+        return Ok(RowTarget::Chosen { template, fallback: fallback.map(str::to_owned) });
     }
     if fallback.is_some() {
         return Err(
-            table.wrong("fallback", "it is for streams with `${...}` in them: leave it out")
+            table.key_error("fallback", "it is for streams with `${...}` in them: leave it out")
         );
     }
-    Ok(if stream.is_empty() { Stream::Missing } else { Stream::Named(stream.to_owned()) })
+    Ok(if stream.is_empty() { RowTarget::Missing } else { RowTarget::Named(stream.to_owned()) })
 }
 
 fn parse_transforms(
-    table: Table<'_>,
-    shared: &Shared,
-    named: &Named,
-) -> Outcome<(Vec<Arc<Transform>>, Uses)> {
-    let (mut transforms, mut uses) = (Vec::new(), Uses::new());
-    for name in table.texts("transform")? {
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
+    named: &NamedTransforms,
+) -> SettingsResult<(Vec<Arc<Transform>>, UsedTransforms)> {
+    let (mut transforms, mut uses) = (Vec::new(), UsedTransforms::new());
+    for name in table.get_texts("transform")? {
         let transform = named.get(name).ok_or_else(|| {
             let advice = match named.is_empty() {
                 true => format!("add [[plugin.settings.transforms]] with `name = {name:?}`"),
                 false => did_you_mean(name, named.keys().map(String::as_str)),
             };
-            table.wrong("transform", format!("{NO_TRANSFORM} {name:?}: {advice}"))
+            table.key_error("transform", format!("{NO_TRANSFORM} {name:?}: {advice}"))
         })?;
         transforms.push(Arc::clone(transform));
         uses.insert(name.to_owned());
     }
     // The condition decides about the row, and what is dropped has no stream.
-    let own = Transform { when: None, drop: false, ..transform::parse(table, shared)? };
+    let own = Transform { when: None, drop: false, ..transform::parse_transform(table, shared)? };
     if !own.is_empty() {
         transforms.push(Arc::new(own));
     }

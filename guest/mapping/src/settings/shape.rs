@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::shared::Shared;
+use super::shared::SharedSettings;
 use super::stage::Stage;
-use super::table::{Outcome, Table, did_you_mean};
-use crate::edit::Act;
-use crate::path::Path;
-use crate::put::{Put, Source};
+use super::table::{SettingsResult, SettingsTable, did_you_mean};
+use crate::edit::EditAction;
+use crate::path::FieldPath;
+use crate::put::{PutValue, ValueSource};
 use crate::template::Template;
 
 /// The member that holds an event's partition keys.
@@ -25,136 +25,149 @@ const PARTITION_MISSING: &str = "unknown";
 /// # Errors
 ///
 /// An action is wrong, or two are about the same place.
-pub(super) fn shape(table: Table<'_>, shared: &Shared) -> Outcome<Stage> {
+pub(super) fn parse_shape(
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
+) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
-    let mut act = |key, path: Path, act| -> Outcome<()> {
-        if matches!(act, Act::Drop) && path.ends_in_array() {
-            return Err(table.wrong(key, format!("`{path}` is no member: leave the last `[]` out")));
+    let mut act = |key, path: FieldPath, act| -> SettingsResult<()> {
+        if matches!(act, EditAction::Drop) && path.ends_in_array() {
+            return Err(
+                table.key_error(key, format!("`{path}` is not a member: leave the last `[]` out"))
+            );
         }
-        stage.act(key, path, act).map_err(|error| format!("{}: {error}", table.place))
+        stage.add_action(key, path, act).map_err(|error| format!("{}: {error}", table.place))
     };
-    for path in table.paths("drop_fields")? {
-        act("drop_fields", path, Act::Drop)?;
+    for path in table.get_paths("drop_fields")? {
+        act("drop_fields", path, EditAction::Drop)?;
     }
     let renames = path_pairs(table, "rename")?;
     for (from, _) in &renames {
-        act("rename", from.clone(), Act::Drop)?;
+        act("rename", from.clone(), EditAction::Drop)?;
     }
-    for (path, names) in table.by_path("allow_fields")? {
+    for (path, names) in table.get_values_by_path("allow_fields")? {
         let names = names.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
         let names: Vec<&str> = names.ok_or_else(|| {
-            table.wrong("allow_fields", "write lists of names: { properties = [\"plan\"] }")
+            table.key_error("allow_fields", "write lists of names: { properties = [\"plan\"] }")
         })?;
         let names = names.into_iter().map(str::to_owned).collect();
-        stage.allow(path, names).map_err(|error| format!("{}: {error}", table.place))?;
+        stage.allow_members(path, names).map_err(|error| format!("{}: {error}", table.place))?;
     }
     for (key, pairs) in [("rename", renames), ("copy", path_pairs(table, "copy")?)] {
         for (from, to) in pairs {
-            let slot = stage.read(&from, &to).map_err(|error| table.wrong(key, error))?;
-            put(table, &mut stage, key, to, Source::Copy { slot })?;
+            let slot = stage.add_read(&from, &to).map_err(|error| table.key_error(key, error))?;
+            add_put(table, &mut stage, key, to, ValueSource::Copy { slot })?;
         }
     }
     for key in ["set", "default"] {
-        for (path, value) in table.by_path(key)? {
+        for (path, value) in table.get_values_by_path(key)? {
             let source = parse_value(value, &path, &mut stage);
-            let source = source.map_err(|error| table.wrong(key, error))?;
-            put(table, &mut stage, key, path, source)?;
+            let source = source.map_err(|error| table.key_error(key, error))?;
+            add_put(table, &mut stage, key, path, source)?;
         }
     }
-    for item in table.items("lookup") {
+    for item in table.get_items("lookup") {
         let (to, source) = parse_lookup(table, item, shared, &mut stage)?;
-        put(table, &mut stage, "lookup", to, source)?;
+        add_put(table, &mut stage, "lookup", to, source)?;
     }
     if let Some(source) = parse_partition_keys(table, &mut stage)? {
-        let path = Path::default().member(PARTITION_KEYS);
-        put(table, &mut stage, PARTITION_KEYS, path, source)?;
+        let path = FieldPath::default().member(PARTITION_KEYS);
+        add_put(table, &mut stage, PARTITION_KEYS, path, source)?;
     }
     Ok(stage)
 }
 
-fn put(
-    table: Table<'_>,
+fn add_put(
+    table: SettingsTable<'_>,
     stage: &mut Stage,
     key: &'static str,
-    path: Path,
-    source: Source,
-) -> Outcome<()> {
+    path: FieldPath,
+    source: ValueSource,
+) -> SettingsResult<()> {
     if path.steps().is_empty() {
-        return Err(table.wrong(key, "the path is empty: name a field, like `context.env`"));
+        return Err(table.key_error(key, "the path is empty: name a field, like `context.env`"));
     }
-    let act = Act::Put(Put { source, only_missing: key == "default" });
-    stage.act(key, path, act).map_err(|error| format!("{}: {error}", table.place))
+    let act = EditAction::Put(PutValue { source, only_missing: key == "default" });
+    stage.add_action(key, path, act).map_err(|error| format!("{}: {error}", table.place))
 }
 
 /// Pairs of paths, each from the key to the value.
-fn path_pairs(table: Table<'_>, key: &str) -> Outcome<Vec<(Path, Path)>> {
+fn path_pairs(table: SettingsTable<'_>, key: &str) -> SettingsResult<Vec<(FieldPath, FieldPath)>> {
     let mut pairs = Vec::new();
-    for (from, value) in table.by_path(key)? {
+    for (from, value) in table.get_values_by_path(key)? {
         let targets = match value {
             Value::Array(targets) => targets,
             one => std::slice::from_ref(one),
         };
         if key == "rename" && targets.len() != 1 {
-            return Err(table.wrong(key, format!("`{from}` takes one new path: use `copy`")));
+            return Err(table.key_error(key, format!("`{from}` takes one new path: use `copy`")));
         }
         for to in targets {
             let to = to.as_str().ok_or_else(|| {
-                table.wrong(key, format!("write `{from}` = \"the new path\", a string"))
+                table.key_error(key, format!("write `{from}` = \"the new path\", a string"))
             })?;
-            pairs.push((from.clone(), Path::parse(to).map_err(|error| table.wrong(key, error))?));
+            pairs.push((
+                from.clone(),
+                FieldPath::parse(to).map_err(|error| table.key_error(key, error))?,
+            ));
         }
     }
     Ok(pairs)
 }
 
-fn parse_value(value: &Value, path: &Path, stage: &mut Stage) -> Outcome<Source> {
+fn parse_value(value: &Value, path: &FieldPath, stage: &mut Stage) -> SettingsResult<ValueSource> {
     match value {
         Value::String(text) if Template::is_one(text) => {
             let template = Template::parse(text)?;
             let first_slot = read_all(&template, path, stage)?;
-            Ok(Source::Template { template, first_slot })
+            Ok(ValueSource::Template { template, first_slot })
         }
-        value => Ok(Source::Text(value.to_string().into())),
+        value => Ok(ValueSource::Text(value.to_string().into())),
     }
 }
 
 /// Read the values of a template. Returns the first of their slots.
-fn read_all(template: &Template, place: &Path, stage: &mut Stage) -> Outcome<usize> {
-    let mut slots = template.paths().iter().map(|path| stage.read(path, place));
+fn read_all(template: &Template, place: &FieldPath, stage: &mut Stage) -> SettingsResult<usize> {
+    let mut slots = template.paths().iter().map(|path| stage.add_read(path, place));
     let first = slots.next().transpose()?;
     slots.try_for_each(|slot| slot.map(drop))?;
     Ok(first.unwrap_or_default())
 }
 
 fn parse_lookup(
-    table: Table<'_>,
+    table: SettingsTable<'_>,
     item: &Value,
-    shared: &Shared,
+    shared: &SharedSettings,
     stage: &mut Stage,
-) -> Outcome<(Path, Source)> {
+) -> SettingsResult<(FieldPath, ValueSource)> {
     let example =
         "`lookup = [{ from = \"context.country\", table = \"regions\", to = \"context.region\" }]`";
-    let inner = table.item("lookup", item, example)?;
+    let inner = table.item_table("lookup", item, example)?;
     inner.check_keys(&["from", "table", "to", "default"])?;
     let wants = |key: &str| {
         inner
-            .text(key)?
-            .ok_or_else(|| table.wrong("lookup", format!("it wants `{key}`: {example}")))
+            .get_text(key)?
+            .ok_or_else(|| table.key_error("lookup", format!("it wants `{key}`: {example}")))
     };
-    let path = |key: &str| Path::parse(wants(key)?).map_err(|error| table.wrong("lookup", error));
+    let path =
+        |key: &str| FieldPath::parse(wants(key)?).map_err(|error| table.key_error("lookup", error));
     let (from, to, name) = (path("from")?, path("to")?, wants("table")?);
     let found = shared.tables.get(name).ok_or_else(|| {
         let advice = did_you_mean(name, shared.tables.keys().map(String::as_str));
-        table.wrong("lookup", format!("there is no [plugin.settings.tables.{name}]: {advice}"))
+        table
+            .key_error("lookup", format!("unknown table [plugin.settings.tables.{name}]: {advice}"))
     })?;
-    let slot = stage.read(&from, &to).map_err(|error| table.wrong("lookup", error))?;
+    let slot = stage.add_read(&from, &to).map_err(|error| table.key_error("lookup", error))?;
     let default = inner.get("default").map(|default| default.to_string().into());
-    Ok((to, Source::Lookup { table: Arc::clone(found), slot, default }))
+    Ok((to, ValueSource::Lookup { table: Arc::clone(found), slot, default }))
 }
 
-fn parse_partition_keys(table: Table<'_>, stage: &mut Stage) -> Outcome<Option<Source>> {
+fn parse_partition_keys(
+    table: SettingsTable<'_>,
+    stage: &mut Stage,
+) -> SettingsResult<Option<ValueSource>> {
     let Some(value) = table.get(PARTITION_KEYS) else { return Ok(None) };
-    let wrong = |error| table.wrong(PARTITION_KEYS, error);
+    let wrong = |error| table.key_error(PARTITION_KEYS, error);
     let example = "write { tenant = \"properties.tenant\", day = \"${timestamp | date}\" }";
     let fields = value.as_object().filter(|fields| !fields.is_empty());
     let fields = fields.ok_or_else(|| wrong(example.to_owned()))?;
@@ -164,12 +177,12 @@ fn parse_partition_keys(table: Table<'_>, stage: &mut Stage) -> Outcome<Option<S
         let template = if Template::is_one(text) {
             Template::parse(text)
         } else {
-            Path::parse(text).map(Template::of_path)
+            FieldPath::parse(text).map(Template::of_path)
         };
         let template = template.map_err(wrong)?;
-        let first_slot = read_all(&template, &Path::default(), stage).map_err(wrong)?;
+        let first_slot = read_all(&template, &FieldPath::default(), stage).map_err(wrong)?;
         members.push((name.as_str().into(), template, first_slot));
     }
     members.sort_by(|(a, ..): &(Box<str>, _, _), (b, ..)| a.cmp(b));
-    Ok(Some(Source::Object { members, missing: PARTITION_MISSING }))
+    Ok(Some(ValueSource::Object { members, missing: PARTITION_MISSING }))
 }

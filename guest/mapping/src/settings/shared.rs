@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::put::Lookup;
+use crate::put::LookupTable;
 
 /// What the settings hold that transforms call by name.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct SharedSettings {
     pub(crate) secrets: HashMap<String, String>,
-    pub(crate) tables: HashMap<String, Arc<Lookup>>,
+    pub(crate) tables: HashMap<String, Arc<LookupTable>>,
 }

@@ -1,48 +1,57 @@
 //! Puts the actions of a transform together into as few passes over the event
 //! as give the same result.
 
-use super::table::Outcome;
-use crate::edit::{Act, Node};
-use crate::path::Path;
+use super::table::SettingsResult;
+use crate::edit::{EditAction, EditNode};
+use crate::path::FieldPath;
 
 /// Actions that are done at once.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
-    acts: Vec<Placed>,
+    acts: Vec<PlacedAction>,
     /// Objects of which only these members stay.
-    closed: Vec<(Path, Vec<String>)>,
+    closed: Vec<(FieldPath, Vec<String>)>,
     /// What is read before: where the place is that the path begins at, how
     /// many steps of the path lead to it, and the path.
-    reads: Vec<(usize, Path)>,
+    reads: Vec<(usize, FieldPath)>,
 }
 
 #[derive(Debug)]
-struct Placed {
-    path: Path,
+struct PlacedAction {
+    path: FieldPath,
     /// The key of the settings that says so.
     key: &'static str,
-    act: Act,
+    act: EditAction,
 }
 
 impl Stage {
     /// # Errors
     ///
     /// Another action has to do with this place already.
-    pub(crate) fn act(&mut self, key: &'static str, path: Path, act: Act) -> Outcome<()> {
+    pub(crate) fn add_action(
+        &mut self,
+        key: &'static str,
+        path: FieldPath,
+        act: EditAction,
+    ) -> SettingsResult<()> {
         if let Some(other) = self.acts.iter().find(|other| other.path.touches(&path)) {
-            return Err(conflict(key, &path, other.key, &other.path));
+            return Err(conflict_message(key, &path, other.key, &other.path));
         }
         if let Some((closed, _)) = self.closed.iter().find(|(closed, _)| is_within(closed, &path)) {
-            return Err(conflict(key, &path, "allow_fields", closed));
+            return Err(conflict_message(key, &path, "allow_fields", closed));
         }
-        self.acts.push(Placed { path, key, act });
+        self.acts.push(PlacedAction { path, key, act });
         Ok(())
     }
 
     /// Let only these members of an object stay.
-    pub(crate) fn allow(&mut self, path: Path, names: Vec<String>) -> Outcome<()> {
+    pub(crate) fn allow_members(
+        &mut self,
+        path: FieldPath,
+        names: Vec<String>,
+    ) -> SettingsResult<()> {
         if let Some(other) = self.acts.iter().find(|other| is_within(&path, &other.path)) {
-            return Err(conflict("allow_fields", &path, other.key, &other.path));
+            return Err(conflict_message("allow_fields", &path, other.key, &other.path));
         }
         self.closed.push((path, names));
         Ok(())
@@ -54,7 +63,11 @@ impl Stage {
     /// # Errors
     ///
     /// The place is in no element of that array.
-    pub(crate) fn read(&mut self, path: &Path, place: &Path) -> Outcome<usize> {
+    pub(crate) fn add_read(
+        &mut self,
+        path: &FieldPath,
+        place: &FieldPath,
+    ) -> SettingsResult<usize> {
         let shared = path.steps_to_last_array();
         if place.steps().get(..shared) != Some(&path.steps()[..shared]) {
             return Err(format!(
@@ -77,28 +90,28 @@ impl Stage {
             })
     }
 
-    fn into_node(self) -> Node {
-        let mut root = Node::default();
+    fn into_node(self) -> EditNode {
+        let mut root = EditNode::default();
         for (path, names) in &self.closed {
-            root.allow(path, names.iter().map(String::as_str));
+            root.allow_members(path, names.iter().map(String::as_str));
         }
-        for Placed { path, act, .. } in self.acts {
-            root.act(&path, act);
+        for PlacedAction { path, act, .. } in self.acts {
+            root.add_action(&path, act);
         }
         for (slot, (shared, path)) in self.reads.iter().enumerate() {
             let (place, rest) = path.steps().split_at(*shared);
-            root.read(place, rest, slot);
+            root.add_read(place, rest, slot);
         }
         root
     }
 }
 
 /// Whether one path is another one or leads through it.
-fn is_within(path: &Path, outer: &Path) -> bool {
+fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
     path.steps().starts_with(outer.steps())
 }
 
-fn conflict(key: &str, path: &Path, other_key: &str, other: &Path) -> String {
+fn conflict_message(key: &str, path: &FieldPath, other_key: &str, other: &FieldPath) -> String {
     format!(
         "`{key}` of `{path}` and `{other_key}` of `{other}` are about the same place: put one of \
          the two into a transform of its own, before or behind"
@@ -106,7 +119,7 @@ fn conflict(key: &str, path: &Path, other_key: &str, other: &Path) -> String {
 }
 
 /// The passes that stages come to.
-pub(crate) fn passes(stages: impl IntoIterator<Item = Stage>) -> Vec<Node> {
+pub(crate) fn merge_stages(stages: impl IntoIterator<Item = Stage>) -> Vec<EditNode> {
     let mut passes: Vec<Stage> = Vec::new();
     for stage in stages {
         if stage.acts.is_empty() && stage.closed.is_empty() {

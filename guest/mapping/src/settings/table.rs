@@ -2,46 +2,51 @@
 
 use serde_json::{Map, Value};
 
-use crate::path::Path;
+use crate::path::FieldPath;
 
 /// The similarity from which on an unknown key is taken for a known one.
 const SIMILARITY_MIN: f64 = 0.8;
 
 /// A table, and the words that errors about it begin with: `transform 2`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Table<'a> {
+pub(crate) struct SettingsTable<'a> {
     pub(crate) place: &'a str,
     pub(crate) fields: &'a Map<String, Value>,
 }
 
 /// What is wrong, for the operator.
-pub(crate) type Outcome<T> = Result<T, String>;
+pub(crate) type SettingsResult<T> = Result<T, String>;
 
-impl<'a> Table<'a> {
+impl<'a> SettingsTable<'a> {
     /// # Errors
     ///
-    /// The value is no table; then this example shows one.
-    pub(crate) fn of(place: &'a str, value: &'a Value, example: &str) -> Outcome<Self> {
+    /// The value is not a table; the error shows the example.
+    pub(crate) fn new(place: &'a str, value: &'a Value, example: &str) -> SettingsResult<Self> {
         let fields = value.as_object();
-        let fields = fields.ok_or_else(|| format!("{place} is no table: write {example}"))?;
-        Ok(Table { place, fields })
+        let fields = fields.ok_or_else(|| format!("{place} is not a table: write {example}"))?;
+        Ok(SettingsTable { place, fields })
     }
 
     /// An item of one of its keys, which must be a table.
     ///
     /// # Errors
     ///
-    /// The item is no table; then this example shows one.
-    pub(crate) fn item(&self, key: &str, item: &'a Value, example: &str) -> Outcome<Self> {
+    /// The item is not a table; the error shows the example.
+    pub(crate) fn item_table(
+        &self,
+        key: &str,
+        item: &'a Value,
+        example: &str,
+    ) -> SettingsResult<Self> {
         let fields = item.as_object();
-        let fields = fields.ok_or_else(|| self.wrong(key, format!("write {example}")))?;
-        Ok(Table { place: self.place, fields })
+        let fields = fields.ok_or_else(|| self.key_error(key, format!("write {example}")))?;
+        Ok(SettingsTable { place: self.place, fields })
     }
 
     /// # Errors
     ///
-    /// There is a key that is not known.
-    pub(crate) fn check_keys(&self, known: &[&str]) -> Outcome<()> {
+    /// A key is unknown.
+    pub(crate) fn check_keys(&self, known: &[&str]) -> SettingsResult<()> {
         let unknown = self.fields.keys().find(|key| !known.contains(&key.as_str()));
         let Some(unknown) = unknown else { return Ok(()) };
         let advice = did_you_mean(unknown, known.iter().copied());
@@ -53,16 +58,16 @@ impl<'a> Table<'a> {
     }
 
     /// An error about one of the keys.
-    pub(crate) fn wrong(&self, key: &str, what: impl std::fmt::Display) -> String {
+    pub(crate) fn key_error(&self, key: &str, what: impl std::fmt::Display) -> String {
         format!("{}: `{key}`: {what}", self.place)
     }
 
     /// # Errors
     ///
-    /// It is there, and no string.
-    pub(crate) fn text(&self, key: &str) -> Outcome<Option<&'a str>> {
+    /// The value is not a string.
+    pub(crate) fn get_text(&self, key: &str) -> SettingsResult<Option<&'a str>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.wrong(key, "write a string"))
+        value.as_str().map(Some).ok_or_else(|| self.key_error(key, "write a string"))
     }
 
     /// A string, or a list of them; nothing where the key is missing.
@@ -70,15 +75,15 @@ impl<'a> Table<'a> {
     /// # Errors
     ///
     /// It is neither.
-    pub(crate) fn texts(&self, key: &str) -> Outcome<Vec<&'a str>> {
-        self.items(key)
+    pub(crate) fn get_texts(&self, key: &str) -> SettingsResult<Vec<&'a str>> {
+        self.get_items(key)
             .iter()
-            .map(|item| item.as_str().ok_or_else(|| self.wrong(key, "write a list of strings")))
+            .map(|item| item.as_str().ok_or_else(|| self.key_error(key, "write a list of strings")))
             .collect()
     }
 
     /// The items of a list, or a value that stands alone for a list of one.
-    pub(crate) fn items(&self, key: &str) -> &'a [Value] {
+    pub(crate) fn get_items(&self, key: &str) -> &'a [Value] {
         match self.get(key) {
             None => &[],
             Some(Value::Array(items)) => items,
@@ -88,21 +93,23 @@ impl<'a> Table<'a> {
 
     /// # Errors
     ///
-    /// It is there, and neither true nor false.
-    pub(crate) fn flag(&self, key: &str) -> Outcome<bool> {
+    /// The value is neither true nor false.
+    pub(crate) fn get_flag(&self, key: &str) -> SettingsResult<bool> {
         match self.get(key) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(self.wrong(key, "write true or false")),
+            Some(_) => Err(self.key_error(key, "write true or false")),
         }
     }
 
     /// # Errors
     ///
-    /// One of them is no path.
-    pub(crate) fn paths(&self, key: &str) -> Outcome<Vec<Path>> {
-        let texts = self.texts(key)?.into_iter();
-        texts.map(|text| Path::parse(text).map_err(|error| self.wrong(key, error))).collect()
+    /// One of the values is not a path.
+    pub(crate) fn get_paths(&self, key: &str) -> SettingsResult<Vec<FieldPath>> {
+        let texts = self.get_texts(key)?.into_iter();
+        texts
+            .map(|text| FieldPath::parse(text).map_err(|error| self.key_error(key, error)))
+            .collect()
     }
 
     /// Values by their paths. Tables in the table lead on, as TOML's dotted keys
@@ -110,30 +117,33 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     ///
-    /// It is no table, or a key is no path.
-    pub(crate) fn by_path(&self, key: &str) -> Outcome<Vec<(Path, &'a Value)>> {
+    /// The value is not a table, or a key is not a path.
+    pub(crate) fn get_values_by_path(
+        &self,
+        key: &str,
+    ) -> SettingsResult<Vec<(FieldPath, &'a Value)>> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let fields = value.as_object().ok_or_else(|| {
-            self.wrong(key, format!("write a table of paths: {key} = {{ \"a.b\" = ... }}"))
+            self.key_error(key, format!("write a table of paths: {key} = {{ \"a.b\" = ... }}"))
         })?;
         let mut found = Vec::new();
-        self.collect(key, &Path::default(), fields, &mut found)?;
+        self.collect_values(key, &FieldPath::default(), fields, &mut found)?;
         Ok(found)
     }
 
-    fn collect(
+    fn collect_values(
         &self,
         key: &str,
-        place: &Path,
+        place: &FieldPath,
         fields: &'a Map<String, Value>,
-        found: &mut Vec<(Path, &'a Value)>,
-    ) -> Outcome<()> {
+        found: &mut Vec<(FieldPath, &'a Value)>,
+    ) -> SettingsResult<()> {
         for (name, value) in fields {
-            let step = Path::parse_any(name).map_err(|error| self.wrong(key, error))?;
+            let step = FieldPath::parse_any(name).map_err(|error| self.key_error(key, error))?;
             let path = place.join(&step);
             match value {
                 Value::Object(inner) if !inner.is_empty() => {
-                    self.collect(key, &path, inner, found)?;
+                    self.collect_values(key, &path, inner, found)?;
                 }
                 value => found.push((path, value)),
             }

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::change::{change, flatten, redact};
-use super::shape::shape;
-use super::shared::Shared;
-use super::stage::passes;
-use super::table::{Outcome, Table};
+use super::change::{parse_changes, parse_flatten, parse_redactions};
+use super::shape::parse_shape;
+use super::shared::SharedSettings;
+use super::stage::merge_stages;
+use super::table::{SettingsResult, SettingsTable};
 use crate::fql::Condition;
-use crate::path::Path;
-use crate::sample::Sample;
+use crate::path::FieldPath;
+use crate::sample::SampleRule;
 use crate::transform::Transform;
 
 /// The keys of all actions.
@@ -42,42 +42,50 @@ pub(crate) const ACTIONS: [&str; 21] = [
 /// # Errors
 ///
 /// An action is wrong; the sentence begins with the table's place.
-pub(crate) fn parse(table: Table<'_>, shared: &Shared) -> Outcome<Transform> {
-    let stages = [shape(table, shared)?, change(table, shared)?, redact(table)?, flatten(table)?];
+pub(crate) fn parse_transform(
+    table: SettingsTable<'_>,
+    shared: &SharedSettings,
+) -> SettingsResult<Transform> {
+    let stages = [
+        parse_shape(table, shared)?,
+        parse_changes(table, shared)?,
+        parse_redactions(table)?,
+        parse_flatten(table)?,
+    ];
     Ok(Transform {
         when: parse_when(table)?,
         sample: parse_sample(table)?,
-        drop: table.flag("drop")?,
-        passes: passes(stages),
+        drop: table.get_flag("drop")?,
+        passes: merge_stages(stages),
     })
 }
 
 /// # Errors
 ///
 /// The condition is none.
-pub(crate) fn parse_when(table: Table<'_>) -> Outcome<Option<Condition>> {
-    let Some(text) = table.text("when")? else { return Ok(None) };
-    Condition::parse(text).map(Some).map_err(|error| table.wrong("when", error))
+pub(crate) fn parse_when(table: SettingsTable<'_>) -> SettingsResult<Option<Condition>> {
+    let Some(text) = table.get_text("when")? else { return Ok(None) };
+    Condition::parse(text).map(Some).map_err(|error| table.key_error("when", error))
 }
 
-fn parse_sample(table: Table<'_>) -> Outcome<Option<Sample>> {
+fn parse_sample(table: SettingsTable<'_>) -> SettingsResult<Option<SampleRule>> {
     let Some(value) = table.get("sample") else { return Ok(None) };
     let (percent, by) = match value {
         Value::Object(fields) => {
-            let inner = Table { place: table.place, fields };
+            let inner = SettingsTable { place: table.place, fields };
             inner.check_keys(&["percent", "by"])?;
-            let by = inner.text("by")?.map(Path::parse).transpose();
-            (inner.get("percent"), by.map_err(|error| table.wrong("sample", error))?)
+            let by = inner.get_text("by")?.map(FieldPath::parse).transpose();
+            (inner.get("percent"), by.map_err(|error| table.key_error("sample", error))?)
         }
         percent => (Some(percent), None),
     };
     let percent = percent.and_then(Value::as_f64).filter(|percent| (0.0..=100.0).contains(percent));
     let percent = percent.ok_or_else(|| {
         let example = "`sample = 10` or `sample = { percent = 10, by = \"userId\" }`";
-        table.wrong("sample", format!("write a percentage from 0 to 100: {example}"))
+        table.key_error("sample", format!("write a percentage from 0 to 100: {example}"))
     })?;
     if by.as_ref().is_some_and(|by| by.steps_to_last_array() > 0) {
-        return Err(table.wrong("sample", "`by` must be one value: leave `[]` out"));
+        return Err(table.key_error("sample", "`by` must be one value: leave `[]` out"));
     }
-    Ok(Some(Sample::new(percent, by)))
+    Ok(Some(SampleRule::new(percent, by)))
 }

@@ -2,14 +2,19 @@
 
 use serde_json::json;
 
-use super::Switches;
-use crate::json::Value;
+use super::EventSwitches;
+use crate::json::JsonValue;
 
-fn allows(integrations: serde_json::Value, consent: serde_json::Value, event: &str) -> bool {
+fn switches_allow(
+    integrations: serde_json::Value,
+    consent: serde_json::Value,
+    event: &str,
+) -> bool {
     let some = |value: serde_json::Value| (!value.is_null()).then_some(value);
     let (integrations, consent) = (some(integrations), some(consent));
-    let switches = Switches::parse(integrations.as_ref(), consent.as_ref()).expect("good settings");
-    switches.allow(Value::of_text(event))
+    let switches =
+        EventSwitches::parse(integrations.as_ref(), consent.as_ref()).expect("good settings");
+    switches.allows_event(JsonValue::of_text(event))
 }
 
 #[test]
@@ -33,11 +38,11 @@ fn integrations_decide_as_at_the_vendors() {
         (r#"{"FIREHOSE":false,"Amazon Kinesis Firehose":true}"#, true),
     ] {
         let event = format!(r#"{{"type":"page","integrations":{integrations}}}"#);
-        assert_eq!(allows(json!(true), json!(null), &event), allowed, "{integrations}");
-        assert!(allows(json!(false), json!(null), &event), "off");
+        assert_eq!(switches_allow(json!(true), json!(null), &event), allowed, "{integrations}");
+        assert!(switches_allow(json!(false), json!(null), &event), "off");
     }
-    assert!(allows(json!(true), json!(null), "{}"));
-    assert!(!allows(json!(["Mine"]), json!(null), r#"{"integrations":{"Mine":false}}"#));
+    assert!(switches_allow(json!(true), json!(null), "{}"));
+    assert!(!switches_allow(json!(["Mine"]), json!(null), r#"{"integrations":{"Mine":false}}"#));
 }
 
 #[test]
@@ -72,7 +77,11 @@ fn denied_consents_keep_events() {
         (&custom, r#"{"provider":"custom","deniedConsentIds":["a","b"]}"#, false),
     ] {
         let event = format!(r#"{{"context":{{"consentManagement":{management}}}}}"#);
-        assert_eq!(allows(json!(null), consent.clone(), &event), allowed, "{consent} {management}");
+        assert_eq!(
+            switches_allow(json!(null), consent.clone(), &event),
+            allowed,
+            "{consent} {management}"
+        );
     }
-    assert!(allows(json!(null), and, "{}"));
+    assert!(switches_allow(json!(null), and, "{}"));
 }

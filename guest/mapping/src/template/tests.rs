@@ -1,15 +1,15 @@
-//! Templates put values in their places, refuse what is no template, and never panic.
+//! Templates insert values, refuse invalid texts, and never panic.
 
 use proptest::prelude::*;
 
 use super::Template;
-use crate::json::Value;
-use crate::sample::read;
+use crate::json::JsonValue;
+use crate::sample::read_value;
 
-fn write(template: &str, event: &str) -> Option<String> {
+fn write_template(template: &str, event: &str) -> Option<String> {
     let template = Template::parse(template).expect("a template");
     let mut text = String::new();
-    let find = |path: usize| read(Value::of_text(event), &template.paths()[path]);
+    let find = |path: usize| read_value(JsonValue::of_text(event), &template.paths()[path]);
     template.write(&mut text, find).then_some(text)
 }
 
@@ -40,7 +40,7 @@ fn values_stand_in_their_places() {
         ("${a | date}", None),
         ("${a | date | default 'undated'}", Some("undated")),
     ] {
-        assert_eq!(write(template, event).as_deref(), expected, "{template}");
+        assert_eq!(write_template(template, event).as_deref(), expected, "{template}");
     }
 }
 
@@ -51,7 +51,7 @@ fn what_is_no_template_is_refused() {
         ("${a | default 'x}", "without its `}`"),
         ("${}", "empty name"),
         ("${a.}", "empty name"),
-        ("${a | loud}", "no filter \"loud\""),
+        ("${a | loud}", "unknown filter \"loud\""),
         ("${a | default}", "default 'text'"),
         ("${a | truncate x}", "truncate 20"),
         ("${a | lower x}", "takes nothing"),
@@ -72,7 +72,7 @@ proptest! {
     fn no_text_is_a_panic(text in "[${}|a.'\" \\\\é]{0,30}", any: String) {
         for text in [text, any] {
             if let Ok(template) = Template::parse(&text) {
-                let _ = template.write(&mut String::new(), |_| Some(Value::of_text("\"2026-é\"")));
+                let _ = template.write(&mut String::new(), |_| Some(JsonValue::of_text("\"2026-é\"")));
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::Mapping;
 const TEXT: &str = include_str!("../../../../host/docs/transformations.md");
 
 /// A fenced block: what stands behind the fence, its lines, and its line number.
-fn blocks() -> Vec<(&'static str, String, usize)> {
+fn fenced_blocks() -> Vec<(&'static str, String, usize)> {
     let mut blocks = Vec::new();
     let mut open: Option<(&str, String, usize)> = None;
     for (index, line) in TEXT.lines().enumerate() {
@@ -26,7 +26,7 @@ fn blocks() -> Vec<(&'static str, String, usize)> {
 }
 
 /// The plugin with the settings of a block; every event has a stream.
-fn configure(toml: &str, line: usize) -> Harness<Mapping> {
+fn configure_block(toml: &str, line: usize) -> Harness<Mapping> {
     let file: toml::Table =
         toml::from_str(toml).unwrap_or_else(|error| panic!("line {line}: {error}"));
     let mut settings = serde_json::to_value(&file["plugin"]["settings"]).expect("JSON");
@@ -48,10 +48,10 @@ fn hand_in(text: &str) -> Event {
 #[test]
 fn examples_of_the_documentation_are_true() {
     let (mut mapping, mut input, mut examples) = (None, None, 0);
-    for (info, text, line) in blocks() {
+    for (info, text, line) in fenced_blocks() {
         let text = text.trim_end();
         match info.split_once(' ') {
-            None if info == "toml" => mapping = Some(configure(text, line)),
+            None if info == "toml" => mapping = Some(configure_block(text, line)),
             Some(("json", "in")) => input = Some(text.to_owned()),
             Some((kind @ ("json" | "text"), out)) => {
                 let mapping = mapping.as_mut().expect("settings come first");

@@ -5,83 +5,104 @@ use standpipe_plugin::{Event, Plugin as _, Setup};
 
 use crate::Mapping;
 
-fn row(more: &str) -> String {
+fn row_json(more: &str) -> String {
     format!(r#"{{"mappings":[{{"event":"*","stream":"all"}}]{more}}}"#)
 }
 
-fn transform(actions: &str) -> String {
-    row(&format!(r#","transforms":[{{"drop_fields":["x"]}},{actions}]"#))
+fn transform_json(actions: &str) -> String {
+    row_json(&format!(r#","transforms":[{{"drop_fields":["x"]}},{actions}]"#))
 }
 
 #[test]
 fn what_is_wrong_is_told_with_its_place_and_what_to_write() {
     for (settings, expected) in [
         (
-            transform(r#"{"drop_field":["a"]}"#),
+            transform_json(r#"{"drop_field":["a"]}"#),
             &["transform 2", "drop_field", "did you mean `drop_fields`?"][..],
         ),
-        (transform(r#"{"zzz":1}"#), &["transform 2", "known here: `name`, `when`, `sample`"]),
-        (transform("7"), &["transform 2", "no table"]),
-        (transform("{}"), &["transform 2", "does nothing"]),
-        (transform(r#"{"when":"type ="}"#), &["transform 2", "`when`", "column"]),
-        (transform(r#"{"when":"all"}"#), &["transform 2", "does nothing"]),
-        (transform(r#"{"sample":101}"#), &["transform 2", "0 to 100"]),
-        (transform(r#"{"sample":{"by":"a"}}"#), &["transform 2", "percent = 10"]),
-        (transform(r#"{"sample":{"percent":1,"by":"a[].b"}}"#), &["transform 2", "leave `[]` out"]),
-        (transform(r#"{"drop":"yes"}"#), &["`drop`", "true or false"]),
-        (transform(r#"{"drop_fields":{"a":1}}"#), &["`drop_fields`", "list of strings"]),
-        (transform(r#"{"drop_fields":["a..b"]}"#), &["`drop_fields`", "empty name"]),
-        (transform(r#"{"drop_fields":["a[]"]}"#), &["`drop_fields`", "leave the last `[]` out"]),
-        (transform(r#"{"allow_fields":["a"]}"#), &["`allow_fields`", "table of paths"]),
-        (transform(r#"{"allow_fields":{"a":"b"}}"#), &["`allow_fields`", "lists of names"]),
+        (transform_json(r#"{"zzz":1}"#), &["transform 2", "known here: `name`, `when`, `sample`"]),
+        (transform_json("7"), &["transform 2", "not a table"]),
+        (transform_json("{}"), &["transform 2", "does nothing"]),
+        (transform_json(r#"{"when":"type ="}"#), &["transform 2", "`when`", "column"]),
+        (transform_json(r#"{"when":"all"}"#), &["transform 2", "does nothing"]),
+        (transform_json(r#"{"sample":101}"#), &["transform 2", "0 to 100"]),
+        (transform_json(r#"{"sample":{"by":"a"}}"#), &["transform 2", "percent = 10"]),
         (
-            transform(r#"{"drop_fields":["a"],"set":{"a.b":1}}"#),
+            transform_json(r#"{"sample":{"percent":1,"by":"a[].b"}}"#),
+            &["transform 2", "leave `[]` out"],
+        ),
+        (transform_json(r#"{"drop":"yes"}"#), &["`drop`", "true or false"]),
+        (transform_json(r#"{"drop_fields":{"a":1}}"#), &["`drop_fields`", "list of strings"]),
+        (transform_json(r#"{"drop_fields":["a..b"]}"#), &["`drop_fields`", "empty name"]),
+        (
+            transform_json(r#"{"drop_fields":["a[]"]}"#),
+            &["`drop_fields`", "leave the last `[]` out"],
+        ),
+        (transform_json(r#"{"allow_fields":["a"]}"#), &["`allow_fields`", "table of paths"]),
+        (transform_json(r#"{"allow_fields":{"a":"b"}}"#), &["`allow_fields`", "lists of names"]),
+        (
+            transform_json(r#"{"drop_fields":["a"],"set":{"a.b":1}}"#),
             &["transform 2", "same place", "`a.b`"],
         ),
-        (transform(r#"{"allow_fields":{"a.b":[]},"set":{"a":1}}"#), &["transform 2", "same place"]),
-        (transform(r#"{"set":{"":1}}"#), &["`set`", "empty"]),
-        (transform(r#"{"set":{"a":"${"}}"#), &["`set`", "without its `}`"]),
-        (transform(r#"{"rename":{"a":["b","c"]}}"#), &["`rename`", "use `copy`"]),
-        (transform(r#"{"copy":{"a":7}}"#), &["`copy`", "a string"]),
-        (transform(r#"{"copy":{"a[].b":"c"}}"#), &["`copy`", "many values"]),
-        (transform(r#"{"copy":{"a[].b":"c[].b"}}"#), &["`copy`", "many values"]),
         (
-            transform(r#"{"lookup":[{"from":"a","to":"b","table":"regions"}]}"#),
+            transform_json(r#"{"allow_fields":{"a.b":[]},"set":{"a":1}}"#),
+            &["transform 2", "same place"],
+        ),
+        (transform_json(r#"{"set":{"":1}}"#), &["`set`", "empty"]),
+        (transform_json(r#"{"set":{"a":"${"}}"#), &["`set`", "without its `}`"]),
+        (transform_json(r#"{"rename":{"a":["b","c"]}}"#), &["`rename`", "use `copy`"]),
+        (transform_json(r#"{"copy":{"a":7}}"#), &["`copy`", "a string"]),
+        (transform_json(r#"{"copy":{"a[].b":"c"}}"#), &["`copy`", "many values"]),
+        (transform_json(r#"{"copy":{"a[].b":"c[].b"}}"#), &["`copy`", "many values"]),
+        (
+            transform_json(r#"{"lookup":[{"from":"a","to":"b","table":"regions"}]}"#),
             &["`lookup`", "[plugin.settings.tables.regions]"],
         ),
-        (transform(r#"{"lookup":[{"from":"a","table":"t"}]}"#), &["`lookup`", "wants `to`"]),
-        (transform(r#"{"partition_keys":{}}"#), &["`partition_keys`", "tenant ="]),
-        (transform(r#"{"partition_keys":{"a":1}}"#), &["`partition_keys`", "tenant ="]),
-        (transform(r#"{"truncate":{"a":-1}}"#), &["`truncate`", "number of characters"]),
-        (transform(r#"{"lowercase":["a"],"hash":["a.b"]}"#), &["transform 2", "same place"]),
+        (transform_json(r#"{"lookup":[{"from":"a","table":"t"}]}"#), &["`lookup`", "wants `to`"]),
+        (transform_json(r#"{"partition_keys":{}}"#), &["`partition_keys`", "tenant ="]),
+        (transform_json(r#"{"partition_keys":{"a":1}}"#), &["`partition_keys`", "tenant ="]),
+        (transform_json(r#"{"truncate":{"a":-1}}"#), &["`truncate`", "number of characters"]),
+        (transform_json(r#"{"lowercase":["a"],"hash":["a.b"]}"#), &["transform 2", "same place"]),
         (
-            transform(r#"{"hash":[{"path":"a","with":"md5"}]}"#),
+            transform_json(r#"{"hash":[{"path":"a","with":"md5"}]}"#),
             &["`hash`", "`sha256`, `hmac-sha256`"],
         ),
         (
-            transform(r#"{"hash":[{"path":"a","with":"hmac-sha256"}]}"#),
+            transform_json(r#"{"hash":[{"path":"a","with":"hmac-sha256"}]}"#),
             &["`hash`", "wants a secret"],
         ),
-        (transform(r#"{"hash":[{"path":"a","secret":"pii"}]}"#), &["`hash`", "\"pii\"", "secrets"]),
-        (transform(r#"{"hash":[{"with":"sha256"}]}"#), &["`hash`", "wants `path`"]),
-        (transform(r#"{"redact":[{"with":"x"}]}"#), &["`redact`", "wants `path` or `find`"]),
-        (transform(r#"{"redact":[{"find":["mail"]}]}"#), &["`redact`", "did you mean `email`?"]),
-        (transform(r#"{"redact":[{"find":[]}]}"#), &["`redact`", "empty"]),
-        (transform(r#"{"timestamp":[{"path":"a","to":"rfc"}]}"#), &["`timestamp`", "%d.%m.%Y"]),
-        (transform(r#"{"timestamp":[{"path":"a","zone":"Mars"}]}"#), &["`timestamp`", "Mars"]),
-        (transform(r#"{"flatten":{"a":1}}"#), &["`flatten`", "between keys"]),
         (
-            transform(r#"{"name":"a","drop":true},{"name":"a","drop":true}"#),
+            transform_json(r#"{"hash":[{"path":"a","secret":"pii"}]}"#),
+            &["`hash`", "\"pii\"", "secrets"],
+        ),
+        (transform_json(r#"{"hash":[{"with":"sha256"}]}"#), &["`hash`", "wants `path`"]),
+        (transform_json(r#"{"redact":[{"with":"x"}]}"#), &["`redact`", "wants `path` or `find`"]),
+        (
+            transform_json(r#"{"redact":[{"find":["mail"]}]}"#),
+            &["`redact`", "did you mean `email`?"],
+        ),
+        (transform_json(r#"{"redact":[{"find":[]}]}"#), &["`redact`", "empty"]),
+        (
+            transform_json(r#"{"timestamp":[{"path":"a","to":"rfc"}]}"#),
+            &["`timestamp`", "%d.%m.%Y"],
+        ),
+        (transform_json(r#"{"timestamp":[{"path":"a","zone":"Mars"}]}"#), &["`timestamp`", "Mars"]),
+        (transform_json(r#"{"flatten":{"a":1}}"#), &["`flatten`", "between keys"]),
+        (
+            transform_json(r#"{"name":"a","drop":true},{"name":"a","drop":true}"#),
             &["transform 3", "`name`", "rename"],
         ),
-        (transform(r#"{"name":"a","drop":true}"#), &["\"a\"", "no mapping row names"]),
-        (row(r#","secrets":{"pii":""}"#), &["`secrets`", "\"pii\"", "not empty"]),
-        (row(r#","tables":{"t":1}"#), &["`tables`", "[plugin.settings.tables.t]"]),
-        (row(r#","integrations":7"#), &["`integrations`"]),
-        (row(r#","consent":{"categories":[]}"#), &["consent", "categories"]),
-        (row(r#","consent":{"strategy":"xor","categories":["a"]}"#), &["`strategy`", "\"and\""]),
-        (row(r#","unmapped":"keep""#), &["`unmapped`", "dead_letter"]),
-        (row(r#","transform":[]"#), &["did you mean `transforms`?"]),
+        (transform_json(r#"{"name":"a","drop":true}"#), &["\"a\"", "no mapping row names"]),
+        (row_json(r#","secrets":{"pii":""}"#), &["`secrets`", "\"pii\"", "not empty"]),
+        (row_json(r#","tables":{"t":1}"#), &["`tables`", "[plugin.settings.tables.t]"]),
+        (row_json(r#","integrations":7"#), &["`integrations`"]),
+        (row_json(r#","consent":{"categories":[]}"#), &["consent", "categories"]),
+        (
+            row_json(r#","consent":{"strategy":"xor","categories":["a"]}"#),
+            &["`strategy`", "\"and\""],
+        ),
+        (row_json(r#","unmapped":"keep""#), &["`unmapped`", "dead_letter"]),
+        (row_json(r#","transform":[]"#), &["did you mean `transforms`?"]),
         (
             r#"{"mappings":[{"event":"a","stream":"b","transform":"c"}]}"#.to_owned(),
             &["row 1", "\"c\""],
@@ -108,7 +129,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_to_write() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let settings = row(
+    let settings = row_json(
         r#","secrets":{"pii":"hunter2"},"transforms":[{"hash":[{"path":"a","secret":"pii"}]}]"#,
     );
     let mapping = Mapping::configure(&settings, &mut Setup::default()).expect("good settings");
@@ -117,7 +138,7 @@ fn secrets_are_not_shown() {
         r#","secrets":{"pii":["hunter2"]}"#,
         r#","secrets":{"a":"hunter2"},"transforms":[{"hash":[{"path":"a","secret":"b"}]}]"#,
     ] {
-        let error = Mapping::configure(&row(wrong), &mut Setup::default()).expect_err(wrong);
+        let error = Mapping::configure(&row_json(wrong), &mut Setup::default()).expect_err(wrong);
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
@@ -126,10 +147,10 @@ fn secrets_are_not_shown() {
 fn texts_are_read_only_where_they_matter() {
     let all = r#"{"event":"*","stream":"all"}"#;
     for (settings, reads_text) in [
-        (row(""), false),
-        (row(r#","integrations":false,"transforms":[]"#), false),
-        (row(r#","transforms":[{"when":"type = 'page'","drop":true}]"#), false),
-        (row(r#","transforms":[{"sample":10}]"#), false),
+        (row_json(""), false),
+        (row_json(r#","integrations":false,"transforms":[]"#), false),
+        (row_json(r#","transforms":[{"when":"type = 'page'","drop":true}]"#), false),
+        (row_json(r#","transforms":[{"sample":10}]"#), false),
         (
             format!(
                 r#"{{"mappings":[{all},{{"event":"a","stream":"b","when":"type = 'track'"}}]}}"#
@@ -142,10 +163,10 @@ fn texts_are_read_only_where_they_matter() {
         ),
         (format!(r#"{{"mappings":[{all},{{"event":"a","stream":"b-${{x}}"}}]}}"#), true),
         (format!(r#"{{"mappings":[{all},{{"event":"a","stream":"b","trim":["x"]}}]}}"#), true),
-        (row(r#","transforms":[{"sample":{"percent":10,"by":"userId"}}]"#), true),
-        (row(r#","transforms":[{"drop_fields":["a"]}]"#), true),
-        (row(r#","integrations":true"#), true),
-        (row(r#","consent":{"categories":["a"]}"#), true),
+        (row_json(r#","transforms":[{"sample":{"percent":10,"by":"userId"}}]"#), true),
+        (row_json(r#","transforms":[{"drop_fields":["a"]}]"#), true),
+        (row_json(r#","integrations":true"#), true),
+        (row_json(r#","consent":{"categories":["a"]}"#), true),
     ] {
         let mapping = Mapping::configure(&settings, &mut Setup::default()).expect(&settings);
         assert_eq!(mapping.reads_text(), reads_text, "{settings}");

@@ -1,4 +1,4 @@
-//! What a value says of the time.
+//! Reads times from JSON values.
 
 use jiff::Timestamp;
 use jiff::civil::Time;
@@ -6,7 +6,7 @@ use jiff::fmt::temporal::{Pieces, PiecesOffset};
 use jiff::tz::TimeZone;
 
 use super::Reading;
-use crate::json::{Kind, Value};
+use crate::json::{JsonKind, JsonValue};
 
 /// From this number on either side of 1970, [`Reading::Any`] takes seconds for
 /// milliseconds.
@@ -15,11 +15,15 @@ const MILLIS_FROM: u128 = 100_000_000_000;
 /// Bytes of a string that is read. The longest useful ones have less than half.
 const STRING_BYTES_MAX: usize = 128;
 
-/// The time that a value tells. Strings without a zone are of the one given.
-pub(super) fn time(value: Value<'_>, reading: Reading, zone: &TimeZone) -> Option<Timestamp> {
+/// Reads the time from a value. A string without a zone is in the given zone.
+pub(super) fn read_time(
+    value: JsonValue<'_>,
+    reading: Reading,
+    zone: &TimeZone,
+) -> Option<Timestamp> {
     let text = match value.kind() {
-        Kind::String => value.string()?,
-        Kind::Number if reading != Reading::Iso8601 => value.raw().into(),
+        JsonKind::String => value.as_string()?,
+        JsonKind::Number if reading != Reading::Iso8601 => value.raw_text().into(),
         _ => return None,
     };
     let text = text.trim_ascii();
@@ -28,10 +32,10 @@ pub(super) fn time(value: Value<'_>, reading: Reading, zone: &TimeZone) -> Optio
     }
     match reading {
         Reading::Iso8601 => iso_8601(text, zone),
-        Reading::UnixSeconds => unix(text, |_| Unit::Second),
-        Reading::UnixMillis => unix(text, |_| Unit::Millisecond),
-        Reading::Any if value.kind() == Kind::Number => unix(text, likely_unit),
-        Reading::Any => iso_8601(text, zone).or_else(|| unix(text, likely_unit)),
+        Reading::UnixSeconds => read_unix(text, |_| Unit::Second),
+        Reading::UnixMillis => read_unix(text, |_| Unit::Millisecond),
+        Reading::Any if value.kind() == JsonKind::Number => read_unix(text, likely_unit),
+        Reading::Any => iso_8601(text, zone).or_else(|| read_unix(text, likely_unit)),
     }
 }
 
@@ -58,7 +62,7 @@ fn likely_unit(whole: u128) -> Unit {
 }
 
 /// A number of seconds or milliseconds.
-fn unix(text: &str, unit: impl Fn(u128) -> Unit) -> Option<Timestamp> {
+fn read_unix(text: &str, unit: impl Fn(u128) -> Unit) -> Option<Timestamp> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

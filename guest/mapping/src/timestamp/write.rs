@@ -5,13 +5,13 @@ use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
-use super::{Format, Writing};
+use super::{TimeFormat, Writing};
 
 /// None where a year would not have four digits, or a format fails.
-pub(super) fn json(time: Timestamp, writing: &Writing, zone: &TimeZone) -> Option<String> {
+pub(super) fn write_json(time: Timestamp, writing: &Writing, zone: &TimeZone) -> Option<String> {
     match writing {
-        Writing::UnixSeconds => return Some(floor(time, 1_000_000_000)),
-        Writing::UnixMillis => return Some(floor(time, 1_000_000)),
+        Writing::UnixSeconds => return Some(floor_units(time, 1_000_000_000)),
+        Writing::UnixMillis => return Some(floor_units(time, 1_000_000)),
         Writing::Rfc3339 | Writing::Date | Writing::Format(_) => {}
     }
     let local = Zoned::new(time, zone.clone());
@@ -21,7 +21,7 @@ pub(super) fn json(time: Timestamp, writing: &Writing, zone: &TimeZone) -> Optio
     match writing {
         Writing::Rfc3339 => Some(format!("\"{}\"", rfc_3339(&local))),
         Writing::Date => Some(format!("\"{}\"", local.date())),
-        Writing::Format(Format(format)) => {
+        Writing::Format(TimeFormat(format)) => {
             let text = BrokenDownTime::from(&local).to_string(format).ok()?;
             serde_json::to_string(&text).ok()
         }
@@ -30,7 +30,7 @@ pub(super) fn json(time: Timestamp, writing: &Writing, zone: &TimeZone) -> Optio
 }
 
 /// How many whole units have passed; before 1970, how many have begun.
-fn floor(time: Timestamp, unit_nanoseconds: i128) -> String {
+fn floor_units(time: Timestamp, unit_nanoseconds: i128) -> String {
     time.as_nanosecond().div_euclid(unit_nanoseconds).to_string()
 }
 

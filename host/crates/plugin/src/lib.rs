@@ -84,7 +84,7 @@ pub use generation::Generation;
 pub use hosting::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
 pub use instance_limits::InstanceLimits;
 pub use mapper::Mapper;
-pub use mapping::{Review as SettingsReview, review as review_settings};
+pub use mapping::{SettingsReview, review_settings};
 pub use minisign_verify::PublicKey;
 pub use reads::Reads;
 pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use memchr::memmem;
 
-use super::Shared;
+use super::EndpointShared;
 use crate::bench::process::thread_cpu_time;
 
 /// What stands before each record in a request's body. Base64 has no quotes, so
@@ -43,17 +43,17 @@ const REFUSAL: &str =
 /// One client's requests, one after the other.
 pub(super) struct Connection {
     reader: BufReader<TcpStream>,
-    shared: Arc<Shared>,
+    shared: Arc<EndpointShared>,
     piece: Vec<u8>,
 }
 
-struct Head {
+struct RequestHead {
     body_bytes: usize,
     describes: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(stream: TcpStream, shared: Arc<EndpointShared>) -> Self {
         // Matters for the time of an answer only.
         let _ = stream.set_nodelay(true);
         Connection { reader: BufReader::new(stream), shared, piece: vec![0; PIECE_BYTES] }
@@ -63,10 +63,10 @@ impl Connection {
     pub(super) fn serve(mut self) {
         let mut counted = std::time::Duration::ZERO;
         while let Ok(1..) = self.reader.fill_buf().map(<[u8]>::len) {
-            self.shared.begin();
-            let answered = self.answer();
+            self.shared.begin_request();
+            let answered = self.answer_request();
             let now = thread_cpu_time();
-            self.shared.end(now - counted);
+            self.shared.end_request(now - counted);
             counted = now;
             if answered.is_none() {
                 return;
@@ -75,24 +75,24 @@ impl Connection {
     }
 
     /// None if the client has gone away, or speaks no HTTP.
-    fn answer(&mut self) -> Option<()> {
+    fn answer_request(&mut self) -> Option<()> {
         let head = self.read_head()?;
         let records = self.read_body(head.body_bytes)?;
         if head.describes {
-            return self.write("200 OK", &[DESCRIPTION]);
+            return self.write_response("200 OK", &[DESCRIPTION]);
         }
         if records > standpipe_delivery::limits::REQUEST_RECORDS_MAX {
-            return self.write("400 Bad Request", &[REFUSAL]);
+            return self.write_response("400 Bad Request", &[REFUSAL]);
         }
-        self.shared.take(records as u64);
+        self.shared.take_records(records as u64);
         // The last record has no comma.
         let answers = &ANSWERS[..(records * ANSWER_FOR_RECORD_BYTES).saturating_sub(1)];
         let before = r#"{"Encrypted":false,"FailedPutCount":0,"RequestResponses":["#;
-        self.write("200 OK", &[before, answers, "]}"])
+        self.write_response("200 OK", &[before, answers, "]}"])
     }
 
-    fn read_head(&mut self) -> Option<Head> {
-        let mut head = Head { body_bytes: 0, describes: false };
+    fn read_head(&mut self) -> Option<RequestHead> {
+        let mut head = RequestHead { body_bytes: 0, describes: false };
         let mut line = String::new();
         loop {
             line.clear();
@@ -125,7 +125,7 @@ impl Connection {
         Some(records)
     }
 
-    fn write(&mut self, status: &str, body: &[&str]) -> Option<()> {
+    fn write_response(&mut self, status: &str, body: &[&str]) -> Option<()> {
         let length: usize = body.iter().map(|part| part.len()).sum();
         let mut answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\n\
@@ -145,7 +145,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut connection =
-            Connection::new(listener.accept().unwrap().0, Arc::<Shared>::default());
+            Connection::new(listener.accept().unwrap().0, Arc::<EndpointShared>::default());
         let body: Vec<u8> =
             (0..50).flat_map(|record| [MARK, &vec![b'x'; record]].concat()).collect();
         for piece_bytes in MARK.len()..64 {

@@ -66,47 +66,47 @@ pub(super) const PATHS: &[&str] = &[
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EventKind {
     Track(&'static str),
     Page,
     Identify,
 }
 
-impl Kind {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+impl EventKind {
+    pub(super) fn draw_kind(rng: &mut Rng) -> Self {
         let tracked: u32 = TRACKED.iter().map(|(_, share)| share).sum();
         let mut at = rng.u32(..tracked + IDENTIFIES + PAGES);
         for &(name, share) in TRACKED {
             match at.checked_sub(share) {
                 Some(rest) => at = rest,
-                None => return Kind::Track(name),
+                None => return EventKind::Track(name),
             }
         }
-        if at < IDENTIFIES { Kind::Identify } else { Kind::Page }
+        if at < IDENTIFIES { EventKind::Identify } else { EventKind::Page }
     }
 
     pub(super) fn message_type(self) -> &'static str {
         match self {
-            Kind::Track(_) => "track",
-            Kind::Page => "page",
-            Kind::Identify => "identify",
+            EventKind::Track(_) => "track",
+            EventKind::Page => "page",
+            EventKind::Identify => "identify",
         }
     }
 
     /// What stands under `event`.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
-            Kind::Track(name) => Some(name),
-            Kind::Page | Kind::Identify => None,
+            EventKind::Track(name) => Some(name),
+            EventKind::Page | EventKind::Identify => None,
         }
     }
 
     /// Properties or traits, as further members.
     pub(super) fn write_details(self, line: &mut String, rng: &mut Rng, path: &str) {
         match self {
-            Kind::Page => write_page(line, rng, path),
-            Kind::Identify => write_traits(line, rng),
-            Kind::Track(name) => {
+            EventKind::Page => write_page(line, rng, path),
+            EventKind::Identify => write_traits(line, rng),
+            EventKind::Track(name) => {
                 line.push_str(r#","properties":"#);
                 write_properties(line, rng, name);
             }
@@ -114,11 +114,11 @@ impl Kind {
     }
 }
 
-pub(super) fn pick<'a>(rng: &mut Rng, choices: &[&'a str]) -> &'a str {
+pub(super) fn pick_one<'a>(rng: &mut Rng, choices: &[&'a str]) -> &'a str {
     choices[rng.usize(..choices.len())]
 }
 
-fn price(rng: &mut Rng) -> f64 {
+fn random_price(rng: &mut Rng) -> f64 {
     f64::from(rng.u32(100..40_000)) / 100.0
 }
 
@@ -128,10 +128,10 @@ pub(super) fn write_product(line: &mut String, rng: &mut Rng) {
         r#"{{"product_id":"{:012x}","sku":"SKU-{:05}","name":"{} {}","category":"{}","price":{},"quantity":{}}}"#,
         rng.u64(..1 << 48),
         rng.u32(..99_999),
-        pick(rng, BRANDS),
-        pick(rng, CATEGORIES),
-        pick(rng, CATEGORIES),
-        price(rng),
+        pick_one(rng, BRANDS),
+        pick_one(rng, CATEGORIES),
+        pick_one(rng, CATEGORIES),
+        random_price(rng),
         rng.u8(1..5)
     );
 }
@@ -141,8 +141,8 @@ fn write_properties(line: &mut String, rng: &mut Rng, name: &str) {
         "Product Viewed" | "Product Added" | "Product Removed" => {
             write_product(line, rng);
             line.pop();
-            let (brand, currency) = (pick(rng, BRANDS), pick(rng, CURRENCIES));
-            let variant = pick(rng, &["red", "blue", "black", "white"]);
+            let (brand, currency) = (pick_one(rng, BRANDS), pick_one(rng, CURRENCIES));
+            let variant = pick_one(rng, &["red", "blue", "black", "white"]);
             let _ = write!(
                 line,
                 r#","brand":"{brand}","variant":"{variant}","currency":"{currency}","position":{}}}"#,
@@ -160,13 +160,13 @@ fn write_properties(line: &mut String, rng: &mut Rng, name: &str) {
 }
 
 fn write_order(line: &mut String, rng: &mut Rng) {
-    let (currency, coupon) = (pick(rng, CURRENCIES), pick(rng, COUPONS));
+    let (currency, coupon) = (pick_one(rng, CURRENCIES), pick_one(rng, COUPONS));
     let _ = write!(
         line,
         r#"{{"order_id":"{:014x}","currency":"{currency}","total":{},"tax":{},"shipping":4.99,"coupon":{coupon},"products":["#,
         rng.u64(..1 << 56),
-        price(rng),
-        price(rng) / 16.0
+        random_price(rng),
+        random_price(rng) / 16.0
     );
     write_product(line, rng);
     if rng.bool() {
@@ -177,14 +177,14 @@ fn write_order(line: &mut String, rng: &mut Rng) {
 }
 
 fn write_search(line: &mut String, rng: &mut Rng) {
-    let (brand, category) = (pick(rng, BRANDS), pick(rng, CATEGORIES));
+    let (brand, category) = (pick_one(rng, BRANDS), pick_one(rng, CATEGORIES));
     let _ = write!(
         line,
         r#"{{"query":"{brand} {category} \"größe {}\"","results":{},"filters":[{{"type":"category","value":"{category}"}},{{"type":"price","value":"under-{}"}}],"sort":"{}"}}"#,
         rng.u8(36..46),
         rng.u16(..500),
         rng.u16(..9) * 50,
-        pick(rng, &["relevance", "price_asc"])
+        pick_one(rng, &["relevance", "price_asc"])
     );
 }
 
@@ -194,9 +194,9 @@ fn write_video(line: &mut String, rng: &mut Rng) {
         r#"{{"session_id":"{:016x}","content_asset_id":"{:010x}","title":"How to build with {}","position":{},"total_length":3600,"quality":"{}","sound":{},"full_screen":{},"ad_enabled":{}}}"#,
         rng.u64(..),
         rng.u64(..1 << 40),
-        pick(rng, BRANDS),
+        pick_one(rng, BRANDS),
         rng.u16(..3600),
-        pick(rng, &["720p", "1080p", "4k"]),
+        pick_one(rng, &["720p", "1080p", "4k"]),
         rng.u8(..100),
         rng.bool(),
         rng.u8(..5) == 0
@@ -204,85 +204,87 @@ fn write_video(line: &mut String, rng: &mut Rng) {
 }
 
 fn write_campaign(line: &mut String, rng: &mut Rng) {
-    let (channel, via) =
-        (pick(rng, &["push", "email", "sms", "web"]), pick(rng, &["copy", "x", "linkedin"]));
+    let (channel, via) = (
+        pick_one(rng, &["push", "email", "sms", "web"]),
+        pick_one(rng, &["copy", "x", "linkedin"]),
+    );
     let _ = write!(
         line,
         r#"{{"campaign_id":"{:010x}","channel":"{channel}","share_via":"{via}","title":"Announcing v2 of {}","word_count":{},"tags":["{}","{}"]}}"#,
         rng.u64(..1 << 40),
-        pick(rng, BRANDS),
+        pick_one(rng, BRANDS),
         rng.u16(..3000),
-        pick(rng, CATEGORIES),
-        pick(rng, CATEGORIES)
+        pick_one(rng, CATEGORIES),
+        pick_one(rng, CATEGORIES)
     );
 }
 
 fn write_account(line: &mut String, rng: &mut Rng) {
-    let (plan, previous) = (pick(rng, PLANS), pick(rng, PLANS));
+    let (plan, previous) = (pick_one(rng, PLANS), pick_one(rng, PLANS));
     let _ = write!(
         line,
         r#"{{"plan":"{plan}","previous_plan":"{previous}","method":"{}","mfa":{},"seats":{},"monthly_spend":{},"referrer_code":"{:08x}"}}"#,
-        pick(rng, &["password", "google", "github", "saml"]),
+        pick_one(rng, &["password", "google", "github", "saml"]),
         rng.bool(),
         rng.u8(1..51),
-        price(rng),
+        random_price(rng),
         rng.u32(..)
     );
 }
 
 fn write_page(line: &mut String, rng: &mut Rng, path: &str) {
-    let referrer = pick(rng, REFERRERS);
+    let referrer = pick_one(rng, REFERRERS);
     let _ = write!(
         line,
         r#","name":"Store {path}","properties":{{"path":"{path}","referrer":"{referrer}","title":"Example Store","search":"{}","load_ms":{}}}"#,
-        pick(rng, &["", "?utm_source=mail"]),
+        pick_one(rng, &["", "?utm_source=mail"]),
         rng.u16(..4000)
     );
 }
 
 fn write_traits(line: &mut String, rng: &mut Rng) {
-    let (first, last) = (pick(rng, FIRST_NAMES), pick(rng, LAST_NAMES));
+    let (first, last) = (pick_one(rng, FIRST_NAMES), pick_one(rng, LAST_NAMES));
     let _ = write!(
         line,
         r#","traits":{{"email":"{}.{}@example.com","firstName":"{first}","lastName":"{last}","plan":"{}","createdAt":"2025-0{}-1{}T08:00:00Z","logins":{},"company":{{"id":"{:08x}","name":"{} GmbH","employees":{}}},"phone":"+1555{:07}"}}"#,
         first.to_lowercase(),
         last.to_lowercase(),
-        pick(rng, PLANS),
+        pick_one(rng, PLANS),
         rng.u8(1..10),
         rng.u8(..9),
         rng.u16(..900),
         rng.u32(..),
-        pick(rng, BRANDS),
+        pick_one(rng, BRANDS),
         rng.u16(..9000),
         rng.u32(..9_999_999)
     );
 }
 
-pub(super) fn write_context(line: &mut String, rng: &mut Rng, kind: Kind, path: &str) {
+pub(super) fn write_context(line: &mut String, rng: &mut Rng, kind: EventKind, path: &str) {
     let _ = write!(
         line,
         r#","context":{{"ip":"203.0.113.{}","userAgent":"{}","locale":"{}","timezone":"{}","library":{{"name":"analytics.js","version":"2.11.{}"}}"#,
         rng.u8(..),
-        pick(rng, USER_AGENTS),
-        pick(rng, LOCALES),
-        pick(rng, TIME_ZONES),
+        pick_one(rng, USER_AGENTS),
+        pick_one(rng, LOCALES),
+        pick_one(rng, TIME_ZONES),
         rng.u8(..9)
     );
     match kind {
-        Kind::Page => {
-            let source = pick(rng, &["newsletter", "ads", "organic"]);
+        EventKind::Page => {
+            let source = pick_one(rng, &["newsletter", "ads", "organic"]);
             let _ = write!(
                 line,
                 r#","campaign":{{"source":"{source}","medium":"email","name":"summer-26"}}}}"#
             );
         }
-        Kind::Track(_) => {
-            let referrer = pick(rng, REFERRERS);
+        EventKind::Track(_) => {
+            let referrer = pick_one(rng, REFERRERS);
             let _ = write!(
                 line,
                 r#","page":{{"path":"{path}","referrer":"{referrer}","title":"Example Store"}}}}"#
             );
         }
-        Kind::Identify => line.push('}'),
+        EventKind::Identify => line.push('}'),
     }
 }

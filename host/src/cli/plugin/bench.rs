@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::events::{for_each_lines, split_into_batches};
 use super::settings::{PluginSettingsArguments, read_plugin_settings};
-use crate::bench::plugins::{Candidate, PluginBenchError, PluginReport, measure_plugins};
+use crate::bench::plugins::{BenchCandidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_report, usage};
 use crate::run::{PluginLoader, read_plugin};
@@ -83,8 +83,8 @@ fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
         bail!("{} holds no events: give a file of newline-delimited JSON", input.name());
     }
     let candidates = [
-        Candidate { name: arguments.plugin.display().to_string(), bytes: &bytes, settings },
-        Candidate {
+        BenchCandidate { name: arguments.plugin.display().to_string(), bytes: &bytes, settings },
+        BenchCandidate {
             name: "default plugin".to_owned(),
             bytes: DEFAULT_PLUGIN,
             settings: default_settings,

@@ -6,52 +6,57 @@ use sha2::{Digest, Sha256};
 
 use standpipe_plugin::testing::{Harness, event};
 
-use super::decided;
+use super::decided_text;
 use crate::Mapping;
-use crate::path::{Path, Step};
+use crate::path::{FieldPath, PathStep};
 
 /// Everything at a path, each element of arrays; with what is missing made.
-fn visit(value: &mut Value, steps: &[Step], make: bool, each: &mut impl FnMut(&mut Value)) {
+fn visit_path(
+    value: &mut Value,
+    steps: &[PathStep],
+    make: bool,
+    each: &mut impl FnMut(&mut Value),
+) {
     match (steps, value) {
         ([], value) => each(value),
-        ([Step::Each, rest @ ..], Value::Array(elements)) => {
+        ([PathStep::Each, rest @ ..], Value::Array(elements)) => {
             let is_last = rest.is_empty();
             let elements = elements.iter_mut();
             elements
                 .filter(|element| is_last || !element.is_null())
-                .for_each(|element| visit(element, rest, make, each));
+                .for_each(|element| visit_path(element, rest, make, each));
         }
-        ([Step::Name(name), rest @ ..], value) => {
-            if value.is_null() && make && !rest.contains(&Step::Each) {
+        ([PathStep::Name(name), rest @ ..], value) => {
+            if value.is_null() && make && !rest.contains(&PathStep::Each) {
                 *value = json!({});
             }
             let Value::Object(members) = value else { return };
-            if make && !rest.contains(&Step::Each) {
+            if make && !rest.contains(&PathStep::Each) {
                 members.entry(&**name).or_insert(Value::Null);
             }
             if let Some(member) = members.get_mut(&**name) {
-                visit(member, rest, make, each);
+                visit_path(member, rest, make, each);
             }
         }
         _ => {}
     }
 }
 
-fn remove(event: &mut Value, path: &Path) {
-    let Some((Step::Name(name), parent)) = path.steps().split_last() else { return };
-    visit(event, parent, false, &mut |parent| {
+fn remove_path(event: &mut Value, path: &FieldPath) {
+    let Some((PathStep::Name(name), parent)) = path.steps().split_last() else { return };
+    visit_path(event, parent, false, &mut |parent| {
         if let Value::Object(members) = parent {
             members.remove(&**name);
         }
     });
 }
 
-fn read(event: &Value, path: &Path) -> Option<Value> {
+fn read_path(event: &Value, path: &FieldPath) -> Option<Value> {
     path.steps()
         .iter()
         .try_fold(event, |value, step| match step {
-            Step::Name(name) => value.as_object()?.get(&**name),
-            Step::Each => None,
+            PathStep::Name(name) => value.as_object()?.get(&**name),
+            PathStep::Each => None,
         })
         .cloned()
 }
@@ -60,7 +65,7 @@ fn scalar_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn flatten(value: &mut Value) {
+fn flatten_members(value: &mut Value) {
     fn lift(prefix: &str, members: &Map<String, Value>, flat: &mut Vec<(String, Value)>) {
         for (name, value) in members {
             match value {
@@ -79,19 +84,19 @@ fn flatten(value: &mut Value) {
 }
 
 /// What one action does.
-fn apply(event: &mut Value, key: &str, argument: &Value) {
-    let path = |text: &str| Path::parse_any(text).expect("a path");
+fn apply_action(event: &mut Value, key: &str, argument: &Value) {
+    let path = |text: &str| FieldPath::parse_any(text).expect("a path");
     let paths =
         || argument.as_array().into_iter().flatten().map(|text| path(text.as_str().expect("text")));
     let pairs =
         || argument.as_object().into_iter().flatten().map(|(key, value)| (path(key), value));
     let change = |event: &mut Value, change: fn(&mut Value)| {
-        paths().for_each(|path| visit(event, path.steps(), false, &mut |value| change(value)));
+        paths().for_each(|path| visit_path(event, path.steps(), false, &mut |value| change(value)));
     };
     match key {
-        "drop_fields" => paths().for_each(|path| remove(event, &path)),
+        "drop_fields" => paths().for_each(|path| remove_path(event, &path)),
         "allow_fields" => pairs().for_each(|(path, names)| {
-            visit(event, path.steps(), false, &mut |value| {
+            visit_path(event, path.steps(), false, &mut |value| {
                 if let Value::Object(members) = value {
                     let names = names.as_array().expect("a list");
                     members.retain(|name, _| names.iter().any(|allowed| allowed == name));
@@ -99,10 +104,10 @@ fn apply(event: &mut Value, key: &str, argument: &Value) {
             });
         }),
         "set" => pairs().for_each(|(path, new)| {
-            visit(event, path.steps(), true, &mut |value| *value = new.clone());
+            visit_path(event, path.steps(), true, &mut |value| *value = new.clone());
         }),
         "default" => pairs().for_each(|(path, new)| {
-            visit(event, path.steps(), true, &mut |value| {
+            visit_path(event, path.steps(), true, &mut |value| {
                 if value.is_null() {
                     *value = new.clone();
                 }
@@ -125,7 +130,7 @@ fn apply(event: &mut Value, key: &str, argument: &Value) {
             }
         }),
         "truncate" => pairs().for_each(|(path, characters)| {
-            visit(event, path.steps(), false, &mut |value| {
+            visit_path(event, path.steps(), false, &mut |value| {
                 if let Value::String(text) = value {
                     *text = text
                         .chars()
@@ -134,35 +139,36 @@ fn apply(event: &mut Value, key: &str, argument: &Value) {
                 }
             });
         }),
-        "flatten" => pairs().for_each(|(path, _)| visit(event, path.steps(), false, &mut flatten)),
+        "flatten" => pairs()
+            .for_each(|(path, _)| visit_path(event, path.steps(), false, &mut flatten_members)),
         _ => unreachable!("{key}"),
     }
 }
 
 /// What a transform does, for those actions whose order in the stages is that
 /// of this list.
-fn expected(event: &Value, actions: &Map<String, Value>) -> Value {
+fn expected_event(event: &Value, actions: &Map<String, Value>) -> Value {
     let initial = event.clone();
     let mut event = event.clone();
     let pairs = |key: &str| {
         let pairs = actions.get(key).and_then(Value::as_object).into_iter().flatten();
-        let path = |text: &str| Path::parse(text).expect("a path");
+        let path = |text: &str| FieldPath::parse(text).expect("a path");
         pairs
             .map(move |(from, to)| (path(from), path(to.as_str().expect("text"))))
             .collect::<Vec<_>>()
     };
     for key in ["drop_fields", "allow_fields"] {
-        actions.get(key).into_iter().for_each(|argument| apply(&mut event, key, argument));
+        actions.get(key).into_iter().for_each(|argument| apply_action(&mut event, key, argument));
     }
-    pairs("rename").iter().for_each(|(from, _)| remove(&mut event, from));
+    pairs("rename").iter().for_each(|(from, _)| remove_path(&mut event, from));
     // What is put in comes in alphabetical order where it is missing.
-    let mut puts: Vec<(Path, Option<Value>, bool)> = Vec::new();
+    let mut puts: Vec<(FieldPath, Option<Value>, bool)> = Vec::new();
     for (from, to) in pairs("rename").into_iter().chain(pairs("copy")) {
-        puts.push((to, read(&initial, &from), false));
+        puts.push((to, read_path(&initial, &from), false));
     }
     for (key, only_missing) in [("set", false), ("default", true)] {
         for (path, value) in actions.get(key).and_then(Value::as_object).into_iter().flatten() {
-            puts.push((Path::parse(path).expect("a path"), Some(value.clone()), only_missing));
+            puts.push((FieldPath::parse(path).expect("a path"), Some(value.clone()), only_missing));
         }
     }
     puts.sort_by_key(|(path, ..)| {
@@ -170,33 +176,33 @@ fn expected(event: &Value, actions: &Map<String, Value>) -> Value {
     });
     for (path, value, only_missing) in puts {
         let Some(value) = value else { continue };
-        visit(&mut event, path.steps(), true, &mut |old| {
+        visit_path(&mut event, path.steps(), true, &mut |old| {
             if !only_missing || old.is_null() {
                 *old = value.clone();
             }
         });
     }
     for key in ["lowercase", "to_string", "truncate", "hash", "flatten"] {
-        actions.get(key).into_iter().for_each(|argument| apply(&mut event, key, argument));
+        actions.get(key).into_iter().for_each(|argument| apply_action(&mut event, key, argument));
     }
     event
 }
 
-fn name() -> impl Strategy<Value = String> {
+fn any_name() -> impl Strategy<Value = String> {
     prop_oneof![Just("a"), Just("b"), Just("c"), Just("é"), Just("d\"d")].prop_map(str::to_owned)
 }
 
-fn path() -> impl Strategy<Value = String> {
-    let step = (name(), prop::bool::weighted(0.15))
+fn any_path() -> impl Strategy<Value = String> {
+    let step = (any_name(), prop::bool::weighted(0.15))
         .prop_map(|(name, each)| if each { format!("{name}[]") } else { name });
     prop::collection::vec(step, 1..4).prop_map(|steps| steps.join("."))
 }
 
-fn plain_path() -> impl Strategy<Value = String> {
-    prop::collection::vec(name(), 1..4).prop_map(|steps| steps.join("."))
+fn any_plain_path() -> impl Strategy<Value = String> {
+    prop::collection::vec(any_name(), 1..4).prop_map(|steps| steps.join("."))
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -207,17 +213,17 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            object(inner),
+            any_object(inner),
         ]
     })
 }
 
-fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    prop::collection::vec((name(), value), 0..6)
+fn any_object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    prop::collection::vec((any_name(), value), 0..6)
         .prop_map(|members| Value::Object(members.into_iter().collect()))
 }
 
-fn table<T: Strategy>(
+fn any_table<T: Strategy>(
     paths: impl Strategy<Value = String>,
     value: T,
 ) -> impl Strategy<Value = Value>
@@ -230,22 +236,22 @@ where
 }
 
 /// An action or two of each kind.
-fn actions() -> impl Strategy<Value = Map<String, Value>> {
-    let list = || prop::collection::vec(path(), 1..3).prop_map(Value::from).boxed();
+fn any_actions() -> impl Strategy<Value = Map<String, Value>> {
+    let list = || prop::collection::vec(any_path(), 1..3).prop_map(Value::from).boxed();
     let scalars = || prop_oneof![Just(json!(1.50)), Just(json!("x\"y")), Just(json!([1, {}]))];
     let action = prop_oneof![
         list().prop_map(|paths| ("drop_fields", paths)),
-        table(path(), prop::collection::vec(name(), 0..3))
+        any_table(any_path(), prop::collection::vec(any_name(), 0..3))
             .prop_map(|table| ("allow_fields", table)),
-        table(plain_path(), plain_path()).prop_map(|table| ("rename", table)),
-        table(plain_path(), path()).prop_map(|table| ("copy", table)),
-        table(path(), scalars()).prop_map(|table| ("set", table)),
-        table(path(), scalars()).prop_map(|table| ("default", table)),
+        any_table(any_plain_path(), any_plain_path()).prop_map(|table| ("rename", table)),
+        any_table(any_plain_path(), any_path()).prop_map(|table| ("copy", table)),
+        any_table(any_path(), scalars()).prop_map(|table| ("set", table)),
+        any_table(any_path(), scalars()).prop_map(|table| ("default", table)),
         list().prop_map(|paths| ("lowercase", paths)),
         list().prop_map(|paths| ("to_string", paths)),
-        table(path(), 0_u64..9).prop_map(|table| ("truncate", table)),
+        any_table(any_path(), 0_u64..9).prop_map(|table| ("truncate", table)),
         list().prop_map(|paths| ("hash", paths)),
-        table(path(), Just("_/")).prop_map(|table| ("flatten", table)),
+        any_table(any_path(), Just("_/")).prop_map(|table| ("flatten", table)),
     ];
     prop::collection::vec(action, 1..4).prop_map(|actions| {
         actions.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
@@ -256,7 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn transforms_do_what_changing_a_tree_does(event_value in object(value()), actions in actions(), pretty: bool) {
+    fn transforms_do_what_changing_a_tree_does(event_value in any_object(any_value()), actions in any_actions(), pretty: bool) {
         let settings = json!({"mappings": [{"event": "*", "stream": "s"}], "transforms": [actions]});
         // Some are about the same place, and refused.
         let Ok(mut mapping) = Harness::<Mapping>::configure(&settings.to_string()) else { return Ok(()) };
@@ -268,8 +274,8 @@ proptest! {
         let pretty = pretty && !reads_text;
         let text = if pretty { serde_json::to_string_pretty(&event_value) } else { serde_json::to_string(&event_value) };
         let text = text.expect("JSON");
-        let made = decided(&mapping.map(event(&text))).unwrap_or(text);
+        let made = decided_text(&mapping.map(event(&text))).unwrap_or(text);
         let parsed: Value = serde_json::from_str(&made).expect("valid JSON");
-        prop_assert_eq!(parsed, expected(&event_value, &actions), "{}", made);
+        prop_assert_eq!(parsed, expected_event(&event_value, &actions), "{}", made);
     }
 }

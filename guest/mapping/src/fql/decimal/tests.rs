@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::Decimal;
 
-fn decimal(text: &str) -> Decimal<'_> {
+fn parse_decimal(text: &str) -> Decimal<'_> {
     Decimal::parse(text).unwrap_or_else(|| panic!("{text} is a number"))
 }
 
@@ -36,7 +36,7 @@ fn exponents_beyond_all_texts_have_an_order_still() {
         "1e400",
         "1e99999999999999999999",
     ];
-    assert!(ordered.windows(2).all(|pair| decimal(pair[0]) < decimal(pair[1])));
+    assert!(ordered.windows(2).all(|pair| parse_decimal(pair[0]) < parse_decimal(pair[1])));
 }
 
 #[test]
@@ -53,17 +53,17 @@ fn texts_are_short() {
         ("-1e1000", "-1e+1000"),
         ("9007199254740993", "9007199254740993"),
     ] {
-        assert_eq!(decimal(text).to_text(), expected);
+        assert_eq!(parse_decimal(text).to_text(), expected);
     }
-    assert_eq!(decimal("0.000000123").to_plain_text(), "0.000000123");
+    assert_eq!(parse_decimal("0.000000123").to_plain_text(), "0.000000123");
     for count in [0, 1, 10, 1203] {
         assert_eq!(Decimal::of_count(count).to_text(), count.to_string());
-        assert_eq!(Decimal::of_count(count), decimal(&count.to_string()));
+        assert_eq!(Decimal::of_count(count), parse_decimal(&count.to_string()));
     }
 }
 
 /// A number of millionths, in one of the ways to write it.
-fn written() -> impl Strategy<Value = (i128, String)> {
+fn any_written_number() -> impl Strategy<Value = (i128, String)> {
     let millionths = prop_oneof![-5_000_000..5_000_000_i64, any::<i64>()].prop_map(i128::from);
     (millionths, -4..5_i32, 0..3_usize).prop_map(|(millionths, exponent, zeros)| {
         let sign = if millionths < 0 { "-" } else { "" };
@@ -77,8 +77,8 @@ fn written() -> impl Strategy<Value = (i128, String)> {
 
 proptest! {
     #[test]
-    fn the_order_is_that_of_integers((one, text) in written(), (other, other_text) in written()) {
-        let (decimal, other_decimal) = (decimal(&text), decimal(&other_text));
+    fn the_order_is_that_of_integers((one, text) in any_written_number(), (other, other_text) in any_written_number()) {
+        let (decimal, other_decimal) = (parse_decimal(&text), parse_decimal(&other_text));
         prop_assert_eq!(decimal.cmp(&other_decimal), one.cmp(&other), "{} {}", text, other_text);
         let sum = format!("{one}e-6");
         prop_assert_eq!(&decimal, &Decimal::parse(&sum).expect("a number"));

@@ -4,15 +4,15 @@
 use proptest::prelude::*;
 use serde_json::{Value as Tree, json};
 
-use super::{check_text, parse};
-use crate::json::Value;
+use super::{check_text, parse_valid};
+use crate::json::JsonValue;
 
 /// A condition as it is written.
 #[derive(Debug, Clone)]
-enum Written {
-    And(Box<Written>, Box<Written>),
-    Or(Box<Written>, Box<Written>),
-    Not(Box<Written>),
+enum WrittenCondition {
+    And(Box<WrittenCondition>, Box<WrittenCondition>),
+    Or(Box<WrittenCondition>, Box<WrittenCondition>),
+    Not(Box<WrittenCondition>),
     Compare(Term, &'static str, Term),
     In(Term, Vec<Term>),
     InPath(Term, Vec<&'static str>),
@@ -26,40 +26,44 @@ enum Term {
     Call(&'static str, Vec<Term>),
 }
 
-impl Written {
+impl WrittenCondition {
     fn text(&self) -> String {
         match self {
-            Written::And(one, other) => format!("{} and {}", one.inner(), other.inner()),
-            Written::Or(one, other) => format!("{} or {}", one.text(), other.text()),
-            Written::Not(one) => format!("!{}", one.inner()),
-            Written::Compare(left, operator, right) => {
+            WrittenCondition::And(one, other) => {
+                format!("{} and {}", one.inner_text(), other.inner_text())
+            }
+            WrittenCondition::Or(one, other) => format!("{} or {}", one.text(), other.text()),
+            WrittenCondition::Not(one) => format!("!{}", one.inner_text()),
+            WrittenCondition::Compare(left, operator, right) => {
                 format!("{} {operator}{}", left.text(), right.text())
             }
-            Written::In(term, list) => {
+            WrittenCondition::In(term, list) => {
                 let list: Vec<_> = list.iter().map(Term::text).collect();
                 format!("{} in [{}]", term.text(), list.join(","))
             }
-            Written::InPath(term, path) => format!("{} in {}", term.text(), path_text(path)),
-            Written::Alone(term) => term.text(),
+            WrittenCondition::InPath(term, path) => {
+                format!("{} in {}", term.text(), path_text(path))
+            }
+            WrittenCondition::Alone(term) => term.text(),
         }
     }
 
     /// Its text where `and` or `!` stands next to it.
-    fn inner(&self) -> String {
+    fn inner_text(&self) -> String {
         match self {
-            Written::Or(..) => format!("( {})", self.text()),
-            Written::And(..) => format!("({} )", self.text()),
+            WrittenCondition::Or(..) => format!("( {})", self.text()),
+            WrittenCondition::And(..) => format!("({} )", self.text()),
             _ => self.text(),
         }
     }
 
     fn holds(&self, event: &Tree) -> bool {
         match self {
-            Written::And(one, other) => one.holds(event) & other.holds(event),
-            Written::Or(one, other) => one.holds(event) | other.holds(event),
-            Written::Not(one) => !one.holds(event),
-            Written::Compare(left, operator, right) => {
-                let (left, right) = (left.value(event), right.value(event));
+            WrittenCondition::And(one, other) => one.holds(event) & other.holds(event),
+            WrittenCondition::Or(one, other) => one.holds(event) | other.holds(event),
+            WrittenCondition::Not(one) => !one.holds(event),
+            WrittenCondition::Compare(left, operator, right) => {
+                let (left, right) = (left.evaluate(event), right.evaluate(event));
                 let numbers = left.as_f64().zip(right.as_f64());
                 match *operator {
                     "=" => are_equal(&left, &right),
@@ -71,15 +75,15 @@ impl Written {
                     _ => unreachable!(),
                 }
             }
-            Written::In(term, list) => {
-                let list: Vec<_> = list.iter().map(|term| term.value(event)).collect();
-                is_in(&term.value(event), &list)
+            WrittenCondition::In(term, list) => {
+                let list: Vec<_> = list.iter().map(|term| term.evaluate(event)).collect();
+                is_in(&term.evaluate(event), &list)
             }
-            Written::InPath(term, path) => match get(event, path) {
-                Tree::Array(list) => is_in(&term.value(event), &list),
+            WrittenCondition::InPath(term, path) => match get_path(event, path) {
+                Tree::Array(list) => is_in(&term.evaluate(event), &list),
                 _ => false,
             },
-            Written::Alone(term) => term.value(event) == json!(true),
+            WrittenCondition::Alone(term) => term.evaluate(event) == json!(true),
         }
     }
 }
@@ -97,17 +101,17 @@ impl Term {
         }
     }
 
-    fn value(&self, event: &Tree) -> Tree {
+    fn evaluate(&self, event: &Tree) -> Tree {
         let (name, values) = match self {
             Term::Constant(constant) => return constant.clone(),
-            Term::Path(path) => return get(event, path),
+            Term::Path(path) => return get_path(event, path),
             Term::Call(name, terms) => {
-                (*name, terms.iter().map(|term| term.value(event)).collect::<Vec<_>>())
+                (*name, terms.iter().map(|term| term.evaluate(event)).collect::<Vec<_>>())
             }
         };
         match (name, &values[..]) {
             ("contains", [Tree::String(text), Tree::String(part)]) => json!(text.contains(part)),
-            ("match", [Tree::String(text), Tree::String(glob)]) => json!(matches(glob, text)),
+            ("match", [Tree::String(text), Tree::String(glob)]) => json!(glob_matches(glob, text)),
             ("contains" | "match", _) => json!(false),
             ("length", [Tree::String(text)]) => json!(text.len()),
             ("length", [Tree::Array(list)]) => json!(list.len()),
@@ -151,7 +155,7 @@ fn path_text(path: &[&str]) -> String {
     keys.collect::<Vec<String>>().join(".")
 }
 
-fn get(event: &Tree, path: &[&str]) -> Tree {
+fn get_path(event: &Tree, path: &[&str]) -> Tree {
     let value = path.iter().try_fold(event, |value, key| value.as_object()?.get(*key));
     value.cloned().unwrap_or_default()
 }
@@ -179,23 +183,24 @@ fn is_in(value: &Tree, list: &[Tree]) -> bool {
 }
 
 /// A pattern of letters, `*` and `?`, by definition.
-fn matches(glob: &str, text: &str) -> bool {
+fn glob_matches(glob: &str, text: &str) -> bool {
     let mut rest = text.chars();
     match glob.chars().next() {
         None => text.is_empty(),
         Some('*') => {
-            matches(&glob[1..], text) || rest.next().is_some_and(|_| matches(glob, rest.as_str()))
+            glob_matches(&glob[1..], text)
+                || rest.next().is_some_and(|_| glob_matches(glob, rest.as_str()))
         }
-        Some('?') => rest.next().is_some() && matches(&glob[1..], rest.as_str()),
+        Some('?') => rest.next().is_some() && glob_matches(&glob[1..], rest.as_str()),
         Some(letter) => {
-            rest.next() == Some(letter) && matches(&glob[letter.len_utf8()..], rest.as_str())
+            rest.next() == Some(letter) && glob_matches(&glob[letter.len_utf8()..], rest.as_str())
         }
     }
 }
 
 const KEYS: [&str; 6] = ["a", "b", "c d", "and", "é", "1"];
 
-fn leaf() -> impl Strategy<Value = Tree> {
+fn any_leaf() -> impl Strategy<Value = Tree> {
     prop_oneof![
         Just(Tree::Null),
         any::<bool>().prop_map(Into::into),
@@ -206,8 +211,8 @@ fn leaf() -> impl Strategy<Value = Tree> {
     ]
 }
 
-fn event() -> impl Strategy<Value = Tree> {
-    let value = leaf().prop_recursive(3, 24, 4, |inner| {
+fn any_event() -> impl Strategy<Value = Tree> {
+    let value = any_leaf().prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Tree::Array),
             prop::collection::btree_map(prop::sample::select(KEYS.to_vec()), inner, 0..4)
@@ -218,11 +223,11 @@ fn event() -> impl Strategy<Value = Tree> {
         .prop_map(|members| json!(members))
 }
 
-fn path() -> impl Strategy<Value = Vec<&'static str>> {
+fn any_path() -> impl Strategy<Value = Vec<&'static str>> {
     prop::collection::vec(prop::sample::select(KEYS.to_vec()), 1..3)
 }
 
-fn term() -> impl Strategy<Value = Term> {
+fn any_term() -> impl Strategy<Value = Term> {
     let one = vec![
         "length",
         "lowercase",
@@ -235,9 +240,9 @@ fn term() -> impl Strategy<Value = Term> {
         "number",
     ];
     let simple = prop_oneof![
-        leaf().prop_map(Term::Constant),
-        path().prop_map(Term::Path),
-        path().prop_map(Term::Path),
+        any_leaf().prop_map(Term::Constant),
+        any_path().prop_map(Term::Path),
+        any_path().prop_map(Term::Path),
     ];
     simple.prop_recursive(2, 4, 2, move |inner| {
         let two = prop::sample::select(vec!["contains", "match"]);
@@ -250,25 +255,26 @@ fn term() -> impl Strategy<Value = Term> {
     })
 }
 
-fn written() -> impl Strategy<Value = Written> {
+fn any_condition() -> impl Strategy<Value = WrittenCondition> {
     let operator = prop::sample::select(vec!["=", "!=", "<", "<=", ">", ">="]);
-    let alone = term().prop_filter("no condition", |term| {
+    let alone = any_term().prop_filter("no condition", |term| {
         matches!(term, Term::Path(_) | Term::Call(..) | Term::Constant(Tree::Bool(_)))
     });
     let simple = prop_oneof![
-        (term(), operator, term())
-            .prop_map(|(left, operator, right)| Written::Compare(left, operator, right)),
-        (term(), prop::collection::vec(term(), 1..4))
-            .prop_map(|(term, list)| Written::In(term, list)),
-        (term(), path()).prop_map(|(term, path)| Written::InPath(term, path)),
-        alone.prop_map(Written::Alone),
+        (any_term(), operator, any_term())
+            .prop_map(|(left, operator, right)| WrittenCondition::Compare(left, operator, right)),
+        (any_term(), prop::collection::vec(any_term(), 1..4))
+            .prop_map(|(term, list)| WrittenCondition::In(term, list)),
+        (any_term(), any_path()).prop_map(|(term, path)| WrittenCondition::InPath(term, path)),
+        alone.prop_map(WrittenCondition::Alone),
     ];
     simple.prop_recursive(4, 16, 2, |inner| {
         let pair = (inner.clone(), inner.clone());
         prop_oneof![
-            pair.clone().prop_map(|(one, other)| Written::And(Box::new(one), Box::new(other))),
-            pair.prop_map(|(one, other)| Written::Or(Box::new(one), Box::new(other))),
-            inner.prop_map(|one| Written::Not(Box::new(one))),
+            pair.clone()
+                .prop_map(|(one, other)| WrittenCondition::And(Box::new(one), Box::new(other))),
+            pair.prop_map(|(one, other)| WrittenCondition::Or(Box::new(one), Box::new(other))),
+            inner.prop_map(|one| WrittenCondition::Not(Box::new(one))),
         ]
     })
 }
@@ -277,12 +283,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
-    fn agrees_with_another_evaluator(written in written(), event in event()) {
-        let condition = parse(&written.text());
+    fn agrees_with_another_evaluator(written in any_condition(), event in any_event()) {
+        let condition = parse_valid(&written.text());
         check_text(&condition);
         for event in [&event, &Tree::Null] {
             let text = serde_json::to_string_pretty(event).expect("JSON");
-            prop_assert_eq!(condition.holds(Value::of_text(&text)), written.holds(event), "{}", written.text());
+            prop_assert_eq!(condition.holds(JsonValue::of_text(&text)), written.holds(event), "{}", written.text());
         }
     }
 }

@@ -5,15 +5,15 @@ use proptest::prelude::*;
 use standpipe_plugin::testing::{Decision, Harness, deliver, event};
 use standpipe_plugin::{Plugin as _, Setup};
 
-use super::covers;
+use super::pattern_covers;
 use crate::Mapping;
 
 /// The stream that an event with this tenant goes to.
-fn stream(harness: &mut Harness<Mapping>, tenant: &str) -> Vec<Decision> {
+fn map_tenant(harness: &mut Harness<Mapping>, tenant: &str) -> Vec<Decision> {
     harness.map(event(&serde_json::json!({"tenant": tenant}).to_string()))
 }
 
-fn configure(template: &str, more: &str) -> Result<Harness<Mapping>, String> {
+fn configure_choice(template: &str, more: &str) -> Result<Harness<Mapping>, String> {
     Harness::configure(&format!(
         r#"{{"mappings":[{{"event":"*","stream":"{template}","fallback":"rest"}}]{more}}}"#
     ))
@@ -21,7 +21,7 @@ fn configure(template: &str, more: &str) -> Result<Harness<Mapping>, String> {
 
 #[test]
 fn a_template_bounds_the_choice_by_its_own_text() {
-    let mut harness = configure("events-${tenant | lower}", "").expect("good settings");
+    let mut harness = configure_choice("events-${tenant | lower}", "").expect("good settings");
     let mut streams = harness.streams();
     streams.sort_unstable();
     assert_eq!(streams, ["events-*", "rest"]);
@@ -36,7 +36,7 @@ fn a_template_bounds_the_choice_by_its_own_text() {
         (&"x".repeat(57), &*format!("events-{}", "x".repeat(57))),
         (&"x".repeat(58), "rest"),
     ] {
-        assert_eq!(stream(&mut harness, tenant), [deliver(expected)], "{tenant}");
+        assert_eq!(map_tenant(&mut harness, tenant), [deliver(expected)], "{tenant}");
     }
     assert_eq!(harness.map(event("{}")), [deliver("rest")]);
     assert_eq!(harness.map(event(r#"{"tenant":7}"#)), [deliver("events-7")]);
@@ -46,7 +46,7 @@ fn a_template_bounds_the_choice_by_its_own_text() {
 #[test]
 fn only_what_is_allowed_can_be_chosen() {
     let more = r#","streams_allowed":["a","eu-*-x"]"#;
-    let mut harness = configure("${tenant}", more).expect("good settings");
+    let mut harness = configure_choice("${tenant}", more).expect("good settings");
     for (tenant, expected) in [
         ("a", "a"),
         ("b", "rest"),
@@ -57,7 +57,7 @@ fn only_what_is_allowed_can_be_chosen() {
         ("eu-*-x", "eu---x"),
         ("my-eu-1-x", "rest"),
     ] {
-        assert_eq!(stream(&mut harness, tenant), [deliver(expected)], "{tenant}");
+        assert_eq!(map_tenant(&mut harness, tenant), [deliver(expected)], "{tenant}");
     }
 }
 
@@ -85,7 +85,7 @@ fn what_nothing_bounds_is_refused() {
         ("e-${tenant | loud}", "", "loud"),
         ("e-${tenant}", r#","streams_allowed":["a b"]"#, "streams_allowed"),
     ] {
-        let error = configure(template, more).expect_err(template);
+        let error = configure_choice(template, more).expect_err(template);
         assert!(error.contains(expected), "{template}: {error}");
     }
     let error = Mapping::configure(
@@ -110,14 +110,14 @@ fn covers_slowly(pattern: &[u8], name: &[u8]) -> bool {
 proptest! {
     #[test]
     fn patterns_cover_what_they_say(pattern in "[ab*]{0,6}", name in "[ab]{0,8}") {
-        prop_assert_eq!(covers(&pattern, &name), covers_slowly(pattern.as_bytes(), name.as_bytes()));
+        prop_assert_eq!(pattern_covers(&pattern, &name), covers_slowly(pattern.as_bytes(), name.as_bytes()));
     }
 
     #[test]
     fn no_event_chooses_what_is_not_allowed(tenant: String, odd in "[a-e*/. -]{0,12}") {
-        let mut harness = configure("e-${tenant}", r#","streams_allowed":["e-a*","e-b"]"#).expect("good settings");
+        let mut harness = configure_choice("e-${tenant}", r#","streams_allowed":["e-a*","e-b"]"#).expect("good settings");
         for tenant in [tenant, odd] {
-            let decided = stream(&mut harness, &tenant);
+            let decided = map_tenant(&mut harness, &tenant);
             let [Decision::Deliver(name, None)] = &decided[..] else { panic!("{decided:?}") };
             let is_allowed = name.starts_with("e-a") || name == "e-b" || name == "rest";
             prop_assert!(is_allowed, "{}", name);

@@ -1,5 +1,5 @@
-//! Whatever a file of dead letters holds, each of its bytes is in one entry, and
-//! a letter that was read is read again where it is written anew.
+//! Any file of dead letters: each byte belongs to one entry, and a dead letter that was read and
+//! written reads the same again.
 #![no_main]
 
 use standpipe_delivery::dead_letters::{DeadLetterReader, ShowEvent, StoredDeadLetter};
@@ -11,10 +11,10 @@ fuzz_target!(|file: &[u8]| {
         let entry = entry.expect("reading from memory does not fail");
         assert_eq!((entry.bytes.start, entry.number), (offset, number + 1));
         (offset, number) = (entry.bytes.end, entry.number);
-        if let Ok(letter) = entry.letter {
-            let json = letter.to_json(ShowEvent::Yes);
-            let again = StoredDeadLetter::parse(json.as_bytes()).expect("what was written is a letter");
-            assert_eq!((&again.event, &again.history), (&letter.event, &letter.history));
+        if let Ok(dead_letter) = entry.letter {
+            let json = dead_letter.to_json(ShowEvent::Yes);
+            let again = StoredDeadLetter::parse(json.as_bytes()).expect("what was written is a dead letter");
+            assert_eq!((&again.event, &again.history), (&dead_letter.event, &dead_letter.history));
         }
     }
     assert_eq!(offset, file.len() as u64);

@@ -1,6 +1,5 @@
-//! Whatever answers a `PutRecordBatch`, reading it ends; and what is read as an answer
-//! is one: a JSON object with the count, one result for each record, and as many error
-//! codes as it counts, which are those that are told.
+//! Any response to `PutRecordBatch`: reading it ends, and an accepted response is a JSON object
+//! with the count, one result for each record, and as many error codes as it counts.
 #![no_main]
 
 use standpipe_delivery::read_put_answer;
@@ -11,7 +10,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     let (records, answer) = input;
     let records = usize::from(records);
     let Ok(read) = read_put_answer(answer, records) else { return };
-    // What nobody looks at may hold escapes that stand for nothing.
+    // Members that are not read may contain invalid escapes.
     let Ok(tree) = serde_json::from_slice::<Value>(answer) else {
         assert!(answer.contains(&b'\\'), "not JSON");
         return;

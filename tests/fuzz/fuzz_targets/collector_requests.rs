@@ -1,6 +1,5 @@
-//! Whatever a request holds, decoding it does not fail in an unforeseen way, it
-//! finds the items that another parser finds, and an event it makes is one JSON
-//! object on one line, in which all that no rule changes is what it was.
+//! Any request body: decoding does not panic, it finds the same items as another parser, and each
+//! event is one JSON object on one line that differs from the item only in members with a rule.
 #![no_main]
 
 use standpipe_core::clock;
