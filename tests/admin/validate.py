@@ -16,15 +16,15 @@ def wrong_in(document, answer):
     path, method, status = answer["path"], answer["method"].lower(), str(answer["status"])
     responses = document["paths"].get(path, {}).get(method, {}).get("responses", {})
     if status not in responses:
-        return [f"{method} {path} answers {status}, which the document does not tell of"]
+        return [f"{method} {path} answers {status}, which the document does not describe"]
     content = responses[status].get("content", {})
     if answer["body"] is None:
         return [f"{method} {path} {status} has no body"] if content else []
-    kinds = {kind.split(";")[0]: told for kind, told in content.items()}
-    told = kinds.get((answer["content_type"] or "").split(";")[0])
-    if told is None:
+    media_types = {kind.split(";")[0]: media_type for kind, media_type in content.items()}
+media_type = media_types.get((answer["content_type"] or "").split(";")[0])
+if media_type is None:
         return [f"{method} {path} {status} is {answer['content_type']}, and not one of {list(content)}"]
-    schema = {**told["schema"], "components": document["components"]}
+    schema = {**media_type["schema"], "components": document["components"]}
     errors = Draft202012Validator(schema).iter_errors(answer["body"])
     return [f"{method} {path} {status}: {error.json_path}: {error.message}" for error in errors]
 

@@ -6,7 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
-use standpipe_tests::swap_trial::{Broken, Novelty, SwapTrial};
+use standpipe_tests::swap_trial::{BrokenShare, CandidateNovelty, SwapTrial};
 
 const ROUNDS: u32 = 5;
 const EVENTS: u32 = 5_000_000;
@@ -14,18 +14,18 @@ const SWAPS: u32 = 1000;
 
 fn main() {
     let swaps = |broken, novelty| SwapTrial { events: EVENTS, swaps: SWAPS, broken, novelty };
-    let between_two = swaps(Broken::None, Novelty::FirstTwo);
+    let between_two = swaps(BrokenShare::None, CandidateNovelty::FirstTwo);
     let trials = [
         ("no swaps", SwapTrial { swaps: 0, ..between_two }),
         ("between two plugins", between_two),
-        ("every tenth broken", swaps(Broken::EveryTenth, Novelty::FirstTwo)),
-        ("each one new", swaps(Broken::None, Novelty::All)),
+        ("every tenth broken", swaps(BrokenShare::EveryTenth, CandidateNovelty::FirstTwo)),
+        ("each one new", swaps(BrokenShare::None, CandidateNovelty::All)),
     ];
     println!("round  swaps                 seconds  processor s  pauses    p50 us  p99 us  max us");
     for round in 1..=ROUNDS {
         for (name, trial) in trials {
             let outcome = trial.run();
-            outcome.check();
+            outcome.assert_accounted();
             let (wall, cpu) = (outcome.wall.as_secs_f64(), outcome.cpu.as_secs_f64());
             let pauses = &outcome.report.pauses;
             println!(

@@ -27,27 +27,27 @@ proptest! {
 
     #[test]
     fn every_line_is_accounted_for_once(
-        lines in prop::collection::vec(line(), 0..60),
+        lines in prop::collection::vec(any_line(), 0..60),
         last_newline in any::<bool>(),
         refusals in any::<bool>(),
     ) {
         let mut input = lines.join(&b"\n"[..]);
         input.extend(last_newline.then_some(b'\n'));
-        let (summary, accepted, letters) = run(&input, refusals);
-        let fate = Oracle { rows: ROWS, without_newline: &["bare"] }.fate(&input);
+        let (summary, accepted, dead_letters) = run_pipeline(&input, refusals);
+        let fate = Oracle { rows: ROWS, without_newline: &["bare"] }.expected_outcome(&input);
 
-        let events = fate.delivered() + fate.filtered;
+        let events = fate.delivered_count() + fate.filtered;
         prop_assert_eq!(summary.read, events + fate.not_events.len() as u64);
-        prop_assert_eq!((summary.delivered, summary.filtered), (fate.delivered(), fate.filtered));
+        prop_assert_eq!((summary.delivered, summary.filtered), (fate.delivered_count(), fate.filtered));
         prop_assert_eq!((summary.dead, summary.undelivered), (fate.not_events.len() as u64, 0));
         prop_assert_eq!(summary.read, summary.delivered + summary.filtered + summary.dead);
         assert_same(&fate.streams, &accepted);
-        let buried = letters.into_iter().map(|letter| (letter.line, letter.event));
-        prop_assert_eq!(buried.collect::<BTreeMap<_, _>>(), fate.not_events);
+        let dead_lettered = dead_letters.into_iter().map(|dead_letter| (dead_letter.line, dead_letter.event));
+        prop_assert_eq!(dead_lettered.collect::<BTreeMap<_, _>>(), fate.not_events);
     }
 }
 
-fn line() -> impl Strategy<Value = Vec<u8>> {
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
     let word =
         prop::sample::select(vec!["named", "NAMED", "track", "Track", "ß", "SS", "page", ""]);
     let event = (word.clone(), word, ".{0,20}").prop_map(|(event, message_type, fill)| {
@@ -88,7 +88,7 @@ fn without_line_feeds(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Run the pipeline in this process, with a Firehose in memory that refuses a
 /// record now and then.
-fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
+fn run_pipeline(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("input.ndjson");
     std::fs::write(&path, input).expect("a file");
@@ -97,7 +97,7 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
         _ => InjectedFault::None,
     };
     let port = Arc::new(FaultyClient::new(script));
-    let settings = settings(&path, directory.path());
+    let settings = run_settings(&path, directory.path());
     let summary = RUNTIME.block_on(async {
         let options = RunOptions { firehose_client: Some(port.clone()), ..RunOptions::default() };
         let run = Run::start(settings, options, RUNTIME.handle()).await;
@@ -108,9 +108,9 @@ fn run(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     (summary, accepted, DeadLetter::read_all(directory.path()))
 }
 
-fn settings(input: &Path, directory: &Path) -> Settings {
+fn run_settings(input: &Path, directory: &Path) -> Settings {
     let cache = directory.join("cache");
-    standpipe_tests::compiled::share(&cache);
+    standpipe_tests::compiled::link_shared_plugins(&cache);
     let raw: RawSettings = parse(SETTINGS).expect("good settings");
     let overrides = Overrides {
         inputs: vec![Input::File(input.to_owned())],

@@ -4,26 +4,29 @@
 use serde_json::{Value, json};
 use standpipe_tests::events::Events;
 use standpipe_tests::moto;
-use standpipe_tests::oracle::{Oracle, Streams, assert_same, records};
-use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub};
+use standpipe_tests::oracle::{Oracle, Streams, assert_same, split_records};
+use standpipe_tests::{DEADLINE, FinishedRun, Program, Stub, StubResponse};
 
 const SETTINGS: &str = "workers = 1\n[delivery]\naggregate = 'auto'\nmax_delay = '100ms'";
 const EVENTS: usize = 50;
 
 #[test]
 fn what_a_stream_does_with_records_decides() {
-    let kinds = kinds();
+    let kinds = stream_kinds();
     let answers = kinds.clone();
-    let stub = Stub::start(|_| Fate::Accept).describing(move |stream, _| {
+    let stub = Stub::start(|_| StubResponse::Accept).with_descriptions(move |stream, _| {
         let (.., destination) = answers.iter().find(|(name, ..)| *name == stream).unwrap();
         Ok(json!([destination]))
     });
     let names: Vec<_> = kinds.iter().map(|(name, ..)| *name).collect();
-    let (input, ran) = send(&stub.url(), &names);
-    let ran = ran.exits(0);
-    assert_same(&Oracle::new(&rows(&names)).fate(&input).streams, &events(stub.accepted()));
+    let (input, ran) = send_rounds(&stub.url(), &names);
+    let ran = ran.expect_exit(0);
+    assert_same(
+        &Oracle::new(&rows_by_name(&names)).expected_outcome(&input).streams,
+        &split_records_of(stub.accepted_records()),
+    );
     let summary = ran.summary();
-    let accepted = stub.accepted();
+    let accepted = stub.accepted_records();
     for (name, expected, words, _) in kinds {
         let pack = &summary["streams"][name]["pack"];
         assert_eq!(pack["decision"], expected, "{name}: {pack}");
@@ -32,59 +35,66 @@ fn what_a_stream_does_with_records_decides() {
         assert_eq!(records == EVENTS + 1, expected == "off", "{name}: {records} records");
     }
     assert_eq!(stub.violations(), [""; 0]);
-    ran.says(&["AppendDelimiterToRecord adds a newline", "times as much"]);
+    ran.expect_stderr(&["AppendDelimiterToRecord adds a newline", "times as much"]);
 }
 
 #[test]
 fn without_the_permission_nothing_is_aggregated() {
-    let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Err("AccessDeniedException"));
-    let (input, ran) = send(&stub.url(), &["s"]);
-    let ran = ran.exits(0);
-    ran.says(&[
+    let stub = Stub::start(|_| StubResponse::Accept)
+        .with_descriptions(|_, _| Err("AccessDeniedException"));
+    let (input, ran) = send_rounds(&stub.url(), &["s"]);
+    let ran = ran.expect_exit(0);
+    ran.expect_stderr(&[
         "events are not aggregated",
         "permission firehose:DescribeDeliveryStream is missing",
     ]);
-    assert_same(&Oracle::new(&rows(&["s"])).fate(&input).streams, &stub.accepted());
-    assert_eq!(stub.described(), ["s"]);
+    assert_same(
+        &Oracle::new(&rows_by_name(&["s"])).expected_outcome(&input).streams,
+        &stub.accepted_records(),
+    );
+    assert_eq!(stub.described_streams(), ["s"]);
 }
 
 #[test]
 fn nobody_is_asked_where_auto_is_not_set() {
-    let stub = Stub::start(|_| Fate::Accept);
-    let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let program = Program::host_run_against(&stub.url()).mapping(&[("*", "s")]);
     let program = program.settings("[delivery]\naggregate = { max_bytes = 102400 }");
-    let ran = program.stdin(Events::new(41).ndjson(EVENTS)).run().exits(0);
+    let ran = program.stdin(Events::new(41).into_ndjson(EVENTS)).run().expect_exit(0);
     assert_eq!(stub.violations(), [""; 0]);
     let summary = ran.summary();
     assert_eq!(summary["streams"]["s"].get("pack"), None);
     let sum = |key: &str| summary[key].as_u64().unwrap();
     assert!(sum("billed_kb") < sum("billed_kb_unpacked"), "{summary}");
     assert_eq!(sum("billed_kb"), summary["streams"]["s"]["billed_kb"].as_u64().unwrap());
-    let program = Program::running_against(&stub.url()).mapping(&[("*", "s")]);
-    let ran = program.stdin(Events::new(41).ndjson(EVENTS)).run().exits(0);
+    let program = Program::host_run_against(&stub.url()).mapping(&[("*", "s")]);
+    let ran = program.stdin(Events::new(41).into_ndjson(EVENTS)).run().expect_exit(0);
     assert!(!ran.stderr.contains("billed"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_local_file_is_not_aggregated_for() {
-    let program = Program::running_locally().settings(SETTINGS).mapping(&[("*", "s")]);
+    let program = Program::host_run_locally().settings(SETTINGS).mapping(&[("*", "s")]);
     let mut running = program.start();
-    running.write(b"{}\n");
+    running.write_stdin(b"{}\n");
     running.wait_for("events are not aggregated: a local file is not billed");
-    let ran = running.finish(DEADLINE).exits(0);
+    let ran = running.finish(DEADLINE).expect_exit(0);
     assert_eq!(ran.summary()["streams"]["s"]["pack"]["decision"], "off");
 }
 
 #[test]
 fn objects_in_the_buckets_are_the_same() {
-    let moto = moto::server();
-    moto.create("packed", &["packed"]);
-    let (input, ran) = send(moto.url(), &["packed"]);
-    let ran = ran.exits(0);
-    let objects = moto.read("packed", &["packed"]);
+    let moto = moto::shared_server();
+    moto.create_streams("packed", &["packed"]);
+    let (input, ran) = send_rounds(moto.url(), &["packed"]);
+    let ran = ran.expect_exit(0);
+    let objects = moto.read_objects("packed", &["packed"]);
     let arrived = objects.into_iter().map(|(name, all)| (name, all.concat()));
-    let arrived: Streams = arrived.map(|(name, bytes)| (name, records(&bytes))).collect();
-    assert_same(&Oracle::new(&rows(&["packed"])).fate(&input).streams, &arrived);
+    let arrived: Streams = arrived.map(|(name, bytes)| (name, split_records(&bytes))).collect();
+    assert_same(
+        &Oracle::new(&rows_by_name(&["packed"])).expected_outcome(&input).streams,
+        &arrived,
+    );
     let summary = ran.summary();
     let stream = &summary["streams"]["packed"];
     assert_eq!(stream["pack"]["decision"], "packed", "{stream}");
@@ -95,10 +105,10 @@ fn objects_in_the_buckets_are_the_same() {
 fn other_destinations_of_moto_are_told_apart() {
     let kinds = ["redshift", "elasticsearch", "snowflake"];
     for kind in kinds {
-        moto::server().create_to(kind, kind);
+        moto::shared_server().create_stream_to(kind, kind);
     }
-    let (_, ran) = send(moto::server().url(), &kinds);
-    let ran = ran.exits(0);
+    let (_, ran) = send_rounds(moto::shared_server().url(), &kinds);
+    let ran = ran.expect_exit(0);
     for kind in kinds {
         let pack = &ran.summary()["streams"][kind]["pack"];
         let expected = if kind == "redshift" { "packed" } else { "off" };
@@ -109,36 +119,36 @@ fn other_destinations_of_moto_are_told_apart() {
 
 /// Send an event to each stream, and, once all of them have been decided on,
 /// [`EVENTS`] to each; the input and the program.
-fn send(url: &str, streams: &[&str]) -> (Vec<u8>, Ran) {
-    let program = Program::running_against(url).settings(SETTINGS).mapping(&rows(streams));
+fn send_rounds(url: &str, streams: &[&str]) -> (Vec<u8>, FinishedRun) {
+    let program = Program::host_run_against(url).settings(SETTINGS).mapping(&rows_by_name(streams));
     let mut running = program.start();
     let round = |number: usize| {
         let event = |stream: &&str| format!("{{\"event\":\"{stream}\",\"n\":{number}}}\n");
         streams.iter().map(event).collect::<String>()
     };
-    running.write(round(0).as_bytes());
+    running.write_stdin(round(0).as_bytes());
     for stream in streams {
         running.wait_for(&format!("stream={stream}\n"));
     }
     let rest: String = (1..=EVENTS).map(round).collect();
-    running.write(rest.as_bytes());
+    running.write_stdin(rest.as_bytes());
     ((round(0) + &rest).into_bytes(), running.finish(DEADLINE))
 }
 
 /// Each stream gets the events that are called as it.
-fn rows<'a>(streams: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+fn rows_by_name<'a>(streams: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     streams.iter().map(|stream| (*stream, *stream)).collect()
 }
 
 /// The events in all records.
-fn events(streams: Streams) -> Streams {
-    let split = |all: Vec<Vec<u8>>| records(&all.concat());
+fn split_records_of(streams: Streams) -> Streams {
+    let split = |all: Vec<Vec<u8>>| split_records(&all.concat());
     streams.into_iter().map(|(name, all)| (name, split(all))).collect()
 }
 
 /// A stream's name, whether it is aggregated, words of the reason, and what Firehose
 /// says of it.
-fn kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+fn stream_kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let processor = |name: &str, parameters: &[(&str, &str)]| {
         let parameter =
             |(name, value): &(&str, &str)| json!({"ParameterName": name, "ParameterValue": value});

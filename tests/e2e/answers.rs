@@ -5,13 +5,12 @@ mod services;
 
 use standpipe_tests::events::Events;
 use standpipe_tests::oracle::{Oracle, assert_same};
-use standpipe_tests::{Fate, Program, Ran, Stub};
+use standpipe_tests::{FinishedRun, Program, Stub, StubResponse};
 
 /// Records of each request whose first answer is wrong.
 const RECORDS: usize = 3;
 
-/// Answers to a request of [`RECORDS`] records, none of which tells what became of
-/// each of them.
+/// Responses to a request of [`RECORDS`] records that do not report a result for each record.
 fn incomplete_answers() -> Vec<(u16, String)> {
     let ids = r#"{"RecordId":"1"},{"RecordId":"2"}"#;
     let failed = r#"{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."}"#;
@@ -59,16 +58,24 @@ fn an_answer_that_does_not_account_for_every_record_is_none() {
         assert_eq!(put.records.len(), RECORDS, "{}", put.stream);
         let number: usize = put.stream[1..].parse().expect("a number");
         let (status, body) = scripted[number].clone();
-        if seen.insert(number) { Fate::answer(status, body) } else { Fate::Accept }
+        if seen.insert(number) {
+            StubResponse::from_text(status, body)
+        } else {
+            StubResponse::Accept
+        }
     });
     let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
     let input: String = streams.iter().map(|name| event(name).repeat(RECORDS)).collect();
-    let program = Program::running_against(&stub.url()).settings("workers = 1").mapping(&rows);
-    let ran = program.stdin(input).run().exits(0).says(&["InvalidAnswer", "`endpoint_url`"]);
+    let program = Program::host_run_against(&stub.url()).settings("workers = 1").mapping(&rows);
+    let ran = program
+        .stdin(input)
+        .run()
+        .expect_exit(0)
+        .expect_stderr(&["InvalidAnswer", "`endpoint_url`"]);
     let records = (answers.len() * RECORDS) as u64;
     assert_eq!((ran.count("delivered"), ran.count("dead")), (records, 0));
     for (name, (status, body)) in streams.iter().zip(&answers) {
-        let accepted = stub.accepted();
+        let accepted = stub.accepted_records();
         let event = event(name).into_bytes();
         assert_eq!(accepted[name], vec![event; RECORDS], "{status}: {body}");
         let report = &ran.summary()["streams"][name];
@@ -80,16 +87,19 @@ fn an_answer_that_does_not_account_for_every_record_is_none() {
 #[test]
 fn an_answer_without_end_takes_no_memory() {
     const BYTES: usize = 200_000_000;
-    let input = Events::new(61).ndjson(100);
-    let plain = Stub::start(|_| Fate::Accept);
-    let (_, usual) = program(&plain.url(), input.clone()).watch(|_| {});
+    let input = Events::new(61).into_ndjson(100);
+    let plain = Stub::start(|_| StubResponse::Accept);
+    let (_, usual) = new_program(&plain.url(), input.clone()).watch(|_| {});
     let stub = Stub::start(|put| match put.number {
-        number @ 0..3 => Fate::Long { status: [200, 502, 403][number], bytes: BYTES },
-        _ => Fate::Accept,
+        number @ 0..3 => StubResponse::Long { status: [200, 502, 403][number], bytes: BYTES },
+        _ => StubResponse::Accept,
     });
-    let (ran, usage) = program(&stub.url(), input.clone()).watch(|_| {});
-    let ran = ran.exits(0).says(&["more than 1048576 bytes"]);
-    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    let (ran, usage) = new_program(&stub.url(), input.clone()).watch(|_| {});
+    let ran = ran.expect_exit(0).expect_stderr(&["more than 1048576 bytes"]);
+    assert_same(
+        &Oracle::new(&[("*", "s")]).expected_outcome(&input).streams,
+        &stub.accepted_records(),
+    );
     assert_eq!((ran.count("delivered"), ran.count("dead")), (100, 0));
     let more = usage.memory_bytes_max.saturating_sub(usual.memory_bytes_max);
     assert!(more < 24 << 20, "{more} bytes more than without");
@@ -99,11 +109,18 @@ fn an_answer_without_end_takes_no_memory() {
 fn what_refuses_every_size_holds_the_stream() {
     let stub = Stub::start(|put| match put.number {
         0..12 => not_firehose(413),
-        _ => Fate::Accept,
+        _ => StubResponse::Accept,
     });
-    let input = Events::new(62).ndjson(4);
-    let ran = run(&stub, input.clone()).exits(0).says(&["HTTP 413", "body", "raise its limit"]);
-    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    let input = Events::new(62).into_ndjson(4);
+    let ran = run_program(&stub, input.clone()).expect_exit(0).expect_stderr(&[
+        "HTTP 413",
+        "body",
+        "raise its limit",
+    ]);
+    assert_same(
+        &Oracle::new(&[("*", "s")]).expected_outcome(&input).streams,
+        &stub.accepted_records(),
+    );
     assert_eq!((ran.count("dead"), ran.count("ambiguous")), (0, 0));
 }
 
@@ -111,16 +128,18 @@ fn what_refuses_every_size_holds_the_stream() {
 fn what_refuses_large_requests_gets_smaller_ones() {
     let stub = Stub::start(|put| {
         let bytes: usize = put.records.iter().map(Vec::len).sum();
-        if bytes > 20_000 { not_firehose(413) } else { Fate::Accept }
+        if bytes > 20_000 { not_firehose(413) } else { StubResponse::Accept }
     });
-    let input = Events::new(63).ndjson(2000);
-    let ran = run(&stub, input.clone()).exits(0);
-    assert_same(&Oracle::new(&[("*", "s")]).fate(&input).streams, &stub.accepted());
+    let input = Events::new(63).into_ndjson(2000);
+    let ran = run_program(&stub, input.clone()).expect_exit(0);
+    assert_same(
+        &Oracle::new(&[("*", "s")]).expected_outcome(&input).streams,
+        &stub.accepted_records(),
+    );
     assert_eq!((ran.count("dead"), ran.count("ambiguous")), (0, 0));
 }
 
-/// A record can be small, and its request refused for whatever reason: that is no
-/// matter of the record.
+/// A request of one small record can be refused for a reason that is not the record.
 #[test]
 fn no_status_of_something_else_kills_a_record() {
     let statuses = [
@@ -132,27 +151,27 @@ fn no_status_of_something_else_kills_a_record() {
     let mut seen = std::collections::BTreeSet::new();
     let stub = Stub::start(move |put| {
         let status = put.stream[1..].parse().expect("a status");
-        if seen.insert(status) { not_firehose(status) } else { Fate::Accept }
+        if seen.insert(status) { not_firehose(status) } else { StubResponse::Accept }
     });
     let event = |name: &String| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
     let input: String = streams.iter().map(event).collect();
-    let program = Program::running_against(&stub.url()).mapping(&rows).stdin(input);
-    let ran = program.run().exits(0).says(&["HTTP 302", "it redirects"]);
+    let program = Program::host_run_against(&stub.url()).mapping(&rows).stdin(input);
+    let ran = program.run().expect_exit(0).expect_stderr(&["HTTP 302", "it redirects"]);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (statuses.len() as u64, 0));
     for name in &streams {
-        assert_eq!(stub.accepted()[name], [event(name).into_bytes()]);
+        assert_eq!(stub.accepted_records()[name], [event(name).into_bytes()]);
     }
 }
 
-fn program(url: &str, input: Vec<u8>) -> Program {
-    Program::running_against(url).settings("workers = 1").mapping(&[("*", "s")]).stdin(input)
+fn new_program(url: &str, input: Vec<u8>) -> Program {
+    Program::host_run_against(url).settings("workers = 1").mapping(&[("*", "s")]).stdin(input)
 }
 
-fn run(stub: &Stub, input: Vec<u8>) -> Ran {
-    program(&stub.url(), input).run()
+fn run_program(stub: &Stub, input: Vec<u8>) -> FinishedRun {
+    new_program(&stub.url(), input).run()
 }
 
 /// An answer that has neither Firehose's form nor a code.
-fn not_firehose(status: u16) -> Fate {
-    Fate::answer(status, "<html>not AWS</html>".to_owned())
+fn not_firehose(status: u16) -> StubResponse {
+    StubResponse::from_text(status, "<html>not AWS</html>".to_owned())
 }

@@ -5,46 +5,46 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use standpipe_tests::{Program, Ran, Template, misbehaving_plugin};
+use standpipe_tests::{FinishedRun, Program, Template, misbehaving_plugin};
 
 const ROWS: &str =
     r#"{"mappings":[{"event":"Order Completed","stream":"orders"},{"event":"*","stream":"rest"}]}"#;
 
 #[test]
 fn the_template_in_rust_passes_its_own_cases() {
-    passes_its_own_cases(Template::Rust);
+    assert_template_passes_cases(Template::Rust);
 }
 
 #[test]
 fn the_template_in_javascript_passes_its_own_cases() {
-    passes_its_own_cases(Template::JavaScript);
+    assert_template_passes_cases(Template::JavaScript);
 }
 
 #[test]
 fn the_template_in_python_passes_its_own_cases() {
-    passes_its_own_cases(Template::Python);
+    assert_template_passes_cases(Template::Python);
 }
 
-fn passes_its_own_cases(template: Template) {
+fn assert_template_passes_cases(template: Template) {
     let program = Program::new().args(["plugin", "test"]);
-    let ran = program.args([template.component(), template.cases()]).run().exits(0);
-    assert_eq!(stdout(&ran), "8 cases, 0 failed\n");
+    let ran = program.args([template.component(), template.cases()]).run().expect_exit(0);
+    assert_eq!(stdout_text(&ran), "8 cases, 0 failed\n");
 }
 
 #[test]
 fn a_template_goes_into_an_empty_directory_alone() {
     let program = Program::new().file("file", b"");
     fs::create_dir(program.path("empty")).unwrap();
-    let ran = program.args(["plugin", "new", "--lang", "python", "empty"]).run().exits(0);
-    assert!(stdout(&ran).contains("empty/README.md for the next steps"));
+    let ran = program.args(["plugin", "new", "--lang", "python", "empty"]).run().expect_exit(0);
+    assert!(stdout_text(&ran).contains("empty/README.md for the next steps"));
     assert!(ran.path("empty/wit/mapping.wit").exists());
     let new = |directory: &str| {
         let program = Program::new().args(["plugin", "new", "--lang", "javascript"]);
         program.args([ran.path(directory)]).run()
     };
-    new("empty").exits(2).says(&["is not empty", "choose an empty directory"]);
-    new("file").exits(2).says(&["look into"]);
-    new("a/new/one").exits(0);
+    new("empty").expect_exit(2).expect_stderr(&["is not empty", "choose an empty directory"]);
+    new("file").expect_exit(2).expect_stderr(&["look into"]);
+    new("a/new/one").expect_exit(0);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_plugin_is_called_as_its_directory() {
         ("python", "README.md", "-o my-orders.wasm", "my-orders.wasm"),
     ] {
         let program = Program::new().args(["plugin", "new", "--lang", language, "My Orders"]);
-        let ran = program.run().exits(0);
+        let ran = program.run().expect_exit(0);
         let read = |file: &str| fs::read_to_string(ran.path("My Orders").join(file)).unwrap();
         assert!(read(manifest).contains(line), "{language}: {}", read(manifest));
         assert!(read("README.md").contains(component), "{language}: {}", read("README.md"));
@@ -72,13 +72,13 @@ fn a_plugin_is_called_as_its_directory() {
 }
 
 /// Cases for the default plugin, which is written to `p.wasm`.
-fn test(cases: &str, arguments: &[&str]) -> Ran {
+fn run_plugin_test(cases: &str, arguments: &[&str]) -> FinishedRun {
     let program = with_default_plugin().file("c.json", cases.as_bytes());
     program.args(["plugin", "test", "p.wasm", "c.json"]).args(arguments).run()
 }
 
 fn with_default_plugin() -> Program {
-    let exported = Program::new().args(["plugin", "export", "p.wasm"]).run().exits(0);
+    let exported = Program::new().args(["plugin", "export", "p.wasm"]).run().expect_exit(0);
     Program::new().file("p.wasm", &fs::read(exported.path("p.wasm")).unwrap())
 }
 
@@ -90,8 +90,8 @@ fn cases_that_fail_say_how() {
             {{"name":"wrong","event":{{"event":"x"}},"expect":[{{"stream":"orders"}}]}},
             {{"name":"no settings","settings":{{}},"event":{{}},"expect":[]}}]}}"#
     );
-    let ran = test(&cases, &[]).exits(1);
-    let told = stdout(&ran);
+    let ran = run_plugin_test(&cases, &[]).expect_exit(1);
+    let told = stdout_text(&ran);
     for words in [
         "FAILED \"wrong\" (c.json, case 2)\n  - expected orders: the event's text as received\n  + got      rest",
         "FAILED \"no settings\" (c.json, case 3)\n  ! it refuses its settings",
@@ -100,7 +100,7 @@ fn cases_that_fail_say_how() {
     }
     assert!(told.ends_with("\n3 cases, 2 failed\n"), "{told}");
 
-    let report = json_of(&test(&cases, &["--json"]).exits(1));
+    let report = json_of(&run_plugin_test(&cases, &["--json"]).expect_exit(1));
     assert_eq!((&report["cases"], &report["failed"]), (&json!(3), &json!(2)));
     assert_eq!(report["failures"][0]["differences"][0]["kind"], "missing");
 }
@@ -108,23 +108,23 @@ fn cases_that_fail_say_how() {
 #[test]
 fn cases_without_settings_take_those_that_are_given() {
     let cases = r#"{"cases":[{"name":"n","event":{},"expect":[{"stream":"given"}]}]}"#;
-    test(cases, &[]).exits(1);
+    run_plugin_test(cases, &[]).expect_exit(1);
     let program = with_default_plugin().file("c.json", cases.as_bytes());
     let settings = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'given'\n";
     let program = program.settings(settings);
-    program.args(["plugin", "test", "p.wasm", "c.json"]).run().exits(2);
+    program.args(["plugin", "test", "p.wasm", "c.json"]).run().expect_exit(2);
     let ran = with_default_plugin().file("c.json", cases.as_bytes());
     let ran = ran.file("s.toml", settings.as_bytes());
-    ran.args(["plugin", "test", "p.wasm", "c.json", "--config", "s.toml"]).run().exits(0);
+    ran.args(["plugin", "test", "p.wasm", "c.json", "--config", "s.toml"]).run().expect_exit(0);
     let ran = with_default_plugin().file("c.json", cases.as_bytes());
     let rows = br#"{"mappings":[{"event":"*","stream":"given"}]}"#;
     let ran = ran.file("s.json", rows);
-    ran.args(["plugin", "test", "p.wasm", "c.json", "--settings", "s.json"]).run().exits(0);
+    ran.args(["plugin", "test", "p.wasm", "c.json", "--settings", "s.json"]).run().expect_exit(0);
 }
 
 #[test]
 fn wrong_cases_are_told_apart_from_failed_ones() {
-    test("{\"cases\":[{\"nam\":1}]}", &[]).exits(2).says(&[
+    run_plugin_test("{\"cases\":[{\"nam\":1}]}", &[]).expect_exit(2).expect_stderr(&[
         "c.json: unknown field `nam`",
         "line 1 column",
         "--help",
@@ -132,13 +132,16 @@ fn wrong_cases_are_told_apart_from_failed_ones() {
     let ran = Program::new().file("p.wasm", b"{}").file("c.json", b"{}");
     ran.args(["plugin", "test", "p.wasm", "c.json"])
         .run()
-        .exits(2)
-        .says(&["missing field `cases`"]);
+        .expect_exit(2)
+        .expect_stderr(&["missing field `cases`"]);
     let case = br#"{"cases":[{"name":"n","event":{},"expect":[]}]}"#;
     let ran = Program::new().file("p.wasm", b"{}").file("c.json", case);
-    ran.args(["plugin", "test", "p.wasm", "c.json"]).run().exits(2).says(&["not WebAssembly"]);
-    let help = Program::new().args(["plugin", "test", "--help"]).run().exits(0);
-    assert!(stdout(&help).contains("compared byte by byte"));
+    ran.args(["plugin", "test", "p.wasm", "c.json"])
+        .run()
+        .expect_exit(2)
+        .expect_stderr(&["not WebAssembly"]);
+    let help = Program::new().args(["plugin", "test", "--help"]).run().expect_exit(0);
+    assert!(stdout_text(&help).contains("compared byte by byte"));
 }
 
 #[test]
@@ -150,8 +153,8 @@ fn faults_fail_their_own_case_alone() {
     let cases = [case("trap", "[]"), good.clone(), case("loop", "[]"), case("memory", "[]"), good];
     let cases = format!("{{\"cases\":[{}]}}", cases.join(","));
     let program = Program::new().file("c.json", cases.as_bytes()).args(["plugin", "test"]);
-    let ran = program.args([misbehaving_plugin()]).args(["c.json"]).run().exits(1);
-    let told = stdout(&ran);
+    let ran = program.args([misbehaving_plugin()]).args(["c.json"]).run().expect_exit(1);
+    let told = stdout_text(&ran);
     for words in [
         "! the plugin trapped",
         "! the plugin did not answer",
@@ -175,7 +178,7 @@ fn a_diff_tells_what_changes_and_where() {
         let program = program.args(["plugin", "diff", "p.wasm", "p.wasm", "e.ndjson"]);
         program.args(["--old-settings", "old.json"]).args(arguments).run()
     };
-    let told = stdout(&diff(&["--new-settings", "new.json"]).exits(0));
+    let told = stdout_text(&diff(&["--new-settings", "new.json"]).expect_exit(0));
     for words in [
         "1  lines that are no event",
         "4  events compared",
@@ -188,17 +191,19 @@ fn a_diff_tells_what_changes_and_where() {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert!(!told.contains("s3cr3t"), "{told}");
-    diff(&["--new-settings", "new.json", "--fail-on-change"]).exits(1);
-    diff(&["--new-settings", "old.json", "--fail-on-change"]).exits(0);
+    diff(&["--new-settings", "new.json", "--fail-on-change"]).expect_exit(1);
+    diff(&["--new-settings", "old.json", "--fail-on-change"]).expect_exit(0);
     let report =
-        json_of(&diff(&["--new-settings", "new.json", "--json", "--samples", "1"]).exits(0));
+        json_of(&diff(&["--new-settings", "new.json", "--json", "--samples", "1"]).expect_exit(0));
     assert_eq!((&report["compared"], &report["not_events"]), (&json!(4), &json!(1)));
     assert_eq!(
         report["changes"][0]["samples"],
         json!([{"source": "e.ndjson", "line": 5, "type": "track", "name": "B"}])
     );
-    diff(&["--new-settings", "none.json"]).exits(2).says(&["none.json"]);
-    diff(&["none.ndjson", "--new-settings", "old.json"]).exits(2).says(&["check the path"]);
+    diff(&["--new-settings", "none.json"]).expect_exit(2).expect_stderr(&["none.json"]);
+    diff(&["none.ndjson", "--new-settings", "old.json"])
+        .expect_exit(2)
+        .expect_stderr(&["check the path"]);
 }
 
 #[test]
@@ -208,7 +213,7 @@ fn a_diff_tells_payloads_and_faults() {
     let program = program.file("new.json", new.as_bytes()).stdin(EVENTS);
     let program = program.args(["plugin", "diff", "p.wasm"]).args([Template::Rust.component()]);
     let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
-    let told = stdout(&program.run().exits(0));
+    let told = stdout_text(&program.run().expect_exit(0));
     let words = "payload to orders differs from byte 59 (60 -> 68 bytes)";
     assert!(told.contains("4  payload changed") && told.contains(words), "{told}");
 
@@ -217,7 +222,7 @@ fn a_diff_tells_payloads_and_faults() {
         program.file("new.json", b"{}").stdin("{\"event\":\"trap\"}\n{\"event\":\"filter\"}\n");
     let program = program.args(["plugin", "diff", "p.wasm"]).args([misbehaving_plugin()]);
     let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
-    let told = stdout(&program.run().exits(0));
+    let told = stdout_text(&program.run().expect_exit(0));
     for words in [
         "rest -> (fails): 1 events\n  stdin:1  event \"trap\"  the plugin trapped",
         "rest -> (filtered): 1 events",
@@ -235,7 +240,7 @@ fn a_bench_tells_what_a_plugin_costs() {
         let program = program.args([Template::Rust.component()]).args(["e.ndjson"]);
         program.args(["--settings", "s.json", "--rounds", "1"]).args(arguments).run()
     };
-    let report = json_of(&bench(ROWS, &["--json"]).exits(0));
+    let report = json_of(&bench(ROWS, &["--json"]).expect_exit(0));
     assert_eq!(report["events"], 200);
     for (plugin, ratio_max) in report["plugins"].as_array().unwrap().iter().zip([100.0, 1.0]) {
         assert_eq!((&plugin["reads"], &plugin["faults"]), (&json!("kind"), &json!(0)));
@@ -245,15 +250,18 @@ fn a_bench_tells_what_a_plugin_costs() {
         }
         assert!(plugin["ratio"].as_f64().unwrap() <= ratio_max, "{plugin}");
     }
-    let told = stdout(&bench(&ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1), &[]).exits(0));
+    let told =
+        stdout_text(&bench(&ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1), &[]).expect_exit(0));
     assert!(told.contains(" text ") && told.contains("default plugin"), "{told}");
-    bench("{}", &[]).exits(2).says(&["refuses its settings", "--settings or --config"]);
+    bench("{}", &[])
+        .expect_exit(2)
+        .expect_stderr(&["refuses its settings", "--settings or --config"]);
 }
 
-fn stdout(ran: &Ran) -> String {
+fn stdout_text(ran: &FinishedRun) -> String {
     String::from_utf8(ran.stdout.clone()).expect("text")
 }
 
-fn json_of(ran: &Ran) -> Value {
+fn json_of(ran: &FinishedRun) -> Value {
     serde_json::from_slice(&ran.stdout).expect("JSON")
 }

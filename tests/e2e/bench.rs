@@ -1,30 +1,33 @@
-//! `host bench`: figures that add up, and mistakes that are told.
+//! `host bench`: consistent figures, and errors that are reported.
 
 use std::process::Command;
 
 use serde_json::Value;
-use standpipe_tests::{Fate, Program, Ran, Stub, compressed, events::Events, workspace};
+use standpipe_tests::{
+    FinishedRun, Program, Stub, StubResponse, compressed, events::Events, workspace_directory,
+};
 
 /// Far below what any machine reaches; what breaks it is a mistake in measuring.
 const RATIO_MIN: f64 = 0.1;
 
 #[test]
 fn both_ways_deliver_all_events_and_are_compared_with_the_floor() {
-    let report = report(&bench(&["--events", "20000", "--repeat", "1"]).run().exits(0));
+    let report =
+        parse_report(&bench_command(&["--events", "20000", "--repeat", "1"]).run().expect_exit(0));
     let [component, native] = ["component", "native"].map(|way| &report[way]["median"]);
     for sample in [component, native] {
         for key in ["events", "delivered", "records"] {
             assert_eq!(sample[key], 20_000, "{key}");
         }
         assert_eq!(sample["streams"], 3);
-        let ratio = figure(sample, "ratio_to_floor");
+        let ratio = read_figure(sample, "ratio_to_floor");
         assert!(ratio > RATIO_MIN && ratio < 1.0, "{sample}");
         for key in ["wall_seconds", "cpu_seconds", "endpoint_cpu_seconds", "first_record_seconds"] {
-            assert!(figure(sample, key) > 0.0, "{key}: {sample}");
+            assert!(read_figure(sample, key) > 0.0, "{key}: {sample}");
         }
     }
     for key in ["bytes", "requests"] {
-        assert!(figure(component, key) > 0.0, "{key}");
+        assert!(read_figure(component, key) > 0.0, "{key}");
     }
     assert_eq!(component["bytes"], native["bytes"]);
     assert!(report["sandbox_price_percent"].is_number());
@@ -33,59 +36,77 @@ fn both_ways_deliver_all_events_and_are_compared_with_the_floor() {
 
 #[test]
 fn shapes_of_events_and_mappings_are_as_asked_for() {
-    let ran =
-        bench(&["--no-plugin", "--events", "2000", "--event-bytes", "300", "--streams", "20"]);
-    let spread = report(&ran.run().exits(0));
+    let ran = bench_command(&[
+        "--no-plugin",
+        "--events",
+        "2000",
+        "--event-bytes",
+        "300",
+        "--streams",
+        "20",
+    ]);
+    let spread = parse_report(&ran.run().expect_exit(0));
     assert!(spread["component"].is_null() && spread["sandbox_price_percent"].is_null());
     assert_eq!(spread["native"]["repeats"].as_array().unwrap().len(), 3);
     assert_eq!(spread["native"]["median"]["streams"], 20);
     assert_eq!(spread["input"]["bytes"], 2000 * 300);
-    let ran =
-        bench(&["--no-plugin", "--events", "1000", "--mapping-rows", "500", "--workers", "1"]);
-    let rows = report(&ran.run().exits(0));
+    let ran = bench_command(&[
+        "--no-plugin",
+        "--events",
+        "1000",
+        "--mapping-rows",
+        "500",
+        "--workers",
+        "1",
+    ]);
+    let rows = parse_report(&ran.run().expect_exit(0));
     assert_eq!((&rows["mapping_rows"], &rows["workers"]), (&500.into(), &1.into()));
 }
 
 #[test]
 fn settings_count_and_files_are_read() {
-    let file = compressed::gzip(&Events::new(1).ndjson(3000));
+    let file = compressed::gzip(&Events::new(1).into_ndjson(3000));
     // The endpoint and the missing keys would be the end of `host run`.
     let settings = "workers = 1\n[delivery]\npack = { max_bytes = 102400 }\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n";
-    let ran = bench(&["events.ndjson.gz", "--map=*=all", "--map=page=pages", "--repeat=1"])
+    let ran = bench_command(&["events.ndjson.gz", "--map=*=all", "--map=page=pages", "--repeat=1"])
         .file("events.ndjson.gz", &file)
         .settings(settings);
-    let report = report(&ran.run().exits(0));
+    let report = parse_report(&ran.run().expect_exit(0));
     let sample = &report["component"]["median"];
     assert_eq!((&sample["events"], &report["mapping_rows"]), (&3000.into(), &2.into()));
-    assert!(figure(sample, "records") < 300.0, "nothing was aggregated: {sample}");
+    assert!(read_figure(sample, "records") < 300.0, "nothing was aggregated: {sample}");
 }
 
 #[test]
 fn a_given_endpoint_is_used_as_a_run_would() {
-    let stub = Stub::start(|_| Fate::Accept);
-    let program = bench(&["--no-plugin", "--events=700", "--repeat=1", "--region=eu-central-1"]);
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let program =
+        bench_command(&["--no-plugin", "--events=700", "--repeat=1", "--region=eu-central-1"]);
     let program = program.args(["--endpoint-url", &stub.url()]).with_keys();
-    let report = report(&program.run().exits(0));
+    let report = parse_report(&program.run().expect_exit(0));
     assert_eq!(report["endpoint"], stub.url());
     assert!(report["native"]["median"]["first_record_seconds"].is_null());
     // One run before the one that counts.
-    let accepted: usize = stub.accepted().values().map(Vec::len).sum();
+    let accepted: usize = stub.accepted_records().values().map(Vec::len).sum();
     assert_eq!((accepted, stub.violations()), (1400, vec![]));
 }
 
 #[test]
 fn events_that_are_none_are_told() {
     let lines = b"{\"type\":\"page\"}\nno event\n";
-    let ran = bench(&["events.ndjson", "--repeat=1"]).file("events.ndjson", lines).run().exits(3);
-    assert_eq!(report(&ran)["native"]["median"]["dead"], 1);
-    ran.says(&["1 events became dead letters"]);
+    let ran = bench_command(&["events.ndjson", "--repeat=1"])
+        .file("events.ndjson", lines)
+        .run()
+        .expect_exit(3);
+    assert_eq!(parse_report(&ran)["native"]["median"]["dead"], 1);
+    ran.expect_stderr(&["1 events became dead letters"]);
 }
 
 #[test]
 fn mistakes_are_refused() {
     let refused = |arguments: &[&str], words: &[&str]| {
-        let ran = bench(arguments).file("empty", b"").settings("[plugin]\npath = 'p.wasm'");
-        let ran = ran.run().exits(2).says(words);
+        let ran = bench_command(arguments).file("empty", b"").settings("[plugin]\npath = 'p.wasm'");
+        let ran = ran.run().expect_exit(2).expect_stderr(words);
         assert!(ran.stdout.is_empty());
     };
     refused(&["nope.ndjson", "--map=*=a"], &["failed to read nope.ndjson", "check the path"]);
@@ -99,18 +120,18 @@ fn mistakes_are_refused() {
     refused(&["--scale", "--streams=2"], &["cannot be used with"]);
     let unreachable = ["--endpoint-url=http://127.0.0.1:1", "--region=a", "--events=10"];
     refused(&unreachable, &["reach the endpoint http://127.0.0.1:1", "leave --endpoint-url out"]);
-    let ran = bench(&["--events=10", "--map=*=no spaces"]).run().exits(2);
-    ran.says(&["the default mapping plugin", "row 1"]);
+    let ran = bench_command(&["--events=10", "--map=*=no spaces"]).run().expect_exit(2);
+    ran.expect_stderr(&["the default mapping plugin", "row 1"]);
 }
 
 #[test]
 fn series_become_tables_and_plots() {
-    let ran = bench(&["--scale", "--events=500", "--repeat=1"]).run().exits(0);
-    let series = report(&ran)["series"].clone();
-    let plots = workspace().join("host/docs/plots.py");
+    let ran = bench_command(&["--scale", "--events=500", "--repeat=1"]).run().expect_exit(0);
+    let series = parse_report(&ran)["series"].clone();
+    let plots = workspace_directory().join("host/docs/plots.py");
     let json = ran.path("series.json");
     std::fs::write(&json, &ran.stdout).unwrap();
-    let drawn = Command::new(standpipe_tests::tools::program("python3"))
+    let drawn = Command::new(standpipe_tests::tools::find_program("python3"))
         .arg(plots)
         .arg(&json)
         .arg(ran.path("plots"))
@@ -125,7 +146,7 @@ fn series_become_tables_and_plots() {
         assert!(points.contains(&series.len()), "{name}: {series:?}");
         for point in series {
             let x = point["x"].as_u64().unwrap();
-            assert!(figure(&point["report"]["component"]["median"], "events") >= 500.0);
+            assert!(read_figure(&point["report"]["component"]["median"], "events") >= 500.0);
             assert!(table.contains(&format!("| {x} |")), "{x} is not in {table}");
         }
     }
@@ -135,14 +156,14 @@ fn series_become_tables_and_plots() {
     }
 }
 
-fn bench(arguments: &[&str]) -> Program {
+fn bench_command(arguments: &[&str]) -> Program {
     Program::new().args(["bench", "--json"]).args(arguments)
 }
 
-fn report(ran: &Ran) -> Value {
+fn parse_report(ran: &FinishedRun) -> Value {
     serde_json::from_slice(&ran.stdout).expect("one JSON object")
 }
 
-fn figure(sample: &Value, key: &str) -> f64 {
+fn read_figure(sample: &Value, key: &str) -> f64 {
     sample[key].as_f64().unwrap_or_else(|| panic!("no figure {key} in {sample}"))
 }

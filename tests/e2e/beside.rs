@@ -13,13 +13,13 @@ use standpipe_tests::client::Client;
 use standpipe_tests::metrics::Metrics;
 use standpipe_tests::{
     Collector, DEADLINE, DeadLetter, Program, free_port, make_data_directory, program_path,
-    wait_until, workspace,
+    wait_until, workspace_directory,
 };
 use tempfile::TempDir;
 
 /// A block of the documentation, as a reader copies it.
-pub(crate) fn recipe(name: &str) -> String {
-    let text = fs::read_to_string(workspace().join("host/docs/embedding.md")).unwrap();
+pub(crate) fn find_recipe(name: &str) -> String {
+    let text = fs::read_to_string(workspace_directory().join("host/docs/embedding.md")).unwrap();
     let start = format!("<!-- {name} -->\n\n");
     let (_, rest) = text.split_once(&start).expect("the recipe is there");
     let lines = rest.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
@@ -37,44 +37,44 @@ const TEXT_BYTES: usize = 20_000;
 
 /// A mirror's calls arrive, whole and once, while the host is up, and those are lost
 /// that come while it is down; the site answers all of them. `start` has a proxy
-/// mirror its calls to this port, and tells where it listens.
-pub(crate) fn is_mirrored_except_while_the_host_is_down<P>(start: impl FnOnce(u16) -> (P, String)) {
+/// mirror its calls to this port, and returns its address.
+pub(crate) fn assert_mirrored_except_while_host_is_down<P>(start: impl FnOnce(u16) -> (P, String)) {
     let (up, down, up_again) = (0..50, 50..80, 80..120);
-    let host = Mirrored::new();
+    let host = MirroredHost::new();
     let (_proxy, site) = start(host.port);
 
-    let running = host.start();
-    call(&site, up.clone());
+    let running = host.start_host();
+    send_calls(&site, up.clone());
     let count = up.len();
-    wait_until("what was mirrored has come", || events(&running) == count);
-    running.stop().exits(0);
+    wait_until("what was mirrored has come", || count_events(&running) == count);
+    running.stop().expect_exit(0);
 
     let stopped = Instant::now();
-    call(&site, down);
+    send_calls(&site, down);
     assert!(stopped.elapsed() < PATIENCE, "{:?} without a host", stopped.elapsed());
 
-    let running = host.start();
-    call(&site, up_again.clone());
+    let running = host.start_host();
+    send_calls(&site, up_again.clone());
     let count = up_again.len();
-    wait_until("what was mirrored later has come", || events(&running) == count);
-    running.stop().exits(0);
-    assert_eq!(host.numbers(), up.chain(up_again).collect::<Vec<_>>());
+    wait_until("what was mirrored later has come", || count_events(&running) == count);
+    running.stop().expect_exit(0);
+    assert_eq!(host.delivered_numbers(), up.chain(up_again).collect::<Vec<_>>());
 }
 
 /// A host that is started again and again on one port, with one data directory.
-struct Mirrored {
+struct MirroredHost {
     directory: TempDir,
     port: u16,
 }
 
-impl Mirrored {
+impl MirroredHost {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         make_data_directory(&directory.path().join("data"));
-        Mirrored { directory, port: free_port() }
+        MirroredHost { directory, port: free_port() }
     }
 
-    fn start(&self) -> Collector {
+    fn start_host(&self) -> Collector {
         let settings = "[delivery]\nmax_delay = '10ms'\n\
             [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n";
         let (data, out) = (self.directory.path().join("data"), self.directory.path().join("out"));
@@ -84,9 +84,9 @@ impl Mirrored {
     }
 
     /// The numbers of all calls that have been delivered. Each must be whole, and
-    /// tell the client's address.
-    fn numbers(&self) -> Vec<usize> {
-        let records = records(&self.directory.path().join("out/all.ndjson"));
+    /// contain the client's address.
+    fn delivered_numbers(&self) -> Vec<usize> {
+        let records = read_records(&self.directory.path().join("out/all.ndjson"));
         let number = |event: &Value| {
             assert_eq!(event["text"].as_str().unwrap().len(), TEXT_BYTES);
             assert_eq!(event["context"]["ip"], CLIENT.to_string());
@@ -99,7 +99,7 @@ impl Mirrored {
 }
 
 /// Send a call for each number, as SDKs do. The site answers each with 202.
-fn call(site: &str, numbers: Range<usize>) {
+fn send_calls(site: &str, numbers: Range<usize>) {
     for number in numbers {
         let event = json!({
             "writeKey": "key", "userId": "u", "event": "Signed Up", "n": number,
@@ -113,36 +113,36 @@ fn call(site: &str, numbers: Range<usize>) {
     }
 }
 
-fn events(collector: &Collector) -> usize {
+fn count_events(collector: &Collector) -> usize {
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
     Metrics::parse(&page).unwrap().sum("standpipe_collector_events_total") as usize
 }
 
 /// Logs that are turned as the documentation says, and a host that reads them.
-pub(crate) struct Turning {
+pub(crate) struct LogRotation {
     script: String,
     directory: TempDir,
 }
 
-impl Turning {
-    /// By these lines for a shell, where they are told a directory of logs and a
-    /// proxy's process.
+impl LogRotation {
+    /// Creates a rotation by these lines of shell script, which get a directory of logs and the id
+    /// of a proxy's process.
     pub(crate) fn new(script: &str) -> Self {
         let directory = TempDir::new().unwrap();
         make_data_directory(&directory.path().join("data"));
-        Turning { script: script.to_owned(), directory }
+        LogRotation { script: script.to_owned(), directory }
     }
 
-    /// Turn the log while there is no host. What was to be read stays.
-    pub(crate) fn without_host(&self) {
-        assert!(!self.runs("false"));
+    /// Rotates the log while no host runs. Unread files stay.
+    pub(crate) fn rotate_without_host(&self) {
+        assert!(!self.run_script("false"));
     }
 
     /// Turn the log, unless one waits still, and have the host read what was turned.
-    pub(crate) fn with_host(&self) {
+    pub(crate) fn rotate_with_host(&self) {
         let out = self.directory.path().join("out");
         let data = self.directory.path().join("data");
-        assert!(self.runs(&format!(
+        assert!(self.run_script(&format!(
             "{} run --local {} --data-dir {} --map='HTTP Request=requests'",
             program_path().display(),
             out.display(),
@@ -150,7 +150,7 @@ impl Turning {
         )));
     }
 
-    fn runs(&self, host: &str) -> bool {
+    fn run_script(&self, host: &str) -> bool {
         let command = "host run --config /etc/standpipe.toml";
         assert!(self.script.contains(command), "no {command} in:\n{}", self.script);
         let script = self.script.replace(command, host);
@@ -160,17 +160,17 @@ impl Turning {
     }
 
     /// What the host could not read.
-    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
         DeadLetter::read_all(&self.directory.path().join("data"))
     }
 
     /// What the host has delivered.
-    pub(crate) fn delivered(&self) -> Vec<Value> {
-        records(&self.directory.path().join("out/requests.ndjson"))
+    pub(crate) fn delivered_records(&self) -> Vec<Value> {
+        read_records(&self.directory.path().join("out/requests.ndjson"))
     }
 }
 
-fn records(file: &Path) -> Vec<Value> {
+fn read_records(file: &Path) -> Vec<Value> {
     let bytes = fs::read(file).unwrap_or_default();
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice(line).unwrap()).collect()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use standpipe_tests::{Template, case, workspace};
+use standpipe_tests::{Template, case, workspace_directory};
 
 const THREADS: usize = 4;
 
@@ -30,21 +30,20 @@ fn every_case_comes_out_the_same_in_python() {
     run_all("python", Some(&Template::Python.component()));
 }
 
-/// Every folder under `tests/cases` that is for this plugin; all failures are told,
-/// not only the first.
+/// Runs every folder under `tests/cases` that is for this plugin, and reports all failures.
 fn run_all(name: &str, plugin: Option<&Path>) {
-    let mut folders = case::folders(&workspace().join("tests/cases"));
+    let mut folders = case::list_cases(&workspace_directory().join("tests/cases"));
     folders.retain(|folder| case::is_for(folder, name));
     assert!(folders.len() > 30, "cases are missing");
     // The first one compiles the plugin for all others.
-    let first = case::run(&folders[0], plugin);
+    let first = case::run_case(&folders[0], plugin);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::from_iter(first.err())));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some(folder) = folders.get(1 + next.fetch_add(1, Ordering::Relaxed)) {
                     let name = folder.file_name().expect("a name").to_string_lossy();
-                    if let Err(differences) = case::run(folder, plugin) {
+                    if let Err(differences) = case::run_case(folder, plugin) {
                         let mut failures = failures.lock();
                         failures.push(format!("== {name}\n{differences}"));
                     }

@@ -1,5 +1,4 @@
-//! `host catalog`: what it reads and tells, when it runs, and what is left of its
-//! runs.
+//! `host catalog`: what it reads and prints, when it runs, and the history of its runs.
 
 mod checking;
 mod discovery;
@@ -8,14 +7,14 @@ mod running;
 
 use serde_json::{Value, json};
 use standpipe_tests::catalog::{Account, REGION};
-use standpipe_tests::{Endpoint, Program, Ran};
+use standpipe_tests::{Endpoint, FinishedRun, Program};
 
 /// An account with a stream that a table feeds, one that writers feed, and one of a
 /// test's.
-fn account() -> Account {
+fn sample_account() -> Account {
     let mut account = Account::default();
     let clicks = format!("arn:aws:kinesis:{REGION}:{}:stream/clicks", Account::ID);
-    account.add(
+    account.add_stream(
         "prod-clicks",
         &json!({
             "DeliveryStreamType": "KinesisStreamAsSource",
@@ -23,8 +22,8 @@ fn account() -> Account {
             "Destinations": [to_s3("clicks/!{timestamp:yyyy}/")],
         }),
     );
-    account.add("prod-orders", &json!({"Destinations": [to_s3("orders/")]}));
-    account.add("test-orders", &json!({"Destinations": [to_s3("test/")]}));
+    account.add_stream("prod-orders", &json!({"Destinations": [to_s3("orders/")]}));
+    account.add_stream("test-orders", &json!({"Destinations": [to_s3("test/")]}));
     let fed = json!([{"StreamArn": clicks, "DestinationStatus": "ACTIVE"}]);
     account.tables.insert("orders".to_owned(), fed);
     account
@@ -35,26 +34,26 @@ fn to_s3(prefix: &str) -> Value {
     json!({"DestinationId": "d", "ExtendedS3DestinationDescription": place})
 }
 
-fn amazon(account: Account) -> Endpoint {
-    Endpoint::start(move |asked| account.answer(asked))
+fn start_aws_api(account: Account) -> Endpoint {
+    Endpoint::start(move |asked| account.answer_request(asked))
 }
 
 /// Settings for a stand-in of Amazon's API.
-fn settings(url: &str, more: &str) -> String {
+fn catalog_settings(url: &str, more: &str) -> String {
     format!(
         "[aws]\nregion = \"{REGION}\"\n[aws.endpoints]\nfirehose = \"{url}\"\ndynamodb = \"{url}\"\nsts = \"{url}\"\n\
          [catalog]\ncalls_per_second = 500.0\n{more}"
     )
 }
 
-fn catalog(command: &str) -> Program {
+fn catalog_command(command: &str) -> Program {
     Program::new().with_keys().args(["catalog", command])
 }
 
-fn stdout(ran: &Ran) -> String {
+fn stdout_text(ran: &FinishedRun) -> String {
     String::from_utf8(ran.stdout.clone()).expect("UTF-8")
 }
 
-fn json_of(ran: &Ran) -> Value {
+fn json_of(ran: &FinishedRun) -> Value {
     serde_json::from_slice(&ran.stdout).expect("JSON")
 }

@@ -14,13 +14,13 @@ use standpipe_catalog::discovery::{DiscoveryError, DiscoverySettings, InventoryR
 use standpipe_catalog::{Filter, Inventory};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_tests::Endpoint;
-use standpipe_tests::catalog::{Account, REGION, input, operation, refusal};
-use standpipe_tests::endpoint::Asked;
+use standpipe_tests::catalog::{Account, REGION, error_response, input_of, operation_of};
+use standpipe_tests::endpoint::RecordedRequest;
 
 /// No test waits for Amazon's pace.
 const FAST: f64 = 2000.0;
 
-fn settings(url: &str) -> DiscoverySettings {
+fn discovery_settings(url: &str) -> DiscoverySettings {
     let value = |text: &str| SecretSetting::Value(Secret::new(text.to_owned()));
     let keys = StaticKeys {
         access_key_id: value("test"),
@@ -42,12 +42,15 @@ fn settings(url: &str) -> DiscoverySettings {
     }
 }
 
-fn filtered(url: &str, includes: &[&str], excludes: &[&str]) -> DiscoverySettings {
-    DiscoverySettings { filter: Filter::new(includes, excludes).unwrap(), ..settings(url) }
+fn filtered_settings(url: &str, includes: &[&str], excludes: &[&str]) -> DiscoverySettings {
+    DiscoverySettings {
+        filter: Filter::new(includes, excludes).unwrap(),
+        ..discovery_settings(url)
+    }
 }
 
 /// Do something with a reader.
-fn with<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader) -> T) -> T {
+fn with_reader<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader) -> T) -> T {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all();
     runtime.build().expect("a runtime").block_on(async {
@@ -57,48 +60,49 @@ fn with<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader)
     })
 }
 
-fn read(settings: DiscoverySettings) -> Result<Inventory, DiscoveryError> {
-    with(settings, async |reader| reader.read_inventory(&|_| ()).await)
+fn read_inventory(settings: DiscoverySettings) -> Result<Inventory, DiscoveryError> {
+    with_reader(settings, async |reader| reader.read_inventory(&|_| ()).await)
 }
 
-fn serve(
+fn serve_account(
     account: Account,
-    mut script: impl FnMut(&Asked) -> Option<(u16, String)> + Send + 'static,
+    mut script: impl FnMut(&RecordedRequest) -> Option<(u16, String)> + Send + 'static,
 ) -> Endpoint {
-    Endpoint::start(move |asked| script(asked).unwrap_or_else(|| account.answer(asked)))
+    Endpoint::start(move |asked| script(asked).unwrap_or_else(|| account.answer_request(asked)))
 }
 
-fn streams(count: usize) -> Account {
+fn account_with_streams(count: usize) -> Account {
     let mut account = Account::default();
-    account.add_many(count);
+    account.add_streams(count);
     account
 }
 
-fn count(endpoint: &Endpoint, of: &str) -> usize {
-    endpoint.asked().iter().filter(|asked| operation(asked) == of).count()
+fn count_requests(endpoint: &Endpoint, of: &str) -> usize {
+    endpoint.requests().iter().filter(|asked| operation_of(asked) == of).count()
 }
 
 #[test]
 fn lists_of_any_length_are_read_to_their_end() {
     for (all, page) in [(0, 10), (1, 10), (10, 10), (11, 10), (101, 10), (1001, 0)] {
-        let endpoint = serve(Account { page, ..streams(all) }, |_| None);
-        let inventory = read(settings(&endpoint.url())).unwrap();
+        let endpoint = serve_account(Account { page, ..account_with_streams(all) }, |_| None);
+        let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
         assert_eq!((inventory.streams.len(), inventory.is_complete), (all, true));
     }
 }
 
 #[test]
 fn what_the_patterns_leave_out_is_not_asked_about() {
-    let endpoint = serve(streams(20), |_| None);
-    let inventory = read(filtered(&endpoint.url(), &["STREAM-0000"], &[".*3$"])).unwrap();
+    let endpoint = serve_account(account_with_streams(20), |_| None);
+    let inventory =
+        read_inventory(filtered_settings(&endpoint.url(), &["STREAM-0000"], &[".*3$"])).unwrap();
     assert_eq!((inventory.streams.len(), inventory.filtered.len()), (9, 11));
-    assert_eq!(count(&endpoint, "DescribeDeliveryStream"), 9);
+    assert_eq!(count_requests(&endpoint, "DescribeDeliveryStream"), 9);
 }
 
 #[test]
 fn who_is_throttled_comes_back() {
     let mut throttled = BTreeSet::new();
-    let endpoint = serve(streams(60), move |asked| {
+    let endpoint = serve_account(account_with_streams(60), move |asked| {
         let codes = [
             (400, "ThrottlingException"),
             (400, "LimitExceededException"),
@@ -107,21 +111,21 @@ fn who_is_throttled_comes_back() {
         ];
         let (status, code) = codes[asked.number % codes.len()];
         let is_first =
-            operation(asked) != "GetCallerIdentity" && throttled.insert(asked.body.clone());
-        is_first.then(|| refusal(status, code))
+            operation_of(asked) != "GetCallerIdentity" && throttled.insert(asked.body.clone());
+        is_first.then(|| error_response(status, code))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), inventory.is_complete), (60, true));
-    assert_eq!(count(&endpoint, "DescribeDeliveryStream"), 120);
+    assert_eq!(count_requests(&endpoint, "DescribeDeliveryStream"), 120);
 }
 
 #[test]
 fn who_is_denied_something_reads_the_rest() {
-    let endpoint = serve(streams(20), |asked| {
+    let endpoint = serve_account(account_with_streams(20), |asked| {
         let is_denied = asked.body.contains("stream-0001");
-        is_denied.then(|| refusal(400, "AccessDeniedException"))
+        is_denied.then(|| error_response(400, "AccessDeniedException"))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), inventory.unread.len()), (10, 10));
     assert!(inventory.is_complete);
     assert!(inventory.unread[0].cause.contains("AccessDeniedException"));
@@ -130,10 +134,10 @@ fn who_is_denied_something_reads_the_rest() {
 #[test]
 fn who_is_denied_everything_is_told_what_it_needs() {
     for denied in ["ListDeliveryStreams", "DescribeDeliveryStream"] {
-        let endpoint = serve(streams(20), move |asked| {
-            (operation(asked) == denied).then(|| refusal(400, "AccessDeniedException"))
+        let endpoint = serve_account(account_with_streams(20), move |asked| {
+            (operation_of(asked) == denied).then(|| error_response(400, "AccessDeniedException"))
         });
-        let error = read(settings(&endpoint.url())).unwrap_err().to_string();
+        let error = read_inventory(discovery_settings(&endpoint.url())).unwrap_err().to_string();
         assert!(error.contains(&format!("allow firehose:{denied}")), "{error}");
     }
 }
@@ -141,16 +145,17 @@ fn who_is_denied_everything_is_told_what_it_needs() {
 #[test]
 fn a_list_that_ends_early_is_not_complete() {
     for cut in [
-        refusal(400, "InvalidArgumentException"),
+        error_response(400, "InvalidArgumentException"),
         (200, json!({"DeliveryStreamNames": [], "HasMoreDeliveryStreams": true}).to_string()),
         (200, "{}".to_owned()),
     ] {
-        let endpoint = serve(Account { page: 10, ..streams(30) }, move |asked| {
-            let is_second =
-                asked.body.contains("\"ExclusiveStartDeliveryStreamName\":\"stream-00009\"");
-            is_second.then(|| cut.clone())
-        });
-        let inventory = read(settings(&endpoint.url())).unwrap();
+        let endpoint =
+            serve_account(Account { page: 10, ..account_with_streams(30) }, move |asked| {
+                let is_second =
+                    asked.body.contains("\"ExclusiveStartDeliveryStreamName\":\"stream-00009\"");
+                is_second.then(|| cut.clone())
+            });
+        let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
         assert_eq!((inventory.streams.len(), inventory.is_complete), (10, false));
         assert!(inventory.warnings[0].contains("incomplete"), "{:?}", inventory.warnings);
     }
@@ -160,10 +165,10 @@ fn a_list_that_ends_early_is_not_complete() {
 fn without_a_first_page_nothing_is_known() {
     // What is not an object at all is asked for again, for most of a minute.
     for body in ["{}", "{\"DeliveryStreamNames\":{}}", "{\"DeliveryStreamNames\":[1]}"] {
-        let endpoint = serve(streams(3), move |asked| {
-            (operation(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))
+        let endpoint = serve_account(account_with_streams(3), move |asked| {
+            (operation_of(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))
         });
-        let error = read(settings(&endpoint.url())).expect_err(body);
+        let error = read_inventory(discovery_settings(&endpoint.url())).expect_err(body);
         assert!(matches!(error, DiscoveryError::List { .. }), "{body}: {error}");
         assert!(error.to_string().contains("InvalidAnswer"), "{body}: {error}");
     }
@@ -179,10 +184,10 @@ fn a_stream_whose_description_is_not_complete_is_not_read() {
         json!({"DeliveryStreamType": ""}),
         json!({"DeliveryStreamStatus": null}),
     ] {
-        let mut account = streams(2);
-        account.add("wrong", &wrong);
-        let endpoint = serve(account, |_| None);
-        let inventory = read(settings(&endpoint.url())).unwrap();
+        let mut account = account_with_streams(2);
+        account.add_stream("wrong", &wrong);
+        let endpoint = serve_account(account, |_| None);
+        let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
         let unread: Vec<_> = inventory.unread.iter().map(|unread| &*unread.name).collect();
         assert_eq!((inventory.streams.len(), unread), (2, vec!["wrong"]), "{wrong}");
     }
@@ -193,32 +198,32 @@ fn destinations_without_end_are_no_destinations() {
     let mut account = Account::default();
     let s3 = json!({"BucketARN": "arn:aws:s3:::b"});
     let entry = json!({"DestinationId": "d", "S3DestinationDescription": s3});
-    account.add("s", &json!({"Destinations": [entry], "HasMoreDestinations": true}));
-    account.add("t", &json!({}));
-    let endpoint = serve(account, |_| None);
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    account.add_stream("s", &json!({"Destinations": [entry], "HasMoreDestinations": true}));
+    account.add_stream("t", &json!({}));
+    let endpoint = serve_account(account, |_| None);
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), &*inventory.unread[0].name), (1, "s"));
     assert!(inventory.unread[0].cause.contains("does not end"), "{:?}", inventory.unread);
 }
 
 #[test]
 fn a_server_that_forgets_where_it_was_is_not_asked_for_ever() {
-    let endpoint = serve(streams(3), |asked| {
+    let endpoint = serve_account(account_with_streams(3), |asked| {
         let page = json!({"DeliveryStreamNames": ["stream-00001"], "HasMoreDeliveryStreams": true});
-        (operation(asked) == "ListDeliveryStreams").then(|| (200, page.to_string()))
+        (operation_of(asked) == "ListDeliveryStreams").then(|| (200, page.to_string()))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), inventory.is_complete), (1, false));
-    assert_eq!(count(&endpoint, "ListDeliveryStreams"), 2);
+    assert_eq!(count_requests(&endpoint, "ListDeliveryStreams"), 2);
 }
 
 #[test]
 fn a_stream_that_goes_meanwhile_is_no_failure() {
-    let endpoint = serve(streams(10), |asked| {
-        let is_gone = input(asked)["DeliveryStreamName"] == "stream-00004";
-        is_gone.then(|| refusal(400, "ResourceNotFoundException"))
+    let endpoint = serve_account(account_with_streams(10), |asked| {
+        let is_gone = input_of(asked)["DeliveryStreamName"] == "stream-00004";
+        is_gone.then(|| error_response(400, "ResourceNotFoundException"))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), inventory.unread.len()), (9, 0));
     assert_eq!(inventory.vanished, ["stream-00004"]);
 }
@@ -231,23 +236,24 @@ fn more_destinations_than_one_page_are_read() {
         let entry = json!({"DestinationId": id, "S3DestinationDescription": s3});
         json!({"Destinations": [entry], "HasMoreDestinations": more})
     };
-    account.add("s", &page("d1", true));
+    account.add_stream("s", &page("d1", true));
     let mut second = account.clone();
-    second.add("s", &page("d2", false));
-    let endpoint = serve(account, move |asked| {
-        (input(asked)["ExclusiveStartDestinationId"] == "d1").then(|| second.answer(asked))
+    second.add_stream("s", &page("d2", false));
+    let endpoint = serve_account(account, move |asked| {
+        (input_of(asked)["ExclusiveStartDestinationId"] == "d1")
+            .then(|| second.answer_request(asked))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     let ids: Vec<_> = inventory.streams[0].destinations.iter().map(|to| &*to.id).collect();
     assert_eq!(ids, ["d1", "d2"]);
 }
 
 #[test]
 fn without_sts_the_account_is_that_of_the_streams() {
-    let endpoint = serve(streams(3), |asked| {
-        (operation(asked) == "GetCallerIdentity").then(|| (403, "no".to_owned()))
+    let endpoint = serve_account(account_with_streams(3), |asked| {
+        (operation_of(asked) == "GetCallerIdentity").then(|| (403, "no".to_owned()))
     });
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!(inventory.account.as_deref(), Some(Account::ID));
     assert!(inventory.warnings[0].contains("STS"));
 }

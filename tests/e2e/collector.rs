@@ -21,15 +21,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::client::{Client, HttpResponse, basic_auth};
 use standpipe_tests::metrics::Metrics;
-use standpipe_tests::settings::{CollectorSettings, Source};
-use standpipe_tests::{Collector, Fate, Program, Stub};
+use standpipe_tests::settings::{CollectorSettings, SourceEntry};
+use standpipe_tests::{Collector, Program, Stub, StubResponse};
 
 const ROWS: &[(&str, &str)] = &[("*", "all")];
 
-/// Within what time a good client is answered, whoever else there is. It is far
-/// more than is needed, and far less than what bad clients are waited for.
+/// The longest time in which a good client gets a response, whatever other clients do. It is far
+/// longer than needed, and far shorter than the timeouts of bad clients.
 const PROMPT: Duration = Duration::from_secs(4);
 
 /// A pause of a client that goes on for as long as others take.
@@ -37,56 +37,56 @@ const PACE: Duration = Duration::from_millis(10);
 
 /// Both vendors on one listener.
 fn both_vendors() -> CollectorSettings {
-    CollectorSettings::new([Source::segment("web"), Source::rudderstack("backend")])
+    CollectorSettings::new([SourceEntry::segment("web"), SourceEntry::rudderstack("backend")])
 }
 
-fn accepting() -> Stub {
-    Stub::start(|_| Fate::Accept)
+fn start_accepting_stub() -> Stub {
+    Stub::start(|_| StubResponse::Accept)
 }
 
-fn program(stub: &Stub, settings: &(impl Display + ?Sized)) -> Program {
-    Program::running_against(&stub.url()).settings(settings).mapping(ROWS)
+fn new_program(stub: &Stub, settings: &(impl Display + ?Sized)) -> Program {
+    Program::host_run_against(&stub.url()).settings(settings).mapping(ROWS)
 }
 
-fn start(stub: &Stub, settings: &(impl Display + ?Sized)) -> Collector {
-    Collector::start(program(stub, settings))
+fn start_collector(stub: &Stub, settings: &(impl Display + ?Sized)) -> Collector {
+    Collector::start(new_program(stub, settings))
 }
 
 /// Post JSON with a write key, on a connection of its own.
-fn post(collector: &Collector, path: &str, key: &str, body: &Value) -> Reply {
-    let headers = [("Authorization", &*basic(key).1)];
+fn send_post(collector: &Collector, path: &str, key: &str, body: &Value) -> HttpResponse {
+    let headers = [("Authorization", &*basic_auth(key).1)];
     let reply = Client::connect(collector.url()).post(path, &headers, body.to_string().as_bytes());
     reply.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn get(collector: &Collector, path: &str) -> Reply {
+fn send_get(collector: &Collector, path: &str) -> HttpResponse {
     Client::connect(collector.url()).get(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// An event that is found again by its name.
-fn track(name: &str) -> Value {
+fn track_event(name: &str) -> Value {
     json!({ "type": "track", "event": name, "userId": "u" })
 }
 
-fn batch(events: &[Value]) -> Value {
+fn batch_of(events: &[Value]) -> Value {
     json!({ "batch": events })
 }
 
 /// Every event that has been delivered, in no order.
-fn delivered(stub: &Stub) -> Vec<Value> {
+fn delivered_events(stub: &Stub) -> Vec<Value> {
     assert_eq!(stub.violations(), Vec::<String>::new());
-    let records = stub.accepted().into_values().flatten();
+    let records = stub.accepted_records().into_values().flatten();
     records.map(|record| serde_json::from_slice(&record).expect("an event in JSON")).collect()
 }
 
 /// The only event of this name.
-fn only<'a>(events: &'a [Value], name: &str) -> &'a Value {
+fn find_only<'a>(events: &'a [Value], name: &str) -> &'a Value {
     let found: Vec<_> = events.iter().filter(|event| event["event"] == name).collect();
     let [event] = found[..] else { panic!("{name} is there {} times: {events:?}", found.len()) };
     event
 }
 
-fn metrics(collector: &Collector) -> Metrics {
+fn read_metrics(collector: &Collector) -> Metrics {
     let reply = Client::connect(collector.admin_url()).get("/metrics").unwrap();
     Metrics::parse(&reply.text()).unwrap_or_else(|error| panic!("{error}\n{}", reply.text()))
 }
@@ -101,14 +101,14 @@ struct GoodClient {
 impl GoodClient {
     fn start(collector: &Collector) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
-        let (url, told) = (collector.url().to_owned(), Arc::clone(&is_over));
+        let (url, stopped) = (collector.url().to_owned(), Arc::clone(&is_over));
         let thread = thread::spawn(move || {
             let mut client = Client::connect(&url);
-            client.be_patient_for(PROMPT);
-            let authorization = basic("key-of-web").1;
+            client.set_read_timeout(PROMPT);
+            let authorization = basic_auth("key-of-web").1;
             let mut times = Vec::new();
-            while !told.load(Ordering::Relaxed) {
-                let body = track(&format!("good {}", times.len())).to_string();
+            while !stopped.load(Ordering::Relaxed) {
+                let body = track_event(&format!("good {}", times.len())).to_string();
                 let headers = [("Authorization", &*authorization)];
                 let started = Instant::now();
                 let reply = client.post("/v1/track", &headers, body.as_bytes());
@@ -124,8 +124,8 @@ impl GoodClient {
         GoodClient { is_over, thread }
     }
 
-    /// End, and tell the names of what was sent.
-    fn stop(self) -> BTreeSet<String> {
+    /// Stops the client, and returns the names of the events that it sent.
+    fn stop_and_list_names(self) -> BTreeSet<String> {
         self.stop_timed().0
     }
 
@@ -142,7 +142,7 @@ impl GoodClient {
 
 /// Fail unless these names were delivered, once each, and nothing else.
 fn assert_delivered(stub: &Stub, names: &BTreeSet<String>) {
-    let events = delivered(stub);
+    let events = delivered_events(stub);
     let got = events.iter().map(|event| event["event"].as_str().unwrap_or_default().to_owned());
     let got: BTreeSet<String> = got.collect();
     assert_eq!(&got, names);

@@ -9,115 +9,128 @@ use standpipe::config::{Overrides, parse};
 use standpipe::run::{Run, RunOptions};
 use standpipe::source::Input;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
-use standpipe_tests::oracle::records;
-use standpipe_tests::stub::Put;
-use standpipe_tests::{DEADLINE, Fate, Program, Ran, Stub, make_data_directory, moto};
+use standpipe_tests::oracle::split_records;
+use standpipe_tests::stub::PutRequest;
+use standpipe_tests::{
+    DEADLINE, FinishedRun, Program, Stub, StubResponse, make_data_directory, moto,
+};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-/// Events that no row maps are dead, and copies of letters go to `letters`.
+/// Unmapped events are dead-lettered, and copies of dead letters go to the stream `letters`.
 const SETTINGS: &str = "workers = 2\n[plugin.settings]\nunmapped = 'dead_letter'\n[dead_letters]\nstream = 'letters'\n[delivery]\nmissing_stream_grace = '0s'\nmax_delay = '5ms'\n";
 const GOOD: &str = "{\"type\":\"track\",\"event\":\"Good\"}\n";
 const BAD: &str = "{\"type\":\"track\",\"event\":\"Bad\"}\n";
 const GONE: &str = "{\"type\":\"track\",\"event\":\"Gone\"}\n";
 const UNMAPPED: &str = "{\"type\":\"track\",\"event\":\"Unmapped\"}\n";
 const ROWS: &[(&str, &str)] = &[("Good", "good"), ("Bad", "bad"), ("Gone", "gone")];
-const INVALID: Fate = Fate::Fail { status: 400, code: "ValidationException", accepted: false };
-const DENIED: Fate = Fate::Fail { status: 400, code: "AccessDeniedException", accepted: false };
+const INVALID: StubResponse =
+    StubResponse::Fail { status: 400, code: "ValidationException", accepted: false };
+const DENIED: StubResponse =
+    StubResponse::Fail { status: 400, code: "AccessDeniedException", accepted: false };
 
 /// A Firehose that has no stream `gone`, and refuses each record for `bad` by name: a
 /// request that is refused whole blames none.
-fn stub(mut letters: impl FnMut(&Put) -> Fate + Send + 'static) -> Stub {
+fn start_stub(mut dead_letters: impl FnMut(&PutRequest) -> StubResponse + Send + 'static) -> Stub {
     Stub::start(move |put| match put.stream.as_str() {
-        "gone" => Fate::Fail { status: 400, code: "ResourceNotFoundException", accepted: false },
+        "gone" => {
+            StubResponse::Fail { status: 400, code: "ResourceNotFoundException", accepted: false }
+        }
         "bad" => {
             let records = (0..put.records.len()).collect();
-            Fate::Refuse { records, code: "ValidationException" }
+            StubResponse::Refuse { records, code: "ValidationException" }
         }
-        "letters" => letters(put),
-        _ => Fate::Accept,
+        "letters" => dead_letters(put),
+        _ => StubResponse::Accept,
     })
 }
 
 /// What dies for five reasons, and two that are delivered, so many times.
-fn input(times: usize) -> String {
+fn make_input(times: usize) -> String {
     ["no JSON\n", "[]\n", GOOD, BAD, GONE, UNMAPPED, GOOD].concat().repeat(times)
 }
 
-fn program(url: &str) -> Program {
-    Program::running_against(url).settings(SETTINGS).mapping(ROWS)
+fn new_program(url: &str) -> Program {
+    Program::host_run_against(url).settings(SETTINGS).mapping(ROWS)
 }
 
-/// The lines of the files of letters, sorted.
-fn file_lines(ran: &Ran) -> Vec<Vec<u8>> {
-    let files = fs::read_dir(ran.path("standpipe-data/dead")).expect("there are letters");
+/// The lines of the files of dead letters, sorted.
+fn file_lines(ran: &FinishedRun) -> Vec<Vec<u8>> {
+    let files = fs::read_dir(ran.path("standpipe-data/dead")).expect("there are dead letters");
     let texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
-    sorted(texts.flat_map(|text| records(&text)).collect())
+    sort_lines(texts.flat_map(|text| split_records(&text)).collect())
 }
 
-fn sorted(mut lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn sort_lines(mut lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     lines.sort_unstable();
     lines
 }
 
 #[test]
 fn each_letter_is_copied_once_as_it_stands_in_its_file() {
-    let stub = stub(|put| match put.number % 3 {
-        0 => Fate::Refuse { records: vec![0], code: "ServiceUnavailableException" },
-        _ => Fate::Accept,
+    let stub = start_stub(|put| match put.number % 3 {
+        0 => StubResponse::Refuse { records: vec![0], code: "ServiceUnavailableException" },
+        _ => StubResponse::Accept,
     });
-    let ran = program(&stub.url()).stdin(input(20)).run().exits(3);
+    let ran = new_program(&stub.url()).stdin(make_input(20)).run().expect_exit(3);
     let lines = file_lines(&ran);
     assert_eq!(lines.len(), 100);
     let reasons = ran.summary()["dead_letters"].as_object().unwrap().len();
     assert_eq!(reasons, 5, "{}", ran.summary());
-    assert!(sorted(stub.accepted()["letters"].clone()) == lines, "copies differ from the files");
-    assert_eq!(stub.accepted()["good"].len(), 40);
+    assert!(
+        sort_lines(stub.accepted_records()["letters"].clone()) == lines,
+        "copies differ from the files"
+    );
+    assert_eq!(stub.accepted_records()["good"].len(), 40);
     assert_eq!((ran.count("dead_letters_copied"), ran.count("dead_letters_not_copied")), (100, 0));
     let to = &ran.summary()["dead_letter_streams"]["letters"];
     assert_eq!(to["records"], 100);
     assert!(ran.summary()["streams"].get("letters").is_none(), "{}", ran.summary());
-    ran.says(&["copied to the stream letters: 100", "letters (dead letters)"]);
+    ran.expect_stderr(&["copied to the stream letters: 100", "letters (dead letters)"]);
 }
 
 #[test]
 fn copies_that_are_refused_for_good_are_counted_and_have_no_letters() {
-    let stub = stub(|_| INVALID);
+    let stub = start_stub(|_| INVALID);
     let settings = format!("{SETTINGS}drain_timeout = '300ms'");
-    let program = Program::running_against(&stub.url()).settings(&settings).mapping(ROWS);
-    let ran = program.stdin(input(4)).run().exits(3);
-    assert_eq!((ran.letters().len(), ran.count("dead"), ran.count("delivered")), (20, 20, 8));
+    let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
+    let ran = program.stdin(make_input(4)).run().expect_exit(3);
+    assert_eq!((ran.dead_letters().len(), ran.count("dead"), ran.count("delivered")), (20, 20, 8));
     assert_eq!((ran.count("dead_letters_copied"), ran.count("dead_letters_not_copied")), (0, 20));
-    ran.says(&["not copied to the stream letters", "only in the files: 20", "ValidationException"]);
+    ran.expect_stderr(&[
+        "not copied to the stream letters",
+        "only in the files: 20",
+        "ValidationException",
+    ]);
 }
 
 #[test]
 fn a_stream_of_copies_that_may_not_be_written_to_holds_up_neither_events_nor_the_end() {
-    let stub = stub(|_| DENIED);
+    let stub = start_stub(|_| DENIED);
     let settings = format!("{SETTINGS}drain_timeout = '300ms'");
-    let program = Program::running_against(&stub.url()).settings(&settings).mapping(ROWS);
+    let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
     // Several times what may wait.
     let input = format!("{GOOD}{UNMAPPED}{}\n", "x".repeat(900_000)).repeat(30);
-    let ran = program.stdin(input).run().exits(3);
-    assert_eq!((ran.count("delivered"), ran.letters().len()), (30, 60));
+    let ran = program.stdin(input).run().expect_exit(3);
+    assert_eq!((ran.count("delivered"), ran.dead_letters().len()), (30, 60));
     assert_eq!(ran.count("dead_letters_not_copied"), 60);
-    ran.says(&["only in the files: 60", "already wait for the stream"]);
+    ran.expect_stderr(&["only in the files: 60", "already wait for the stream"]);
 }
 
 #[test]
 fn a_signal_to_stop_gives_copies_no_more_time_than_events() {
-    let stub = stub(|_| Fate::Hang);
+    let stub = start_stub(|_| StubResponse::Hang);
     let settings = format!("{SETTINGS}drain_timeout = '200ms'");
     let mut running =
-        Program::running_against(&stub.url()).settings(&settings).mapping(ROWS).start();
-    running.write(input(1).as_bytes());
+        Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS).start();
+    running.write_stdin(make_input(1).as_bytes());
     let is_copied = || stub.requests().iter().any(|put| put.stream == "letters");
     standpipe_tests::wait_until("a copy is under way", is_copied);
-    running.signal(Signal::TERM);
-    let ran = running.wait(DEADLINE).exits(3);
+    running.send_signal(Signal::TERM);
+    let ran = running.wait(DEADLINE).expect_exit(3);
     assert_eq!((ran.count("dead"), ran.count("dead_letters_not_copied")), (5, 5));
-    ran.says(&["the run ended before the stream took it"]);
+    ran.expect_stderr(&["the run ended before the stream took it"]);
 }
 
 /// In this process, with the clock stopped: both hang, and time is given once.
@@ -154,46 +167,47 @@ fn events_and_copies_have_one_deadline_together() {
 
 #[test]
 fn a_letter_larger_than_a_record_is_in_its_file_alone() {
-    let stub = stub(|_| Fate::Accept);
+    let stub = start_stub(|_| StubResponse::Accept);
     let long = format!("{}\nshort\n", "x".repeat(1_024_000));
-    let ran = program(&stub.url()).stdin(long).run().exits(3);
+    let ran = new_program(&stub.url()).stdin(long).run().expect_exit(3);
     assert_eq!((ran.count("dead_letters_copied"), ran.count("dead_letters_not_copied")), (1, 1));
     assert!(stub.violations().is_empty(), "{:?}", stub.violations());
-    ran.says(&["a record has at most 1024000"]);
+    ran.expect_stderr(&["a record has at most 1024000"]);
 }
 
 #[test]
 fn events_can_go_to_the_stream_of_copies() {
     let refuse =
         |record: &Vec<u8>| record.starts_with(b"{\"type\"") && record.ends_with(b"Bad\"}\n");
-    let stub = stub(move |put| match put.records.iter().position(refuse) {
+    let stub = start_stub(move |put| match put.records.iter().position(refuse) {
         Some(_) => INVALID,
-        None => Fate::Accept,
+        None => StubResponse::Accept,
     });
     let rows = [("Good", "letters"), ("Bad", "letters")];
-    let program = Program::running_against(&stub.url()).settings(SETTINGS).mapping(&rows);
-    let ran = program.stdin([GOOD, BAD, "no JSON\n", GOOD].concat()).run().exits(3);
+    let program = Program::host_run_against(&stub.url()).settings(SETTINGS).mapping(&rows);
+    let ran = program.stdin([GOOD, BAD, "no JSON\n", GOOD].concat()).run().expect_exit(3);
     let expected = [file_lines(&ran), vec![GOOD.into(), GOOD.into()]].concat();
     assert_eq!(expected.len(), 4);
-    assert_eq!(sorted(stub.accepted()["letters"].clone()), sorted(expected));
+    assert_eq!(sort_lines(stub.accepted_records()["letters"].clone()), sort_lines(expected));
     assert_eq!(ran.count("dead_letters_copied"), 2);
 }
 
 #[test]
 fn without_a_stream_nothing_is_said_of_copies() {
-    let ran = Program::running_locally().mapping(ROWS).stdin("no JSON\n").run().exits(3);
+    let ran = Program::host_run_locally().mapping(ROWS).stdin("no JSON\n").run().expect_exit(3);
     assert!(!ran.summary().to_string().contains("copied") && !ran.stderr.contains("copied"));
 }
 
-/// As the documentation has it: objects of the bucket, put among the letters.
+/// As the documentation has it: objects of the bucket, put among the dead letters.
 #[test]
 fn copies_in_a_bucket_can_be_replayed() {
-    let moto = moto::server();
-    moto.create("dead", &["good", "letters", "others"]);
-    let ran = program(moto.url()).stdin([UNMAPPED, GOOD, UNMAPPED].concat()).run().exits(3);
-    let objects = moto.read("dead", &["letters"]).remove("letters").unwrap();
-    let copies = objects.iter().flat_map(|object| records(object)).collect();
-    assert_eq!(sorted(copies), file_lines(&ran));
+    let moto = moto::shared_server();
+    moto.create_streams("dead", &["good", "letters", "others"]);
+    let ran =
+        new_program(moto.url()).stdin([UNMAPPED, GOOD, UNMAPPED].concat()).run().expect_exit(3);
+    let objects = moto.read_objects("dead", &["letters"]).remove("letters").unwrap();
+    let copies = objects.iter().flat_map(|object| split_records(object)).collect();
+    assert_eq!(sort_lines(copies), file_lines(&ran));
 
     let elsewhere = TempDir::new().unwrap();
     let data = elsewhere.path().join("data");
@@ -205,8 +219,8 @@ fn copies_in_a_bucket_can_be_replayed() {
     let program = Program::new().args(["dead", "replay", "--endpoint-url", moto.url()]);
     let program = program.args(["--region", moto::REGION, "--summary", "summary.json"]);
     let program = program.args(["--data-dir"]).args([&data]).with_keys().settings(SETTINGS);
-    program.mapping(&[("Unmapped", "others")]).run().exits(0);
-    let delivered = moto.read("dead", &["others"]).remove("others").unwrap().concat();
+    program.mapping(&[("Unmapped", "others")]).run().expect_exit(0);
+    let delivered = moto.read_objects("dead", &["others"]).remove("others").unwrap().concat();
     assert_eq!(delivered, [UNMAPPED, UNMAPPED].concat().as_bytes());
     assert_eq!(fs::read_dir(data.join("dead")).unwrap().count(), 0);
 }

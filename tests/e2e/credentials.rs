@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::process::Signal;
 use standpipe_tests::ministack::Ministack;
-use standpipe_tests::oracle::records;
-use standpipe_tests::{DEADLINE, Endpoint, Fate, Program, Stub, moto, wait_until};
+use standpipe_tests::oracle::split_records;
+use standpipe_tests::{DEADLINE, Endpoint, Program, Stub, StubResponse, moto, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
@@ -38,7 +38,7 @@ const ORDER: &[(&[&str], &str)] = &[
 
 #[test]
 fn the_first_source_that_is_set_counts() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let container = Endpoint::start(|_| (200, container_credentials()));
     for (without, expected) in ORDER {
         let has = |source: &str| !without.contains(&source);
@@ -60,7 +60,7 @@ fn the_first_source_that_is_set_counts() {
         if has("default profile") {
             files += &format!("[default]\n{}", keys("AKIDDEFAULT"));
         }
-        let mut program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let mut program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         program = program.file("shared", files.as_bytes()).file("token", b"a web token");
         let (shared, token) = (program.path("shared"), program.path("token"));
         program = program.env("AWS_SHARED_CREDENTIALS_FILE", shared);
@@ -80,7 +80,7 @@ fn the_first_source_that_is_set_counts() {
         }
         program = program.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url() + "/keys");
         let before = stub.requests().len();
-        program.stdin(EVENT).run().exits(0);
+        program.stdin(EVENT).run().expect_exit(0);
         let signed = &stub.requests()[before].headers["authorization"];
         assert!(signed.contains(&format!("Credential={expected}/")), "{without:?}: {signed}");
     }
@@ -88,19 +88,21 @@ fn the_first_source_that_is_set_counts() {
 
 #[test]
 fn a_web_identity_is_taken_by_moto() {
-    let moto = moto::server();
-    moto.create("web", &["web"]);
-    let program = Program::running().args(["--region", moto::REGION, "--endpoint-url", moto.url()]);
+    let moto = moto::shared_server();
+    moto.create_streams("web", &["web"]);
+    let program =
+        Program::host_run().args(["--region", moto::REGION, "--endpoint-url", moto.url()]);
     let program = program.file("token", b"a web token").mapping(&[("*", "web")]).stdin(EVENT);
     let token = program.path("token");
     let program = program.env("AWS_WEB_IDENTITY_TOKEN_FILE", token).env("AWS_ROLE_ARN", ROLE);
-    program.env("AWS_ENDPOINT_URL_STS", moto.url()).run().exits(0);
-    assert_eq!(moto.read("web", &["web"])["web"], [EVENT.as_bytes()]);
+    program.env("AWS_ENDPOINT_URL_STS", moto.url()).run().expect_exit(0);
+    assert_eq!(moto.read_objects("web", &["web"])["web"], [EVENT.as_bytes()]);
 }
 
 #[test]
 fn the_role_is_asked_for_once_with_all_that_is_set() {
-    let (stub, sts) = (Stub::start(|_| Fate::Accept), Endpoint::sts(Duration::from_secs(3600)));
+    let (stub, sts) =
+        (Stub::start(|_| StubResponse::Accept), Endpoint::start_sts(Duration::from_secs(3600)));
     let settings = format!(
         "[aws]\nendpoint_url = '{}'\nrole_arn = '{ROLE}'\nexternal_id = 'my workspace/1'\nsession_name = 'me'\n\
          source_identity = 'alice@example'\nsession_duration = '2h'\nsts_region = 'eu-west-1'\n\
@@ -108,10 +110,10 @@ fn the_role_is_asked_for_once_with_all_that_is_set() {
         stub.url(),
         sts.url()
     );
-    let program = Program::running().args(["--region", "eu-central-1"]).with_keys();
+    let program = Program::host_run().args(["--region", "eu-central-1"]).with_keys();
     let input = EVENT.repeat(3000);
-    program.settings(&settings).mapping(&[("*", "s")]).stdin(input).run().exits(0);
-    let asked = sts.asked();
+    program.settings(&settings).mapping(&[("*", "s")]).stdin(input).run().expect_exit(0);
+    let asked = sts.requests();
     assert_eq!(asked.len(), 1, "asked for the role more than once");
     let role = ROLE.replace(':', "%3A").replace('/', "%2F");
     for field in [
@@ -145,93 +147,100 @@ fn sessions_of_two_seconds_cost_no_request() {
         let token = put.headers["x-amz-security-token"].clone();
         let mut seen = first_seen.lock();
         match seen.entry(token).or_insert_with(Instant::now).elapsed() < LIFE {
-            true => Fate::Accept,
-            false => Fate::Fail { status: 400, code: "ExpiredTokenException", accepted: false },
+            true => StubResponse::Accept,
+            false => {
+                StubResponse::Fail { status: 400, code: "ExpiredTokenException", accepted: false }
+            }
         }
     });
-    let sts = Endpoint::sts(LIFE);
+    let sts = Endpoint::start_sts(LIFE);
     let settings = format!(
         "[aws]\nrole_arn = '{ROLE}'\nsts_endpoint_url = '{}'\n[delivery]\nmax_delay = '10ms'",
         sts.url()
     );
-    let program = Program::running_against(&stub.url()).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).settings(&settings);
     let mut running = program.mapping(&[("*", "s")]).start();
     let mut sent = 0;
-    while sts.asked().len() < 6 {
-        running.write(EVENT.as_bytes());
+    while sts.requests().len() < 6 {
+        running.write_stdin(EVENT.as_bytes());
         sent += 1;
         std::thread::sleep(Duration::from_millis(2));
     }
-    let ran = running.finish(DEADLINE).exits(0);
+    let ran = running.finish(DEADLINE).expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("ambiguous")), (sent, 0));
     assert_eq!(ran.summary()["streams"]["s"]["retries"], 0, "{}", ran.stderr);
-    assert_eq!(stub.accepted()["s"].len() as u64, sent);
+    assert_eq!(stub.accepted_records()["s"].len() as u64, sent);
 }
 
 #[test]
 fn a_renewal_that_fails_costs_nothing_while_the_session_lasts() {
-    let stub = Stub::start(|_| Fate::Accept);
-    let mut good = Endpoint::sts(Duration::from_secs(4));
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let mut good = Endpoint::start_sts(Duration::from_secs(4));
     let fails = good.url();
     let sts = Endpoint::start(move |asked| match asked.number {
         1..4 => (500, String::new()),
         _ => {
             let _ = &mut good;
-            (200, ask(&fails))
+            (200, get_body(&fails))
         }
     });
     let settings = format!(
         "[aws]\nrole_arn = '{ROLE}'\nsts_endpoint_url = '{}'\n[delivery]\nmax_delay = '10ms'",
         sts.url()
     );
-    let program = Program::running_against(&stub.url()).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).settings(&settings);
     let mut running = program.mapping(&[("*", "s")]).start();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(7) {
-        running.write(EVENT.as_bytes());
+        running.write_stdin(EVENT.as_bytes());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let ran = running.finish(DEADLINE).exits(0);
+    let ran = running.finish(DEADLINE).expect_exit(0);
     assert_eq!(ran.count("ambiguous"), 0);
-    assert!(sts.asked().len() > 4, "it was not tried again: {}", ran.stderr);
+    assert!(sts.requests().len() > 4, "it was not tried again: {}", ran.stderr);
 }
 
 #[test]
 fn an_expired_token_is_a_retry_with_other_credentials() {
     let stub = Stub::start(|put| match put.headers["x-amz-security-token"].as_str() {
-        "token 0" => Fate::Fail { status: 400, code: "ExpiredTokenException", accepted: false },
-        _ => Fate::Accept,
+        "token 0" => {
+            StubResponse::Fail { status: 400, code: "ExpiredTokenException", accepted: false }
+        }
+        _ => StubResponse::Accept,
     });
-    let sts = Endpoint::sts(Duration::from_secs(3600));
+    let sts = Endpoint::start_sts(Duration::from_secs(3600));
     let settings = format!("[aws]\nrole_arn = '{ROLE}'\nsts_endpoint_url = '{}'", sts.url());
-    let program = Program::running_against(&stub.url()).settings(&settings);
-    let ran = program.mapping(&[("*", "s")]).stdin(EVENT.repeat(700)).run().exits(0);
+    let program = Program::host_run_against(&stub.url()).settings(&settings);
+    let ran = program.mapping(&[("*", "s")]).stdin(EVENT.repeat(700)).run().expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (700, 0));
-    assert_eq!(stub.accepted()["s"].len(), 700);
+    assert_eq!(stub.accepted_records()["s"].len(), 700);
     // A refusal that comes late can look like one of the new session.
-    assert!((2..=3).contains(&sts.asked().len()), "{} sessions", sts.asked().len());
+    assert!((2..=3).contains(&sts.requests().len()), "{} sessions", sts.requests().len());
 }
 
 /// What keys of a file are rotated to is noticed when the old ones are refused.
 #[test]
 fn rotated_keys_of_a_shared_file_are_noticed() {
     let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
-        true => Fate::Accept,
-        false => Fate::Fail { status: 400, code: "UnrecognizedClientException", accepted: false },
+        true => StubResponse::Accept,
+        false => {
+            StubResponse::Fail { status: 400, code: "UnrecognizedClientException", accepted: false }
+        }
     });
     let file = |id: &str| format!("[a]\naws_access_key_id = {id}\naws_secret_access_key = x\n");
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\nprofile = 'a'\n[delivery]\nmax_delay = '10ms'",
         stub.url()
     );
-    let program = Program::running().settings(&settings).file("shared", file("AKIDOLD").as_bytes());
+    let program =
+        Program::host_run().settings(&settings).file("shared", file("AKIDOLD").as_bytes());
     let shared = program.path("shared");
     let program = program.env("AWS_SHARED_CREDENTIALS_FILE", shared.clone());
     let mut running = program.mapping(&[("*", "s")]).start();
-    running.write(EVENT.as_bytes());
+    running.write_stdin(EVENT.as_bytes());
     wait_until("the old keys are refused", || stub.requests().len() > 1);
     std::fs::write(shared, file("AKIDNEW")).unwrap();
-    let ran = running.finish(DEADLINE).exits(0);
+    let ran = running.finish(DEADLINE).expect_exit(0);
     assert_eq!(ran.count("delivered"), 1);
 }
 
@@ -246,11 +255,11 @@ fn the_external_id_decides_at_a_server_that_checks_it() {
              manager = 'aws-secretsmanager'",
             server.url, server.role
         );
-        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         let program = program.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret);
-        let ran = program.stdin(EVENT).run().exits(exit);
+        let ran = program.stdin(EVENT).run().expect_exit(exit);
         if exit != 0 {
-            ran.says(&[&server.role, "AccessDenied", "`external_id` under [aws]"]);
+            ran.expect_stderr(&[&server.role, "AccessDenied", "`external_id` under [aws]"]);
         }
     }
 }
@@ -269,30 +278,30 @@ fn endpoints_are_chosen_and_reached_through_the_proxy() {
             let own = proxy.url().replace("//", "//user:p%40ss@");
             let setting = if is_set { format!("proxy = '{own}'\n") } else { String::new() };
             let settings = format!("[aws]\nregion = 'eu-central-1'\n{setting}{settings}");
-            let mut program = Program::running().settings(&settings).with_keys();
+            let mut program = Program::host_run().settings(&settings).with_keys();
             if !is_set {
                 program = program.env("HTTPS_PROXY", &own);
             }
             let mut running = program.mapping(&[("*", "s")]).start();
-            running.write(EVENT.repeat(500).as_bytes());
-            wait_until("the proxy is asked", || !proxy.asked().is_empty());
-            let asked = &proxy.asked()[0];
+            running.write_stdin(EVENT.repeat(500).as_bytes());
+            wait_until("the proxy is asked", || !proxy.requests().is_empty());
+            let asked = &proxy.requests()[0];
             assert!(asked.line.starts_with(&format!("CONNECT {host} ")), "{}", asked.line);
             assert_eq!(asked.headers["proxy-authorization"], "Basic dXNlcjpwQHNz");
-            running.signal(Signal::KILL);
+            running.send_signal(Signal::KILL);
         }
     }
 }
 
 #[test]
 fn hosts_of_no_proxy_are_reached_without_it() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let proxy = Endpoint::start(|_| (403, String::new()));
     let settings = format!("[aws]\nproxy = '{}'", proxy.url());
-    let program = Program::running_against(&stub.url()).settings(&settings).mapping(&[("*", "s")]);
-    program.env("NO_PROXY", "example.com,127.0.0.1").stdin(EVENT).run().exits(0);
-    assert_eq!(records(&stub.accepted()["s"].concat()).len(), 1);
-    assert!(proxy.asked().is_empty());
+    let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(&[("*", "s")]);
+    program.env("NO_PROXY", "example.com,127.0.0.1").stdin(EVENT).run().expect_exit(0);
+    assert_eq!(split_records(&stub.accepted_records()["s"].concat()).len(), 1);
+    assert!(proxy.requests().is_empty());
 }
 
 fn container_credentials() -> String {
@@ -301,7 +310,7 @@ fn container_credentials() -> String {
 }
 
 fn web_or_role(is_web: bool) -> String {
-    let role = ask(&Endpoint::sts(Duration::from_secs(3600)).url());
+    let role = get_body(&Endpoint::start_sts(Duration::from_secs(3600)).url());
     match is_web {
         true => role.replace("AssumeRole", "AssumeRoleWithWebIdentity"),
         false => role,
@@ -309,7 +318,7 @@ fn web_or_role(is_web: bool) -> String {
 }
 
 /// What a server answers to anything.
-fn ask(url: &str) -> String {
+fn get_body(url: &str) -> String {
     let reply = standpipe_tests::client::Client::connect(url).post("/", &[], b"");
     reply.expect("an answer").text()
 }

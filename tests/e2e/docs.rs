@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use standpipe_tests::workspace;
+use standpipe_tests::workspace_directory;
 
 /// Top-level directories: what begins with one of them between backticks is a path.
 const ROOTS: &[&str] = &["host/", "guest/", "tests/", "wit/", ".ci/"];
@@ -26,7 +26,7 @@ fn every_path_in_the_docs_exists() {
         let text = fs::read_to_string(&document).unwrap();
         for path in paths(&text) {
             count += 1;
-            if !workspace().join(&path).exists() {
+            if !workspace_directory().join(&path).exists() {
                 missing.push(format!("{}: {path}", shown(&document)));
             }
         }
@@ -68,7 +68,7 @@ fn every_module_says_what_it_is() {
     let mut silent = Vec::new();
     let mut count = 0;
     for directory in DOCUMENTED {
-        for file in files(&workspace().join(directory), "rs") {
+        for file in files(&workspace_directory().join(directory), "rs") {
             count += 1;
             if !says_what_it_is(&fs::read_to_string(&file).unwrap()) {
                 silent.push(shown(&file));
@@ -89,8 +89,8 @@ fn says_what_it_is(source: &str) -> bool {
 
 /// The README and every page under `host/docs`.
 fn documents() -> Vec<PathBuf> {
-    let mut documents = files(&workspace().join("host/docs"), "md");
-    documents.push(workspace().join("README.md"));
+    let mut documents = files(&workspace_directory().join("host/docs"), "md");
+    documents.push(workspace_directory().join("README.md"));
     assert!(documents.len() > 20, "pages are missing");
     documents
 }
@@ -166,7 +166,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(workspace()).unwrap().display().to_string()
+    path.strip_prefix(workspace_directory()).unwrap().display().to_string()
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use standpipe_tests::client::Client;
-use standpipe_tests::{Fate, Program, Stub, wait_until};
+use standpipe_tests::{Program, Stub, StubResponse, wait_until};
 
 const MAPPING: &str =
     "[plugin.settings]\nmappings = [{ event = \"*\", stream = \"s-${event}\" }]\n";
 const SOON: Duration = Duration::from_secs(120);
 
-fn events(names: impl Iterator<Item = usize>) -> String {
+fn make_events(names: impl Iterator<Item = usize>) -> String {
     names.fold(String::new(), |mut text, name| {
         writeln!(text, "{{\"type\":\"track\",\"event\":\"{name}\",\"userId\":\"u\"}}").unwrap();
         text
@@ -20,25 +20,25 @@ fn events(names: impl Iterator<Item = usize>) -> String {
 
 #[test]
 fn ten_thousand_names_take_bounded_memory_descriptors_and_log_lines() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let settings = format!("{MAPPING}[delivery]\nmax_dynamic_streams = 500\n");
-    let program = Program::running_against(&stub.url()).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).settings(&settings);
     let mut running = program.start();
-    running.write(events(0..1).as_bytes());
+    running.write_stdin(make_events(0..1).as_bytes());
     wait_until("it delivers", || !stub.requests().is_empty());
     let before = running.usage().unwrap().memory_bytes;
     // Not the most that it ever held: that is of the plugin's compilation.
     let (mut descriptors, mut memory) = (0, 0);
-    running.write(events(1..10_000).as_bytes());
+    running.write_stdin(make_events(1..10_000).as_bytes());
     wait_until("all are delivered", || {
-        descriptors = descriptors.max(running.descriptors());
+        descriptors = descriptors.max(running.descriptor_count());
         memory = memory.max(running.usage().unwrap().memory_bytes);
-        stub.accepted().values().filter(|records| !records.is_empty()).count() >= 500
+        stub.accepted_records().values().filter(|records| !records.is_empty()).count() >= 500
     });
     let memory = memory.saturating_sub(before);
-    let ran = running.finish(SOON).exits(3);
+    let ran = running.finish(SOON).expect_exit(3);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (500, 9_500));
-    assert!(ran.letters().iter().all(|letter| letter.reason == "too_many_streams"));
+    assert!(ran.dead_letters().iter().all(|dead_letter| dead_letter.reason == "too_many_streams"));
     assert!(descriptors < 400, "{descriptors} descriptors");
     assert!(memory < 100 << 20, "{memory} bytes");
     let lines = ran.stderr.lines().count();
@@ -48,11 +48,11 @@ fn ten_thousand_names_take_bounded_memory_descriptors_and_log_lines() {
 
 #[test]
 fn idle_streams_are_retired_and_come_back() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let settings = format!(
         "{MAPPING}[delivery]\nmax_dynamic_streams = 50\nstream_idle_timeout = '200ms'\nmax_delay = '10ms'\n"
     );
-    let program = Program::running_against(&stub.url()).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).settings(&settings);
     let mut running = program.args(["--admin", "127.0.0.1:0"]).start();
     let admin = running.wait_for_line("health and metrics on ").trim_end().to_owned();
     let metric = |name: &str| -> f64 {
@@ -63,10 +63,10 @@ fn idle_streams_are_retired_and_come_back() {
     let mut sent = 0;
     for wave in 0..6 {
         // Names of two waves before come back.
-        running.write(events((wave % 4) * 40..(wave % 4) * 40 + 40).as_bytes());
+        running.write_stdin(make_events((wave % 4) * 40..(wave % 4) * 40 + 40).as_bytes());
         sent += 40;
         wait_until("the wave is delivered", || {
-            stub.accepted().values().map(Vec::len).sum::<usize>() == sent
+            stub.accepted_records().values().map(Vec::len).sum::<usize>() == sent
         });
         wait_until("its streams are retired", || {
             metric("standpipe_firehose_streams_in_use") == 0.0
@@ -77,7 +77,7 @@ fn idle_streams_are_retired_and_come_back() {
             "counts do not go backwards"
         );
     }
-    let ran = running.finish(SOON).exits(0);
+    let ran = running.finish(SOON).expect_exit(0);
     assert_eq!(ran.count("delivered"), 240);
     let streams = ran.summary()["streams"].as_object().unwrap().clone();
     let names: BTreeSet<_> = streams.keys().cloned().collect();
@@ -87,11 +87,11 @@ fn idle_streams_are_retired_and_come_back() {
 
 #[test]
 fn streams_that_the_settings_name_are_never_refused() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let rows: Vec<_> = (0..20).map(|number| (number.to_string(), format!("s-{number}"))).collect();
     let rows: Vec<_> = rows.iter().map(|(event, stream)| (&**event, &**stream)).collect();
-    let program = Program::running_against(&stub.url()).mapping(&rows);
+    let program = Program::host_run_against(&stub.url()).mapping(&rows);
     let settings = "[delivery]\nmax_dynamic_streams = 0\n";
-    let ran = program.settings(settings).stdin(events(0..20)).run().exits(0);
+    let ran = program.settings(settings).stdin(make_events(0..20)).run().expect_exit(0);
     assert_eq!(ran.count("delivered"), 20);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use standpipe_tests::client::Client;
 use standpipe_tests::{Endpoint, Proxy, wait_until};
 
-use crate::beside::{self, Turning, recipe};
+use crate::beside::{self, LogRotation, find_recipe};
 
 /// Requests before each turn of the log.
 const REQUESTS: usize = 50;
@@ -37,22 +37,22 @@ const APP: &str = "\
 
 #[test]
 fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
-    beside::is_mirrored_except_while_the_host_is_down(|port| {
+    beside::assert_mirrored_except_while_host_is_down(|port| {
         let app = Endpoint::start(|_| (202, String::new()));
         let url = app.url();
         let (_, app_port) = url.rsplit_once(':').unwrap();
-        let manager = recipe("envoy mirror").replace("# the rest of the site", "");
-        let clusters = recipe("envoy mirror cluster")
+        let manager = find_recipe("envoy mirror").replace("# the rest of the site", "");
+        let clusters = find_recipe("envoy mirror cluster")
             .replace("port_value: 8080", &format!("port_value: {port}"))
             .replace("# and app, the service that takes the calls", &APP.replace("APP", app_port));
-        let envoy = Proxy::envoy(&manager, &clusters);
+        let envoy = Proxy::start_envoy(&manager, &clusters);
         let url = envoy.url().to_owned();
         ((envoy, app), url)
     });
 }
 
 /// What clients say they are, and what becomes of that.
-fn agents() -> [(&'static [u8], Value); 6] {
+fn user_agents() -> [(&'static [u8], Value); 6] {
     [
         (b"User-Agent: a \"quoted\" \\ agent\r\n", json!("a \"quoted\" \\ agent")),
         ("User-Agent: Zürich 😀\r\n".as_bytes(), json!("Zürich 😀")),
@@ -66,26 +66,26 @@ fn agents() -> [(&'static [u8], Value); 6] {
 
 #[test]
 fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
-    let manager = recipe("envoy log").replace("/var/log/envoy", "DIRECTORY");
-    let envoy = Proxy::envoy(&(manager + ANSWERED), "");
+    let manager = find_recipe("envoy log").replace("/var/log/envoy", "DIRECTORY");
+    let envoy = Proxy::start_envoy(&(manager + ANSWERED), "");
     let script =
-        recipe("envoy turn").replace("/var/log/envoy", envoy.directory().to_str().unwrap());
-    let turning = Turning::new(&script.replace("$(pidof envoy)", &envoy.pid().to_string()));
+        find_recipe("envoy turn").replace("/var/log/envoy", envoy.directory().to_str().unwrap());
+    let turning = LogRotation::new(&script.replace("$(pidof envoy)", &envoy.pid().to_string()));
 
-    request(&envoy, 0);
-    turning.without_host();
-    request(&envoy, REQUESTS);
-    turning.without_host();
-    assert_eq!(turning.delivered().len(), 0);
-    turning.with_host();
-    request(&envoy, 2 * REQUESTS);
-    assert_eq!(get(&envoy, b"/\xfc", b""), 400);
+    send_requests(&envoy, 0);
+    turning.rotate_without_host();
+    send_requests(&envoy, REQUESTS);
+    turning.rotate_without_host();
+    assert_eq!(turning.delivered_records().len(), 0);
+    turning.rotate_with_host();
+    send_requests(&envoy, 2 * REQUESTS);
+    assert_eq!(send_get(&envoy, b"/\xfc", b""), 400);
     wait_until("all requests have been delivered", || {
-        turning.with_host();
-        turning.delivered().len() > 3 * REQUESTS
+        turning.rotate_with_host();
+        turning.delivered_records().len() > 3 * REQUESTS
     });
 
-    let events = turning.delivered();
+    let events = turning.delivered_records();
     assert_eq!(events.len(), 3 * REQUESTS + 1);
     let id = |event: &Value| event["messageId"].as_str().expect("each has one").to_owned();
     let ids: BTreeSet<_> = events.iter().map(id).collect();
@@ -98,31 +98,31 @@ fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
         let properties = &event["properties"];
         assert_eq!(properties["method"], "GET");
         assert_eq!(properties["status"], 204);
-        assert_eq!(properties["user_agent"], agents()[number % agents().len()].1);
+        assert_eq!(properties["user_agent"], user_agents()[number % user_agents().len()].1);
         assert!(properties["latency_ms"].is_u64());
         assert_eq!(event["type"], "track");
         assert!(!event.to_string().contains("hush"));
     }
-    // What is no request of HTTP has neither method nor path.
+    // An invalid HTTP request has neither method nor path.
     let refused = &by_path[""]["properties"];
     assert_eq!(refused["status"], 400);
     assert_eq!((&refused["method"], &refused["path"]), (&Value::Null, &Value::Null));
-    assert_eq!(turning.letters().len(), 0);
+    assert_eq!(turning.dead_letters().len(), 0);
 }
 
-fn request(envoy: &Proxy, first: usize) {
+fn send_requests(envoy: &Proxy, first: usize) {
     for number in first..first + REQUESTS {
         let path = format!("/shop/%22%FF'{number}?hush=1");
-        let (agent, _) = agents()[number % agents().len()];
-        assert_eq!(get(envoy, path.as_bytes(), agent), 204);
+        let (agent, _) = user_agents()[number % user_agents().len()];
+        assert_eq!(send_get(envoy, path.as_bytes(), agent), 204);
     }
 }
 
 /// The status of the answer to a request whose bytes nobody has looked at.
-fn get(envoy: &Proxy, path: &[u8], header: &[u8]) -> u16 {
+fn send_get(envoy: &Proxy, path: &[u8], header: &[u8]) -> u16 {
     let mut client = Client::connect(envoy.url());
     client
         .send(&[b"GET ", path, b" HTTP/1.1\r\nHost: site\r\n", header, b"\r\n"].concat())
         .unwrap();
-    client.reply().unwrap().status
+    client.read_response().unwrap().status
 }

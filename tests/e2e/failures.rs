@@ -5,50 +5,53 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::{
-    Collector, Fate, Program, Ran, Running, Stub, make_data_directory, misbehaving_plugin,
-    wait_until,
+    Collector, FinishedRun, Program, Running, Stub, StubResponse, make_data_directory,
+    misbehaving_plugin, wait_until,
 };
 
 #[test]
 fn failed_events_go_to_the_dead_letters_unless_the_settings_say_otherwise() {
     for settings in ["", "on_failure = 'dead_letter'"] {
-        let ran = run(settings, mixed(100, 10)).exits(3);
-        assert_eq!(counts(&ran), [110, 100, 0, 10, 0]);
-        assert!(ran.letters().iter().all(|letter| letter.reason == "plugin_trapped"));
+        let ran = run_program(settings, mix_events(100, 10)).expect_exit(3);
+        assert_eq!(event_counts(&ran), [110, 100, 0, 10, 0]);
+        assert!(
+            ran.dead_letters().iter().all(|dead_letter| dead_letter.reason == "plugin_trapped")
+        );
     }
 }
 
 #[test]
 fn dropped_events_count_as_filtered() {
-    let ran = run("on_failure = 'drop'", mixed(100, 10)).exits(0);
-    assert_eq!(counts(&ran), [110, 100, 10, 0, 0]);
-    assert_eq!(ran.letters(), []);
+    let ran = run_program("on_failure = 'drop'", mix_events(100, 10)).expect_exit(0);
+    assert_eq!(event_counts(&ran), [110, 100, 10, 0, 0]);
+    assert_eq!(ran.dead_letters(), []);
 }
 
 #[test]
 fn passed_through_events_are_as_received() {
     let settings = "on_failure = 'pass_through'\npass_through_stream = 'raw'";
-    let ran = run(settings, mixed(100, 10)).exits(0);
-    assert_eq!(counts(&ran), [110, 110, 0, 0, 0]);
-    let raw = (0..10).map(bad).collect::<String>();
+    let ran = run_program(settings, mix_events(100, 10)).expect_exit(0);
+    assert_eq!(event_counts(&ran), [110, 110, 0, 0, 0]);
+    let raw = (0..10).map(bad_event).collect::<String>();
     assert_eq!(String::from_utf8_lossy(&ran.streams()["raw"]), raw);
     // What is too large for any record is still accounted for.
     let large = format!("{{\"event\":\"trap\",\"x\":\"{}\"}}\n", "x".repeat(1 << 20));
-    let ran = run(settings, large).exits(3);
-    assert_eq!(ran.letters()[0].reason, "record_too_large");
-    assert_eq!(ran.letters()[0].stream.as_deref(), Some("raw"));
+    let ran = run_program(settings, large).expect_exit(3);
+    assert_eq!(ran.dead_letters()[0].reason, "record_too_large");
+    assert_eq!(ran.dead_letters()[0].stream.as_deref(), Some("raw"));
 }
 
 #[test]
 fn a_halted_run_tells_the_line_and_loses_nothing_silently() {
-    let good = |from: u32| (from..from + 3000).map(good).collect::<String>();
-    let input = good(0) + &bad(0) + &good(3000);
-    let program = program("on_failure = 'halt'").file("input.ndjson", input.as_bytes());
-    let ran = program.args(["input.ndjson"]).run().exits(1);
-    let ran = ran.says(&["the plugin failed on line 3001 of input.ndjson", "fix the plugin"]);
-    let [read, delivered, filtered, dead, undelivered] = counts(&ran);
+    let good = |from: u32| (from..from + 3000).map(good_event).collect::<String>();
+    let input = good(0) + &bad_event(0) + &good(3000);
+    let program = new_program("on_failure = 'halt'").file("input.ndjson", input.as_bytes());
+    let ran = program.args(["input.ndjson"]).run().expect_exit(1);
+    let ran =
+        ran.expect_stderr(&["the plugin failed on line 3001 of input.ndjson", "fix the plugin"]);
+    let [read, delivered, filtered, dead, undelivered] = event_counts(&ran);
     assert_eq!((filtered, dead), (0, 0));
     assert_eq!(read, delivered + undelivered);
     assert!(undelivered > 0, "the failed event itself");
@@ -56,14 +59,14 @@ fn a_halted_run_tells_the_line_and_loses_nothing_silently() {
     assert!(unread.is_none_or(|line| line == read + 1), "{unread:?} after {read}");
     assert!(unread.is_some() || read == 6001);
     // Whatever is delivered is so once, and nothing that was read before is missing.
-    let records = numbers(&ran.streams()["good"]);
+    let records = parse_numbers(&ran.streams()["good"]);
     assert_eq!(records.len() as u64, delivered);
     assert!((0..2500).all(|n| records.contains(&n)), "what was read long before is delivered");
 }
 
 #[test]
 fn a_halted_run_leaves_the_rest_in_the_spool() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
@@ -72,7 +75,7 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
             "workers = 2\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n\
              [delivery]\nmax_delay = '10ms'\n[plugin]\n{plugin}\n[plugin.settings]\n{settings}\n"
         );
-        let program = Program::running_against(&stub.url()).settings(&settings);
+        let program = Program::host_run_against(&stub.url()).settings(&settings);
         Collector::start(program.args(["--data-dir"]).args([&data_dir]))
     };
     let failing = format!("path = '{}'\non_failure = 'halt'", misbehaving_plugin().display());
@@ -86,7 +89,7 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
     let mut client = Client::connect(collector.url());
     for ids in batches {
         let body = json!({"batch": ids.iter().copied().map(event).collect::<Vec<_>>()}).to_string();
-        let headers = [("Authorization", &*basic("key").1)];
+        let headers = [("Authorization", &*basic_auth("key").1)];
         match client.post("/v1/batch", &headers, body.as_bytes()) {
             Ok(reply) if reply.status == 200 => acknowledged.extend(ids),
             // It is ending already.
@@ -95,18 +98,21 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
     }
     assert!(acknowledged.contains(&700));
     let ended = Instant::now();
-    let ran = collector.stopped().exits(1).says(&["the plugin failed on line", "of web"]);
-    assert!(ended.elapsed() < Duration::from_secs(10), "a halt is no drain");
+    let ran = collector
+        .wait_until_stopped()
+        .expect_exit(1)
+        .expect_stderr(&["the plugin failed on line", "of web"]);
+    assert!(ended.elapsed() < Duration::from_secs(10), "a halt must not drain");
     let waiting = ran.summary()["collected"]["waiting"].as_u64().unwrap();
     assert!(waiting >= 1, "the failed event is in the spool");
-    assert!(!delivered(&stub).contains_key(&700));
-    assert_eq!(delivered(&stub).len() as u64 + waiting, acknowledged.len() as u64);
+    assert!(!count_deliveries(&stub).contains_key(&700));
+    assert_eq!(count_deliveries(&stub).len() as u64 + waiting, acknowledged.len() as u64);
 
     let collector = start("", "mappings = [{ event = '*', stream = 'all' }]");
-    wait_until("all is delivered", || delivered(&stub).len() == acknowledged.len());
-    let ran = collector.stop().exits(0);
+    wait_until("all is delivered", || count_deliveries(&stub).len() == acknowledged.len());
+    let ran = collector.stop().expect_exit(0);
     assert_eq!(ran.count("delivered"), waiting);
-    let delivered = delivered(&stub);
+    let delivered = count_deliveries(&stub);
     assert_eq!(delivered.keys().copied().collect::<BTreeSet<_>>(), acknowledged);
     assert!(delivered.values().all(|&times| times == 1), "nothing is there twice");
 }
@@ -152,7 +158,7 @@ fn wrong_settings_name_their_key() {
         ),
         ("[plugin.canary]\npath = 'c.wasm'", "c.wasm"),
     ] {
-        let ran = Program::running_locally().settings(settings).mapping(&[("*", "s")]).run();
+        let ran = Program::host_run_locally().settings(settings).mapping(&[("*", "s")]).run();
         assert_eq!(ran.exit, 2, "{settings}: {}", ran.stderr);
         assert!(ran.stderr.contains(key), "{settings}: {}", ran.stderr);
     }
@@ -161,59 +167,63 @@ fn wrong_settings_name_their_key() {
 #[test]
 fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so() {
     let settings = "[plugin.breaker]\nwindow = '1s'\nretry = '500ms'\nwhen_off = 'fail'";
-    let mut running = program(settings).start();
-    feed(&mut running, "trap", "the plugin was healthy and is degraded");
-    feed(
+    let mut running = new_program(settings).start();
+    write_events_until(&mut running, "trap", "the plugin was healthy and is degraded");
+    write_events_until(
         &mut running,
         "trap",
         "the plugin was degraded and is off: it fails on 100 % of the source's events",
     );
-    running.write(&event("good").repeat(3000).into_bytes());
+    running.write_stdin(&make_event("good").repeat(3000).into_bytes());
     // A trial finds that it does well again.
-    feed(&mut running, "good", "the plugin was off and is ");
+    write_events_until(&mut running, "good", "the plugin was off and is ");
     let before = delivered_locally(&running);
-    running.write(&event("good").repeat(300).into_bytes());
+    running.write_stdin(&make_event("good").repeat(300).into_bytes());
     wait_until("it decides again", || delivered_locally(&running) >= before + 300);
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
-    let [read, delivered, filtered, dead, undelivered] = counts(&ran);
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
+    let [read, delivered, filtered, dead, undelivered] = event_counts(&ran);
     assert_eq!((read, filtered, undelivered), (delivered + dead, 0, 0));
-    let letters = ran.letters();
-    assert!(letters.iter().any(|letter| letter.reason == "plugin_unavailable"
-        && letter.detail.contains("was not called for the event")
-        && letter.plugin.is_some()
-        && letter.generation == Some(1)));
-    assert_eq!(letters.len() as u64, dead);
+    let dead_letters = ran.dead_letters();
+    assert!(dead_letters.iter().any(|dead_letter| dead_letter.reason == "plugin_unavailable"
+        && dead_letter.detail.contains("was not called for the event")
+        && dead_letter.plugin.is_some()
+        && dead_letter.generation == Some(1)));
+    assert_eq!(dead_letters.len() as u64, dead);
 }
 
 #[test]
 fn a_plugin_that_loops_costs_little_once_it_is_off() {
     let settings =
         "[plugin.breaker]\nwindow = '1s'\nretry = '1s'\nwhen_off = 'fail'\nfailing_cpu = 0.2";
-    let mut running = program(settings).start();
-    feed(&mut running, "loop", "and is off: it fails on 100 % of the source's events");
+    let mut running = new_program(settings).start();
+    write_events_until(
+        &mut running,
+        "loop",
+        "and is off: it fails on 100 % of the source's events",
+    );
     let before = running.usage().unwrap().cpu;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
-        running.write(&event("loop").repeat(200).into_bytes());
+        running.write_stdin(&make_event("loop").repeat(200).into_bytes());
         std::thread::sleep(Duration::from_millis(20));
     }
     let used = running.usage().unwrap().cpu - before;
     // Three trials, each of as many events as take a fifth of the time until the next.
     assert!(used < Duration::from_millis(1200), "{used:?} in {:?}", start.elapsed());
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
     assert_eq!(ran.count("read"), ran.count("dead"));
 }
 
 #[test]
 fn a_canary_decides_about_its_share_of_users_always_the_same() {
-    let mut events: Vec<_> = (0..5).flat_map(|_| 0..1000).map(of_user).collect();
-    let forwards = canary("percent = 30.0", events.concat()).exits(0);
+    let mut events: Vec<_> = (0..5).flat_map(|_| 0..1000).map(event_of_user).collect();
+    let forwards = run_with_canary("percent = 30.0", events.concat()).expect_exit(0);
     events.reverse();
-    let backwards = canary("percent = 30.0", events.concat()).exits(0);
-    assert_eq!(counts(&forwards), [5000, 5000, 0, 0, 0]);
-    let sides = |ran: &Ran| {
+    let backwards = run_with_canary("percent = 30.0", events.concat()).expect_exit(0);
+    assert_eq!(event_counts(&forwards), [5000, 5000, 0, 0, 0]);
+    let sides = |ran: &FinishedRun| {
         let streams = ran.streams();
-        ["good", "main"].map(|stream| users(&streams[stream]))
+        ["good", "main"].map(|stream| parse_users(&streams[stream]))
     };
     let [tried, others] = sides(&forwards);
     assert!(tried.is_disjoint(&others), "a user has one side");
@@ -224,51 +234,52 @@ fn a_canary_decides_about_its_share_of_users_always_the_same() {
 #[test]
 fn a_canary_that_fails_is_out_and_costs_no_event() {
     for name in ["trap", "loop", "memory", "many"] {
-        let input = (0..2000).map(|user| of_user_named(user, name)).collect::<String>();
+        let input = (0..2000).map(|user| event_of_user_named(user, name)).collect::<String>();
         let settings = "percent = 50.0\nmin_events = 50\nmax_error_rate = 0.1";
-        let ran = canary(settings, input.clone()).exits(0);
-        assert_eq!(counts(&ran), [2000, 2000, 0, 0, 0], "{name}");
+        let ran = run_with_canary(settings, input.clone()).expect_exit(0);
+        assert_eq!(event_counts(&ran), [2000, 2000, 0, 0, 0], "{name}");
         assert_eq!(String::from_utf8_lossy(&ran.streams()["main"]).lines().count(), 2000);
         assert!(!ran.streams().contains_key("good"));
-        let _ = ran.says(&["canary stopped: it failed on or rejected"]);
+        let _ = ran.expect_stderr(&["canary stopped: it failed on or rejected"]);
     }
     // One that fails now and then stays.
     let input =
-        (0..2000).map(|user| of_user_named(user, if user % 100 == 7 { "trap" } else { "x" }));
-    let ran = canary("percent = 50.0\nmin_events = 50\nmax_error_rate = 0.2", input.collect());
-    let ran = ran.exits(0);
-    assert_eq!(counts(&ran), [2000, 2000, 0, 0, 0]);
+        (0..2000).map(|user| event_of_user_named(user, if user % 100 == 7 { "trap" } else { "x" }));
+    let ran =
+        run_with_canary("percent = 50.0\nmin_events = 50\nmax_error_rate = 0.2", input.collect());
+    let ran = ran.expect_exit(0);
+    assert_eq!(event_counts(&ran), [2000, 2000, 0, 0, 0]);
     assert!(ran.streams()["good"].len() > 20_000, "the canary decides to the end");
     assert!(!ran.stderr.contains("is out"));
 }
 
-fn run(settings: &str, input: String) -> Ran {
-    program(settings).stdin(input).run()
+fn run_program(settings: &str, input: String) -> FinishedRun {
+    new_program(settings).stdin(input).run()
 }
 
-/// With one worker, so that the order of records can be told. The settings begin in
+/// Runs with one worker, so that the order of records is known. The settings begin in
 /// `[plugin]`.
-fn program(settings: &str) -> Program {
+fn new_program(settings: &str) -> Program {
     let settings = format!(
         "workers = 1\n[delivery]\nmax_delay = '10ms'\n[plugin]\npath = '{}'\n{settings}\n",
         misbehaving_plugin().display()
     );
-    Program::running_locally().settings(&settings)
+    Program::host_run_locally().settings(&settings)
 }
 
 /// The default plugin sends all to `main`, the canary to `good`.
-fn canary(settings: &str, input: String) -> Ran {
+fn run_with_canary(settings: &str, input: String) -> FinishedRun {
     let settings = format!(
         "[plugin.settings]\nmappings = [{{ event = '*', stream = 'main' }}]\n[plugin.canary]\npath = '{}'\n{settings}\n",
         misbehaving_plugin().display()
     );
-    Program::running_locally().settings(&settings).stdin(input).run()
+    Program::host_run_locally().settings(&settings).stdin(input).run()
 }
 
 /// Write such events until the program says so.
-fn feed(running: &mut Running, name: &str, until: &str) {
+fn write_events_until(running: &mut Running, name: &str, until: &str) {
     wait_until(until, || {
-        running.write(event(name).repeat(100).as_bytes());
+        running.write_stdin(make_event(name).repeat(100).as_bytes());
         std::thread::sleep(Duration::from_millis(20));
         running.stderr().contains(until)
     });
@@ -279,41 +290,41 @@ fn delivered_locally(running: &Running) -> usize {
     bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-fn mixed(good_ones: u32, bad_ones: u32) -> String {
+fn mix_events(good_ones: u32, bad_ones: u32) -> String {
     let step = good_ones / bad_ones;
     (0..good_ones).fold(String::new(), |mut lines, n| {
-        lines += &good(n);
+        lines += &good_event(n);
         if n % step == 0 {
-            lines += &bad(n / step);
+            lines += &bad_event(n / step);
         }
         lines
     })
 }
 
-fn event(name: &str) -> String {
+fn make_event(name: &str) -> String {
     format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n")
 }
 
-fn good(n: u32) -> String {
+fn good_event(n: u32) -> String {
     format!(
         "{{\"type\":\"track\",\"event\":\"good\",\"n\":{n},\"filler\":\"{}\"}}\n",
         "x".repeat(400)
     )
 }
 
-fn bad(n: u32) -> String {
+fn bad_event(n: u32) -> String {
     format!("{{ \"event\" : \"trap\",\t\"n\":{n} }}\n")
 }
 
-fn of_user(user: usize) -> String {
-    of_user_named(user, "x")
+fn event_of_user(user: usize) -> String {
+    event_of_user_named(user, "x")
 }
 
-fn of_user_named(user: usize, name: &str) -> String {
+fn event_of_user_named(user: usize, name: &str) -> String {
     format!("{{\"type\":\"track\",\"event\":\"{name}\",\"userId\":\"user-{user}\"}}\n")
 }
 
-fn users(lines: &[u8]) -> BTreeSet<String> {
+fn parse_users(lines: &[u8]) -> BTreeSet<String> {
     let lines = std::str::from_utf8(lines).unwrap().lines();
     let user = |line: &str| {
         let event: Value = serde_json::from_str(line).unwrap();
@@ -322,21 +333,21 @@ fn users(lines: &[u8]) -> BTreeSet<String> {
     lines.map(user).collect()
 }
 
-fn numbers(lines: &[u8]) -> BTreeSet<u64> {
+fn parse_numbers(lines: &[u8]) -> BTreeSet<u64> {
     let lines = std::str::from_utf8(lines).unwrap().lines();
     lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap()).collect()
 }
 
 /// How often each event was accepted, by its id.
-fn delivered(stub: &Stub) -> BTreeMap<u64, usize> {
+fn count_deliveries(stub: &Stub) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
-    for record in stub.accepted().into_values().flatten() {
+    for record in stub.accepted_records().into_values().flatten() {
         let event: Value = serde_json::from_slice(&record).expect("a record is JSON");
         *times.entry(event["id"].as_u64().expect("an id")).or_default() += 1;
     }
     times
 }
 
-fn counts(ran: &Ran) -> [u64; 5] {
+fn event_counts(ran: &FinishedRun) -> [u64; 5] {
     ["read", "delivered", "filtered", "dead", "undelivered"].map(|key| ran.count(key))
 }

@@ -7,11 +7,13 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::metrics::Metrics;
-use standpipe_tests::{Collector, DeadLetter, Program, Ran, misbehaving_plugin, wait_until};
+use standpipe_tests::{
+    Collector, DeadLetter, FinishedRun, Program, misbehaving_plugin, wait_until,
+};
 
-/// Events of whoever does nothing wrong.
+/// Events of well-behaved senders.
 const HONEST: u64 = 98;
 
 /// A flood of this kind, in batches: so many of so many events, one each so often.
@@ -47,14 +49,14 @@ fn a_flood_in_one_source_costs_no_other_event() {
         let settings = format!(
             "workers = 2\n[plugin]\npath = '{}'\n[plugin.breaker]\nwindow = '1s'\nretry = '1s'\n{}",
             misbehaving_plugin().display(),
-            sources(&["bad", "good"])
+            sources_settings(&["bad", "good"])
         );
-        let collector = Collector::start(Program::running_locally().settings(&settings));
+        let collector = Collector::start(Program::host_run_locally().settings(&settings));
         let (url, start) = (collector.url(), Instant::now());
         let (sent, _) = std::thread::scope(|scope| {
-            let senders = [0, 1].map(|_| scope.spawn(|| flood.send(url)));
+            let senders = [0, 1].map(|_| scope.spawn(|| flood.send_to(url)));
             for id in 0..HONEST {
-                send(url, "good", &[event("good", id)]);
+                send_batch(url, "good", &[make_event("good", id)]);
                 std::thread::sleep(Duration::from_millis(50));
             }
             let sent = senders.map(|sender| sender.join().unwrap());
@@ -65,19 +67,19 @@ fn a_flood_in_one_source_costs_no_other_event() {
         let expected = HONEST as usize + honest;
         // The other source's are there at once, those of the flood's own in its turn.
         wait_until(&format!("{name}: the other source's events are delivered"), || {
-            delivered(&collector, "good") == HONEST as usize
+            count_delivered(&collector, "good") == HONEST as usize
         });
         let others = start.elapsed();
         wait_until(&format!("{name}: all honest events are delivered"), || {
-            delivered(&collector, "") == expected
+            count_delivered(&collector, "") == expected
         });
-        wait_until(&format!("{name}: nothing waits"), || waiting(&collector) == 0.0);
+        wait_until(&format!("{name}: nothing waits"), || count_waiting(&collector) == 0.0);
         let all = start.elapsed();
-        let ran = collector.stop().exits(3);
-        let reasons = reasons(&ran);
+        let ran = collector.stop().expect_exit(3);
+        let reasons = count_reasons(&ran);
         assert_eq!(reasons, BTreeMap::from([(flood.reason.to_owned(), failing)]), "{name}");
         assert_eq!(ran.count("delivered") as usize, expected, "{name}");
-        report(&format!(
+        print_report(&format!(
             "{name}: {failing} failed, the other source after {others:?}, all after {all:?}"
         ));
     }
@@ -96,7 +98,7 @@ fn a_large_event_is_no_reason_to_fail() {
             json!({"type": "track", "event": "Order", "id": id, "properties": {"note": note}});
         writeln!(input, "{event}").unwrap();
     }
-    let ran = Program::running_locally().settings(settings).stdin(input).run().exits(0);
+    let ran = Program::host_run_locally().settings(settings).stdin(input).run().expect_exit(0);
     assert_eq!(ran.count("delivered"), 5);
     assert!(!ran.streams()["all"].windows(8).any(|text| text == b"1.2.3.4 "));
 }
@@ -109,14 +111,14 @@ fn events_wait_for_a_better_plugin() {
         "workers = 1\n[plugin]\npath = '{}'\n[plugin.settings]\nevery = 'loop'\n\
          mappings = [{{ event = '*', stream = 'good' }}]\n{}",
         misbehaving_plugin().display(),
-        sources(&["web"])
+        sources_settings(&["web"])
     );
-    let collector = Collector::start(Program::running_locally().settings(&settings));
+    let collector = Collector::start(Program::host_run_locally().settings(&settings));
     for batch in 0..10 {
-        let events: Vec<_> = (0..100).map(|id| event("any", batch * 100 + id)).collect();
-        send(collector.url(), "web", &events);
+        let events: Vec<_> = (0..100).map(|id| make_event("any", batch * 100 + id)).collect();
+        send_batch(collector.url(), "web", &events);
     }
-    let failures = || metrics(&collector).sum("standpipe_plugin_failures_total");
+    let failures = || read_metrics(&collector).sum("standpipe_plugin_failures_total");
     // It may take two seconds at once.
     wait_until("it has wasted what is free", || failures() >= 30.0);
     let (before, start) = (collector.running().usage().unwrap().cpu, Instant::now());
@@ -130,14 +132,16 @@ fn events_wait_for_a_better_plugin() {
     let path = collector.running().path("settings.toml");
     let text = fs::read_to_string(&path).unwrap().replace("every = 'loop'\n", "");
     fs::write(path, text).unwrap();
-    collector.running().signal(rustix::process::Signal::HUP);
-    wait_until("what has waited is delivered", || waiting(&collector) == 0.0);
+    collector.running().send_signal(rustix::process::Signal::HUP);
+    wait_until("what has waited is delivered", || count_waiting(&collector) == 0.0);
     let took = start.elapsed();
     let dead = failures() as u64;
-    let ran = collector.stop().exits(3);
+    let ran = collector.stop().expect_exit(3);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (1000 - dead, dead));
-    assert_eq!(reasons(&ran).into_keys().collect::<Vec<_>>(), ["plugin_deadline"]);
-    report(&format!("{used:?} in {elapsed:?}; {dead} of 1000 failed; the rest took {took:?}"));
+    assert_eq!(count_reasons(&ran).into_keys().collect::<Vec<_>>(), ["plugin_deadline"]);
+    print_report(&format!(
+        "{used:?} in {elapsed:?}; {dead} of 1000 failed; the rest took {took:?}"
+    ));
 }
 
 /// A stop does not wait for the turn of events: a spool keeps them for the next start.
@@ -150,28 +154,28 @@ fn a_stop_leaves_what_waits_where_it_came_from() {
         let settings = format!(
             "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\n{every}\n{}",
             misbehaving_plugin().display(),
-            sources(&["web"])
+            sources_settings(&["web"])
         );
-        let program = Program::running_locally().settings(&settings);
+        let program = Program::host_run_locally().settings(&settings);
         Collector::start(program.args(["--data-dir"]).args([&data_dir]))
     };
     let collector = start("every = 'loop'");
-    let events: Vec<_> = (0..500).map(|id| event("any", id)).collect();
-    send(collector.url(), "web", &events);
+    let events: Vec<_> = (0..500).map(|id| make_event("any", id)).collect();
+    send_batch(collector.url(), "web", &events);
     wait_until("some have failed", || {
-        metrics(&collector).sum("standpipe_plugin_failures_total") >= 30.0
+        read_metrics(&collector).sum("standpipe_plugin_failures_total") >= 30.0
     });
     let stopped = Instant::now();
-    let ran = collector.stop().exits(3);
+    let ran = collector.stop().expect_exit(3);
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(6), "{took:?}");
     let dead = ran.count("dead");
     assert_eq!(ran.summary()["dead_letters"]["plugin_deadline"], dead);
     assert_eq!(ran.summary()["collected"]["waiting"], 500 - dead);
     let collector = start("");
-    wait_until("the rest is delivered", || waiting(&collector) == 0.0);
+    wait_until("the rest is delivered", || count_waiting(&collector) == 0.0);
     assert_eq!(collector.stop().count("delivered"), 500 - dead);
-    report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
+    print_report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
 }
 
 /// What came from where nothing is kept goes to the dead letters, and is distinguished.
@@ -181,35 +185,35 @@ fn a_stop_loses_nothing_that_came_from_a_pipe() {
         "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\nevery = 'loop'\n",
         misbehaving_plugin().display()
     );
-    let mut running = Program::running_locally().settings(&settings).start();
-    let events: String = (0..500).map(|id| format!("{}\n", event("any", id))).collect();
-    running.write(events.as_bytes());
+    let mut running = Program::host_run_locally().settings(&settings).start();
+    let events: String = (0..500).map(|id| format!("{}\n", make_event("any", id))).collect();
+    running.write_stdin(events.as_bytes());
     // More than it may waste at once.
     wait_until("they wait", || running.usage().is_some_and(|usage| usage.cpu.as_secs() >= 3));
     let stopped = Instant::now();
-    running.signal(rustix::process::Signal::TERM);
+    running.send_signal(rustix::process::Signal::TERM);
     let ran = running.wait(standpipe_tests::DEADLINE);
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(6), "{took:?}");
     assert_eq!((ran.count("read"), ran.count("dead"), ran.count("undelivered")), (500, 500, 0));
-    let reasons = reasons(&ran);
+    let reasons = count_reasons(&ran);
     assert_eq!(reasons.keys().collect::<Vec<_>>(), ["plugin_deadline", "plugin_unavailable"]);
 }
 
 impl Flood {
     /// Returns how many of the events fail, and how many do not.
-    fn send(&self, url: &str) -> (usize, usize) {
+    fn send_to(&self, url: &str) -> (usize, usize) {
         for batch in 0..self.batches {
-            let failing = (0..self.batch).map(|id| event(self.event, id as u64));
-            let events: Vec<_> = failing.chain([event("good", batch as u64)]).collect();
-            send(url, "bad", &events);
+            let failing = (0..self.batch).map(|id| make_event(self.event, id as u64));
+            let events: Vec<_> = failing.chain([make_event("good", batch as u64)]).collect();
+            send_batch(url, "bad", &events);
             std::thread::sleep(self.pause);
         }
         (self.batches * self.batch, self.batches)
     }
 }
 
-fn sources(names: &[&str]) -> String {
+fn sources_settings(names: &[&str]) -> String {
     names.iter().fold(String::new(), |mut text, name| {
         writeln!(
             text,
@@ -220,12 +224,12 @@ fn sources(names: &[&str]) -> String {
     })
 }
 
-fn event(name: &str, id: u64) -> Value {
+fn make_event(name: &str, id: u64) -> Value {
     json!({"type": "track", "event": name, "userId": "u", "id": id})
 }
 
 /// Send events with a write key, which is the source's name.
-fn send(url: &str, source: &str, events: &[Value]) {
+fn send_batch(url: &str, source: &str, events: &[Value]) {
     let events: Vec<_> = events
         .iter()
         .map(|event| {
@@ -236,36 +240,39 @@ fn send(url: &str, source: &str, events: &[Value]) {
         .collect();
     let body = json!({ "batch": events }).to_string();
     let reply = Client::connect(url)
-        .post("/v1/batch", &[("Authorization", &*basic(source).1)], body.as_bytes())
+        .post("/v1/batch", &[("Authorization", &*basic_auth(source).1)], body.as_bytes())
         .expect("an answer");
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 /// Events of a source that are delivered; of all of them for no name.
-fn delivered(collector: &Collector, source: &str) -> usize {
+fn count_delivered(collector: &Collector, source: &str) -> usize {
     let file = collector.running().path("out").join("good.ndjson");
     let text = fs::read_to_string(file).unwrap_or_default();
     let mark = if source.is_empty() { "\n".to_owned() } else { format!(r#""from":"{source}""#) };
     text.matches(&mark).count()
 }
 
-fn metrics(collector: &Collector) -> Metrics {
+fn read_metrics(collector: &Collector) -> Metrics {
     let page = Client::connect(collector.admin_url()).get("/metrics").expect("a page");
     Metrics::parse(&page.text()).expect("a page as it must be")
 }
 
-fn waiting(collector: &Collector) -> f64 {
-    metrics(collector).value("standpipe_spool_events", &[])
+fn count_waiting(collector: &Collector) -> f64 {
+    read_metrics(collector).value("standpipe_spool_events", &[])
 }
 
-fn reasons(ran: &Ran) -> BTreeMap<String, usize> {
-    ran.letters().into_iter().fold(BTreeMap::new(), |mut reasons, DeadLetter { reason, .. }| {
-        *reasons.entry(reason).or_default() += 1;
-        reasons
-    })
+fn count_reasons(ran: &FinishedRun) -> BTreeMap<String, usize> {
+    ran.dead_letters().into_iter().fold(
+        BTreeMap::new(),
+        |mut reasons, DeadLetter { reason, .. }| {
+            *reasons.entry(reason).or_default() += 1;
+            reasons
+        },
+    )
 }
 
-#[expect(clippy::print_stdout, reason = "figures for whoever asks for them")]
-fn report(text: &str) {
+#[expect(clippy::print_stdout, reason = "figures shown by --nocapture")]
+fn print_report(text: &str) {
     println!("{text}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use standpipe_tests::disk::Disk;
 use standpipe_tests::events::Events;
-use standpipe_tests::oracle::{Oracle, assert_same, records};
+use standpipe_tests::oracle::{Oracle, assert_same, split_records};
 use standpipe_tests::{Program, make_data_directory};
 
 const DISK_BYTES: usize = 4 << 20;
@@ -17,18 +17,18 @@ fn records_wait_for_room_and_are_then_there_once() {
     let disk = Disk::mount(DISK_BYTES);
     let filler = disk.fill(256 << 10);
     let out = disk.path().join("out");
-    let input = Events::new(41).ndjson(6000);
-    let program = Program::running().args(["--local"]).args([&out]).mapping(ROWS);
+    let input = Events::new(41).into_ndjson(6000);
+    let program = Program::host_run().args(["--local"]).args([&out]).mapping(ROWS);
     let mut running = program.start();
-    running.write(&input);
+    running.write_stdin(&input);
     running.wait_for("No space left on device");
     fs::remove_file(filler).unwrap();
-    let ran = running.finish(SOON).exits(0);
+    let ran = running.finish(SOON).expect_exit(0);
     assert_eq!(ran.count("delivered"), 6000);
     let got = ["tracks", "rest"].map(|stream| {
-        (stream.to_owned(), records(&fs::read(out.join(format!("{stream}.ndjson"))).unwrap()))
+        (stream.to_owned(), split_records(&fs::read(out.join(format!("{stream}.ndjson"))).unwrap()))
     });
-    assert_same(&Oracle::new(ROWS).fate(&input).streams, &got.into());
+    assert_same(&Oracle::new(ROWS).expected_outcome(&input).streams, &got.into());
 }
 
 #[test]
@@ -38,19 +38,19 @@ fn events_whose_letters_cannot_be_written_count_as_not_delivered() {
     make_data_directory(&data);
     disk.fill(64 << 10);
     let input = "not an event\n".repeat(5000) + "{\"type\":\"track\"}\n";
-    let program = Program::running_locally().args(["--data-dir"]).args([&data]).mapping(ROWS);
-    let ran = program.stdin(input).run().exits(1).says(&["fault:", "--data-dir"]);
+    let program = Program::host_run_locally().args(["--data-dir"]).args([&data]).mapping(ROWS);
+    let ran = program.stdin(input).run().expect_exit(1).expect_stderr(&["fault:", "--data-dir"]);
     let counts = ["read", "delivered", "undelivered"].map(|key| ran.count(key));
     let dead = ran.count("dead");
     assert_eq!(counts, [5001, 1, 5000 - dead]);
     assert!(dead > 0 && counts[2] > 0, "{dead} dead");
-    // A letter that did not fit may have left a part of itself at the end.
+    // A dead letter that did not fit may have left a part of itself at the end.
     let files = fs::read_dir(data.join("dead")).unwrap().map(|file| file.unwrap().path());
     let mut whole = String::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         whole += text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     }
-    let letters = whole.lines().map(serde_json::from_str::<serde_json::Value>);
-    assert_eq!(letters.map(Result::unwrap).count() as u64, dead);
+    let dead_letters = whole.lines().map(serde_json::from_str::<serde_json::Value>);
+    assert_eq!(dead_letters.map(Result::unwrap).count() as u64, dead);
 }

@@ -1,5 +1,5 @@
-//! The library as a part of another program: what is handed in ends exactly once,
-//! and whoever handed it in is told how.
+//! The library inside another program: each submitted event ends exactly once, and its submitter
+//! gets the outcome.
 
 mod apart;
 mod api;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use standpipe::{Builder, EventOutcome, Host, Reason, SubmitError, TrySubmitError};
 use standpipe_delivery::RetryClass;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
-use standpipe_tests::{DeadLetter, Fate, Program, Stub, make_data_directory, signature};
+use standpipe_tests::{DeadLetter, Program, Stub, StubResponse, make_data_directory, signature};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -28,7 +28,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn start(settings: &str, with: impl FnOnce(Builder) -> Builder) -> Self {
+    async fn start_host(settings: &str, with: impl FnOnce(Builder) -> Builder) -> Self {
         let directory = TempDir::new().unwrap();
         make_data_directory(&directory.path().join("standpipe-data"));
         let builder = Builder::from_toml(settings, directory.path()).unwrap();
@@ -36,7 +36,7 @@ impl Embedded {
         Embedded { host, directory }
     }
 
-    fn letters(&self) -> Vec<DeadLetter> {
+    fn dead_letters(&self) -> Vec<DeadLetter> {
         DeadLetter::read_all(&self.directory.path().join("standpipe-data"))
     }
 }
@@ -48,7 +48,7 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     let data = directory.path().join("standpipe-data");
     make_data_directory(&data);
     std::fs::write(data.join("dead"), "in the way").unwrap();
-    let settings = mapping(&["a"]) + "[delivery]\ndrain_timeout = '200ms'\n";
+    let settings = mapping_settings(&["a"]) + "[delivery]\ndrain_timeout = '200ms'\n";
     let builder = Builder::from_toml(&settings, directory.path()).unwrap();
     let builder = builder.local_directory(directory.path().join("records"));
     let host = builder.start(&Handle::current()).await.unwrap();
@@ -62,7 +62,7 @@ async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
     wait_for(|| !host.stats().dead_letters_failing).await;
     assert_eq!(DeadLetter::read_all(&data).len(), 1);
 
-    // A stop waits no longer than its time, and tells why.
+    // A stop waits only for its timeout, and reports the reason.
     std::fs::remove_dir_all(data.join("dead")).unwrap();
     std::fs::write(data.join("dead"), "in the way").unwrap();
     let dead = tokio::spawn(host.submit("no event either"));
@@ -82,13 +82,13 @@ async fn wait_for(is_so: impl Fn() -> bool) {
 }
 
 /// A mapping of named events to streams of the same names.
-fn mapping(names: &[&str]) -> String {
+fn mapping_settings(names: &[&str]) -> String {
     let rows = names.iter().map(|name| format!("{{ event = '{name}', stream = '{name}' }}"));
     format!("[plugin.settings]\nmappings = [{}]\n", rows.collect::<Vec<_>>().join(", "))
 }
 
 /// What must become of an event, by its number.
-fn fate(number: usize) -> EventOutcome {
+fn expected_outcome(number: usize) -> EventOutcome {
     match number % 10 {
         0 => EventOutcome::Filtered,
         1 => EventOutcome::DeadLettered(Reason::NotJson),
@@ -97,15 +97,15 @@ fn fate(number: usize) -> EventOutcome {
 }
 
 /// The same number in a text whose fate it is.
-fn event(number: usize) -> String {
-    match fate(number) {
+fn make_event(number: usize) -> String {
+    match expected_outcome(number) {
         EventOutcome::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
         EventOutcome::Filtered => format!("{{\"id\":{number},\"event\":\"other\"}}"),
         EventOutcome::DeadLettered(_) => format!("{{\"id\":{number},"),
     }
 }
 
-fn number(text: &[u8]) -> usize {
+fn parse_number(text: &[u8]) -> usize {
     let digits = text[br#"{"id":"#.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
@@ -118,9 +118,10 @@ async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
         _ => InjectedFault::None,
     }));
     let own = port.clone();
-    let settings = mapping(&["kept"]) + "[delivery]\nmax_delay = '20ms'";
+    let settings = mapping_settings(&["kept"]) + "[delivery]\nmax_delay = '20ms'";
     let embedded =
-        Embedded::start(&settings, |builder| builder.firehose_client(own).events_max(5000)).await;
+        Embedded::start_host(&settings, |builder| builder.firehose_client(own).events_max(5000))
+            .await;
     let refusals = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let tasks = (0..TASKS).map(|task| {
@@ -128,17 +129,20 @@ async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
         tokio::spawn(async move {
             let numbers: Vec<_> = (task..EVENTS).step_by(TASKS).collect();
             match task % 3 {
-                0 => check(&numbers, &host.submit_batch(numbers.iter().map(|n| event(*n))).await),
+                0 => assert_outcomes(
+                    &numbers,
+                    &host.submit_batch(numbers.iter().map(|n| make_event(*n))).await,
+                ),
                 1 => {
                     for pair in numbers.chunks(100) {
-                        let ended = pair.iter().map(|number| host.submit(event(*number)));
+                        let ended = pair.iter().map(|number| host.submit(make_event(*number)));
                         let ended: Vec<_> = ended.collect();
                         for (number, ended) in pair.iter().zip(ended) {
-                            check(&[*number], &[ended.await]);
+                            assert_outcomes(&[*number], &[ended.await]);
                         }
                     }
                 }
-                _ => try_all(&host, &numbers, &refusals).await,
+                _ => submit_all(&host, &numbers, &refusals).await,
             }
         })
     });
@@ -160,29 +164,33 @@ async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
     let records = port.accepted();
     for record in records.values().flatten() {
         assert_eq!(record.iter().filter(|byte| **byte == b'\n').count(), 1);
-        seen[number(record)] += 1;
+        seen[parse_number(record)] += 1;
     }
-    for letter in embedded.letters() {
-        assert_eq!((&*letter.reason, &*letter.source), ("not_json", "gateway"));
-        seen[number(&letter.event)] += 1;
+    for dead_letter in embedded.dead_letters() {
+        assert_eq!((&*dead_letter.reason, &*dead_letter.source), ("not_json", "gateway"));
+        seen[parse_number(&dead_letter.event)] += 1;
     }
     for (number, seen) in seen.into_iter().enumerate() {
-        assert_eq!(seen, i32::from(fate(number) != EventOutcome::Filtered), "event {number}");
+        assert_eq!(
+            seen,
+            i32::from(expected_outcome(number) != EventOutcome::Filtered),
+            "event {number}"
+        );
     }
 }
 
-fn check(numbers: &[usize], ended: &[Result<EventOutcome, SubmitError>]) {
+fn assert_outcomes(numbers: &[usize], ended: &[Result<EventOutcome, SubmitError>]) {
     assert_eq!(numbers.len(), ended.len());
     for (number, ended) in numbers.iter().zip(ended) {
-        assert_eq!(ended, &Ok(fate(*number)), "event {number}");
+        assert_eq!(ended, &Ok(expected_outcome(*number)), "event {number}");
     }
 }
 
 /// Hand in what is refused again, until it is taken.
-async fn try_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
+async fn submit_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
     let mut receipts = Vec::new();
     for number in numbers {
-        let mut text = Bytes::from(event(*number));
+        let mut text = Bytes::from(make_event(*number));
         let receipt = loop {
             match host.try_submit(text) {
                 Ok(receipt) => break receipt,
@@ -197,12 +205,12 @@ async fn try_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
         receipts.push(receipt);
     }
     for (number, receipt) in numbers.iter().zip(receipts) {
-        check(&[*number], &[receipt.await]);
+        assert_outcomes(&[*number], &[receipt.await]);
     }
 }
 
 /// Amazon's settings for a stub.
-pub(crate) fn against(stub: &Stub) -> String {
+pub(crate) fn stub_settings(stub: &Stub) -> String {
     format!(
         "[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
          [aws.endpoints]\nfirehose = '{}'\n",
@@ -217,11 +225,11 @@ async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost
     let is_throttled = Arc::new(AtomicBool::new(true));
     let throttled = Arc::clone(&is_throttled);
     let stub = Stub::start(move |_| match throttled.load(Ordering::Relaxed) {
-        true => Fate::Fail { status: 503, code: BUSY, accepted: false },
-        false => Fate::Accept,
+        true => StubResponse::Fail { status: 503, code: BUSY, accepted: false },
+        false => StubResponse::Accept,
     });
-    let settings = against(&stub) + &mapping(&["kept"]);
-    let embedded = Embedded::start(&settings, |builder| builder.events_max(1000)).await;
+    let settings = stub_settings(&stub) + &mapping_settings(&["kept"]);
+    let embedded = Embedded::start_host(&settings, |builder| builder.events_max(1000)).await;
     let (mut receipts, mut refused, mut slowest) = (Vec::new(), 0, Duration::ZERO);
     let mut times = Vec::new();
     for id in 0..20_000 {
@@ -245,7 +253,8 @@ async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost
     for (id, receipt) in receipts {
         assert_eq!(receipt.await, Ok(EventOutcome::Delivered), "event {id}");
     }
-    let mut ids: Vec<_> = stub.accepted()["kept"].iter().map(|record| number(record)).collect();
+    let mut ids: Vec<_> =
+        stub.accepted_records()["kept"].iter().map(|record| parse_number(record)).collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..1000).collect::<Vec<_>>());
     assert_eq!(stub.violations(), [""; 0]);
@@ -260,7 +269,8 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
     }));
     let own = port.clone();
     let embedded =
-        Embedded::start(&mapping(&["kept"]), |builder| builder.firehose_client(own)).await;
+        Embedded::start_host(&mapping_settings(&["kept"]), |builder| builder.firehose_client(own))
+            .await;
     let accepted = Arc::new(AtomicU64::new(0));
     let tasks = (0..4).map(|_| {
         let (host, accepted) = (embedded.host.clone(), Arc::clone(&accepted));
@@ -300,12 +310,12 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
     let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::Hang));
-    let settings = mapping(&["kept"]) + "[delivery]\ndrain_timeout = '200ms'";
-    let embedded = Embedded::start(&settings, |builder| builder.firehose_client(port)).await;
+    let settings = mapping_settings(&["kept"]) + "[delivery]\ndrain_timeout = '200ms'";
+    let embedded = Embedded::start_host(&settings, |builder| builder.firehose_client(port)).await;
     let receipt = embedded.host.try_submit("{\"event\":\"kept\"}").unwrap();
     assert_eq!(embedded.host.stop().await.dead, 1);
     assert_eq!(receipt.await, Ok(EventOutcome::DeadLettered(Reason::GivenUp)));
-    assert_eq!(embedded.letters()[0].reason, "given_up");
+    assert_eq!(embedded.dead_letters()[0].reason, "given_up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +347,7 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
     };
     let missing = Builder::from_file(directory.path().join("none.toml")).unwrap_err().to_string();
     assert!(missing.contains("none.toml"), "{missing}");
-    write(&mapping(&["one"]));
+    write(&mapping_settings(&["one"]));
     let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
     let builder = Builder::from_file(&file).unwrap().firehose_client(port.clone());
     let host = builder.start(&Handle::current()).await.unwrap();
@@ -346,7 +356,7 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
         ended == Ok(EventOutcome::Delivered)
     };
     assert!(is_taken("one").await);
-    write(&mapping(&["two"]));
+    write(&mapping_settings(&["two"]));
     while !is_taken("two").await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -357,7 +367,7 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
     let refused = host.reload().await.unwrap_err();
     assert!(refused.reason.contains("surprise"), "{refused}");
     assert!(is_taken("two").await && !is_taken("one").await);
-    write(&mapping(&["three"]));
+    write(&mapping_settings(&["three"]));
     // The one who watches the file may have been first.
     host.reload().await.unwrap();
     assert!(is_taken("three").await);
@@ -368,18 +378,18 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
 fn the_program_has_nobody_who_brings_it_requests() {
     let sources =
         "listen = 'off'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']";
-    let program = Program::running_locally().settings(sources).mapping(&[("*", "all")]);
+    let program = Program::host_run_locally().settings(sources).mapping(&[("*", "all")]);
     program
         .run()
-        .exits(2)
-        .says(&["invalid listen = \"off\": only programs that embed the library"]);
+        .expect_exit(2)
+        .expect_stderr(&["invalid listen = \"off\": only programs that embed the library"]);
 }
 
 #[test]
 fn a_host_of_its_own_needs_no_runtime_and_delivers_when_it_is_dropped() {
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
-    let builder = Builder::from_toml(&mapping(&["kept"]), directory.path()).unwrap();
+    let builder = Builder::from_toml(&mapping_settings(&["kept"]), directory.path()).unwrap();
     let host =
         builder.local_directory(directory.path().join("records")).start_with_own_runtime().unwrap();
     let receipts: Vec<_> =

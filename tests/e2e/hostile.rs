@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use standpipe_tests::{ProcessUsage, Program, Ran, misbehaving_plugin, stamped};
+use standpipe_tests::{FinishedRun, ProcessUsage, Program, misbehaving_plugin, stamp_component};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -59,17 +59,18 @@ const ON_EVENTS: &[(&str, usize, &[&str])] = &[
 
 #[test]
 fn hostile_events_cost_themselves_alone() {
-    let base = base();
+    let base = measure_base();
     for (name, count, reasons) in ON_EVENTS {
-        let input = mixed(name, *count);
-        let (ran, usage) = start("").stdin(input.clone()).watch(|_| ());
-        let ran = ran.exits(3);
+        let input = mix_events(name, *count);
+        let (ran, usage) = new_program("").stdin(input.clone()).watch(|_| ());
+        let ran = ran.expect_exit(3);
         let dead = *count as u64;
-        assert_eq!(counts(&ran), [GOOD as u64 + dead, GOOD as u64, 0, dead], "{name}");
+        assert_eq!(event_counts(&ran), [GOOD as u64 + dead, GOOD as u64, 0, dead], "{name}");
         assert_good(&ran, &input, name);
-        let letters = ran.letters();
-        let other = letters.iter().find(|letter| !reasons.contains(&&*letter.reason));
-        let other = other.map(|letter| (&letter.reason, &letter.detail));
+        let dead_letters = ran.dead_letters();
+        let other =
+            dead_letters.iter().find(|dead_letter| !reasons.contains(&&*dead_letter.reason));
+        let other = other.map(|dead_letter| (&dead_letter.reason, &dead_letter.detail));
         assert_eq!(other, None, "{name}");
         // An event is asked about once in each group that it is in.
         let batches = u32::try_from((GOOD + count) * GOOD_BYTES / (256 * 1024) + 1).unwrap();
@@ -82,10 +83,10 @@ fn hostile_events_cost_themselves_alone() {
 
 #[test]
 fn a_plugin_that_traps_on_everything_but_the_samples_loses_no_event() {
-    let base = base();
-    let (ran, usage) = start("every = 'trap'").stdin(good(5000)).watch(|_| ());
-    let ran = ran.exits(3);
-    assert_eq!(counts(&ran), [5000, 0, 0, 5000]);
+    let base = measure_base();
+    let (ran, usage) = new_program("every = 'trap'").stdin(good_events(5000)).watch(|_| ());
+    let ran = ran.expect_exit(3);
+    assert_eq!(event_counts(&ran), [5000, 0, 0, 5000]);
     assert_eq!(ran.summary()["dead_letters"]["plugin_trapped"], 5000);
     base.assert_bounded("trap, every event", usage, Duration::from_secs(5));
     assert_quiet(&ran, "trap on everything");
@@ -93,24 +94,24 @@ fn a_plugin_that_traps_on_everything_but_the_samples_loses_no_event() {
 
 #[test]
 fn a_plugin_that_traps_on_one_of_a_thousand_costs_little_more_than_none() {
-    let base = base();
-    let (good, mut input) = (good(50_000), String::new());
+    let base = measure_base();
+    let (good, mut input) = (good_events(50_000), String::new());
     for (number, line) in good.split_inclusive('\n').enumerate() {
         input += line;
         if number % 1000 == 500 {
             input += "{\"event\":\"trap\"}\n";
         }
     }
-    let (ran, usage) = start("").stdin(input.clone()).watch(|_| ());
-    let ran = ran.exits(3);
-    assert_eq!(counts(&ran), [50_050, 50_000, 0, 50]);
-    assert_eq!(sorted(&ran.streams()["good"]), sorted(good.as_bytes()));
+    let (ran, usage) = new_program("").stdin(input.clone()).watch(|_| ());
+    let ran = ran.expect_exit(3);
+    assert_eq!(event_counts(&ran), [50_050, 50_000, 0, 50]);
+    assert_eq!(sort_lines(&ran.streams()["good"]), sort_lines(good.as_bytes()));
     base.assert_bounded("trap, 1 of 1000", usage, Duration::from_secs(5));
 }
 
 #[test]
 fn hostile_starts_end_soon() {
-    let base = base();
+    let base = measure_base();
     for (configure, word) in [
         ("trap", "trapped"),
         ("loop", "1000 ms"),
@@ -121,14 +122,14 @@ fn hostile_starts_end_soon() {
         ("streams", "the plugin"),
     ] {
         let settings = format!("configure = '{configure}'");
-        let (ran, usage) = start(&settings).stdin(good(10)).watch(|_| ());
-        let ran = ran.exits(2).says(&[word, "misbehaving.wasm"]);
+        let (ran, usage) = new_program(&settings).stdin(good_events(10)).watch(|_| ());
+        let ran = ran.expect_exit(2).expect_stderr(&[word, "misbehaving.wasm"]);
         base.assert_bounded(&format!("configure: {configure}"), usage, CONFIGURE_CPU);
         assert_quiet(&ran, configure);
     }
 }
 
-/// Components that are no plugins, as text, and what is said about them.
+/// Components that are not plugins, as text, and the words of the error.
 const COMPONENTS: &[(&str, &str, &str)] = &[
     ("nothing", "(component)", "another world"),
     ("core module", "(module)", "core WebAssembly module"),
@@ -187,12 +188,12 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn components_that_do_not_fit_are_refused() {
-    let base = base();
+    let base = measure_base();
     for (what, text, word) in COMPONENTS {
         let bytes = wat::parse_str(text).expect("a component as text");
-        let program = with_plugin(&bytes, &limits());
-        let (ran, usage) = program.stdin(good(10)).watch(|_| ());
-        let ran = ran.exits(2).says(&[word, "hostile.wasm"]);
+        let program = with_plugin(&bytes, &limit_settings());
+        let (ran, usage) = program.stdin(good_events(10)).watch(|_| ());
+        let ran = ran.expect_exit(2).expect_stderr(&[word, "hostile.wasm"]);
         base.assert_bounded(what, usage, Duration::from_secs(1));
         assert!(!ran.path("out").join("good.ndjson").exists());
     }
@@ -200,31 +201,31 @@ fn components_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_large_component_works_and_one_too_large_is_not_read() {
-    let base = base();
+    let base = measure_base();
     let plugin = std::fs::read(misbehaving_plugin()).unwrap();
-    let input = good(GOOD);
-    let large = stamped(&plugin, &vec![7; 13 << 20]);
-    let (ran, usage) = with_plugin(&large, &limits()).stdin(input.clone()).watch(|_| ());
-    assert_eq!(counts(&ran.exits(0)), [GOOD as u64, GOOD as u64, 0, 0]);
+    let input = good_events(GOOD);
+    let large = stamp_component(&plugin, &vec![7; 13 << 20]);
+    let (ran, usage) = with_plugin(&large, &limit_settings()).stdin(input.clone()).watch(|_| ());
+    assert_eq!(event_counts(&ran.expect_exit(0)), [GOOD as u64, GOOD as u64, 0, 0]);
     base.assert_bounded("13 MB", usage, Duration::from_secs(3));
 
-    let program = with_plugin(&plugin, &limits());
+    let program = with_plugin(&plugin, &limit_settings());
     let file = std::fs::File::options().write(true).open(program.path("hostile.wasm")).unwrap();
     file.set_len(4 << 30).unwrap();
     let (ran, usage) = program.stdin(input).watch(|_| ());
-    let _ = ran.exits(2).says(&["larger than 67108864 bytes"]);
+    let _ = ran.expect_exit(2).expect_stderr(&["larger than 67108864 bytes"]);
     base.assert_bounded("4 GiB", usage, Duration::from_secs(1));
 }
 
 /// 300,000 leaks of 4 KiB: nine times what both workers' instances may have.
 #[test]
 fn a_plugin_that_leaks_keeps_the_memory_flat() {
-    let base = base();
+    let base = measure_base();
     let input = "{\"type\":\"track\",\"event\":\"leak:4096\"}\n".repeat(300_000);
     let mut series = Vec::new();
-    let program = with_plugin(&std::fs::read(misbehaving_plugin()).unwrap(), &limits());
+    let program = with_plugin(&std::fs::read(misbehaving_plugin()).unwrap(), &limit_settings());
     let (ran, usage) = program.stdin(input).watch(|usage| series.push(usage.memory_bytes));
-    assert_eq!(counts(&ran.exits(0)), [300_000, 300_000, 0, 0]);
+    assert_eq!(event_counts(&ran.expect_exit(0)), [300_000, 300_000, 0, 0]);
     let (first, second) = series.split_at(series.len() / 2);
     let most = |part: &[u64]| part.iter().max().copied().unwrap_or_default();
     assert!(
@@ -243,7 +244,7 @@ impl Base {
         let cpu_max = base.cpu * 2 + cpu + Duration::from_secs(1);
         // An answer is there twice while it is checked.
         let memory_max = base.memory_bytes_max + WORKERS * (MEMORY_BYTES + 2 * ANSWER_BYTES);
-        report(what, usage, memory_max, cpu_max);
+        print_report(what, usage, memory_max, cpu_max);
         assert!(
             usage.memory_bytes_max <= memory_max,
             "{what}: {usage:?}, at most {memory_max} bytes"
@@ -252,8 +253,8 @@ impl Base {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a table for whoever asks for it")]
-fn report(what: &str, usage: ProcessUsage, memory_max: u64, cpu_max: Duration) {
+#[expect(clippy::print_stdout, reason = "a table shown by --nocapture")]
+fn print_report(what: &str, usage: ProcessUsage, memory_max: u64, cpu_max: Duration) {
     println!(
         "| {what} | {} MiB of {} | {:.2} s of {:.2} |",
         usage.memory_bytes_max / MIB,
@@ -263,13 +264,13 @@ fn report(what: &str, usage: ProcessUsage, memory_max: u64, cpu_max: Duration) {
     );
 }
 
-fn base() -> Base {
-    let (ran, usage) = start("").stdin(good(GOOD)).watch(|_| ());
-    assert_eq!(counts(&ran.exits(0)), [GOOD as u64, GOOD as u64, 0, 0]);
+fn measure_base() -> Base {
+    let (ran, usage) = new_program("").stdin(good_events(GOOD)).watch(|_| ());
+    assert_eq!(event_counts(&ran.expect_exit(0)), [GOOD as u64, GOOD as u64, 0, 0]);
     Base(usage)
 }
 
-fn limits() -> String {
+fn limit_settings() -> String {
     format!(
         "workers = {WORKERS}\n[plugin.limits]\nmemory_bytes = {MEMORY_BYTES}\nanswer_bytes = {ANSWER_BYTES}\n\
          call_cpu = '{}ms'\nevent_cpu = '{}us'\nconfigure_cpu = '{}ms'\n",
@@ -279,18 +280,18 @@ fn limits() -> String {
     )
 }
 
-fn start(settings: &str) -> Program {
-    let settings = format!("{}[plugin.settings]\n{settings}\n", limits());
-    Program::running_locally().settings(&settings).args(["--plugin"]).args([misbehaving_plugin()])
+fn new_program(settings: &str) -> Program {
+    let settings = format!("{}[plugin.settings]\n{settings}\n", limit_settings());
+    Program::host_run_locally().settings(&settings).args(["--plugin"]).args([misbehaving_plugin()])
 }
 
 fn with_plugin(bytes: &[u8], settings: &str) -> Program {
-    let program = Program::running_locally().settings(settings).file("hostile.wasm", bytes);
+    let program = Program::host_run_locally().settings(settings).file("hostile.wasm", bytes);
     program.args(["--plugin", "hostile.wasm"])
 }
 
 /// Innocent events.
-fn good(count: usize) -> String {
+fn good_events(count: usize) -> String {
     let filler = "x".repeat(GOOD_BYTES);
     (0..count).fold(String::new(), |mut lines, n| {
         writeln!(lines, r#"{{"type":"track","event":"good","n":{n},"filler":"{filler}"}}"#)
@@ -300,10 +301,10 @@ fn good(count: usize) -> String {
 }
 
 /// Innocent events with hostile ones among them.
-fn mixed(name: &str, hostile: usize) -> String {
+fn mix_events(name: &str, hostile: usize) -> String {
     let mut lines = String::new();
     let step = GOOD / hostile;
-    for (number, line) in good(GOOD).split_inclusive('\n').enumerate() {
+    for (number, line) in good_events(GOOD).split_inclusive('\n').enumerate() {
         lines += line;
         if number % step == step / 2 && number / step < hostile {
             writeln!(lines, r#"{{"type":"track","event":"{name}"}}"#).unwrap();
@@ -312,24 +313,24 @@ fn mixed(name: &str, hostile: usize) -> String {
     lines
 }
 
-fn counts(ran: &Ran) -> [u64; 4] {
+fn event_counts(ran: &FinishedRun) -> [u64; 4] {
     ["read", "delivered", "filtered", "dead"].map(|key| ran.count(key))
 }
 
-fn assert_good(ran: &Ran, input: &str, what: &str) {
+fn assert_good(ran: &FinishedRun, input: &str, what: &str) {
     let expected: String =
         input.split_inclusive('\n').filter(|line| line.contains("good")).collect();
-    assert_eq!(sorted(&ran.streams()["good"]), sorted(expected.as_bytes()), "{what}");
+    assert_eq!(sort_lines(&ran.streams()["good"]), sort_lines(expected.as_bytes()), "{what}");
 }
 
-fn sorted(bytes: &[u8]) -> Vec<&[u8]> {
+fn sort_lines(bytes: &[u8]) -> Vec<&[u8]> {
     let mut lines: Vec<_> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     lines.sort_unstable();
     lines
 }
 
 /// What a plugin prints is bounded, however much it is.
-fn assert_quiet(ran: &Ran, what: &str) {
+fn assert_quiet(ran: &FinishedRun, what: &str) {
     assert!(ran.stderr.len() < 200_000, "{what}: {} bytes of log", ran.stderr.len());
     let longest = ran.stderr.lines().map(str::len).max();
     assert!(longest < Some(4096), "{what}: a line of {longest:?} bytes");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
-use standpipe_tests::{Program, Ran, linter, misbehaving_plugin, moto};
+use standpipe_tests::{FinishedRun, Program, linter, misbehaving_plugin, moto};
 
 const ACCOUNT: &[&str] = &["--account", "111122223333"];
 const SETTINGS: &str = "
@@ -42,7 +42,7 @@ const SHAPES: &[&[&str]] = &[
 
 #[test]
 fn a_policy_is_about_the_streams_of_the_mapping() {
-    let ran = policy(&["--config=settings.toml", "--map=extra=more"]).exits(0);
+    let ran = run_policy(&["--config=settings.toml", "--map=extra=more"]).expect_exit(0);
     let arn =
         |name: &str| format!("arn:aws:firehose:eu-central-1:111122223333:deliverystream/{name}");
     let expected = json!({"Version": "2012-10-17", "Statement": [
@@ -59,10 +59,12 @@ fn a_policy_is_about_the_streams_of_the_mapping() {
             "Resource": (["dead-letters", "more", "rest"].map(arn)),
         },
     ]});
-    assert_eq!(document(&ran), expected);
-    ran.says(&["role/firehose-writer", "--base"]);
-    let ran = policy(&["--stream=s", "--region=made-up", "--partition=aws-cn"]).exits(0);
-    assert!(text(&ran).contains("arn:aws-cn:firehose:made-up:111122223333:deliverystream/s"));
+    assert_eq!(parse_document(&ran), expected);
+    ran.expect_stderr(&["role/firehose-writer", "--base"]);
+    let ran = run_policy(&["--stream=s", "--region=made-up", "--partition=aws-cn"]).expect_exit(0);
+    assert!(
+        stdout_text(&ran).contains("arn:aws-cn:firehose:made-up:111122223333:deliverystream/s")
+    );
 }
 
 #[test]
@@ -71,17 +73,21 @@ fn patterns_of_a_plugin_become_wildcards() {
     let settings = "[aws]\nregion = 'us-east-1'\n[streams.tenant-a]\naggregate = 'auto'\n\
                     [streams.elsewhere]\naggregate = 'auto'\n";
     let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(settings);
-    let ran = program.args(["--plugin".as_ref(), plugin.as_os_str()]).run().exits(0);
-    assert_eq!(streams(&document(&ran), "WriteRecords"), ["good", "tenant-*"]);
-    assert_eq!(streams(&document(&ran), "DescribeStreams"), ["tenant-a"]);
+    let ran = program.args(["--plugin".as_ref(), plugin.as_os_str()]).run().expect_exit(0);
+    assert_eq!(statement_streams(&parse_document(&ran), "WriteRecords"), ["good", "tenant-*"]);
+    assert_eq!(statement_streams(&parse_document(&ran), "DescribeStreams"), ["tenant-a"]);
 }
 
 #[test]
 fn others_find_nothing_in_policies() {
     for shape in SHAPES {
-        let text = text(&policy(shape).exits(0));
-        assert!(linter::policy(&text).is_empty(), "{shape:?}: {:?}", linter::policy(&text));
-        let kept = moto::server().take("policy", &text);
+        let text = stdout_text(&run_policy(shape).expect_exit(0));
+        assert!(
+            linter::lint_policy(&text).is_empty(),
+            "{shape:?}: {:?}",
+            linter::lint_policy(&text)
+        );
+        let kept = moto::shared_server().create_iam_document("policy", &text);
         assert_eq!(kept, Ok(serde_json::from_str(&text).unwrap()), "{shape:?}");
     }
 }
@@ -89,19 +95,19 @@ fn others_find_nothing_in_policies() {
 /// What the test above relies on.
 #[test]
 fn others_find_what_is_wrong_in_policies() {
-    let good = text(&policy(SHAPES[1]).exits(0));
+    let good = stdout_text(&run_policy(SHAPES[1]).expect_exit(0));
     for (right, wrong, finding) in [
         ("PutRecordBatch", "PutRecords", "UNKNOWN_ACTION"),
         (":deliverystream/", ":stream/", "RESOURCE_MISMATCH"),
         ("\"*\"", "\"arn:aws:firehose:::x\"", "RESOURCE_MISMATCH"),
     ] {
-        let findings = linter::policy(&good.replace(right, wrong));
+        let findings = linter::lint_policy(&good.replace(right, wrong));
         assert!(findings.iter().any(|found| found == finding), "{wrong}: {findings:?}");
     }
     for (right, wrong) in
         [("Allow", "Permit"), ("DescribeStreams", "WriteRecords"), ("2012-10-17", "2012")]
     {
-        let kept = moto::server().take("policy", &good.replace(right, wrong));
+        let kept = moto::shared_server().create_iam_document("policy", &good.replace(right, wrong));
         assert!(kept.unwrap_err().contains("MalformedPolicyDocument"), "{wrong}");
     }
 }
@@ -109,9 +115,14 @@ fn others_find_what_is_wrong_in_policies() {
 #[test]
 fn terraform_says_the_same() {
     for shape in SHAPES {
-        let made =
-            linter::terraform(&text(&policy(&[shape, &["--terraform"][..]].concat()).exits(0)));
-        assert_eq!(made["policies"]["standpipe"], document(&policy(shape).exits(0)), "{shape:?}");
+        let made = linter::read_terraform(&stdout_text(
+            &run_policy(&[shape, &["--terraform"][..]].concat()).expect_exit(0),
+        ));
+        assert_eq!(
+            made["policies"]["standpipe"],
+            parse_document(&run_policy(shape).expect_exit(0)),
+            "{shape:?}"
+        );
         let attached = &made["resources"]["aws_iam_policy"]["standpipe"]["policy"];
         assert_eq!(attached, "${data.aws_iam_policy_document.standpipe.json}");
     }
@@ -133,7 +144,7 @@ fn roles_of_sources_are_assumed_too() {
     };
     let base = |settings: &str| {
         let program = Program::new().args(["iam", "policy", "--base"]).settings(settings);
-        document(&program.run().exits(0))
+        parse_document(&program.run().expect_exit(0))
     };
     let roles = json!([
         "arn:aws:iam::111122223333:role/firehose-writer",
@@ -152,18 +163,22 @@ fn roles_of_sources_are_assumed_too() {
     assert_eq!(arns(&base(&marked), "TagSession"), roles);
     assert_eq!(arns(&base(&marked), "SetSourceIdentity"), roles);
     let marked_base = base(&marked).to_string();
-    assert!(linter::policy(&marked_base).is_empty(), "{:?}", linter::policy(&marked_base));
+    assert!(
+        linter::lint_policy(&marked_base).is_empty(),
+        "{:?}",
+        linter::lint_policy(&marked_base)
+    );
 
     let trust = Program::new().args(["iam", "trust", "--principal=444455556666"]).settings(&marked);
-    let text = text(&trust.run().exits(0));
+    let text = stdout_text(&trust.run().expect_exit(0));
     assert!(text.contains("sts:TagSession") && text.contains("sts:SetSourceIdentity"), "{text}");
-    assert!(linter::trust(&text).is_empty(), "{:?}", linter::trust(&text));
+    assert!(linter::lint_trust_policy(&text).is_empty(), "{:?}", linter::lint_trust_policy(&text));
 
     let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(&settings);
     program
         .run()
-        .exits(0)
-        .says(&["the source \"shop\" writes with arn:aws:iam::444455556666:role/shop"]);
+        .expect_exit(0)
+        .expect_stderr(&["the source \"shop\" writes with arn:aws:iam::444455556666:role/shop"]);
 }
 
 #[test]
@@ -173,14 +188,15 @@ fn a_policy_is_about_all_that_events_go_to() {
                     mappings = [{ event = '*', stream = 'tried' }]\n[plugin.shadow.settings]\n\
                     mappings = [{ event = '*', stream = 'never' }]\n";
     let program = Program::new().args(["iam", "policy"]).args(ACCOUNT).settings(settings);
-    let document = document(&program.run().exits(0));
-    assert_eq!(streams(&document, "WriteRecords"), ["all", "raw", "tried"]);
+    let document = parse_document(&program.run().expect_exit(0));
+    assert_eq!(statement_streams(&document, "WriteRecords"), ["all", "raw", "tried"]);
 }
 
 #[test]
 fn who_may_assume_the_role_is_said_by_its_trust() {
     let role = "--principal=arn:aws:iam::777788889999:role/collector";
-    let ran = trust(&["--principal=444455556666", role, "--config=settings.toml"]).exits(0);
+    let ran =
+        run_trust(&["--principal=444455556666", role, "--config=settings.toml"]).expect_exit(0);
     let expected = json!({"Version": "2012-10-17", "Statement": [{
         "Sid": "AssumeRole",
         "Effect": "Allow",
@@ -191,7 +207,7 @@ fn who_may_assume_the_role_is_said_by_its_trust() {
         "Action": ["sts:AssumeRole"],
         "Condition": {"StringEquals": {"sts:ExternalId": ["my-workspace"]}},
     }]});
-    assert_eq!(document(&ran), expected);
+    assert_eq!(parse_document(&ran), expected);
     assert_eq!(ran.stderr, "");
 }
 
@@ -203,18 +219,28 @@ fn others_find_nothing_in_trust() {
         &["--principal=arn:aws:iam::444455556666:user/a", "--external-id=-x:/y"],
     ];
     for shape in shapes {
-        let ran = trust(shape).exits(0);
+        let ran = run_trust(shape).expect_exit(0);
         let has_id = shape.iter().any(|argument| argument.starts_with("--external-id"));
         assert_eq!(ran.stderr.contains("no external id"), !has_id, "{}", ran.stderr);
-        let text = text(&ran);
-        assert!(linter::trust(&text).is_empty(), "{shape:?}: {:?}", linter::trust(&text));
-        assert_eq!(moto::server().take("trust", &text), Ok(document(&ran)), "{shape:?}");
+        let text = stdout_text(&ran);
+        assert!(
+            linter::lint_trust_policy(&text).is_empty(),
+            "{shape:?}: {:?}",
+            linter::lint_trust_policy(&text)
+        );
+        assert_eq!(
+            moto::shared_server().create_iam_document("trust", &text),
+            Ok(parse_document(&ran)),
+            "{shape:?}"
+        );
         let wrong = text.replace("sts:AssumeRole", "sts:AssumeAnything");
-        assert_eq!(linter::trust(&wrong), ["UNKNOWN_ACTION"]);
-        assert!(moto::server().take("trust", &wrong).is_err());
+        assert_eq!(linter::lint_trust_policy(&wrong), ["UNKNOWN_ACTION"]);
+        assert!(moto::shared_server().create_iam_document("trust", &wrong).is_err());
 
-        let made = linter::terraform(&self::text(&trust(&[shape, &["--terraform"][..]].concat())));
-        assert_eq!(made["policies"]["standpipe_trust"], document(&ran), "{shape:?}");
+        let made = linter::read_terraform(&stdout_text(&run_trust(
+            &[shape, &["--terraform"][..]].concat(),
+        )));
+        assert_eq!(made["policies"]["standpipe_trust"], parse_document(&ran), "{shape:?}");
         let role = &made["resources"]["aws_iam_role"]["standpipe"]["assume_role_policy"];
         assert_eq!(role, "${data.aws_iam_policy_document.standpipe_trust.json}");
     }
@@ -226,28 +252,29 @@ fn what_is_too_long_for_one_policy_is_divided_on_request() {
     let arguments: Vec<_> = names.iter().map(|name| format!("--stream={name}")).collect();
     let arguments = || arguments.iter().map(String::as_str).chain(["--region=us-east-1"]);
     let with = |more: &[&'static str]| {
-        policy(&arguments().chain(more.iter().copied()).collect::<Vec<_>>())
+        run_policy(&arguments().chain(more.iter().copied()).collect::<Vec<_>>())
     };
 
-    let ran = with(&[]).exits(2);
+    let ran = with(&[]).expect_exit(2);
     assert!(ran.stdout.is_empty());
-    ran.says(&["IAM accepts 6144", "--stream 'app-events-*' covers 200 of", "--split"]);
-    let ran = with(&["--stream=app-events-*"]).exits(0);
-    assert_eq!(streams(&document(&ran), "WriteRecords"), ["app-events-*"]);
+    ran.expect_stderr(&["IAM accepts 6144", "--stream 'app-events-*' covers 200 of", "--split"]);
+    let ran = with(&["--stream=app-events-*"]).expect_exit(0);
+    assert_eq!(statement_streams(&parse_document(&ran), "WriteRecords"), ["app-events-*"]);
 
-    let documents = document(&with(&["--split"]).exits(0));
+    let documents = parse_document(&with(&["--split"]).expect_exit(0));
     let documents = documents.as_array().expect("an array");
     assert_eq!(documents.len(), 3);
     let mut written = Vec::new();
     for document in documents {
         let text = document.to_string();
         assert!(text.len() <= 6144, "{}", text.len());
-        assert!(linter::policy(&text).is_empty());
-        written.extend(streams(document, "WriteRecords"));
+        assert!(linter::lint_policy(&text).is_empty());
+        written.extend(statement_streams(document, "WriteRecords"));
     }
     assert_eq!(written, Vec::from_iter(names));
 
-    let made = linter::terraform(&text(&with(&["--split", "--terraform"]).exits(0)));
+    let made =
+        linter::read_terraform(&stdout_text(&with(&["--split", "--terraform"]).expect_exit(0)));
     for (index, document) in documents.iter().enumerate() {
         let name = format!("standpipe_{}", index + 1);
         assert_eq!(&made["policies"][&name], document);
@@ -276,7 +303,7 @@ fn what_is_missing_or_wrong_is_told_with_what_to_write() {
         (&["trust", "--principal=111122223333", "--external-id=a b"], "2 to 1224"),
     ] {
         let program = Program::new().file("role.toml", role.as_bytes()).args(["iam"]);
-        let ran = program.args(arguments).run().exits(2).says(&[words]);
+        let ran = program.args(arguments).run().expect_exit(2).expect_stderr(&[words]);
         assert!(ran.stdout.is_empty(), "{arguments:?}");
         assert!(!ran.stderr.contains("a b"), "an external id is shown");
     }
@@ -284,36 +311,42 @@ fn what_is_missing_or_wrong_is_told_with_what_to_write() {
 
 #[test]
 fn the_documentation_shows_what_is_printed() {
-    let page = standpipe_tests::workspace().join("host/docs/iam.md");
+    let page = standpipe_tests::workspace_directory().join("host/docs/iam.md");
     let page = fs::read_to_string(page).unwrap();
     let ran = Program::new().args(["iam", "policy", "--map", "Order Completed=orders"]);
-    let ran =
-        ran.args(["--map", "*=rest", "--region", "eu-central-1"]).args(ACCOUNT).run().exits(0);
-    assert!(page.contains(&text(&ran)), "host/docs/iam.md shows another policy");
-    let ran = trust(&["--principal=444455556666", "--external-id=shop", "--external-id=blog"]);
-    assert!(page.contains(&text(&ran.exits(0))), "host/docs/iam.md shows another trust policy");
+    let ran = ran
+        .args(["--map", "*=rest", "--region", "eu-central-1"])
+        .args(ACCOUNT)
+        .run()
+        .expect_exit(0);
+    assert!(page.contains(&stdout_text(&ran)), "host/docs/iam.md shows another policy");
+    let ran = run_trust(&["--principal=444455556666", "--external-id=shop", "--external-id=blog"]);
+    assert!(
+        page.contains(&stdout_text(&ran.expect_exit(0))),
+        "host/docs/iam.md shows another trust policy"
+    );
 }
 
-fn policy(arguments: &[&str]) -> Ran {
+fn run_policy(arguments: &[&str]) -> FinishedRun {
     let program = Program::new().file("settings.toml", SETTINGS.as_bytes());
     program.args(["iam", "policy"]).args(ACCOUNT).args(arguments).run()
 }
 
-fn trust(arguments: &[&str]) -> Ran {
+fn run_trust(arguments: &[&str]) -> FinishedRun {
     let program = Program::new().file("settings.toml", SETTINGS.as_bytes());
     program.args(["iam", "trust"]).args(arguments).run()
 }
 
-fn text(ran: &Ran) -> String {
+fn stdout_text(ran: &FinishedRun) -> String {
     String::from_utf8(ran.stdout.clone()).expect("UTF-8")
 }
 
-fn document(ran: &Ran) -> Value {
+fn parse_document(ran: &FinishedRun) -> Value {
     serde_json::from_slice(&ran.stdout).expect("JSON")
 }
 
 /// The names of streams in a document's statement.
-fn streams(document: &Value, sid: &str) -> Vec<String> {
+fn statement_streams(document: &Value, sid: &str) -> Vec<String> {
     let statements = document["Statement"].as_array().expect("statements");
     let found = statements.iter().find(|statement| statement["Sid"] == sid).expect(sid);
     let resources = found["Resource"].as_array().expect("resources").iter();

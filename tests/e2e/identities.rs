@@ -4,40 +4,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::endpoint::{Endpoint, session, sts_error};
-use standpipe_tests::settings::{CollectorSettings, Source};
-use standpipe_tests::{Collector, Fate, Program, Stub};
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::endpoint::{Endpoint, session_response, sts_error};
+use standpipe_tests::settings::{CollectorSettings, SourceEntry};
+use standpipe_tests::{Collector, Program, Stub, StubResponse};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn settings(firehose: &str, sts: &str) -> CollectorSettings {
+fn role_settings(firehose: &str, sts: &str) -> CollectorSettings {
     let role_of_blog = "role_arn = 'arn:aws:iam::444455556666:role/blog'";
     let sources = [
-        Source::segment("app"),
-        Source::segment("shop").with("external_id = 'of-the-shop'"),
-        Source::segment("blog").with(role_of_blog),
-        Source::segment("blog's app").write_keys(&["key-of-blogs-app"]).with(role_of_blog),
+        SourceEntry::segment("app"),
+        SourceEntry::segment("shop").with_line("external_id = 'of-the-shop'"),
+        SourceEntry::segment("blog").with_line(role_of_blog),
+        SourceEntry::segment("blog's app")
+            .write_keys(&["key-of-blogs-app"])
+            .with_line(role_of_blog),
     ];
     let settings = CollectorSettings::new(sources).writing_as_role(firehose, sts);
-    settings.with("aws", "external_id = 'shared'")
+    settings.with_line("aws", "external_id = 'shared'")
 }
 
 #[test]
 fn records_of_different_identities_share_no_request_and_no_session() {
-    let (stub, sts) = (Stub::start(|_| Fate::Accept), Endpoint::sts(HOUR));
-    let program = Program::running().with_keys().settings(&settings(&stub.url(), &sts.url()));
+    let (stub, sts) = (Stub::start(|_| StubResponse::Accept), Endpoint::start_sts(HOUR));
+    let program = Program::host_run().with_keys().settings(&role_settings(&stub.url(), &sts.url()));
     let collector = Collector::start(program.mapping(&[("*", "all")]));
     let mut client = Client::connect(collector.url());
     for round in 0..20 {
         for source in ["app", "shop", "blog", "blogs-app"] {
-            let (header, key) = basic(&format!("key-of-{source}"));
+            let (header, key) = basic_auth(&format!("key-of-{source}"));
             let event = format!(r#"{{"event":"E","userId":"{source}","round":{round}}}"#);
             let reply = client.post("/v1/track", &[(header, &key)], event.as_bytes()).unwrap();
             assert_eq!(reply.status, 200);
         }
     }
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
 
     let mut sources_of_tokens = BTreeMap::<String, BTreeSet<String>>::new();
     for put in stub.requests() {
@@ -52,7 +54,7 @@ fn records_of_different_identities_share_no_request_and_no_session() {
     let expected = [vec!["app"], vec!["blog", "blogs-app"], vec!["shop"]];
     let expected = expected.map(|names| names.into_iter().map(str::to_owned).collect());
     assert_eq!(sources, BTreeSet::from(expected));
-    let asked: Vec<_> = sts.asked().into_iter().map(|asked| asked.body).collect();
+    let asked: Vec<_> = sts.requests().into_iter().map(|asked| asked.body).collect();
     assert_eq!(asked.len(), 3, "{asked:?}");
     for (role, external_id) in [("writer", "shared"), ("writer", "of-the-shop"), ("blog", "shared")]
     {
@@ -71,30 +73,31 @@ fn records_of_different_identities_share_no_request_and_no_session() {
 fn a_role_that_cannot_be_assumed_is_told_with_its_source() {
     let sts = Endpoint::start(|asked| match asked.body.contains("role%2Fblog") {
         true => (403, sts_error("AccessDenied", "no")),
-        false => (200, session(asked.number, HOUR)),
+        false => (200, session_response(asked.number, HOUR)),
     });
     let program =
-        Program::running().with_keys().settings(&settings("http://127.0.0.1:9", &sts.url()));
+        Program::host_run().with_keys().settings(&role_settings("http://127.0.0.1:9", &sts.url()));
     let program = program.mapping(&[("*", "all")]);
     let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run();
-    ran.exits(2).says(&["source \"blog\"", "role/blog", "external_id"]);
+    ran.expect_exit(2).expect_stderr(&["source \"blog\"", "role/blog", "external_id"]);
 }
 
 #[test]
 fn an_external_id_without_any_role_means_nothing() {
     let source =
         "[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\nexternal_id = 'x'";
-    let ran = Program::running_locally().settings(source).run();
-    ran.exits(2).says(&["[[sources]] \"a\"", "only used with role_arn"]);
+    let ran = Program::host_run_locally().settings(source).run();
+    ran.expect_exit(2).expect_stderr(&["[[sources]] \"a\"", "only used with role_arn"]);
 }
 
 #[test]
 fn each_identity_is_checked_and_trusted() {
-    let stub = Stub::start(|_| Fate::Accept).describing(|_, _| Ok(serde_json::json!([])));
-    let sts = Endpoint::sts(HOUR);
-    let settings = settings(&stub.url(), &sts.url());
+    let stub =
+        Stub::start(|_| StubResponse::Accept).with_descriptions(|_, _| Ok(serde_json::json!([])));
+    let sts = Endpoint::start_sts(HOUR);
+    let settings = role_settings(&stub.url(), &sts.url());
     let check = Program::new().args(["check", "--json", "--map", "*=all", "--send-test-record"]);
-    let ran = check.with_keys().settings(&settings).run().exits(0);
+    let ran = check.with_keys().settings(&settings).run().expect_exit(0);
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
     let steps = report["steps"].as_array().unwrap().iter();
     let steps: BTreeSet<_> = steps.map(|step| step["step"].as_str().unwrap()).collect();
@@ -109,7 +112,7 @@ fn each_identity_is_checked_and_trusted() {
     assert_eq!(tokens.len(), 4, "{tokens:?}");
 
     let trust = Program::new().args(["iam", "trust", "--principal", "999988887777"]);
-    let ran = trust.settings(&settings).run().exits(0);
+    let ran = trust.settings(&settings).run().expect_exit(0);
     let trust: Value = serde_json::from_slice(&ran.stdout).unwrap();
     let ids = &trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"];
     assert_eq!(ids, &serde_json::json!(["of-the-shop", "shared"]));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use standpipe_tests::{cargo_metadata, workspace};
+use standpipe_tests::{cargo_metadata, workspace_directory};
 
 /// The crates under host/, each with those of them that it may depend on: what
 /// `host/docs/architecture.md` draws.
@@ -67,7 +67,7 @@ fn crates_depend_on_lower_floors_only() {
     let allowed: BTreeMap<_, _> = EDGES.iter().copied().collect();
     let metadata = cargo_metadata();
     let packages = metadata["packages"].as_array().expect("cargo lists packages");
-    let host = workspace().join("host").canonicalize().unwrap();
+    let host = workspace_directory().join("host").canonicalize().unwrap();
     let mut seen = 0;
     for package in packages {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
@@ -88,13 +88,13 @@ fn crates_depend_on_lower_floors_only() {
 
 #[test]
 fn modules_import_from_lower_floors_only() {
-    let floors = floors();
+    let floors = module_floors();
     let mut wrong = Vec::new();
     for (module, file) in host_sources().filter(|(module, _)| !module.starts_with("crates/")) {
         let floor = *floors.get(module.as_str()).unwrap_or_else(|| {
             panic!("{}: the module `{module}` has no floor: give it one here", file.display())
         });
-        for import in imports(&fs::read_to_string(&file).unwrap()) {
+        for import in find_imports(&fs::read_to_string(&file).unwrap()) {
             let below = floors.get(import.as_str()).is_some_and(|&other| other < floor);
             if import != module && !below {
                 wrong.push(format!("{}: `{module}` imports `{import}`", file.display()));
@@ -131,15 +131,15 @@ fn the_top_level_holds_what_it_should() {
         "target",
         "standpipe-data",
     ];
-    for entry in fs::read_dir(workspace()).unwrap() {
+    for entry in fs::read_dir(workspace_directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let ours = name.starts_with('.') || known.contains(&name.as_str());
-        // What a user made there by following the README is no part of it.
+        // Files that a user created by following the README do not belong to it.
         assert!(ours || name == "out", "{name} does not belong at the top level");
     }
 }
 
-fn floors() -> BTreeMap<&'static str, u8> {
+fn module_floors() -> BTreeMap<&'static str, u8> {
     let pairs =
         FLOORS.iter().flat_map(|(floor, modules)| modules.iter().map(|module| (*module, *floor)));
     pairs.collect()
@@ -148,12 +148,12 @@ fn floors() -> BTreeMap<&'static str, u8> {
 /// Each source file under host/, with where it belongs: the module at the top of
 /// `standpipe`, or the folder of its crate.
 fn host_sources() -> impl Iterator<Item = (String, PathBuf)> {
-    let host = workspace().join("host");
+    let host = workspace_directory().join("host");
     let mut files = Vec::new();
-    collect(&host.join("src"), &mut files);
+    collect_sources(&host.join("src"), &mut files);
     assert!(files.len() > 20, "the sources of the host are not where this test looks");
     for entry in fs::read_dir(host.join("crates")).unwrap() {
-        collect(&entry.unwrap().path().join("src"), &mut files);
+        collect_sources(&entry.unwrap().path().join("src"), &mut files);
     }
     let with_owner = files.into_iter().map(move |file| {
         let path = file.strip_prefix(&host).unwrap().to_str().unwrap();
@@ -167,11 +167,11 @@ fn host_sources() -> impl Iterator<Item = (String, PathBuf)> {
     with_owner.filter(|(owner, _)| !matches!(owner.as_str(), "lib" | "main"))
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+fn collect_sources(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, files);
+            collect_sources(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }
@@ -179,7 +179,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The modules at the top that a source text names, by `use` or in a path.
-fn imports(text: &str) -> Vec<String> {
+fn find_imports(text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code: Vec<_> = code.collect();
     let code = code.join("\n");

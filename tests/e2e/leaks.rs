@@ -5,7 +5,9 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use standpipe_tests::client::Client;
-use standpipe_tests::{Collector, Endpoint, Fate, Program, Ran, Stub, endpoint, wait_until};
+use standpipe_tests::{
+    Collector, Endpoint, FinishedRun, Program, Stub, StubResponse, endpoint, wait_until,
+};
 
 /// Is part of every planted secret.
 const MARK: &str = "PLANTED";
@@ -31,8 +33,9 @@ fn faults_at_delivery_show_no_secret() {
     for (code, keys) in FAULTS.iter().flat_map(|code| [(code, KEYS), (code, KEPT_KEYS)]) {
         let code: &'static str = code;
         for log in ["human", "json"] {
-            let stub = Stub::start(move |_| Fate::Fail { status: 400, code, accepted: false });
-            let sts = Endpoint::sts(std::time::Duration::from_secs(3600));
+            let stub =
+                Stub::start(move |_| StubResponse::Fail { status: 400, code, accepted: false });
+            let sts = Endpoint::start_sts(std::time::Duration::from_secs(3600));
             let role = format!(
                 "role_arn = '{ROLE}'\nexternal_id = 'external-PLANTED'\nsts_endpoint_url = '{}'",
                 sts.url()
@@ -41,11 +44,11 @@ fn faults_at_delivery_show_no_secret() {
                 "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\n{keys}{role}\n{SOURCES}{}\n\
                  [delivery]\nmax_delay = '10ms'\ndrain_timeout = '200ms'\nmissing_stream_grace = '0s'",
                 stub.url(),
-                secrets()
+                secret_settings()
             );
-            let collector = Collector::start(program(&settings).args(["--log-format", log]));
+            let collector = Collector::start(new_program(&settings).args(["--log-format", log]));
             for key in ["write-PLANTED", "kept-write-PLANTED", "wrong-PLANTED"] {
-                send(&collector, key);
+                send_event(&collector, key);
             }
             // What can never succeed is not tried again.
             let is_final = ["ResourceNotFoundException", "ValidationException"].contains(&code);
@@ -53,7 +56,7 @@ fn faults_at_delivery_show_no_secret() {
             wait_until("it is tried", || stub.requests().len() >= least);
             let metrics = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
             assert!(!metrics.contains(MARK), "{code}: the metrics");
-            collector.running().signal(Signal::TERM);
+            collector.running().send_signal(Signal::TERM);
             let ran = collector.stop();
             assert_silent(&ran, code);
         }
@@ -72,7 +75,7 @@ fn faults_at_the_start_show_no_secret() {
         )
     };
     let proxy = |url: &str| format!("proxy = '{url}'\n");
-    let secrets = secrets();
+    let secrets = secret_settings();
     for (what, aws) in [
         ("denied", role(&denying.url()) + KEYS),
         ("denied, kept", role(&denying.url()) + KEPT_KEYS),
@@ -101,7 +104,7 @@ fn faults_at_the_start_show_no_secret() {
     ] {
         let settings = format!("[aws]\nregion = 'eu-central-1'\n{aws}{secrets}");
         for log in ["human", "json"] {
-            let program = program(&settings).args(["--fail-fast", "--log-format", log]);
+            let program = new_program(&settings).args(["--fail-fast", "--log-format", log]);
             let ran = program.stdin("{}\n").run();
             assert!([1, 2].contains(&ran.exit), "{what}: {}", ran.stderr);
             assert_silent(&ran, what);
@@ -115,9 +118,10 @@ fn faults_at_the_start_show_no_secret() {
 /// With all that the host and what it is built of can log.
 #[test]
 fn the_most_talkative_log_shows_no_secret() {
-    let stub = Stub::start(|_| Fate::Accept);
-    let sts =
-        Endpoint::start(|asked| (200, endpoint::session_with(asked.number, "session-PLANTED")));
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let sts = Endpoint::start(|asked| {
+        (200, endpoint::session_response_with_secret(asked.number, "session-PLANTED"))
+    });
     let proxy = Endpoint::start(|_| (407, String::new()));
     for proxy in [None, Some(proxy.url().replace("//", "//user-PLANTED:pass-PLANTED@"))] {
         let proxy = proxy.map(|url| format!("proxy = '{url}'\n")).unwrap_or_default();
@@ -126,9 +130,9 @@ fn the_most_talkative_log_shows_no_secret() {
              external_id = 'secret:external'\nsts_endpoint_url = '{}'\n{}{SOURCES}",
             stub.url(),
             sts.url(),
-            secrets()
+            secret_settings()
         );
-        let program = program(&settings).env("RUST_LOG", "trace").stdin("{\"type\":\"a\"}\n");
+        let program = new_program(&settings).env("RUST_LOG", "trace").stdin("{\"type\":\"a\"}\n");
         let ran = program.run();
         assert!(ran.stderr.contains("TRACE"), "it is not talkative: {}", ran.stderr);
         assert_silent(&ran, "trace");
@@ -148,32 +152,32 @@ fn the_most_talkative_log_shows_no_secret() {
             manager.url()
         );
         let program =
-            program(&settings).env("RUST_LOG", "trace").with_keys().stdin("{\"type\":\"a\"}\n");
-        assert_silent(&program.run().exits(0), word);
+            new_program(&settings).env("RUST_LOG", "trace").with_keys().stdin("{\"type\":\"a\"}\n");
+        assert_silent(&program.run().expect_exit(0), word);
     }
 }
 
-fn secrets() -> String {
+fn secret_settings() -> String {
     "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\n".to_owned()
 }
 
-fn program(settings: &str) -> Program {
-    let program = Program::running().settings(settings).mapping(&[("*", "s")]);
+fn new_program(settings: &str) -> Program {
+    let program = Program::host_run().settings(settings).mapping(&[("*", "s")]);
     fs::create_dir(program.path("mounted")).unwrap();
     ["key", "token", "write", "external"].into_iter().fold(program, |program, name| {
         program.file(&format!("mounted/{name}"), format!("kept-{name}-PLANTED").as_bytes())
     })
 }
 
-fn send(collector: &Collector, key: &str) {
-    let (name, value) = standpipe_tests::client::basic(key);
+fn send_event(collector: &Collector, key: &str) {
+    let (name, value) = standpipe_tests::client::basic_auth(key);
     let headers = [(name, &*value), ("Content-Type", "application/json")];
     let body = b"{\"event\":\"a\",\"userId\":\"u\"}";
     Client::connect(collector.url()).post("/v1/track", &headers, body).expect("an answer");
 }
 
 /// Look at all that was written, but for what the test itself has written.
-fn assert_silent(ran: &Ran, what: &str) {
+fn assert_silent(ran: &FinishedRun, what: &str) {
     let stdout = String::from_utf8_lossy(&ran.stdout).into_owned();
     let line = |text: &str| text.lines().find(|line| line.contains(MARK)).map(str::to_owned);
     // The id of a key is in every request's clear text, and no secret.

@@ -24,20 +24,20 @@ fn what_a_kill_leaves_is_whole_once_the_directory_is_used_again() {
         let mut random = fastrand::Rng::with_seed(5);
         let settings = format!("[delivery]\nnewline = {newline}\n");
         let program =
-            || Program::running().args(["--local"]).args([&out]).mapping(ROWS).settings(&settings);
+            || Program::host_run().args(["--local"]).args([&out]).mapping(ROWS).settings(&settings);
         let mut torn = 0;
         for round in 0..ROUNDS {
             let mut running = program().start();
             // All but the last, so that it does not end by itself.
-            running.write(&events(round, 0..EVENTS_PER_ROUND));
-            wait_until("something is written", || bytes(&out) > 0);
+            running.write_stdin(&make_events(round, 0..EVENTS_PER_ROUND));
+            wait_until("something is written", || count_bytes(&out) > 0);
             std::thread::sleep(Duration::from_micros(random.u64(0..8000)));
             running.kill();
             torn += usize::from(has_torn_end(&out, newline));
         }
         let mut running = program().start();
-        running.write(&events(ROUNDS, 0..1));
-        let ran = running.finish(SOON).exits(0);
+        running.write_stdin(&make_events(ROUNDS, 0..1));
+        let ran = running.finish(SOON).expect_exit(0);
         assert_eq!(ran.count("delivered"), 1);
         let last_cut = ran.stderr.contains("that an earlier run left");
         assert!(!last_cut || torn > 0, "{}", ran.stderr);
@@ -69,16 +69,20 @@ fn what_a_kill_leaves_is_whole_once_the_directory_is_used_again() {
 fn a_second_process_is_told_that_the_directory_is_in_use() {
     let directory = tempfile::TempDir::new().unwrap();
     let out = directory.path().join("out");
-    let program = || Program::running().args(["--local"]).args([&out]).mapping(ROWS);
+    let program = || Program::host_run().args(["--local"]).args([&out]).mapping(ROWS);
     let mut first = program().start();
-    first.write(&events(0, 0..1));
-    wait_until("the directory is in use", || out.exists() && bytes(&out) > 0);
-    program().stdin(events(1, 0..1)).run().exits(2).says(&["another process", "--local"]);
-    first.finish(SOON).exits(0);
-    program().stdin(events(1, 0..1)).run().exits(0);
+    first.write_stdin(&make_events(0, 0..1));
+    wait_until("the directory is in use", || out.exists() && count_bytes(&out) > 0);
+    program()
+        .stdin(make_events(1, 0..1))
+        .run()
+        .expect_exit(2)
+        .expect_stderr(&["another process", "--local"]);
+    first.finish(SOON).expect_exit(0);
+    program().stdin(make_events(1, 0..1)).run().expect_exit(0);
 }
 
-fn events(round: usize, numbers: std::ops::Range<usize>) -> Vec<u8> {
+fn make_events(round: usize, numbers: std::ops::Range<usize>) -> Vec<u8> {
     let filler = "x".repeat(EVENT_BYTES);
     let event = |number: usize| {
         let message_type = ["track", "page"][number % 2];
@@ -90,7 +94,7 @@ fn events(round: usize, numbers: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 /// Bytes of all streams' files.
-fn bytes(out: &Path) -> u64 {
+fn count_bytes(out: &Path) -> u64 {
     let Ok(files) = fs::read_dir(out) else { return 0 };
     let files = files.map(|file| file.unwrap().path());
     let streams = files.filter(|path| path.extension().is_some_and(|own| own == "ndjson"));

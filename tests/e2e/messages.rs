@@ -1,9 +1,9 @@
-//! What goes wrong on the way to AWS is told with the setting to change.
+//! Errors on the way to AWS name the setting to change.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use standpipe_tests::{Endpoint, Fate, Program, Stub, endpoint};
+use standpipe_tests::{Endpoint, Program, Stub, StubResponse, endpoint};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/a";
@@ -18,8 +18,8 @@ fn what_firehose_refuses_is_told_with_the_setting() {
         ("InvalidSignatureException", &["InvalidSignature", "`secret_access_key`", "`region`"]),
         ("ResourceNotFoundException", &["ResourceNotFound", "`region`"]),
     ] {
-        let stub = Stub::start(move |_| Fate::Fail { status: 400, code, accepted: false });
-        says(&format!("endpoint_url = '{}'", stub.url()), words);
+        let stub = Stub::start(move |_| StubResponse::Fail { status: 400, code, accepted: false });
+        assert_message(&format!("endpoint_url = '{}'", stub.url()), words);
     }
 }
 
@@ -28,13 +28,13 @@ fn what_is_not_reached_is_told_with_the_setting() {
     let proxy = Endpoint::start(|_| (407, String::new()));
     for (settings, words) in [
         ("endpoint_url = 'http://127.0.0.1:1'".to_owned(), &["`endpoint_url`", "`region`"][..]),
-        // No such name can be.
+        // An invalid name.
         ("endpoint_url = 'https://firehose.invalid'".to_owned(), &["`endpoint_url`", "`region`"]),
         (format!("proxy = '{}'", proxy.url()), &["`proxy`"]),
         (format!("endpoint_url = 'http://a.invalid'\nproxy = '{}'", proxy.url()), &["`proxy`"]),
         ("proxy = 'http://127.0.0.1:1'".to_owned(), &["`proxy`"]),
     ] {
-        says(&settings, words);
+        assert_message(&settings, words);
     }
 }
 
@@ -42,13 +42,13 @@ fn what_is_not_reached_is_told_with_the_setting() {
 fn a_certificate_of_an_unknown_authority_is_told_and_can_be_trusted() {
     let server = TlsServer::start();
     let url = format!("endpoint_url = 'https://localhost:{}'", server.port);
-    says(&url, &["certificate", "`ca_bundle`"]);
+    assert_message(&url, &["certificate", "`ca_bundle`"]);
     // Once it is trusted, the server's own words arrive.
-    says(&format!("{url}\nca_bundle = '{}'", server.certificate()), &["HTTP 418"]);
+    assert_message(&format!("{url}\nca_bundle = '{}'", server.certificate_path()), &["HTTP 418"]);
     let settings = format!("[aws]\nregion = 'eu-central-1'\n{url}");
-    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
-    let mut running = program.env("AWS_CA_BUNDLE", server.certificate()).start();
-    running.write(EVENT.repeat(500).as_bytes());
+    let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let mut running = program.env("AWS_CA_BUNDLE", server.certificate_path()).start();
+    running.write_stdin(EVENT.repeat(500).as_bytes());
     running.wait_for("HTTP 418");
 }
 
@@ -69,8 +69,8 @@ fn what_stops_the_start_is_told_with_the_setting() {
         ("proxy = 'proxy:8080'".to_owned(), &["[aws] proxy", "http://HOST:PORT"]),
     ] {
         let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
-        let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
-        program.stdin(EVENT).run().exits(2).says(words);
+        let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
+        program.stdin(EVENT).run().expect_exit(2).expect_stderr(words);
     }
 }
 
@@ -80,12 +80,12 @@ fn an_sts_that_is_not_reached_is_told_with_the_setting_and_is_no_wrong_usage() {
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nrole_arn = '{ROLE}'\nsts_endpoint_url = 'http://127.0.0.1:1'"
     );
-    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
-    let ran = program.args(["--fail-fast"]).stdin(EVENT).run().exits(1);
-    ran.says(&[ROLE, "`sts_endpoint_url`", "`proxy`"]);
+    let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let ran = program.args(["--fail-fast"]).stdin(EVENT).run().expect_exit(1);
+    ran.expect_stderr(&[ROLE, "`sts_endpoint_url`", "`proxy`"]);
 }
 
-/// Whoever has to log in is told so, and not to look at the settings.
+/// The error asks for a login, and does not name a setting.
 #[test]
 fn a_session_of_single_sign_on_without_a_login_is_told_with_the_command() {
     let files = "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = eu-central-1\n\
@@ -94,25 +94,25 @@ fn a_session_of_single_sign_on_without_a_login_is_told_with_the_command() {
     for is_set in [true, false] {
         let profile = if is_set { "profile = 'data'" } else { "" };
         let settings = format!("[aws]\nregion = 'eu-central-1'\n{profile}");
-        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         let mut program = program.file("config", files.as_bytes());
         let config = program.path("config");
         program = program.env("AWS_CONFIG_FILE", config);
         if !is_set {
             program = program.env("AWS_PROFILE", "data");
         }
-        let ran = program.stdin(EVENT).run().exits(2);
-        let ran = ran.says(&["`aws sso login --profile data`", "IAM Identity Center"]);
+        let ran = program.stdin(EVENT).run().expect_exit(2);
+        let ran = ran.expect_stderr(&["`aws sso login --profile data`", "IAM Identity Center"]);
         assert!(!ran.stderr.contains("check `profile`"), "{}", ran.stderr);
     }
 }
 
 /// Fail unless a run with these settings of [aws] says these words about its stream.
-fn says(settings: &str, words: &[&str]) {
+fn assert_message(settings: &str, words: &[&str]) {
     let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
-    let program = Program::running().settings(&settings).with_keys().mapping(&[("*", "s")]);
+    let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
     let mut running = program.start();
-    running.write(EVENT.repeat(500).as_bytes());
+    running.write_stdin(EVENT.repeat(500).as_bytes());
     let line = running.wait_for_line("records are kept and sent again later");
     for word in words {
         assert!(line.contains(word), "{settings}\nno {word:?} in {line}");
@@ -129,7 +129,7 @@ struct TlsServer {
 impl TlsServer {
     fn start() -> Self {
         let directory = tempfile::TempDir::new().unwrap();
-        let made = Command::new(standpipe_tests::tools::program("openssl"))
+        let made = Command::new(standpipe_tests::tools::find_program("openssl"))
             .args([
                 "req",
                 "-x509",
@@ -154,8 +154,8 @@ impl TlsServer {
             .stderr(Stdio::null())
             .status();
         assert!(made.is_ok_and(|status| status.success()), "openssl makes a certificate");
-        let mut process = Command::new(standpipe_tests::tools::program("python3"))
-            .arg(standpipe_tests::workspace().join("tests/tls/serve.py"))
+        let mut process = Command::new(standpipe_tests::tools::find_program("python3"))
+            .arg(standpipe_tests::workspace_directory().join("tests/tls/serve.py"))
             .current_dir(directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -164,11 +164,11 @@ impl TlsServer {
             .expect("Python starts");
         let mut port = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        stdout.read_line(&mut port).expect("the server tells its port");
+        stdout.read_line(&mut port).expect("the server prints its port");
         TlsServer { directory, port: port.trim().parse().expect("a port"), process }
     }
 
-    fn certificate(&self) -> String {
+    fn certificate_path(&self) -> String {
         self.directory.path().join("cert.pem").to_str().unwrap().to_owned()
     }
 }

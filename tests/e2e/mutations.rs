@@ -26,7 +26,7 @@ enum Change {
     Repeat(f64, usize),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn any_change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (0.0..1.0).prop_map(Change::Cut),
         (0.0..1.0, any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
@@ -69,7 +69,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 50, ..ProptestConfig::default() })]
 
     #[test]
-    fn changed_components_are_refused_or_work(changes in prop::collection::vec(change(), 1..4)) {
+    fn changed_components_are_refused_or_work(changes in prop::collection::vec(any_change(), 1..4)) {
         let mut bytes = DEFAULT_PLUGIN.to_vec();
         changes.iter().for_each(|change| change.apply(&mut bytes));
         match CompiledComponent::new(&ENGINE, &bytes) {

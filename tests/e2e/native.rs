@@ -10,7 +10,7 @@ use standpipe_core::event::{Event, scan};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::{Engine, LoadError, Mapper, Plugin};
 use standpipe_tests::events::Events;
-use standpipe_tests::{case, workspace};
+use standpipe_tests::{case, workspace_directory};
 use tempfile::TempDir;
 
 const EVENTS: usize = 3000;
@@ -20,14 +20,14 @@ const BATCH: usize = 100;
 fn all_settings_of_the_cases_lead_to_the_same_decisions() {
     let cache = TempDir::new().unwrap();
     let engine = Engine::new(Some(cache.path())).unwrap();
-    let made_up = Events::new(7).ndjson(EVENTS);
+    let made_up = Events::new(7).into_ndjson(EVENTS);
     let (mut loaded, mut refused) = (0, 0);
-    for folder in case::folders(&workspace().join("tests/cases")) {
-        let Some(settings) = settings(&folder) else { continue };
-        let inputs = case::folders(&folder).into_iter().filter(|file| is_plain_input(file));
+    for folder in case::list_cases(&workspace_directory().join("tests/cases")) {
+        let Some(settings) = read_case_settings(&folder) else { continue };
+        let inputs = case::list_cases(&folder).into_iter().filter(|file| is_plain_input(file));
         let inputs = inputs.flat_map(|file| fs::read(file).unwrap());
         let input: Vec<_> = made_up.iter().copied().chain(inputs).collect();
-        match both(&engine, &settings.plugin_settings) {
+        match load_both(&engine, &settings.plugin_settings) {
             (Ok(component), Ok(native)) => {
                 assert_eq!(component.routes(), native.routes(), "{}", folder.display());
                 assert_same_decisions(component, native, &input, &folder);
@@ -50,17 +50,20 @@ fn more_outputs_than_an_event_may_have_are_a_fault_of_both() {
     let rows = (0..=standpipe_plugin_host::limits::PLUGIN_OUTPUTS_PER_EVENT_MAX)
         .map(|row| json!({"event": "a", "stream": format!("s{row}")}));
     let settings = json!({"fan_out": true, "mappings": rows.collect::<Vec<_>>()}).to_string();
-    let (component, native) = both(&Engine::new(None).unwrap(), &settings);
+    let (component, native) = load_both(&Engine::new(None).unwrap(), &settings);
     let input = b"{\"event\":\"b\"}\n{\"event\":\"a\"}\n{\"event\":\"c\"}\n";
     assert_same_decisions(component.unwrap(), native.unwrap(), input, Path::new("too many"));
 }
 
-fn both(engine: &Engine, settings: &str) -> (Result<Plugin, LoadError>, Result<Plugin, LoadError>) {
+fn load_both(
+    engine: &Engine,
+    settings: &str,
+) -> (Result<Plugin, LoadError>, Result<Plugin, LoadError>) {
     (Plugin::load(engine, DEFAULT_PLUGIN, settings), Plugin::native(settings))
 }
 
 /// None where the host itself refuses them, or they name another plugin.
-fn settings(folder: &Path) -> Option<Settings> {
+fn read_case_settings(folder: &Path) -> Option<Settings> {
     let text = fs::read_to_string(folder.join("settings.toml")).unwrap();
     let settings = config::parse(&text).ok()?.check(folder, Overrides::default()).ok()?;
     (settings.plugin == PluginSource::BuiltIn).then_some(settings)

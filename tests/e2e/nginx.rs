@@ -4,20 +4,20 @@
 use standpipe_tests::client::Client;
 use standpipe_tests::{Proxy, wait_until};
 
-use crate::beside::{self, Turning, recipe};
+use crate::beside::{self, LogRotation, find_recipe};
 
 /// Requests before each turn of the log.
 const REQUESTS: usize = 50;
 
 #[test]
 fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
-    beside::is_mirrored_except_while_the_host_is_down(|port| {
-        let http = recipe("nginx mirror")
+    beside::assert_mirrored_except_while_host_is_down(|port| {
+        let http = find_recipe("nginx mirror")
             .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
             .replace("listen 80;", "listen LISTEN;")
             .replace("proxy_pass http://app;", "proxy_pass http://$server_addr:$server_port/app;")
             .replace("# the rest of the site", "location /app { return 202; }");
-        let nginx = Proxy::nginx(&http);
+        let nginx = Proxy::start_nginx(&http);
         let url = nginx.url().to_owned();
         (nginx, url)
     });
@@ -25,29 +25,30 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
 
 #[test]
 fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
-    let http = recipe("nginx log").replace("/var/log/nginx/", "");
+    let http = find_recipe("nginx log").replace("/var/log/nginx/", "");
     let http = http.replace("listen 80;", "listen LISTEN;");
-    let nginx = Proxy::nginx(&http.replace("# the rest of the site", "location / { return 204; }"));
+    let nginx =
+        Proxy::start_nginx(&http.replace("# the rest of the site", "location / { return 204; }"));
     let directory = nginx.directory().to_str().unwrap();
-    let script = recipe("nginx turn").replace("/var/log/nginx", directory);
+    let script = find_recipe("nginx turn").replace("/var/log/nginx", directory);
     let pid = nginx.pid().to_string();
-    let turning = Turning::new(&script.replace("$(cat /run/nginx.pid)", &pid));
+    let turning = LogRotation::new(&script.replace("$(cat /run/nginx.pid)", &pid));
 
     assert_eq!(Client::connect(nginx.url()).get("/%FF").unwrap().status, 204);
-    request(&nginx, 0);
-    turning.without_host();
-    request(&nginx, REQUESTS);
-    turning.without_host();
-    assert_eq!(turning.delivered().len(), 0);
-    turning.with_host();
-    assert_eq!(turning.delivered().len(), REQUESTS);
-    request(&nginx, 2 * REQUESTS);
+    send_requests(&nginx, 0);
+    turning.rotate_without_host();
+    send_requests(&nginx, REQUESTS);
+    turning.rotate_without_host();
+    assert_eq!(turning.delivered_records().len(), 0);
+    turning.rotate_with_host();
+    assert_eq!(turning.delivered_records().len(), REQUESTS);
+    send_requests(&nginx, 2 * REQUESTS);
     wait_until("all requests have been delivered", || {
-        turning.with_host();
-        turning.delivered().len() >= 3 * REQUESTS
+        turning.rotate_with_host();
+        turning.delivered_records().len() >= 3 * REQUESTS
     });
 
-    let events = turning.delivered();
+    let events = turning.delivered_records();
     assert_eq!(events.len(), 3 * REQUESTS);
     for (number, event) in events.iter().enumerate() {
         let properties = &event["properties"];
@@ -59,12 +60,12 @@ fn an_access_log_keeps_all_requests_until_the_host_reads_it() {
         assert_eq!(event["type"], "track");
         assert!(!event.to_string().contains("hush"));
     }
-    let letters = turning.letters();
-    let reasons: Vec<_> = letters.iter().map(|letter| &*letter.reason).collect();
+    let dead_letters = turning.dead_letters();
+    let reasons: Vec<_> = dead_letters.iter().map(|dead_letter| &*dead_letter.reason).collect();
     assert_eq!(reasons, ["invalid_utf8"]);
 }
 
-fn request(nginx: &Proxy, first: usize) {
+fn send_requests(nginx: &Proxy, first: usize) {
     let headers = [("User-Agent", "a \"quoted\" agent")];
     for number in first..first + REQUESTS {
         let path = format!("/shop/%22{number}?hush=1");

@@ -1,5 +1,5 @@
 //! Standard error and standard output that are closed, full, or read by nobody: events
-//! are delivered, signals are heeded, and the exit code is the right one.
+//! are delivered, signals have their effect, and the exit code is right.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 use serde_json::Value;
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::metrics::Metrics;
-use standpipe_tests::settings::{CollectorSettings, Source};
-use standpipe_tests::{Fate, Program, Running, Stub, free_port, wait_until};
+use standpipe_tests::settings::{CollectorSettings, SourceEntry};
+use standpipe_tests::{Program, Running, Stub, StubResponse, free_port, wait_until};
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
 
@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// What standard error may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
+enum BrokenStderr {
     /// A pipe whose reader is gone.
     Gone,
     /// A device on which there is never room.
@@ -31,19 +31,21 @@ enum Broken {
     Stalled,
 }
 
-const BROKEN: [Broken; 3] = [Broken::Gone, Broken::Full, Broken::Stalled];
+const BROKEN: [BrokenStderr; 3] = [BrokenStderr::Gone, BrokenStderr::Full, BrokenStderr::Stalled];
 
-impl Broken {
+impl BrokenStderr {
     /// What is to be written to, and what has to be kept until the end.
-    fn open(self) -> (Stdio, Option<PipeReader>) {
+    fn open_stderr(self) -> (Stdio, Option<PipeReader>) {
         match self {
-            Broken::Gone => {
+            BrokenStderr::Gone => {
                 let (reader, writer) = pipe().unwrap();
                 drop(reader);
                 (writer.into(), None)
             }
-            Broken::Full => (File::options().write(true).open("/dev/full").unwrap().into(), None),
-            Broken::Stalled => {
+            BrokenStderr::Full => {
+                (File::options().write(true).open("/dev/full").unwrap().into(), None)
+            }
+            BrokenStderr::Stalled => {
                 let (reader, writer) = full_pipe();
                 (writer.into(), Some(reader))
             }
@@ -62,19 +64,19 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A collector whose addresses need not be told.
-struct Quiet {
+/// A collector on fixed addresses, which it need not print.
+struct QuietCollector {
     running: Running,
     url: String,
     admin_url: String,
 }
 
-impl Quiet {
+impl QuietCollector {
     fn start(stub: &Stub, stderr: Stdio, settings: &[(&str, &str)]) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let sources = CollectorSettings::new([Source::segment("web")]);
+        let sources = CollectorSettings::new([SourceEntry::segment("web")]);
         let program =
-            Program::running_against(&stub.url()).settings(&sources).mapping(&[("*", "all")]);
+            Program::host_run_against(&stub.url()).settings(&sources).mapping(&[("*", "all")]);
         let program =
             settings.iter().fold(program, |program, (name, value)| program.env(name, value));
         let [listen, admin] = [port, admin_port].map(|port| format!("127.0.0.1:{port}"));
@@ -84,25 +86,25 @@ impl Quiet {
             [&listen, &admin].iter().all(|it| std::net::TcpStream::connect(it.as_str()).is_ok())
         });
         let [url, admin_url] = [listen, admin].map(|address| format!("http://{address}"));
-        Quiet { running, url, admin_url }
+        QuietCollector { running, url, admin_url }
     }
 
-    fn track(&self) -> u16 {
-        let headers = [("Authorization", &*basic("key-of-web").1)];
+    fn send_track(&self) -> u16 {
+        let headers = [("Authorization", &*basic_auth("key-of-web").1)];
         let mut client = Client::connect(&self.url);
-        client.be_patient_for(SOON);
+        client.set_read_timeout(SOON);
         client.post("/v1/track", &headers, EVENT.as_bytes()).unwrap().status
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    fn send_get(&self, path: &str) -> (u16, String) {
         let mut client = Client::connect(&self.admin_url);
-        client.be_patient_for(SOON);
+        client.set_read_timeout(SOON);
         let reply = client.get(path).unwrap();
         (reply.status, reply.text())
     }
 
-    fn dropped(&self) -> f64 {
-        Metrics::parse(&self.get("/metrics").1)
+    fn dropped_lines(&self) -> f64 {
+        Metrics::parse(&self.send_get("/metrics").1)
             .unwrap()
             .value("standpipe_log_lines_dropped_total", &[])
     }
@@ -111,15 +113,15 @@ impl Quiet {
 #[test]
 fn a_collector_serves_and_stops_whatever_becomes_of_standard_error() {
     for broken in BROKEN {
-        let stub = Stub::start(|_| Fate::Accept);
-        let (stderr, _reader) = broken.open();
-        let collector = Quiet::start(&stub, stderr, &[]);
+        let stub = Stub::start(|_| StubResponse::Accept);
+        let (stderr, _reader) = broken.open_stderr();
+        let collector = QuietCollector::start(&stub, stderr, &[]);
         for _ in 0..20 {
-            assert_eq!(collector.track(), 200, "{broken:?}");
-            assert_eq!(collector.get("/health/ready").0, 200, "{broken:?}");
+            assert_eq!(collector.send_track(), 200, "{broken:?}");
+            assert_eq!(collector.send_get("/health/ready").0, 200, "{broken:?}");
         }
-        collector.running.signal(Signal::TERM);
-        let ran = collector.running.wait(SOON).exits(0);
+        collector.running.send_signal(Signal::TERM);
+        let ran = collector.running.wait(SOON).expect_exit(0);
         assert_eq!((ran.count("read"), ran.count("delivered")), (20, 20), "{broken:?}");
     }
 }
@@ -127,28 +129,28 @@ fn a_collector_serves_and_stops_whatever_becomes_of_standard_error() {
 /// Every line of the log goes there, and nobody reads.
 #[test]
 fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let (mut reader, writer) = full_pipe();
-    let collector = Quiet::start(&stub, writer.into(), &[("RUST_LOG", "trace")]);
+    let collector = QuietCollector::start(&stub, writer.into(), &[("RUST_LOG", "trace")]);
     let mut sent = 0;
     wait_until("lines are dropped", || {
         for _ in 0..100 {
             let started = Instant::now();
-            assert_eq!(collector.track(), 200);
+            assert_eq!(collector.send_track(), 200);
             assert!(started.elapsed() < SOON);
         }
         sent += 100;
-        collector.dropped() > 0.0
+        collector.dropped_lines() > 0.0
     });
-    assert_eq!(collector.get("/health/live").0, 200);
+    assert_eq!(collector.send_get("/health/live").0, 200);
     // Once somebody reads, the number is reported.
     let reads = std::thread::spawn(move || {
         let mut text = Vec::new();
         let _ = reader.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     });
-    collector.running.signal(Signal::TERM);
-    let ran = collector.running.wait(SOON).exits(0);
+    collector.running.send_signal(Signal::TERM);
+    let ran = collector.running.wait(SOON).expect_exit(0);
     assert_eq!(ran.count("delivered"), sent);
     let text = reads.join().unwrap();
     assert!(text.contains("log lines dropped"), "{} bytes of log", text.len());
@@ -159,11 +161,11 @@ fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
 fn a_run_of_files_ends_in_order_whatever_becomes_of_standard_error() {
     for broken in BROKEN {
         for (input, exit) in [(EVENT.repeat(1000), 0), (format!("x\n{EVENT}"), 3)] {
-            let (stderr, _reader) = broken.open();
-            let program = Program::running_locally().mapping(&[("*", "all")]);
+            let (stderr, _reader) = broken.open_stderr();
+            let program = Program::host_run_locally().mapping(&[("*", "all")]);
             let program = program.file("in.ndjson", input.as_bytes()).args(["in.ndjson"]);
             let started = Instant::now();
-            let ran = program.start_with(Stdio::null(), stderr).finish(SOON).exits(exit);
+            let ran = program.start_with(Stdio::null(), stderr).finish(SOON).expect_exit(exit);
             let took = started.elapsed();
             assert!(took < SOON, "{broken:?}: {took:?}");
             assert_eq!(ran.count("read") as usize, input.lines().count(), "{broken:?}");
@@ -179,11 +181,11 @@ fn closed_standard_streams_hurt_nothing() {
         let script = format!(
             "exec {host} run --local out --summary summary.json in.ndjson --map '*=all' {redirect}"
         );
-        let shell = Program::of("/bin/sh".as_ref()).file("in.ndjson", EVENT.as_bytes());
+        let shell = Program::from_path("/bin/sh".as_ref()).file("in.ndjson", EVENT.as_bytes());
         shell.args(["-c", &script]).run()
     };
     for redirect in ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"] {
-        assert_eq!(program(redirect).exits(0).count("delivered"), 1, "{redirect}");
+        assert_eq!(program(redirect).expect_exit(0).count("delivered"), 1, "{redirect}");
     }
 }
 
@@ -192,9 +194,9 @@ fn closed_standard_streams_hurt_nothing() {
 fn errors_keep_their_exit_code_where_nobody_reads_them() {
     for broken in BROKEN {
         for arguments in [&["run", "--config", "nowhere.toml"][..], &["run", "--nonsense"]] {
-            let (stderr, _reader) = broken.open();
+            let (stderr, _reader) = broken.open_stderr();
             let program = Program::new().args(arguments);
-            program.start_with(Stdio::null(), stderr).finish(SOON).exits(2);
+            program.start_with(Stdio::null(), stderr).finish(SOON).expect_exit(2);
         }
     }
 }
@@ -202,8 +204,8 @@ fn errors_keep_their_exit_code_where_nobody_reads_them() {
 /// What a command is there to print is not lost in silence.
 #[test]
 fn a_product_that_cannot_be_written_is_an_error() {
-    let letter = letter();
-    for broken in [Broken::Gone, Broken::Full] {
+    let dead_letter = run_with_dead_letter();
+    for broken in [BrokenStderr::Gone, BrokenStderr::Full] {
         for arguments in [
             &["config", "schema"][..],
             &["plugin", "export", "-"],
@@ -211,8 +213,8 @@ fn a_product_that_cannot_be_written_is_an_error() {
             &["dead", "show", "--json"],
             &["run", "--local", "out", "--summary", "-", "in.ndjson", "--map", "*=all"],
         ] {
-            let program = with_letter(&letter, arguments);
-            let (stdout, _reader) = broken.open();
+            let program = program_with_dead_letter(&dead_letter, arguments);
+            let (stdout, _reader) = broken.open_stderr();
             let (mut reader, writer) = pipe().unwrap();
             let ran = program.start_with(stdout, writer).finish(SOON);
             let mut stderr = String::new();
@@ -224,36 +226,39 @@ fn a_product_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// `host dead show | head` is not an error: whoever reads has seen enough.
+/// `host dead show | head` is not an error: the reader has closed the pipe.
 #[test]
 fn tables_for_people_end_with_their_reader() {
-    let letter = letter();
+    let dead_letter = run_with_dead_letter();
     for arguments in [&["dead", "list"][..], &["dead", "show"], &["plugin", "inspect"]] {
-        let (stdout, _reader) = Broken::Gone.open();
-        let program = with_letter(&letter, arguments);
-        program.start_with(stdout, Stdio::null()).finish(SOON).exits(0);
+        let (stdout, _reader) = BrokenStderr::Gone.open_stderr();
+        let program = program_with_dead_letter(&dead_letter, arguments);
+        program.start_with(stdout, Stdio::null()).finish(SOON).expect_exit(0);
     }
 }
 
 /// A run that has left a dead letter behind.
-fn letter() -> standpipe_tests::Ran {
-    Program::running_locally().mapping(&[("*", "all")]).stdin("x\n").run().exits(3)
+fn run_with_dead_letter() -> standpipe_tests::FinishedRun {
+    Program::host_run_locally().mapping(&[("*", "all")]).stdin("x\n").run().expect_exit(3)
 }
 
 /// The program with these arguments, and for `dead` the data directory of that run.
-fn with_letter(letter: &standpipe_tests::Ran, arguments: &[&str]) -> Program {
+fn program_with_dead_letter(
+    dead_letter: &standpipe_tests::FinishedRun,
+    arguments: &[&str],
+) -> Program {
     let program = Program::new().file("in.ndjson", EVENT.as_bytes()).args(arguments);
     match arguments[0] {
-        "dead" => program.args(["--data-dir"]).args([letter.path("standpipe-data")]),
+        "dead" => program.args(["--data-dir"]).args([dead_letter.path("standpipe-data")]),
         _ => program,
     }
 }
 
 #[test]
 fn the_default_plugin_can_be_exported_to_standard_output() {
-    let ran = Program::new().args(["plugin", "export", "-"]).run().exits(0);
+    let ran = Program::new().args(["plugin", "export", "-"]).run().expect_exit(0);
     assert!(ran.stdout.starts_with(b"\0asm"), "a component");
-    let file = Program::new().args(["plugin", "export", "a.wasm"]).run().exits(0);
+    let file = Program::new().args(["plugin", "export", "a.wasm"]).run().expect_exit(0);
     assert_eq!(std::fs::read(file.path("a.wasm")).unwrap(), ran.stdout);
 }
 
@@ -264,13 +269,13 @@ fn texts_from_outside_forge_no_line() {
     let answer = serde_json::json!({"__type": "AccessDeniedException", "message": forged});
     let endpoint = standpipe_tests::Endpoint::start(move |_| (400, answer.to_string()));
     let stopping = |format: &str| {
-        let program = Program::running_against(&endpoint.url()).mapping(&[("*", "all")]);
+        let program = Program::host_run_against(&endpoint.url()).mapping(&[("*", "all")]);
         let settings = "[delivery]\nmax_delay = '10ms'\ndrain_timeout = '1s'";
         let program = program.settings(settings).args(["--log-format", format]);
         let mut running = program.start();
-        running.write(EVENT.repeat(600).as_bytes());
+        running.write_stdin(EVENT.repeat(600).as_bytes());
         running.wait_for("forged");
-        running.signal(Signal::TERM);
+        running.send_signal(Signal::TERM);
         running.wait(SOON)
     };
     let ran = stopping("human");
@@ -294,7 +299,7 @@ fn texts_from_outside_forge_no_line() {
     };
     assert_eq!(lines().filter(stopping).count(), 1);
     // What ends the program is an error of the same form.
-    let ran = Program::running_locally().args(["--log-format", "json", "nowhere.ndjson"]).run();
+    let ran = Program::host_run_locally().args(["--log-format", "json", "nowhere.ndjson"]).run();
     let error: Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((ran.exit, &error["level"]), (2, &"ERROR".into()), "{}", ran.stderr);
 }

@@ -5,9 +5,9 @@ use std::thread;
 
 use rustix::process::Signal;
 use standpipe_tests::client::Client;
-use standpipe_tests::{DEADLINE, Fate, Program, Stub, outside};
+use standpipe_tests::{DEADLINE, Program, Stub, StubResponse, outside};
 
-use crate::gateway::against;
+use crate::gateway::stub_settings;
 
 const CLIENTS: usize = 4;
 const EVENTS: usize = 2000;
@@ -25,7 +25,7 @@ const NOT_EMBEDDED: &[&str] = &[
 
 #[test]
 fn a_gateway_compiles_nothing_of_the_program_the_collector_and_the_catalog() {
-    let compiled = outside::dependencies();
+    let compiled = outside::gateway_dependencies();
     for name in ["standpipe", "wasmtime", "aws-sdk-firehose"] {
         assert!(compiled.contains(name), "no {name} in {compiled:?}");
     }
@@ -34,7 +34,7 @@ fn a_gateway_compiles_nothing_of_the_program_the_collector_and_the_catalog() {
 }
 
 /// An event of a number, and what its sender must be answered.
-fn event(number: usize) -> (String, &'static str) {
+fn make_event(number: usize) -> (String, &'static str) {
     match number % 10 {
         0 => (format!("{{\"id\":{number},\"event\":\"other\"}}"), "filtered"),
         1 => (format!("{{\"id\":{number},"), "dead: "),
@@ -49,16 +49,21 @@ fn what_is_posted_to_a_gateway_arrives_once() {
     let stub = Stub::start(move |_| {
         requests += 1;
         match requests % 3 {
-            0 => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
-            _ => Fate::Accept,
+            0 => StubResponse::Fail {
+                status: 503,
+                code: "ServiceUnavailableException",
+                accepted: false,
+            },
+            _ => StubResponse::Accept,
         }
     });
     let settings = format!(
         "{}[delivery]\nmax_delay = '5ms'\n\
          [plugin.settings]\nmappings = [{{ event = 'kept', stream = 'kept' }}]\n",
-        against(&stub)
+        stub_settings(&stub)
     );
-    let program = Program::of(&outside::gateway()).file("settings.toml", settings.as_bytes());
+    let program =
+        Program::from_path(&outside::build_gateway()).file("settings.toml", settings.as_bytes());
     let gateway = program.args(["127.0.0.1:0", "settings.toml"]).start();
     let url = gateway.wait_for_line("listening on ");
     thread::scope(|scope| {
@@ -67,7 +72,7 @@ fn what_is_posted_to_a_gateway_arrives_once() {
             scope.spawn(move || {
                 let mut connection = Client::connect(url);
                 for number in (client..EVENTS).step_by(CLIENTS) {
-                    let (event, expected) = event(number);
+                    let (event, expected) = make_event(number);
                     let reply = connection.post("/events", &[], event.as_bytes()).unwrap();
                     assert_eq!(reply.status, 200, "{}", reply.text());
                     assert!(reply.text().starts_with(expected), "{event}: {}", reply.text());
@@ -75,22 +80,22 @@ fn what_is_posted_to_a_gateway_arrives_once() {
             });
         }
     });
-    gateway.signal(Signal::TERM);
-    let ran = gateway.wait(DEADLINE).exits(0);
+    gateway.send_signal(Signal::TERM);
+    let ran = gateway.wait(DEADLINE).expect_exit(0);
     let summary = String::from_utf8_lossy(&ran.stdout);
     assert!(summary.contains("1600 delivered, 200 filtered, 200 dead"), "{summary}");
-    assert_eq!(ran.letters().len(), 200);
+    assert_eq!(ran.dead_letters().len(), 200);
     assert_eq!(stub.violations(), [""; 0]);
-    let mut accepted = stub.accepted();
+    let mut accepted = stub.accepted_records();
     let records = accepted.remove("kept").expect("records");
     assert!(accepted.is_empty(), "{:?}", accepted.keys());
     let records = records.into_iter().map(|record| String::from_utf8(record).expect("text"));
-    let sent = (0..EVENTS).map(event).filter(|(_, expected)| *expected == "delivered");
+    let sent = (0..EVENTS).map(make_event).filter(|(_, expected)| *expected == "delivered");
     let sent = sent.map(|(event, _)| event + "\n");
-    assert_eq!(sorted(records), sorted(sent));
+    assert_eq!(sort_texts(records), sort_texts(sent));
 }
 
-fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+fn sort_texts(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut texts: Vec<_> = texts.collect();
     texts.sort_unstable();
     texts

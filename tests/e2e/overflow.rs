@@ -1,71 +1,71 @@
 //! Streams that cannot keep up, with little or no room on disk for them: they get
-//! everything once they can, and the program ends when it is told to.
+//! everything once they can, and the program ends when it is stopped.
 
 use std::fmt::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::disk::Disk;
 use standpipe_tests::events::Events;
 use standpipe_tests::oracle::{Oracle, assert_same};
-use standpipe_tests::{Collector, Fate, Program, Stub, wait_until};
+use standpipe_tests::{Collector, Program, Stub, StubResponse, wait_until};
 
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 const SOON: Duration = Duration::from_secs(60);
 const SMALL: &str = "[delivery]\noverflow_max_bytes = 2097152\n";
 
-fn denied() -> Fate {
-    Fate::Fail { status: 400, code: "AccessDeniedException", accepted: false }
+fn denied_response() -> StubResponse {
+    StubResponse::Fail { status: 400, code: "AccessDeniedException", accepted: false }
 }
 
 /// More than memory and the small overflow take together.
 const EVENTS: usize = 150_000;
 
 /// A Firehose that denies the stream `tracks` for so long from its first request on.
-fn denying_for(time: Duration) -> Stub {
+fn start_denying_stub(time: Duration) -> Stub {
     let mut start = None;
     Stub::start(move |put| match put.stream.as_str() {
-        "tracks" if start.get_or_insert_with(Instant::now).elapsed() < time => denied(),
-        _ => Fate::Accept,
+        "tracks" if start.get_or_insert_with(Instant::now).elapsed() < time => denied_response(),
+        _ => StubResponse::Accept,
     })
 }
 
 #[test]
 fn a_stream_that_was_denied_gets_everything_after_the_overflow_was_full() {
-    let stub = denying_for(Duration::from_secs(3));
-    let input = Events::new(51).ndjson(EVENTS);
-    let program = Program::running_against(&stub.url()).mapping(ROWS).settings(SMALL);
+    let stub = start_denying_stub(Duration::from_secs(3));
+    let input = Events::new(51).into_ndjson(EVENTS);
+    let program = Program::host_run_against(&stub.url()).mapping(ROWS).settings(SMALL);
     let mut running = program.start();
     running.write_all_in_background(input.clone());
-    let ran = running.finish(SOON).exits(0);
+    let ran = running.finish(SOON).expect_exit(0);
     assert_eq!(ran.count("delivered"), EVENTS as u64);
-    assert_same(&Oracle::new(ROWS).fate(&input).streams, &stub.accepted());
+    assert_same(&Oracle::new(ROWS).expected_outcome(&input).streams, &stub.accepted_records());
     assert!(ran.summary()["streams"]["tracks"]["overflowed"].as_u64().unwrap() > 0);
 }
 
 #[test]
 fn a_stream_that_is_slow_gets_everything_with_a_small_overflow() {
     let stub = Stub::start(|put| match put.stream.as_str() {
-        "tracks" => Fate::Slow(Duration::from_millis(100)),
-        _ => Fate::Accept,
+        "tracks" => StubResponse::Slow(Duration::from_millis(100)),
+        _ => StubResponse::Accept,
     });
-    let input = Events::new(52).ndjson(EVENTS);
+    let input = Events::new(52).into_ndjson(EVENTS);
     let settings = format!("{SMALL}concurrency = 1\n");
-    let program = Program::running_against(&stub.url()).mapping(ROWS).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).mapping(ROWS).settings(&settings);
     let mut running = program.start();
     running.write_all_in_background(input.clone());
-    running.finish(SOON).exits(0);
-    assert_same(&Oracle::new(ROWS).fate(&input).streams, &stub.accepted());
+    running.finish(SOON).expect_exit(0);
+    assert_same(&Oracle::new(ROWS).expected_outcome(&input).streams, &stub.accepted_records());
 }
 
 #[test]
 fn a_stop_ends_a_run_whose_overflow_is_full() {
-    let stub = denying_for(Duration::MAX);
-    let input = Events::new(53).ndjson(EVENTS);
+    let stub = start_denying_stub(Duration::MAX);
+    let input = Events::new(53).into_ndjson(EVENTS);
     let settings = format!("{SMALL}drain_timeout = '1s'\n");
-    let program = Program::running_against(&stub.url()).mapping(ROWS).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).mapping(ROWS).settings(&settings);
     let mut running = program.start();
     running.write_all_in_background(input);
     running.wait_for("stream=tracks");
@@ -73,31 +73,31 @@ fn a_stop_ends_a_run_whose_overflow_is_full() {
     let mut before = usize::MAX;
     wait_until("nothing goes on", || {
         std::thread::sleep(Duration::from_secs(1));
-        let now = stub.accepted().values().map(Vec::len).sum();
+        let now = stub.accepted_records().values().map(Vec::len).sum();
         std::mem::replace(&mut before, now) == now
     });
     let start = Instant::now();
-    running.signal(Signal::TERM);
+    running.send_signal(Signal::TERM);
     let ran = running.wait(SOON);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     let count = |key| ran.count(key);
     assert_eq!(count("read"), count("delivered") + count("dead"), "{}", ran.stderr);
     assert!(count("dead") > 0 && count("undelivered") == 0);
-    assert!(ran.letters().iter().all(|letter| letter.reason == "given_up"));
+    assert!(ran.dead_letters().iter().all(|dead_letter| dead_letter.reason == "given_up"));
 }
 
 /// On a disk with less room than there is waiting.
 #[test]
 fn a_full_disk_holds_up_a_stream_for_no_longer_than_it_is_denied() {
     let disk = Disk::mount(4 << 20);
-    let stub = denying_for(Duration::from_secs(4));
-    let input = Events::new(54).ndjson(EVENTS);
-    let program = Program::running_against(&stub.url()).mapping(ROWS);
+    let stub = start_denying_stub(Duration::from_secs(4));
+    let input = Events::new(54).into_ndjson(EVENTS);
+    let program = Program::host_run_against(&stub.url()).mapping(ROWS);
     symlink(disk.path(), program.path("standpipe-data/overflow")).unwrap();
     let mut running = program.start();
     running.write_all_in_background(input.clone());
-    let ran = running.finish(SOON).exits(0).says(&["No space left on device"]);
-    assert_same(&Oracle::new(ROWS).fate(&input).streams, &stub.accepted());
+    let ran = running.finish(SOON).expect_exit(0).expect_stderr(&["No space left on device"]);
+    assert_same(&Oracle::new(ROWS).expected_outcome(&input).streams, &stub.accepted_records());
     assert_eq!(ran.count("delivered"), EVENTS as u64);
     let used = rustix::fs::statvfs(disk.path()).unwrap();
     assert_eq!(used.f_bfree, used.f_blocks, "the disk is given back");
@@ -105,13 +105,13 @@ fn a_full_disk_holds_up_a_stream_for_no_longer_than_it_is_denied() {
 
 #[test]
 fn a_collector_goes_on_after_the_overflow_was_full() {
-    let stub = denying_for(Duration::from_secs(4));
+    let stub = start_denying_stub(Duration::from_secs(4));
     let settings = format!(
         "{SMALL}[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n[spool]\ndurability = 'os'\n"
     );
-    let program = Program::running_against(&stub.url()).mapping(ROWS).settings(&settings);
+    let program = Program::host_run_against(&stub.url()).mapping(ROWS).settings(&settings);
     let collector = Collector::start(program);
-    let (name, value) = basic("key");
+    let (name, value) = basic_auth("key");
     let headers = [(name, &*value), ("Content-Type", "application/json")];
     let (mut client, text) = (Client::connect(collector.url()), "x".repeat(1000));
     for request in 0..300 {
@@ -126,8 +126,8 @@ fn a_collector_goes_on_after_the_overflow_was_full() {
         assert_eq!(answer.status, 200);
     }
     wait_until("everything is delivered", || {
-        stub.accepted().get("tracks").map_or(0, Vec::len) >= 30_000
+        stub.accepted_records().get("tracks").map_or(0, Vec::len) >= 30_000
     });
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("undelivered")), (30_000, 0));
 }

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::{Collector, Fate, Program, Stub, program_path, wait_until};
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::{Collector, Program, Stub, StubResponse, program_path, wait_until};
 
 const SETTINGS: &str = r#"
 [[sources]]
@@ -16,9 +16,10 @@ write_keys = ["key"]
 "#;
 
 /// With a umask that forbids nothing.
-fn program(endpoint: &str, data_dir: &Path) -> Program {
+fn new_program(endpoint: &str, data_dir: &Path) -> Program {
     let shell = "umask 000; exec \"$0\" \"$@\"";
-    let program = Program::of(Path::new("/bin/sh")).args(["-c", shell]).args([program_path()]);
+    let program =
+        Program::from_path(Path::new("/bin/sh")).args(["-c", shell]).args([program_path()]);
     let program = program.args(["run", "--endpoint-url", endpoint, "--region", "eu-central-1"]);
     program
         .with_keys()
@@ -32,18 +33,18 @@ fn program(endpoint: &str, data_dir: &Path) -> Program {
 fn spool_and_dead_letters_are_private_from_the_start_and_made_so() {
     let directory = tempfile::TempDir::new().unwrap();
     let data_dir = directory.path().join("data");
-    let stub = Stub::start(|_| Fate::Hang);
+    let stub = Stub::start(|_| StubResponse::Hang);
     let run = || {
-        let collector = Collector::start(program(&stub.url(), &data_dir));
+        let collector = Collector::start(new_program(&stub.url(), &data_dir));
         let mut client = Client::connect(collector.url());
         let body = json!({ "batch": [{ "type": "page", "userId": "u" }, "no event"] });
         let reply = client.post(
             "/v1/batch",
-            &[("Authorization", &basic("key").1)],
+            &[("Authorization", &basic_auth("key").1)],
             body.to_string().as_bytes(),
         );
         assert_eq!(reply.unwrap().status, 200);
-        wait_until("a dead letter is written", || !files(&data_dir.join("dead")).is_empty());
+        wait_until("a dead letter is written", || !list_files(&data_dir.join("dead")).is_empty());
         collector
     };
     let collector = run();
@@ -52,7 +53,7 @@ fn spool_and_dead_letters_are_private_from_the_start_and_made_so() {
     for folder in ["spool", "dead"] {
         let folder = data_dir.join(folder);
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        for file in files(&folder) {
+        for file in list_files(&folder) {
             fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
         }
     }
@@ -68,7 +69,7 @@ fn spool_and_dead_letters_are_private_from_the_start_and_made_so() {
     assert_eq!(ran.stderr.matches("other users could open files").count(), 2, "{}", ran.stderr);
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn list_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries.map(|entry| entry.unwrap().path()).collect()
 }
@@ -79,7 +80,7 @@ fn assert_private(data_dir: &Path) {
     for folder in ["spool", "dead"] {
         let folder = data_dir.join(folder);
         assert_eq!(mode(&folder), 0o700, "{}", folder.display());
-        for file in files(&folder) {
+        for file in list_files(&folder) {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
             seen += 1;
         }

@@ -19,7 +19,7 @@ const NAMES: &[&str] = &[
     "",
 ];
 
-fn graph() -> Graph {
+fn sample_graph() -> Graph {
     let label = |name: &&str| Asset::Events { label: (*name).to_owned() };
     let stream = |name: &&str| Asset::DeliveryStream { name: (*name).to_owned(), arn: None };
     let assets: Vec<_> = NAMES.iter().map(label).chain(NAMES.iter().map(stream)).collect();
@@ -34,7 +34,7 @@ fn graph() -> Graph {
 
 #[test]
 fn graphviz_draws_the_picture_with_all_names() {
-    let svg = pictures::graphviz(&render_dot(&graph()).unwrap());
+    let svg = pictures::render_with_graphviz(&render_dot(&sample_graph()).unwrap());
     assert_eq!(svg.matches("class=\"node\"").count(), 2 * NAMES.len());
     assert_eq!(svg.matches("class=\"edge\"").count(), NAMES.len());
     for shown in
@@ -46,7 +46,7 @@ fn graphviz_draws_the_picture_with_all_names() {
 
 #[test]
 fn mermaid_reads_the_flowchart_with_all_names() {
-    let read = pictures::mermaid(&render_mermaid(&graph()).unwrap());
+    let read = pictures::parse_with_mermaid(&render_mermaid(&sample_graph()).unwrap());
     let (labels, edges): (Vec<String>, Value) = serde_json::from_str(&read).unwrap();
     assert_eq!((labels.len(), edges), (2 * NAMES.len(), NAMES.len().into()));
     for name in NAMES {

@@ -10,50 +10,51 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use standpipe_tests::client::Client;
 use standpipe_tests::{
-    Endpoint, Fate, Program, Running, Stub, free_port, pingora_gateway, wait_until,
+    Endpoint, Program, Running, Stub, StubResponse, free_port, pingora_gateway, wait_until,
 };
 
-use crate::gateway::against;
+use crate::gateway::stub_settings;
 
 const CLIENTS: usize = 4;
 const SOURCES: &str = "listen = 'off'\n\
     sources = [{ name = 'web', dialect = 'segment', write_keys = ['key'] }]\n";
 
 /// The gateway before a site.
-struct Gateway {
+struct PingoraGateway {
     running: Running,
     url: String,
     firehose: Stub,
 }
 
-impl Gateway {
+impl PingoraGateway {
     fn start(site: &str, firehose: Stub) -> Self {
         let address = free_address();
-        let settings = settings(&firehose, "requests");
-        let program = Program::of(&pingora_gateway()).file("settings.toml", settings.as_bytes());
+        let settings = gateway_settings(&firehose, "requests");
+        let program =
+            Program::from_path(&pingora_gateway()).file("settings.toml", settings.as_bytes());
         let running = program.args([&address, site, "settings.toml"]).start();
         wait_until("the gateway listens", || TcpStream::connect(&address).is_ok());
-        Gateway { running, url: format!("http://{address}"), firehose }
+        PingoraGateway { running, url: format!("http://{address}"), firehose }
     }
 
-    /// Clients that look at pages and track until they cannot go on. They tell which
-    /// of their numbers were answered.
-    fn visit(&self) -> Vec<JoinHandle<Vec<usize>>> {
+    /// Starts clients that get pages and send events until the gateway stops. They return the
+    /// numbers whose requests were answered.
+    fn start_clients(&self) -> Vec<JoinHandle<Vec<usize>>> {
         let clients = (0..CLIENTS).map(|client| {
             let mut connection = Client::connect(&self.url);
             thread::spawn(move || {
                 let numbers = (client..).step_by(CLIENTS);
-                numbers.take_while(|number| visit(&mut connection, *number)).collect()
+                numbers.take_while(|number| visit_page(&mut connection, *number)).collect()
             })
         });
         clients.collect()
     }
 
     /// The events of pages that it has delivered, by their paths.
-    fn stop(self) -> Vec<Value> {
-        self.running.signal(Signal::TERM);
-        self.running.wait(standpipe_tests::DEADLINE).exits(0);
-        let mut streams = self.firehose.accepted();
+    fn stop_and_read_pages(self) -> Vec<Value> {
+        self.running.send_signal(Signal::TERM);
+        self.running.wait(standpipe_tests::DEADLINE).expect_exit(0);
+        let mut streams = self.firehose.accepted_records();
         let requests = streams.remove("requests").expect("events of pages");
         assert!(streams.is_empty(), "{:?}", streams.keys());
         let events = requests.iter().map(|record| serde_json::from_slice(record).unwrap());
@@ -64,11 +65,11 @@ impl Gateway {
 }
 
 /// The numbers that each stream has, in order.
-fn numbers(firehose: &Stub) -> BTreeMap<String, Vec<usize>> {
+fn delivered_numbers(firehose: &Stub) -> BTreeMap<String, Vec<usize>> {
     let mut streams = BTreeMap::new();
-    for (name, records) in firehose.accepted() {
+    for (name, records) in firehose.accepted_records() {
         let events = records.iter().map(|record| serde_json::from_slice(record).unwrap());
-        let mut numbers: Vec<_> = events.map(|event| number(&event)).collect();
+        let mut numbers: Vec<_> = events.map(|event| number_of(&event)).collect();
         numbers.sort_unstable();
         streams.insert(name, numbers);
     }
@@ -76,7 +77,7 @@ fn numbers(firehose: &Stub) -> BTreeMap<String, Vec<usize>> {
 }
 
 /// A site that answers with what it is sent, and where it listens.
-fn site() -> (Endpoint, String) {
+fn start_site() -> (Endpoint, String) {
     let site = Endpoint::start(|asked| match asked.line.contains("/missing") {
         true => (404, "nothing".to_owned()),
         false => (201, asked.body.clone()),
@@ -90,22 +91,22 @@ fn free_address() -> String {
 }
 
 /// What both kinds of events are numbered by.
-fn number(event: &Value) -> usize {
+fn number_of(event: &Value) -> usize {
     let page = event["properties"]["path"].as_str().and_then(|path| path.strip_prefix("/shop/"));
     let page = page.map(|number| number.parse().unwrap());
     page.or(event["n"].as_u64()).unwrap_or_else(|| panic!("no number: {event}")) as usize
 }
 
-fn settings(firehose: &Stub, stream: &str) -> String {
+fn gateway_settings(firehose: &Stub, stream: &str) -> String {
     format!(
         "{SOURCES}{}[delivery]\nmax_delay = '20ms'\n[plugin.settings]\nmappings = [\
          {{ event = 'HTTP Request', stream = '{stream}' }}, {{ event = 'Signed Up', stream = 'accounts' }}]\n",
-        against(firehose)
+        stub_settings(firehose)
     )
 }
 
 /// A page and a tracking call of the same number. Whether both were answered well.
-fn visit(connection: &mut Client, number: usize) -> bool {
+fn visit_page(connection: &mut Client, number: usize) -> bool {
     let text = format!("page {number}");
     let page = connection.post(&format!("/shop/{number}?hush=1"), &[], text.as_bytes());
     let Ok(page) = page else { return false };
@@ -124,28 +125,33 @@ fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_dra
     let stub = Stub::start(move |_| {
         requests += 1;
         match requests % 3 {
-            0 => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
-            _ => Fate::Accept,
+            0 => StubResponse::Fail {
+                status: 503,
+                code: "ServiceUnavailableException",
+                accepted: false,
+            },
+            _ => StubResponse::Accept,
         }
     });
-    let (_site, address) = site();
-    let gateway = Gateway::start(&address, stub);
-    let clients = gateway.visit();
-    let is_used =
-        |stream: &str| gateway.firehose.accepted().get(stream).is_some_and(|it| it.len() > 50);
+    let (_site, address) = start_site();
+    let gateway = PingoraGateway::start(&address, stub);
+    let clients = gateway.start_clients();
+    let is_used = |stream: &str| {
+        gateway.firehose.accepted_records().get(stream).is_some_and(|it| it.len() > 50)
+    };
     wait_until("requests arrive", || is_used("requests") && is_used("accounts"));
-    let other = settings(&gateway.firehose, "other-requests");
+    let other = gateway_settings(&gateway.firehose, "other-requests");
     fs::write(gateway.running.path("next.toml"), other).unwrap();
     fs::rename(gateway.running.path("next.toml"), gateway.running.path("settings.toml")).unwrap();
     wait_until("the settings take over", || is_used("other-requests"));
     // Clients go on meanwhile, until they are not answered any more.
-    gateway.running.signal(Signal::TERM);
+    gateway.running.send_signal(Signal::TERM);
     let mut answered: Vec<_> =
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
     answered.sort_unstable();
-    let Gateway { running, firehose, .. } = gateway;
-    let ran = running.wait(standpipe_tests::DEADLINE).exits(0);
-    let delivered = numbers(&firehose);
+    let PingoraGateway { running, firehose, .. } = gateway;
+    let ran = running.wait(standpipe_tests::DEADLINE).expect_exit(0);
+    let delivered = delivered_numbers(&firehose);
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(said.contains("unsettled: 0"), "{said}");
     assert_eq!(firehose.violations(), [""; 0]);
@@ -165,16 +171,18 @@ fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_dra
 
 #[test]
 fn what_is_asked_and_answered_is_told_and_what_the_collector_refuses_is_not_forwarded() {
-    let (site, address) = site();
-    let gateway = Gateway::start(&address, Stub::start(|_| Fate::Accept));
+    let (site, address) = start_site();
+    let gateway = PingoraGateway::start(&address, Stub::start(|_| StubResponse::Accept));
     let mut client = Client::connect(&gateway.url);
     let agent = [("User-Agent", "a \"quoted\" agent")];
     assert_eq!(client.request("GET", "/shop/1", &agent, b"").unwrap().status, 201);
     assert_eq!(client.request("GET", "/missing?hush=1", &agent, b"").unwrap().status, 404);
     let unknown = json!({"writeKey": "none", "userId": "u", "event": "a"}).to_string();
     assert_eq!(client.post("/v1/track", &[], unknown.as_bytes()).unwrap().status, 401);
-    let [missing, shop] = &gateway.stop()[..] else { panic!("one event for each page") };
-    assert_eq!(site.asked().len(), 2);
+    let [missing, shop] = &gateway.stop_and_read_pages()[..] else {
+        panic!("one event for each page")
+    };
+    assert_eq!(site.requests().len(), 2);
     let (shop, missing) = (&shop["properties"], &missing["properties"]);
     assert_eq!(
         (&shop["path"], &shop["status"], &shop["method"]),
@@ -188,9 +196,9 @@ fn what_is_asked_and_answered_is_told_and_what_the_collector_refuses_is_not_forw
 
 #[test]
 fn that_the_site_is_down_is_told() {
-    let gateway = Gateway::start(&free_address(), Stub::start(|_| Fate::Accept));
+    let gateway = PingoraGateway::start(&free_address(), Stub::start(|_| StubResponse::Accept));
     let mut client = Client::connect(&gateway.url);
     assert_eq!(client.request("GET", "/gone", &[], b"").unwrap().status, 502);
-    let events = gateway.stop();
+    let events = gateway.stop_and_read_pages();
     assert_eq!((events.len(), &events[0]["properties"]["status"]), (1, &json!(502)));
 }

@@ -6,12 +6,12 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
-use standpipe_tests::{Program, Ran, Running, misbehaving_plugin};
+use standpipe_tests::{FinishedRun, Program, Running, misbehaving_plugin};
 
 /// Event names that the plugin misbehaves on, with the reason that follows and words of its
 /// detail: a limit names the setting that it is from.
 const FAULTS: &[(&str, &str, &str)] = &[
-    ("trap", "plugin_trapped", "told to trap"),
+    ("trap", "plugin_trapped", "trap requested"),
     ("loop", "plugin_deadline", "raise call_cpu, event_cpu or byte_cpu under [plugin.limits]"),
     ("recurse", "plugin_trapped", "wasm trap"),
     ("memory", "plugin_memory", "raise memory_bytes under [plugin.limits]"),
@@ -26,7 +26,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("undeclared", "plugin_answer", "never declared"),
     ("bad name", "plugin_answer", "no name"),
     ("reject and deliver", "plugin_answer", "another output"),
-    ("reject", "plugin_rejected", "told to reject"),
+    ("reject", "plugin_rejected", "reject requested"),
 ];
 
 #[test]
@@ -38,20 +38,21 @@ fn only_the_events_that_cause_a_fault_are_dead() {
         }
         writeln!(input, r#"{{"type":"track","event":"{name}"}}"#).unwrap();
     }
-    let ran = run("", input.clone()).exits(3);
+    let ran = run_program("", input.clone()).expect_exit(3);
     assert_eq!((ran.count("dead"), ran.count("delivered")), (12, 12 * 37));
     let good = input.lines().filter(|line| line.contains("good"));
     assert_eq!(
         ran.streams()["good"],
         good.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
     );
-    let letters = ran.letters();
+    let dead_letters = ran.dead_letters();
     for (name, reason, words) in FAULTS {
         let event = format!(r#"{{"type":"track","event":"{name}"}}"#);
-        let letter = letters.iter().find(|letter| letter.event == event.as_bytes());
-        let letter = letter.unwrap_or_else(|| panic!("no letter for {name:?}"));
-        assert_eq!(letter.reason, *reason, "{name:?}: {}", letter.detail);
-        assert!(letter.detail.contains(words), "{name:?}: {}", letter.detail);
+        let dead_letter =
+            dead_letters.iter().find(|dead_letter| dead_letter.event == event.as_bytes());
+        let dead_letter = dead_letter.unwrap_or_else(|| panic!("no dead letter for {name:?}"));
+        assert_eq!(dead_letter.reason, *reason, "{name:?}: {}", dead_letter.detail);
+        assert!(dead_letter.detail.contains(words), "{name:?}: {}", dead_letter.detail);
     }
 }
 
@@ -59,7 +60,7 @@ fn only_the_events_that_cause_a_fault_are_dead() {
 fn decisions_of_every_kind_are_carried_out() {
     let names = ["tenant", "twice", "replace", "empty", "filter", "files", "plain"];
     let input = names.map(|name| format!("{{\"event\":\"{name}\"}}\n")).concat();
-    let ran = run("", input).exits(0);
+    let ran = run_program("", input).expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("filtered")), (6, 1));
     let event = |name: &str| format!("{{\"event\":\"{name}\"}}\n").into_bytes();
     let good = [
@@ -79,7 +80,7 @@ fn a_poisoned_run_is_bounded() {
     // Each that loops has its 52 ms of processor time, in half of the workers' time.
     for (name, count) in [("trap", 10_000), ("loop", 300)] {
         let input = format!("{{\"event\":\"{name}\"}}\n").repeat(count) + "{\"event\":\"good\"}\n";
-        let ran = run("", input).exits(3);
+        let ran = run_program("", input).expect_exit(3);
         assert_eq!((ran.count("dead"), ran.count("delivered")), (count as u64, 1), "{name}");
     }
 }
@@ -87,39 +88,45 @@ fn a_poisoned_run_is_bounded() {
 /// The thread that interrupts plugins rests while none runs, and is there when one does.
 #[test]
 fn nothing_ticks_while_no_plugin_runs() {
-    let mut running = start("");
-    running.write(b"{\"event\":\"print\"}\n");
+    let mut running = start_program("");
+    running.write_stdin(b"{\"event\":\"print\"}\n");
     running.wait_for("a line on standard error");
     let ticker = running.thread("plugin-ticker");
     // It comes to rest.
-    let mut before = ticker.cpu();
+    let mut before = ticker.cpu_time();
     standpipe_tests::wait_until("the thread rests", || {
         std::thread::sleep(Duration::from_millis(100));
-        let last = std::mem::replace(&mut before, ticker.cpu());
+        let last = std::mem::replace(&mut before, ticker.cpu_time());
         last == before
     });
     std::thread::sleep(Duration::from_secs(2));
-    assert!(ticker.cpu() - before < Duration::from_millis(2), "{:?}", ticker.cpu() - before);
-    running.write(b"{\"event\":\"loop\"}\n{\"event\":\"good\"}\n");
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
+    assert!(
+        ticker.cpu_time() - before < Duration::from_millis(2),
+        "{:?}",
+        ticker.cpu_time() - before
+    );
+    running.write_stdin(b"{\"event\":\"loop\"}\n{\"event\":\"good\"}\n");
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (2, 1));
-    assert_eq!(ran.letters()[0].reason, "plugin_deadline");
+    assert_eq!(ran.dead_letters()[0].reason, "plugin_deadline");
 }
 
 #[test]
 fn a_plugin_that_leaks_is_renewed_before_it_fails() {
     // 5,000 leaks of 64 KiB are 2.5 times what an instance may have.
-    let ran = run("", "{\"event\":\"leak\"}\n".repeat(5000)).exits(0);
+    let ran = run_program("", "{\"event\":\"leak\"}\n".repeat(5000)).expect_exit(0);
     assert_eq!(ran.count("delivered"), 5000);
 }
 
 #[test]
 fn what_a_plugin_prints_becomes_log_lines() {
-    let ran = run("", "{\"event\":\"print\"}\n".to_owned()).exits(0);
-    let ran =
-        ran.says(&["plugin: a line on standard output", "a line on standard error, from stdin"]);
+    let ran = run_program("", "{\"event\":\"print\"}\n".to_owned()).expect_exit(0);
+    let ran = ran.expect_stderr(&[
+        "plugin: a line on standard output",
+        "a line on standard error, from stdin",
+    ]);
     assert!(!ran.stderr.contains("\u{1b}[31m"), "escapes reach the terminal: {}", ran.stderr);
-    let ran = run("", "{\"event\":\"print\"}\n".repeat(500)).exits(0);
+    let ran = run_program("", "{\"event\":\"print\"}\n".repeat(500)).expect_exit(0);
     assert!(ran.stderr.lines().count() < 200, "a flood of lines: {}", ran.stderr.lines().count());
 }
 
@@ -134,28 +141,32 @@ fn dead_letters_quote_no_other_event() {
         );
         // In one batch, and each event in a batch of its own.
         for is_alone in [false, true] {
-            let mut running = start("");
+            let mut running = start_program("");
             for line in input.lines() {
-                running.write(format!("{line}\n").as_bytes());
+                running.write_stdin(format!("{line}\n").as_bytes());
                 if is_alone {
                     running.wait_for(match line {
                         _ if line.contains("print its") => "standard output has",
                         _ if line.contains("say and") => "line 10 of",
-                        _ if line.contains("trap") => "told to trap",
+                        _ if line.contains("trap") => "trap requested",
                         _ => "",
                     });
                 }
             }
-            let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
-            let letters = ran.letters();
-            assert_eq!(letters.len(), 2);
-            for letter in &letters {
-                assert!(!letter.detail.contains("planted"), "{}", letter.detail);
+            let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
+            let dead_letters = ran.dead_letters();
+            assert_eq!(dead_letters.len(), 2);
+            for dead_letter in &dead_letters {
+                assert!(!dead_letter.detail.contains("planted"), "{}", dead_letter.detail);
             }
-            assert!(letters[0].detail.contains("told to trap"), "{}", letters[0].detail);
-            let detail = &letters[1].detail;
+            assert!(
+                dead_letters[0].detail.contains("trap requested"),
+                "{}",
+                dead_letters[0].detail
+            );
+            let detail = &dead_letters[1].detail;
             let words =
-                ["line 01 of standard error", "line 05", "... 2", "told to trap after thirty"];
+                ["line 01 of standard error", "line 05", "... 2", "trap requested after thirty"];
             assert!(words.iter().all(|words| detail.contains(words)), "{detail}");
         }
     }
@@ -163,7 +174,7 @@ fn dead_letters_quote_no_other_event() {
 
 #[test]
 fn lines_that_are_not_shown_are_counted() {
-    let ran = run("", "{\"event\":\"print\"}\n".repeat(500)).exits(0);
+    let ran = run_program("", "{\"event\":\"print\"}\n".repeat(500)).expect_exit(0);
     let shown = ran.stderr.matches("a line on standard").count();
     let counts = ran.stderr.lines().filter_map(|line| {
         let before = line.split_once(" lines that the plugin printed")?.0;
@@ -182,10 +193,10 @@ fn a_plugin_that_cannot_be_configured_stops_the_start() {
         ("memory", ["128 MiB of memory", "raise memory_bytes under [plugin.limits]"]),
         ("refuse", ["refuses its settings", "remove it"]),
     ] {
-        run(&format!("configure = \"{configure}\""), String::new())
-            .exits(2)
-            .says(&words)
-            .says(&["misbehaving.wasm"]);
+        run_program(&format!("configure = \"{configure}\""), String::new())
+            .expect_exit(2)
+            .expect_stderr(&words)
+            .expect_stderr(&["misbehaving.wasm"]);
     }
 }
 
@@ -201,8 +212,8 @@ fn streams_may_be_declared_in_any_order() {
             writeln!(input, r#"{{"event":"stream:{stream}","n":{number}}}"#).unwrap();
             *expected.entry(format!("s{stream}")).or_default() += 1;
         }
-        let program = Program::running_locally().settings(&settings).args(["--plugin"]);
-        let ran = program.args([misbehaving_plugin()]).stdin(input).run().exits(0);
+        let program = Program::host_run_locally().settings(&settings).args(["--plugin"]);
+        let ran = program.args([misbehaving_plugin()]).stdin(input).run().expect_exit(0);
         assert_eq!((ran.count("delivered"), ran.count("dead")), (20_000, 0));
         let streams = ran.streams();
         for (stream, text) in &streams {
@@ -229,15 +240,15 @@ fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_
     };
     let words = ["does not declare the same streams each time", "random-", "pattern"];
     let run = ["run", "--local", "out", "--config", "settings.toml"];
-    program(&run).run().exits(2).says(&words);
+    program(&run).run().expect_exit(2).expect_stderr(&words);
     let checked = program(&["config", "check", "settings.toml"]).run();
     assert_ne!(checked.exit, 0);
-    let _ = checked.says(&words);
+    let _ = checked.expect_stderr(&words);
     let plugin = misbehaving_plugin();
     let tested =
-        program(&["plugin", "test", plugin.to_str().unwrap(), "cases.json"]).run().exits(1);
-    let told = String::from_utf8_lossy(&tested.stdout);
-    assert!(words.iter().all(|words| told.contains(words)), "{told}");
+        program(&["plugin", "test", plugin.to_str().unwrap(), "cases.json"]).run().expect_exit(1);
+    let printed = String::from_utf8_lossy(&tested.stdout);
+    assert!(words.iter().all(|words| printed.contains(words)), "{printed}");
 }
 
 /// The name changes while events flow, and each call has a fresh instance: none of them
@@ -246,15 +257,15 @@ fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_
 fn a_plugin_whose_streams_change_with_time_is_configured_anew() {
     let settings = "workers = 2\n[delivery]\nmax_delay = '10ms'\n[plugin.limits]\nmax_calls = 1\n\
                     [plugin.settings]\ndeclare = 'dated'\nperiod_ms = 2000\n";
-    let program = Program::running_locally().settings(settings).args(["--plugin"]);
+    let program = Program::host_run_locally().settings(settings).args(["--plugin"]);
     let mut running = program.args([misbehaving_plugin()]).start();
     let mut sent = 0;
     standpipe_tests::wait_until("the plugin has been configured anew twice", || {
-        running.write(b"{\"event\":\"stream:0\"}\n{\"event\":\"good\"}\n");
+        running.write_stdin(b"{\"event\":\"stream:0\"}\n{\"event\":\"good\"}\n");
         sent += 2;
         running.stderr().matches("declares other streams than before").count() >= 2
     });
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
     let streams = ran.streams();
     let dated = streams.keys().filter(|stream| stream.starts_with("period-")).count();
@@ -275,27 +286,27 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
     for is_replaced in [true, false] {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let refusing = settings(&format!("refuse_from_ms = {}", now + 4000));
-        let mut running = Program::running_locally().settings(&refusing).start();
+        let mut running = Program::host_run_locally().settings(&refusing).start();
         let mut sent = 0;
         standpipe_tests::wait_until("no instance can be made", || {
-            running.write(b"{\"event\":\"good\"}\n");
+            running.write_stdin(b"{\"event\":\"good\"}\n");
             sent += 1;
             running.stderr().contains("failed to start an instance of the plugin")
         });
-        running.write(&b"{\"event\":\"good\"}\n".repeat(1000));
+        running.write_stdin(&b"{\"event\":\"good\"}\n".repeat(1000));
         sent += 1000;
         if is_replaced {
             fs::write(running.path("settings.toml"), settings("stream = 'other'")).unwrap();
             running.wait_for("plugin swapped");
-            let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
+            let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
             assert_eq!((ran.count("delivered"), ran.count("dead")), (sent, 0));
         } else {
-            running.signal(Signal::TERM);
-            let ran = running.finish(standpipe_tests::DEADLINE).exits(3);
+            running.send_signal(Signal::TERM);
+            let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
             let dead = ran.count("dead");
             assert_eq!(ran.count("read"), ran.count("delivered") + dead);
             assert!(dead > 0, "nothing waited");
-            let reasons = ran.letters().into_iter().map(|letter| letter.reason);
+            let reasons = ran.dead_letters().into_iter().map(|dead_letter| dead_letter.reason);
             assert!(reasons.into_iter().all(|reason| reason == "plugin_unavailable"));
         }
     }
@@ -313,32 +324,32 @@ fn a_canary_that_cannot_be_started_again_is_out() {
         misbehaving_plugin().display(),
         now + 4000
     );
-    let mut running = Program::running_locally().settings(&settings).start();
+    let mut running = Program::host_run_locally().settings(&settings).start();
     let mut sent = 0;
     standpipe_tests::wait_until("the canary is out", || {
-        running.write(b"{\"event\":\"good\"}\n");
+        running.write_stdin(b"{\"event\":\"good\"}\n");
         sent += 1;
         running.stderr().contains("canary stopped: it failed on or rejected")
     });
-    running.write(b"{\"event\":\"good\"}\n");
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
+    running.write_stdin(b"{\"event\":\"good\"}\n");
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (sent + 1, 0));
-    let ran = ran.says(&["failed to start an instance of the canary"]);
+    let ran = ran.expect_stderr(&["failed to start an instance of the canary"]);
     let streams: Vec<_> = ran.streams().into_keys().collect();
     assert_eq!(streams, ["active", "canary"]);
 }
 
-/// Run with one worker, so that the order of records can be told.
-fn run(settings: &str, input: String) -> Ran {
-    program(settings).stdin(input).run()
+/// Runs with one worker, so that the order of records is known.
+fn run_program(settings: &str, input: String) -> FinishedRun {
+    new_program(settings).stdin(input).run()
 }
 
-fn start(settings: &str) -> Running {
-    program(settings).start()
+fn start_program(settings: &str) -> Running {
+    new_program(settings).start()
 }
 
-fn program(settings: &str) -> Program {
+fn new_program(settings: &str) -> Program {
     let settings = format!("workers = 1\n[plugin.settings]\n{settings}\n");
-    let program = Program::running_locally().settings(&settings);
+    let program = Program::host_run_locally().settings(&settings);
     program.args(["--plugin"]).args([misbehaving_plugin()])
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use standpipe_tests::minisign::KeyPair;
-use standpipe_tests::{Program, Ran, misbehaving_plugin};
+use standpipe_tests::{FinishedRun, Program, misbehaving_plugin};
 
 const ROWS: &str = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'all'\n";
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
@@ -15,7 +15,7 @@ struct Wrong {
     words: &'static str,
 }
 
-fn wrong(settings: &str, line: usize, words: &'static str) -> Wrong {
+fn wrong_settings(settings: &str, line: usize, words: &'static str) -> Wrong {
     Wrong { settings: settings.to_owned(), line, words }
 }
 
@@ -33,15 +33,15 @@ fn with_files(settings: &str) -> Program {
         .stdin(EVENT)
 }
 
-fn program(settings: &str, arguments: &[&str]) -> Program {
+fn new_program(settings: &str, arguments: &[&str]) -> Program {
     with_files(settings).args(arguments).args(["--config", "settings.toml"])
 }
 
-fn run(settings: &str) -> Ran {
-    program(settings, &["run", "--local", "out", "--admin", "off"]).run()
+fn run_program(settings: &str) -> FinishedRun {
+    new_program(settings, &["run", "--local", "out", "--admin", "off"]).run()
 }
 
-fn config_check(settings: &str) -> Ran {
+fn config_check(settings: &str) -> FinishedRun {
     with_files(settings).args(["config", "check", "settings.toml"]).run()
 }
 
@@ -51,46 +51,57 @@ fn what_a_run_refuses_no_check_finds_good() {
     let pin = "0".repeat(64);
     let collector = "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n";
     for Wrong { settings, line, words } in [
-        wrong(&format!("[plugin]\npath = 'other.wasm'\nsha256 = '{pin}'\n"), 3, "its SHA-256 is"),
-        wrong(&format!("[plugin]\npath = 'other.wasm'\npublic_key = '{key}'\n"), 3, "no signature"),
-        wrong(&format!("[plugin]\ncases = 'none.json'\n{ROWS}"), 2, "none.json"),
-        wrong(&format!("[plugin]\ncases = 'failing.json'\n{ROWS}"), 2, "cases failed"),
-        wrong(&format!("{ROWS}[plugin.shadow]\npath = 'none.wasm'\n"), 5, "none.wasm"),
-        wrong(&format!("{ROWS}[plugin.canary]\npath = 'none.wasm'\n"), 5, "none.wasm"),
-        wrong(
+        wrong_settings(
+            &format!("[plugin]\npath = 'other.wasm'\nsha256 = '{pin}'\n"),
+            3,
+            "its SHA-256 is",
+        ),
+        wrong_settings(
+            &format!("[plugin]\npath = 'other.wasm'\npublic_key = '{key}'\n"),
+            3,
+            "no signature",
+        ),
+        wrong_settings(&format!("[plugin]\ncases = 'none.json'\n{ROWS}"), 2, "none.json"),
+        wrong_settings(&format!("[plugin]\ncases = 'failing.json'\n{ROWS}"), 2, "cases failed"),
+        wrong_settings(&format!("{ROWS}[plugin.shadow]\npath = 'none.wasm'\n"), 5, "none.wasm"),
+        wrong_settings(&format!("{ROWS}[plugin.canary]\npath = 'none.wasm'\n"), 5, "none.wasm"),
+        wrong_settings(
             &format!(
                 "{ROWS}[plugin.shadow]\npath = 'other.wasm'\n[plugin.shadow.settings]\nmap = 'trap'\n"
             ),
             5,
             "sample event",
         ),
-        wrong(
+        wrong_settings(
             &format!(
                 "{ROWS}[plugin.canary]\npath = 'other.wasm'\n[plugin.canary.settings]\nconfigure = 'refuse'\n"
             ),
             6,
             "asks for a refusal",
         ),
-        wrong(
+        wrong_settings(
             &format!("{ROWS}[[plugin.canary.settings.mappings]]\nevent = 'a'\nstream = 'b c'\n"),
             4,
             "letters a-z",
         ),
-        wrong(
+        wrong_settings(
             &format!("{collector}[http]\ncertificate = 'none.pem'\nkey = 'none.key'\n{ROWS}"),
             7,
             "none.pem",
         ),
-        wrong(
+        wrong_settings(
             "[plugin]\npath = 'other.wasm'\n[plugin.limits]\nmemory_bytes = 1048576\n",
             2,
             "other.wasm",
         ),
     ] {
-        run(&settings).exits(2).says(&[words]);
-        let ran = config_check(&settings).exits(2).says(&[words, &format!("line {line}, ")]);
+        run_program(&settings).expect_exit(2).expect_stderr(&[words]);
+        let ran = config_check(&settings)
+            .expect_exit(2)
+            .expect_stderr(&[words, &format!("line {line}, ")]);
         assert!(ran.stdout.is_empty(), "{settings}");
-        let checked = program(&settings, &["check", "--region", "eu-central-1"]).run().exits(1);
+        let checked =
+            new_program(&settings, &["check", "--region", "eu-central-1"]).run().expect_exit(1);
         let report = String::from_utf8(checked.stdout).unwrap();
         assert!(report.contains("failed ") && report.contains(words), "{settings}\n{report}");
     }
@@ -99,24 +110,31 @@ fn what_a_run_refuses_no_check_finds_good() {
 #[test]
 fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
     let settings = format!("[aws]\nregion = 'eu-central-1'\nca_bundle = 'none.pem'\n{ROWS}");
-    let aws = |arguments: &[&str]| program(&settings, arguments).with_keys().run();
-    aws(&["run", "--endpoint-url", "http://127.0.0.1:1"]).exits(2).says(&["none.pem"]);
-    config_check(&settings).exits(2).says(&["line 3, column 1: [aws] ca_bundle", "none.pem"]);
+    let aws = |arguments: &[&str]| new_program(&settings, arguments).with_keys().run();
+    aws(&["run", "--endpoint-url", "http://127.0.0.1:1"])
+        .expect_exit(2)
+        .expect_stderr(&["none.pem"]);
+    config_check(&settings)
+        .expect_exit(2)
+        .expect_stderr(&["line 3, column 1: [aws] ca_bundle", "none.pem"]);
     assert_eq!(aws(&["check"]).exit, 1);
     let secrets = format!(
         "listen = '127.0.0.1:0'\n[admin]\ntoken = 'secret:nope'\n[secrets]\nmanager = 'env'\n[[sources]]\nname = 'web'\n\
          dialect = 'segment'\nwrite_keys = ['secret:nope']\n{ROWS}"
     );
-    run(&secrets).exits(2).says(&["secret:nope"]);
-    config_check(&secrets).exits(0);
-    let checked = program(&secrets, &["check", "--region", "eu-central-1"]).run().exits(1);
+    run_program(&secrets).expect_exit(2).expect_stderr(&["secret:nope"]);
+    config_check(&secrets).expect_exit(0);
+    let checked =
+        new_program(&secrets, &["check", "--region", "eu-central-1"]).run().expect_exit(1);
     let report = String::from_utf8(checked.stdout).unwrap();
     assert!(report.contains("failed   secrets") && report.contains("nope"), "{report}");
     let embedded = format!(
         "listen = 'off'\n[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\n{ROWS}"
     );
-    run(&embedded).exits(2).says(&["listen = \"off\""]);
-    config_check(&embedded).exits(0).says(&["warning: line 1, column 1: listen is \"off\""]);
+    run_program(&embedded).expect_exit(2).expect_stderr(&["listen = \"off\""]);
+    config_check(&embedded)
+        .expect_exit(0)
+        .expect_stderr(&["warning: line 1, column 1: listen is \"off\""]);
 }
 
 #[test]
@@ -125,8 +143,10 @@ fn a_deprecated_key_is_read_and_warned_of() {
         "[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n".to_owned() + ROWS;
     let warning =
         "line 3, column 1: [plugin] pass_through is deprecated: rename it to pass_through_stream";
-    config_check(&settings).exits(0).says(&[&format!("settings.toml: warning: {warning}")]);
-    run(&settings).exits(0).says(&[&format!("settings: {warning}")]);
+    config_check(&settings)
+        .expect_exit(0)
+        .expect_stderr(&[&format!("settings.toml: warning: {warning}")]);
+    run_program(&settings).expect_exit(0).expect_stderr(&[&format!("settings: {warning}")]);
 }
 
 #[test]
@@ -141,9 +161,9 @@ fn connections_are_held_against_the_limit_of_open_files() {
         [&["run", "--local", "out", "--admin", "off", "--config"][..], &["config", "check"]]
     {
         let program = || with_files(&settings).args(arguments).args(["settings.toml"]);
-        program().through(&limited).run().exits(2).says(&words);
+        program().started_by(&limited).run().expect_exit(2).expect_stderr(&words);
     }
-    config_check(&settings).exits(0);
+    config_check(&settings).expect_exit(0);
 }
 
 #[test]
@@ -151,8 +171,15 @@ fn all_that_is_wrong_is_told_at_once() {
     let settings = format!(
         "[plugin]\ncases = 'none.json'\n{ROWS}[plugin.canary]\npath = 'none.wasm'\n[plugin.shadow]\npath = 'nil.wasm'\n"
     );
-    let ran = config_check(&settings).exits(2);
-    let _ = ran.says(&["none.json", "none.wasm", "nil.wasm", "line 2, ", "line 7, ", "line 9, "]);
+    let ran = config_check(&settings).expect_exit(2);
+    let _ = ran.expect_stderr(&[
+        "none.json",
+        "none.wasm",
+        "nil.wasm",
+        "line 2, ",
+        "line 7, ",
+        "line 9, ",
+    ]);
 }
 
 #[test]
@@ -160,8 +187,8 @@ fn what_a_run_takes_every_check_finds_good() {
     let settings = format!(
         "[plugin]\ncases = 'good.json'\n{ROWS}[plugin.shadow]\npath = 'other.wasm'\n[plugin.shadow.settings]\nstream = 'all'\n"
     );
-    run(&settings).exits(0);
-    let ran = config_check(&settings).exits(0);
+    run_program(&settings).expect_exit(0);
+    let ran = config_check(&settings).expect_exit(0);
     assert_eq!(ran.stdout, b"settings.toml: good; delivery streams: all\n");
     assert_eq!(ran.stderr, "");
 }
@@ -177,9 +204,10 @@ fn every_tool_honours_the_limits() {
         &["bench", "events.ndjson", "--plugin", "other.wasm", "--repeat", "1"],
     ];
     for tool in tools {
-        let program = |settings| program(settings, tool).file("events.ndjson", EVENT.as_bytes());
-        program(settings).run().exits(2).says(&["other.wasm"]);
-        program(loose).run().exits(0);
+        let program =
+            |settings| new_program(settings, tool).file("events.ndjson", EVENT.as_bytes());
+        program(settings).run().expect_exit(2).expect_stderr(&["other.wasm"]);
+        program(loose).run().expect_exit(0);
     }
 }
 
@@ -188,10 +216,10 @@ fn a_tested_plugin_is_one_that_a_run_would_take() {
     let pin =
         format!("[plugin]\nsha256 = '{}'\n[plugin.settings]\nstream = 'all'\n", "0".repeat(64));
     let test = ["plugin", "test", "other.wasm", "good.json"];
-    program(&pin, &test).run().exits(2).says(&["sha256 under [plugin]"]);
+    new_program(&pin, &test).run().expect_exit(2).expect_stderr(&["sha256 under [plugin]"]);
     let trap = "[plugin.settings]\nstream = 'all'\nsamples = 'trap'\n";
-    program(trap, &test).run().exits(1);
-    run(&format!("[plugin]\npath = 'other.wasm'\n{trap}")).exits(2);
+    new_program(trap, &test).run().expect_exit(1);
+    run_program(&format!("[plugin]\npath = 'other.wasm'\n{trap}")).expect_exit(2);
 }
 
 #[test]
@@ -206,10 +234,15 @@ fn doubtful_settings_are_told_with_their_line() {
         "[streams.e]: nothing is written to this stream",
         "line 11, column 1: [aws] profile begins or ends with a blank",
     ];
-    config_check(settings).exits(0).says(&warnings);
+    config_check(settings).expect_exit(0).expect_stderr(&warnings);
     let strict = Program::new().file("settings.toml", settings.as_bytes());
-    strict.args(["config", "check", "--strict", "settings.toml"]).run().exits(1).says(&warnings);
-    let checked = program(settings, &["check", "--region", "eu-central-1"]).run().exits(1);
+    strict
+        .args(["config", "check", "--strict", "settings.toml"])
+        .run()
+        .expect_exit(1)
+        .expect_stderr(&warnings);
+    let checked =
+        new_program(settings, &["check", "--region", "eu-central-1"]).run().expect_exit(1);
     let report = String::from_utf8(checked.stdout).unwrap();
     assert!(report.contains("mappings row 2") && report.contains("[streams.e]"), "{report}");
 }
@@ -231,19 +264,19 @@ fn every_mistake_in_a_file_is_told() {
     ];
     for arguments in [&["run", "--config"][..], &["config", "check"], &["check", "--config"]] {
         let program = Program::new().file("s.toml", settings.as_bytes());
-        program.args(arguments).args(["s.toml"]).run().exits(2).says(&mistakes);
+        program.args(arguments).args(["s.toml"]).run().expect_exit(2).expect_stderr(&mistakes);
     }
     let yaml = "delivery:\n  max_delay: 1s\n";
     let ran = Program::new().file("s.toml", yaml.as_bytes()).args(["config", "check", "s.toml"]);
-    ran.run().exits(2).says(&["this is YAML", "`[delivery]`"]);
+    ran.run().expect_exit(2).expect_stderr(&["this is YAML", "`[delivery]`"]);
 }
 
 #[test]
 fn dates_of_settings_reach_plugins_as_text() {
     let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all', set = { since = 2026-11-29, at = 08:30:00, \
                     on = 2026-11-29T08:30:00Z } }]\n";
-    let ran = Program::running_locally().settings(settings).stdin("{\"event\":\"a\"}\n").run();
-    let ran = ran.exits(0);
+    let ran = Program::host_run_locally().settings(settings).stdin("{\"event\":\"a\"}\n").run();
+    let ran = ran.expect_exit(0);
     let record: serde_json::Value = serde_json::from_slice(&ran.streams()["all"]).unwrap();
     assert_eq!(
         record,

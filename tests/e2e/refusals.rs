@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use standpipe_tests::{Program, Ran};
+use standpipe_tests::{FinishedRun, Program};
 
 const EVENT: &[u8] = b"{\"type\":\"track\",\"event\":\"A\"}\n";
 const SECRET: &str = "wJalrXUtnFEMI-PLANTED-SECRET";
@@ -49,34 +49,39 @@ fn bad_settings_are_refused_and_nothing_is_written() {
     for (settings, words) in BAD_SETTINGS {
         // A row of the command line, so that only the fault under test is one.
         let row: &[_] = if settings.contains("mappings") { &[] } else { &[("*", "all")] };
-        let ran = local().mapping(row).settings(settings).run();
+        let ran = new_program().mapping(row).settings(settings).run();
         assert_refused(&ran, settings, words);
     }
 }
 
 #[test]
 fn a_settings_file_that_cannot_be_read_is_named() {
-    let ran = local().args(["--config", "nope.toml"]).run();
+    let ran = new_program().args(["--config", "nope.toml"]).run();
     assert_refused(&ran, "missing", &["read the settings file nope.toml"]);
-    let ran = local().file("text.toml", b"a = '\xff'").args(["--config", "text.toml"]).run();
+    let ran = new_program().file("text.toml", b"a = '\xff'").args(["--config", "text.toml"]).run();
     assert_refused(&ran, "not UTF-8", &["text.toml", "UTF-8"]);
-    let ran = Program::new().args(["config", "check", "nope.toml"]).run().exits(2);
-    ran.says(&["nope.toml"]);
+    let ran = Program::new().args(["config", "check", "nope.toml"]).run().expect_exit(2);
+    ran.expect_stderr(&["nope.toml"]);
 }
 
 #[test]
 fn bad_rows_of_the_command_line_are_refused() {
     for row in ["a", "a=", "=b", ""] {
-        let ran = local().args([format!("--map={row}")]).run();
+        let ran = new_program().args([format!("--map={row}")]).run();
         assert_refused(&ran, row, &["--map", "write EVENT=STREAM"]);
     }
-    assert_refused(&local().args(["--map=a=b c"]).run(), "a space", &["\"b c\""]);
-    assert_refused(&local().run(), "no row at all", &["no mapping row", "--map EVENT=STREAM"]);
+    assert_refused(&new_program().args(["--map=a=b c"]).run(), "a space", &["\"b c\""]);
+    assert_refused(
+        &new_program().run(),
+        "no row at all",
+        &["no mapping row", "--map EVENT=STREAM"],
+    );
 }
 
 #[test]
 fn inputs_that_cannot_be_read_are_refused_before_any_is() {
-    let run = |input: &str| local().mapping(&[("*", "all")]).args(["events.ndjson", input]).run();
+    let run =
+        |input: &str| new_program().mapping(&[("*", "all")]).args(["events.ndjson", input]).run();
     assert_refused(
         &run("nope.ndjson"),
         "missing",
@@ -100,24 +105,24 @@ fn files_that_are_no_plugin_are_told_apart() {
         ("other world", b"\0asm\x0d\0\x01\0", ["another world", "wit/mapping.wit"]),
         ("torn component", b"\0asm\x0d\0\x01\0\x07", ["cannot be compiled", "build it again"]),
     ] {
-        let program = local().mapping(&[("*", "all")]).file("plugin.wasm", bytes);
+        let program = new_program().mapping(&[("*", "all")]).file("plugin.wasm", bytes);
         assert_refused(&program.args(["--plugin", "plugin.wasm"]).run(), what, &words);
     }
-    let missing = local().mapping(&[("*", "all")]).args(["--plugin", "nope.wasm"]).run();
+    let missing = new_program().mapping(&[("*", "all")]).args(["--plugin", "nope.wasm"]).run();
     assert_refused(&missing, "missing", &["nope.wasm", "--plugin"]);
 }
 
 #[test]
 fn directories_that_cannot_be_used_are_refused() {
-    let ran = Program::running().mapping(&[("*", "all")]).file("file", b"").stdin(EVENT);
+    let ran = Program::host_run().mapping(&[("*", "all")]).file("file", b"").stdin(EVENT);
     assert_refused(&ran.args(["--local", "file/x"]).run(), "local", &["file/x", "--local"]);
-    let ran = local().mapping(&[("*", "all")]).args(["--data-dir", "/proc/version/x"]).run();
+    let ran = new_program().mapping(&[("*", "all")]).args(["--data-dir", "/proc/version/x"]).run();
     assert_refused(&ran, "data", &["/proc/version/x", "--data-dir"]);
 }
 
 #[test]
 fn aws_without_region_or_credentials_says_what_to_set() {
-    let amazon = || Program::running().mapping(&[("*", "all")]).stdin(EVENT);
+    let amazon = || Program::host_run().mapping(&[("*", "all")]).stdin(EVENT);
     let words = ["no AWS region", "`region` under [aws]", "--region", "AWS_REGION", "--local DIR"];
     assert_refused(&amazon().run(), "no region", &words);
     let words = ["no usable AWS credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "--local DIR"];
@@ -127,7 +132,7 @@ fn aws_without_region_or_credentials_says_what_to_set() {
 #[test]
 fn wrong_usage_is_refused() {
     for arguments in [&["nope"][..], &["run", "--nope"], &["plugin"], &[]] {
-        let ran = Program::new().args(arguments).run().exits(2);
+        let ran = Program::new().args(arguments).run().expect_exit(2);
         assert!(ran.stderr.contains("Usage: host"), "{}", ran.stderr);
     }
 }
@@ -153,7 +158,7 @@ fn secrets_are_never_shown() {
     settings.push(whole);
     for text in settings {
         for log in ["info", "trace"] {
-            let program = Program::running().mapping(&[("*", "all")]).env("RUST_LOG", log);
+            let program = Program::host_run().mapping(&[("*", "all")]).env("RUST_LOG", log);
             let program = program.args(["--fail-fast"]);
             assert_silent(&program.settings(&text).run(), &text);
         }
@@ -163,22 +168,22 @@ fn secrets_are_never_shown() {
     }
 }
 
-fn local() -> Program {
-    Program::running_locally().file("events.ndjson", EVENT).stdin(EVENT)
+fn new_program() -> Program {
+    Program::host_run_locally().file("events.ndjson", EVENT).stdin(EVENT)
 }
 
-fn assert_refused(ran: &Ran, what: &str, words: &[&str]) {
+fn assert_refused(ran: &FinishedRun, what: &str, words: &[&str]) {
     assert_eq!(ran.exit, 2, "{what}: {}", ran.stderr);
     for word in words {
         assert!(ran.stderr.contains(word), "{what}: no {word:?} in: {}", ran.stderr);
     }
     assert!(ran.stdout.is_empty(), "{what}: something on standard output");
     assert!(ran.streams().is_empty(), "{what}: a stream was written");
-    assert!(ran.letters().is_empty(), "{what}: a dead letter was written");
+    assert!(ran.dead_letters().is_empty(), "{what}: a dead letter was written");
     assert!(!ran.path("summary.json").exists(), "{what}: a summary was written");
 }
 
-fn assert_silent(ran: &Ran, settings: &str) {
+fn assert_silent(ran: &FinishedRun, settings: &str) {
     let shown =
         ran.stderr.contains(SECRET) || String::from_utf8_lossy(&ran.stdout).contains(SECRET);
     assert!(!shown, "the secret is shown for:\n{settings}\n{}", ran.stderr);

@@ -5,8 +5,8 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::json;
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::{Collector, Fate, Program, Stub, wait_until};
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::{Collector, Program, Stub, StubResponse, wait_until};
 
 const WEB: &str = r#"
 [[sources]]
@@ -16,50 +16,50 @@ write_keys = ["key-of-web"]
 "#;
 
 /// A collector whose settings are only read when it is asked to.
-struct Reloading {
+struct ReloadedCollector {
     collector: Collector,
     stub: Stub,
 }
 
-impl Reloading {
+impl ReloadedCollector {
     fn start(settings: &str) -> Self {
-        let stub = Stub::start(|_| Fate::Accept);
-        let program = Program::running_against(&stub.url()).mapping(&[("*", "all")]);
-        let collector = Collector::start(program.settings(&unwatched(settings)));
-        Reloading { collector, stub }
+        let stub = Stub::start(|_| StubResponse::Accept);
+        let program = Program::host_run_against(&stub.url()).mapping(&[("*", "all")]);
+        let collector = Collector::start(program.settings(&without_watching(settings)));
+        ReloadedCollector { collector, stub }
     }
 
     /// Change the settings, and wait until the log says so.
-    fn reload(&self, settings: &str, words: &str) {
+    fn write_and_reload(&self, settings: &str, words: &str) {
         let running = self.collector.running();
         let mentions = || running.stderr().matches(words).count();
         let before = mentions();
-        fs::write(running.path("settings.toml"), unwatched(settings)).unwrap();
-        running.signal(Signal::HUP);
+        fs::write(running.path("settings.toml"), without_watching(settings)).unwrap();
+        running.send_signal(Signal::HUP);
         wait_until(words, || mentions() > before);
     }
 
     /// The status of a request with so many events.
-    fn send(&self, key: &str, count: usize) -> u16 {
+    fn send_events(&self, key: &str, count: usize) -> u16 {
         let events: Vec<_> = (0..count)
             .map(|number| json!({"type": "track", "event": "E", "userId": key, "number": number}))
             .collect();
         let body = json!({"batch": events}).to_string();
-        let (header, key) = basic(key);
+        let (header, key) = basic_auth(key);
         let mut client = Client::connect(self.collector.url());
         client.post("/v1/batch", &[(header, &key)], body.as_bytes()).unwrap().status
     }
 
-    fn delivered(&self) -> Vec<Vec<u8>> {
-        self.stub.accepted().into_values().flatten().collect()
+    fn delivered_records(&self) -> Vec<Vec<u8>> {
+        self.stub.accepted_records().into_values().flatten().collect()
     }
 
     fn wait_for_delivered(&self, count: usize) {
-        wait_until("all events are delivered", || self.delivered().len() == count);
+        wait_until("all events are delivered", || self.delivered_records().len() == count);
     }
 }
 
-fn unwatched(settings: &str) -> String {
+fn without_watching(settings: &str) -> String {
     format!("{settings}\n[plugin]\nwatch = false\n")
 }
 
@@ -71,25 +71,25 @@ name = "shop"
 dialect = "rudderstack"
 write_keys = ["key-of-shop"]
 "#;
-    let run = Reloading::start(WEB);
-    assert_eq!((run.send("key-of-web", 3), run.send("key-of-shop", 1)), (200, 401));
+    let run = ReloadedCollector::start(WEB);
+    assert_eq!((run.send_events("key-of-web", 3), run.send_events("key-of-shop", 1)), (200, 401));
 
-    run.reload(&format!("{WEB}{shop}"), "reloaded [[sources]] \"shop\"");
-    assert_eq!((run.send("key-of-web", 3), run.send("key-of-shop", 1)), (200, 200));
+    run.write_and_reload(&format!("{WEB}{shop}"), "reloaded [[sources]] \"shop\"");
+    assert_eq!((run.send_events("key-of-web", 3), run.send_events("key-of-shop", 1)), (200, 200));
 
     let other_key = WEB.replace("key-of-web", "key-of-site");
-    run.reload(&format!("{other_key}{shop}"), "reloaded [[sources]] \"web\"");
-    assert_eq!((run.send("key-of-web", 3), run.send("key-of-site", 2)), (401, 200));
+    run.write_and_reload(&format!("{other_key}{shop}"), "reloaded [[sources]] \"web\"");
+    assert_eq!((run.send_events("key-of-web", 3), run.send_events("key-of-site", 2)), (401, 200));
 
     let limited = shop.replace("dialect", "rate_limit = 1\ndialect");
-    run.reload(&format!("{other_key}{limited}"), "reloaded [[sources]] \"shop\"");
-    assert_eq!((run.send("key-of-shop", 1), run.send("key-of-shop", 1)), (200, 429));
+    run.write_and_reload(&format!("{other_key}{limited}"), "reloaded [[sources]] \"shop\"");
+    assert_eq!((run.send_events("key-of-shop", 1), run.send_events("key-of-shop", 1)), (200, 429));
 
-    run.reload(&other_key, "reloaded [[sources]] \"shop\"");
-    assert_eq!(run.send("key-of-shop", 1), 401);
+    run.write_and_reload(&other_key, "reloaded [[sources]] \"shop\"");
+    assert_eq!(run.send_events("key-of-shop", 1), 401);
 
     run.wait_for_delivered(10);
-    let ran = run.collector.stop().exits(0);
+    let ran = run.collector.stop().expect_exit(0);
     let summary = ran.summary();
     assert_eq!(summary["delivered"], 10);
     // Those of a source that is gone are still counted.
@@ -98,30 +98,33 @@ write_keys = ["key-of-shop"]
 
 #[test]
 fn sources_whose_roles_change_wait_for_a_restart() {
-    let run = Reloading::start(WEB);
+    let run = ReloadedCollector::start(WEB);
     let with_role = format!("{WEB}role_arn = \"arn:aws:iam::444455556666:role/web\"\n");
-    run.reload(&with_role, "restart to apply changed settings: [[sources]] \"web\"");
-    assert_eq!(run.send("key-of-web", 1), 200);
+    run.write_and_reload(&with_role, "restart to apply changed settings: [[sources]] \"web\"");
+    assert_eq!(run.send_events("key-of-web", 1), 200);
     run.wait_for_delivered(1);
-    let _ = run.collector.stop().exits(0);
+    let _ = run.collector.stop().expect_exit(0);
 }
 
 #[test]
 fn settings_of_streams_follow() {
-    let run = Reloading::start(WEB);
-    assert_eq!(run.send("key-of-web", 5), 200);
+    let run = ReloadedCollector::start(WEB);
+    assert_eq!(run.send_events("key-of-web", 5), 200);
     run.wait_for_delivered(5);
-    run.reload(&format!("{WEB}[streams.all]\nnewline = false\n"), "reloaded [streams.\"all\"]");
-    assert_eq!(run.send("key-of-web", 4), 200);
+    run.write_and_reload(
+        &format!("{WEB}[streams.all]\nnewline = false\n"),
+        "reloaded [streams.\"all\"]",
+    );
+    assert_eq!(run.send_events("key-of-web", 4), 200);
     run.wait_for_delivered(9);
-    run.reload(
+    run.write_and_reload(
         &format!("{WEB}[delivery]\naggregate = \"auto\"\n"),
         "reloaded [delivery] aggregate",
     );
-    assert_eq!(run.send("key-of-web", 3), 200);
-    let ran = run.collector.stop().exits(0);
+    assert_eq!(run.send_events("key-of-web", 3), 200);
+    let ran = run.collector.stop().expect_exit(0);
     assert_eq!(ran.summary()["delivered"], 12);
-    let records: Vec<Vec<u8>> = run.stub.accepted().into_values().flatten().collect();
+    let records: Vec<Vec<u8>> = run.stub.accepted_records().into_values().flatten().collect();
     let without_newline = records.iter().filter(|record| record.last() != Some(&b'\n'));
     assert_eq!(without_newline.count(), 4);
     // Counts go on where those of the former settings ended.
@@ -130,24 +133,27 @@ fn settings_of_streams_follow() {
 
 #[test]
 fn what_needs_a_restart_is_named_once() {
-    let run = Reloading::start(WEB);
+    let run = ReloadedCollector::start(WEB);
     let changed = format!("workers = 1\n{WEB}[delivery]\nmax_delay = \"5s\"\n");
-    run.reload(&changed, "restart to apply changed settings: workers, [delivery] max_delay");
-    run.reload(&changed, "plugin and its settings are unchanged");
-    run.reload(&format!("log = \"debug\"\n{changed}"), "reloaded log");
+    run.write_and_reload(
+        &changed,
+        "restart to apply changed settings: workers, [delivery] max_delay",
+    );
+    run.write_and_reload(&changed, "plugin and its settings are unchanged");
+    run.write_and_reload(&format!("log = \"debug\"\n{changed}"), "reloaded log");
     let stderr = run.collector.running().stderr();
     assert_eq!(stderr.matches("restart to apply").count(), 1, "{stderr}");
     // A secret is not part of it.
     let secret =
         format!("{changed}[aws]\nsecret_access_key = \"hush\"\naccess_key_id = \"AKIA\"\n");
-    run.reload(&secret, "[aws] access_key_id, [aws] secret_access_key");
-    let ran = run.collector.stop().exits(0);
+    run.write_and_reload(&secret, "[aws] access_key_id, [aws] secret_access_key");
+    let ran = run.collector.stop().expect_exit(0);
     assert!(!ran.stderr.contains("hush"), "{}", ran.stderr);
 }
 
 #[test]
 fn settings_that_are_wrong_change_nothing() {
-    let run = Reloading::start(WEB);
+    let run = ReloadedCollector::start(WEB);
     for (wrong, words) in [
         ("rate_limit = 0\n", "rate_limit"),
         ("colour = 1\n", "colour"),
@@ -156,20 +162,23 @@ fn settings_that_are_wrong_change_nothing() {
             "key",
         ),
     ] {
-        run.reload(&format!("{WEB}{wrong}"), words);
-        assert_eq!(run.send("key-of-web", 1), 200);
+        run.write_and_reload(&format!("{WEB}{wrong}"), words);
+        assert_eq!(run.send_events("key-of-web", 1), 200);
     }
     run.wait_for_delivered(3);
-    let _ = run.collector.stop().exits(0);
+    let _ = run.collector.stop().expect_exit(0);
 }
 
 #[test]
 fn the_log_filter_follows() {
-    let run = Reloading::start(&format!("log = \"error\"\n{WEB}"));
-    run.reload(&format!("log = \"info\"\n{WEB}"), "plugin and its settings are unchanged");
-    let ran = run.collector.stop().exits(0);
+    let run = ReloadedCollector::start(&format!("log = \"error\"\n{WEB}"));
+    run.write_and_reload(
+        &format!("log = \"info\"\n{WEB}"),
+        "plugin and its settings are unchanged",
+    );
+    let ran = run.collector.stop().expect_exit(0);
     assert!(ran.stderr.contains("reloaded log"), "{}", ran.stderr);
-    let wrong = Program::running_locally().mapping(&[("*", "all")]).settings("log = \"x=y=z\"\n");
-    let ran = wrong.run().exits(2);
+    let wrong = Program::host_run_locally().mapping(&[("*", "all")]).settings("log = \"x=y=z\"\n");
+    let ran = wrong.run().expect_exit(2);
     assert!(ran.stderr.contains("invalid log \"x=y=z\""), "{}", ran.stderr);
 }

@@ -4,8 +4,8 @@
 use std::fs;
 
 use standpipe_tests::events::Events;
-use standpipe_tests::oracle::{Oracle, assert_same, records};
-use standpipe_tests::{Program, workspace};
+use standpipe_tests::oracle::{Oracle, assert_same, split_records};
+use standpipe_tests::{Program, workspace_directory};
 
 const EVENTS: usize = 60;
 const SEED: u64 = 7;
@@ -21,8 +21,8 @@ const ROWS: &[(&str, &str)] = &[
 
 #[test]
 fn the_sample_is_what_the_generator_makes() {
-    let path = workspace().join("tests/data/sample.ndjson");
-    let made = Events::new(SEED).ndjson(EVENTS);
+    let path = workspace_directory().join("tests/data/sample.ndjson");
+    let made = Events::new(SEED).into_ndjson(EVENTS);
     if std::env::var_os("UPDATE_SAMPLE").is_some() {
         fs::write(&path, &made).unwrap();
     }
@@ -35,13 +35,13 @@ fn the_sample_is_what_the_generator_makes() {
 
 #[test]
 fn the_sample_runs_with_its_settings() {
-    let data = workspace().join("tests/data");
-    let program = Program::running_locally().args(["--config"]).args([data.join("sample.toml")]);
+    let data = workspace_directory().join("tests/data");
+    let program = Program::host_run_locally().args(["--config"]).args([data.join("sample.toml")]);
     // The one by default is beside the settings, where others run them too.
     let program = program.args(["--data-dir", "standpipe-data"]);
-    let ran = program.args([data.join("sample.ndjson")]).run().exits(0);
-    let fate = Oracle::new(ROWS).fate(&fs::read(data.join("sample.ndjson")).unwrap());
-    let got = ran.streams().into_iter().map(|(stream, bytes)| (stream, records(&bytes)));
+    let ran = program.args([data.join("sample.ndjson")]).run().expect_exit(0);
+    let fate = Oracle::new(ROWS).expected_outcome(&fs::read(data.join("sample.ndjson")).unwrap());
+    let got = ran.streams().into_iter().map(|(stream, bytes)| (stream, split_records(&bytes)));
     assert_same(&fate.streams, &got.collect());
     assert_eq!(fate.streams.len(), ROWS.len(), "every row should have events");
     assert_eq!(ran.count("delivered"), EVENTS as u64);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use standpipe_tests::oracle::{Oracle, Streams};
-use standpipe_tests::{Collector, DEADLINE, Fate, Program, Ran, Sdk, Stub};
+use standpipe_tests::{Collector, DEADLINE, FinishedRun, Program, Sdk, Stub, StubResponse};
 
 const ROWS: &[(&str, &str)] =
     &[("order completed", "orders"), ("identify", "people"), ("page", "pages"), ("*", "rest")];
@@ -16,134 +16,137 @@ const EVENTS: usize = 5;
 #[test]
 fn segments_sdk_for_node_is_served() {
     let sdk = || Sdk::node("segment-node.mjs");
-    takes_all("segment", sdk());
-    refuses_strangers("segment", sdk());
+    assert_takes_all("segment", sdk());
+    assert_refuses_unknown_keys("segment", sdk());
 }
 
 #[test]
 fn segments_sdk_for_python_is_served() {
     let sdk = || Sdk::python("segment-2.4.0", "segment");
-    takes_all("segment", sdk());
-    takes_all("segment", sdk().arg("gzip"));
-    refuses_strangers("segment", sdk());
+    assert_takes_all("segment", sdk());
+    assert_takes_all("segment", sdk().arg("gzip"));
+    assert_refuses_unknown_keys("segment", sdk());
 }
 
 /// It has the write key in the body alone, and tries anything but a 200 again.
 #[test]
 fn segments_old_sdk_for_python_is_served() {
     let sdk = || Sdk::python("segment-2.3.4", "segment");
-    takes_all("segment", sdk());
-    takes_all("segment", sdk().arg("gzip"));
-    refuses_strangers("segment", sdk());
+    assert_takes_all("segment", sdk());
+    assert_takes_all("segment", sdk().arg("gzip"));
+    assert_refuses_unknown_keys("segment", sdk());
 }
 
 #[test]
 fn segments_sdk_for_browsers_is_served() {
-    takes_all("segment", Sdk::browser("segment", &json!({})));
+    assert_takes_all("segment", Sdk::browser("segment", &json!({})));
     // The SDK takes its write key from the settings.
     let segment = json!({"Segment.io": {"apiKey": "key-of-nobody"}});
     let settings = json!({"integrations": segment, "metrics": {"sampleRate": 0}});
-    refuses_strangers("segment", Sdk::browser("segment", &json!({"settings": settings})));
+    assert_refuses_unknown_keys("segment", Sdk::browser("segment", &json!({"settings": settings})));
 }
 
 /// It is pointed at the collector as the documentation says, and would report about itself
 /// to its vendor every 30 seconds.
 #[test]
 fn a_page_that_stays_open_contacts_nobody_else() {
-    takes_all("segment", Sdk::browser("segment", &json!({"wait": true})));
-    takes_all("rudderstack", Sdk::browser("rudderstack", &json!({"wait": true})));
+    assert_takes_all("segment", Sdk::browser("segment", &json!({"wait": true})));
+    assert_takes_all("rudderstack", Sdk::browser("rudderstack", &json!({"wait": true})));
 }
 
 #[test]
 fn what_segments_sdk_for_browsers_sends_last_arrives() {
     let batching = json!({"strategy": "batching", "config": {"size": 50, "timeout": 60_000}});
     let how = json!({"leave": true, "options": {"deliveryStrategy": batching}});
-    takes_what_a_page_sends_last("segment", Sdk::browser("segment", &how));
+    assert_takes_last_request_of_page("segment", Sdk::browser("segment", &how));
 }
 
 /// It compresses, and calls that a form.
 #[test]
 fn rudderstacks_sdk_for_node_is_served() {
     let sdk = || Sdk::node("rudderstack-node.mjs");
-    takes_all("rudderstack", sdk());
-    refuses_strangers("rudderstack", sdk());
+    assert_takes_all("rudderstack", sdk());
+    assert_refuses_unknown_keys("rudderstack", sdk());
 }
 
 /// It compresses, and tries anything but a 200 again.
 #[test]
 fn rudderstacks_sdk_for_python_is_served() {
     let sdk = || Sdk::python("rudderstack-2.1.9", "rudderstack");
-    takes_all("rudderstack", sdk());
-    refuses_strangers("rudderstack", sdk());
+    assert_takes_all("rudderstack", sdk());
+    assert_refuses_unknown_keys("rudderstack", sdk());
 }
 
 #[test]
 fn rudderstacks_sdk_for_browsers_is_served() {
-    takes_all("rudderstack", Sdk::browser("rudderstack", &json!({})));
+    assert_takes_all("rudderstack", Sdk::browser("rudderstack", &json!({})));
     let settings = json!({"source": {"id": "any", "config": {}, "destinations": []}});
-    refuses_strangers("rudderstack", Sdk::browser("rudderstack", &json!({"settings": settings})));
+    assert_refuses_unknown_keys(
+        "rudderstack",
+        Sdk::browser("rudderstack", &json!({"settings": settings})),
+    );
 }
 
 #[test]
 fn what_rudderstacks_sdk_for_browsers_sends_last_arrives() {
     let how = json!({"leave": true, "options": {"useBeacon": true}});
-    takes_what_a_page_sends_last("rudderstack", Sdk::browser("rudderstack", &how));
+    assert_takes_last_request_of_page("rudderstack", Sdk::browser("rudderstack", &how));
 }
 
 /// Everything that an SDK sends is delivered once, and as it should be.
-fn takes_all(dialect: &str, sdk: Sdk) {
-    let stub = Stub::start(|_| Fate::Accept);
-    let collector = start(dialect, &stub);
-    let ran = sdk.send(collector.url(), KEY).exits(0);
+fn assert_takes_all(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let collector = start_collector(dialect, &stub);
+    let ran = sdk.send(collector.url(), KEY).expect_exit(0);
     collector.stop();
     assert_delivered(dialect, &stub, &ran);
-    assert_contacts_nobody_else(&ran);
+    assert_contacts_collector_only(&ran);
 }
 
-/// The same where nobody tells whether a page's last request was answered.
-fn takes_what_a_page_sends_last(dialect: &str, sdk: Sdk) {
-    let stub = Stub::start(|_| Fate::Accept);
-    let collector = start(dialect, &stub);
+/// The same for a page that does not report whether its last request was answered.
+fn assert_takes_last_request_of_page(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let collector = start_collector(dialect, &stub);
     let page = sdk.start(collector.url(), KEY);
-    let arrived = || stub.accepted().values().map(Vec::len).sum::<usize>();
+    let arrived = || stub.accepted_records().values().map(Vec::len).sum::<usize>();
     standpipe_tests::wait_until("the last request is delivered", || arrived() >= EVENTS);
-    let ran = page.finish(DEADLINE).exits(0);
+    let ran = page.finish(DEADLINE).expect_exit(0);
     collector.stop();
     assert_delivered(dialect, &stub, &ran);
-    assert_contacts_nobody_else(&ran);
+    assert_contacts_collector_only(&ran);
 }
 
 /// Fail unless the collector's is the only host that the SDK has turned to.
-fn assert_contacts_nobody_else(ran: &Ran) {
+fn assert_contacts_collector_only(ran: &FinishedRun) {
     let hosts = ran.stderr.lines().filter_map(|line| line.strip_prefix("contacted: "));
     let hosts: BTreeSet<_> = hosts.collect();
     assert_eq!(hosts, BTreeSet::from(["127.0.0.1"]), "{}", ran.stderr);
 }
 
-/// An SDK with a key that nobody has is told so, and does not try again.
-fn refuses_strangers(dialect: &str, sdk: Sdk) {
-    let stub = Stub::start(|_| Fate::Accept);
-    let collector = start(dialect, &stub);
-    let ran = sdk.send(collector.url(), "key-of-nobody").exits(3).says(&["401"]);
-    assert_contacts_nobody_else(&ran);
+/// An SDK with an unknown key gets an error, and does not try again.
+fn assert_refuses_unknown_keys(dialect: &str, sdk: Sdk) {
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let collector = start_collector(dialect, &stub);
+    let ran = sdk.send(collector.url(), "key-of-nobody").expect_exit(3).expect_stderr(&["401"]);
+    assert_contacts_collector_only(&ran);
     collector.stop();
-    assert_eq!(stub.accepted(), Streams::new());
+    assert_eq!(stub.accepted_records(), Streams::new());
 }
 
-fn start(dialect: &str, stub: &Stub) -> Collector {
+fn start_collector(dialect: &str, stub: &Stub) -> Collector {
     let settings = format!(
         "[delivery]\nmax_delay = '10ms'\n\
          [[sources]]\nname = 'web'\ndialect = '{dialect}'\nwrite_keys = ['{KEY}']"
     );
-    let program = Program::running_against(&stub.url()).settings(&settings).mapping(ROWS);
+    let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
     Collector::start(program)
 }
 
 /// Fail unless what a script has promised is there, once, in the right stream,
 /// and nothing else.
-fn assert_delivered(dialect: &str, stub: &Stub, ran: &Ran) {
+fn assert_delivered(dialect: &str, stub: &Stub, ran: &FinishedRun) {
     let promises = str::from_utf8(&ran.stdout).expect("lines of JSON");
-    let mut delivered = by_message_id(&stub.accepted());
+    let mut delivered = by_message_id(&stub.accepted_records());
     let mut count = 0;
     for promise in promises.lines() {
         let promised: Value = serde_json::from_str(promise).expect("a promise in JSON");
@@ -155,8 +158,8 @@ fn assert_delivered(dialect: &str, stub: &Stub, ran: &Ran) {
         let event: Value = serde_json::from_str(text).expect("an event in JSON");
         let expected = Oracle::new(ROWS).stream_of(promised.as_object().expect("an object"));
         assert_eq!(Some(stream.as_str()), expected, "the stream of {text}");
-        assert!(has(&event, &promised), "promised was {promise}, delivered {text}");
-        assert_eq!(big(text), big(promise), "the digits in {text}");
+        assert!(has_promised(&event, &promised), "promised was {promise}, delivered {text}");
+        assert_eq!(find_big_number(text), find_big_number(promise), "the digits in {text}");
         assert_dialect(dialect, &event);
         count += 1;
     }
@@ -180,15 +183,17 @@ fn by_message_id(streams: &Streams) -> BTreeMap<String, Vec<(String, String)>> {
 
 /// Whether something has all that was promised, which may be less. Some SDKs leave
 /// out what is null.
-fn has(actual: &Value, promised: &Value) -> bool {
+fn has_promised(actual: &Value, promised: &Value) -> bool {
     match promised {
-        Value::Object(fields) => fields.iter().all(|(key, field)| has(&actual[key], field)),
+        Value::Object(fields) => {
+            fields.iter().all(|(key, field)| has_promised(&actual[key], field))
+        }
         _ => actual == promised,
     }
 }
 
 /// The digits of the number that no 64-bit float could hold, if there is one.
-fn big(event: &str) -> Option<&str> {
+fn find_big_number(event: &str) -> Option<&str> {
     let (_, rest) = event.split_once("\"big\":")?;
     let rest = rest.trim_start();
     let end = rest.find(|letter: char| !letter.is_ascii_digit())?;

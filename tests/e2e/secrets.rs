@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 use standpipe::{Builder, Plugin};
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::mounted::rotate;
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::mounted::rotate_secret;
 use standpipe_tests::signature::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use standpipe_tests::{
-    Collector, Fate, Program, Stub, misbehaving_plugin, moto, stamped, wait_until,
+    Collector, Program, Stub, StubResponse, misbehaving_plugin, moto, stamp_component, wait_until,
 };
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
@@ -22,9 +22,9 @@ const BODY: &[u8] = b"{\"event\":\"a\",\"userId\":\"u\"}";
 #[test]
 fn every_manager_gives_keys_that_sign() {
     let json = format!("{{\"id\":\"{ACCESS_KEY_ID}\",\"key\":\"{SECRET_ACCESS_KEY}\",\"n\":1}}");
-    moto::server().put_secret("standpipe/aws", &json);
-    moto::server().put_parameter("/standpipe/id", ACCESS_KEY_ID);
-    moto::server().put_parameter("/standpipe/key", SECRET_ACCESS_KEY);
+    moto::shared_server().put_secret("standpipe/aws", &json);
+    moto::shared_server().put_parameter("/standpipe/id", ACCESS_KEY_ID);
+    moto::shared_server().put_parameter("/standpipe/key", SECRET_ACCESS_KEY);
     let json_keys = ["aws#id", "aws#key"];
     for (manager, [id, key]) in [
         ("manager = 'aws-secretsmanager'\nprefix = 'standpipe/'", json_keys),
@@ -32,21 +32,21 @@ fn every_manager_gives_keys_that_sign() {
         ("manager = 'files'\ndirectory = 'mounted'", json_keys),
         ("manager = 'env'\nprefix = 'STANDPIPE_'", json_keys),
     ] {
-        let stub = Stub::start(|_| Fate::Accept);
+        let stub = Stub::start(|_| StubResponse::Accept);
         let settings = format!(
             "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{0}'\naccess_key_id = 'secret:{id}'\n\
              secret_access_key = 'secret:{key}'\n[aws.endpoints]\nsecretsmanager = '{1}'\nssm = '{1}/'\n\
              [secrets]\n{manager}",
             stub.url(),
-            moto::server().url()
+            moto::shared_server().url()
         );
-        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         fs::create_dir(program.path("mounted")).unwrap();
         let program = program.file("mounted/aws", json.as_bytes()).env("STANDPIPE_aws", &json);
         // Only what asks AWS's managers; moto takes any.
         let program =
             program.env("AWS_ACCESS_KEY_ID", "AKIDOTHER").env("AWS_SECRET_ACCESS_KEY", "x");
-        program.stdin(EVENT).run().exits(0);
+        program.stdin(EVENT).run().expect_exit(0);
         assert_eq!(stub.violations(), Vec::<String>::new(), "{manager}");
         let scope = stub.requests()[0].scope.clone().expect("a signature of the kept keys");
         assert_eq!(scope.access_key_id, ACCESS_KEY_ID, "{manager}");
@@ -65,7 +65,7 @@ fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
         };
         json(&"x".repeat(bytes - json("").len()))
     };
-    moto::server().put_secret("standpipe/large", &of_bytes(BYTES_MAX));
+    moto::shared_server().put_secret("standpipe/large", &of_bytes(BYTES_MAX));
     for (manager, bytes) in [
         ("manager = 'aws-secretsmanager'\nprefix = 'standpipe/'", BYTES_MAX),
         ("manager = 'files'\ndirectory = 'mounted'", BYTES_MAX),
@@ -73,26 +73,26 @@ fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
         ("manager = 'files'\ndirectory = 'mounted'", BYTES_MAX + 1),
         ("manager = 'env'\nprefix = 'STANDPIPE_'", BYTES_MAX + 1),
     ] {
-        let stub = Stub::start(|_| Fate::Accept);
+        let stub = Stub::start(|_| StubResponse::Accept);
         // The whole secret is asked for where it is too large, and a field of it elsewhere.
         let field = if bytes > BYTES_MAX { "" } else { "#key" };
         let settings = format!(
             "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\naccess_key_id = '{ACCESS_KEY_ID}'\n\
              secret_access_key = 'secret:large{field}'\n[aws.endpoints]\nsecretsmanager = '{}'\n[secrets]\n{manager}",
             stub.url(),
-            moto::server().url()
+            moto::shared_server().url()
         );
         let json = of_bytes(bytes);
-        let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+        let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         fs::create_dir(program.path("mounted")).unwrap();
         let program = program.file("mounted/large", json.as_bytes()).env("STANDPIPE_large", &json);
         let program =
             program.env("AWS_ACCESS_KEY_ID", "AKIDOTHER").env("AWS_SECRET_ACCESS_KEY", "x");
         let ran = program.stdin(EVENT).run();
         if bytes > BYTES_MAX {
-            ran.exits(2).says(&["secret:large", "more than 65536 bytes"]);
+            ran.expect_exit(2).expect_stderr(&["secret:large", "more than 65536 bytes"]);
         } else {
-            ran.exits(0);
+            ran.expect_exit(0);
             assert_eq!(stub.violations(), Vec::<String>::new(), "{manager}");
         }
     }
@@ -100,10 +100,10 @@ fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
 
 #[test]
 fn what_cannot_be_resolved_stops_the_start() {
-    moto::server().put_secret("json", "{\"other\":\"planted\"}");
+    moto::shared_server().put_secret("json", "{\"other\":\"planted\"}");
     let aws = format!(
         "region = 'eu-central-1'\nendpoints = {{ secretsmanager = '{0}', ssm = '{0}' }}",
-        moto::server().url()
+        moto::shared_server().url()
     );
     for (manager, reference, words) in [
         (
@@ -148,13 +148,14 @@ fn what_cannot_be_resolved_stops_the_start() {
                 "listen = '127.0.0.1:0'\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n{setting}\n{aws}\n[secrets]\n{manager}\n\
                  [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['{key}']"
             );
-            let program = Program::running().settings(&settings).mapping(&[("*", "s")]).with_keys();
-            let ran = program.env("EMPTY", "").run().exits(2);
+            let program =
+                Program::host_run().settings(&settings).mapping(&[("*", "s")]).with_keys();
+            let ran = program.env("EMPTY", "").run().expect_exit(2);
             // A proxy that AWS's manager would be reached through is another fault.
             let is_circular = place == "proxy" && manager.contains("aws-");
             let words =
                 if is_circular { &["[aws] proxy", "`manager` under [secrets]"] } else { words };
-            let ran = ran.says(words);
+            let ran = ran.expect_stderr(words);
             assert!(!ran.stderr.contains("planted"), "{place}: {}", ran.stderr);
         }
     }
@@ -165,14 +166,19 @@ fn a_manager_without_credentials_says_whose_it_needs() {
     let settings = "[aws]\nregion = 'eu-central-1'\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n\
                     [secrets]\nmanager = 'aws-ssm'";
     let run = |settings: &str| {
-        Program::running().settings(settings).mapping(&[("*", "s")]).stdin(EVENT).run().exits(2)
+        Program::host_run()
+            .settings(settings)
+            .mapping(&[("*", "s")])
+            .stdin(EVENT)
+            .run()
+            .expect_exit(2)
     };
-    run(settings).says(&[
+    run(settings).expect_stderr(&[
         "\"aws-ssm\"",
         "`profile` under [secrets]",
         "never with the keys under [aws]",
     ]);
-    run(&format!("{settings}\nprofile = 'nope'")).says(&[
+    run(&format!("{settings}\nprofile = 'nope'")).expect_stderr(&[
         "\"nope\"",
         "\"aws-ssm\"",
         "`profile` under [secrets]",
@@ -184,34 +190,34 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     let settings = "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n\
                     [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['fixed', 'secret:key']\n\
                     [[sources]]\nname = 'app'\ndialect = 'segment'\nwrite_keys = ['secret:app']";
-    let program = Program::running_locally().mapping(&[("*", "s")]);
+    let program = Program::host_run_locally().mapping(&[("*", "s")]);
     let mounted = program.path("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("key"), "one\n").unwrap();
     fs::write(mounted.join("app"), "app-one").unwrap();
     let collector = Collector::start(program.settings(settings));
-    let status = |key: &str| status(&collector, key);
+    let status = |key: &str| send_event(&collector, key);
     assert_eq!(
         ["fixed", "one", "app-one", "two", "secret:key"].map(status),
         [200, 200, 200, 401, 401]
     );
 
-    rotate(&mounted, "key", "two");
+    rotate_secret(&mounted, "key", "two");
     wait_until("the new key is taken", || status("two") == 200);
     assert_eq!(["fixed", "one", "app-one"].map(status), [200, 401, 200]);
 
     // What cannot be used changes nothing: no file, a key of another source, no key.
     fs::remove_file(mounted.join("app")).unwrap();
     collector.running().wait_for("could not resolve secret:app");
-    rotate(&mounted, "app", "two");
+    rotate_secret(&mounted, "app", "two");
     collector.running().wait_for("duplicate write key");
-    rotate(&mounted, "app", "a\u{7}b");
+    rotate_secret(&mounted, "app", "a\u{7}b");
     collector.running().wait_for("is not a valid write key");
     assert_eq!(["fixed", "two", "app-one"].map(status), [200, 200, 200]);
 
-    rotate(&mounted, "app", "app-two");
+    rotate_secret(&mounted, "app", "app-two");
     wait_until("it is taken in the end", || status("app-two") == 200);
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     for planted in ["app-one", "app-two"] {
         assert!(!ran.stderr.contains(planted), "{}", ran.stderr);
     }
@@ -223,7 +229,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
 fn a_refresh_of_secrets_changes_no_plugin() {
     const TOKEN: &str = "0123456789abcdef-admin";
     let component = fs::read(misbehaving_plugin()).unwrap();
-    let version = |number: u8| stamped(&component, &[number]);
+    let version = |number: u8| stamp_component(&component, &[number]);
     let settings = |more: &str| {
         format!(
             "[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n[admin]\ntoken = '{TOKEN}'\n\
@@ -231,7 +237,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
              key = 'secret:key'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n"
         )
     };
-    let program = Program::running_locally().file("plugin.wasm", &version(1));
+    let program = Program::host_run_locally().file("plugin.wasm", &version(1));
     let mounted = program.path("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("key"), "one").unwrap();
@@ -256,7 +262,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
         let good = collector.running().path("out/good.ndjson");
         let before = fs::read_to_string(&good).unwrap_or_default();
         let event = b"{\"event\":\"secret\",\"userId\":\"u\"}";
-        let (name, value) = basic("k");
+        let (name, value) = basic_auth("k");
         let headers = [(name, &*value), ("Content-Type", "application/json")];
         Client::connect(collector.url()).post("/v1/track", &headers, event).expect("an answer");
         let mut new = String::new();
@@ -274,7 +280,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     ask("PUT", "/plugin", &version(2));
     refreshes();
     assert_eq!(active(), (2, digest(2)));
-    rotate(&mounted, "key", "two");
+    rotate_secret(&mounted, "key", "two");
     wait_until("the plugin that was put has the new secret", || active() == (3, digest(2)));
     assert_eq!(secret(), "two");
 
@@ -282,17 +288,17 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     assert_eq!((secret(), active()), ("two".to_owned(), (4, digest(1))));
     ask("PUT", "/plugin", &version(2));
     ask("POST", "/plugin/rollback", b"");
-    rotate(&mounted, "key", "three");
+    rotate_secret(&mounted, "key", "three");
     wait_until("the plugin that was gone back to has it", || active() == (7, digest(1)));
     assert_eq!(secret(), "three");
 
     ask("PUT", "/plugin/canary?percent=100", &version(3));
     ask("POST", "/plugin/canary/promote", b"");
-    rotate(&mounted, "key", "four");
+    rotate_secret(&mounted, "key", "four");
     wait_until("the canary that was promoted has it", || active().0 > 9);
     assert_eq!((secret(), active().1), ("four".to_owned(), digest(3)));
 
-    // What else changes in the settings is no reason to take their plugin.
+    // Other changes of the settings do not load their plugin.
     let (generation, path) = (active().0, collector.running().path("settings.toml"));
     fs::write(&path, settings("drain_timeout = '20s'\n")).unwrap();
     refreshes();
@@ -304,7 +310,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     );
     fs::write(&path, other).unwrap();
     wait_until("the plugin of the settings is taken", || active().1 == digest(1));
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     assert!(!ran.stderr.contains("three"), "a secret in the log: {}", ran.stderr);
 }
 
@@ -325,7 +331,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     let host = builder.start(&tokio::runtime::Handle::current()).await.unwrap();
     // Settings that come with a plugin have secrets, too.
     let own = r#"{"stream":"second","secrets":{"key":"secret:key"}}"#;
-    let swapped = Plugin::new(stamped(&component, b"2")).with_settings(own);
+    let swapped = Plugin::new(stamp_component(&component, b"2")).with_settings(own);
     host.swap(swapped.clone()).await.unwrap();
     let unknown = own.replace("secret:key", "secret:nope");
     let refused = host.swap(swapped.with_settings(unknown)).await.unwrap_err();
@@ -340,7 +346,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     };
     let found: BTreeMap<_, _> = secret().await;
     assert_eq!(found, records(&["one"]));
-    rotate(&mounted, "key", "two");
+    rotate_secret(&mounted, "key", "two");
     // Some refreshes pass, each of which sees the new secret.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let found: BTreeMap<_, _> = secret().await;
@@ -351,23 +357,23 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
 #[test]
 fn rotated_keys_of_aws_are_asked_for_again() {
     let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
-        true => Fate::Accept,
-        false => Fate::Fail { status: 400, code: "InvalidClientTokenId", accepted: false },
+        true => StubResponse::Accept,
+        false => StubResponse::Fail { status: 400, code: "InvalidClientTokenId", accepted: false },
     });
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\naccess_key_id = 'secret:id'\nsecret_access_key = 'x'\n\
          [secrets]\nmanager = 'files'\ndirectory = 'mounted'\n[delivery]\nmax_delay = '10ms'",
         stub.url()
     );
-    let program = Program::running().settings(&settings).mapping(&[("*", "s")]);
+    let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
     let mounted = program.path("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("id"), "AKIDOLD").unwrap();
     let mut running = program.start();
-    running.write(EVENT.as_bytes());
+    running.write_stdin(EVENT.as_bytes());
     wait_until("the old keys are refused", || stub.requests().len() > 1);
-    rotate(&mounted, "id", "AKIDNEW");
-    let ran = running.finish(standpipe_tests::DEADLINE).exits(0);
+    rotate_secret(&mounted, "id", "AKIDNEW");
+    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
     assert_eq!(ran.count("delivered"), 1);
 }
 
@@ -376,11 +382,11 @@ fn checking_settings_asks_nobody() {
     let settings = b"[aws]\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n[secrets]\nmanager = 'env'\n\
                     [[plugin.settings.mappings]]\nevent = '*'\nstream = 's'";
     let program = Program::new().file("s.toml", settings).args(["config", "check", "s.toml"]);
-    program.run().exits(0);
+    program.run().expect_exit(0);
 }
 
-fn status(collector: &Collector, key: &str) -> u16 {
-    let (name, value) = basic(key);
+fn send_event(collector: &Collector, key: &str) -> u16 {
+    let (name, value) = basic_auth(key);
     let headers = [(name, &*value), ("Content-Type", "application/json")];
     let mut client = Client::connect(collector.url());
     client.post("/v1/track", &headers, BODY).expect("an answer").status

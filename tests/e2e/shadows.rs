@@ -1,10 +1,10 @@
-//! A shadow is asked and not listened to: it changes nothing that is delivered, and
-//! tells where it would.
+//! A shadow decides without effect: it changes no delivery, and reports where its decisions
+//! differ.
 
 use std::time::Instant;
 
 use serde_json::Value;
-use standpipe_tests::{DEADLINE, Program, Ran, misbehaving_plugin};
+use standpipe_tests::{DEADLINE, FinishedRun, Program, misbehaving_plugin};
 
 const MAPPINGS: &str = r#"
 workers = 1
@@ -32,7 +32,7 @@ stream = "aliases"
     let types = ["track", "page", "page", "alias", "group"];
     let input =
         types.map(|name| format!("{{\"type\":\"{name}\",\"secret\":\"s3cr3t\"}}\n")).concat();
-    let ran = run(shadow, input).exits(0);
+    let ran = run_with_shadow(shadow, input).expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("filtered")), (3, 2));
     assert_eq!(ran.streams().keys().collect::<Vec<_>>(), ["pages", "tracks"]);
     let shadow = &ran.summary()["shadow"];
@@ -42,7 +42,7 @@ stream = "aliases"
     assert_eq!((count("moved"), count("delivered"), count("filtered")), (2, 1, 0));
     let samples = shadow["comparison"]["changes"].to_string();
     assert!(samples.contains("pages") && samples.contains("web"), "{samples}");
-    assert!(!shadow.to_string().contains("s3cr3t"), "an event's text is told: {shadow}");
+    assert!(!shadow.to_string().contains("s3cr3t"), "the report shows an event's text: {shadow}");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_shadow_that_misbehaves_delays_and_changes_nothing() {
             misbehaving_plugin()
         );
         let start = Instant::now();
-        let ran = run(&shadow, input.clone()).exits(0);
+        let ran = run_with_shadow(&shadow, input.clone()).expect_exit(0);
         assert!(start.elapsed() < DEADLINE, "{what}: {:?}", start.elapsed());
         assert_eq!((ran.count("read"), ran.count("delivered")), (200_000, 200_000), "{what}");
         let shadow = &ran.summary()["shadow"];
@@ -71,10 +71,10 @@ fn a_shadow_that_is_not_taken_stops_the_start() {
         ("[plugin.shadow.settings]\nmappings = []\n", "the shadow"),
         ("[plugin.shadow]\n", "[plugin.shadow] is the plugin itself"),
     ] {
-        run(shadow, String::new()).exits(2).says(&[words]);
+        run_with_shadow(shadow, String::new()).expect_exit(2).expect_stderr(&[words]);
     }
 }
 
-fn run(shadow: &str, input: String) -> Ran {
-    Program::running_locally().settings(&format!("{MAPPINGS}{shadow}")).stdin(input).run()
+fn run_with_shadow(shadow: &str, input: String) -> FinishedRun {
+    Program::host_run_locally().settings(&format!("{MAPPINGS}{shadow}")).stdin(input).run()
 }

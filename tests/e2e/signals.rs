@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 use standpipe_tests::events::Events;
-use standpipe_tests::oracle::{Oracle, assert_same, records};
-use standpipe_tests::{Fate, Program, Running, Stub};
+use standpipe_tests::oracle::{Oracle, assert_same, split_records};
+use standpipe_tests::{Program, Running, Stub, StubResponse};
 
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 const EVENT: &[u8] = b"{\"type\":\"track\"}\n";
@@ -16,27 +16,32 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn sigterm_delivers_what_was_read() {
-    stops_in_order(Signal::TERM);
+    assert_stops_in_order(Signal::TERM);
 }
 
 #[test]
 fn sigint_delivers_what_was_read() {
-    stops_in_order(Signal::INT);
+    assert_stops_in_order(Signal::INT);
 }
 
-fn stops_in_order(signal: Signal) {
-    let input = Events::new(11).ndjson(2000);
-    let mut running =
-        Program::running_locally().settings("[delivery]\nmax_delay = '10ms'").mapping(ROWS).start();
-    running.write(&input);
-    running.write(b"{\"type\":\"track\",\"half a li");
+fn assert_stops_in_order(signal: Signal) {
+    let input = Events::new(11).into_ndjson(2000);
+    let mut running = Program::host_run_locally()
+        .settings("[delivery]\nmax_delay = '10ms'")
+        .mapping(ROWS)
+        .start();
+    running.write_stdin(&input);
+    running.write_stdin(b"{\"type\":\"track\",\"half a li");
     wait_until_delivered(&running, 2000);
-    running.signal(signal);
+    running.send_signal(signal);
     // Standard input stays open: only the signal ends the program.
-    let ran = running.wait(SOON).exits(4).says(&["stopping", "was not read from line 2001"]);
+    let ran = running
+        .wait(SOON)
+        .expect_exit(4)
+        .expect_stderr(&["stopping", "was not read from line 2001"]);
 
-    let fate = Oracle::new(ROWS).fate(&input);
-    let got = ran.streams().into_iter().map(|(stream, bytes)| (stream, records(&bytes)));
+    let fate = Oracle::new(ROWS).expected_outcome(&input);
+    let got = ran.streams().into_iter().map(|(stream, bytes)| (stream, split_records(&bytes)));
     assert_same(&fate.streams, &got.collect());
     assert_eq!(
         (ran.count("read"), ran.count("delivered"), ran.count("undelivered")),
@@ -44,40 +49,42 @@ fn stops_in_order(signal: Signal) {
     );
     let unread = &ran.summary()["unread"];
     assert_eq!((&unread[0]["source"], &unread[0]["from_line"]), (&"stdin".into(), &2001.into()));
-    assert!(ran.letters().is_empty());
+    assert!(ran.dead_letters().is_empty());
 }
 
 #[test]
 fn a_pipe_without_a_writer_does_not_keep_the_program_from_stopping() {
     let settings = "[delivery]\nmax_delay = '10ms'";
-    let program = Program::running_locally().settings(settings).mapping(ROWS).file("first", EVENT);
+    let program = Program::host_run_locally().settings(settings).mapping(ROWS).file("first", EVENT);
     let pipe = program.path("pipe");
     mkfifoat(CWD, &pipe, Mode::RWXU).expect("a pipe");
     let running = program.args(["first", "pipe"]).start();
     wait_until_delivered(&running, 1);
-    running.signal(Signal::TERM);
-    let ran = running.wait(SOON).exits(4);
+    running.send_signal(Signal::TERM);
+    let ran = running.wait(SOON).expect_exit(4);
     assert_eq!(ran.summary()["unread"][0]["source"], "pipe");
 }
 
 #[test]
 fn a_short_first_line_does_not_wait_for_more() {
-    let mut running =
-        Program::running_locally().settings("[delivery]\nmax_delay = '10ms'").mapping(ROWS).start();
-    running.write(b"{}\n");
+    let mut running = Program::host_run_locally()
+        .settings("[delivery]\nmax_delay = '10ms'")
+        .mapping(ROWS)
+        .start();
+    running.write_stdin(b"{}\n");
     wait_until_delivered(&running, 1);
-    running.signal(Signal::TERM);
-    running.wait(SOON).exits(4);
+    running.send_signal(Signal::TERM);
+    running.wait(SOON).expect_exit(4);
 }
 
 #[test]
 fn inputs_that_were_not_begun_are_told_as_unread() {
-    let program = Program::running_locally().mapping(ROWS).file("later.ndjson", EVENT);
+    let program = Program::host_run_locally().mapping(ROWS).file("later.ndjson", EVENT);
     let mut running = program.args(["-", "later.ndjson"]).start();
-    running.write(EVENT);
+    running.write_stdin(EVENT);
     wait_until_delivered(&running, 1);
-    running.signal(Signal::TERM);
-    let ran = running.wait(SOON).exits(4);
+    running.send_signal(Signal::TERM);
+    let ran = running.wait(SOON).expect_exit(4);
     let unread = &ran.summary()["unread"];
     assert_eq!(
         (&unread[1]["source"], &unread[1]["from_line"]),
@@ -88,42 +95,46 @@ fn inputs_that_were_not_begun_are_told_as_unread() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let stub = Stub::start(|_| Fate::Hang);
-    let mut running = Program::running_against(&stub.url()).mapping(ROWS).start();
-    running.write(&Events::new(12).ndjson(600));
+    let stub = Stub::start(|_| StubResponse::Hang);
+    let mut running = Program::host_run_against(&stub.url()).mapping(ROWS).start();
+    running.write_stdin(&Events::new(12).into_ndjson(600));
     standpipe_tests::wait_until("a request is under way", || !stub.requests().is_empty());
-    running.signal(Signal::TERM);
+    running.send_signal(Signal::TERM);
     running.wait_for("stopping");
-    running.signal(Signal::INT);
-    running.wait(SOON).exits(1).says(&["stopped at once"]);
+    running.send_signal(Signal::INT);
+    running.wait(SOON).expect_exit(1).expect_stderr(&["stopped at once"]);
 }
 
 #[test]
 fn after_the_drain_timeout_what_is_left_goes_to_the_dead_letters() {
     let stub = Stub::start(|put| match put.stream.as_str() {
-        "rest" => Fate::Hang,
-        _ => Fate::Accept,
+        "rest" => StubResponse::Hang,
+        _ => StubResponse::Accept,
     });
     let settings = "[delivery]\nmax_delay = '10ms'\ndrain_timeout = '300ms'";
-    let input = Events::new(13).ndjson(1000);
-    let fate = Oracle::new(ROWS).fate(&input);
+    let input = Events::new(13).into_ndjson(1000);
+    let fate = Oracle::new(ROWS).expected_outcome(&input);
     let tracks = fate.streams["tracks"].len();
     let mut running =
-        Program::running_against(&stub.url()).settings(settings).mapping(ROWS).start();
-    running.write(&input);
+        Program::host_run_against(&stub.url()).settings(settings).mapping(ROWS).start();
+    running.write_stdin(&input);
     standpipe_tests::wait_until("the tracks are delivered", || {
-        stub.accepted().get("tracks").is_some_and(|records| records.len() == tracks)
+        stub.accepted_records().get("tracks").is_some_and(|records| records.len() == tracks)
     });
     let stopped = Instant::now();
-    running.signal(Signal::TERM);
-    let ran = running.wait(SOON).exits(3).says(&["dead letters, given_up: "]);
+    running.send_signal(Signal::TERM);
+    let ran = running.wait(SOON).expect_exit(3).expect_stderr(&["dead letters, given_up: "]);
     assert!(stopped.elapsed() >= Duration::from_millis(300), "did not wait for the timeout");
     let counts = ["read", "delivered", "undelivered", "dead"].map(|key| ran.count(key));
     assert_eq!(counts, [1000, tracks as u64, 0, 1000 - tracks as u64]);
-    let letters = ran.letters().into_iter().map(|letter| [&letter.event[..], b"\n"].concat());
-    let buried = BTreeMap::from([("rest".to_owned(), letters.collect::<Vec<_>>())]);
-    assert_same(&BTreeMap::from([("rest".to_owned(), fate.streams["rest"].clone())]), &buried);
-    assert!(ran.letters().iter().all(|letter| letter.reason == "given_up"));
+    let dead_letters =
+        ran.dead_letters().into_iter().map(|dead_letter| [&dead_letter.event[..], b"\n"].concat());
+    let dead_lettered = BTreeMap::from([("rest".to_owned(), dead_letters.collect::<Vec<_>>())]);
+    assert_same(
+        &BTreeMap::from([("rest".to_owned(), fate.streams["rest"].clone())]),
+        &dead_lettered,
+    );
+    assert!(ran.dead_letters().iter().all(|dead_letter| dead_letter.reason == "given_up"));
 }
 
 fn wait_until_delivered(running: &Running, events: usize) {

@@ -10,12 +10,12 @@
 //! and the last one the process is stopped and killed too; between them it is one
 //! process, so that what it takes can be compared.
 
+mod dead_letters;
 mod faults;
 mod findings;
 mod hostile;
 mod incarnations;
 mod ledger;
-mod letters;
 mod phases;
 mod place;
 mod process;
@@ -31,11 +31,11 @@ use std::time::{Duration, Instant};
 
 use standpipe_tests::client::Client;
 
-use letters::DeadLetterReader;
+use dead_letters::DeadLetterReader;
 use phases::Soak;
 use samples::Samples;
 use senders::Sender;
-use world::World;
+use world::SoakWorld;
 
 /// How long a run lasts unless `SOAK_SECONDS` says otherwise.
 const SHORT: Duration = Duration::from_secs(15);
@@ -84,8 +84,8 @@ fn every_fault_in_turn_loses_nothing_and_nothing_grows() {
             let sender = Sender::new(&world, number);
             scope.spawn(move || sender.run());
         }
-        let samples = scope.spawn(|| watch(&world));
-        scope.spawn(|| read_letters(&world));
+        let samples = scope.spawn(|| watch_run(&world));
+        scope.spawn(|| read_dead_letters(&world));
         scope.spawn(|| watch_health(&world));
         let closing = world.gate.close_at_end();
         soak.run();
@@ -93,17 +93,17 @@ fn every_fault_in_turn_loses_nothing_and_nothing_grows() {
         samples.join().expect("the samples are taken")
     });
     println!("{}\n{}", soak.report(), samples.report(&world.findings, options.duration));
-    let findings = world.findings.text();
+    let findings = world.findings.to_text();
     println!("SOAK_SEED={}: {}", options.seed, findings.as_deref().unwrap_or("no findings"));
     assert!(findings.is_none(), "the soak has found what is printed above");
 }
 
 /// Take samples and print progress until the run is over.
-fn watch(world: &World) -> Samples {
+fn watch_run(world: &SoakWorld) -> Samples {
     let (mut samples, mut printed) = (Samples::default(), Instant::now());
     while !world.gate.is_over() {
         thread::sleep(SAMPLE_INTERVAL);
-        samples.take(world);
+        samples.take_sample(world);
         if printed.elapsed() >= PROGRESS_INTERVAL {
             printed = Instant::now();
             print_progress(world);
@@ -113,7 +113,7 @@ fn watch(world: &World) -> Samples {
 }
 
 #[expect(clippy::print_stdout, reason = "it is progress of a run by hand")]
-fn print_progress(world: &World) {
+fn print_progress(world: &SoakWorld) {
     let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
     let (counts, traffic) = (&world.ledger.counts, &world.traffic);
     println!(
@@ -131,23 +131,23 @@ fn print_progress(world: &World) {
     );
 }
 
-fn read_letters(world: &World) {
+fn read_dead_letters(world: &SoakWorld) {
     let mut reader = DeadLetterReader::default();
     while !world.gate.is_over() {
-        reader.read(world);
+        reader.read_directory(world);
         thread::sleep(LETTER_INTERVAL);
     }
 }
 
 /// Ask whether the program is alive, as what runs it would.
-fn watch_health(world: &World) {
+fn watch_health(world: &SoakWorld) {
     let url = world.place.admin_url();
     let own = std::net::Ipv4Addr::new(127, 0, 2, 1);
     while !world.gate.is_over() {
         thread::sleep(HEALTH_INTERVAL);
         let (asked, was_serving, pid) = (Instant::now(), world.is_serving(), world.pid());
         let status = Client::try_connect_from(own, &url).and_then(|mut client| {
-            client.be_patient_for(HEALTH_PATIENCE);
+            client.set_read_timeout(HEALTH_PATIENCE);
             client.get("/health/live").map(|reply| reply.status)
         });
         let is_same = was_serving && world.is_serving() && world.pid() == pid;

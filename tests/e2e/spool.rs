@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::disk::Disk;
-use standpipe_tests::{Collector, Fate, Program, Stub, make_data_directory, wait_until};
+use standpipe_tests::{Collector, Program, Stub, StubResponse, make_data_directory, wait_until};
 
 const SETTINGS: &str = r#"
 [[sources]]
@@ -27,7 +27,7 @@ const EVENTS_PER_REQUEST: u64 = 20;
 
 #[test]
 fn nothing_acknowledged_is_lost_by_a_kill_and_little_is_sent_twice() {
-    let stub = Stub::start(|_| Fate::Slow(Duration::from_millis(3)));
+    let stub = Stub::start(|_| StubResponse::Slow(Duration::from_millis(3)));
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
@@ -36,19 +36,19 @@ fn nothing_acknowledged_is_lost_by_a_kill_and_little_is_sent_twice() {
     let mut puts_at_kills = Vec::new();
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..ROUNDS {
-        let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+        let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
         let load = Load::start(collector.url(), &next_id);
         thread::sleep(Duration::from_millis(random.u64(50..400)));
         collector.kill();
         acknowledged.append(&mut load.stop());
         puts_at_kills.push(stub.requests().len());
     }
-    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
-    collector.stop().exits(0);
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
+    collector.stop().expect_exit(0);
 
     let sent = next_id.load(Ordering::Relaxed);
-    let deliveries = deliveries(&stub);
+    let deliveries = count_deliveries(&stub);
     let missing = acknowledged.iter().filter(|id| !deliveries.contains_key(id)).count();
     assert_eq!(missing, 0, "of {} acknowledged events", acknowledged.len());
     assert!(acknowledged.len() > 10_000, "{} acknowledged of {sent}", acknowledged.len());
@@ -79,11 +79,11 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let stub = {
         let is_open = Arc::clone(&is_open);
         Stub::start(move |_| match is_open.load(Ordering::Relaxed) {
-            true => Fate::Accept,
-            false => Fate::Fail { status: 500, code: "InternalFailure", accepted: false },
+            true => StubResponse::Accept,
+            false => StubResponse::Fail { status: 500, code: "InternalFailure", accepted: false },
         })
     };
-    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
     let mut client = Client::connect(collector.url());
     let (mut acknowledged, mut refused, mut id) = (BTreeSet::new(), 0, 0);
     while refused < 20 {
@@ -91,8 +91,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
         id += 100;
         let reply = client.post(
             "/v1/batch",
-            &[("Authorization", &basic("key").1)],
-            &body(ids.clone(), 8000),
+            &[("Authorization", &basic_auth("key").1)],
+            &batch_body(ids.clone(), 8000),
         );
         match reply.unwrap() {
             reply if reply.status == 200 => acknowledged.extend(ids),
@@ -104,18 +104,18 @@ fn a_full_disk_refuses_and_loses_nothing() {
         assert!(id < 100_000, "the disk is never full");
     }
     assert!(acknowledged.len() >= 1000, "{} acknowledged", acknowledged.len());
-    assert_eq!(readiness(&collector), 503);
+    assert_eq!(get_readiness(&collector), 503);
     is_open.store(true, Ordering::Relaxed);
     // Who looks whether it is ready sends nothing before it is.
-    wait_until("there is room again", || readiness(&collector) == 200);
+    wait_until("there is room again", || get_readiness(&collector) == 200);
     let ids = id..id + 1000;
-    let large = body(ids.clone(), 3500);
-    let reply = client.post("/v1/batch", &[("Authorization", &basic("key").1)], &large);
+    let large = batch_body(ids.clone(), 3500);
+    let reply = client.post("/v1/batch", &[("Authorization", &basic_auth("key").1)], &large);
     assert_eq!(reply.unwrap().status, 200, "as much as was refused has room");
     acknowledged.extend(ids);
-    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
-    collector.stop().exits(0);
-    let deliveries = deliveries(&stub);
+    wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
+    collector.stop().expect_exit(0);
+    let deliveries = count_deliveries(&stub);
     assert!(acknowledged.iter().all(|id| deliveries.contains_key(id)));
 }
 
@@ -130,13 +130,13 @@ fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
     bytes[middle] ^= 0x20;
     fs::write(&segment, bytes).unwrap();
 
-    let stub = Stub::start(|_| Fate::Accept);
-    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
-    let lost = metric(&collector, "standpipe_spool_corrupt_events_total");
-    assert!(metric(&collector, "standpipe_spool_corrupt_bytes_total") > 0.0);
-    collector.stop().exits(0).says(&["corrupt"]);
-    let deliveries = deliveries(&stub);
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
+    let lost = read_metric(&collector, "standpipe_spool_corrupt_events_total");
+    assert!(read_metric(&collector, "standpipe_spool_corrupt_bytes_total") > 0.0);
+    collector.stop().expect_exit(0).expect_stderr(&["corrupt"]);
+    let deliveries = count_deliveries(&stub);
     assert_eq!(deliveries.len() as f64, 500.0 - lost);
     assert!(deliveries.len() >= 490, "{} are there", deliveries.len());
 }
@@ -153,19 +153,19 @@ fn a_damaged_end_is_told_of_and_kept() {
     bytes[last + 9] ^= 1;
     fs::write(&segment, &bytes).unwrap();
 
-    let stub = Stub::start(|_| Fate::Accept);
-    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
     let damaged = (bytes.len() - last) as f64;
     for (name, value) in [
         ("standpipe_spool_corrupt_regions_total", 1.0),
         ("standpipe_spool_corrupt_bytes_total", damaged),
         ("standpipe_spool_set_aside_bytes", damaged),
     ] {
-        assert_eq!(metric(&collector, name), value, "{name}");
+        assert_eq!(read_metric(&collector, name), value, "{name}");
     }
-    collector.stop().exits(0).says(&["ERROR", "corrupt", ".corrupt", "may be lost"]);
-    assert_eq!(deliveries(&stub).len(), 490);
+    collector.stop().expect_exit(0).expect_stderr(&["ERROR", "corrupt", ".corrupt", "may be lost"]);
+    assert_eq!(count_deliveries(&stub).len(), 490);
     let files = fs::read_dir(data_dir.join("spool")).unwrap().map(|file| file.unwrap().path());
     let kept = files.filter(|path| path.extension().is_some_and(|own| own == "corrupt"));
     let kept: Vec<_> = kept.map(|path| fs::read(path).unwrap()).collect();
@@ -180,27 +180,35 @@ fn a_renamed_segment_is_refused_and_nothing_of_it_is_lost() {
     let segment = killed_with_requests(&data_dir, 20);
     let renamed = segment.with_file_name("00000000000000000077.log");
     fs::rename(&segment, &renamed).unwrap();
-    let stub = Stub::start(|_| Fate::Accept);
-    let refused = program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let refused =
+        new_program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
     let original = segment.file_name().unwrap().to_str().unwrap();
-    refused.exits(2).says(&["00000000000000000077.log", original, "give it back its name"]);
+    refused.expect_exit(2).expect_stderr(&[
+        "00000000000000000077.log",
+        original,
+        "give it back its name",
+    ]);
     fs::rename(&renamed, &segment).unwrap();
-    let collector = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    wait_until("all is delivered", || metric(&collector, "standpipe_spool_events") == 0.0);
-    collector.stop().exits(0);
-    assert_eq!(deliveries(&stub).len(), 200);
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
+    wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
+    collector.stop().expect_exit(0);
+    assert_eq!(count_deliveries(&stub).len(), 200);
 }
 
 /// Kill a collector that has answered so many requests, of ten events each, and
 /// delivered nothing. Returns the file that they are in.
 fn killed_with_requests(data_dir: &Path, requests: u64) -> PathBuf {
-    let nobody = Stub::start(|_| Fate::Hang);
-    let collector = Collector::start(program(&nobody.url(), data_dir, SETTINGS));
+    let nobody = Stub::start(|_| StubResponse::Hang);
+    let collector = Collector::start(new_program(&nobody.url(), data_dir, SETTINGS));
     let mut client = Client::connect(collector.url());
     for request in 0..requests {
         let ids = request * 10..request * 10 + 10;
-        let reply =
-            client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(ids, 300));
+        let reply = client.post(
+            "/v1/batch",
+            &[("Authorization", &basic_auth("key").1)],
+            &batch_body(ids, 300),
+        );
         assert_eq!(reply.unwrap().status, 200);
     }
     collector.kill();
@@ -213,11 +221,12 @@ fn two_processes_do_not_share_a_spool() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
-    let stub = Stub::start(|_| Fate::Accept);
-    let first = Collector::start(program(&stub.url(), &data_dir, SETTINGS));
-    let second = program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
-    second.exits(2).says(&["spool"]);
-    first.stop().exits(0);
+    let stub = Stub::start(|_| StubResponse::Accept);
+    let first = Collector::start(new_program(&stub.url(), &data_dir, SETTINGS));
+    let second =
+        new_program(&stub.url(), &data_dir, SETTINGS).args(["--listen", "127.0.0.1:0"]).run();
+    second.expect_exit(2).expect_stderr(&["spool"]);
+    first.stop().expect_exit(0);
 }
 
 #[test]
@@ -225,14 +234,18 @@ fn what_is_in_memory_alone_is_delivered_before_a_stop() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
-    let stub = Stub::start(|_| Fate::Accept);
+    let stub = Stub::start(|_| StubResponse::Accept);
     let settings = format!("{SETTINGS}\n[spool]\ndurability = \"memory\"\n");
-    let collector = Collector::start(program(&stub.url(), &data_dir, &settings));
+    let collector = Collector::start(new_program(&stub.url(), &data_dir, &settings));
     let mut client = Client::connect(collector.url());
-    let reply = client.post("/v1/batch", &[("Authorization", &basic("key").1)], &body(0..1000, 50));
+    let reply = client.post(
+        "/v1/batch",
+        &[("Authorization", &basic_auth("key").1)],
+        &batch_body(0..1000, 50),
+    );
     assert_eq!(reply.unwrap().status, 200);
-    collector.stop().exits(0);
-    assert_eq!(deliveries(&stub).len(), 1000);
+    collector.stop().expect_exit(0);
+    assert_eq!(count_deliveries(&stub).len(), 1000);
     assert!(!data_dir.join("spool").exists());
 }
 
@@ -255,8 +268,8 @@ impl Load {
                 while !is_over.load(Ordering::Relaxed) {
                     let first = next_id.fetch_add(EVENTS_PER_REQUEST, Ordering::Relaxed);
                     let ids = first..first + EVENTS_PER_REQUEST;
-                    let headers = [("Authorization", &*basic("key").1)];
-                    match client.post("/v1/batch", &headers, &body(ids.clone(), 200)) {
+                    let headers = [("Authorization", &*basic_auth("key").1)];
+                    match client.post("/v1/batch", &headers, &batch_body(ids.clone(), 200)) {
                         Ok(reply) if reply.status == 200 => {
                             acknowledged.lock().extend(ids);
                         }
@@ -278,13 +291,13 @@ impl Load {
     }
 }
 
-fn program(endpoint: &str, data_dir: &Path, settings: &str) -> Program {
-    let program = Program::running_against(endpoint).mapping(ROWS).settings(settings);
+fn new_program(endpoint: &str, data_dir: &Path, settings: &str) -> Program {
+    let program = Program::host_run_against(endpoint).mapping(ROWS).settings(settings);
     program.args(["--data-dir"]).args([data_dir])
 }
 
 /// A batch of events of these ids, each with some more bytes.
-fn body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
+fn batch_body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
     let event = |id: u64| {
         let message_type = ["track", "page", "identify"][id as usize % 3];
         json!({ "type": message_type, "event": format!("E{}", id % 5), "userId": "u", "id": id, "filler": "x".repeat(bytes) })
@@ -293,10 +306,10 @@ fn body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
 }
 
 /// By which requests each event was accepted.
-fn deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
+fn count_deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
     assert_eq!(stub.violations(), Vec::<String>::new());
     let mut deliveries = BTreeMap::<u64, Vec<usize>>::new();
-    let kept: BTreeSet<Vec<u8>> = stub.accepted().into_values().flatten().collect();
+    let kept: BTreeSet<Vec<u8>> = stub.accepted_records().into_values().flatten().collect();
     for put in stub.requests() {
         for record in put.records.iter().filter(|record| kept.contains(*record)) {
             let event: Value = serde_json::from_slice(record).expect("a record is JSON");
@@ -308,12 +321,12 @@ fn deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
 }
 
 /// The status of the answer to whether more events may come.
-fn readiness(collector: &Collector) -> u16 {
+fn get_readiness(collector: &Collector) -> u16 {
     Client::connect(collector.admin_url()).get("/health/ready").unwrap().status
 }
 
 /// The value of a metric without labels.
-fn metric(collector: &Collector, name: &str) -> f64 {
+fn read_metric(collector: &Collector, name: &str) -> f64 {
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in:\n{page}")).parse().unwrap()

@@ -1,5 +1,4 @@
-//! A plugin that changes is taken while events flow, and one that is no good changes
-//! nothing.
+//! A changed plugin is swapped in while events flow, and a broken one changes nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,47 +8,56 @@ use std::time::Duration;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 use standpipe_tests::minisign::KeyPair;
-use standpipe_tests::{Program, Ran, Running, misbehaving_plugin, stamped, wait_until};
+use standpipe_tests::{
+    FinishedRun, Program, Running, misbehaving_plugin, stamp_component, wait_until,
+};
 
 /// Longer than files must stay as they are before they are read.
 const SETTLED: Duration = Duration::from_millis(300);
 
 #[test]
 fn a_renamed_file_takes_over_and_letters_tell_who_decided() {
-    let mut run = Swapping::start("");
-    run.sends("reject", "s1");
-    run.place("plugin.wasm", &version(2));
-    run.turns_to(2, &version(2));
-    run.sends("reject", "s1");
+    let mut run = SwapRun::start("");
+    run.send_and_wait("reject", "s1");
+    run.replace_file("plugin.wasm", &plugin_version(2));
+    run.wait_for_swap(2, &plugin_version(2));
+    run.send_and_wait("reject", "s1");
     // Without the file, the plugin goes on.
     fs::remove_file(run.path("plugin.wasm")).unwrap();
-    run.is_refused("read", "plugin.wasm");
-    run.sends("x", "s1");
-    // The same file again is no other plugin.
-    run.place("plugin.wasm", &version(2));
-    run.place("plugin.wasm", &version(3));
-    run.turns_to(3, &version(3));
-    let letters = run.end().exits(3).letters();
-    let told = letters.iter().map(|letter| (letter.plugin.clone().unwrap(), letter.generation));
-    assert!(told.eq([(digest(&version(1)), Some(1)), (digest(&version(2)), Some(2))]));
+    run.wait_for_refusal("read", "plugin.wasm");
+    run.send_and_wait("x", "s1");
+    // The same file again is not another plugin.
+    run.replace_file("plugin.wasm", &plugin_version(2));
+    run.replace_file("plugin.wasm", &plugin_version(3));
+    run.wait_for_swap(3, &plugin_version(3));
+    let dead_letters = run.finish_run().expect_exit(3).dead_letters();
+    let deciders = dead_letters
+        .iter()
+        .map(|dead_letter| (dead_letter.plugin.clone().unwrap(), dead_letter.generation));
+    assert!(
+        deciders.eq([
+            (sha256_of(&plugin_version(1)), Some(1)),
+            (sha256_of(&plugin_version(2)), Some(2))
+        ])
+    );
 }
 
-/// As `cp -p` and `tar` do: the same file, its size, and the time that it had before.
+/// As `cp -p` and `tar` do: the same file, the same size, and the old modification time.
 #[test]
 fn a_file_that_is_written_over_with_its_old_time_takes_over() {
-    let mut run = Swapping::start("");
+    let mut run = SwapRun::start("");
     let path = run.path("plugin.wasm");
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    fs::write(&path, version(2)).unwrap();
+    fs::write(&path, plugin_version(2)).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-    run.turns_to(2, &version(2));
-    run.sends("x", "s1");
-    let _ = run.end().exits(0);
+    run.wait_for_swap(2, &plugin_version(2));
+    run.send_and_wait("x", "s1");
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn a_config_map_takes_over() {
-    let program = Program::running_locally();
+    let program = Program::host_run_locally();
     let mount = program.path("mount");
     let place = |name: &str, bytes: &[u8]| {
         fs::create_dir_all(mount.join(name)).unwrap();
@@ -57,85 +65,88 @@ fn a_config_map_takes_over() {
         symlink(name, mount.join("..data_tmp")).unwrap();
         fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
     };
-    place("..2026_01", &version(1));
+    place("..2026_01", &plugin_version(1));
     symlink("..data/plugin.wasm", mount.join("plugin.wasm")).unwrap();
-    let mut run = Swapping::start_with(program, "path = 'mount/plugin.wasm'", "");
+    let mut run = SwapRun::start_with(program, "path = 'mount/plugin.wasm'", "");
     for (generation, name) in [(2, "..2026_02"), (3, "..2026_03")] {
-        place(name, &version(generation));
-        run.turns_to(generation, &version(generation));
-        run.sends("x", "s1");
+        place(name, &plugin_version(generation));
+        run.wait_for_swap(generation, &plugin_version(generation));
+        run.send_and_wait("x", "s1");
     }
     fs::remove_dir_all(mount.join("..2026_01")).unwrap();
-    run.sends("x", "s1");
-    let _ = run.end().exits(0);
+    run.send_and_wait("x", "s1");
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn half_a_file_is_never_taken() {
-    let mut run = Swapping::start("");
-    let whole = version(2);
+    let mut run = SwapRun::start("");
+    let whole = plugin_version(2);
     let _ = fs::remove_file(run.path("plugin.wasm"));
     for piece in whole.chunks(whole.len() / 4 + 1) {
         let file = fs::File::options().append(true).create(true).open(run.path("plugin.wasm"));
         std::io::Write::write_all(&mut file.unwrap(), piece).unwrap();
-        run.sends("x", "s1");
-        // Whoever writes is slow.
+        run.send_and_wait("x", "s1");
+        // The writer is slow.
         std::thread::sleep(SETTLED);
     }
-    run.turns_to(2, &whole);
-    run.sends("x", "s1");
-    let ran = run.end().exits(0);
+    run.wait_for_swap(2, &whole);
+    run.send_and_wait("x", "s1");
+    let ran = run.finish_run().expect_exit(0);
     assert_eq!(ran.stderr.matches("plugin swapped").count(), 1, "{}", ran.stderr);
 }
 
 #[test]
 fn other_settings_are_another_generation() {
-    let mut run = Swapping::start("");
-    run.sends("x", "s1");
-    run.place("settings.toml", settings("", "stream = 's2'").as_bytes());
-    run.turns_to(2, &version(1));
-    run.sends("x", "s2");
+    let mut run = SwapRun::start("");
+    run.send_and_wait("x", "s1");
+    run.replace_file("settings.toml", plugin_settings_file("", "stream = 's2'").as_bytes());
+    run.wait_for_swap(2, &plugin_version(1));
+    run.send_and_wait("x", "s2");
     // What is not the plugin's does not concern it.
-    run.place("settings.toml", settings("", "stream = 's2'\n[dead_letters]").as_bytes());
-    run.place("settings.toml", settings("", "stream = 's3'").as_bytes());
-    run.turns_to(3, &version(1));
-    run.sends("x", "s3");
-    let _ = run.end().exits(0);
+    run.replace_file(
+        "settings.toml",
+        plugin_settings_file("", "stream = 's2'\n[dead_letters]").as_bytes(),
+    );
+    run.replace_file("settings.toml", plugin_settings_file("", "stream = 's3'").as_bytes());
+    run.wait_for_swap(3, &plugin_version(1));
+    run.send_and_wait("x", "s3");
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn a_signal_does_what_is_not_watched_for() {
-    let mut run = Swapping::start("watch = false");
-    run.running.signal(Signal::HUP);
+    let mut run = SwapRun::start("watch = false");
+    run.running.send_signal(Signal::HUP);
     run.running.wait_for("plugin and its settings are unchanged");
-    run.place("plugin.wasm", &version(2));
+    run.replace_file("plugin.wasm", &plugin_version(2));
     std::thread::sleep(SETTLED * 2);
     assert!(!run.running.stderr().contains("plugin swapped"));
-    run.running.signal(Signal::HUP);
-    run.turns_to(2, &version(2));
-    run.place("plugin.wasm", b"no plugin");
-    run.running.signal(Signal::HUP);
-    run.is_refused("compile", "a text file");
-    run.sends("x", "s1");
-    let _ = run.end().exits(0);
+    run.running.send_signal(Signal::HUP);
+    run.wait_for_swap(2, &plugin_version(2));
+    run.replace_file("plugin.wasm", b"no plugin");
+    run.running.send_signal(Signal::HUP);
+    run.wait_for_refusal("compile", "a text file");
+    run.send_and_wait("x", "s1");
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn what_changes_while_another_is_tried_is_noticed() {
-    let run = Swapping::start("");
+    let run = SwapRun::start("");
     // Whichever of them are tried, the last one decides in the end.
     for number in 2..7 {
-        run.place("plugin.wasm", &version(number));
+        run.replace_file("plugin.wasm", &plugin_version(number));
         std::thread::sleep(SETTLED / 2);
     }
-    run.running.wait_for(&format!("digest={}", digest(&version(6))));
-    let _ = run.end().exits(0);
+    run.running.wait_for(&format!("digest={}", sha256_of(&plugin_version(6))));
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn broken_files_change_nothing() {
-    let mut run = Swapping::start("");
-    let plugin = version(1);
+    let mut run = SwapRun::start("");
+    let plugin = plugin_version(1);
     let middle = plugin.len() / 2;
     let mut changed = plugin.clone();
     changed[middle..middle + 64].fill(0xff);
@@ -165,23 +176,23 @@ fn broken_files_change_nothing() {
         (&other_type.unwrap(), "fit", "invalid function configure: "),
     ];
     for (bytes, step, reason) in broken {
-        run.place("plugin.wasm", bytes);
-        run.is_refused(step, reason);
-        run.sends("x", "s1");
+        run.replace_file("plugin.wasm", bytes);
+        run.wait_for_refusal(step, reason);
+        run.send_and_wait("x", "s1");
     }
-    let ran = run.end().exits(0);
+    let ran = run.finish_run().expect_exit(0);
     assert_eq!(ran.stderr.matches("plugin swapped").count(), 0, "{}", ran.stderr);
 }
 
 #[test]
 fn settings_that_a_plugin_does_not_take_change_nothing() {
-    let mut run = Swapping::start("");
+    let mut run = SwapRun::start("");
     let cases = r#"{"cases": [{"name": "x", "event": {"event": "x"}, "expect": [{"stream": "elsewhere"}]}]}"#;
     fs::write(run.path("cases.json"), cases).unwrap();
     let other_key = format!("public_key = '{}'", KeyPair::generate().public_key());
     let other_digest = format!("sha256 = '{}'", "0".repeat(64));
     for (plugin, plugin_settings, step, reason) in [
-        ("", "configure = 'trap'", "configure", "told to trap in configure"),
+        ("", "configure = 'trap'", "configure", "trap requested in configure"),
         ("", "configure = 'loop'", "configure", "did not answer within 300 ms"),
         ("", "configure = 'refuse'", "configure", "asks for a refusal"),
         ("", "no_such_key = 1", "configure", "no_such_key"),
@@ -193,13 +204,13 @@ fn settings_that_a_plugin_does_not_take_change_nothing() {
         (&*other_key, "", "trust", "it has no signature"),
         ("on_failure = 'pass_through'", "", "read", "pass_through"),
     ] {
-        run.place("settings.toml", settings(plugin, plugin_settings).as_bytes());
-        run.is_refused(step, reason);
-        run.sends("x", "s1");
+        run.replace_file("settings.toml", plugin_settings_file(plugin, plugin_settings).as_bytes());
+        run.wait_for_refusal(step, reason);
+        run.send_and_wait("x", "s1");
     }
-    run.place("settings.toml", settings("", "stream = 's2'").as_bytes());
-    run.turns_to(2, &version(1));
-    let _ = run.end().exits(0);
+    run.replace_file("settings.toml", plugin_settings_file("", "stream = 's2'").as_bytes());
+    run.wait_for_swap(2, &plugin_version(1));
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
@@ -207,7 +218,7 @@ fn only_what_is_signed_is_taken() {
     let (signer, other) = (KeyPair::generate(), KeyPair::generate());
     let key = format!("path = 'plugin.wasm'\npublic_key = '{}'", signer.public_key());
     let program = |signature: Option<String>| {
-        let program = Program::running_locally().file("plugin.wasm", &version(1));
+        let program = Program::host_run_locally().file("plugin.wasm", &plugin_version(1));
         match signature {
             None => program,
             Some(text) => program.file("plugin.wasm.minisig", text.as_bytes()),
@@ -215,53 +226,53 @@ fn only_what_is_signed_is_taken() {
     };
     for (signature, reason) in [
         (None, "it has no signature"),
-        (Some(other.sign(&version(1))), "its signature does not match"),
-        (Some(signer.sign(&version(2))), "its signature does not match"),
+        (Some(other.sign(&plugin_version(1))), "its signature does not match"),
+        (Some(signer.sign(&plugin_version(2))), "its signature does not match"),
         (Some("no signature".to_owned()), "not a minisign signature"),
     ] {
         let text = format!("[plugin]\n{key}\n");
-        let _ = program(signature).settings(&text).run().exits(2).says(&[reason]);
+        let _ = program(signature).settings(&text).run().expect_exit(2).expect_stderr(&[reason]);
     }
-    let mut run = Swapping::start_with(program(Some(signer.sign(&version(1)))), &key, "");
-    run.sends("x", "s1");
-    run.place("plugin.wasm", &version(2));
-    run.is_refused("trust", "its signature does not match");
-    run.place("plugin.wasm.minisig", signer.sign(&version(2)).as_bytes());
-    run.turns_to(2, &version(2));
-    run.place("plugin.wasm.minisig", other.sign(&version(2)).as_bytes());
-    run.is_refused("trust", "its signature does not match");
-    run.sends("x", "s1");
-    let _ = run.end().exits(0);
+    let mut run = SwapRun::start_with(program(Some(signer.sign(&plugin_version(1)))), &key, "");
+    run.send_and_wait("x", "s1");
+    run.replace_file("plugin.wasm", &plugin_version(2));
+    run.wait_for_refusal("trust", "its signature does not match");
+    run.replace_file("plugin.wasm.minisig", signer.sign(&plugin_version(2)).as_bytes());
+    run.wait_for_swap(2, &plugin_version(2));
+    run.replace_file("plugin.wasm.minisig", other.sign(&plugin_version(2)).as_bytes());
+    run.wait_for_refusal("trust", "its signature does not match");
+    run.send_and_wait("x", "s1");
+    let _ = run.finish_run().expect_exit(0);
 }
 
 #[test]
 fn precompiled_code_is_refused_at_the_start_too() {
-    let precompiled = wasmtime::Engine::default().precompile_component(&version(1)).unwrap();
+    let precompiled = wasmtime::Engine::default().precompile_component(&plugin_version(1)).unwrap();
     for bytes in [&precompiled[..], b"\x7fELF\x02\x01\x01\0and so on"] {
-        let program = Program::running_locally().file("plugin.cwasm", bytes);
+        let program = Program::host_run_locally().file("plugin.cwasm", bytes);
         let ran = program.args(["--plugin", "plugin.cwasm"]).run();
-        let _ = ran.exits(2).says(&["perhaps precompiled", "plugin.cwasm"]);
+        let _ = ran.expect_exit(2).expect_stderr(&["perhaps precompiled", "plugin.cwasm"]);
     }
 }
 
 /// A run whose plugin changes, with one worker.
-struct Swapping {
+struct SwapRun {
     running: Running,
     /// What of standard error has been looked at.
     looked_at: usize,
 }
 
-impl Swapping {
+impl SwapRun {
     fn start(plugin: &str) -> Self {
-        let program = Program::running_locally().file("plugin.wasm", &version(1));
+        let program = Program::host_run_locally().file("plugin.wasm", &plugin_version(1));
         Self::start_with(program, &format!("path = 'plugin.wasm'\n{plugin}"), "")
     }
 
     fn start_with(program: Program, plugin: &str, plugin_settings: &str) -> Self {
-        let program = program.settings(&settings(plugin, plugin_settings));
+        let program = program.settings(&plugin_settings_file(plugin, plugin_settings));
         let running = program.start();
-        let mut run = Swapping { running, looked_at: 0 };
-        run.sends("x", "s1");
+        let mut run = SwapRun { running, looked_at: 0 };
+        run.send_and_wait("x", "s1");
         run
     }
 
@@ -270,7 +281,7 @@ impl Swapping {
     }
 
     /// Have a file take the place of another, as careful writers do.
-    fn place(&self, name: &str, bytes: &[u8]) {
+    fn replace_file(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         let new = path.with_extension("new");
         fs::write(&new, bytes).unwrap();
@@ -278,13 +289,13 @@ impl Swapping {
     }
 
     /// Wait until this plugin has taken over as this generation.
-    fn turns_to(&mut self, generation: u32, plugin: &[u8]) {
-        let digest = digest(plugin);
-        self.waits_for(&format!("plugin swapped generation={generation} digest={digest}"));
+    fn wait_for_swap(&mut self, generation: u32, plugin: &[u8]) {
+        let digest = sha256_of(plugin);
+        self.wait_for_words(&format!("plugin swapped generation={generation} digest={digest}"));
     }
 
     /// Wait until a plugin has been refused at this step, which says why.
-    fn is_refused(&mut self, step: &str, reason: &str) {
+    fn wait_for_refusal(&mut self, step: &str, reason: &str) {
         let step = format!("the active plugin stays in use: it failed the step {step}: ");
         wait_until(&format!("{step}{reason}"), || {
             let said = self.running.stderr();
@@ -295,27 +306,27 @@ impl Swapping {
         self.looked_at = self.running.stderr().len();
     }
 
-    fn waits_for(&mut self, words: &str) {
+    fn wait_for_words(&mut self, words: &str) {
         wait_until(words, || self.running.stderr()[self.looked_at..].contains(words));
         self.looked_at = self.running.stderr().len();
     }
 
     /// Send an event, and wait until it has been delivered to this stream, or is in
     /// the dead letters.
-    fn sends(&mut self, name: &str, stream: &str) {
+    fn send_and_wait(&mut self, name: &str, stream: &str) {
         let place = match name {
             "reject" => PathBuf::from("standpipe-data/dead"),
             _ => Path::new("out").join(format!("{stream}.ndjson")),
         };
-        let bytes = || size(&self.running.path(place.to_str().unwrap()));
+        let bytes = || size_of_path(&self.running.path(place.to_str().unwrap()));
         let before = bytes();
-        self.running.write(format!("{{\"event\":\"{name}\"}}\n").as_bytes());
+        self.running.write_stdin(format!("{{\"event\":\"{name}\"}}\n").as_bytes());
         wait_until("the event has got where it should", || {
-            size(&self.running.path(place.to_str().unwrap())) > before
+            size_of_path(&self.running.path(place.to_str().unwrap())) > before
         });
     }
 
-    fn end(self) -> Ran {
+    fn finish_run(self) -> FinishedRun {
         let ran = self.running.finish(standpipe_tests::DEADLINE);
         assert_eq!(ran.count("read"), ran.count("delivered") + ran.count("dead"));
         ran
@@ -323,14 +334,14 @@ impl Swapping {
 }
 
 /// The bytes of a file, or of a directory's files.
-fn size(path: &Path) -> u64 {
+fn size_of_path(path: &Path) -> u64 {
     match fs::read_dir(path) {
         Ok(files) => files.flatten().map(|file| file.metadata().map_or(0, |file| file.len())).sum(),
         Err(_) => fs::metadata(path).map_or(0, |file| file.len()),
     }
 }
 
-fn settings(plugin: &str, plugin_settings: &str) -> String {
+fn plugin_settings_file(plugin: &str, plugin_settings: &str) -> String {
     let path = if plugin.contains("path =") { "" } else { "path = 'plugin.wasm'" };
     let stream = if plugin_settings.contains("stream") { "" } else { "stream = 's1'" };
     format!(
@@ -340,10 +351,10 @@ fn settings(plugin: &str, plugin_settings: &str) -> String {
 }
 
 /// The plugin, in versions that differ in nothing but their digest.
-fn version(number: u32) -> Vec<u8> {
-    stamped(&fs::read(misbehaving_plugin()).unwrap(), &number.to_le_bytes())
+fn plugin_version(number: u32) -> Vec<u8> {
+    stamp_component(&fs::read(misbehaving_plugin()).unwrap(), &number.to_le_bytes())
 }
 
-fn digest(bytes: &[u8]) -> String {
+fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,21 +1,21 @@
-//! Many plugins take over from each other while events flow: every event is decided
-//! about once, by one of them, and its record or dead letter tells by which.
+//! Swaps many plugins while events flow: one of them decides about each event, once, and the
+//! record or dead letter shows which one.
 
 use std::collections::BTreeMap;
 
-use standpipe_tests::swap_trial::{Broken, Novelty, SwapTrial};
+use standpipe_tests::swap_trial::{BrokenShare, CandidateNovelty, SwapTrial};
 
 #[test]
 fn every_event_is_decided_about_once_by_the_generation_that_it_tells() {
-    let (broken, novelty) = (Broken::None, Novelty::All);
-    SwapTrial { events: 300_000, swaps: 100, broken, novelty }.run().check();
+    let (broken, novelty) = (BrokenShare::None, CandidateNovelty::All);
+    SwapTrial { events: 300_000, swaps: 100, broken, novelty }.run().assert_accounted();
 }
 
 #[test]
 fn broken_candidates_change_nothing() {
-    let (broken, novelty) = (Broken::EveryTenth, Novelty::FirstTwo);
+    let (broken, novelty) = (BrokenShare::EveryTenth, CandidateNovelty::FirstTwo);
     let ran = SwapTrial { events: 200_000, swaps: 100, broken, novelty }.run();
-    ran.check();
+    ran.assert_accounted();
     let refused: BTreeMap<_, _> =
         ran.report.refused.iter().filter(|(_, count)| **count > 0).collect();
     assert_eq!(

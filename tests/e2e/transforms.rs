@@ -5,16 +5,16 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::mounted::rotate;
-use standpipe_tests::{Collector, Program, wait_until, workspace};
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::mounted::rotate_secret;
+use standpipe_tests::{Collector, Program, wait_until, workspace_directory};
 
 const COLLECTING: &str = "workers = 1\n[delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\n\
                           write_keys = ['key-of-web']\n";
 
 /// Settings of the documentation, and the examples that follow them.
 #[derive(Default)]
-struct Example {
+struct DocExample {
     line: usize,
     settings: String,
     inputs: String,
@@ -23,29 +23,30 @@ struct Example {
 
 #[test]
 fn examples_of_the_documentation_go_through_the_program() {
-    let examples = examples();
+    let examples = read_examples();
     assert!(examples.len() > 25, "{} were found", examples.len());
-    for Example { line, settings, inputs, expected } in examples {
-        let mut program = Program::running_locally().settings(&format!("workers = 1\n{settings}"));
+    for DocExample { line, settings, inputs, expected } in examples {
+        let mut program = Program::host_run_locally().settings(&format!("workers = 1\n{settings}"));
         if !settings.contains("mappings") {
             program = program.mapping(&[("*", "all")]);
         }
-        let ran = program.stdin(inputs).run().exits(0);
+        let ran = program.stdin(inputs).run().expect_exit(0);
         assert_eq!(ran.streams(), expected, "line {line}:\n{}", ran.stderr);
     }
 }
 
 /// What stands between two blocks of settings belongs to the first one.
-fn examples() -> Vec<Example> {
-    let text = fs::read_to_string(workspace().join("host/docs/transformations.md")).unwrap();
-    let mut examples: Vec<Example> = Vec::new();
+fn read_examples() -> Vec<DocExample> {
+    let text =
+        fs::read_to_string(workspace_directory().join("host/docs/transformations.md")).unwrap();
+    let mut examples: Vec<DocExample> = Vec::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((line, fence)) = lines.next() {
         let Some(info) = fence.strip_prefix("```") else { continue };
         let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
         let block = inside.collect::<Vec<_>>().join("\n") + "\n";
         if info == "toml" {
-            examples.push(Example { line, settings: block, ..Example::default() });
+            examples.push(DocExample { line, settings: block, ..DocExample::default() });
             continue;
         }
         let example = examples.last_mut().expect("settings come first");
@@ -65,7 +66,7 @@ fn examples() -> Vec<Example> {
 fn collected_events_say_where_they_may_go() {
     for (settings, expected) in [("", 2), ("[plugin.settings]\nintegrations = false\n", 4)] {
         let settings = format!("{COLLECTING}{settings}");
-        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        let program = Program::host_run_locally().settings(&settings).mapping(&[("*", "all")]);
         let collector = Collector::start(program);
         for integrations in [
             json!({}),
@@ -73,12 +74,12 @@ fn collected_events_say_where_they_may_go() {
             json!({"All": false, "Amazon Kinesis Firehose": true}),
             json!({"Amazon Kinesis Firehose": false}),
         ] {
-            collect(
+            send_event(
                 &collector,
                 &json!({"event": "e", "userId": "u", "integrations": integrations}),
             );
         }
-        let ran = collector.stop().exits(0);
+        let ran = collector.stop().expect_exit(0);
         assert_eq!((ran.count("read"), ran.count("delivered")), (4, expected), "{settings}");
     }
 }
@@ -86,8 +87,8 @@ fn collected_events_say_where_they_may_go() {
 #[test]
 fn inputs_of_files_go_everywhere_unless_the_settings_say_otherwise() {
     let event = "{\"type\":\"page\",\"integrations\":{\"All\":false}}\n";
-    let program = Program::running_locally().mapping(&[("*", "all")]);
-    assert_eq!(program.stdin(event).run().exits(0).count("delivered"), 1);
+    let program = Program::host_run_locally().mapping(&[("*", "all")]);
+    assert_eq!(program.stdin(event).run().expect_exit(0).count("delivered"), 1);
 }
 
 /// The keys of hashes, which a manager of secrets keeps and changes.
@@ -98,24 +99,24 @@ fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
          [plugin.settings.secrets]\npii = 'secret:salt'\n[[plugin.settings.transforms]]\n\
          hash = [{{ path = 'userId', with = 'hmac-sha256', secret = 'pii' }}]\n"
     );
-    let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+    let program = Program::host_run_locally().settings(&settings).mapping(&[("*", "all")]);
     let (mounted, out) = (program.path("mounted"), program.path("out"));
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("salt"), "PLANTED one").unwrap();
     let collector = Collector::start(program.env("RUST_LOG", "info,standpipe=trace"));
     let has = |hash: &str| {
-        collect(&collector, &json!({"event": "e", "userId": "u1"}));
-        records(&out).contains(hash)
+        send_event(&collector, &json!({"event": "e", "userId": "u1"}));
+        read_records(&out).contains(hash)
     };
     // HMAC-SHA-256 of "u1", by another implementation.
     wait_until("the first key is used", || has(FIRST));
-    rotate(&mounted, "salt", "PLANTED two");
+    rotate_secret(&mounted, "salt", "PLANTED two");
     wait_until("the second key is used", || has(SECOND));
     // What cannot be used changes nothing.
-    rotate(&mounted, "salt", "");
+    rotate_secret(&mounted, "salt", "");
     collector.running().wait_for("keeping the last known value");
-    let ran = collector.stop().exits(0);
-    assert!(!records(&out).contains("u1\""));
+    let ran = collector.stop().expect_exit(0);
+    assert!(!read_records(&out).contains("u1\""));
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
 }
 
@@ -136,20 +137,20 @@ fn secrets_of_a_plugin_that_are_not_to_be_had_stop_the_start() {
         ),
         (settings(files, "secret:"), &["[plugin.settings.secrets] pii", "write secret:NAME"]),
     ] {
-        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        let program = Program::host_run_locally().settings(&settings).mapping(&[("*", "all")]);
         fs::create_dir(program.path("mounted")).unwrap();
-        program.stdin("{}\n").run().exits(2).says(words);
+        program.stdin("{}\n").run().expect_exit(2).expect_stderr(words);
     }
 }
 
-fn collect(collector: &Collector, event: &serde_json::Value) {
-    let (name, value) = basic("key-of-web");
+fn send_event(collector: &Collector, event: &serde_json::Value) {
+    let (name, value) = basic_auth("key-of-web");
     let body = event.to_string();
     let reply =
         Client::connect(collector.url()).post("/v1/track", &[(name, &value)], body.as_bytes());
     assert_eq!(reply.unwrap().status, 200);
 }
 
-fn records(out: &Path) -> String {
+fn read_records(out: &Path) -> String {
     fs::read_to_string(out.join("all.ndjson")).unwrap_or_default()
 }

@@ -10,7 +10,7 @@
 //
 // Exits with 0 once the collector has taken every event, and with 3 if it refuses
 // one that the SDK does not try again. What a page sends when it is left, nobody
-// tells: then it exits with 0 when standard input ends.
+// reports: then it exits with 0 when standard input ends.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";

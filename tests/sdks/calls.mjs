@@ -17,7 +17,7 @@ export const calls = [
   ["alias", { userId: who.userId, previousId: "before" }],
 ];
 
-// Tells the test what an event must have, which may have more. SDKs change the
+// Prints for the test what an event must have; it may have more. SDKs change the
 // time when they send it.
 export function promise(event) {
   const { originalTimestamp, sentAt, timestamp, ...fields } = event;

@@ -2,7 +2,7 @@
 which have the same interface.
 
 send.py MODULE [gzip]: what to import (`segment` or `rudderstack`), and whether to
-ask for compression where that is no default.
+ask for compression where it is not the default.
 
 Prints what each event must have as a line of JSON. Exits with 0 if the SDK has
 reported no failure, and with 3 if it has.

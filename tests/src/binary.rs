@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::{tools, workspace};
+use crate::{tools, workspace_directory};
 
 /// The program under test, built once for each process of tests.
 ///
@@ -16,7 +16,7 @@ use crate::{tools, workspace};
 /// profile and the target directory are those of the test itself.
 pub fn program_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(build)
+    PATH.get_or_init(build_program)
 }
 
 /// Where cargo puts what it builds: `target`.
@@ -32,9 +32,9 @@ fn profile_directory() -> PathBuf {
 
 /// Cargo in the workspace. What it sets for the tests that it runs is taken away
 /// again: build scripts look at it, and everything would be built anew.
-pub(crate) fn cargo() -> Command {
+pub(crate) fn cargo_command() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace());
+    cargo.current_dir(workspace_directory());
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -47,12 +47,12 @@ pub(crate) fn cargo() -> Command {
 /// The packages of the workspace with their dependencies, as cargo knows them.
 pub fn cargo_metadata() -> Value {
     let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
-    let output = cargo().args(arguments).output().expect("cargo can be started");
+    let output = cargo_command().args(arguments).output().expect("cargo can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
 }
 
-fn build() -> PathBuf {
+fn build_program() -> PathBuf {
     build_with(&["--bin", "host"]).join("host")
 }
 
@@ -70,14 +70,14 @@ pub fn pingora_gateway() -> PathBuf {
         "pingora-gateway",
     ];
     // A crate of Pingora's is built with it.
-    tools::program("cmake");
+    tools::find_program("cmake");
     build_with(&packages).join("pingora-gateway")
 }
 
-/// Tells where the programs are.
+/// Builds the selected programs, and returns their directory.
 pub(crate) fn build_with(selection: &[&str]) -> PathBuf {
     let directory = profile_directory();
-    let mut cargo = cargo();
+    let mut cargo = cargo_command();
     cargo.args(["build", "--quiet"]).args(selection).arg("--target-dir").arg(target_directory());
     match directory.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => {}

@@ -6,7 +6,7 @@
 //! | `input*` | the inputs, in the order of their names |
 //! | `plugins` | the plugins that it is for, one on each line: `default`, or a language of `host plugin new`; optional, all otherwise |
 //! | `arguments` | further arguments, one on each line; optional |
-//! | `expected.json` | `exit`, and optionally `summary` (counts), `dead` (`line`, `reason`, and what else of a letter matters), `stderr` (words that must be there) |
+//! | `expected.json` | `exit`, and optionally `summary` (counts), `dead` (`line`, `reason`, and what else of a dead letter matters), `stderr` (words that must be there) |
 //! | `expected/STREAM.ndjson` | the exact bytes of each stream |
 //!
 //! Settings with `workers = 1` keep the order of a stream's records, so that
@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{DeadLetter, Program, Ran};
+use crate::{DeadLetter, FinishedRun, Program};
 
 /// The most of a differing line that is shown, in bytes.
 const SHOWN_BYTES_MAX: usize = 200;
 
 /// The folders of cases under a directory.
-pub fn folders(directory: &Path) -> Vec<PathBuf> {
+pub fn list_cases(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("the directory of cases");
     let mut folders: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     folders.sort();
@@ -43,13 +43,13 @@ pub fn is_for(folder: &Path, plugin: &str) -> bool {
 /// # Errors
 ///
 /// Something differs from what is expected: a text that says what.
-pub fn run(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
+pub fn run_case(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
     let expected = fs::read(folder.join("expected.json")).map_err(|error| error.to_string())?;
     let expected = serde_json::from_slice(&expected).map_err(|error| error.to_string())?;
-    let ran = start(folder, plugin).run();
+    let ran = start_case(folder, plugin).run();
     let mut differences = String::new();
     compare_outcome(&expected, &ran, &mut differences);
-    compare_letters(&expected["dead"], &ran.letters(), &mut differences);
+    compare_dead_letters(&expected["dead"], &ran.dead_letters(), &mut differences);
     compare_streams(&read_streams(&folder.join("expected")), &ran.streams(), &mut differences);
     if differences.is_empty() {
         return Ok(());
@@ -57,12 +57,12 @@ pub fn run(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
     Err(format!("{differences}standard error was:\n{}", ran.stderr))
 }
 
-fn start(folder: &Path, plugin: Option<&Path>) -> Program {
-    let mut program = Program::running_locally();
+fn start_case(folder: &Path, plugin: Option<&Path>) -> Program {
+    let mut program = Program::host_run_locally();
     if let Some(plugin) = plugin {
         program = program.args(["--plugin".as_ref(), plugin]);
     }
-    for file in folders(folder) {
+    for file in list_cases(folder) {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
         if name.starts_with("input") {
             program = program.file(name, &fs::read(&file).expect("an input")).args([name]);
@@ -75,7 +75,7 @@ fn start(folder: &Path, plugin: Option<&Path>) -> Program {
     program.settings(&settings.expect("settings.toml"))
 }
 
-fn compare_outcome(expected: &Value, ran: &Ran, differences: &mut String) {
+fn compare_outcome(expected: &Value, ran: &FinishedRun, differences: &mut String) {
     let mut compare = |what: &str, expected: &Value, got: &Value| {
         if expected != got {
             let _ = writeln!(differences, "{what}: expected {expected}, got {got}");
@@ -98,31 +98,31 @@ fn compare_outcome(expected: &Value, ran: &Ran, differences: &mut String) {
     }
 }
 
-fn compare_letters(expected: &Value, letters: &[DeadLetter], differences: &mut String) {
+fn compare_dead_letters(expected: &Value, dead_letters: &[DeadLetter], differences: &mut String) {
     let expected = expected.as_array().map_or(&[][..], Vec::as_slice);
-    for position in 0..expected.len().max(letters.len()) {
-        match (expected.get(position), letters.get(position)) {
-            (Some(expected), Some(letter)) if fits(expected, letter) => {}
-            (expected, letter) => {
+    for position in 0..expected.len().max(dead_letters.len()) {
+        match (expected.get(position), dead_letters.get(position)) {
+            (Some(expected), Some(dead_letter)) if matches_dead_letter(expected, dead_letter) => {}
+            (expected, dead_letter) => {
                 let expected = expected.map_or("none".to_owned(), Value::to_string);
                 let _ = writeln!(
                     differences,
-                    "dead letter {position}: expected {expected}, got {letter:?}"
+                    "dead letter {position}: expected {expected}, got {dead_letter:?}"
                 );
             }
         }
     }
 }
 
-fn fits(expected: &Value, letter: &DeadLetter) -> bool {
-    expected.as_object().expect("a letter is an object").iter().all(|(key, value)| {
+fn matches_dead_letter(expected: &Value, dead_letter: &DeadLetter) -> bool {
+    expected.as_object().expect("a dead letter is an object").iter().all(|(key, value)| {
         match key.as_str() {
-            "line" => value == letter.line,
-            "reason" => *value == letter.reason,
-            "source" => *value == letter.source,
-            "stream" => value.as_str() == letter.stream.as_deref(),
-            "event" => value.as_str().map(str::as_bytes) == Some(&letter.event[..]),
-            unknown => panic!("expected.json: a letter has no {unknown:?} to compare"),
+            "line" => value == dead_letter.line,
+            "reason" => *value == dead_letter.reason,
+            "source" => *value == dead_letter.source,
+            "stream" => value.as_str() == dead_letter.stream.as_deref(),
+            "event" => value.as_str().map(str::as_bytes) == Some(&dead_letter.event[..]),
+            unknown => panic!("expected.json: a dead letter has no {unknown:?} to compare"),
         }
     })
 }
@@ -146,24 +146,24 @@ fn compare_streams(
 }
 
 fn first_difference(expected: &[u8], got: &[u8]) -> String {
-    let (mut expected, mut got) = (lines(expected), lines(got));
+    let (mut expected, mut got) = (split_lines(expected), split_lines(got));
     let mut line = 1;
     loop {
         let pair = (expected.next(), got.next());
         if pair.0 != pair.1 {
             let [expected, got] =
-                [pair.0, pair.1].map(|line| line.map_or("the end".to_owned(), shown));
+                [pair.0, pair.1].map(|line| line.map_or("the end".to_owned(), quote_line));
             return format!("line {line}:\n  expected {expected}\n  got      {got}");
         }
         line += 1;
     }
 }
 
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn split_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|&byte| byte == b'\n')
 }
 
-fn shown(line: &[u8]) -> String {
+fn quote_line(line: &[u8]) -> String {
     let cut = &line[..line.len().min(SHOWN_BYTES_MAX)];
     let rest =
         if cut.len() < line.len() { format!("... ({} bytes)", line.len()) } else { String::new() };
@@ -175,6 +175,6 @@ fn read_streams(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         return BTreeMap::new();
     }
     let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
-    let files = folders(directory);
+    let files = list_cases(directory);
     files.iter().map(|path| (name(path), fs::read(path).expect("a stream"))).collect()
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::endpoint::Asked;
+use crate::endpoint::RecordedRequest;
 use crate::moto;
 
 /// The region of the streams that [`make_streams`] makes: those of other tests are
@@ -15,7 +15,7 @@ pub const REGION: &str = "eu-west-2";
 
 /// What a stand-in has made.
 #[derive(Debug)]
-pub struct Made {
+pub struct MadeStreams {
     /// Source and destination of each stream, in Amazon's words.
     pub streams: BTreeMap<String, (String, String)>,
     /// The DynamoDB tables that feed the Kinesis stream.
@@ -25,11 +25,11 @@ pub struct Made {
 }
 
 /// What no answer may give away: it stands in every field for secrets.
-pub const SECRET: &str = "never-to-be-told";
+pub const SECRET: &str = "never-to-be-shown";
 
 /// Make so many streams, of every source and destination that is taken there.
-pub fn make_streams(url: &str, count: usize) -> Made {
-    let output = moto::script("catalog.py")
+pub fn make_streams(url: &str, count: usize) -> MadeStreams {
+    let output = moto::python_script("catalog.py")
         .arg(count.to_string())
         .env("AWS_ENDPOINT_URL", url)
         // MiniStack knows no other keys.
@@ -45,7 +45,7 @@ pub fn make_streams(url: &str, count: usize) -> Made {
     let made: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let streams = made["streams"].as_object().expect("streams").iter();
-    Made {
+    MadeStreams {
         streams: streams
             .map(|(name, kinds)| (name.clone(), (text(&kinds[0]), text(&kinds[1]))))
             .collect(),
@@ -70,7 +70,7 @@ impl Account {
     pub const ID: &str = "123456789012";
 
     /// Add a stream with these fields of its description.
-    pub fn add(&mut self, name: &str, fields: &Value) {
+    pub fn add_stream(&mut self, name: &str, fields: &Value) {
         let arn = format!("arn:aws:firehose:{REGION}:{}:deliverystream/{name}", Account::ID);
         let mut described = json!({
             "DeliveryStreamName": name, "DeliveryStreamARN": arn, "DeliveryStreamStatus": "ACTIVE",
@@ -84,44 +84,51 @@ impl Account {
     }
 
     /// Add so many streams to S3, named `stream-00000` and so on.
-    pub fn add_many(&mut self, count: usize) {
+    pub fn add_streams(&mut self, count: usize) {
         for number in 0..count {
             let s3 = json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": format!("{number}/")});
             let destination = json!({"DestinationId": "d", "ExtendedS3DestinationDescription": s3});
-            self.add(&format!("stream-{number:05}"), &json!({"Destinations": [destination]}));
+            self.add_stream(
+                &format!("stream-{number:05}"),
+                &json!({"Destinations": [destination]}),
+            );
         }
     }
 
     /// The answer of a service that has nothing against it.
-    pub fn answer(&self, asked: &Asked) -> (u16, String) {
-        let input = input(asked);
+    pub fn answer_request(&self, asked: &RecordedRequest) -> (u16, String) {
+        let input = input_of(asked);
         let name = |key: &str| input[key].as_str().unwrap_or_default().to_owned();
-        match operation(asked) {
+        match operation_of(asked) {
             "ListDeliveryStreams" => {
                 let start = name("ExclusiveStartDeliveryStreamName");
-                let (names, more) = self.page(&self.streams, &start, &input);
-                ok(&json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}))
+                let (names, more) = self.list_page(&self.streams, &start, &input);
+                success_response(
+                    &json!({"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}),
+                )
             }
             "DescribeDeliveryStream" => match self.streams.get(&name("DeliveryStreamName")) {
-                Some(described) => ok(&json!({"DeliveryStreamDescription": described})),
-                None => refusal(400, "ResourceNotFoundException"),
+                Some(described) => {
+                    success_response(&json!({"DeliveryStreamDescription": described}))
+                }
+                None => error_response(400, "ResourceNotFoundException"),
             },
             "ListTables" => {
                 let (names, more) =
-                    self.page(&self.tables, &name("ExclusiveStartTableName"), &input);
+                    self.list_page(&self.tables, &name("ExclusiveStartTableName"), &input);
                 let last = names.last().filter(|_| more);
-                ok(&json!({"TableNames": names, "LastEvaluatedTableName": last}))
+                success_response(&json!({"TableNames": names, "LastEvaluatedTableName": last}))
             }
             "DescribeKinesisStreamingDestination" => match self.tables.get(&name("TableName")) {
-                Some(fed) => ok(&json!({"KinesisDataStreamDestinations": fed})),
-                None => refusal(400, "ResourceNotFoundException"),
+                Some(fed) => success_response(&json!({"KinesisDataStreamDestinations": fed})),
+                None => error_response(400, "ResourceNotFoundException"),
             },
-            "GetCallerIdentity" => (200, caller()),
+            "GetCallerIdentity" => (200, caller_identity()),
             other => panic!("nobody should ask for {other}"),
         }
     }
 
-    fn page(
+    fn list_page(
         &self,
         all: &BTreeMap<String, Value>,
         start: &str,
@@ -136,7 +143,7 @@ impl Account {
 }
 
 /// What is asked for, such as `ListTables`.
-pub fn operation(asked: &Asked) -> &str {
+pub fn operation_of(asked: &RecordedRequest) -> &str {
     match asked.headers.get("x-amz-target") {
         Some(target) => target.rsplit('.').next().expect("an operation"),
         None if asked.body.contains("Action=GetCallerIdentity") => "GetCallerIdentity",
@@ -145,20 +152,20 @@ pub fn operation(asked: &Asked) -> &str {
 }
 
 /// What it is asked with.
-pub fn input(asked: &Asked) -> Value {
+pub fn input_of(asked: &RecordedRequest) -> Value {
     serde_json::from_str(&asked.body).unwrap_or_default()
 }
 
 /// An error of this code.
-pub fn refusal(status: u16, code: &str) -> (u16, String) {
+pub fn error_response(status: u16, code: &str) -> (u16, String) {
     (status, json!({"__type": code, "message": "as the test says"}).to_string())
 }
 
-fn ok(answer: &Value) -> (u16, String) {
+fn success_response(answer: &Value) -> (u16, String) {
     (200, answer.to_string())
 }
 
-fn caller() -> String {
+fn caller_identity() -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
          <Arn>arn:aws:iam::{0}:user/u</Arn><UserId>U</UserId><Account>{0}</Account></GetCallerIdentityResult>\

@@ -1,4 +1,4 @@
-//! A client of the collector that sends what it is told to, good or bad.
+//! A client of the collector that sends any bytes, valid or not.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ pub struct Client {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers, their names in lower case.
@@ -30,7 +30,7 @@ impl Client {
     /// Connect to `http://ADDRESS:PORT`.
     pub fn connect(url: &str) -> Self {
         let host = url.strip_prefix("http://").expect("a URL of this form");
-        Client::over(TcpStream::connect(host).expect("the server accepts connections"), host)
+        Client::over_stream(TcpStream::connect(host).expect("the server accepts connections"), host)
     }
 
     /// The same, from this address of the machine: proxies take 127.0.0.1 for their
@@ -50,22 +50,27 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((own, 0)).into()).expect("an address of this machine");
         socket.connect_timeout(&server.into(), DEADLINE)?;
-        Ok(Client::over(socket.into(), host))
+        Ok(Client::over_stream(socket.into(), host))
     }
 
-    fn over(stream: TcpStream, host: &str) -> Self {
+    fn over_stream(stream: TcpStream, host: &str) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("a duration");
         stream.set_nodelay(true).expect("a connection");
         Client { stream: BufReader::new(stream), host: host.to_owned() }
     }
 
     /// Send a request with a body, and read the answer.
-    pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
+    pub fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<HttpResponse> {
         self.request("POST", path, headers, body)
     }
 
     /// Send a request without a body, and read the answer.
-    pub fn get(&mut self, path: &str) -> io::Result<Reply> {
+    pub fn get(&mut self, path: &str) -> io::Result<HttpResponse> {
         self.request("GET", path, &[], b"")
     }
 
@@ -76,7 +81,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> io::Result<Reply> {
+    ) -> io::Result<HttpResponse> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
@@ -84,7 +89,7 @@ impl Client {
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
         self.send(head.as_bytes())?;
         self.send(body)?;
-        self.reply()
+        self.read_response()
     }
 
     /// Send bytes as they are.
@@ -98,7 +103,7 @@ impl Client {
     }
 
     /// Whether the server has closed the connection, or answered something.
-    pub fn has_news(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         let stream = self.stream.get_ref();
         stream.set_nonblocking(true).expect("a connection");
         let peeked = stream.peek(&mut [0]);
@@ -107,37 +112,37 @@ impl Client {
     }
 
     /// Wait for an answer no longer than this.
-    pub fn be_patient_for(&self, patience: Duration) {
+    pub fn set_read_timeout(&self, patience: Duration) {
         self.stream.get_ref().set_read_timeout(Some(patience)).expect("a duration");
     }
 
     /// Wait no longer than this where the server does not read.
-    pub fn give_up_sending_after(&self, patience: Duration) {
+    pub fn set_write_timeout(&self, patience: Duration) {
         self.stream.get_ref().set_write_timeout(Some(patience)).expect("a duration");
     }
 
     /// Read an answer.
-    pub fn reply(&mut self) -> io::Result<Reply> {
-        let status_line = self.line()?;
+    pub fn read_response(&mut self) -> io::Result<HttpResponse> {
+        let status_line = self.read_line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
         let mut headers = Vec::new();
         loop {
-            let line = self.line()?;
+            let line = self.read_line()?;
             if line.is_empty() {
                 break;
             }
             let (name, value) = line.split_once(": ").ok_or(io::ErrorKind::InvalidData)?;
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut reply = Reply { status, headers, body: Vec::new() };
+        let mut reply = HttpResponse { status, headers, body: Vec::new() };
         let bytes = reply.header("content-length").map_or(0, |length| length.parse().unwrap_or(0));
         reply.body.resize(bytes, 0);
         self.stream.read_exact(&mut reply.body)?;
         Ok(reply)
     }
 
-    fn line(&mut self) -> io::Result<String> {
+    fn read_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -146,7 +151,7 @@ impl Client {
     }
 }
 
-impl Reply {
+impl HttpResponse {
     /// The value of a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -159,7 +164,7 @@ impl Reply {
 }
 
 /// A header that identifies a sender by its write key.
-pub fn basic(write_key: &str) -> (&'static str, String) {
+pub fn basic_auth(write_key: &str) -> (&'static str, String) {
     let credentials = base64_simd::STANDARD.encode_to_string(format!("{write_key}:"));
     ("Authorization", format!("Basic {credentials}"))
 }

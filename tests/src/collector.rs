@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::{DEADLINE, Program, Ran, Running};
+use crate::{DEADLINE, FinishedRun, Program, Running};
 
 /// The program while it takes events over HTTP. It is killed when this is dropped.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ impl Collector {
         let listen = format!("127.0.0.1:{port}");
         let listen = ["--listen", &listen, "--admin", "127.0.0.1:0"];
         let running = program.args(listen).start();
-        let url = address(&running.wait_for_line("listening on "));
-        let admin_url = address(&running.wait_for_line("health and metrics on "));
+        let url = parse_address(&running.wait_for_line("listening on "));
+        let admin_url = parse_address(&running.wait_for_line("health and metrics on "));
         Collector { running, url, admin_url }
     }
 
@@ -33,7 +33,7 @@ impl Collector {
         &self.url
     }
 
-    /// Where it tells health and metrics.
+    /// The address of its health checks and metrics.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
     }
@@ -44,23 +44,23 @@ impl Collector {
     }
 
     /// Stop it in order, and wait for its end.
-    pub fn stop(self) -> Ran {
-        self.running.signal(Signal::TERM);
-        self.stopped()
+    pub fn stop(self) -> FinishedRun {
+        self.running.send_signal(Signal::TERM);
+        self.wait_until_stopped()
     }
 
-    /// Wait for its end, where it has been told to stop.
-    pub fn stopped(self) -> Ran {
+    /// Waits for the end of a program that is stopping.
+    pub fn wait_until_stopped(self) -> FinishedRun {
         self.running.wait(DEADLINE)
     }
 
     /// Kill it, and wait for its end.
-    pub fn kill(self) -> Ran {
+    pub fn kill(self) -> FinishedRun {
         self.running.kill()
     }
 }
 
 /// What a notice ends with, also where it is a line of JSON.
-fn address(rest: &str) -> String {
+fn parse_address(rest: &str) -> String {
     rest.split(['"', ' ', '\r']).next().unwrap_or_default().to_owned()
 }

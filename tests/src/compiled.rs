@@ -15,8 +15,8 @@ use crate::binary::target_directory;
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Make a directory for compiled plugins that holds those of other tests.
-pub fn share(cache: &Path) {
-    let shared = shared();
+pub fn link_shared_plugins(cache: &Path) {
+    let shared = shared_cache();
     DirBuilder::new().mode(0o700).create(cache).expect("a directory for compiled plugins");
     let key = cache.join("key");
     fs::copy(shared.join("key"), &key).expect("the key can be copied");
@@ -25,21 +25,21 @@ pub fn share(cache: &Path) {
 }
 
 /// Let other tests use what was compiled here. What is not there any more is not a loss.
-pub(crate) fn keep(cache: &Path) {
+pub(crate) fn share_plugins(cache: &Path) {
     let is_shared =
-        |name: &str| fs::read(cache.join(name)).ok() == fs::read(shared().join(name)).ok();
+        |name: &str| fs::read(cache.join(name)).ok() == fs::read(shared_cache().join(name)).ok();
     if cache.is_dir() && is_shared("key") {
-        link_entries(cache, shared());
+        link_entries(cache, shared_cache());
     }
 }
 
-fn shared() -> &'static Path {
+fn shared_cache() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = target_directory().join("tests-compiled");
         // Makes the key, once for all processes.
         drop(Engine::new(Some(&path)).expect("a cache"));
-        for entry in entries(&path) {
+        for entry in list_entries(&path) {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let is_old = modified.is_ok_and(|time| {
                 SystemTime::now().duration_since(time).is_ok_and(|age| age > AGE_MAX)
@@ -53,7 +53,7 @@ fn shared() -> &'static Path {
 }
 
 fn link_entries(from: &Path, to: &Path) {
-    for entry in entries(from) {
+    for entry in list_entries(from) {
         let link = to.join(entry.file_name().expect("an entry has a name"));
         // Another test may have been faster; and on another file system, which is made
         // small for its test, it is compiled anew.
@@ -61,7 +61,7 @@ fn link_entries(from: &Path, to: &Path) {
     }
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
+fn list_entries(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
     paths.filter(|path| path.extension().is_some_and(|end| end == "compiled")).collect()

@@ -4,18 +4,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use crate::binary::{cargo, target_directory};
+use crate::binary::{cargo_command, target_directory};
 
 /// The component of `tests/plugins/misbehaving`, built once for each process of
 /// tests, where the default mapping plugin is built too.
 pub fn misbehaving_plugin() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build("misbehaving")).clone()
+    PATH.get_or_init(|| build_plugin("misbehaving")).clone()
 }
 
 /// The same component with a custom section of these bytes at its end: another
 /// digest, and nothing else.
-pub fn stamped(component: &[u8], stamp: &[u8]) -> Vec<u8> {
+pub fn stamp_component(component: &[u8], stamp: &[u8]) -> Vec<u8> {
     let name = b"stamp";
     let length = 1 + name.len() + stamp.len();
     let mut section = vec![0];
@@ -29,9 +29,9 @@ pub fn stamped(component: &[u8], stamp: &[u8]) -> Vec<u8> {
     [component, &section, name, stamp].concat()
 }
 
-fn build(package: &str) -> PathBuf {
+fn build_plugin(package: &str) -> PathBuf {
     let target = target_directory().join("guest");
-    let mut cargo = cargo();
+    let mut cargo = cargo_command();
     cargo
         .args(["build", "--quiet", "--release", "--package", package, "--lib"])
         .args(["--target", "wasm32-wasip2", "--target-dir"])

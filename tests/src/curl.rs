@@ -13,7 +13,7 @@ pub struct Curl {
 
 /// What `curl` got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Got {
+pub struct CurlResponse {
     /// The HTTP status.
     pub status: u16,
     /// `1.1` or `2`.
@@ -23,7 +23,7 @@ pub struct Got {
 impl Curl {
     /// Send a body with a write key.
     pub fn post(url: &str, write_key: &str, body: &str) -> Self {
-        let mut command = Command::new(tools::program("curl"));
+        let mut command = Command::new(tools::find_program("curl"));
         command
             .args(["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null"])
             .args(["--write-out", "%{http_code} %{http_version}", "--noproxy", "*"])
@@ -33,7 +33,7 @@ impl Curl {
 
     /// Trust no certificate but this one.
     #[must_use]
-    pub fn trusting(self, certificate: &Path) -> Self {
+    pub fn trust_certificate(self, certificate: &Path) -> Self {
         self.arg("--cacert").arg(certificate.to_str().expect("a path in UTF-8"))
     }
 
@@ -48,14 +48,14 @@ impl Curl {
     ///
     /// # Errors
     ///
-    /// There is no answer; the words of `curl`.
-    pub fn send(mut self) -> Result<Got, String> {
+    /// There was no response; the error is the text of `curl`.
+    pub fn send(mut self) -> Result<CurlResponse, String> {
         let output = self.command.output().expect("curl can be started");
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let (status, version) = text.split_once(' ').expect("two words");
-        Ok(Got { status: status.parse().expect("a status"), version: version.to_owned() })
+        Ok(CurlResponse { status: status.parse().expect("a status"), version: version.to_owned() })
     }
 }

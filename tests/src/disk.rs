@@ -19,7 +19,7 @@ impl Disk {
     /// Mount a disk of this size. A test that may not do so fails: it would show nothing.
     pub fn mount(size_bytes: usize) -> Disk {
         let directory = TempDir::new().expect("a directory");
-        let mut mount = Command::new(tools::program("mount"));
+        let mut mount = Command::new(tools::find_program("mount"));
         mount.args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "tmpfs"]);
         let output = mount.arg(directory.path()).output().expect("mount starts");
         assert!(
@@ -45,7 +45,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new(tools::program("umount"))
+        let _ = Command::new(tools::find_program("umount"))
             .arg("--lazy")
             .arg(self.directory.path())
             .status();

@@ -15,7 +15,7 @@ use crate::http_request::HttpRequest;
 
 /// A request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// Counted from 0.
     pub number: usize,
     /// Such as `POST / HTTP/1.1`.
@@ -29,27 +29,28 @@ pub struct Asked {
 /// A running server. It takes no more connections once this is dropped.
 pub struct Endpoint {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
     stopped: Arc<AtomicBool>,
 }
 
 /// Says the status, the headers and the body of each answer.
-type Script = Arc<Mutex<dyn FnMut(&Asked) -> (u16, String, String) + Send>>;
+type ResponseScript = Arc<Mutex<dyn FnMut(&RecordedRequest) -> (u16, String, String) + Send>>;
 
 impl Endpoint {
     /// Listen on a free port.
-    pub fn start(script: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Self {
+    pub fn start(script: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static) -> Self {
         Endpoint::start_at(0, script)
     }
 
-    fn listen(
+    fn listen_on(
         port: u16,
-        script: impl FnMut(&Asked) -> (u16, String, String) + Send + 'static,
+        script: impl FnMut(&RecordedRequest) -> (u16, String, String) + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (asked, stopped) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<AtomicBool>::default());
-        let script: Script = Arc::new(Mutex::new(script));
+        let (asked, stopped) =
+            (Arc::<Mutex<Vec<RecordedRequest>>>::default(), Arc::<AtomicBool>::default());
+        let script: ResponseScript = Arc::new(Mutex::new(script));
         let (own, is_over) = (Arc::clone(&asked), Arc::clone(&stopped));
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -58,7 +59,7 @@ impl Endpoint {
                 }
                 let (script, asked) = (Arc::clone(&script), Arc::clone(&own));
                 let Ok(stream) = stream else { continue };
-                thread::spawn(move || serve(stream, &script, &asked));
+                thread::spawn(move || serve_connection(stream, &script, &asked));
             }
         });
         Endpoint { address, asked, stopped }
@@ -67,10 +68,10 @@ impl Endpoint {
     /// The same, on this port.
     pub fn start_at(
         port: u16,
-        script: impl FnMut(&Asked) -> (u16, String) + Send + 'static,
+        script: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static,
     ) -> Self {
         let mut script = script;
-        Endpoint::listen(port, move |asked| {
+        Endpoint::listen_on(port, move |asked| {
             let (status, body) = script(asked);
             (status, String::new(), body)
         })
@@ -78,15 +79,15 @@ impl Endpoint {
 
     /// The same with headers, each with its line break.
     pub fn start_with_headers(
-        script: impl FnMut(&Asked) -> (u16, String, String) + Send + 'static,
+        script: impl FnMut(&RecordedRequest) -> (u16, String, String) + Send + 'static,
     ) -> Self {
-        Endpoint::listen(0, script)
+        Endpoint::listen_on(0, script)
     }
 
     /// STS, whose sessions live this long. Their keys are `SESSION0`, `SESSION1` and
     /// so on, and their tokens `token 0`, `token 1`.
-    pub fn sts(life: Duration) -> Self {
-        Endpoint::start(move |asked| (200, session(asked.number, life)))
+    pub fn start_sts(life: Duration) -> Self {
+        Endpoint::start(move |asked| (200, session_response(asked.number, life)))
     }
 
     /// Where it listens.
@@ -95,7 +96,7 @@ impl Endpoint {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.asked.lock().clone()
     }
 }
@@ -115,13 +116,13 @@ impl std::fmt::Debug for Endpoint {
 }
 
 /// STS's answer to AssumeRole, with a session for an hour.
-pub fn session_with(number: usize, secret: &str) -> String {
-    let answer = session(number, Duration::from_secs(3600));
+pub fn session_response_with_secret(number: usize, secret: &str) -> String {
+    let answer = session_response(number, Duration::from_secs(3600));
     answer.replace(">secret<", &format!(">{secret}<")).replace(">token ", &format!(">{secret} "))
 }
 
 /// The same with a session that lives this long.
-pub fn session(number: usize, life: Duration) -> String {
+pub fn session_response(number: usize, life: Duration) -> String {
     let expiry = standpipe_core::clock::rfc3339((SystemTime::now() + life).into());
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
@@ -140,12 +141,16 @@ pub fn sts_error(code: &str, message: &str) -> String {
     )
 }
 
-fn serve(stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) {
+fn serve_connection(
+    stream: TcpStream,
+    script: &ResponseScript,
+    asked: &Mutex<Vec<RecordedRequest>>,
+) {
     let mut stream = BufReader::new(stream);
     while let Some(HttpRequest { line, headers, body }) = HttpRequest::read(&mut stream) {
         let mut script = script.lock();
         let body = String::from_utf8_lossy(&body).into_owned();
-        let request = Asked { number: asked.lock().len(), line, headers, body };
+        let request = RecordedRequest { number: asked.lock().len(), line, headers, body };
         let (status, headers, body) = script(&request);
         asked.lock().push(request);
         drop(script);

@@ -46,46 +46,47 @@ impl Events {
     }
 
     /// So many events as the lines of a file.
-    pub fn ndjson(self, count: usize) -> Vec<u8> {
+    pub fn into_ndjson(self, count: usize) -> Vec<u8> {
         self.take(count).flat_map(|event| (event + "\n").into_bytes()).collect()
     }
 
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    fn pick_one<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.rng.usize(..choices.len())]
     }
 
-    fn event(&mut self) -> String {
+    fn make_event(&mut self) -> String {
         let specific = match self.rng.u8(..20) {
-            0..10 => self.track(),
-            10..14 => self.page(),
-            14..16 => self.identify(),
-            16..18 => self.screen(),
+            0..10 => self.make_track(),
+            10..14 => self.make_page(),
+            14..16 => self.make_identify(),
+            16..18 => self.make_screen(),
             18 => {
                 json!({"type": "group", "groupId": "club-7", "traits": {"name": "Bergfreunde e.V.", "members": self.number}})
             }
             _ => json!({"type": "alias", "previousId": format!("anonymous-{}", self.rng.u16(..))}),
         };
         let Value::Object(specific) = specific else { unreachable!("each is an object") };
-        self.envelope(specific)
+        self.wrap_in_envelope(specific)
     }
 
-    fn track(&mut self) -> Value {
-        let name = self.pick(TRACKED);
-        json!({"type": "track", "event": name, "properties": self.properties(name)})
+    fn make_track(&mut self) -> Value {
+        let name = self.pick_one(TRACKED);
+        json!({"type": "track", "event": name, "properties": self.make_properties(name)})
     }
 
-    fn properties(&mut self, name: &str) -> Value {
+    fn make_properties(&mut self, name: &str) -> Value {
         match name {
-            "Product Viewed" | "Product Added" => self.product(),
+            "Product Viewed" | "Product Added" => self.make_product(),
             "Order Completed" => {
-                let products: Vec<_> = (0..self.rng.u8(1..5)).map(|_| self.product()).collect();
+                let products: Vec<_> =
+                    (0..self.rng.u8(1..5)).map(|_| self.make_product()).collect();
                 json!({"order_id": format!("{:010x}", self.rng.u64(..1 << 40)), "currency": "EUR", "products": products})
             }
             "Signed Up" => {
-                json!({"plan": self.pick(&["free", "club"]), "newsletter": self.rng.bool()})
+                json!({"plan": self.pick_one(&["free", "club"]), "newsletter": self.rng.bool()})
             }
             "Search Performed" => {
-                json!({"query": self.pick(&["schuhe größe 42", "a\tb", "登山"]), "results": self.rng.u16(..400)})
+                json!({"query": self.pick_one(&["schuhe größe 42", "a\tb", "登山"]), "results": self.rng.u16(..400)})
             }
             _ => {
                 json!({"code": null, "device_time": 1_770_000_000_000_u64 + self.rng.u64(..1_000_000_000)})
@@ -93,33 +94,33 @@ impl Events {
         }
     }
 
-    fn product(&mut self) -> Value {
-        let (name, category, cents) = self.pick(GOODS);
+    fn make_product(&mut self) -> Value {
+        let (name, category, cents) = self.pick_one(GOODS);
         json!({"name": name, "category": category, "price": f64::from(cents) / 100.0, "quantity": self.rng.u8(1..4)})
     }
 
-    fn page(&mut self) -> Value {
-        let path = self.pick(PAGES);
+    fn make_page(&mut self) -> Value {
+        let path = self.pick_one(PAGES);
         json!({"type": "page", "name": path, "properties": {"path": path, "url": format!("https://shop.example{path}"), "referrer": null}})
     }
 
-    fn screen(&mut self) -> Value {
-        json!({"type": "screen", "name": self.pick(&["Home", "Cart", "Settings"]), "properties": {"dark": self.rng.bool()}})
+    fn make_screen(&mut self) -> Value {
+        json!({"type": "screen", "name": self.pick_one(&["Home", "Cart", "Settings"]), "properties": {"dark": self.rng.bool()}})
     }
 
-    fn identify(&mut self) -> Value {
-        let (name, id) = self.pick(PEOPLE);
+    fn make_identify(&mut self) -> Value {
+        let (name, id) = self.pick_one(PEOPLE);
         json!({"type": "identify", "traits": {"name": name, "email": format!("{id}@mail.example"), "visits": self.rng.u16(..)}})
     }
 
     /// What all events have, around what this one has.
-    fn envelope(&mut self, mut specific: Map<String, Value>) -> String {
+    fn wrap_in_envelope(&mut self, mut specific: Map<String, Value>) -> String {
         self.number += 1;
         let first = ["type", "event", "name"]
             .into_iter()
             .filter_map(|key| Some(format!("\"{key}\":{},", specific.remove(key)?)));
         let first: String = first.collect();
-        let (user, number, seconds) = (self.pick(PEOPLE).1, self.number, self.number % 86_400);
+        let (user, number, seconds) = (self.pick_one(PEOPLE).1, self.number, self.number % 86_400);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let milliseconds = self.rng.u16(..1000);
         let time = format!("2026-03-01T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z");
@@ -138,6 +139,6 @@ impl Iterator for Events {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        Some(self.event())
+        Some(self.make_event())
     }
 }

@@ -14,12 +14,12 @@ const FRAME_BYTES_MAX: usize = 16_384;
 
 /// A connection. What the server says is read and thrown away.
 #[derive(Debug)]
-pub struct Http2 {
+pub struct Http2Client {
     stream: TcpStream,
     next_id: u32,
 }
 
-impl Http2 {
+impl Http2Client {
     /// Connect to `http://ADDRESS:PORT`.
     pub fn connect(url: &str) -> Self {
         let host = url.strip_prefix("http://").expect("a URL of this form");
@@ -30,8 +30,8 @@ impl Http2 {
             let mut piece = [0; 4096];
             while matches!(reader.read(&mut piece), Ok(1..)) {}
         });
-        let mut client = Http2 { stream, next_id: 1 };
-        client.frame(SETTINGS, 0, 0, b"").expect("a connection");
+        let mut client = Http2Client { stream, next_id: 1 };
+        client.write_frame(SETTINGS, 0, 0, b"").expect("a connection");
         client
     }
 
@@ -44,13 +44,13 @@ impl Http2 {
     pub fn post_with_repeated_header(&mut self, path: &str, times: usize) -> io::Result<()> {
         // `:method POST`, `:scheme http`, `:path` and `:authority` as literals.
         let mut block = vec![0x83, 0x86, 0x04];
-        literal(&mut block, path.as_bytes());
+        push_literal(&mut block, path.as_bytes());
         block.push(0x01);
-        literal(&mut block, b"a");
+        push_literal(&mut block, b"a");
         if self.next_id == 1 {
             block.push(0x40);
-            literal(&mut block, b"x");
-            literal(&mut block, b"y");
+            push_literal(&mut block, b"x");
+            push_literal(&mut block, b"y");
         }
         // The first place of the table behind the 61 that all connections have.
         block.resize(block.len() + times, 0x80 | 62);
@@ -60,13 +60,13 @@ impl Http2 {
         let mut kind = HEADERS;
         while let Some(piece) = pieces.next() {
             let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
-            self.frame(kind, flags, id, piece)?;
+            self.write_frame(kind, flags, id, piece)?;
             kind = CONTINUATION;
         }
         Ok(())
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+    fn write_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
         let length = u32::try_from(payload.len()).expect("a frame is short").to_be_bytes();
         let mut frame = length[1..].to_vec();
         frame.extend([kind, flags]);
@@ -76,7 +76,7 @@ impl Http2 {
     }
 }
 
-impl Drop for Http2 {
+impl Drop for Http2Client {
     fn drop(&mut self) {
         // The thread that reads has the connection, too.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -84,7 +84,7 @@ impl Drop for Http2 {
 }
 
 /// A string of fewer than 127 bytes, as HPACK writes it.
-fn literal(block: &mut Vec<u8>, text: &[u8]) {
+fn push_literal(block: &mut Vec<u8>, text: &[u8]) {
     block.push(u8::try_from(text.len()).expect("a short text"));
     block.extend(text);
 }

@@ -7,8 +7,8 @@
 //! says. [`oracle`] knows where each event must end up, and [`events`] makes
 //! events. [`Collector`] is the program as a server, with the [`settings`] of a test, [`client`] sends to it what
 //! nobody should, [`http2`] likewise in frames of HTTP/2, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
-//! over TLS or HTTP/2; [`metrics`] reads what it tells, [`openapi`] holds its
-//! answers against their document, and [`minisign`] signs plugins. [`Proxy`] is
+//! over TLS or HTTP/2; [`metrics`] reads its metrics, [`openapi`] compares its
+//! responses with their document, and [`minisign`] signs plugins. [`Proxy`] is
 //! nginx or Envoy beside the program, [`Template`] a plugin as its author starts
 //! with it. [`swap_trial`] has plugins take over from each other while events flow. [`catalog`] makes what the catalog reads,
 //! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
@@ -27,12 +27,12 @@ pub mod compiled;
 mod component;
 pub mod compressed;
 mod curl;
+mod dead_letter;
 pub mod disk;
 pub mod endpoint;
 pub mod events;
 pub mod http2;
 mod http_request;
-mod letter;
 pub mod linter;
 pub mod metrics;
 pub mod minisign;
@@ -59,16 +59,16 @@ mod transcript;
 
 pub use binary::{cargo_metadata, pingora_gateway, program_path};
 pub use collector::Collector;
-pub use component::{misbehaving_plugin, stamped};
+pub use component::{misbehaving_plugin, stamp_component};
 pub use curl::Curl;
+pub use dead_letter::DeadLetter;
 pub use endpoint::Endpoint;
-pub use letter::DeadLetter;
 pub use port::free_port;
-pub use program::{Program, Ran, make_data_directory};
+pub use program::{FinishedRun, Program, make_data_directory};
 pub use proxy::Proxy;
 pub use running::{ProcessUsage, ProgramThread, Running};
 pub use sdk::Sdk;
-pub use stub::{Fate, Stub};
+pub use stub::{Stub, StubResponse};
 pub use template::Template;
 
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The top of the workspace.
-pub fn workspace() -> PathBuf {
+pub fn workspace_directory() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 

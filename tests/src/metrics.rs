@@ -5,26 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 /// All metrics of a page.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
-    families: BTreeMap<String, Family>,
+    families: BTreeMap<String, MetricFamily>,
 }
 
 /// What stands under one `# TYPE`.
 #[derive(Debug, Clone, PartialEq)]
-struct Family {
-    kind: Kind,
+struct MetricFamily {
+    kind: MetricKind,
     help: String,
-    samples: Vec<Sample>,
+    samples: Vec<MetricSample>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum MetricKind {
     Counter,
     Gauge,
     Histogram,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Sample {
+struct MetricSample {
     name: String,
     labels: Labels,
     value: f64,
@@ -34,8 +34,7 @@ struct Sample {
 pub type Labels = BTreeMap<String, String>;
 
 impl Metrics {
-    /// Read a page. Anything that the format does not permit is an error that
-    /// tells the line.
+    /// Reads a page. Anything that the format does not permit is an error with the line.
     pub fn parse(page: &str) -> Result<Metrics, String> {
         let body = page.strip_suffix("# EOF\n").ok_or("the page does not end with # EOF")?;
         let mut metrics = Metrics::default();
@@ -53,8 +52,9 @@ impl Metrics {
                     match (word, open.take()) {
                         ("HELP", None) => open = Some((name.to_owned(), text.to_owned())),
                         ("TYPE", Some((of, help))) if of == name => {
-                            let kind = Kind::of(text).ok_or_else(|| wrong("an unknown type"))?;
-                            let family = Family { kind, help, samples: Vec::new() };
+                            let kind = MetricKind::from_word(text)
+                                .ok_or_else(|| wrong("an unknown type"))?;
+                            let family = MetricFamily { kind, help, samples: Vec::new() };
                             if metrics.families.insert(name.to_owned(), family).is_some() {
                                 return Err(wrong("a second family of this name"));
                             }
@@ -65,25 +65,29 @@ impl Metrics {
                 }
                 _ if open.is_some() => return Err(wrong("HELP without TYPE")),
                 _ => {
-                    let sample = Sample::parse(line).ok_or_else(|| wrong("no sample"))?;
+                    let sample = MetricSample::parse(line).ok_or_else(|| wrong("no sample"))?;
                     let family = metrics.families.get_mut(&current);
                     let family = family.ok_or_else(|| wrong("a sample of no family"))?;
-                    family.add(&current, sample).map_err(wrong)?;
+                    family.add_sample(&current, sample).map_err(wrong)?;
                 }
             }
         }
         match open {
             Some((name, _)) => Err(format!("HELP without TYPE: {name}")),
-            None => metrics.families.values().try_for_each(Family::check).map(|()| metrics),
+            None => metrics
+                .families
+                .values()
+                .try_for_each(MetricFamily::check_histogram)
+                .map(|()| metrics),
         }
     }
 
     /// The names under which documents speak of them: that of the samples, or
     /// else of the histogram.
     pub fn names(&self) -> BTreeSet<String> {
-        let name = |(name, family): (&String, &Family)| match family.kind {
-            Kind::Counter => format!("{name}_total"),
-            Kind::Gauge | Kind::Histogram => name.clone(),
+        let name = |(name, family): (&String, &MetricFamily)| match family.kind {
+            MetricKind::Counter => format!("{name}_total"),
+            MetricKind::Gauge | MetricKind::Histogram => name.clone(),
         };
         self.families.iter().map(name).collect()
     }
@@ -91,7 +95,7 @@ impl Metrics {
     /// The names of the labels of such a metric; none if it has no sample.
     pub fn labels_of(&self, name: &str) -> Option<BTreeSet<String>> {
         let family = self.families.get(name.strip_suffix("_total").unwrap_or(name))?;
-        let names = |sample: &Sample| sample.labels.keys().cloned().collect::<BTreeSet<_>>();
+        let names = |sample: &MetricSample| sample.labels.keys().cloned().collect::<BTreeSet<_>>();
         let mut labels = family.samples.first().map(names)?;
         labels.remove("le");
         Some(labels)
@@ -113,22 +117,22 @@ impl Metrics {
     }
 }
 
-impl Family {
-    fn add(&mut self, name: &str, sample: Sample) -> Result<(), &'static str> {
+impl MetricFamily {
+    fn add_sample(&mut self, name: &str, sample: MetricSample) -> Result<(), &'static str> {
         let suffix = sample.name.strip_prefix(name).ok_or("a sample of another family")?;
         let has_bound = sample.labels.contains_key("le");
         let is_fit = match self.kind {
-            Kind::Counter => suffix == "_total" && sample.value >= 0.0,
-            Kind::Gauge => suffix.is_empty(),
-            Kind::Histogram => {
+            MetricKind::Counter => suffix == "_total" && sample.value >= 0.0,
+            MetricKind::Gauge => suffix.is_empty(),
+            MetricKind::Histogram => {
                 matches!((suffix, has_bound), ("_bucket", true) | ("_sum" | "_count", false))
             }
         };
-        if !is_fit || (has_bound && self.kind != Kind::Histogram) {
+        if !is_fit || (has_bound && self.kind != MetricKind::Histogram) {
             return Err("a sample that does not fit its type");
         }
         let is_same =
-            |other: &Sample| (&other.name, &other.labels) == (&sample.name, &sample.labels);
+            |other: &MetricSample| (&other.name, &other.labels) == (&sample.name, &sample.labels);
         if self.samples.iter().any(is_same) {
             return Err("a sample that stands twice");
         }
@@ -138,11 +142,11 @@ impl Family {
 
     /// Whether the buckets of a histogram rise up to its count, for each of its
     /// series.
-    fn check(&self) -> Result<(), String> {
-        if self.kind != Kind::Histogram {
+    fn check_histogram(&self) -> Result<(), String> {
+        if self.kind != MetricKind::Histogram {
             return Ok(());
         }
-        let mut series = BTreeMap::<Labels, Vec<&Sample>>::new();
+        let mut series = BTreeMap::<Labels, Vec<&MetricSample>>::new();
         for sample in &self.samples {
             let mut labels = sample.labels.clone();
             labels.remove("le");
@@ -150,12 +154,12 @@ impl Family {
         }
         match series.values().all(|samples| is_histogram(samples)) {
             true => Ok(()),
-            false => Err(format!("a histogram that is none: {self:?}")),
+            false => Err(format!("an invalid histogram: {self:?}")),
         }
     }
 }
 
-fn is_histogram(samples: &[&Sample]) -> bool {
+fn is_histogram(samples: &[&MetricSample]) -> bool {
     let buckets = samples
         .iter()
         .filter_map(|sample| Some((sample.labels.get("le")?.parse::<f64>().ok()?, sample.value)));
@@ -166,19 +170,19 @@ fn is_histogram(samples: &[&Sample]) -> bool {
     rises && buckets.last().copied() == last
 }
 
-impl Kind {
-    fn of(word: &str) -> Option<Kind> {
+impl MetricKind {
+    fn from_word(word: &str) -> Option<MetricKind> {
         match word {
-            "counter" => Some(Kind::Counter),
-            "gauge" => Some(Kind::Gauge),
-            "histogram" => Some(Kind::Histogram),
+            "counter" => Some(MetricKind::Counter),
+            "gauge" => Some(MetricKind::Gauge),
+            "histogram" => Some(MetricKind::Histogram),
             _ => None,
         }
     }
 }
 
-impl Sample {
-    fn parse(line: &str) -> Option<Sample> {
+impl MetricSample {
+    fn parse(line: &str) -> Option<MetricSample> {
         let end = line.find(['{', ' '])?;
         let (name, rest) = line.split_at(end);
         let (labels, value) = match rest.strip_prefix('{') {
@@ -188,7 +192,7 @@ impl Sample {
         let value = value.strip_prefix(' ')?;
         let is_plain = value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
         let value = value.parse().ok().filter(|_| is_plain)?;
-        is_name(name).then(|| Sample { name: name.to_owned(), labels, value })
+        is_name(name).then(|| MetricSample { name: name.to_owned(), labels, value })
     }
 }
 
@@ -231,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_format_permits_is_read() {
+    fn valid_pages_are_parsed() {
         let page = "# HELP a Some.\n# TYPE a counter\na_total{x=\"q\\\"\\\\\\n\",y=\"\"} 3\n# HELP b Other.\n\
                     # TYPE b histogram\nb_sum 0.5\nb_count 2\nb_bucket{le=\"1.0\"} 1\nb_bucket{le=\"+Inf\"} 2\n# EOF\n";
         let metrics = Metrics::parse(page).unwrap();
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_is_refused() {
+    fn invalid_pages_are_refused() {
         let head = "# HELP a Some.\n# TYPE a counter\n";
         for wrong in [
             "",

@@ -19,9 +19,9 @@ impl KeyPair {
     /// A new pair.
     pub fn generate() -> Self {
         let pair = KeyPair(TempDir::new().expect("a directory"));
-        let mut generate = minisign();
-        generate.args(["-G", "-W", "-p"]).arg(pair.path("public"));
-        generate.arg("-s").arg(pair.path("secret"));
+        let mut generate = minisign_command();
+        generate.args(["-G", "-W", "-p"]).arg(pair.file_path("public"));
+        generate.arg("-s").arg(pair.file_path("secret"));
         let output = generate.output().expect("minisign starts");
         assert!(output.status.success(), "minisign makes no keys: {output:?}");
         pair
@@ -29,25 +29,25 @@ impl KeyPair {
 
     /// The line that settings have.
     pub fn public_key(&self) -> String {
-        let text = fs::read_to_string(self.path("public")).expect("a key");
+        let text = fs::read_to_string(self.file_path("public")).expect("a key");
         text.lines().nth(1).expect("a second line").to_owned()
     }
 
     /// The text of the detached signature.
     pub fn sign(&self, bytes: &[u8]) -> String {
-        fs::write(self.path("file"), bytes).expect("a file is written");
-        let mut sign = minisign();
-        sign.args(["-S", "-s"]).arg(self.path("secret")).arg("-m").arg(self.path("file"));
+        fs::write(self.file_path("file"), bytes).expect("a file is written");
+        let mut sign = minisign_command();
+        sign.args(["-S", "-s"]).arg(self.file_path("secret")).arg("-m").arg(self.file_path("file"));
         let output = sign.output().expect("minisign starts");
         assert!(output.status.success(), "minisign does not sign: {output:?}");
-        fs::read_to_string(self.path("file.minisig")).expect("a signature")
+        fs::read_to_string(self.file_path("file.minisig")).expect("a signature")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    fn file_path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
-fn minisign() -> Command {
-    Command::new(tools::program("minisign"))
+fn minisign_command() -> Command {
+    Command::new(tools::find_program("minisign"))
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::binary::target_directory;
-use crate::{tools, workspace};
+use crate::{tools, workspace_directory};
 
 /// A running server with a user, and a role that wants an external id. It ends with
 /// this process.
@@ -25,9 +25,9 @@ impl Ministack {
     /// Start it, with a role that only this external id opens, and a stream. The
     /// external id is kept as the secret `external-id`, too.
     pub fn start(external_id: &str, stream: &str) -> Self {
-        let (python, client) = (tools::python("ministack"), tools::python("moto"));
+        let (python, client) = (tools::find_python("ministack"), tools::find_python("moto"));
         let mut process = Command::new(python)
-            .arg(workspace().join("tests/ministack/serve.py"))
+            .arg(workspace_directory().join("tests/ministack/serve.py"))
             .arg(client)
             .args([external_id, stream])
             .current_dir(target_directory())

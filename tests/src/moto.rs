@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::binary::target_directory;
-use crate::{signature, tools, workspace};
+use crate::{signature, tools, workspace_directory};
 
 /// The region of everything that the tests make.
 pub const REGION: &str = "eu-central-1";
@@ -26,21 +26,21 @@ pub struct Moto {
 }
 
 /// The server of this process.
-pub fn server() -> &'static Moto {
+pub fn shared_server() -> &'static Moto {
     static SERVER: OnceLock<Moto> = OnceLock::new();
-    SERVER.get_or_init(start)
+    SERVER.get_or_init(start_server)
 }
 
 /// A request as moto saw it.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct MotoRequest {
     /// All headers, as JSON text.
     pub headers: String,
     /// The body.
     pub body: String,
 }
 
-impl Recorded {
+impl MotoRequest {
     fn new(request: &Value) -> Self {
         let body = request["body"].as_str().expect("a body");
         let body = match request["body_encoded"].as_bool() {
@@ -48,7 +48,7 @@ impl Recorded {
             _ => body.as_bytes().to_vec(),
         };
         let body = String::from_utf8_lossy(&body).into_owned();
-        Recorded { headers: request["headers"].to_string(), body }
+        MotoRequest { headers: request["headers"].to_string(), body }
     }
 }
 
@@ -59,18 +59,18 @@ impl Moto {
     }
 
     /// Make a bucket, and delivery streams that write to it.
-    pub fn create(&self, bucket: &str, streams: &[&str]) {
-        self.ask(&[&["create", bucket], streams].concat());
+    pub fn create_streams(&self, bucket: &str, streams: &[&str]) {
+        self.run_client(&[&["create", bucket], streams].concat());
     }
 
     /// Make a delivery stream that writes to something else, such as `redshift`.
-    pub fn create_to(&self, kind: &str, stream: &str) {
-        self.ask(&["create_to", kind, stream]);
+    pub fn create_stream_to(&self, kind: &str, stream: &str) {
+        self.run_client(&["create_to", kind, stream]);
     }
 
     /// What has come to each of a bucket's streams, object by object.
-    pub fn read(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
-        let objects = self.ask(&[&["read", bucket], streams].concat());
+    pub fn read_objects(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
+        let objects = self.run_client(&[&["read", bucket], streams].concat());
         let objects: BTreeMap<String, Vec<String>> =
             serde_json::from_slice(&objects).expect("JSON of base64");
         let decode = |object: &String| base64_simd::STANDARD.decode_to_vec(object).expect("base64");
@@ -82,12 +82,12 @@ impl Moto {
 
     /// Keep a secret in Secrets Manager.
     pub fn put_secret(&self, name: &str, value: &str) {
-        self.ask(&["put_secret", name, value]);
+        self.run_client(&["put_secret", name, value]);
     }
 
     /// Keep a secret in the parameter store of Systems Manager.
     pub fn put_parameter(&self, name: &str, value: &str) {
-        self.ask(&["put_parameter", name, value]);
+        self.run_client(&["put_parameter", name, value]);
     }
 
     /// Make a `policy` of this document, or a role with this `trust` policy: the
@@ -96,8 +96,8 @@ impl Moto {
     /// # Errors
     ///
     /// Why it is refused.
-    pub fn take(&self, kind: &str, document: &str) -> Result<Value, String> {
-        let answer = self.ask(&["take", kind, document]);
+    pub fn create_iam_document(&self, kind: &str, document: &str) -> Result<Value, String> {
+        let answer = self.run_client(&["take", kind, document]);
         let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
         match &answer["refused"] {
             Value::String(why) => Err(why.clone()),
@@ -106,19 +106,19 @@ impl Moto {
     }
 
     /// Begin to keep the requests that come in.
-    pub fn record(&self) {
-        self.ask(&["record"]);
+    pub fn start_recording(&self) {
+        self.run_client(&["record"]);
     }
 
     /// The requests that have come in since.
-    pub fn recorded(&self) -> Vec<Recorded> {
-        let text = self.ask(&["recorded"]);
+    pub fn recorded_requests(&self) -> Vec<MotoRequest> {
+        let text = self.run_client(&["recorded"]);
         let requests = serde_json::Deserializer::from_slice(&text).into_iter();
-        requests.map(|request| Recorded::new(&request.expect("JSON"))).collect()
+        requests.map(|request| MotoRequest::new(&request.expect("JSON"))).collect()
     }
 
-    fn ask(&self, arguments: &[&str]) -> Vec<u8> {
-        let mut script = script("aws.py");
+    fn run_client(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut script = python_script("aws.py");
         script.args(arguments).env("AWS_ENDPOINT_URL", &self.url);
         let output = script.stderr(Stdio::inherit()).output().expect("Python starts");
         assert!(output.status.success(), "aws.py {arguments:?} failed");
@@ -126,22 +126,22 @@ impl Moto {
     }
 }
 
-fn start() -> Moto {
-    let mut script = script("serve.py");
+fn start_server() -> Moto {
+    let mut script = python_script("serve.py");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = script.spawn().expect("Python starts");
     let mut port = String::new();
     let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
-    stdout.read_line(&mut port).expect("the server tells its port");
+    stdout.read_line(&mut port).expect("the server prints its port");
     let port: u16 = port.trim().parse().expect("the server has started");
     Moto { url: format!("http://127.0.0.1:{port}"), _process: process }
 }
 
 /// A script of `tests/moto`, with the region and the keys of the tests.
-pub(crate) fn script(name: &str) -> Command {
-    let mut command = Command::new(tools::python("moto"));
+pub(crate) fn python_script(name: &str) -> Command {
+    let mut command = Command::new(tools::find_python("moto"));
     command
-        .arg(workspace().join("tests/moto").join(name))
+        .arg(workspace_directory().join("tests/moto").join(name))
         .current_dir(target_directory())
         .env("AWS_ACCESS_KEY_ID", signature::ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", signature::SECRET_ACCESS_KEY)

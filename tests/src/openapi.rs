@@ -1,15 +1,14 @@
-//! What others find wrong in an OpenAPI document, and in the answers that it tells
-//! of.
+//! Validates an OpenAPI document, and responses against it, with an independent validator.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::client::Reply;
-use crate::{tools, workspace};
+use crate::client::HttpResponse;
+use crate::{tools, workspace_directory};
 
 /// An answer as [`complaints`] wants it; the path is that of the document.
-pub fn answer(method: &str, path: &str, reply: &Reply) -> Value {
+pub fn describe_response(method: &str, path: &str, reply: &HttpResponse) -> Value {
     let body = match serde_json::from_slice(&reply.body) {
         _ if reply.body.is_empty() => Value::Null,
         Ok(body) => body,
@@ -25,9 +24,9 @@ pub fn answer(method: &str, path: &str, reply: &Reply) -> Value {
 }
 
 /// What is wrong in a document, and in answers to requests.
-pub fn complaints(document: &Value, answers: &[Value]) -> Vec<String> {
-    let mut script = Command::new(tools::python("openapi"));
-    script.arg(workspace().join("tests/admin/validate.py"));
+pub fn find_violations(document: &Value, answers: &[Value]) -> Vec<String> {
+    let mut script = Command::new(tools::find_python("openapi"));
+    script.arg(workspace_directory().join("tests/admin/validate.py"));
     let text = json!({"document": document, "answers": answers}).to_string();
     serde_json::from_slice(&tools::output_for(&mut script, &text)).expect("JSON")
 }

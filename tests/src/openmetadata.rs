@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub struct OpenMetadataServer {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ApiShared>,
 }
 
 /// What kind of server it is.
 #[derive(Debug, Clone)]
-pub struct Traits {
+pub struct ServerTraits {
     /// What it calls its version.
     pub version: String,
     /// The only token that it takes.
@@ -43,13 +43,13 @@ pub struct Traits {
     pub drops_pipeline: bool,
     /// Whether its search finds nothing yet.
     pub search_lags: bool,
-    /// What it answers to everything, if it is no API at all.
+    /// The response to every request, for a server that is not OpenMetadata.
     pub page: Option<String>,
 }
 
-impl Default for Traits {
+impl Default for ServerTraits {
     fn default() -> Self {
-        Traits {
+        ServerTraits {
             version: "1.9.4".to_owned(),
             token: None,
             has_firehose: true,
@@ -65,7 +65,7 @@ impl Default for Traits {
 
 /// A request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ApiRequest {
     /// Such as `PUT`.
     pub method: String,
     /// As it was sent.
@@ -74,13 +74,13 @@ pub struct Asked {
     pub query: BTreeMap<String, String>,
     /// The headers, whose names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Null where it is no JSON.
+    /// The body as JSON; null if it is not JSON.
     pub body: Value,
 }
 
 /// A failure to come.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct InjectedFault {
     /// Of requests with this method.
     pub method: &'static str,
     /// And this in their path.
@@ -95,7 +95,7 @@ pub struct Fault {
 
 /// An answer in place of its own.
 #[derive(Debug, Clone)]
-pub struct Replaced {
+pub struct ReplacedResponse {
     /// To requests with this method.
     pub method: &'static str,
     /// And this at the end of their path, or before an id or a name.
@@ -107,20 +107,20 @@ pub struct Replaced {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct ApiShared {
+    state: Mutex<ApiState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    traits: Traits,
+struct ApiState {
+    traits: ServerTraits,
     /// Entities by their ids; `_kind` is their collection.
     entities: BTreeMap<String, Value>,
     /// Details by both ids.
     edges: BTreeMap<(String, String), Value>,
-    faults: Vec<Fault>,
-    replaced: Option<Replaced>,
-    requests: Vec<Asked>,
+    faults: Vec<InjectedFault>,
+    replaced: Option<ReplacedResponse>,
+    requests: Vec<ApiRequest>,
     refusals: Vec<String>,
     violations: Vec<String>,
     stopped: bool,
@@ -128,22 +128,22 @@ struct State {
 
 impl OpenMetadataServer {
     /// Listen on a free port.
-    pub fn start(traits: Traits) -> Self {
+    pub fn start(traits: ServerTraits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let shared = Arc::<Shared>::default();
-        shared.state().traits = traits;
+        let shared = Arc::<ApiShared>::default();
+        shared.lock_state().traits = traits;
         let own = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                if own.state().stopped {
+                if own.lock_state().stopped {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
                 // Answers are small, and each is waited for.
                 let _ = stream.set_nodelay(true);
                 let own = Arc::clone(&own);
-                thread::spawn(move || connection::serve(stream, &own));
+                thread::spawn(move || connection::serve_connection(stream, &own));
             }
         });
         OpenMetadataServer { address, shared }
@@ -155,29 +155,29 @@ impl OpenMetadataServer {
     }
 
     /// Change what kind of server it is.
-    pub fn change(&self, change: impl FnOnce(&mut Traits)) {
-        change(&mut self.shared.state().traits);
+    pub fn change_traits(&self, change: impl FnOnce(&mut ServerTraits)) {
+        change(&mut self.shared.lock_state().traits);
     }
 
     /// Fail some requests to come.
-    pub fn fail(&self, fault: Fault) {
-        self.shared.state().faults.push(fault);
+    pub fn inject_fault(&self, fault: InjectedFault) {
+        self.shared.lock_state().faults.push(fault);
     }
 
     /// Answer some requests with this from now on, or with what is right again.
-    pub fn replace(&self, replaced: Option<Replaced>) {
-        self.shared.state().replaced = replaced;
+    pub fn replace_responses(&self, replaced: Option<ReplacedResponse>) {
+        self.shared.lock_state().replaced = replaced;
     }
 
-    /// Add an entity of somebody else's, and tell its id. Its collection is such as
-    /// `tables`; more of it is an object.
-    pub fn add(&self, collection: &str, name: &str, more: &Value) -> String {
-        self.shared.state().add(collection, name, more)
+    /// Adds an entity of another tool, and returns its id. The collection is, for example,
+    /// `tables`; `more` is an object with further members.
+    pub fn add_entity(&self, collection: &str, name: &str, more: &Value) -> String {
+        self.shared.lock_state().add_entity(collection, name, more)
     }
 
     /// Change an entity as a person does.
-    pub fn edit(&self, name: &str, key: &str, value: Value) {
-        let mut state = self.shared.state();
+    pub fn edit_entity(&self, name: &str, key: &str, value: Value) {
+        let mut state = self.shared.lock_state();
         let entity =
             state.entities.values_mut().find(|entity| entity["fullyQualifiedName"] == name);
         let entity = entity.expect("the entity that is edited");
@@ -187,7 +187,7 @@ impl OpenMetadataServer {
 
     /// The entities of a collection by their full names.
     pub fn entities(&self, collection: &str) -> BTreeMap<String, Value> {
-        let state = self.shared.state();
+        let state = self.shared.lock_state();
         let own = state.entities.values().filter(|entity| entity["_kind"] == collection);
         own.map(|one| {
             (one["fullyQualifiedName"].as_str().unwrap_or_default().to_owned(), one.clone())
@@ -203,7 +203,7 @@ impl OpenMetadataServer {
 
     /// The edges: full names of both ends, and of the pipeline, if it has one.
     pub fn edges(&self) -> Vec<(String, String, Option<String>)> {
-        let state = self.shared.state();
+        let state = self.shared.lock_state();
         let name = |id: &str| {
             state.entities[id]["fullyQualifiedName"].as_str().unwrap_or_default().to_owned()
         };
@@ -214,26 +214,26 @@ impl OpenMetadataServer {
     }
 
     /// The details of all edges.
-    pub fn details(&self) -> Vec<Value> {
-        self.shared.state().edges.values().cloned().collect()
+    pub fn edge_details(&self) -> Vec<Value> {
+        self.shared.lock_state().edges.values().cloned().collect()
     }
 
     /// Draw an edge as somebody else does.
-    pub fn join(&self, from: &str, to: &str, details: Value) {
-        self.shared.state().edges.insert((from.to_owned(), to.to_owned()), details);
+    pub fn add_edge(&self, from: &str, to: &str, details: Value) {
+        self.shared.lock_state().edges.insert((from.to_owned(), to.to_owned()), details);
     }
 
     /// All requests.
-    pub fn requests(&self) -> Vec<Asked> {
-        self.shared.state().requests.clone()
+    pub fn requests(&self) -> Vec<ApiRequest> {
+        self.shared.lock_state().requests.clone()
     }
 
     /// Forget the requests until now.
     pub fn forget_requests(&self) {
-        self.shared.state().requests.clear();
+        self.shared.lock_state().requests.clear();
     }
 
-    /// Methods and paths of those that are no reads.
+    /// Methods and paths of the requests that write.
     pub fn writes(&self) -> Vec<String> {
         let requests = self.requests().into_iter().filter(|asked| asked.method != "GET");
         requests.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
@@ -241,30 +241,31 @@ impl OpenMetadataServer {
 
     /// What was refused with 400, and why.
     pub fn refusals(&self) -> Vec<String> {
-        self.shared.state().refusals.clone()
+        self.shared.lock_state().refusals.clone()
     }
 
     /// What no server could be asked: paths and parameters that there are not.
     pub fn violations(&self) -> Vec<String> {
-        self.shared.state().violations.clone()
+        self.shared.lock_state().violations.clone()
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ApiShared {
+    fn lock_state(&self) -> MutexGuard<'_, ApiState> {
         self.state.lock()
     }
 }
 
-impl State {
-    fn add(&mut self, collection: &str, name: &str, more: &Value) -> String {
+impl ApiState {
+    fn add_entity(&mut self, collection: &str, name: &str, more: &Value) -> String {
         let id = format!("00000000-0000-4000-8000-{:012x}", self.entities.len() + 1);
-        let parts = rules::parts(name).unwrap_or_else(|| panic!("{name} is no full name"));
+        let parts =
+            rules::split_full_name(name).unwrap_or_else(|| panic!("{name} is not a full name"));
         let mut entity = json!({
             "id": id,
             "name": parts.last(),
             "fullyQualifiedName": name,
-            "service": {"name": parts[0], "fullyQualifiedName": rules::quoted(&parts[0])},
+            "service": {"name": parts[0], "fullyQualifiedName": rules::quote_part(&parts[0])},
             "deleted": false,
             "_kind": collection,
         });
@@ -276,14 +277,14 @@ impl State {
     }
 }
 
-impl Fault {
-    fn is_for(&self, asked: &Asked) -> bool {
+impl InjectedFault {
+    fn is_for(&self, asked: &ApiRequest) -> bool {
         self.method == asked.method && asked.path.contains(self.path)
     }
 }
 
-impl Replaced {
-    fn is_for(&self, asked: &Asked) -> bool {
+impl ReplacedResponse {
+    fn is_for(&self, asked: &ApiRequest) -> bool {
         let at = asked.path.find(self.path);
         let rest = at.map(|at| &asked.path[at + self.path.len()..]);
         self.method == asked.method
@@ -293,7 +294,7 @@ impl Replaced {
 
 impl Drop for OpenMetadataServer {
     fn drop(&mut self) {
-        self.shared.state().stopped = true;
+        self.shared.lock_state().stopped = true;
         // Wakes the listener, which then sees that it is over.
         let _ = TcpStream::connect(self.address);
     }

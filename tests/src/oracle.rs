@@ -21,12 +21,12 @@ pub struct Oracle<'a> {
 
 /// What must become of some lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fate {
+pub struct ExpectedOutcome {
     /// The records of each stream.
     pub streams: Streams,
     /// Events that go nowhere.
     pub filtered: u64,
-    /// Lines that are no events, by their number, with their bytes.
+    /// Lines that are not events, by their number, with their bytes.
     pub not_events: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -52,28 +52,28 @@ impl<'a> Oracle<'a> {
         let word =
             |key: &str| event.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
         let levels = [word("event"), word("type"), Some("*")];
-        levels.into_iter().flatten().find_map(|word| self.row(word))
+        levels.into_iter().flatten().find_map(|word| self.find_row(word))
     }
 
-    fn row(&self, word: &str) -> Option<&'a str> {
+    fn find_row(&self, word: &str) -> Option<&'a str> {
         let matching = self.rows.iter().rev();
         let row = matching.clone().find(|(event, _)| event.to_lowercase() == word.to_lowercase());
         row.map(|(_, stream)| *stream).filter(|stream| !stream.is_empty())
     }
 
     /// What must become of the lines of an input.
-    pub fn fate(&self, input: &[u8]) -> Fate {
-        let mut fate = Fate::default();
+    pub fn expected_outcome(&self, input: &[u8]) -> ExpectedOutcome {
+        let mut fate = ExpectedOutcome::default();
         for (number, line) in (1..).zip(input.split(|&byte| byte == b'\n')) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.iter().all(|byte| b" \t\r".contains(byte)) {
-                self.add(&mut fate, number, line);
+                self.add_line(&mut fate, number, line);
             }
         }
         fate
     }
 
-    fn add(&self, fate: &mut Fate, number: u64, line: &[u8]) {
+    fn add_line(&self, fate: &mut ExpectedOutcome, number: u64, line: &[u8]) {
         let Ok(Value::Object(event)) = serde_json::from_slice(line) else {
             fate.not_events.insert(number, line.to_owned());
             return;
@@ -88,25 +88,25 @@ impl<'a> Oracle<'a> {
     }
 }
 
-impl Fate {
+impl ExpectedOutcome {
     /// How many events go to streams.
-    pub fn delivered(&self) -> u64 {
+    pub fn delivered_count(&self) -> u64 {
         self.streams.values().map(|records| records.len() as u64).sum()
     }
 }
 
 /// Cut a stream's bytes into records, where each ends with a newline.
-pub fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn split_records(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
 /// Compare what was received with what must be there, whatever the order.
-pub fn differences(expected: &Streams, got: &Streams) -> Differences {
+pub fn compare_streams(expected: &Streams, got: &Streams) -> Differences {
     let mut balance = BTreeMap::<(&str, &[u8]), (usize, usize)>::new();
-    for (stream, record) in each(expected) {
+    for (stream, record) in each_record(expected) {
         balance.entry((stream, record)).or_default().0 += 1;
     }
-    for (stream, record) in each(got) {
+    for (stream, record) in each_record(got) {
         balance.entry((stream, record)).or_default().1 += 1;
     }
     let mut differences = Differences::default();
@@ -124,7 +124,7 @@ pub fn differences(expected: &Streams, got: &Streams) -> Differences {
 
 /// Fail unless exactly the expected records are there.
 pub fn assert_same(expected: &Streams, got: &Streams) {
-    let differences = differences(expected, got);
+    let differences = compare_streams(expected, got);
     assert!(differences == Differences::default(), "{}", differences.text());
 }
 
@@ -142,7 +142,7 @@ impl Differences {
     }
 }
 
-fn each(streams: &Streams) -> impl Iterator<Item = (&str, &[u8])> {
+fn each_record(streams: &Streams) -> impl Iterator<Item = (&str, &[u8])> {
     streams.iter().flat_map(|(stream, records)| {
         records.iter().map(move |record| (stream.as_str(), record.as_slice()))
     })

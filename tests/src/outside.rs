@@ -1,21 +1,21 @@
-//! The project `tests/gateway`, which is no member of the workspace.
+//! The project `tests/gateway`, which is not a member of the workspace.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use crate::binary::{build_with, cargo};
-use crate::workspace;
+use crate::binary::{build_with, cargo_command};
+use crate::workspace_directory;
 
 const MANIFEST: &str = "tests/gateway/Cargo.toml";
 
 /// The names of all packages that the project is compiled from.
-pub fn dependencies() -> &'static BTreeSet<String> {
+pub fn gateway_dependencies() -> &'static BTreeSet<String> {
     static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
         lock_versions();
-        let mut tree = cargo();
+        let mut tree = cargo_command();
         tree.args(["tree", "--offline", "--manifest-path", MANIFEST, "--edges", "normal,build"]);
         let output = tree.args(["--prefix", "none"]).output().expect("cargo can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -25,14 +25,15 @@ pub fn dependencies() -> &'static BTreeSet<String> {
 }
 
 /// The project's program, built where the workspace is built.
-pub fn gateway() -> PathBuf {
+pub fn build_gateway() -> PathBuf {
     // Cargo takes what the project does not need out of its lock file: once is enough.
-    dependencies();
+    gateway_dependencies();
     build_with(&["--offline", "--manifest-path", MANIFEST]).join("test-gateway")
 }
 
 /// Have the project use the versions of the workspace, which are compiled already.
 fn lock_versions() {
-    let locked = fs::read(workspace().join("Cargo.lock")).expect("the workspace's lock file");
-    fs::write(workspace().join("tests/gateway/Cargo.lock"), locked).expect("a lock file");
+    let locked =
+        fs::read(workspace_directory().join("Cargo.lock")).expect("the workspace's lock file");
+    fs::write(workspace_directory().join("tests/gateway/Cargo.lock"), locked).expect("a lock file");
 }

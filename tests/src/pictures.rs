@@ -2,21 +2,21 @@
 
 use std::process::Command;
 
-use crate::{tools, workspace};
+use crate::{tools, workspace_directory};
 
 /// What Graphviz makes of a picture in its language: SVG.
-pub fn graphviz(text: &str) -> String {
-    answer(Command::new(tools::program("dot")).arg("-Tsvg"), text)
+pub fn render_with_graphviz(text: &str) -> String {
+    run_with_input(Command::new(tools::find_program("dot")).arg("-Tsvg"), text)
 }
 
 /// What Mermaid reads in a flowchart, as JSON: the labels of the nodes, with their
 /// lines, and the number of edges.
-pub fn mermaid(text: &str) -> String {
+pub fn parse_with_mermaid(text: &str) -> String {
     let packages = tools::node_packages("mermaid", "tests/pictures");
-    let script = workspace().join("tests/pictures/parse.mjs");
-    answer(Command::new(tools::program("node")).arg(script).arg(packages), text)
+    let script = workspace_directory().join("tests/pictures/parse.mjs");
+    run_with_input(Command::new(tools::find_program("node")).arg(script).arg(packages), text)
 }
 
-fn answer(program: &mut Command, text: &str) -> String {
+fn run_with_input(program: &mut Command, text: &str) -> String {
     String::from_utf8(tools::output_for(program, text)).expect("text")
 }

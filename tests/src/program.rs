@@ -23,9 +23,9 @@ pub struct Program {
     stdin: Vec<u8>,
 }
 
-/// What has become of a start.
+/// The result of a program that has ended.
 #[derive(Debug)]
-pub struct Ran {
+pub struct FinishedRun {
     /// The exit code; less than 0 where a signal ended the program.
     pub exit: i32,
     /// Standard output.
@@ -38,11 +38,11 @@ pub struct Ran {
 impl Program {
     /// The program without arguments.
     pub fn new() -> Self {
-        Program::of(program_path())
+        Program::from_path(program_path())
     }
 
-    /// The same of a program that the host is part of.
-    pub fn of(program: &Path) -> Self {
+    /// Another program, which embeds the library.
+    pub fn from_path(program: &Path) -> Self {
         let directory = TempDir::new().expect("a directory");
         make_data_directory(&directory.path().join("standpipe-data"));
         let mut command = Command::new(program);
@@ -64,19 +64,19 @@ impl Program {
         Program { directory, command, stdin: Vec::new() }
     }
 
-    /// `host run` with a summary for [`Ran::summary`].
-    pub fn running() -> Self {
+    /// `host run` with a summary for [`FinishedRun::summary`].
+    pub fn host_run() -> Self {
         Program::new().args(["run", "--summary", "summary.json"])
     }
 
-    /// `host run` into the directory of [`Ran::streams`].
-    pub fn running_locally() -> Self {
-        Program::running().args(["--local", "out"])
+    /// `host run` into the directory of [`FinishedRun::streams`].
+    pub fn host_run_locally() -> Self {
+        Program::host_run().args(["--local", "out"])
     }
 
     /// `host run` against this endpoint, with keys that nobody checks.
-    pub fn running_against(url: &str) -> Self {
-        Program::running().args(["--endpoint-url", url, "--region", "eu-central-1"]).with_keys()
+    pub fn host_run_against(url: &str) -> Self {
+        Program::host_run().args(["--endpoint-url", url, "--region", "eu-central-1"]).with_keys()
     }
 
     /// Keys that only a test's own servers would take.
@@ -93,9 +93,9 @@ impl Program {
         self
     }
 
-    /// Have another program start this one, which follows as its last arguments.
+    /// Starts the program through another one, which gets it as its last arguments.
     #[must_use]
-    pub fn through(mut self, starter: &[&str]) -> Self {
+    pub fn started_by(mut self, starter: &[&str]) -> Self {
         let mut command = Command::new(starter[0]);
         command.args(&starter[1..]).arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.directory.path());
@@ -153,8 +153,7 @@ impl Program {
         self.start_with(Stdio::piped(), Stdio::piped())
     }
 
-    /// The same, with standard output and standard error of the test's own: nothing is
-    /// reported what goes there.
+    /// Starts the program with other standard output and standard error, which are not collected.
     pub fn start_with(mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Running {
         self.command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         let child = self.command.spawn().expect("the program starts");
@@ -162,12 +161,12 @@ impl Program {
     }
 
     /// Run it to its end, and look at what it uses.
-    pub fn watch(self, look: impl FnMut(ProcessUsage)) -> (Ran, ProcessUsage) {
+    pub fn watch(self, look: impl FnMut(ProcessUsage)) -> (FinishedRun, ProcessUsage) {
         self.start_with_input().watch(look)
     }
 
     /// Run it to its end.
-    pub fn run(self) -> Ran {
+    pub fn run(self) -> FinishedRun {
         self.start_with_input().finish(DEADLINE)
     }
 
@@ -185,15 +184,15 @@ impl Default for Program {
     }
 }
 
-impl Ran {
-    /// Fail unless the program ended like this.
-    pub fn exits(self, code: i32) -> Self {
+impl FinishedRun {
+    /// Fails unless the program ended with this exit code.
+    pub fn expect_exit(self, code: i32) -> Self {
         assert_eq!(self.exit, code, "the exit code; standard error:\n{}", self.stderr);
         self
     }
 
-    /// Fail unless standard error has all of these words.
-    pub fn says(self, words: &[&str]) -> Self {
+    /// Fails unless standard error contains all of these words.
+    pub fn expect_stderr(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "no {word:?} in standard error:\n{}", self.stderr);
         }
@@ -222,7 +221,7 @@ impl Ran {
     }
 
     /// The dead letters.
-    pub fn letters(&self) -> Vec<DeadLetter> {
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
         DeadLetter::read_all(&self.path("standpipe-data"))
     }
 
@@ -236,5 +235,5 @@ impl Ran {
 /// plugin anew for each start would take most of the tests' time.
 pub fn make_data_directory(path: &Path) {
     fs::create_dir(path).expect("a data directory");
-    compiled::share(&path.join("cache"));
+    compiled::link_shared_plugins(&path.join("cache"));
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::transcript::Transcript;
-use crate::{DEADLINE, Ran, compiled, wait_until};
+use crate::{DEADLINE, FinishedRun, compiled, wait_until};
 
 /// How often what a process uses is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -27,7 +27,7 @@ pub struct Running {
     stdout: Transcript,
     stderr: Transcript,
     exit: Receiver<i32>,
-    /// None once it has been handed on to a [`Ran`].
+    /// None once it has been handed on to a [`FinishedRun`].
     directory: Option<TempDir>,
 }
 
@@ -48,7 +48,7 @@ pub struct ProgramThread(PathBuf);
 
 impl ProgramThread {
     /// The processor time that it has used so far.
-    pub fn cpu(&self) -> Duration {
+    pub fn cpu_time(&self) -> Duration {
         let text = fs::read_to_string(self.0.join("schedstat")).expect("the thread is there");
         let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
         Duration::from_nanos(nanos.expect("nanoseconds of processor time"))
@@ -57,7 +57,7 @@ impl ProgramThread {
 
 impl ProcessUsage {
     /// What a process has used so far; none once it has ended.
-    fn of(pid: Pid) -> Option<Self> {
+    fn of_process(pid: Pid) -> Option<Self> {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
         let status = read("status").ok()?;
@@ -82,8 +82,8 @@ impl Running {
         let pid = Pid::from_child(&child);
         let stdin = child.stdin.take();
         // None where the test has given something else to write to.
-        let (stdout, reads_stdout) = child.stdout.take().map(Transcript::of).unzip();
-        let (stderr, reads_stderr) = child.stderr.take().map(Transcript::of).unzip();
+        let (stdout, reads_stdout) = child.stdout.take().map(Transcript::collect_from).unzip();
+        let (stderr, reads_stderr) = child.stderr.take().map(Transcript::collect_from).unzip();
         let (sender, exit) = channel();
         thread::spawn(move || {
             let reads = [reads_stdout, reads_stderr].into_iter().flatten();
@@ -97,7 +97,7 @@ impl Running {
     }
 
     /// Write to its standard input.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub fn write_stdin(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
         stdin.write_all(bytes).expect("the program reads its input");
     }
@@ -114,12 +114,12 @@ impl Running {
     }
 
     /// Send it a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub fn send_signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("the program is there to be signalled");
     }
 
     /// Kill it, unless it has ended by itself, and wait for its end.
-    pub fn kill(self) -> Ran {
+    pub fn kill(self) -> FinishedRun {
         let _ = kill_process(self.pid, Signal::KILL);
         self.wait(DEADLINE)
     }
@@ -150,7 +150,7 @@ impl Running {
 
     /// What it has used so far; none once it has ended.
     pub fn usage(&self) -> Option<ProcessUsage> {
-        ProcessUsage::of(self.pid)
+        ProcessUsage::of_process(self.pid)
     }
 
     /// Its thread of this name.
@@ -165,7 +165,7 @@ impl Running {
     }
 
     /// How many descriptors it has open; none once it has ended.
-    pub fn descriptors(&self) -> usize {
+    pub fn descriptor_count(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.pid.as_raw_nonzero());
         fs::read_dir(directory).map_or(0, Iterator::count)
     }
@@ -177,7 +177,7 @@ impl Running {
 
     /// Wait for its end, and look at what it uses until then: each time is handed
     /// on, and the last one is part of the answer.
-    pub fn watch(mut self, mut look: impl FnMut(ProcessUsage)) -> (Ran, ProcessUsage) {
+    pub fn watch(mut self, mut look: impl FnMut(ProcessUsage)) -> (FinishedRun, ProcessUsage) {
         let (deadline, mut last) = (Instant::now() + DEADLINE, ProcessUsage::default());
         let exit = loop {
             if let Ok(exit) = self.exit.recv_timeout(LOOK_INTERVAL) {
@@ -189,27 +189,27 @@ impl Running {
             }
             assert!(Instant::now() < deadline, "still running:\n{}", self.stderr());
         };
-        (self.ended(exit), last)
+        (self.finish_run(exit), last)
     }
 
     /// Close its standard input and wait for its end.
-    pub fn finish(mut self, deadline: Duration) -> Ran {
+    pub fn finish(mut self, deadline: Duration) -> FinishedRun {
         self.stdin.take();
         self.wait(deadline)
     }
 
     /// Wait for its end, while its standard input stays open.
-    pub fn wait(mut self, deadline: Duration) -> Ran {
+    pub fn wait(mut self, deadline: Duration) -> FinishedRun {
         let Ok(exit) = self.exit.recv_timeout(deadline) else {
             panic!("still running after {deadline:?}:\n{}", self.stderr());
         };
-        self.ended(exit)
+        self.finish_run(exit)
     }
 
-    fn ended(&mut self, exit: i32) -> Ran {
+    fn finish_run(&mut self, exit: i32) -> FinishedRun {
         let directory = self.directory.take().expect("nobody else has taken it");
-        compiled::keep(&directory.path().join("standpipe-data/cache"));
-        Ran { exit, stdout: self.stdout.bytes(), stderr: self.stderr(), directory }
+        compiled::share_plugins(&directory.path().join("standpipe-data/cache"));
+        FinishedRun { exit, stdout: self.stdout.bytes(), stderr: self.stderr(), directory }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The scripts are in `tests/sdks`, and agree on this: `COLLECTOR` and
 //! `WRITE_KEY` in the environment say where to send and as whom; standard output
-//! tells, as lines of JSON, what the events must have; the exit code is 0 if the
+//! has, as lines of JSON, what the events must have; the exit code is 0 if the
 //! SDK reports that all were taken, and 3 if it reports that they were refused.
 //! Standard error has a line `contacted: HOST` for each host that the SDK turns to;
 //! those that are not this machine are refused.
@@ -13,13 +13,13 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{DEADLINE, Ran, Running, tools, workspace};
+use crate::{DEADLINE, FinishedRun, Running, tools, workspace_directory};
 
 /// What distributions call Chromium.
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
-fn scripts() -> PathBuf {
-    workspace().join("tests/sdks")
+fn scripts_directory() -> PathBuf {
+    workspace_directory().join("tests/sdks")
 }
 
 /// A script that sends with an SDK.
@@ -31,33 +31,39 @@ pub struct Sdk {
 impl Sdk {
     /// A script for Node.js.
     pub fn node(script: &str) -> Self {
-        let mut sdk = Sdk::script(script);
-        sdk.command
-            .env("NODE_OPTIONS", format!("--require {}", scripts().join("contacts.cjs").display()));
+        let mut sdk = Sdk::with_script(script);
+        sdk.command.env(
+            "NODE_OPTIONS",
+            format!("--require {}", scripts_directory().join("contacts.cjs").display()),
+        );
         sdk
     }
 
-    fn script(script: &str) -> Self {
-        let mut command = Command::new(tools::program("node"));
+    fn with_script(script: &str) -> Self {
+        let mut command = Command::new(tools::find_program("node"));
         let packages = tools::node_packages("sdks", "tests/sdks").join("node_modules");
-        command.arg(scripts().join(script)).env("NODE_PATH", packages);
+        command.arg(scripts_directory().join(script)).env("NODE_PATH", packages);
         Sdk { command }
     }
 
     /// A page in Chromium: `segment` or `rudderstack`. The script `browser.mjs`
     /// says what `how` can be.
     pub fn browser(page: &str, how: &Value) -> Self {
-        let mut sdk = Sdk::script("browser.mjs");
-        sdk.command.args([page, &how.to_string()]).env("CHROMIUM", tools::any_program(CHROMIUM));
+        let mut sdk = Sdk::with_script("browser.mjs");
+        sdk.command
+            .args([page, &how.to_string()])
+            .env("CHROMIUM", tools::find_any_program(CHROMIUM));
         sdk
     }
 
     /// The script for Python, with the package that `tests/python` pins under a name,
     /// and the package's module.
     pub fn python(name: &str, module: &str) -> Self {
-        let mut command = Command::new(tools::python(name));
-        command.arg(scripts().join("send.py")).arg(module);
-        command.env("PYTHONPATH", scripts().join("contacts")).env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut command = Command::new(tools::find_python(name));
+        command.arg(scripts_directory().join("send.py")).arg(module);
+        command
+            .env("PYTHONPATH", scripts_directory().join("contacts"))
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         Sdk { command }
     }
 
@@ -85,7 +91,7 @@ impl Sdk {
     }
 
     /// Run the script to its end.
-    pub fn send(self, collector: &str, write_key: &str) -> Ran {
+    pub fn send(self, collector: &str, write_key: &str) -> FinishedRun {
         self.start(collector, write_key).wait(DEADLINE)
     }
 }

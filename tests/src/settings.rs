@@ -8,12 +8,12 @@ use std::fmt;
 pub struct CollectorSettings {
     /// The lines of each table.
     tables: BTreeMap<&'static str, Vec<String>>,
-    sources: Vec<Source>,
+    sources: Vec<SourceEntry>,
 }
 
 /// An entry of `[[sources]]`.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct SourceEntry {
     name: String,
     dialect: &'static str,
     write_keys: Vec<String>,
@@ -22,15 +22,15 @@ pub struct Source {
 
 impl CollectorSettings {
     /// Settings with these sources.
-    pub fn new(sources: impl IntoIterator<Item = Source>) -> Self {
+    pub fn new(sources: impl IntoIterator<Item = SourceEntry>) -> Self {
         let sources = sources.into_iter().collect();
         let settings = CollectorSettings { tables: BTreeMap::new(), sources };
-        settings.with("delivery", "max_delay = '10ms'")
+        settings.with_line("delivery", "max_delay = '10ms'")
     }
 
     /// Add a line to a table.
     #[must_use]
-    pub fn with(mut self, table: &'static str, line: &str) -> Self {
+    pub fn with_line(mut self, table: &'static str, line: &str) -> Self {
         self.tables.entry(table).or_default().push(line.to_owned());
         self
     }
@@ -38,27 +38,27 @@ impl CollectorSettings {
     /// Use a stub of Firehose, by the role `writer`, for which a stub of STS is asked.
     #[must_use]
     pub fn writing_as_role(self, firehose: &str, sts: &str) -> Self {
-        self.with("aws", "region = 'eu-central-1'")
-            .with("aws", &format!("endpoint_url = '{firehose}'"))
-            .with("aws", &format!("sts_endpoint_url = '{sts}'"))
-            .with("aws", "role_arn = 'arn:aws:iam::111122223333:role/writer'")
+        self.with_line("aws", "region = 'eu-central-1'")
+            .with_line("aws", &format!("endpoint_url = '{firehose}'"))
+            .with_line("aws", &format!("sts_endpoint_url = '{sts}'"))
+            .with_line("aws", "role_arn = 'arn:aws:iam::111122223333:role/writer'")
     }
 }
 
-impl Source {
+impl SourceEntry {
     /// A source for Segment's SDKs, with the write key `key-of-NAME`.
     pub fn segment(name: &str) -> Self {
-        Source::new(name, "segment")
+        SourceEntry::new(name, "segment")
     }
 
     /// A source for RudderStack's SDKs, with the write key `key-of-NAME`.
     pub fn rudderstack(name: &str) -> Self {
-        Source::new(name, "rudderstack")
+        SourceEntry::new(name, "rudderstack")
     }
 
     fn new(name: &str, dialect: &'static str) -> Self {
         let write_keys = vec![format!("key-of-{name}")];
-        Source { name: name.to_owned(), dialect, write_keys, lines: Vec::new() }
+        SourceEntry { name: name.to_owned(), dialect, write_keys, lines: Vec::new() }
     }
 
     /// Have these write keys alone.
@@ -70,7 +70,7 @@ impl Source {
 
     /// Add a line to the entry.
     #[must_use]
-    pub fn with(mut self, line: &str) -> Self {
+    pub fn with_line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
     }
@@ -87,9 +87,9 @@ impl fmt::Display for CollectorSettings {
 }
 
 /// As a part of the file.
-impl fmt::Display for Source {
+impl fmt::Display for SourceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Source { name, dialect, write_keys, lines } = self;
+        let SourceEntry { name, dialect, write_keys, lines } = self;
         writeln!(
             f,
             "[[sources]]\nname = {name:?}\ndialect = {dialect:?}\nwrite_keys = {write_keys:?}"

@@ -17,7 +17,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Who signed, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct SignatureScope {
     /// The access key.
     pub access_key_id: String,
     /// The day, as `20260131`.
@@ -33,8 +33,11 @@ pub struct Scope {
 ///
 /// # Errors
 ///
-/// There is no signature, or it is not that of this request.
-pub fn verify(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Scope, String> {
+/// The request has no signature, or a wrong one.
+pub fn verify_signature(
+    headers: &BTreeMap<String, String>,
+    body: &[u8],
+) -> Result<SignatureScope, String> {
     let authorization = headers.get("authorization").ok_or("no Authorization header")?;
     let fields = authorization.strip_prefix(ALGORITHM).ok_or("another algorithm")?;
     let field = |name: &str| {
@@ -43,25 +46,25 @@ pub fn verify(headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Scope, 
     };
     let credential = field("Credential=")?;
     let scope = parse_scope(credential).ok_or_else(|| format!("a wrong scope: {credential}"))?;
-    let expected = sign(headers, field("SignedHeaders=")?, &scope, body)?;
+    let expected = compute_signature(headers, field("SignedHeaders=")?, &scope, body)?;
     if field("Signature=")? != expected {
         return Err("the signature is not that of this request".to_owned());
     }
     Ok(scope)
 }
 
-fn parse_scope(credential: &str) -> Option<Scope> {
+fn parse_scope(credential: &str) -> Option<SignatureScope> {
     let mut parts = credential.split('/').map(str::to_owned);
     let (access_key_id, date) = (parts.next()?, parts.next()?);
     let (region, service) = (parts.next()?, parts.next()?);
     let is_whole = parts.next()? == "aws4_request" && access_key_id == ACCESS_KEY_ID;
-    is_whole.then_some(Scope { access_key_id, date, region, service })
+    is_whole.then_some(SignatureScope { access_key_id, date, region, service })
 }
 
-fn sign(
+fn compute_signature(
     headers: &BTreeMap<String, String>,
     signed: &str,
-    scope: &Scope,
+    scope: &SignatureScope,
     body: &[u8],
 ) -> Result<String, String> {
     for must in ["host", "x-amz-date", "x-amz-target"] {
@@ -74,20 +77,20 @@ fn sign(
         let value = headers.get(name).ok_or_else(|| format!("the header {name} is missing"))?;
         let _ = writeln!(canonical, "{name}:{}", value.trim());
     }
-    let _ = write!(canonical, "\n{signed}\n{}", hex(&sha256(body)));
-    let Scope { date, region, service, .. } = scope;
+    let _ = write!(canonical, "\n{signed}\n{}", to_hex(&sha256_digest(body)));
+    let SignatureScope { date, region, service, .. } = scope;
     let text = format!(
         "{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{}",
         headers["x-amz-date"],
-        hex(&sha256(canonical.as_bytes()))
+        to_hex(&sha256_digest(canonical.as_bytes()))
     );
     let first = format!("AWS4{SECRET_ACCESS_KEY}").into_bytes();
     let words = [date.as_str(), region, service, "aws4_request", &text];
-    Ok(hex(&words.iter().fold(first, |key, word| hmac(&key, word.as_bytes()).to_vec())))
+    Ok(to_hex(&words.iter().fold(first, |key, word| hmac_sha256(&key, word.as_bytes()).to_vec())))
 }
 
-/// RFC 2104, for keys that are no longer than a block.
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA-256 by RFC 2104, for keys that fit into a block.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     const BLOCK_BYTES: usize = 64;
     assert!(key.len() <= BLOCK_BYTES, "a longer key would have to be hashed");
     let padded = |pad: u8| {
@@ -95,16 +98,16 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
         block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
         block.to_vec()
     };
-    let inner = sha256(&[padded(0x36), message.to_vec()].concat());
-    sha256(&[padded(0x5c), inner.to_vec()].concat())
+    let inner = sha256_digest(&[padded(0x36), message.to_vec()].concat());
+    sha256_digest(&[padded(0x5c), inner.to_vec()].concat())
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+fn sha256_digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
 /// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
@@ -113,5 +116,5 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The SHA-256 of some bytes, in hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&sha256(bytes))
+    to_hex(&sha256_digest(bytes))
 }

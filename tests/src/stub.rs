@@ -5,8 +5,8 @@
 //! use standpipe_tests::{Fate, Stub};
 //!
 //! let stub = Stub::start(|put| match put.number {
-//!     0 => Fate::Refuse { records: vec![0], code: "ServiceUnavailableException" },
-//!     _ => Fate::Accept,
+//!     0 => StubResponse::Refuse { records: vec![0], code: "ServiceUnavailableException" },
+//!     _ => StubResponse::Accept,
 //! });
 //! // ... run the program against stub.url() ...
 //! assert!(stub.violations().is_empty());
@@ -14,16 +14,16 @@
 //!
 //! [`Stub::start`] keeps every request, and follows its script one request after the
 //! other. [`Stub::start_forgetful`] keeps none and answers connections side by side,
-//! for tests that run for long; [`Switches`] then say how each stream behaves.
+//! for tests that run for long; [`BehaviorSwitches`] then say how each stream behaves.
 
 mod behavior;
 mod connection;
 mod describe;
 mod put;
 
-pub use behavior::{Behavior, Garbage, Switches};
+pub use behavior::{Behavior, BehaviorSwitches, Garbage};
 pub use describe::Described;
-pub use put::Put;
+pub use put::PutRequest;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use connection::Connection;
 
 /// What is done to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum StubResponse {
     /// Every record is accepted.
     Accept,
     /// These records, by their position, are refused with this code; the others
@@ -93,36 +93,36 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Stub {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<StubShared>,
 }
 
 /// Says what is done to each request.
-pub type Script = dyn FnMut(&Put) -> Fate + Send;
+pub type PutScript = dyn FnMut(&PutRequest) -> StubResponse + Send;
 
 /// The same for several connections at once.
-pub type Handler = dyn Fn(&Put) -> Fate + Send + Sync;
+pub type PutHandler = dyn Fn(&PutRequest) -> StubResponse + Send + Sync;
 
 /// Says what a stream is, by its name and how often it was asked about before.
 pub type DescribeScript = dyn FnMut(&str, usize) -> Described + Send;
 
 /// What every connection has to do with.
-struct Shared {
-    decider: Decider,
+struct StubShared {
+    decider: PutDecider,
     /// None where nobody is expected to ask.
     describe_script: Mutex<Option<Box<DescribeScript>>>,
-    state: Mutex<State>,
+    state: Mutex<StubState>,
 }
 
 /// Who says what is done to a request.
-enum Decider {
-    Script(Mutex<Box<Script>>),
-    Handler(Box<Handler>),
+enum PutDecider {
+    Script(Mutex<Box<PutScript>>),
+    Handler(Box<PutHandler>),
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StubState {
     accepted: Streams,
-    puts: Vec<Put>,
+    puts: Vec<PutRequest>,
     described: Vec<String>,
     violations: Vec<String>,
     connections: usize,
@@ -136,33 +136,38 @@ struct State {
 impl Stub {
     /// Listen on a free port, and follow this script; requests are numbered from
     /// 0, and those that break a limit never reach it.
-    pub fn start(script: impl FnMut(&Put) -> Fate + Send + 'static) -> Self {
-        Stub::serve(Decider::Script(Mutex::new(Box::new(script))))
+    pub fn start(script: impl FnMut(&PutRequest) -> StubResponse + Send + 'static) -> Self {
+        Stub::serve_with(PutDecider::Script(Mutex::new(Box::new(script))))
     }
 
     /// Listen on a free port, answer each connection by this handler, and keep
     /// nothing of requests and records: the handler accounts for what it accepts, and
     /// every request has the number 0.
-    pub fn start_forgetful(handler: impl Fn(&Put) -> Fate + Send + Sync + 'static) -> Self {
-        Stub::serve(Decider::Handler(Box::new(handler)))
+    pub fn start_forgetful(
+        handler: impl Fn(&PutRequest) -> StubResponse + Send + Sync + 'static,
+    ) -> Self {
+        Stub::serve_with(PutDecider::Handler(Box::new(handler)))
     }
 
-    fn serve(decider: Decider) -> Self {
+    fn serve_with(decider: PutDecider) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(StubShared {
             decider,
             describe_script: Mutex::default(),
             state: Mutex::default(),
         });
         let own = Arc::clone(&shared);
-        thread::spawn(move || listen(&listener, &own));
+        thread::spawn(move || accept_connections(&listener, &own));
         Stub { address, shared }
     }
 
     /// Answer what streams are, too. Without this, asking is a violation.
     #[must_use]
-    pub fn describing(self, script: impl FnMut(&str, usize) -> Described + Send + 'static) -> Self {
+    pub fn with_descriptions(
+        self,
+        script: impl FnMut(&str, usize) -> Described + Send + 'static,
+    ) -> Self {
         let mut own = self.shared.describe_script.lock();
         *own = Some(Box::new(script));
         drop(own);
@@ -175,41 +180,41 @@ impl Stub {
     }
 
     /// The records that were accepted, by stream, in their order.
-    pub fn accepted(&self) -> Streams {
-        self.shared.state().accepted.clone()
+    pub fn accepted_records(&self) -> Streams {
+        self.shared.lock_state().accepted.clone()
     }
 
     /// Every request that broke no limit, in their order.
-    pub fn requests(&self) -> Vec<Put> {
-        self.shared.state().puts.clone()
+    pub fn requests(&self) -> Vec<PutRequest> {
+        self.shared.lock_state().puts.clone()
     }
 
     /// The streams that were asked about, in the order of the requests.
-    pub fn described(&self) -> Vec<String> {
-        self.shared.state().described.clone()
+    pub fn described_streams(&self) -> Vec<String> {
+        self.shared.lock_state().described.clone()
     }
 
     /// What broke a limit or carried no good signature; it was refused.
     pub fn violations(&self) -> Vec<String> {
-        self.shared.state().violations.clone()
+        self.shared.lock_state().violations.clone()
     }
 
     /// Close the connections that wait in vain for an answer.
-    pub fn release(&self) {
-        self.shared.state().releases += 1;
+    pub fn release_connections(&self) {
+        self.shared.lock_state().releases += 1;
     }
 
     /// How many connections were made.
-    pub fn connections(&self) -> usize {
-        self.shared.state().connections
+    pub fn connection_count(&self) -> usize {
+        self.shared.lock_state().connections
     }
 }
 
-fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept_connections(listener: &TcpListener, shared: &Arc<StubShared>) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
         {
-            let mut state = shared.state();
+            let mut state = shared.lock_state();
             if state.stopped {
                 return;
             }
@@ -221,70 +226,71 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl StubShared {
+    fn lock_state(&self) -> MutexGuard<'_, StubState> {
         self.state.lock()
     }
 
     /// Ask the handler about a request, or number it, ask the script about it, and
     /// keep what it accepts.
-    fn decide(&self, mut put: Put) -> Fate {
+    fn decide_response(&self, mut put: PutRequest) -> StubResponse {
         let script = match &self.decider {
-            Decider::Handler(handler) => return handler(&put),
-            Decider::Script(script) => script,
+            PutDecider::Handler(handler) => return handler(&put),
+            PutDecider::Script(script) => script,
         };
         let mut script = script.lock();
-        put.number = self.state().puts.len();
+        put.number = self.lock_state().puts.len();
         let fate = script(&put);
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let accepted = state.accepted.entry(put.stream.clone()).or_default();
         let records = put.records.iter().enumerate();
-        accepted
-            .extend(records.filter(|(at, _)| fate.accepts(*at)).map(|(_, record)| record.clone()));
+        accepted.extend(
+            records.filter(|(at, _)| fate.accepts_record(*at)).map(|(_, record)| record.clone()),
+        );
         state.puts.push(put);
         fate
     }
 }
 
-impl Shared {
-    /// Ask the script what a stream is; none if there is no script.
-    fn describe(&self, stream: String) -> Option<Described> {
+impl StubShared {
+    /// Returns the script's description of a stream; `None` without a script.
+    fn describe_stream(&self, stream: String) -> Option<Described> {
         let mut script = self.describe_script.lock();
         let script = script.as_mut()?;
-        let before = self.state().described.iter().filter(|other| **other == stream).count();
+        let before = self.lock_state().described.iter().filter(|other| **other == stream).count();
         let described = script(&stream, before);
-        self.state().described.push(stream);
+        self.lock_state().described.push(stream);
         Some(described)
     }
 }
 
-impl Fate {
+impl StubResponse {
     /// An answer that accepts no record, whatever it says.
-    pub fn answer(status: u16, body: String) -> Self {
-        Fate::Raw { status, body, missing_bytes: 0, accepted: false }
+    pub fn from_text(status: u16, body: String) -> Self {
+        StubResponse::Raw { status, body, missing_bytes: 0, accepted: false }
     }
 
     /// Whether the record at this position is accepted.
-    pub fn accepts(&self, position: usize) -> bool {
+    pub fn accepts_record(&self, position: usize) -> bool {
         match self {
-            Fate::Accept | Fate::Slow(_) | Fate::AcceptSilently => true,
-            Fate::Refuse { records, .. } => !records.contains(&position),
-            Fate::Fail { accepted, .. } | Fate::Reset { accepted } | Fate::Raw { accepted, .. } => {
-                *accepted
-            }
-            Fate::Long { .. } | Fate::Hang => false,
+            StubResponse::Accept | StubResponse::Slow(_) | StubResponse::AcceptSilently => true,
+            StubResponse::Refuse { records, .. } => !records.contains(&position),
+            StubResponse::Fail { accepted, .. }
+            | StubResponse::Reset { accepted }
+            | StubResponse::Raw { accepted, .. } => *accepted,
+            StubResponse::Long { .. } | StubResponse::Hang => false,
         }
     }
 
     /// Whether there is an answer that reports every record what became of it.
     pub fn accounts_for_all(&self) -> bool {
-        matches!(self, Fate::Accept | Fate::Slow(_) | Fate::Refuse { .. })
+        matches!(self, StubResponse::Accept | StubResponse::Slow(_) | StubResponse::Refuse { .. })
     }
 }
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.lock_state();
         state.stopped = true;
         for connection in state.open.drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
@@ -295,7 +301,7 @@ impl Drop for Stub {
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for StubShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
     }

@@ -1,5 +1,5 @@
-//! Many plugins take over from each other while events flow: every event is decided
-//! about once, by one of them, and its record or dead letter tells by which.
+//! Swaps many plugins while events flow: one of them decides about each event, once, and the
+//! record or dead letter shows which one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use crate::{DeadLetter, misbehaving_plugin};
 
 /// One event in so many is known to one of the two mappings alone, and is a dead
-/// letter where the other decides.
+/// dead letter where the other decides.
 const ODD_STEP: u32 = 1000;
 
 /// A run in this process, in which plugins take over at even distances.
@@ -37,14 +37,14 @@ pub struct SwapTrial {
     /// Plugins that are offered.
     pub swaps: u32,
     /// Which of them are broken.
-    pub broken: Broken,
+    pub broken: BrokenShare,
     /// Which of them are new.
-    pub novelty: Novelty,
+    pub novelty: CandidateNovelty,
 }
 
 /// Which plugins have not been there before, and so have to go through all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Novelty {
+pub enum CandidateNovelty {
     /// Two that take turns.
     FirstTwo,
     /// Each one.
@@ -53,7 +53,7 @@ pub enum Novelty {
 
 /// Which plugins are broken, each at another step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broken {
+pub enum BrokenShare {
     /// None.
     None,
     /// One in ten.
@@ -65,11 +65,11 @@ pub enum Broken {
 pub struct SwapOutcome {
     events: u32,
     delivered: u64,
-    seen: Arc<Seen>,
-    letters: Vec<DeadLetter>,
+    seen: Arc<SeenEvents>,
+    dead_letters: Vec<DeadLetter>,
     /// The mapping of each generation.
     mappings: BTreeMap<u64, char>,
-    /// What the swapper tells.
+    /// The status that the swapper reports.
     pub report: PluginStatus,
     /// From before the start to after the end.
     pub wall: Duration,
@@ -80,7 +80,7 @@ pub struct SwapOutcome {
 /// How often each event has come to each of the streams `a` (ones) and `b`
 /// (sixteens).
 #[derive(Debug)]
-struct Seen(Vec<AtomicU8>);
+struct SeenEvents(Vec<AtomicU8>);
 
 impl SwapTrial {
     /// Run it to its end.
@@ -88,8 +88,8 @@ impl SwapTrial {
         let directory = TempDir::new().expect("a directory");
         let input = write_events(directory.path(), self.events);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let seen = Arc::new(Seen((0..self.events).map(|_| AtomicU8::new(0)).collect()));
-        let settings = settings(&input, directory.path());
+        let seen = Arc::new(SeenEvents((0..self.events).map(|_| AtomicU8::new(0)).collect()));
+        let settings = run_settings(&input, directory.path());
         let start = (Instant::now(), cpu_time());
         let firehose_client = Some(Arc::clone(&seen) as Arc<dyn FirehoseClient>);
         let options = RunOptions { firehose_client, ..RunOptions::default() };
@@ -98,7 +98,7 @@ impl SwapTrial {
         let (swapper, progress) = (run.swapper(), run.progress());
         let is_over = Arc::new(AtomicBool::new(false));
         let (mappings, summary) = std::thread::scope(|scope| {
-            let swapping = scope.spawn(|| self.swap(&swapper, &progress, &is_over));
+            let swapping = scope.spawn(|| self.swap_plugins(&swapper, &progress, &is_over));
             let summary = runtime.block_on(run.finish());
             is_over.store(true, Ordering::Relaxed);
             (swapping.join().expect("the swaps"), summary)
@@ -109,7 +109,7 @@ impl SwapTrial {
             events: self.events,
             delivered: summary.delivered,
             seen,
-            letters: DeadLetter::read_all(directory.path()),
+            dead_letters: DeadLetter::read_all(directory.path()),
             mappings,
             report: swapper.report(),
             wall,
@@ -118,7 +118,7 @@ impl SwapTrial {
     }
 
     /// Swap at even distances over the events. The first generation has mapping a.
-    fn swap(
+    fn swap_plugins(
         &self,
         swapper: &Swapper,
         progress: &Progress,
@@ -130,17 +130,17 @@ impl SwapTrial {
             while progress.totals().read < due && !is_over.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_micros(200));
             }
-            if self.broken == Broken::EveryTenth && swap % 10 == 9 {
-                let (candidate, policy, step) = broken(swap / 10);
+            if self.broken == BrokenShare::EveryTenth && swap % 10 == 9 {
+                let (candidate, policy, step) = broken_candidate(swap / 10);
                 let refused =
                     swapper.swap_with_policy(&candidate, policy).expect_err("it is broken");
                 assert_eq!(refused.step, step, "{refused}");
                 continue;
             }
             let mapping = if swap % 2 == 0 { 'b' } else { 'a' };
-            let number = if self.novelty == Novelty::All { swap } else { 0 };
-            let policy = terms_numbered(mapping, number);
-            let swapped = swapper.swap_with_policy(&good(), policy).expect("it is good");
+            let number = if self.novelty == CandidateNovelty::All { swap } else { 0 };
+            let policy = numbered_policy(mapping, number);
+            let swapped = swapper.swap_with_policy(&good_candidate(), policy).expect("it is good");
             match swapped {
                 Swapped::Taken(generation) => {
                     assert_eq!(mappings.insert(generation, mapping), None);
@@ -153,17 +153,20 @@ impl SwapTrial {
 }
 
 impl SwapOutcome {
-    /// Fail unless every event was decided about once, by the generation that it tells.
-    pub fn check(&self) {
+    /// Fails unless every event was decided about once, by the generation that it reports.
+    pub fn assert_accounted(&self) {
         let mut dead = vec![false; self.events as usize];
-        for letter in &self.letters {
-            assert_eq!(letter.reason, "plugin_rejected");
-            let event = std::str::from_utf8(&letter.event).expect("text");
-            let number = number(event.as_bytes());
-            let decided = self.mappings[&letter.generation.expect("a generation decided")];
+        for dead_letter in &self.dead_letters {
+            assert_eq!(dead_letter.reason, "plugin_rejected");
+            let event = std::str::from_utf8(&dead_letter.event).expect("text");
+            let number = event_number(event.as_bytes());
+            let decided = self.mappings[&dead_letter.generation.expect("a generation decided")];
             let known_to = known_to(number).expect("only odd events are rejected");
-            assert_ne!(decided, known_to, "generation {:?} knows {event}", letter.generation);
-            assert!(!std::mem::replace(&mut dead[number as usize], true), "two letters: {event}");
+            assert_ne!(decided, known_to, "generation {:?} knows {event}", dead_letter.generation);
+            assert!(
+                !std::mem::replace(&mut dead[number as usize], true),
+                "two dead letters: {event}"
+            );
         }
         let mut delivered = 0;
         for (number, (seen, dead)) in (0..).zip(self.seen.0.iter().zip(dead)) {
@@ -177,7 +180,7 @@ impl SwapOutcome {
     }
 }
 
-impl FirehoseClient for Seen {
+impl FirehoseClient for SeenEvents {
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         let one = match stream.as_str() {
             "a" => 1,
@@ -185,7 +188,7 @@ impl FirehoseClient for Seen {
             other => panic!("a record for {other}"),
         };
         for record in batch.payloads() {
-            self.0[number(record) as usize].fetch_add(one, Ordering::Relaxed);
+            self.0[event_number(record) as usize].fetch_add(one, Ordering::Relaxed);
         }
         Box::pin(async { Ok(PutResponse::default()) })
     }
@@ -220,13 +223,13 @@ fn known_to(number: u32) -> Option<char> {
     }
 }
 
-fn number(event: &[u8]) -> u32 {
+fn event_number(event: &[u8]) -> u32 {
     let digits = event[br#"{"i":"#.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
-fn settings(input: &Path, directory: &Path) -> Settings {
-    let policy = policy('a').settings;
+fn run_settings(input: &Path, directory: &Path) -> Settings {
+    let policy = mapping_policy('a').settings;
     let mut raw = parse("").expect("good settings");
     raw.plugin.settings = serde_json::from_str(policy.text()).expect("an object");
     let overrides = Overrides {
@@ -238,23 +241,23 @@ fn settings(input: &Path, directory: &Path) -> Settings {
     raw.check(directory, overrides).expect("good settings")
 }
 
-fn policy(mapping: char) -> LoadPolicy {
-    terms_numbered(mapping, 0)
+fn mapping_policy(mapping: char) -> LoadPolicy {
+    numbered_policy(mapping, 0)
 }
 
 /// With a row that no event knows, so that no other settings are the same.
-fn terms_numbered(mapping: char, number: u32) -> LoadPolicy {
+fn numbered_policy(mapping: char, number: u32) -> LoadPolicy {
     let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
     let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
     let settings = serde_json::json!({"mappings": rows, "unmapped": "dead_letter"}).to_string();
     LoadPolicy { settings: settings.into(), ..LoadPolicy::default() }
 }
 
-fn good() -> Candidate {
-    candidate(Cow::Borrowed(DEFAULT_PLUGIN))
+fn good_candidate() -> Candidate {
+    new_candidate(Cow::Borrowed(DEFAULT_PLUGIN))
 }
 
-fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
+fn new_candidate(bytes: Cow<'static, [u8]>) -> Candidate {
     Candidate {
         bytes,
         signature: SignatureCheck::None,
@@ -264,24 +267,31 @@ fn candidate(bytes: Cow<'static, [u8]>) -> Candidate {
 }
 
 /// A candidate that does not pass a step, with that step.
-fn broken(kind: u32) -> (Candidate, LoadPolicy, Step) {
+fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, Step) {
     let with = |settings: &str| LoadPolicy { settings: settings.into(), ..LoadPolicy::default() };
-    let bytes = |bytes: &'static [u8]| candidate(Cow::Borrowed(bytes));
-    let misbehaving = || candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
+    let bytes = |bytes: &'static [u8]| new_candidate(Cow::Borrowed(bytes));
+    let misbehaving =
+        || new_candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
     match kind % 10 {
-        0 => (bytes(b"no plugin"), policy('b'), Step::Compile),
-        1 => (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), policy('b'), Step::Compile),
-        2 => (bytes(b"\0asm\x01\0\0\0"), policy('b'), Step::Compile),
-        3 => (bytes(b"\0asm\x0d\0\x01\0"), policy('b'), Step::Fit),
-        4 => (good(), with("{}"), Step::Configure),
-        5 => (good(), with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#), Step::Configure),
+        0 => (bytes(b"no plugin"), mapping_policy('b'), Step::Compile),
+        1 => {
+            (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), mapping_policy('b'), Step::Compile)
+        }
+        2 => (bytes(b"\0asm\x01\0\0\0"), mapping_policy('b'), Step::Compile),
+        3 => (bytes(b"\0asm\x0d\0\x01\0"), mapping_policy('b'), Step::Fit),
+        4 => (good_candidate(), with("{}"), Step::Configure),
+        5 => (
+            good_candidate(),
+            with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#),
+            Step::Configure,
+        ),
         6 => (misbehaving(), with(r#"{"configure":"trap"}"#), Step::Configure),
         7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), Step::Configure),
         8 => (misbehaving(), with(r#"{"map":"trap"}"#), Step::Samples),
         _ => {
-            let mut pinned = policy('b');
+            let mut pinned = mapping_policy('b');
             pinned.trust.sha256 = Some("0".repeat(64));
-            (good(), pinned, Step::Trust)
+            (good_candidate(), pinned, Step::Trust)
         }
     }
 }

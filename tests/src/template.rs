@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::binary::{cargo, target_directory};
+use crate::binary::{cargo_command, target_directory};
 use crate::{Program, tools};
 
 /// A language that there is a template for.
@@ -39,26 +39,26 @@ impl Template {
             Template::Rust => "target/wasm32-wasip2/release/router.wasm",
             Template::JavaScript | Template::Python => "router.wasm",
         };
-        self.directory().join(component)
+        self.build_directory().join(component)
     }
 
     /// The cases that came with it.
     pub fn cases(self) -> PathBuf {
-        self.directory().join("cases.json")
+        self.build_directory().join("cases.json")
     }
 
     /// Where it is built, once for each process of tests.
-    fn directory(self) -> &'static Path {
+    fn build_directory(self) -> &'static Path {
         static DIRECTORIES: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
-        DIRECTORIES[self as usize].get_or_init(|| self.prepare())
+        DIRECTORIES[self as usize].get_or_init(|| self.write_and_build())
     }
 
     /// Write the template and build it, unless an earlier process has done just that.
-    fn prepare(self) -> PathBuf {
+    fn write_and_build(self) -> PathBuf {
         let program = Program::new().args(["plugin", "new", "--lang", self.name(), "router"]);
-        let made = program.run().exits(0);
+        let made = program.run().expect_exit(0);
         let mut files = Vec::new();
-        collect(&made.path("router"), Path::new(""), &mut files);
+        collect_files(&made.path("router"), Path::new(""), &mut files);
         let wanted: String =
             files.iter().map(|(path, text)| format!("{}\n{text}\n", path.display())).collect();
         let directory = target_directory().join(format!("template-{}", self.name()));
@@ -80,7 +80,7 @@ impl Template {
     fn build(self, directory: &Path) {
         let mut command = match self {
             Template::Rust => {
-                let mut cargo = cargo();
+                let mut cargo = cargo_command();
                 cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
                 cargo.env_remove("CARGO_TARGET_DIR");
                 cargo
@@ -89,12 +89,12 @@ impl Template {
                 let packages = tools::node_packages("componentize-js", "guest/examples/javascript");
                 let linked = symlink(packages.join("node_modules"), directory.join("node_modules"));
                 linked.expect("a link to the packages");
-                let mut command = Command::new(tools::program("npm"));
+                let mut command = Command::new(tools::find_program("npm"));
                 command.args(["run", "--silent", "build"]);
                 command
             }
             Template::Python => {
-                let python = tools::componentize_python();
+                let python = tools::find_componentize_python();
                 let mut command = Command::new(python.with_file_name("componentize-py"));
                 command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", "router"]);
                 command.args(["-o", "router.wasm"]);
@@ -107,7 +107,7 @@ impl Template {
 }
 
 /// Every file under a directory, by its path there.
-fn collect(directory: &Path, path: &Path, files: &mut Vec<(PathBuf, String)>) {
+fn collect_files(directory: &Path, path: &Path, files: &mut Vec<(PathBuf, String)>) {
     let mut entries: Vec<_> = fs::read_dir(directory.join(path))
         .expect("a directory")
         .map(|entry| entry.expect("an entry"))
@@ -116,7 +116,7 @@ fn collect(directory: &Path, path: &Path, files: &mut Vec<(PathBuf, String)>) {
     for entry in entries {
         let path = path.join(entry.file_name());
         if entry.path().is_dir() {
-            collect(directory, &path, files);
+            collect_files(directory, &path, files);
         } else {
             let text = fs::read_to_string(entry.path()).expect("a text");
             files.push((path, text));

@@ -8,53 +8,53 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::binary::target_directory;
-use crate::workspace;
+use crate::workspace_directory;
 
 /// Where Debian keeps servers, which is not on everybody's path.
 const SERVERS: &str = "/usr/sbin";
 
 /// The path of an installed program.
-pub fn program(name: &str) -> PathBuf {
-    any_program(&[name])
+pub fn find_program(name: &str) -> PathBuf {
+    find_any_program(&[name])
 }
 
 /// The path of the first of these programs that is installed.
-pub(crate) fn any_program(names: &[&str]) -> PathBuf {
+pub(crate) fn find_any_program(names: &[&str]) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> = env::split_paths(&path).chain([SERVERS.into()]).collect();
     let mut paths =
         names.iter().flat_map(|name| directories.iter().map(move |path| path.join(name)));
-    paths.find(|path| path.is_file()).unwrap_or_else(|| missing(&names.join(" or ")))
+    paths.find(|path| path.is_file()).unwrap_or_else(|| fail_missing(&names.join(" or ")))
 }
 
 /// Python with the packages that `tests/python/NAME.txt` pins.
-pub(crate) fn python(name: &str) -> PathBuf {
+pub(crate) fn find_python(name: &str) -> PathBuf {
     python_environment(name, &format!("tests/python/{name}.txt"))
 }
 
 /// Python with what builds plugins that are written in it.
-pub(crate) fn componentize_python() -> PathBuf {
+pub(crate) fn find_componentize_python() -> PathBuf {
     python_environment("componentize-py", "guest/examples/python/requirements.txt")
 }
 
 fn python_environment(name: &str, requirements: &str) -> PathBuf {
-    installed(&format!("{name}-venv"), requirements).join("bin/python")
+    find_installed(&format!("{name}-venv"), requirements).join("bin/python")
 }
 
 /// The directory whose `node_modules` has what npm's lock file in `source` pins.
 pub(crate) fn node_packages(name: &str, source: &str) -> PathBuf {
-    installed(&format!("{name}-node"), &format!("{source}/package-lock.json"))
+    find_installed(&format!("{name}-node"), &format!("{source}/package-lock.json"))
 }
 
 /// A directory that `tests/setup.sh` has filled with exactly what a file pins: it keeps a
 /// copy of that file there.
-fn installed(name: &str, pins: &str) -> PathBuf {
-    let pinned = fs::read(workspace().join(pins)).expect("the file with the versions");
+fn find_installed(name: &str, pins: &str) -> PathBuf {
+    let pinned = fs::read(workspace_directory().join(pins)).expect("the file with the versions");
     let directory = target_directory().join(name);
     match fs::read(directory.join("installed")) {
         Ok(installed) if installed == pinned => directory,
-        Ok(_) => missing(&format!("what {pins} pins")),
-        Err(_) => missing(&directory.display().to_string()),
+        Ok(_) => fail_missing(&format!("what {pins} pins")),
+        Err(_) => fail_missing(&directory.display().to_string()),
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn output_for(program: &mut Command, text: &str) -> Vec<u8> {
     output.stdout
 }
 
-fn missing(what: &str) -> ! {
+fn fail_missing(what: &str) -> ! {
     panic!("{what} is missing: run tests/setup.sh")
 }
 
@@ -82,14 +82,14 @@ mod tests {
 
     #[test]
     fn an_installed_program_is_found() {
-        assert!(program("sh").is_file());
-        assert_eq!(any_program(&["no-such-program", "sh"]), program("sh"));
+        assert!(find_program("sh").is_file());
+        assert_eq!(find_any_program(&["no-such-program", "sh"]), find_program("sh"));
     }
 
     #[test]
     #[should_panic(expected = "no-such-program or nor-this is missing: run tests/setup.sh")]
     fn a_missing_program_names_the_script() {
-        any_program(&["no-such-program", "nor-this"]);
+        find_any_program(&["no-such-program", "nor-this"]);
     }
 
     #[test]

@@ -13,19 +13,19 @@ pub(crate) struct Transcript(Arc<(Mutex<Vec<u8>>, Condvar)>);
 
 impl Transcript {
     /// Collect until the writer is done.
-    pub(crate) fn of(mut source: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+    pub(crate) fn collect_from(mut source: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let transcript = Transcript::default();
         let own = transcript.clone();
         let thread = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = source.read(&mut buffer) {
-                own.add(&buffer[..read]);
+                own.append(&buffer[..read]);
             }
         });
         (transcript, thread)
     }
 
-    fn add(&self, bytes: &[u8]) {
+    fn append(&self, bytes: &[u8]) {
         let (text, changed) = &*self.0;
         text.lock().extend_from_slice(bytes);
         changed.notify_all();

@@ -10,28 +10,29 @@ use super::*;
 #[test]
 fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
     const SWAPS: u8 = 30;
-    let collector = start(&administered());
+    let collector = start_collector(&settings_with_token());
     let (url, is_over) = (collector.url(), AtomicBool::new(false));
     let sent = std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let mut sent = 0;
             while !is_over.load(Ordering::Relaxed) {
-                send(url, &["a"; 50]);
+                send_events(url, &["a"; 50]);
                 sent += 50;
             }
             sent
         });
         let mut before = 0.0;
         for number in 0..SWAPS {
-            let reply = ask(&collector, "PUT", "/plugin", &of_default(number % 3));
-            assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
-            let now =
-                metrics(&collector).value("standpipe_plugin_events_total", &[("role", "active")]);
+            let reply =
+                send_request(&collector, "PUT", "/plugin", &default_plugin_variant(number % 3));
+            assert_eq!(parse_body(&reply)["changed"], true, "{}", reply.text());
+            let now = read_metrics(&collector)
+                .value("standpipe_plugin_events_total", &[("role", "active")]);
             assert!(now >= before, "{now} events after {before}");
             before = now;
             wait_until("each of them decides about something", || {
                 let active = [("role", "active")];
-                let calls = metrics(&collector)
+                let calls = read_metrics(&collector)
                     .value("standpipe_plugin_call_duration_seconds_count", &active);
                 calls > f64::from(number) + 1.0
             });
@@ -40,41 +41,41 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
         sender.join().unwrap()
     });
     wait_until("all is settled", || {
-        metrics(&collector).sum("standpipe_events_settled_total") == f64::from(sent)
+        read_metrics(&collector).sum("standpipe_events_settled_total") == f64::from(sent)
     });
-    let seen = metrics(&collector);
+    let seen = read_metrics(&collector);
     let active = [("role", "active")];
     assert_eq!(seen.value("standpipe_plugin_events_total", &active), f64::from(sent));
     assert_eq!(seen.value("standpipe_plugin_swaps_total", &[]), f64::from(SWAPS));
     assert!(seen.value("standpipe_plugin_call_duration_seconds_count", &active) > f64::from(SWAPS));
     assert!(seen.value("standpipe_plugin_memory_bytes", &active) > 0.0);
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     assert_eq!(ran.count("delivered"), u64::try_from(sent).unwrap());
 }
 
 /// Where events are collected, the plugin that is built in respects what SDKs say of
-/// integrations. Others know no such setting, whatever their role and whoever brings them.
+/// integrations. Other plugins do not have this setting, in every role.
 #[test]
 fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
     let component = fs::read(misbehaving_plugin()).unwrap();
-    let settings = administered()
-        .with("plugin.canary", "path = 'other.wasm'\npercent = 0")
-        .with("plugin.shadow", "path = 'other.wasm'");
-    let program = Program::running_locally().settings(&settings);
+    let settings = settings_with_token()
+        .with_line("plugin.canary", "path = 'other.wasm'\npercent = 0")
+        .with_line("plugin.shadow", "path = 'other.wasm'");
+    let program = Program::host_run_locally().settings(&settings);
     let program = program.file("other.wasm", &component).mapping(&[("*", "all")]);
     let collector = Collector::start(program);
     // One that names all, and one that names none.
     let send = || {
         let event = |all: bool| json!({"type": "track", "event": "x", "userId": "u", "integrations": {"All": all}});
         let body = json!({"batch": [event(true), event(false)]}).to_string();
-        let (name, key) = basic("key-of-web");
+        let (name, key) = basic_auth("key-of-web");
         let headers = [(name, &*key), ("Content-Type", "application/json")];
         let mut client = Client::connect(collector.url());
         assert_eq!(client.post("/v1/batch", &headers, body.as_bytes()).unwrap().status, 200);
     };
     let settled = |fate: &str, count: f64| {
         wait_until("the events are settled", || {
-            metrics(&collector).value("standpipe_events_settled_total", &[("outcome", fate)])
+            read_metrics(&collector).value("standpipe_events_settled_total", &[("outcome", fate)])
                 >= count
         });
     };
@@ -82,18 +83,18 @@ fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
     settled("delivered", 1.0);
     settled("filtered", 1.0);
 
-    assert_eq!(ask(&collector, "POST", "/plugin/canary/promote", b"").status, 200);
-    let reply = ask(&collector, "PUT", "/plugin", &variant(&component, 1));
-    assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
+    assert_eq!(send_request(&collector, "POST", "/plugin/canary/promote", b"").status, 200);
+    let reply = send_request(&collector, "PUT", "/plugin", &plugin_variant(&component, 1));
+    assert_eq!(parse_body(&reply)["changed"], true, "{}", reply.text());
     send();
     settled("delivered", 3.0);
 
-    let reply = ask(&collector, "PUT", "/plugin", DEFAULT_PLUGIN);
-    assert_eq!(value(&reply)["changed"], true, "{}", reply.text());
+    let reply = send_request(&collector, "PUT", "/plugin", DEFAULT_PLUGIN);
+    assert_eq!(parse_body(&reply)["changed"], true, "{}", reply.text());
     send();
     settled("delivered", 4.0);
     settled("filtered", 2.0);
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("filtered")), (4, 2));
 }
 
@@ -101,32 +102,35 @@ fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
 fn how_a_plugin_does_is_told() {
     let plugin = misbehaving_plugin();
     let component = fs::read(&plugin).unwrap();
-    let settings = administered().with("plugin.breaker", "window = '1s'\nretry = '1s'");
-    let program = Program::running_locally().settings(&settings);
+    let settings = settings_with_token().with_line("plugin.breaker", "window = '1s'\nretry = '1s'");
+    let program = Program::host_run_locally().settings(&settings);
     let collector = Collector::start(program.args(["--plugin"]).args([&plugin]));
-    let ready = || ask_with(&collector, "GET", "/health/ready", &[], b"").text();
+    let ready = || send_request_with(&collector, "GET", "/health/ready", &[], b"").text();
     assert_eq!(ready(), "ready\n");
 
     // A canary of all users that rejects half of the events is out after some.
     let query = "/plugin/canary?percent=100&max_error_rate=0.1&min_events=10";
-    let taken = ask(&collector, "PUT", query, &variant(&component, 1));
-    assert_eq!(value(&taken), json!({"generation": 2, "changed": true}));
+    let taken = send_request(&collector, "PUT", query, &plugin_variant(&component, 1));
+    assert_eq!(parse_body(&taken), json!({"generation": 2, "changed": true}));
     let canary = ("role", "canary");
-    send(collector.url(), &["good", "reject"]);
+    send_events(collector.url(), &["good", "reject"]);
     wait_until("it has decided", || {
-        metrics(&collector).value("standpipe_plugin_events_total", &[canary]) == 2.0
+        read_metrics(&collector).value("standpipe_plugin_events_total", &[canary]) == 2.0
     });
     let active = ("role", "active");
-    assert_eq!(metrics(&collector).value("standpipe_plugin_events_total", &[active]), 0.0);
+    assert_eq!(read_metrics(&collector).value("standpipe_plugin_events_total", &[active]), 0.0);
     wait_until("it is out", || {
-        send(collector.url(), &["good", "reject"]);
-        metrics(&collector).value("standpipe_plugin_canary_out", &[]) == 1.0
+        send_events(collector.url(), &["good", "reject"]);
+        read_metrics(&collector).value("standpipe_plugin_canary_out", &[]) == 1.0
     });
-    let seen = metrics(&collector);
+    let seen = read_metrics(&collector);
     assert!(seen.value("standpipe_plugin_rejected_events_total", &[canary]) >= 5.0);
-    assert_eq!(value(&ask(&collector, "GET", "/plugin", b""))["canary"]["is_out"], true);
-    assert_eq!(ask(&collector, "DELETE", "/plugin/canary", b"").status, 204);
-    let after = metrics(&collector);
+    assert_eq!(
+        parse_body(&send_request(&collector, "GET", "/plugin", b""))["canary"]["is_out"],
+        true
+    );
+    assert_eq!(send_request(&collector, "DELETE", "/plugin/canary", b"").status, 204);
+    let after = read_metrics(&collector);
     assert_eq!(after.value("standpipe_plugin_canary_out", &[]), 0.0);
     // What it did stays counted.
     let rejected = |seen: &Metrics| seen.value("standpipe_plugin_rejected_events_total", &[canary]);
@@ -134,15 +138,15 @@ fn how_a_plugin_does_is_told() {
 
     // The active one fails on half of all events, and then on all, until it is off.
     wait_until("it is degraded", || {
-        send(collector.url(), &["trap", "good"].repeat(75));
+        send_events(collector.url(), &["trap", "good"].repeat(75));
         ready().contains("degraded")
     });
     let state = |state| [("role", "active"), ("state", state)];
     wait_until("it is off", || {
-        send(collector.url(), &["trap"; 150]);
+        send_events(collector.url(), &["trap"; 150]);
         ready().contains("off")
     });
-    let seen = metrics(&collector);
+    let seen = read_metrics(&collector);
     let health = ["healthy", "degraded", "off"]
         .map(|word| seen.value("standpipe_plugin_health", &state(word)));
     assert_eq!(health.iter().sum::<f64>(), 1.0);
@@ -150,14 +154,17 @@ fn how_a_plugin_does_is_told() {
     let trapped = [("role", "active"), ("kind", "trap")];
     assert!(seen.value("standpipe_plugin_failures_total", &trapped) >= 150.0);
     wait_until("all is settled", || {
-        metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
+        read_metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
     });
 
     // Another plugin begins in health, and the counts go on.
-    let before = metrics(&collector);
-    assert_eq!(ask(&collector, "PUT", "/plugin", &variant(&component, 2)).status, 200);
+    let before = read_metrics(&collector);
+    assert_eq!(
+        send_request(&collector, "PUT", "/plugin", &plugin_variant(&component, 2)).status,
+        200
+    );
     assert_eq!(ready(), "ready\n");
-    let after = metrics(&collector);
+    let after = read_metrics(&collector);
     for name in [
         "standpipe_plugin_failures_total",
         "standpipe_plugin_events_total",
@@ -165,5 +172,5 @@ fn how_a_plugin_does_is_told() {
     ] {
         assert!(after.sum(name) >= before.sum(name), "{name}");
     }
-    collector.stop().exits(3);
+    collector.stop().expect_exit(3);
 }

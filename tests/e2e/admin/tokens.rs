@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use standpipe_tests::mounted::rotate;
+use standpipe_tests::mounted::rotate_secret;
 use standpipe_tests::wait_until;
 
 use super::*;
@@ -12,7 +12,7 @@ const KEPT: &str = "[admin]\ntoken = 'secret:token'\n[secrets]\nmanager = 'files
 
 #[test]
 fn without_a_token_the_plugin_is_not_spoken_of() {
-    let collector = start(&CollectorSettings::new([Source::segment("web")]));
+    let collector = start_collector(&CollectorSettings::new([SourceEntry::segment("web")]));
     for (method, path) in [
         ("GET", "/plugin"),
         ("PUT", "/plugin"),
@@ -22,21 +22,21 @@ fn without_a_token_the_plugin_is_not_spoken_of() {
         ("DELETE", "/plugin/canary"),
         ("POST", "/plugin/canary/promote"),
     ] {
-        let reply = ask(&collector, method, path, DEFAULT_PLUGIN);
+        let reply = send_request(&collector, method, path, DEFAULT_PLUGIN);
         assert_eq!(reply.status, 403, "{method} {path}");
-        let error = value(&reply)["error"].as_str().expect("an error").to_owned();
+        let error = parse_body(&reply)["error"].as_str().expect("an error").to_owned();
         assert!(error.contains("`token` under [admin]"), "{error}");
     }
-    assert_eq!(ask_with(&collector, "GET", "/health/ready", &[], b"").text(), "ready\n");
-    assert_eq!(ask_with(&collector, "GET", "/openapi.json", &[], b"").status, 200);
-    metrics(&collector);
-    collector.stop().exits(0);
+    assert_eq!(send_request_with(&collector, "GET", "/health/ready", &[], b"").text(), "ready\n");
+    assert_eq!(send_request_with(&collector, "GET", "/openapi.json", &[], b"").status, 200);
+    read_metrics(&collector);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn a_token_that_is_kept_elsewhere_is_rotated() {
     const OTHER: &str = "fedcba9876543210-PLANTED";
-    let program = Program::running_locally().mapping(&[("*", "all")]);
+    let program = Program::host_run_locally().mapping(&[("*", "all")]);
     let mounted = program.path("mounted");
     fs::create_dir(&mounted).unwrap();
     fs::write(mounted.join("token"), TOKEN).unwrap();
@@ -44,39 +44,42 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
         Collector::start(program.settings(KEPT).env("RUST_LOG", "info,standpipe=trace"));
     let status = |token: &str| {
         let authorization = format!("Bearer {token}");
-        ask_with(&collector, "GET", "/plugin", &[("Authorization", &authorization)], b"").status
+        send_request_with(&collector, "GET", "/plugin", &[("Authorization", &authorization)], b"")
+            .status
     };
     assert_eq!([TOKEN, OTHER, "secret:token"].map(status), [200, 401, 401]);
-    rotate(&mounted, "token", OTHER);
+    rotate_secret(&mounted, "token", OTHER);
     wait_until("the new token is taken", || status(OTHER) == 200);
     assert_eq!(status(TOKEN), 401);
-    rotate(&mounted, "token", "short");
+    rotate_secret(&mounted, "token", "short");
     collector.running().wait_for("failed to refresh the token of [admin]");
     assert_eq!([OTHER, "short"].map(status), [200, 401]);
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
 }
 
 #[test]
 fn what_can_be_no_token_stops_the_start() {
     for wrong in ["", "PLANTED", "with a blank, PLANTED", "umlaut-äöü-PLANTED"] {
-        let settings = CollectorSettings::new([Source::segment("web")]);
-        let settings = settings.with("admin", &format!("token = '{wrong}'"));
-        let program = Program::running_locally().settings(&settings).mapping(&[("*", "all")]);
+        let settings = CollectorSettings::new([SourceEntry::segment("web")]);
+        let settings = settings.with_line("admin", &format!("token = '{wrong}'"));
+        let program = Program::host_run_locally().settings(&settings).mapping(&[("*", "all")]);
         let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run();
-        let ran = ran.exits(2).says(&["[admin] token", "openssl rand"]);
+        let ran = ran.expect_exit(2).expect_stderr(&["[admin] token", "openssl rand"]);
         assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
     }
-    let program = Program::running_locally().mapping(&[("*", "all")]);
+    let program = Program::host_run_locally().mapping(&[("*", "all")]);
     fs::create_dir(program.path("mounted")).unwrap();
     let program = program.file("mounted/token", b"PLANTED").settings(KEPT);
-    let ran = program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run().exits(2);
+    let ran =
+        program.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).run().expect_exit(2);
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_token_that_crosses_the_network_in_clear_is_warned_of() {
-    let program = Program::running_locally().settings(&administered()).mapping(&[("*", "all")]);
+    let program =
+        Program::host_run_locally().settings(&settings_with_token()).mapping(&[("*", "all")]);
     let running = program.args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]).start();
     running.wait_for("health and metrics on ");
     running.wait_for("unencrypted");

@@ -3,38 +3,38 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standpipe_tests::endpoint::{Asked, session};
-use standpipe_tests::{Endpoint, Fate, Program, Stub};
+use standpipe_tests::endpoint::{RecordedRequest, session_response};
+use standpipe_tests::{Endpoint, Program, Stub, StubResponse};
 
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
 
 #[test]
 fn a_check_fails_where_something_else_than_firehose_answers() {
-    let is_put = |asked: &Asked| target(asked).ends_with("PutRecordBatch");
+    let is_put = |asked: &RecordedRequest| operation_target(asked).ends_with("PutRecordBatch");
     for (status, body) in [(200, ""), (204, ""), (200, "{}"), (200, "<html>"), (200, "null")] {
-        let report = check(move |asked| match is_put(asked) {
+        let report = run_check(move |asked| match is_put(asked) {
             true => (status, body.to_owned()),
-            false => (200, description().to_string()),
+            false => (200, stream_description().to_string()),
         });
-        is_failed(&report, "write to s", &["InvalidAnswer", "`endpoint_url`"]);
+        assert_step_failed(&report, "write to s", &["InvalidAnswer", "`endpoint_url`"]);
     }
-    let mut nameless = description();
+    let mut nameless = stream_description();
     nameless["DeliveryStreamDescription"]["DeliveryStreamName"] = "t".into();
     for body in
         ["{}".to_owned(), "{\"DeliveryStreamDescription\":{}}".to_owned(), nameless.to_string()]
     {
-        let report = check(move |asked| match is_put(asked) {
+        let report = run_check(move |asked| match is_put(asked) {
             true => (
                 200,
                 json!({"FailedPutCount": 0, "RequestResponses": [{"RecordId": "1"}]}).to_string(),
             ),
             false => (200, body.clone()),
         });
-        is_failed(&report, "stream s", &["InvalidAnswer", "`endpoint_url`"]);
-        let written = step(&report, "write to s");
+        assert_step_failed(&report, "stream s", &["InvalidAnswer", "`endpoint_url`"]);
+        let written = find_step(&report, "write to s");
         assert_eq!(written["outcome"], "ok", "{written}");
-        let caller = step(&report, "credentials");
+        let caller = find_step(&report, "credentials");
         assert_eq!(caller["outcome"], "skipped", "{caller}");
         assert!(caller["detail"].as_str().unwrap().contains("no Account"), "{caller}");
     }
@@ -42,7 +42,7 @@ fn a_check_fails_where_something_else_than_firehose_answers() {
 
 #[test]
 fn a_session_without_all_of_its_parts_is_none() {
-    let whole = || session(0, Duration::from_secs(3600));
+    let whole = || session_response(0, Duration::from_secs(3600));
     let without = |element: &str| {
         let text = whole();
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
@@ -59,11 +59,14 @@ fn a_session_without_all_of_its_parts_is_none() {
         let answer = body.clone();
         let sts = Endpoint::start(move |_| (200, answer.clone()));
         let settings = format!("[aws]\nrole_arn = '{ROLE}'\nsts_endpoint_url = '{}'", sts.url());
-        let stub = Stub::start(|_| Fate::Accept);
+        let stub = Stub::start(|_| StubResponse::Accept);
         let program =
-            Program::running_against(&stub.url()).settings(&settings).mapping(&[("*", "s")]);
-        let ran =
-            program.stdin(EVENT).run().exits(2).says(&[ROLE, "failed to assume the role", &words]);
+            Program::host_run_against(&stub.url()).settings(&settings).mapping(&[("*", "s")]);
+        let ran = program.stdin(EVENT).run().expect_exit(2).expect_stderr(&[
+            ROLE,
+            "failed to assume the role",
+            &words,
+        ]);
         assert!(!ran.stderr.contains("token 0"), "{}", ran.stderr);
         assert_eq!(stub.requests().len(), 0, "{}", &body[..body.len().min(80)]);
     }
@@ -93,15 +96,15 @@ fn a_secret_without_a_value_stops_the_start() {
              endpoints = {{ secretsmanager = '{0}', ssm = '{0}' }}\n[secrets]\nmanager = '{manager}'",
             service.url()
         );
-        let program = Program::running_against("http://127.0.0.1:1").settings(&settings);
-        let ran = program.mapping(&[("*", "s")]).stdin(EVENT).run().exits(2);
-        let ran = ran.says(&["secret:id", words]);
+        let program = Program::host_run_against("http://127.0.0.1:1").settings(&settings);
+        let ran = program.mapping(&[("*", "s")]).stdin(EVENT).run().expect_exit(2);
+        let ran = ran.expect_stderr(&["secret:id", words]);
         assert!(!ran.stderr.contains("hush"), "{}", ran.stderr);
     }
 }
 
 /// `host check --send-test-record` against a server that answers everything.
-fn check(mut answer: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Value {
+fn run_check(mut answer: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static) -> Value {
     let endpoint = Endpoint::start(move |asked| match asked.body.contains("GetCallerIdentity") {
         true => (
             200,
@@ -116,28 +119,28 @@ fn check(mut answer: impl FnMut(&Asked) -> (u16, String) + Send + 'static) -> Va
     let program = Program::new().args(["check", "--json", "--endpoint-url", &endpoint.url()]);
     let program =
         program.with_keys().settings(&settings).args(["--map", "*=s", "--send-test-record"]);
-    let ran = program.run().exits(1);
+    let ran = program.run().expect_exit(1);
     serde_json::from_slice(&ran.stdout).expect("a report")
 }
 
-fn step<'a>(report: &'a Value, name: &str) -> &'a Value {
+fn find_step<'a>(report: &'a Value, name: &str) -> &'a Value {
     let mut steps = report["steps"].as_array().unwrap().iter();
     steps.find(|step| step["step"] == name).unwrap_or_else(|| panic!("no {name}: {report:#}"))
 }
 
-fn is_failed(report: &Value, name: &str, words: &[&str]) {
-    let step = step(report, name);
+fn assert_step_failed(report: &Value, name: &str, words: &[&str]) {
+    let step = find_step(report, name);
     assert_eq!(step["outcome"], "failed", "{step}");
     for word in words {
         assert!(step.to_string().contains(word), "no {word:?} in {step}");
     }
 }
 
-fn target(asked: &Asked) -> &str {
+fn operation_target(asked: &RecordedRequest) -> &str {
     asked.headers.get("x-amz-target").map_or("", String::as_str)
 }
 
-fn description() -> Value {
+fn stream_description() -> Value {
     json!({"DeliveryStreamDescription": {
         "DeliveryStreamName": "s", "DeliveryStreamARN": "arn:aws:firehose:eu-central-1:123456789012:deliverystream/s",
         "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut", "VersionId": "1",

@@ -1,16 +1,18 @@
 //! `ingest`: the vendor's workflow file, and what comes of it.
 
 use serde_json::json;
-use standpipe_tests::catalog::{input, operation, refusal};
-use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
+use standpipe_tests::catalog::{error_response, input_of, operation_of};
+use standpipe_tests::openmetadata::{OpenMetadataServer, ServerTraits};
 use standpipe_tests::{Endpoint, Program};
 
-use super::{account, amazon, catalog, json_of, settings, stdout};
+use super::{
+    catalog_command, catalog_settings, json_of, sample_account, start_aws_api, stdout_text,
+};
 
 const TOKEN: &str = "t0ken-of-a-bot";
 
 /// The vendor's example, with the addresses of a test.
-fn workflow(amazon: &str, server: &str) -> String {
+fn write_workflow(amazon: &str, server: &str) -> String {
     format!(
         r#"
 source:
@@ -36,17 +38,19 @@ workflowConfig:
     )
 }
 
-fn ingest(workflow: &str) -> Program {
-    let program = catalog("ingest").file("firehose.yaml", workflow.as_bytes());
+fn ingest_command(workflow: &str) -> Program {
+    let program = catalog_command("ingest").file("firehose.yaml", workflow.as_bytes());
     program.args(["-c", "firehose.yaml"]).env("OM_JWT", TOKEN)
 }
 
 /// A server that knows both ends.
-fn server() -> OpenMetadataServer {
-    let server =
-        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
-    server.add("tables", "dynamo.default.default.orders", &json!({}));
-    server.add(
+fn start_openmetadata() -> OpenMetadataServer {
+    let server = OpenMetadataServer::start(ServerTraits {
+        token: Some(TOKEN.to_owned()),
+        ..ServerTraits::default()
+    });
+    server.add_entity("tables", "dynamo.default.default.orders", &json!({}));
+    server.add_entity(
         "containers",
         "s3.lake.clicks",
         &json!({"fullPath": "s3://lake/clicks", "serviceType": "S3"}),
@@ -56,10 +60,10 @@ fn server() -> OpenMetadataServer {
 
 #[test]
 fn the_vendors_workflow_runs_as_it_is() {
-    let (amazon, server) = (amazon(account()), server());
-    let workflow = workflow(&amazon.url(), &server.url());
-    let ran = ingest(&workflow).run().exits(0);
-    let text = stdout(&ran);
+    let (amazon, server) = (start_aws_api(sample_account()), start_openmetadata());
+    let workflow = write_workflow(&amazon.url(), &server.url());
+    let ran = ingest_command(&workflow).run().expect_exit(0);
+    let text = stdout_text(&ran);
     assert!(text.contains("Workflow aws_firehose Summary:"), "{text}");
     assert_eq!(server.pipelines(), ["aws_firehose.prod-clicks", "aws_firehose.prod-orders"]);
     let edge = (
@@ -72,96 +76,104 @@ fn the_vendors_workflow_runs_as_it_is() {
     assert!(!text.contains(TOKEN) && !ran.stderr.contains(TOKEN));
 
     server.forget_requests();
-    ingest(&workflow).run().exits(0);
+    ingest_command(&workflow).run().expect_exit(0);
     assert_eq!(server.writes(), [""; 0], "a second run writes nothing");
 }
 
 #[test]
 fn a_stream_that_is_gone_is_marked_and_a_dry_run_only_tells() {
-    let server = server();
-    let all = amazon(account());
-    ingest(&workflow(&all.url(), &server.url())).run().exits(0);
-    let mut less = account();
+    let server = start_openmetadata();
+    let all = start_aws_api(sample_account());
+    ingest_command(&write_workflow(&all.url(), &server.url())).run().expect_exit(0);
+    let mut less = sample_account();
     less.streams.remove("prod-orders");
-    let amazon = amazon(less);
-    let workflow = workflow(&amazon.url(), &server.url());
+    let amazon = start_aws_api(less);
+    let workflow = write_workflow(&amazon.url(), &server.url());
     server.forget_requests();
-    let ran = ingest(&workflow).args(["--dry-run"]).run().exits(0);
-    assert!(stdout(&ran).contains("would be marked as deleted"), "{}", stdout(&ran));
+    let ran = ingest_command(&workflow).args(["--dry-run"]).run().expect_exit(0);
+    assert!(stdout_text(&ran).contains("would be marked as deleted"), "{}", stdout_text(&ran));
     assert_eq!(server.writes(), [""; 0]);
     assert!(!ran.path("standpipe-data/catalog").exists(), "a dry run is not remembered");
-    let ran = ingest(&workflow).args(["--json"]).run().exits(0);
+    let ran = ingest_command(&workflow).args(["--json"]).run().expect_exit(0);
     assert_eq!(json_of(&ran)["removal"]["pipelines"], json!(["aws_firehose.prod-orders"]));
     assert_eq!(server.pipelines(), ["aws_firehose.prod-clicks"]);
 }
 
 #[test]
 fn lineage_that_is_missing_is_told_and_strict_takes_it_for_a_failure() {
-    let amazon = amazon(account());
-    let server =
-        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
-    let workflow = workflow(&amazon.url(), &server.url());
-    let text = stdout(&ingest(&workflow).run().exits(0));
+    let amazon = start_aws_api(sample_account());
+    let server = OpenMetadataServer::start(ServerTraits {
+        token: Some(TOKEN.to_owned()),
+        ..ServerTraits::default()
+    });
+    let workflow = write_workflow(&amazon.url(), &server.url());
+    let text = stdout_text(&ingest_command(&workflow).run().expect_exit(0));
     assert!(text.contains("not found") && text.contains("tried"), "{text}");
-    ingest(&workflow).args(["--strict"]).run().exits(1);
+    ingest_command(&workflow).args(["--strict"]).run().expect_exit(1);
 }
 
 #[test]
 fn a_reference_that_nobody_resolves_stops_it_before_anything_is_asked() {
-    let (amazon, server) = (amazon(account()), server());
-    let written = workflow(&amazon.url(), &server.url());
+    let (amazon, server) = (start_aws_api(sample_account()), start_openmetadata());
+    let written = write_workflow(&amazon.url(), &server.url());
     let reference = written.replace("\"${OM_JWT}\"", "secret:/om/token");
-    let ran = ingest(&reference).run().exits(2);
-    ran.says(&["jwtToken is a reference", "secretsManagerProvider"]);
-    assert!(amazon.asked().is_empty() && server.requests().is_empty());
+    let ran = ingest_command(&reference).run().expect_exit(2);
+    ran.expect_stderr(&["jwtToken is a reference", "secretsManagerProvider"]);
+    assert!(amazon.requests().is_empty() && server.requests().is_empty());
 
     let refuses =
         Endpoint::start(|_| (400, "{\"__type\":\"ResourceNotFoundException\"}".to_owned()));
     let reference = reference.replace("hostPort:", "secretsManagerProvider: aws\n    hostPort:");
-    let ran =
-        ingest(&reference).env("AWS_ENDPOINT_URL_SECRETS_MANAGER", refuses.url()).run().exits(1);
-    assert!(stdout(&ran).contains("/om/token"), "{}", stdout(&ran));
-    assert!(amazon.asked().is_empty() && server.requests().is_empty());
+    let ran = ingest_command(&reference)
+        .env("AWS_ENDPOINT_URL_SECRETS_MANAGER", refuses.url())
+        .run()
+        .expect_exit(1);
+    assert!(stdout_text(&ran).contains("/om/token"), "{}", stdout_text(&ran));
+    assert!(amazon.requests().is_empty() && server.requests().is_empty());
 }
 
 #[test]
 fn a_key_that_nobody_knows_is_told_with_its_path() {
-    let written = workflow("http://127.0.0.1:1", "http://127.0.0.1:1/api");
-    let ran = ingest(&written.replace("includeLineage", "includeLinage")).run().exits(2);
-    ran.says(&[
+    let written = write_workflow("http://127.0.0.1:1", "http://127.0.0.1:1/api");
+    let ran =
+        ingest_command(&written.replace("includeLineage", "includeLinage")).run().expect_exit(2);
+    ran.expect_stderr(&[
         "firehose.yaml: line 10",
         "source.sourceConfig.config.includeLinage",
         "`includeLineage`",
     ]);
     let role = written.replace("awsRegion: eu-west-2", "awsRegion: eu-west-2, assumeRoleArn: x");
-    ingest(&role).run().exits(2).says(&["awsConfig: assumeRoleArn"]);
+    ingest_command(&role).run().expect_exit(2).expect_stderr(&["awsConfig: assumeRoleArn"]);
 }
 
 #[test]
 fn without_a_server_files_are_written() {
-    let amazon = amazon(account());
+    let amazon = start_aws_api(sample_account());
     let lineage = Endpoint::start(|_| (201, String::new()));
     let more = format!(
         "[catalog.files]\njson = \"a.json\"\nsvg = \"a.svg\"\nmermaid = \"a.mmd\"\ndot = \"a.dot\"\n\
          [catalog.openlineage]\nfile = \"a.ndjson\"\nurl = \"{}\"\n",
         lineage.url()
     );
-    let ran = catalog("ingest").settings(&settings(&amazon.url(), &more)).run().exits(0);
+    let ran = catalog_command("ingest")
+        .settings(&catalog_settings(&amazon.url(), &more))
+        .run()
+        .expect_exit(0);
     for file in ["a.json", "a.svg", "a.mmd", "a.dot", "a.ndjson"] {
         assert!(ran.path(file).exists(), "{file}");
     }
     let events = std::fs::read_to_string(ran.path("a.ndjson")).expect("events");
-    assert_eq!(events.lines().count(), lineage.asked().len());
-    assert!(lineage.asked().iter().all(|asked| asked.line == "POST /api/v1/lineage HTTP/1.1"));
+    assert_eq!(events.lines().count(), lineage.requests().len());
+    assert!(lineage.requests().iter().all(|asked| asked.line == "POST /api/v1/lineage HTTP/1.1"));
 }
 
 #[test]
 fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
-    let (amazon, server) = (amazon(account()), server());
-    let workflow = workflow(&amazon.url(), &server.url());
-    server.change(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
-    let ran = ingest(&workflow).run().exits(1);
-    let text = stdout(&ran);
+    let (amazon, server) = (start_aws_api(sample_account()), start_openmetadata());
+    let workflow = write_workflow(&amazon.url(), &server.url());
+    server.change_traits(|traits| traits.page = Some("<html>maintenance</html>".to_owned()));
+    let ran = ingest_command(&workflow).run().expect_exit(1);
+    let text = stdout_text(&ran);
     assert!(text.contains("Aborted: OpenMetadata"), "{text}");
     assert!(text.contains("Workflow Success %: 0.00"), "nothing was written: {text}");
     assert!(server.entities("pipelines").is_empty());
@@ -170,44 +182,46 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
 /// A page of the list that is refused leaves an unknown number of streams out.
 #[test]
 fn a_list_that_ends_early_is_a_failure_whatever_is_read() {
-    let mut account = account();
+    let mut account = sample_account();
     account.page = 1;
     let amazon = Endpoint::start(move |asked| {
-        let goes_on = !input(asked)["ExclusiveStartDeliveryStreamName"].is_null();
-        match operation(asked) {
-            "ListDeliveryStreams" if goes_on => refusal(400, "AccessDeniedException"),
-            _ => account.answer(asked),
+        let goes_on = !input_of(asked)["ExclusiveStartDeliveryStreamName"].is_null();
+        match operation_of(asked) {
+            "ListDeliveryStreams" if goes_on => error_response(400, "AccessDeniedException"),
+            _ => account.answer_request(asked),
         }
     });
-    let server = server();
-    let workflow = workflow(&amazon.url(), &server.url());
-    let text = stdout(&ingest(&workflow).run().exits(1));
+    let server = start_openmetadata();
+    let workflow = write_workflow(&amazon.url(), &server.url());
+    let text = stdout_text(&ingest_command(&workflow).run().expect_exit(1));
     assert!(text.contains("the list of delivery streams"), "{text}");
     let source = text.split_once("Source:").unwrap().1.split_once("Sink:").unwrap().0;
     assert!(source.contains("Errors: 1") && !source.contains("100.00"), "{text}");
-    let ran = ingest(&workflow).args(["--json"]).run().exits(1);
+    let ran = ingest_command(&workflow).args(["--json"]).run().expect_exit(1);
     let judged = json_of(&ran);
     assert_eq!(judged["is_good"], false);
     assert_eq!(judged["steps"][0]["is_cut_off"], true);
     assert!(judged["success_percent"].as_f64().unwrap() < 100.0);
     let lenient = workflow.replace("loggerLevel: INFO", "loggerLevel: INFO\n  raiseOnError: false");
-    ingest(&lenient).run().exits(0);
+    ingest_command(&lenient).run().expect_exit(0);
 }
 
 /// Who catalogs Kinesis and not DynamoDB has lineage all the same.
 #[test]
 fn where_the_table_is_unknown_lineage_begins_at_the_topic() {
-    let amazon = amazon(account());
-    let server =
-        OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..Traits::default() });
-    server.add("topics", "kinesis.clicks", &json!({}));
-    server.add(
+    let amazon = start_aws_api(sample_account());
+    let server = OpenMetadataServer::start(ServerTraits {
+        token: Some(TOKEN.to_owned()),
+        ..ServerTraits::default()
+    });
+    server.add_entity("topics", "kinesis.clicks", &json!({}));
+    server.add_entity(
         "containers",
         "s3.lake.clicks",
         &json!({"fullPath": "s3://lake/clicks", "serviceType": "S3"}),
     );
-    let workflow = workflow(&amazon.url(), &server.url());
-    let text = stdout(&ingest(&workflow).run().exits(0));
+    let workflow = write_workflow(&amazon.url(), &server.url());
+    let text = stdout_text(&ingest_command(&workflow).run().expect_exit(0));
     let edge = (
         "kinesis.clicks".to_owned(),
         "s3.lake.clicks".to_owned(),
@@ -216,11 +230,11 @@ fn where_the_table_is_unknown_lineage_begins_at_the_topic() {
     assert!(server.edges().contains(&edge), "{:?}\n{text}", server.edges());
     assert!(text.contains("table/orders is not in OpenMetadata"), "{text}");
     server.forget_requests();
-    ingest(&workflow).run().exits(0);
+    ingest_command(&workflow).run().expect_exit(0);
     assert_eq!(server.writes(), [""; 0], "a second run writes nothing");
     // Once the table is known, it is what lineage begins at.
-    server.add("tables", "dynamo.default.default.orders", &json!({}));
-    ingest(&workflow).run().exits(0);
+    server.add_entity("tables", "dynamo.default.default.orders", &json!({}));
+    ingest_command(&workflow).run().expect_exit(0);
     let edge = ("dynamo.default.default.orders".to_owned(), edge.1, edge.2);
     assert!(server.edges().contains(&edge), "{:?}", server.edges());
 }

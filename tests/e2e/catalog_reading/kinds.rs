@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 use standpipe_catalog::discovery::DiscoverySettings;
 use standpipe_catalog::probe::{ProbeOutcome, probe_reading};
 use standpipe_catalog::{Inventory, Sink, StreamOrigin};
-use standpipe_tests::catalog::{Account, Made, REGION, SECRET, make_streams};
+use standpipe_tests::catalog::{Account, MadeStreams, REGION, SECRET, make_streams};
 use standpipe_tests::ministack::Ministack;
 use standpipe_tests::moto;
 
-use super::tables::kinesis;
-use super::{count, filtered, read, serve, settings, with};
+use super::tables::kinesis_source;
+use super::{
+    count_requests, discovery_settings, filtered_settings, read_inventory, serve_account,
+    with_reader,
+};
 
 /// Streams that the stand-ins make: three of each source with each destination.
 const STREAMS: usize = 120;
@@ -20,12 +23,13 @@ const SOURCES: [&str; 5] =
 
 #[test]
 fn everything_that_moto_makes_is_read() {
-    let url = moto::server().url();
+    let url = moto::shared_server().url();
     let made = make_streams(url, STREAMS);
     assert_eq!(made.streams.len(), STREAMS);
-    let settings = DiscoverySettings { walks_tables: false, ..filtered(url, &[r"stream\."], &[]) };
-    let inventory = read(settings).unwrap();
-    assert_made(&inventory, &made);
+    let settings =
+        DiscoverySettings { walks_tables: false, ..filtered_settings(url, &[r"stream\."], &[]) };
+    let inventory = read_inventory(settings).unwrap();
+    assert_read_as_made(&inventory, &made);
     assert_eq!(inventory.account.as_deref(), Some(Account::ID));
 }
 
@@ -34,8 +38,8 @@ fn everything_that_ministack_makes_is_read_with_the_tables_behind_it() {
     let ministack = Ministack::start("external", "first");
     let made = make_streams(&ministack.url, STREAMS);
     assert_eq!((made.streams.len(), &*made.refused), (STREAMS, &[][..]));
-    let inventory = read(filtered(&ministack.url, &[r"stream\."], &[])).unwrap();
-    assert_made(&inventory, &made);
+    let inventory = read_inventory(filtered_settings(&ministack.url, &[r"stream\."], &[])).unwrap();
+    assert_read_as_made(&inventory, &made);
     assert_eq!(inventory.warnings, Vec::<String>::new());
     let tables = inventory.tables.iter().flat_map(|(stream, tables)| {
         assert_eq!(stream.resource, "stream/changes");
@@ -44,27 +48,27 @@ fn everything_that_ministack_makes_is_read_with_the_tables_behind_it() {
     assert_eq!(tables.collect::<Vec<_>>(), made.tables);
     assert_eq!(made.tables, ["orders", "users"]);
 
-    let settings = filtered(&ministack.url, &[r"stream\."], &[]);
-    let probes = with(settings, async |reader| probe_reading(reader).await);
+    let settings = filtered_settings(&ministack.url, &[r"stream\."], &[]);
+    let probes = with_reader(settings, async |reader| probe_reading(reader).await);
     assert!(probes.iter().all(|probe| probe.outcome == ProbeOutcome::Granted), "{probes:#?}");
 }
 
 #[test]
 fn each_source_is_read_with_each_destination() {
     let mut account = Account { page: 7, ..Account::default() };
-    let destinations = destinations();
+    let destinations = all_destinations();
     for source in SOURCES {
         for (key, destination) in &destinations {
             let entry = json!({"DestinationId": "d", *key: destination});
             let fields = json!({
                 "DeliveryStreamType": source, "Source": source_of(source), "Destinations": [entry],
             });
-            account.add(&format!("{source}.{key}"), &fields);
+            account.add_stream(&format!("{source}.{key}"), &fields);
         }
     }
     let all = account.streams.len();
-    let endpoint = serve(account, |_| None);
-    let inventory = read(settings(&endpoint.url())).unwrap();
+    let endpoint = serve_account(account, |_| None);
+    let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
     assert_eq!((inventory.streams.len(), inventory.is_complete), (all, true));
     for stream in &inventory.streams {
         let (source, key) = stream.name.split_once('.').unwrap();
@@ -76,15 +80,15 @@ fn each_source_is_read_with_each_destination() {
         assert_eq!(is_unsupported, key == "NewDestinationDescription", "{to:?}");
     }
     assert_no_secret(&inventory);
-    assert_eq!(count(&endpoint, "ListDeliveryStreams"), all.div_ceil(7));
-    assert_eq!(count(&endpoint, "DescribeDeliveryStream"), all);
+    assert_eq!(count_requests(&endpoint, "ListDeliveryStreams"), all.div_ceil(7));
+    assert_eq!(count_requests(&endpoint, "DescribeDeliveryStream"), all);
 }
 
 fn source_of(kind: &str) -> Value {
     match kind {
         "DirectPut" => Value::Null,
         "KinesisStreamAsSource" => {
-            json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": kinesis(Account::ID, REGION)}})
+            json!({"KinesisStreamSourceDescription": {"KinesisStreamARN": kinesis_source(Account::ID, REGION)}})
         }
         "MSKAsSource" => {
             let cluster = format!("arn:aws:kafka:{REGION}:{}:cluster/c/1", Account::ID);
@@ -97,7 +101,7 @@ fn source_of(kind: &str) -> Value {
     }
 }
 
-fn destinations() -> Vec<(&'static str, Value)> {
+fn all_destinations() -> Vec<(&'static str, Value)> {
     let s3 = json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": "p/"});
     let search = |key: &str| json!({key: "https://search.example", "IndexName": "i"});
     vec![
@@ -136,14 +140,14 @@ fn destinations() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// That each stream was read as what it was made, as far as the stand-in tells it.
-fn assert_made(inventory: &Inventory, made: &Made) {
+/// Asserts that each stream was read as it was created, as far as the stand-in reports it.
+fn assert_read_as_made(inventory: &Inventory, made: &MadeStreams) {
     let names: BTreeSet<_> = inventory.streams.iter().map(|stream| &stream.name).collect();
     assert_eq!(names, made.streams.keys().collect());
     assert!(inventory.is_complete && inventory.unread.is_empty());
     for stream in &inventory.streams {
         let (source, destination) = &made.streams[&stream.name];
-        // Neither of them tells more of such a source than its kind.
+        // Both stand-ins report only the kind of such a source.
         match &stream.origin {
             StreamOrigin::Unsupported { what } => {
                 assert!(what == source && ["MSKAsSource", "DatabaseAsSource"].contains(&&**source));
@@ -171,6 +175,6 @@ fn origin_word(origin: &StreamOrigin) -> &str {
 }
 
 fn assert_no_secret(inventory: &Inventory) {
-    let told = format!("{inventory:?}{}", serde_json::to_string(inventory).unwrap());
-    assert!(!told.contains(SECRET));
+    let printed = format!("{inventory:?}{}", serde_json::to_string(inventory).unwrap());
+    assert!(!printed.contains(SECRET));
 }

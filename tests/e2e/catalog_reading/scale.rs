@@ -6,21 +6,28 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use standpipe_catalog::discovery::{DiscoveryProgress, DiscoverySettings};
-use standpipe_tests::catalog::operation;
+use standpipe_tests::catalog::operation_of;
 
-use super::{count, read, serve, settings, streams, with};
+use super::{
+    account_with_streams, count_requests, discovery_settings, read_inventory, serve_account,
+    with_reader,
+};
 
 #[test]
 fn the_pace_is_kept() {
     let times = Arc::new(Mutex::new(Vec::new()));
     let own = Arc::clone(&times);
-    let endpoint = serve(streams(60), move |asked| {
-        if operation(asked) == "DescribeDeliveryStream" {
+    let endpoint = serve_account(account_with_streams(60), move |asked| {
+        if operation_of(asked) == "DescribeDeliveryStream" {
             own.lock().push(Instant::now());
         }
         None
     });
-    read(DiscoverySettings { calls_per_second: 40.0, ..settings(&endpoint.url()) }).unwrap();
+    read_inventory(DiscoverySettings {
+        calls_per_second: 40.0,
+        ..discovery_settings(&endpoint.url())
+    })
+    .unwrap();
     let times = times.lock();
     assert_eq!(times.len(), 60);
     // A fifth more is what late wake-ups and the way to the server may make of it.
@@ -33,29 +40,29 @@ fn the_pace_is_kept() {
 fn five_thousand_streams_are_read_in_little_memory() {
     const MANY: usize = 5000;
     const MEMORY_MAX: usize = 128 * 1024 * 1024;
-    let endpoint = serve(streams(MANY), |_| None);
-    let (begun, before) = (Instant::now(), memory());
+    let endpoint = serve_account(account_with_streams(MANY), |_| None);
+    let (begun, before) = (Instant::now(), resident_memory());
     let described = Arc::new(Mutex::new(0));
     let own = Arc::clone(&described);
-    let inventory = with(settings(&endpoint.url()), async move |reader| {
-        let tell = move |progress| {
+    let inventory = with_reader(discovery_settings(&endpoint.url()), async move |reader| {
+        let report_progress = move |progress| {
             if let DiscoveryProgress::Described { done, of } = progress {
                 assert_eq!(of, MANY);
                 *own.lock() = done;
             }
         };
-        reader.read_inventory(&tell).await.unwrap()
+        reader.read_inventory(&report_progress).await.unwrap()
     });
-    let taken = memory().saturating_sub(before);
+    let taken = resident_memory().saturating_sub(before);
     assert_eq!((inventory.streams.len(), *described.lock()), (MANY, MANY));
     assert!(inventory.streams.is_sorted_by_key(|stream| &stream.name));
     // What the server and the tests beside this one take is in it.
     assert!(taken < MEMORY_MAX, "{taken} bytes in {:?}", begun.elapsed());
-    assert_eq!(count(&endpoint, "ListDeliveryStreams"), 5);
+    assert_eq!(count_requests(&endpoint, "ListDeliveryStreams"), 5);
 }
 
 /// The resident memory of this process, in bytes.
-fn memory() -> usize {
+fn resident_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     let kib: usize = line.trim_end_matches("kB").trim().parse().expect("a number");

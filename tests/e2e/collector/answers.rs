@@ -1,7 +1,7 @@
 //! What SDKs send is taken, and gets what the vendor's server would have added.
 
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::compressed::{gzip, zlib, zstd};
 
 use super::*;
@@ -27,24 +27,25 @@ const BROTLI: &[u8] = b"\x8b\x16\x80{\"type\":\"track\",\"event\":\"brotli\",\"u
 
 #[test]
 fn every_path_takes_events_by_the_rules_of_segment() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     for (path, _, _) in paths_of_one() {
-        let reply = post(&collector, &path, "key-of-web", &json!({"event": path, "userId": "u"}));
+        let reply =
+            send_post(&collector, &path, "key-of-web", &json!({"event": path, "userId": "u"}));
         assert_eq!((reply.status, &*reply.text()), (200, r#"{"success":true}"#), "{path}");
         assert_eq!(reply.header("content-type"), Some("application/json"));
     }
     for (path, _) in BATCHES {
-        let mut body = batch(&[track(path)]);
+        let mut body = batch_of(&[track_event(path)]);
         body["sentAt"] = json!("2026-01-02T03:04:05.000Z");
         body["context"] = json!({"app": "shop"});
         body["integrations"] = json!({"All": true});
-        assert_eq!(post(&collector, path, "key-of-web", &body).status, 200, "{path}");
+        assert_eq!(send_post(&collector, path, "key-of-web", &body).status, 200, "{path}");
     }
-    collector.stop().exits(0);
-    let events = delivered(&stub);
+    collector.stop().expect_exit(0);
+    let events = delivered_events(&stub);
     for (path, message_type, is_browser) in paths_of_one() {
-        let event = only(&events, &path);
+        let event = find_only(&events, &path);
         assert_eq!(event["type"], message_type, "{event}");
         assert_times(event, &["originalTimestamp", "receivedAt", "timestamp"]);
         assert_eq!(event["messageId"].as_str().map(str::len), Some(36), "{event}");
@@ -52,7 +53,7 @@ fn every_path_takes_events_by_the_rules_of_segment() {
         assert!(event.get("rudderId").is_none() && event.get("request_ip").is_none(), "{event}");
     }
     for (path, is_browser) in BATCHES {
-        let event = only(&events, path);
+        let event = find_only(&events, path);
         assert_eq!(event["context"]["app"], "shop", "{event}");
         assert_eq!(event["integrations"], json!({"All": true}), "{event}");
         assert_eq!(event["sentAt"], "2026-01-02T03:04:05.000Z");
@@ -63,23 +64,23 @@ fn every_path_takes_events_by_the_rules_of_segment() {
 
 #[test]
 fn every_path_takes_events_by_the_rules_of_rudderstack() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     for (path, _, _) in paths_of_one() {
         let event = json!({"event": path, "anonymousId": "a"});
-        let reply = post(&collector, &path, "key-of-backend", &event);
+        let reply = send_post(&collector, &path, "key-of-backend", &event);
         assert_eq!((reply.status, &*reply.text()), (200, "ok"), "{path}");
     }
     for (path, _) in BATCHES {
-        let mut body = batch(&[track(path)]);
+        let mut body = batch_of(&[track_event(path)]);
         body["context"] = json!({"app": "shop"});
-        assert_eq!(post(&collector, path, "key-of-backend", &body).status, 200, "{path}");
+        assert_eq!(send_post(&collector, path, "key-of-backend", &body).status, 200, "{path}");
     }
-    collector.stop().exits(0);
-    let events = delivered(&stub);
+    collector.stop().expect_exit(0);
+    let events = delivered_events(&stub);
     let batches = BATCHES.iter().map(|(path, _)| ((*path).to_owned(), "track", false));
     for (path, message_type, _) in paths_of_one().into_iter().chain(batches) {
-        let event = only(&events, &path);
+        let event = find_only(&events, &path);
         assert_eq!(event["type"], message_type, "{event}");
         assert_times(event, &["originalTimestamp", "receivedAt", "sentAt", "timestamp"]);
         assert_eq!(event["messageId"].as_str().map(str::len), Some(36), "{event}");
@@ -92,10 +93,10 @@ fn every_path_takes_events_by_the_rules_of_rudderstack() {
 
 #[test]
 fn pixels_are_an_image_whatever_becomes_of_their_event() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let image = |path: &str| {
-        let reply = get(&collector, path);
+        let reply = send_get(&collector, path);
         assert_eq!(
             (reply.status, reply.header("content-type")),
             (200, Some("image/gif")),
@@ -114,27 +115,33 @@ fn pixels_are_an_image_whatever_becomes_of_their_event() {
     image("/v1/pixel/track?writeKey=nobodys&userId=u&event=lost");
     image("/v1/pixel/track?data=%25%25%25");
     image("/pixel/v1/track");
-    assert_eq!(metrics(&collector).value("standpipe_collector_unknown_write_keys_total", &[]), 2.0);
-    collector.stop().exits(0);
-    let events = delivered(&stub);
+    assert_eq!(
+        read_metrics(&collector).value("standpipe_collector_unknown_write_keys_total", &[]),
+        2.0
+    );
+    collector.stop().expect_exit(0);
+    let events = delivered_events(&stub);
     assert_eq!(events.len(), 5, "{events:?}");
-    assert_eq!(only(&events, "by data")["context"]["ip"], "127.0.0.1");
-    assert_eq!(only(&events, "by parameters")["properties"]["price"], "9");
-    assert_eq!(only(&events, "of a page")["type"], "page");
-    assert_eq!(only(&events, "by rudder")["channel"], "web");
-    assert_eq!(only(&events, "rudder page")["name"], "Unknown Page");
+    assert_eq!(find_only(&events, "by data")["context"]["ip"], "127.0.0.1");
+    assert_eq!(find_only(&events, "by parameters")["properties"]["price"], "9");
+    assert_eq!(find_only(&events, "of a page")["type"], "page");
+    assert_eq!(find_only(&events, "by rudder")["channel"], "web");
+    assert_eq!(find_only(&events, "rudder page")["name"], "Unknown Page");
 }
 
 #[test]
 fn webhooks_become_events_of_nobody() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
-    let reply = get(&collector, "/v1/webhook?writeKey=key-of-backend&a=1&a=2&b.c=x");
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
+    let reply = send_get(&collector, "/v1/webhook?writeKey=key-of-backend&a=1&a=2&b.c=x");
     assert_eq!(reply.status, 200, "{}", reply.text());
     let both = json!([{"order": 1}, {"order": 2}]);
-    assert_eq!(post(&collector, "/v1/webhook", "key-of-backend", &both).status, 200);
-    assert_eq!(post(&collector, "/v1/webhook", "key-of-web", &json!({"order": 3})).status, 200);
-    assert_eq!(post(&collector, "/v1/webhook", "key-of-web", &json!([])).status, 400);
+    assert_eq!(send_post(&collector, "/v1/webhook", "key-of-backend", &both).status, 200);
+    assert_eq!(
+        send_post(&collector, "/v1/webhook", "key-of-web", &json!({"order": 3})).status,
+        200
+    );
+    assert_eq!(send_post(&collector, "/v1/webhook", "key-of-web", &json!([])).status, 400);
     let send = |path: &str, content_type: &str, body: &str| {
         let headers = [("Content-Type", content_type)];
         Client::connect(collector.url()).post(path, &headers, body.as_bytes()).unwrap().status
@@ -147,9 +154,9 @@ fn webhooks_become_events_of_nobody() {
     assert_eq!(send(path, form, r#"{"order": 4}"#), 200);
     assert_eq!(send(path, "application/json", ""), 400);
     assert_eq!(send(path, "multipart/form-data; boundary=x", "--x--"), 415);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     let mut properties = Vec::new();
-    for event in delivered(&stub) {
+    for event in delivered_events(&stub) {
         assert_eq!(
             (&event["type"], &event["event"]),
             (&json!("track"), &json!("webhook_source_event"))
@@ -173,10 +180,10 @@ fn webhooks_become_events_of_nobody() {
 
 #[test]
 fn health_version_and_strangers_settings_are_answered() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let json_of = |path: &str| {
-        let reply = get(&collector, path);
+        let reply = send_get(&collector, path);
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         serde_json::from_slice::<Value>(&reply.body).unwrap()
     };
@@ -184,28 +191,28 @@ fn health_version_and_strangers_settings_are_answered() {
         assert_eq!(json_of(path), json!({"server": "UP"}));
     }
     assert!(json_of("/version")["version"].is_string());
-    assert_eq!(get(&collector, "/robots.txt").text(), "User-agent: *\nDisallow: /\n");
+    assert_eq!(send_get(&collector, "/robots.txt").text(), "User-agent: *\nDisallow: /\n");
     for path in
         ["/v1/projects/nobodys/settings", "/sourceConfig/?writeKey=nobodys", "/sourceConfig/"]
     {
-        assert_eq!(get(&collector, path).status, 401, "{path}");
+        assert_eq!(send_get(&collector, path).status, 401, "{path}");
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn a_write_key_may_stand_anywhere_and_no_content_type_matters() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let mut client = Client::connect(collector.url());
-    let basic = basic("key-of-web").1;
+    let basic = basic_auth("key-of-web").1;
     let mut names = BTreeSet::new();
     let types =
         ["application/json", "text/plain", "application/x-www-form-urlencoded", "nonsense", ""];
     for content_type in types {
         for place in ["header", "query", "body", "header over query"] {
             let name = format!("{place} {content_type}");
-            let mut body = track(&name);
+            let mut body = track_event(&name);
             let mut headers = vec![("Content-Type", content_type)];
             let path = match place {
                 "header" => "/v1/track",
@@ -224,16 +231,16 @@ fn a_write_key_may_stand_anywhere_and_no_content_type_matters() {
             names.insert(name);
         }
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &names);
 }
 
 #[test]
 fn every_compression_is_read() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let mut client = Client::connect(collector.url());
-    let body = |name: &str| track(name).to_string().into_bytes();
+    let body = |name: &str| track_event(name).to_string().into_bytes();
     let bodies = [
         ("gzip", gzip(&body("gzip"))),
         ("x-gzip", gzip(&body("x-gzip"))),
@@ -244,7 +251,7 @@ fn every_compression_is_read() {
         ("identity", body("identity")),
         ("gzip", [gzip(&body("padded")), vec![0; 512]].concat()),
     ];
-    let authorization = basic("key-of-web").1;
+    let authorization = basic_auth("key-of-web").1;
     let mut send = |encoding: &str, body: &[u8]| {
         let headers = [("Authorization", &*authorization), ("Content-Encoding", encoding)];
         client.post("/v1/track", &headers, body).unwrap()
@@ -260,7 +267,7 @@ fn every_compression_is_read() {
     }
     assert_eq!(send("compress", b"{}").status, 415);
     assert_eq!(send("gzip, br", b"{}").status, 415);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     let names = ["gzip", "x-gzip", "GZIP", "deflate", "brotli", "zstd", "identity", "padded"];
     assert_delivered(&stub, &names.map(str::to_owned).into());
 }

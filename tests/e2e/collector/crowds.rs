@@ -4,7 +4,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::wait_until;
 
 use super::*;
@@ -30,47 +30,46 @@ const ANNOUNCED: usize = 4_095_990;
 /// Bodies whose request does not say its key before them take a part of the memory.
 #[test]
 fn bodies_without_a_key_hold_up_nobody() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, None);
     let good = GoodClient::start(&collector);
-    // Whoever has its key in the body for good reasons waits no longer than until the
-    // slowest make room.
+    // A client with its key in the body waits only until the slowest clients make room.
     let started = Instant::now();
-    let mut event = track("key in the body");
+    let mut event = track_event("key in the body");
     event["writeKey"] = "key-of-web".into();
     let mut client = Client::connect(collector.url());
-    client.be_patient_for(PROMPT);
+    client.set_read_timeout(PROMPT);
     let reply = client.post("/v1/track", &[], event.to_string().as_bytes()).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     thread::sleep(HOARDED);
-    let mut names = good.stop();
+    let mut names = good.stop_and_list_names();
     names.insert("key in the body".to_owned());
     hoarders.stop();
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &names);
 }
 
 /// A page's key is known to everybody.
 #[test]
 fn bodies_with_a_key_that_come_slowly_make_room() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, Some("key-of-web"));
     let good = GoodClient::start(&collector);
     thread::sleep(HOARDED);
-    let names = good.stop();
+    let names = good.stop_and_list_names();
     hoarders.stop();
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &names);
 }
 
 #[test]
 fn idle_connections_make_room() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "max_connections = 20");
-    let collector = start(&stub, &settings);
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "max_connections = 20");
+    let collector = start_collector(&stub, &settings);
     let used: Vec<_> = (0..5)
         .map(|_| {
             let mut client = Client::connect(collector.url());
@@ -81,31 +80,31 @@ fn idle_connections_make_room() {
     let silent: Vec<_> = (0..40).map(|_| Client::connect(collector.url())).collect();
     for number in 0..40 {
         let started = Instant::now();
-        let event = track(&format!("late {number}"));
-        assert_eq!(post(&collector, "/v1/track", "key-of-web", &event).status, 200);
+        let event = track_event(&format!("late {number}"));
+        assert_eq!(send_post(&collector, "/v1/track", "key-of-web", &event).status, 200);
         assert!(started.elapsed() < PROMPT, "{number}: {:?}", started.elapsed());
     }
-    assert!(silent.iter().any(Client::has_news), "the oldest ones were closed");
-    let metrics = metrics(&collector);
+    assert!(silent.iter().any(Client::is_readable), "the oldest ones were closed");
+    let metrics = read_metrics(&collector);
     assert!(
         metrics.value("standpipe_http_connections_evicted_total", &[("listener", "collector")])
             > 0.0
     );
     assert!(metrics.value("standpipe_http_connections", &[("listener", "collector")]) <= 20.0);
     drop((used, silent));
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &(0..40).map(|number| format!("late {number}")).collect());
 }
 
 #[test]
 fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let admin = collector.admin_url();
     let live = || {
         let started = Instant::now();
         let mut client = Client::connect(admin);
-        client.be_patient_for(PROMPT);
+        client.set_read_timeout(PROMPT);
         let reply = client.get("/health/live");
         assert_eq!(reply.unwrap().status, 200, "after {:?}", started.elapsed());
         assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
@@ -128,33 +127,33 @@ fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
         (0..5).for_each(|_| live());
         drop(slow);
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// 1,100 idle connections where 1,024 files may be open, and no more.
 #[test]
 fn a_low_limit_of_open_files_leaves_room_for_delivery() {
-    let stub = accepting();
-    let collector = Collector::start(limited(&stub, "ulimit -n 1024", &both_vendors()));
+    let stub = start_accepting_stub();
+    let collector = Collector::start(program_with_ulimit(&stub, "ulimit -n 1024", &both_vendors()));
     let silent: Vec<_> = (0..1100).map(|_| Client::connect(collector.url())).collect();
     let good = GoodClient::start(&collector);
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
     assert_eq!(live.status, 200);
     thread::sleep(Duration::from_secs(2));
-    let names = good.stop();
-    wait_until("what was accepted is delivered", || delivered(&stub).len() == names.len());
+    let names = good.stop_and_list_names();
+    wait_until("what was accepted is delivered", || delivered_events(&stub).len() == names.len());
     let open =
-        metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
+        read_metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
     assert!(open <= 512.0, "{open}");
     drop(silent);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &names);
 }
 
 #[test]
 fn the_soft_limit_of_open_files_is_raised() {
-    let stub = accepting();
-    let collector = Collector::start(limited(&stub, "ulimit -Sn 64", &both_vendors()));
+    let stub = start_accepting_stub();
+    let collector = Collector::start(program_with_ulimit(&stub, "ulimit -Sn 64", &both_vendors()));
     let clients: Vec<_> = (0..200)
         .map(|_| {
             let mut client = Client::connect(collector.url());
@@ -163,32 +162,33 @@ fn the_soft_limit_of_open_files_is_raised() {
         })
         .collect();
     let open =
-        metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
+        read_metrics(&collector).value("standpipe_http_connections", &[("listener", "collector")]);
     assert!(open >= 200.0, "{open}");
     drop(clients);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn more_connections_than_there_are_files_are_refused_at_the_start() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "max_connections = 600");
-    let program = limited(&stub, "ulimit -n 1024", &settings).args(["--listen", "127.0.0.1:0"]);
-    let ran = program.run().exits(2);
-    ran.says(&["[http] max_connections", "at most 512", "raise it to 1200", "ulimit -n"]);
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "max_connections = 600");
+    let program =
+        program_with_ulimit(&stub, "ulimit -n 1024", &settings).args(["--listen", "127.0.0.1:0"]);
+    let ran = program.run().expect_exit(2);
+    ran.expect_stderr(&["[http] max_connections", "at most 512", "raise it to 1200", "ulimit -n"]);
 }
 
 #[test]
 fn one_address_has_its_share_of_connections() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     let settings = both_vendors()
-        .with("http", "max_connections = 20")
-        .with("http", "max_connections_per_peer = 3")
-        .with("http", "trusted_proxies = ['127.0.0.9']");
-    let collector = start(&stub, &settings);
+        .with_line("http", "max_connections = 20")
+        .with_line("http", "max_connections_per_peer = 3")
+        .with_line("http", "trusted_proxies = ['127.0.0.9']");
+    let collector = start_collector(&stub, &settings);
     let is_served = |own: [u8; 4]| -> io::Result<Client> {
         let mut client = Client::connect_from(Ipv4Addr::from(own), collector.url());
-        client.be_patient_for(PROMPT);
+        client.set_read_timeout(PROMPT);
         client.get("/health").map(|_| client)
     };
     let greedy: Vec<_> = (0..3).map(|_| is_served([127, 0, 0, 2]).unwrap()).collect();
@@ -197,19 +197,19 @@ fn one_address_has_its_share_of_connections() {
     let proxy: Vec<_> = (0..6).map(|_| is_served([127, 0, 0, 9]).unwrap()).collect();
     drop(greedy);
     wait_until("there is room again", || is_served([127, 0, 0, 2]).is_ok());
-    let refused = metrics(&collector)
+    let refused = read_metrics(&collector)
         .value("standpipe_http_connections_refused_total", &[("listener", "collector")]);
     assert!(refused >= 1.0, "{refused}");
     drop(proxy);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// Behind a proxy the client that it names has the share.
 #[test]
 fn one_client_has_its_share_of_memory() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "max_body_bytes_per_peer = 4096000");
-    let collector = start(&stub, &settings);
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "max_body_bytes_per_peer = 4096000");
+    let collector = start_collector(&stub, &settings);
     let hoarder = |client: &str| {
         let mut hoarder = Client::connect(collector.url());
         let head = head_of(Some("key-of-web"), &format!("X-Forwarded-For: {client}\r\n"));
@@ -219,9 +219,10 @@ fn one_client_has_its_share_of_memory() {
     };
     let _first = hoarder("203.0.113.1");
     let large = |client: &str| {
-        let mut event = track("large");
+        let mut event = track_event("large");
         event["filler"] = "x".repeat(500_000).into();
-        let headers = [("Authorization", &*basic("key-of-web").1), ("X-Forwarded-For", client)];
+        let headers =
+            [("Authorization", &*basic_auth("key-of-web").1), ("X-Forwarded-For", client)];
         let mut sender = Client::connect(collector.url());
         sender.post("/v1/track", &headers, event.to_string().as_bytes()).unwrap().status
     };
@@ -230,13 +231,13 @@ fn one_client_has_its_share_of_memory() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     // Its own large body makes room, once it is slow.
     assert_eq!(large("203.0.113.1"), 200);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// The program with its limits set by a shell.
-fn limited(stub: &Stub, limit: &str, settings: &CollectorSettings) -> Program {
-    let program = program(stub, settings);
-    program.through(&["/bin/sh", "-c", &format!("{limit} && exec \"$0\" \"$@\"")])
+fn program_with_ulimit(stub: &Stub, limit: &str, settings: &CollectorSettings) -> Program {
+    let program = new_program(stub, settings);
+    program.started_by(&["/bin/sh", "-c", &format!("{limit} && exec \"$0\" \"$@\"")])
 }
 
 /// Clients that send nearly all of a body, and then a byte now and then.
@@ -246,18 +247,18 @@ struct Hoarders {
 }
 
 impl Hoarders {
-    /// Returns when all have sent what they will, or have been told that it is too much.
+    /// Returns when all have sent their part, or got a response that refuses it.
     fn start(collector: &Collector, key: Option<&str>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let threads = HOARDS.map(|bytes| {
             let (url, head) = (collector.url().to_owned(), head_of(key, ""));
-            let (told, sent) = (Arc::clone(&is_over), Arc::clone(&sent));
+            let (stopped, sent) = (Arc::clone(&is_over), Arc::clone(&sent));
             thread::spawn(move || {
                 let mut client = Client::connect(&url);
                 let _ = client.send(head.as_bytes()).and_then(|()| client.send(&vec![b' '; bytes]));
                 sent.fetch_add(1, Ordering::Relaxed);
-                while !told.load(Ordering::Relaxed) {
+                while !stopped.load(Ordering::Relaxed) {
                     let _ = client.send(b" ");
                     thread::sleep(DRIP);
                 }
@@ -277,6 +278,7 @@ impl Hoarders {
 }
 
 fn head_of(key: Option<&str>, more: &str) -> String {
-    let key = key.map(|key| format!("Authorization: {}\r\n", basic(key).1)).unwrap_or_default();
+    let key =
+        key.map(|key| format!("Authorization: {}\r\n", basic_auth(key).1)).unwrap_or_default();
     format!("POST /v1/batch HTTP/1.1\r\nHost: a\r\n{key}{more}Content-Length: {ANNOUNCED}\r\n\r\n")
 }

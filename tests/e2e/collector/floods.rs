@@ -1,9 +1,9 @@
 //! Requests that ask for far more than they bring: memory, disk and time stay within
 //! bounds while they come, and an honest client beside them is served.
 
-use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::client::{Client, HttpResponse, basic_auth};
 use standpipe_tests::compressed::zlib;
-use standpipe_tests::http2::Http2;
+use standpipe_tests::http2::Http2Client;
 
 use super::*;
 
@@ -22,16 +22,20 @@ const FLOOD: Duration = Duration::from_secs(2);
 const CPU_PER_REQUEST: Duration = Duration::from_secs(4);
 
 fn start_for_floods(stub: &Stub, settings: &CollectorSettings) -> Collector {
-    let program = Program::running_against(&stub.url()).settings(settings).mapping(TRACKED);
+    let program = Program::host_run_against(&stub.url()).settings(settings).mapping(TRACKED);
     Collector::start(program)
 }
 
 /// What the honest client went through, of whose requests none waited longer than
 /// [`PROMPT`], and what the process held.
-fn assert_unharmed(stub: &Stub, collector: Collector, good: GoodClient) -> standpipe_tests::Ran {
+fn assert_unharmed(
+    stub: &Stub,
+    collector: Collector,
+    good: GoodClient,
+) -> standpipe_tests::FinishedRun {
     let (names, p99) = good.stop_timed();
     let memory = collector.running().memory_bytes_max();
-    report(&format!("{} honest requests, p99 {p99:?}, at most {memory} bytes", names.len()));
+    print_report(&format!("{} honest requests, p99 {p99:?}, at most {memory} bytes", names.len()));
     assert!(memory < MEMORY_BYTES_MAX, "{memory} bytes");
     let stopping = Instant::now();
     let ran = collector.stop();
@@ -40,18 +44,18 @@ fn assert_unharmed(stub: &Stub, collector: Collector, good: GoodClient) -> stand
     ran
 }
 
-/// For whoever measures: shown with `--nocapture`.
-fn report(text: &str) {
+/// Prints figures, which `--nocapture` shows.
+fn print_report(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
 }
 
 /// Send a body so many times at once, each on a connection of its own; the answers.
-fn at_once(
+fn send_at_once(
     collector: &Collector,
     count: usize,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Vec<Reply> {
+) -> Vec<HttpResponse> {
     let url = collector.url();
     thread::scope(|scope| {
         let send = || {
@@ -70,7 +74,7 @@ fn shared_batch(context_bytes: usize, events: usize) -> String {
     format!(r#"{{"context":{{"a":"{}"}},"batch":[{events}]}}"#, "x".repeat(context_bytes))
 }
 
-fn count(replies: &[Reply], status: u16) -> usize {
+fn count_status(replies: &[HttpResponse], status: u16) -> usize {
     replies.iter().filter(|reply| reply.status == status).count()
 }
 
@@ -78,57 +82,59 @@ fn count(replies: &[Reply], status: u16) -> usize {
 /// events: 28 MB, of which there are a hundred at once.
 #[test]
 fn shared_fields_cannot_be_multiplied_into_gigabytes() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
-    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let headers =
+        [("Authorization", &*basic_auth("key-of-web").1), ("Content-Encoding", "deflate")];
     let body = zlib(shared_batch(40_000, 700).as_bytes());
     assert!(body.len() < 1000, "{} bytes", body.len());
     let started = Instant::now();
     let mut looked_at = 0;
     while looked_at == 0 || started.elapsed() < FLOOD {
-        let replies = at_once(&collector, 100, &headers, &body);
+        let replies = send_at_once(&collector, 100, &headers, &body);
         // Most of them find that others are being looked at.
-        assert_eq!(count(&replies, 413) + count(&replies, 503), 100);
+        assert_eq!(count_status(&replies, 413) + count_status(&replies, 503), 100);
         for reply in replies.iter().filter(|reply| reply.status == 413) {
             let text = reply.text();
             assert!(text.contains("16777216") && text.contains("fewer events"), "{text}");
             looked_at += 1;
         }
     }
-    report(&format!("{looked_at} requests of {} bytes were looked at", body.len()));
-    assert_unharmed(&stub, collector, good).exits(0);
+    print_report(&format!("{looked_at} requests of {} bytes were looked at", body.len()));
+    assert_unharmed(&stub, collector, good).expect_exit(0);
 }
 
-/// As much as a request may grow to, from many clients at once: what there is no room
-/// for is refused for now, and what is taken is there.
+/// As much as a request may grow to, from many clients at once: requests that do not fit into
+/// the budget are refused for now, and accepted ones are stored.
 #[test]
 fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
-    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let headers =
+        [("Authorization", &*basic_auth("key-of-web").1), ("Content-Encoding", "deflate")];
     let body = zlib(shared_batch(40_000, 400).as_bytes());
-    let replies = at_once(&collector, 60, &headers, &body);
-    let (taken, busy) = (count(&replies, 200), count(&replies, 503));
-    report(&format!("{taken} taken, {busy} refused for now"));
+    let replies = send_at_once(&collector, 60, &headers, &body);
+    let (taken, busy) = (count_status(&replies, 200), count_status(&replies, 503));
+    print_report(&format!("{taken} taken, {busy} refused for now"));
     assert_eq!(taken + busy, 60, "{:?}", replies.iter().map(|it| it.status).collect::<Vec<_>>());
     assert!(taken > 0);
     let refused = replies.iter().filter(|reply| reply.status == 503);
     assert!(refused.clone().all(|reply| reply.header("retry-after") == Some("1")));
     let ran = assert_unharmed(&stub, collector, good);
-    assert_eq!(ran.exits(0).summary()["filtered"], 400 * taken);
+    assert_eq!(ran.expect_exit(0).summary()["filtered"], 400 * taken);
 }
 
 /// A body of 16 MiB holds a quarter of a million events, each of which the shared context
 /// makes too long.
 #[test]
 fn events_that_grow_too_long_hang_nobody() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "max_body_bytes = 16777216");
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "max_body_bytes = 16777216");
     let collector = start_for_floods(&stub, &settings);
     let good = GoodClient::start(&collector);
-    let headers = [("Authorization", &*basic("key-of-web").1)];
+    let headers = [("Authorization", &*basic_auth("key-of-web").1)];
     let body = shared_batch(8 * 1024 * 1024, 270_000);
     assert!(body.len() > 16_000_000 && body.len() < 16_777_216);
     let few = shared_batch(8 * 1024 * 1024, 20_000);
@@ -136,30 +142,31 @@ fn events_that_grow_too_long_hang_nobody() {
     for (body, word) in [(&body, "events"), (&few, "fewer events")] {
         let (started, before, mut rounds) = (Instant::now(), cpu(), 0);
         while rounds == 0 || started.elapsed() < FLOOD {
-            let replies = at_once(&collector, 4, &headers, body.as_bytes());
-            assert_eq!(count(&replies, 413) + count(&replies, 503), 4);
+            let replies = send_at_once(&collector, 4, &headers, body.as_bytes());
+            assert_eq!(count_status(&replies, 413) + count_status(&replies, 503), 4);
             let refused = replies.iter().find(|reply| reply.status == 413);
             let refused = refused.expect("one was looked at");
             assert!(refused.text().contains(word), "{}", refused.text());
             rounds += 1;
         }
         let used = (cpu() - before) / (4 * rounds);
-        report(&format!("a request of {} bytes used {used:?}", body.len()));
+        print_report(&format!("a request of {} bytes used {used:?}", body.len()));
         assert!(used < CPU_PER_REQUEST, "{used:?}");
         let asked = Instant::now();
         assert_eq!(Client::connect(collector.admin_url()).get("/health/live").unwrap().status, 200);
         assert!(asked.elapsed() < PROMPT);
     }
-    assert_unharmed(&stub, collector, good).exits(0);
+    assert_unharmed(&stub, collector, good).expect_exit(0);
 }
 
 /// A million times `{}` is not a million dead letters.
 #[test]
 fn what_is_no_event_is_not_multiplied_into_dead_letters() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
-    let headers = [("Authorization", &*basic("key-of-web").1), ("Content-Encoding", "deflate")];
+    let headers =
+        [("Authorization", &*basic_auth("key-of-web").1), ("Content-Encoding", "deflate")];
     let batch_of = |events: usize| {
         zlib(format!("{{\"batch\":[{}]}}", vec!["{}"; events].join(",")).as_bytes())
     };
@@ -176,29 +183,29 @@ fn what_is_no_event_is_not_multiplied_into_dead_letters() {
     assert!(text.contains("25000 of 25000") && text.contains("anonymousId"), "{text}");
     // As many as a batch of an SDK may be wrong about.
     assert_eq!(send(&batch_of(100)).status, 200);
-    let ran = assert_unharmed(&stub, collector, good).exits(3);
-    assert_eq!((ran.letters().len(), ran.count("dead")), (100, 100));
+    let ran = assert_unharmed(&stub, collector, good).expect_exit(3);
+    assert_eq!((ran.dead_letters().len(), ran.count("dead")), (100, 100));
 }
 
 /// A few bytes name a header that has been sent before, hundreds of times in each of a
 /// hundred requests on a connection, and the requests do not end.
 #[test]
 fn headers_of_http_2_are_in_a_budget() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let before = collector.running().memory_bytes_max();
-    let mut floods: Vec<_> = (0..60).map(|_| Http2::connect(collector.url())).collect();
+    let mut floods: Vec<_> = (0..60).map(|_| Http2Client::connect(collector.url())).collect();
     for (number, flood) in floods.iter_mut().enumerate() {
         // Some keep to the bytes of a request's headers, and some to their number, too.
-        // One that is told to go away has been told.
+        // The server may already have closed the connection.
         let times = [1900, 900, 95][number % 3];
         let _ = (0..200).try_for_each(|_| flood.post_with_repeated_header("/v1/batch", times));
     }
     thread::sleep(Duration::from_secs(2));
     let memory = collector.running().memory_bytes_max();
-    report(&format!("{before} bytes before, {memory} with the headers"));
+    print_report(&format!("{before} bytes before, {memory} with the headers"));
     assert!(memory < MEMORY_BYTES_MAX, "{memory} bytes");
     drop(floods);
-    assert_unharmed(&stub, collector, good).exits(0);
+    assert_unharmed(&stub, collector, good).expect_exit(0);
 }

@@ -1,24 +1,24 @@
-//! Behind proxies: whose address an event gets, and where SDKs are told to send.
+//! Behind proxies: which address an event gets, and which API host SDKs get.
 
 use std::fs;
 
 use serde_json::Value;
-use standpipe_tests::client::{Client, Reply, basic};
-use standpipe_tests::{Proxy, workspace};
+use standpipe_tests::client::{Client, HttpResponse, basic_auth};
+use standpipe_tests::{Proxy, workspace_directory};
 
 use super::*;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
 /// Send an event of a page with these headers, in either dialect.
-fn send(url: &str, name: &str, headers: Headers<'_>) {
+fn send_page_event(url: &str, name: &str, headers: Headers<'_>) {
     for (path, key) in [("/v1/t", "key-of-web"), ("/v1/track", "key-of-backend")] {
-        let authorization = basic(key).1;
+        let authorization = basic_auth(key).1;
         let headers: Vec<_> = [("Authorization", &*authorization)]
             .into_iter()
             .chain(headers.iter().copied())
             .collect();
-        let body = track(name).to_string();
+        let body = track_event(name).to_string();
         let reply = Client::connect(url).post(path, &headers, body.as_bytes()).unwrap();
         assert_eq!(reply.status, 200, "{name}: {}", reply.text());
     }
@@ -35,21 +35,21 @@ fn address_of(events: &[Value], name: &str) -> String {
     addresses[0].to_owned()
 }
 
-/// Where Segment's SDKs are told to send, who ask with these headers.
-fn told(url: &str, headers: Headers<'_>) -> String {
+/// The API host that Segment's SDKs get for a request with these headers.
+fn get_api_host(url: &str, headers: Headers<'_>) -> String {
     let path = "/v1/projects/key-of-web/settings";
-    destination(&Client::connect(url).request("GET", path, headers, b"").unwrap())
+    api_host_of(&Client::connect(url).request("GET", path, headers, b"").unwrap())
 }
 
-/// Where they are told to send, who ask for `collect.example`.
-fn told_by_host(url: &str) -> String {
+/// The API host that Segment's SDKs get if they request `collect.example`.
+fn get_api_host_by_name(url: &str) -> String {
     let mut client = Client::connect(url);
     let head = "GET /v1/projects/key-of-web/settings HTTP/1.1\r\nHost: collect.example\r\n\r\n";
     client.send(head.as_bytes()).unwrap();
-    destination(&client.reply().unwrap())
+    api_host_of(&client.read_response().unwrap())
 }
 
-fn destination(reply: &Reply) -> String {
+fn api_host_of(reply: &HttpResponse) -> String {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let settings: Value = serde_json::from_slice(&reply.body).unwrap();
     let segment = &settings["integrations"]["Segment.io"];
@@ -59,8 +59,8 @@ fn destination(reply: &Reply) -> String {
 
 #[test]
 fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let cases: &[(&str, Headers<'_>)] = &[
         ("127.0.0.1", &[]),
         ("203.0.113.1", &[("X-Forwarded-For", "203.0.113.1")]),
@@ -79,13 +79,13 @@ fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
         ("203.0.113.14", &[("X-Forwarded-For", "::ffff:203.0.113.14")]),
     ];
     for (expected, headers) in cases {
-        send(collector.url(), expected, headers);
+        send_page_event(collector.url(), expected, headers);
     }
     let before = collector.running().stderr();
     assert!(!before.contains("X-Forwarded-For"), "{before}");
-    send(collector.url(), "unreadable", &[("X-Forwarded-For", "_hidden")]);
-    collector.stop().exits(0).says(&["found no IP address in the X-Forwarded-For"]);
-    let events = delivered(&stub);
+    send_page_event(collector.url(), "unreadable", &[("X-Forwarded-For", "_hidden")]);
+    collector.stop().expect_exit(0).expect_stderr(&["found no IP address in the X-Forwarded-For"]);
+    let events = delivered_events(&stub);
     for (expected, _) in cases {
         assert_eq!(address_of(&events, expected), *expected);
     }
@@ -94,9 +94,9 @@ fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
 
 #[test]
 fn headers_of_those_who_are_not_trusted_mean_nothing() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "trusted_proxies = ['192.0.2.1']");
-    let collector = start(&stub, &settings);
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "trusted_proxies = ['192.0.2.1']");
+    let collector = start_collector(&stub, &settings);
     let own = format!("{}/v1", collector.url());
     let lies: Headers<'_> = &[
         ("X-Forwarded-For", "203.0.113.1"),
@@ -104,86 +104,97 @@ fn headers_of_those_who_are_not_trusted_mean_nothing() {
         ("X-Forwarded-Host", "evil.example"),
         ("X-Forwarded-Proto", "https"),
     ];
-    send(collector.url(), "lies", lies);
-    assert_eq!(told(collector.url(), lies), own);
-    collector.stop().exits(0).says(&["requests from 127.0.0.1", "trusted_proxies under [http]"]);
-    assert_eq!(address_of(&delivered(&stub), "lies"), "127.0.0.1");
+    send_page_event(collector.url(), "lies", lies);
+    assert_eq!(get_api_host(collector.url(), lies), own);
+    collector
+        .stop()
+        .expect_exit(0)
+        .expect_stderr(&["requests from 127.0.0.1", "trusted_proxies under [http]"]);
+    assert_eq!(address_of(&delivered_events(&stub), "lies"), "127.0.0.1");
 }
 
 #[test]
 fn settings_name_the_address_that_clients_use() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let url = collector.url();
     let page = ("Origin", "http://localhost:3000");
-    assert_eq!(told(url, &[page]), format!("{url}/v1"));
+    assert_eq!(get_api_host(url, &[page]), format!("{url}/v1"));
     let by_proxy = [("X-Forwarded-Host", "collect.example"), ("X-Forwarded-Proto", "https")];
-    assert_eq!(told(url, &by_proxy), "https://collect.example/v1");
+    assert_eq!(get_api_host(url, &by_proxy), "https://collect.example/v1");
     let with_port = [("Forwarded", "host=\"collect.example:8443\";proto=https")];
-    assert_eq!(told(url, &with_port), "https://collect.example:8443/v1");
-    // What is no host is not told to anybody.
+    assert_eq!(get_api_host(url, &with_port), "https://collect.example:8443/v1");
+    // An invalid host is not passed on.
     let wrong = [page, ("X-Forwarded-Host", "evil.example/path?"), ("X-Forwarded-Proto", "https")];
-    assert_eq!(told(url, &wrong), format!("https{}/v1", url.strip_prefix("http").unwrap()));
+    assert_eq!(get_api_host(url, &wrong), format!("https{}/v1", url.strip_prefix("http").unwrap()));
     let logged = collector.running().stderr();
     assert!(!logged.contains("public_url"), "{logged}");
     let page = ("Origin", "https://shop.example");
-    told(url, &[page]);
+    get_api_host(url, &[page]);
     collector
         .stop()
-        .exits(0)
-        .says(&["a host that clients cannot reach: set public_url under [http]"]);
+        .expect_exit(0)
+        .expect_stderr(&["a host that clients cannot reach: set public_url under [http]"]);
 
     for (public_url, expected) in [
         ("https://collect.example", "https://collect.example/v1"),
         ("https://shop.example/collect/", "https://shop.example/collect/v1"),
     ] {
-        let settings = both_vendors().with("http", &format!("public_url = '{public_url}'"));
-        let collector = start(&stub, &settings);
-        assert_eq!(told(collector.url(), &[page]), expected);
-        assert_eq!(told(collector.url(), &[("X-Forwarded-Host", "other.example")]), expected);
-        let ran = collector.stop().exits(0);
+        let settings = both_vendors().with_line("http", &format!("public_url = '{public_url}'"));
+        let collector = start_collector(&stub, &settings);
+        assert_eq!(get_api_host(collector.url(), &[page]), expected);
+        assert_eq!(
+            get_api_host(collector.url(), &[("X-Forwarded-Host", "other.example")]),
+            expected
+        );
+        let ran = collector.stop().expect_exit(0);
         assert!(!ran.stderr.contains("an SDK was given the URL"), "{}", ran.stderr);
     }
 }
 
 #[test]
 fn a_page_of_https_that_is_told_http_is_logged() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let headers = [("Origin", "https://shop.example"), ("X-Forwarded-Host", "collect.example")];
-    assert_eq!(told(collector.url(), &headers), "http://collect.example/v1");
-    collector.stop().exits(0).says(&["http://collect.example", "loaded over https"]);
+    assert_eq!(get_api_host(collector.url(), &headers), "http://collect.example/v1");
+    collector.stop().expect_exit(0).expect_stderr(&["http://collect.example", "loaded over https"]);
 }
 
 #[test]
 fn a_public_url_that_is_none_is_refused_at_the_start() {
-    let stub = accepting();
+    let stub = start_accepting_stub();
     for wrong in ["collect.example", "ftp://collect.example", "https://collect.example?a=b"] {
-        let settings = both_vendors().with("http", &format!("public_url = '{wrong}'"));
-        let program = program(&stub, &settings).args(["--listen", "127.0.0.1:0"]);
-        program.run().exits(2).says(&["[http] public_url", wrong, "https://collect.example"]);
+        let settings = both_vendors().with_line("http", &format!("public_url = '{wrong}'"));
+        let program = new_program(&stub, &settings).args(["--listen", "127.0.0.1:0"]);
+        program.run().expect_exit(2).expect_stderr(&[
+            "[http] public_url",
+            wrong,
+            "https://collect.example",
+        ]);
     }
 }
 
 /// As the documentation says to set it up, and as nginx is without that.
 #[test]
 fn nginx_passes_on_what_the_documentation_says() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let port = collector.url().rsplit_once(':').unwrap().1;
-    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    let document =
+        fs::read_to_string(workspace_directory().join("host/docs/collector.md")).unwrap();
     let recipe = document.split_once("```nginx\n").unwrap().1.split_once("```").unwrap().0;
     let recipe = recipe.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
-    let nginx = Proxy::nginx(&recipe.replace("listen 80;", "listen LISTEN;"));
-    assert_eq!(told_by_host(nginx.url()), "http://collect.example/v1");
+    let nginx = Proxy::start_nginx(&recipe.replace("listen 80;", "listen LISTEN;"));
+    assert_eq!(get_api_host_by_name(nginx.url()), "http://collect.example/v1");
     // What a client says about itself is replaced.
-    send(nginx.url(), "by nginx", &[("X-Forwarded-For", "203.0.113.7")]);
+    send_page_event(nginx.url(), "by nginx", &[("X-Forwarded-For", "203.0.113.7")]);
     let logged = collector.running().stderr();
     assert!(!logged.contains("public_url") && !logged.contains("X-Forwarded"), "{logged}");
     let plain =
         format!("server {{ listen LISTEN; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}");
-    let plain = Proxy::nginx(&plain);
-    assert_eq!(told_by_host(plain.url()), format!("{}/v1", collector.url()));
-    collector.stop().exits(0).says(&["an SDK was given the URL", "public_url"]);
-    assert_eq!(address_of(&delivered(&stub), "by nginx"), "127.0.0.1");
+    let plain = Proxy::start_nginx(&plain);
+    assert_eq!(get_api_host_by_name(plain.url()), format!("{}/v1", collector.url()));
+    collector.stop().expect_exit(0).expect_stderr(&["an SDK was given the URL", "public_url"]);
+    assert_eq!(address_of(&delivered_events(&stub), "by nginx"), "127.0.0.1");
 }

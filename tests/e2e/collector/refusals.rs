@@ -1,177 +1,190 @@
-//! What is refused, and what SDKs and pages are told.
+//! Refused requests, and the responses that SDKs and pages get.
 
 use serde_json::json;
-use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::client::{Client, HttpResponse, basic_auth};
 
 use super::*;
 
-fn settings() -> CollectorSettings {
+fn strict_settings() -> CollectorSettings {
     let shop = "allowed_origins = ['https://*.shop.example', 'https://shop.example']";
     CollectorSettings::new([
-        Source::segment("web").write_keys(&["key-of-web", "second-key-of-web"]),
-        Source::rudderstack("backend"),
-        Source::segment("strict").with("strict = true"),
-        Source::rudderstack("off").with("enabled = false"),
-        Source::segment("shop").with(shop),
-        Source::segment("slow").with("rate_limit = 10"),
-        Source::segment("narrow").with("rate_limit_bytes = 100000"),
+        SourceEntry::segment("web").write_keys(&["key-of-web", "second-key-of-web"]),
+        SourceEntry::rudderstack("backend"),
+        SourceEntry::segment("strict").with_line("strict = true"),
+        SourceEntry::rudderstack("off").with_line("enabled = false"),
+        SourceEntry::segment("shop").with_line(shop),
+        SourceEntry::segment("slow").with_line("rate_limit = 10"),
+        SourceEntry::segment("narrow").with_line("rate_limit_bytes = 100000"),
     ])
 }
 
 #[test]
 fn strangers_are_refused_and_counted() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let mut refused = 0;
     for path in ["/v1/track", "/v1/batch", "/v1/b", "/beacon/v1/batch", "/v1/webhook"] {
-        let body = batch(&[track("stranger")]);
-        assert_eq!(post(&collector, path, "nobodys", &body).status, 401, "{path}");
+        let body = batch_of(&[track_event("stranger")]);
+        assert_eq!(send_post(&collector, path, "nobodys", &body).status, 401, "{path}");
         let mut client = Client::connect(collector.url());
         let reply = client.post(path, &[], body.to_string().as_bytes()).unwrap();
         assert_eq!(reply.status, 401, "{path}");
         assert!(reply.text().contains("Basic authentication"), "{}", reply.text());
         refused += 2;
     }
-    let mut in_body = batch(&[track("stranger")]);
+    let mut in_body = batch_of(&[track_event("stranger")]);
     in_body["writeKey"] = json!("key-of-we");
     let mut client = Client::connect(collector.url());
     let reply = client.post("/v1/batch", &[], in_body.to_string().as_bytes()).unwrap();
     assert_eq!((reply.status, &*reply.text()), (401, "invalid write key\n"));
-    assert_eq!(get(&collector, "/v1/webhook?writeKey=nobodys&a=1").status, 401);
+    assert_eq!(send_get(&collector, "/v1/webhook?writeKey=nobodys&a=1").status, 401);
     refused += 2;
     for key in ["key-of-web", "second-key-of-web"] {
-        assert_eq!(post(&collector, "/v1/track", key, &track(key)).status, 200);
+        assert_eq!(send_post(&collector, "/v1/track", key, &track_event(key)).status, 200);
     }
-    let seen = metrics(&collector);
+    let seen = read_metrics(&collector);
     assert_eq!(seen.value("standpipe_collector_unknown_write_keys_total", &[]), f64::from(refused));
     assert_eq!(
         seen.value("standpipe_collector_responses_total", &[("status", "401")]),
         f64::from(refused)
     );
-    let ran = collector.stop().exits(0).says(&["12 requests were refused for their write key"]);
+    let ran = collector
+        .stop()
+        .expect_exit(0)
+        .expect_stderr(&["12 requests were refused for their write key"]);
     assert_eq!(ran.summary()["collected"]["unknown_keys"], refused);
     assert_delivered(&stub, &["key-of-web", "second-key-of-web"].map(str::to_owned).into());
 }
 
 #[test]
 fn a_source_that_is_disabled_takes_nothing() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     for path in ["/v1/track", "/v1/batch", "/v1/webhook"] {
-        let reply = post(&collector, path, "key-of-off", &batch(&[track("off")]));
+        let reply = send_post(&collector, path, "key-of-off", &batch_of(&[track_event("off")]));
         assert_eq!((reply.status, &*reply.text()), (404, "source is disabled\n"), "{path}");
     }
-    assert_eq!(get(&collector, "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e").status, 200);
-    collector.stop().exits(0);
-    assert_eq!(delivered(&stub).len(), 0);
+    assert_eq!(
+        send_get(&collector, "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e").status,
+        200
+    );
+    collector.stop().expect_exit(0);
+    assert_eq!(delivered_events(&stub).len(), 0);
 }
 
 #[test]
 fn a_strict_source_takes_all_of_a_batch_or_nothing() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     for (bad, words) in [
         (json!({"type": "track", "event": "e"}), "request neither has anonymousId nor userId"),
         (json!({"userId": "u"}), "event has no type"),
         (json!({"type": "track", "userId": "u"}), "track event has no event name"),
         (json!(7), "event is not a valid rudder event"),
     ] {
-        let body = batch(&[track("beside"), bad.clone(), track("beside")]);
-        let reply = post(&collector, "/v1/batch", "key-of-strict", &body);
+        let body = batch_of(&[track_event("beside"), bad.clone(), track_event("beside")]);
+        let reply = send_post(&collector, "/v1/batch", "key-of-strict", &body);
         let expected = format!("{words}: event 2 of 3\n");
         assert_eq!((reply.status, reply.text()), (400, expected), "{bad}");
     }
-    let good = batch(&[track("good"), track("fine")]);
-    assert_eq!(post(&collector, "/v1/batch", "key-of-strict", &good).status, 200);
-    let ran = collector.stop().exits(0);
-    assert_eq!(ran.letters(), []);
+    let good = batch_of(&[track_event("good"), track_event("fine")]);
+    assert_eq!(send_post(&collector, "/v1/batch", "key-of-strict", &good).status, 200);
+    let ran = collector.stop().expect_exit(0);
+    assert_eq!(ran.dead_letters(), []);
     assert_delivered(&stub, &["good", "fine"].map(str::to_owned).into());
 }
 
 #[test]
 fn beyond_the_rate_a_client_is_told_when_to_come_again() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let ten = |round: usize| {
-        let events: Vec<_> = (0..10).map(|number| track(&format!("{round} {number}"))).collect();
-        post(&collector, "/v1/batch", "key-of-slow", &batch(&events))
+        let events: Vec<_> =
+            (0..10).map(|number| track_event(&format!("{round} {number}"))).collect();
+        send_post(&collector, "/v1/batch", "key-of-slow", &batch_of(&events))
     };
     let started = Instant::now();
-    let (mut taken, mut told) = (0, 0);
-    while told == 0 || taken < 3 {
-        assert!(started.elapsed() < standpipe_tests::DEADLINE, "taken {taken}, told {told}");
-        match ten(taken) {
-            reply if reply.status == 200 => taken += 1,
+    let (mut accepted, mut limited) = (0, 0);
+    while limited == 0 || accepted < 3 {
+        assert!(
+            started.elapsed() < standpipe_tests::DEADLINE,
+            "accepted {accepted}, limited {limited}"
+        );
+        match ten(accepted) {
+            reply if reply.status == 200 => accepted += 1,
             reply => {
                 assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
-                told += 1;
+                limited += 1;
                 thread::sleep(PACE);
             }
         }
     }
     // The first second's worth at once, and the others at ten a second.
     assert!(
-        taken > 3 || started.elapsed() > Duration::from_millis(1900),
+        accepted > 3 || started.elapsed() > Duration::from_millis(1900),
         "{:?}",
         started.elapsed()
     );
-    assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("other")).status, 200);
-    collector.stop().exits(0);
-    assert_eq!(delivered(&stub).len(), 10 * taken + 1);
+    assert_eq!(send_post(&collector, "/v1/track", "key-of-web", &track_event("other")).status, 200);
+    collector.stop().expect_exit(0);
+    assert_eq!(delivered_events(&stub).len(), 10 * accepted + 1);
 }
 
 /// Bytes count as they are stored: what is added to events, and not what is compressed.
 #[test]
 fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
-    let authorization = basic("key-of-narrow").1;
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
+    let authorization = basic_auth("key-of-narrow").1;
     let headers = [("Authorization", &*authorization), ("Content-Encoding", "gzip")];
-    let mut event = track("wide");
+    let mut event = track_event("wide");
     event["filler"] = "x".repeat(59_000).into();
     let body = standpipe_tests::compressed::gzip(event.to_string().as_bytes());
     assert!(body.len() < 1000);
     let send = || Client::connect(collector.url()).post("/v1/track", &headers, &body).unwrap();
     let started = Instant::now();
-    let (mut taken, mut told) = (0, 0);
-    while told == 0 || taken < 5 {
-        assert!(started.elapsed() < standpipe_tests::DEADLINE, "taken {taken}, told {told}");
+    let (mut accepted, mut limited) = (0, 0);
+    while limited == 0 || accepted < 5 {
+        assert!(
+            started.elapsed() < standpipe_tests::DEADLINE,
+            "accepted {accepted}, limited {limited}"
+        );
         let reply = send();
         if reply.status == 200 {
-            taken += 1;
+            accepted += 1;
             continue;
         }
         assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
-        told += 1;
+        limited += 1;
         thread::sleep(PACE);
     }
     // 300,000 bytes: a second's worth at once, and the others at 100,000 a second.
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
-    // Who has used up all is told so before anything of its request is read.
+    // A client that has used up its rate is refused before its request is read.
     let large = vec![b' '; 1_000_000];
-    let two = batch(&[event.clone(), event.clone(), event.clone()]);
+    let two = batch_of(&[event.clone(), event.clone(), event.clone()]);
     let mut is_told = false;
     while !is_told {
-        post(&collector, "/v1/batch", "key-of-narrow", &two);
+        send_post(&collector, "/v1/batch", "key-of-narrow", &two);
         let headers = [("Authorization", &*authorization)];
         let reply = Client::connect(collector.url()).post("/v1/batch", &headers, &large).unwrap();
         is_told = reply.status == 429;
         assert!(is_told || reply.status == 400, "{}", reply.status);
         assert!(started.elapsed() < standpipe_tests::DEADLINE);
     }
-    assert_eq!(post(&collector, "/v1/track", "key-of-web", &track("other")).status, 200);
-    collector.stop().exits(0);
+    assert_eq!(send_post(&collector, "/v1/track", "key-of-web", &track_event("other")).status, 200);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let send = |origin: Option<&str>, key: &str| {
-        let authorization = basic(key).1;
+        let authorization = basic_auth(key).1;
         let mut headers = vec![("Authorization", &*authorization)];
         headers.extend(origin.map(|origin| ("Origin", origin)));
-        let body = track("of a page").to_string();
+        let body = track_event("of a page").to_string();
         Client::connect(collector.url()).post("/v1/track", &headers, body.as_bytes()).unwrap()
     };
     for evil in ["https://evil.example", "http://shop.example", "https://evilshop.example", "null"]
@@ -193,8 +206,8 @@ fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
     let reply = send(Some("https://any.example"), "key-of-web");
     assert_eq!(reply.status, 200);
     assert_readable_by_all(&reply);
-    collector.stop().exits(0);
-    let events = delivered(&stub);
+    collector.stop().expect_exit(0);
+    let events = delivered_events(&stub);
     assert_eq!(events.len(), 3);
     // What says its origin is a page, so its address is noted.
     let of_pages = events.iter().filter(|event| event["context"]["ip"] == "127.0.0.1").count();
@@ -203,8 +216,8 @@ fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
 
 #[test]
 fn a_preflight_permits_what_the_page_asks_for() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let mut client = Client::connect(collector.url());
     for path in ["/v1/batch", "/v1/t", "/anything"] {
         for origin in ["https://a.example", "https://a.shop.example"] {
@@ -225,14 +238,14 @@ fn a_preflight_permits_what_the_page_asks_for() {
             assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
         }
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// What depends on the headers of a request says so, and is kept by no cache.
 #[test]
 fn settings_are_for_pages_that_may_send_and_for_no_cache() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let paths = |key: &str| {
         [format!("/v1/projects/{key}/settings"), format!("/sourceConfig/?writeKey={key}")]
     };
@@ -280,13 +293,13 @@ fn settings_are_for_pages_that_may_send_and_for_no_cache() {
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
         assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{path}");
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn unknown_paths_and_methods_are_told_apart() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let mut client = Client::connect(collector.url());
     for path in ["/v2/track", "/v1/nothing", "/v1", "/pixel/v1/alias", "/.env", "/v1/../v1/track/x"]
     {
@@ -306,15 +319,15 @@ fn unknown_paths_and_methods_are_told_apart() {
         let reply = client.request(method, path, &[], b"").unwrap();
         assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
-/// Whoever is refused before its body has been looked at gets to hear so, although
-/// it goes on writing: a client that finds its connection reset would try again.
+/// A client that is refused before its body is read gets the response, although it is still
+/// sending: a client whose connection is reset would try again.
 #[test]
 fn a_refusal_reaches_those_who_are_still_sending() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &strict_settings());
     let large = vec![b' '; 4_000_000];
     let too_large = vec![b' '; 12_000_000];
     let cases: [(&str, &str, &[u8], u16); 5] = [
@@ -325,7 +338,7 @@ fn a_refusal_reaches_those_who_are_still_sending() {
         ("nobodys", "/v1/batch", &too_large, 401),
     ];
     for (key, path, body, status) in cases {
-        let authorization = basic(key).1;
+        let authorization = basic_auth(key).1;
         for _ in 0..5 {
             let mut client = Client::connect(collector.url());
             let reply = client.post(path, &[("Authorization", &*authorization)], body);
@@ -333,18 +346,18 @@ fn a_refusal_reaches_those_who_are_still_sending() {
             assert_eq!(reply.status, status, "{key} {path}");
         }
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// A page of any origin can read it, and none with credentials.
-fn assert_readable_by_all(reply: &Reply) {
+fn assert_readable_by_all(reply: &HttpResponse) {
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{reply:?}");
     assert_eq!(reply.header("access-control-allow-credentials"), None);
     assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{reply:?}");
 }
 
 /// A page of this origin can read it, whatever it sent.
-fn assert_readable_with_credentials(reply: &Reply, origin: &str) {
+fn assert_readable_with_credentials(reply: &HttpResponse, origin: &str) {
     assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{reply:?}");
     assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
     assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{reply:?}");

@@ -1,33 +1,33 @@
 //! Refused requests leave a trace: SDKs delete what is refused.
 
 use serde_json::json;
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::compressed::gzip;
 
 use super::*;
 
-fn settings() -> CollectorSettings {
+fn source_settings() -> CollectorSettings {
     CollectorSettings::new([
-        Source::segment("web"),
-        Source::rudderstack("kept").with("keep_refused = true"),
-        Source::segment("strict")
-            .with("strict = true")
-            .with("keep_refused = true")
-            .with("rate_limit_bytes = 10000000"),
-        Source::segment("off").with("enabled = false"),
-        Source::segment("shop").with("allowed_origins = ['https://shop.example']"),
+        SourceEntry::segment("web"),
+        SourceEntry::rudderstack("kept").with_line("keep_refused = true"),
+        SourceEntry::segment("strict")
+            .with_line("strict = true")
+            .with_line("keep_refused = true")
+            .with_line("rate_limit_bytes = 10000000"),
+        SourceEntry::segment("off").with_line("enabled = false"),
+        SourceEntry::segment("shop").with_line("allowed_origins = ['https://shop.example']"),
     ])
 }
 
 /// Send a body with these headers beside the key. Returns the answer's status and text.
-fn send(
+fn send_body(
     collector: &Collector,
     path: &str,
     key: &str,
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> (u16, String) {
-    let authorization = basic(key).1;
+    let authorization = basic_auth(key).1;
     let key = (!key.is_empty()).then_some(("Authorization", &*authorization));
     let headers: Vec<_> = key.into_iter().chain(headers.iter().copied()).collect();
     let reply = Client::connect(collector.url()).post(path, &headers, body).unwrap();
@@ -36,10 +36,10 @@ fn send(
 
 #[test]
 fn refused_requests_are_counted_and_logged_by_source_and_reason() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &source_settings());
     let deep = ["[".repeat(2000), "]".repeat(2000)].concat();
-    let mostly_bad = batch(&vec![json!(7); 200]).to_string();
+    let mostly_bad = batch_of(&vec![json!(7); 200]).to_string();
     let page = ("Origin", "https://evil.example");
     let gzipped = ("Content-Encoding", "gzip");
     type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
@@ -79,20 +79,21 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
     for (source, reason, key, headers, body, status, words) in cases {
         // The key may stand in the body as well.
         for _ in 0..2 {
-            let (got, text) = send(&collector, "/v1/batch", key, headers, body);
+            let (got, text) = send_body(&collector, "/v1/batch", key, headers, body);
             assert_eq!(got, *status, "{reason}: {text}");
             assert!(text.contains(words), "{reason}: {text}");
         }
         let labels = [("source", *source), ("reason", *reason)];
-        let seen = metrics(&collector).value("standpipe_collector_refused_requests_total", &labels);
+        let seen =
+            read_metrics(&collector).value("standpipe_collector_refused_requests_total", &labels);
         assert_eq!(seen, 2.0, "{source} {reason}");
     }
     let in_body = br#"{"writeKey":"key-of-web","batch":{}}"#;
-    assert_eq!(send(&collector, "/v1/batch", "", &[], in_body).0, 400);
-    assert_eq!(get(&collector, "/v1/pixel/track?writeKey=nobodys").status, 200);
-    assert_eq!(get(&collector, "/nowhere").status, 404);
-    assert_eq!(get(&collector, "/v1/track").status, 405);
-    let seen = metrics(&collector);
+    assert_eq!(send_body(&collector, "/v1/batch", "", &[], in_body).0, 400);
+    assert_eq!(send_get(&collector, "/v1/pixel/track?writeKey=nobodys").status, 200);
+    assert_eq!(send_get(&collector, "/nowhere").status, 404);
+    assert_eq!(send_get(&collector, "/v1/track").status, 405);
+    let seen = read_metrics(&collector);
     let count = |source: &str, reason: &str| {
         let labels = [("source", source), ("reason", reason)];
         seen.value("standpipe_collector_refused_requests_total", &labels)
@@ -104,7 +105,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
         seen.sum("standpipe_collector_refused_requests_total"),
         2.0 * cases.len() as f64 + 4.0
     );
-    let ran = collector.stop().exits(3);
+    let ran = collector.stop().expect_exit(3);
     // A line for each source and reason, however often it happens.
     for (source, reason, _, _, _, status, words) in cases {
         let whose = match *source {
@@ -121,10 +122,10 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
 
 #[test]
 fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &source_settings());
     let cut = r#"{"batch":[{"type":"track","event":"precious","userId":"#;
-    let strict = batch(&[track("good"), json!({"type": "page"})]).to_string();
+    let strict = batch_of(&[track_event("good"), json!({"type": "page"})]).to_string();
     let compressed = gzip(cut.as_bytes());
     let broken = &compressed[..compressed.len() - 4];
     let large = format!("{{\"batch\":[{}", "x".repeat(700_000));
@@ -139,22 +140,22 @@ fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
         ("strict", "key-of-strict", &[], strict.as_bytes(), strict.as_bytes()),
     ];
     for (_, key, headers, body, _) in cases {
-        assert_eq!(send(&collector, "/v1/batch", key, headers, body).0, 400);
+        assert_eq!(send_body(&collector, "/v1/batch", key, headers, body).0, 400);
     }
     // Nothing is there to be kept, or its source does not keep it, or it was not read.
-    assert_eq!(send(&collector, "/v1/batch", "key-of-kept", &[], b" ").0, 400);
-    assert_eq!(send(&collector, "/v1/batch", "key-of-web", &[], cut.as_bytes()).0, 400);
-    assert_eq!(send(&collector, "/v1/batch", "key-of-off", &[], cut.as_bytes()).0, 404);
-    assert_eq!(post(&collector, "/v1/track", "key-of-kept", &track("good")).status, 200);
+    assert_eq!(send_body(&collector, "/v1/batch", "key-of-kept", &[], b" ").0, 400);
+    assert_eq!(send_body(&collector, "/v1/batch", "key-of-web", &[], cut.as_bytes()).0, 400);
+    assert_eq!(send_body(&collector, "/v1/batch", "key-of-off", &[], cut.as_bytes()).0, 404);
+    assert_eq!(send_post(&collector, "/v1/track", "key-of-kept", &track_event("good")).status, 200);
     let ran = collector
         .stop()
-        .exits(3)
-        .says(&["its body went to the dead letters", "SDKs do not send it again"]);
+        .expect_exit(3)
+        .expect_stderr(&["its body went to the dead letters", "SDKs do not send it again"]);
     assert_eq!([ran.count("read"), ran.count("delivered"), ran.count("dead")], [7, 1, 6]);
-    let mut letters: Vec<_> = ran
-        .letters()
+    let mut dead_letters: Vec<_> = ran
+        .dead_letters()
         .into_iter()
-        .map(|letter| (letter.source, letter.reason, letter.event))
+        .map(|dead_letter| (dead_letter.source, dead_letter.reason, dead_letter.event))
         .collect();
     let mut expected: Vec<_> = cases
         .iter()
@@ -162,32 +163,32 @@ fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
             ((*source).to_owned(), "request_refused".to_owned(), kept.to_vec())
         })
         .collect();
-    letters.sort();
+    dead_letters.sort();
     expected.sort();
-    assert_eq!(letters, expected);
+    assert_eq!(dead_letters, expected);
 }
 
 /// The server below answers these, and never hands them on.
 #[test]
 fn what_is_no_request_is_counted_and_logged() {
-    let stub = accepting();
-    let collector = start(&stub, &settings());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &source_settings());
     let long = format!("GET /v1/pixel/track?data={} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     for (bytes, statuses) in [("no request\r\n\r\n", [400, 400]), (&long, [414, 431])] {
         let mut client = Client::connect(collector.url());
         // The answer may come before all has been sent.
         let _ = client.send(bytes.as_bytes());
-        let status = client.reply().unwrap().status;
+        let status = client.read_response().unwrap().status;
         assert!(statuses.contains(&status), "{status}");
     }
-    assert_eq!(get(&collector, "/health").status, 200);
+    assert_eq!(send_get(&collector, "/health").status, 200);
     let count = |listener: &str| {
-        metrics(&collector)
+        read_metrics(&collector)
             .value("standpipe_http_connections_malformed_total", &[("listener", listener)])
     };
     standpipe_tests::wait_until("both are counted", || count("collector") == 2.0);
     assert_eq!(count("admin"), 0.0);
-    let ran = collector.stop().exits(0);
+    let ran = collector.stop().expect_exit(0);
     let lines = ran
         .stderr
         .lines()

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::workspace;
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::workspace_directory;
 
 use super::*;
 
@@ -105,10 +105,10 @@ const MOBILE: &[(&str, Type)] = &[
 
 #[test]
 fn every_sdk_finds_the_settings_that_it_requires() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     for path in ["/sourceConfig", "/sourceConfig/", "/sourceConfig?p=android&v=1.31.0&bv=34"] {
-        let settings = settings(&collector, path, "key-of-backend");
+        let settings = get_settings(&collector, path, "key-of-backend");
         assert_satisfied(RUDDERSTACK, &settings);
         assert_eq!(settings["source"]["id"], "backend");
         assert_eq!(settings["source"]["name"], "backend");
@@ -116,38 +116,39 @@ fn every_sdk_finds_the_settings_that_it_requires() {
         let updated_at = settings["source"]["updatedAt"].as_str().unwrap();
         assert!(updated_at.len() == 24 && updated_at.ends_with('Z'), "{updated_at}");
         // They do not change while the program runs.
-        assert_eq!(self::settings(&collector, path, "key-of-backend"), settings);
+        assert_eq!(get_settings(&collector, path, "key-of-backend"), settings);
     }
-    let settings = settings(&collector, "/v1/projects/key-of-web/settings", "key-of-web");
+    let settings = get_settings(&collector, "/v1/projects/key-of-web/settings", "key-of-web");
     assert_satisfied(SEGMENT, &settings);
     let host = collector.url().strip_prefix("http://").unwrap();
     let expected =
         json!({"apiKey": "key-of-web", "apiHost": format!("{host}/v1"), "protocol": "http"});
     assert_eq!(settings["integrations"]["Segment.io"], expected);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 /// SDKs delete what they have stored, or switch themselves off, if they find their source
 /// disabled, or their request bad.
 #[test]
 fn no_answer_about_settings_makes_an_sdk_delete_what_it_has() {
-    let stub = accepting();
-    let backend = Source::rudderstack("backend").with("enabled = false");
-    let settings = CollectorSettings::new([Source::segment("web"), backend]);
-    let collector = start(&stub, &settings);
+    let stub = start_accepting_stub();
+    let backend = SourceEntry::rudderstack("backend").with_line("enabled = false");
+    let settings = CollectorSettings::new([SourceEntry::segment("web"), backend]);
+    let collector = start_collector(&stub, &settings);
     for (key, status) in [("key-of-backend", 404), ("nobodys", 401)] {
-        let headers = [("Authorization", &*basic(key).1)];
+        let headers = [("Authorization", &*basic_auth(key).1)];
         let mut client = Client::connect(collector.url());
         let reply = client.request("GET", "/sourceConfig?p=ios", &headers, b"").unwrap();
         assert_eq!(reply.status, status, "{key}");
         assert!(serde_json::from_slice::<Value>(&reply.body).is_err(), "{}", reply.text());
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn the_document_says_what_each_sdk_requires() {
-    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    let document =
+        fs::read_to_string(workspace_directory().join("host/docs/collector.md")).unwrap();
     for (sdk, members) in RUDDERSTACK.iter().chain(SEGMENT) {
         let row = document.lines().find(|line| line.starts_with(&format!("| `{sdk}` ")));
         let row = row.unwrap_or_else(|| panic!("no row of {sdk}"));
@@ -160,8 +161,8 @@ fn the_document_says_what_each_sdk_requires() {
     }
 }
 
-fn settings(collector: &Collector, path: &str, key: &str) -> Value {
-    let headers = [("Authorization", &*basic(key).1)];
+fn get_settings(collector: &Collector, path: &str, key: &str) -> Value {
+    let headers = [("Authorization", &*basic_auth(key).1)];
     let reply = Client::connect(collector.url()).request("GET", path, &headers, b"").unwrap();
     assert_eq!(reply.status, 200, "{path}: {}", reply.text());
     assert_eq!(reply.header("content-type"), Some("application/json"));

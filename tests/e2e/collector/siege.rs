@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 
 use super::*;
 
@@ -17,14 +17,14 @@ const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
 
 #[test]
 fn slow_clients_are_cut_off_and_hold_up_nobody() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
     let started = Instant::now();
     let mut dripping: Vec<_> = (0..300).map(|_| Some(Client::connect(collector.url()))).collect();
     let mut silent: Vec<_> = (0..20).map(|_| Some(Client::connect(collector.url()))).collect();
     let mut stopped: Vec<_> =
-        (0..20).map(|_| Some(in_mid_body(&collector, "key-of-web"))).collect();
+        (0..20).map(|_| Some(start_slow_body(&collector, "key-of-web"))).collect();
     let head = "POST /v1/batch HTTP/1.1\r\nHost: a\r\nX-Slow: ".bytes().chain([b'x'].repeat(9999));
     let mut gone = [0; 3];
     for byte in head {
@@ -36,15 +36,15 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
             }
         }
         for slot in &mut silent {
-            if slot.as_ref().is_some_and(Client::has_news) {
+            if slot.as_ref().is_some_and(Client::is_readable) {
                 *slot = None;
                 gone[1] += 1;
                 assert_within(started, SILENCE_SECONDS);
             }
         }
         for slot in &mut stopped {
-            if slot.as_ref().is_some_and(Client::has_news) {
-                let reply = slot.take().unwrap().reply().unwrap();
+            if slot.as_ref().is_some_and(Client::is_readable) {
+                let reply = slot.take().unwrap().read_response().unwrap();
                 assert_eq!(reply.status, 408, "{}", reply.text());
                 gone[2] += 1;
                 assert_within(started, BODY_SECONDS);
@@ -57,56 +57,57 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
         assert!(elapsed < SILENCE_SECONDS.end, "{gone:?} are gone after {elapsed} s");
         thread::sleep(20 * PACE);
     }
-    let names = good.stop();
+    let names = good.stop_and_list_names();
     let seen =
-        metrics(&collector).value("standpipe_collector_responses_total", &[("status", "408")]);
+        read_metrics(&collector).value("standpipe_collector_responses_total", &[("status", "408")]);
     assert_eq!(seen, 20.0);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &names);
 }
 
 /// Memory is taken for what has come, and not for what is announced.
 #[test]
 fn announcing_much_takes_nothing_from_others() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
-    let misers: Vec<_> = (0..100).map(|_| in_mid_body(&collector, "key-of-web")).collect();
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
+    let misers: Vec<_> = (0..100).map(|_| start_slow_body(&collector, "key-of-web")).collect();
     let good = GoodClient::start(&collector);
     let filler = "x".repeat(3_500_000);
     let mut names = BTreeSet::new();
     for number in 0..10 {
-        let mut event = track(&format!("large {number}"));
+        let mut event = track_event(&format!("large {number}"));
         event["filler"] = filler.as_str().into();
         let started = Instant::now();
-        let reply = post(&collector, "/v1/batch", "key-of-backend", &batch(&[event]));
+        let reply = send_post(&collector, "/v1/batch", "key-of-backend", &batch_of(&[event]));
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert!(started.elapsed() < PROMPT, "taken after {:?}", started.elapsed());
         names.insert(format!("large {number}"));
     }
-    assert!(!misers.iter().any(Client::has_news), "the misers were there all the time");
+    assert!(!misers.iter().any(Client::is_readable), "the misers were there all the time");
     drop(misers);
-    names.append(&mut good.stop());
+    names.append(&mut good.stop_and_list_names());
     let memory = collector.running().memory_bytes_max();
     assert!(memory < 300_000_000, "{memory} bytes");
-    // Too large for a record, which the letters say.
-    let ran = collector.stop().exits(3);
-    let letters = ran.letters();
-    assert_eq!(letters.len(), 10);
+    // Too large for a record, which the dead letters say.
+    let ran = collector.stop().expect_exit(3);
+    let dead_letters = ran.dead_letters();
+    assert_eq!(dead_letters.len(), 10);
     names.retain(|name| !name.starts_with("large"));
     assert_delivered(&stub, &names);
 }
 
 #[test]
 fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
-    let stub = accepting();
-    let settings = both_vendors().with("http", "max_connections = 5");
-    let collector = start(&stub, &settings);
-    let slow: Vec<_> = (0..5).map(|_| in_mid_body(&collector, "key-of-web")).collect();
+    let stub = start_accepting_stub();
+    let settings = both_vendors().with_line("http", "max_connections = 5");
+    let collector = start_collector(&stub, &settings);
+    let slow: Vec<_> = (0..5).map(|_| start_slow_body(&collector, "key-of-web")).collect();
     let started = Instant::now();
     let waiting = |number: usize| {
-        let (url, body) = (collector.url().to_owned(), track(&format!("waiting {number}")));
+        let (url, body) = (collector.url().to_owned(), track_event(&format!("waiting {number}")));
         thread::spawn(move || {
-            let headers = [("Authorization", &*basic("key-of-web").1), ("Connection", "close")];
+            let headers =
+                [("Authorization", &*basic_auth("key-of-web").1), ("Connection", "close")];
             Client::connect(&url).post("/v1/track", &headers, body.to_string().as_bytes()).unwrap()
         })
     };
@@ -120,22 +121,25 @@ fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
     assert_within(started, SCARCE_SECONDS);
     // As many have gone as there was need for, and the others when their time was over.
     for mut client in slow {
-        assert!(client.reply().is_ok_and(|reply| reply.status == 408) || client.reply().is_err());
+        assert!(
+            client.read_response().is_ok_and(|reply| reply.status == 408)
+                || client.read_response().is_err()
+        );
     }
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
     assert_delivered(&stub, &(0..10).map(|number| format!("waiting {number}")).collect());
 }
 
 /// A client that announces 4 MB, and that is being listened to.
-fn in_mid_body(collector: &Collector, key: &str) -> Client {
+fn start_slow_body(collector: &Collector, key: &str) -> Client {
     let mut client = Client::connect(collector.url());
-    let (name, value) = basic(key);
+    let (name, value) = basic_auth(key);
     let head = format!(
         "POST /v1/batch HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\nExpect: 100-continue\r\n\
          Content-Length: 4000000\r\n\r\n"
     );
     client.send(head.as_bytes()).unwrap();
-    assert_eq!(client.reply().unwrap().status, 100);
+    assert_eq!(client.read_response().unwrap().status, 100);
     client.send(b"{").unwrap();
     client
 }

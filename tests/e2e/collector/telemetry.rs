@@ -1,36 +1,36 @@
-//! What is told of a collector is well-formed, true and discreet.
+//! Metrics and logs of a collector are well-formed and true, and show no secrets.
 
 use std::fs;
 
 use serde_json::json;
-use standpipe_tests::client::{Client, basic};
-use standpipe_tests::{Ran, workspace};
+use standpipe_tests::client::{Client, basic_auth};
+use standpipe_tests::{FinishedRun, workspace_directory};
 
 use super::*;
 
-/// Labels may have any letters.
+/// Labels may have any dead letters.
 const ODD_NAME: &str = r#"shop "b\c" ä"#;
 
 #[test]
 fn metrics_are_well_formed_and_say_what_was_sent() {
-    let stub = accepting();
-    let odd = Source::segment(ODD_NAME).write_keys(&["key-of-web"]);
-    let settings = CollectorSettings::new([odd, Source::rudderstack("backend")]);
-    let collector = start(&stub, &settings);
-    metrics(&collector);
-    let five: Vec<_> = (0..5).map(|number| track(&number.to_string())).collect();
-    assert_eq!(post(&collector, "/v1/batch", "key-of-web", &batch(&five)).status, 200);
-    let mixed = batch(&[track("good"), json!({"type": "page"}), json!([])]);
-    assert_eq!(post(&collector, "/v1/batch", "key-of-backend", &mixed).status, 200);
-    assert_eq!(post(&collector, "/v1/track", "nobodys", &track("e")).status, 401);
-    assert_eq!(post(&collector, "/v1/track", "key-of-web", &json!(7)).status, 400);
-    assert_eq!(get(&collector, "/nowhere").status, 404);
-    assert_eq!(get(&collector, "/v1/track").status, 405);
-    assert_eq!(get(&collector, "/health").status, 200);
+    let stub = start_accepting_stub();
+    let odd = SourceEntry::segment(ODD_NAME).write_keys(&["key-of-web"]);
+    let settings = CollectorSettings::new([odd, SourceEntry::rudderstack("backend")]);
+    let collector = start_collector(&stub, &settings);
+    read_metrics(&collector);
+    let five: Vec<_> = (0..5).map(|number| track_event(&number.to_string())).collect();
+    assert_eq!(send_post(&collector, "/v1/batch", "key-of-web", &batch_of(&five)).status, 200);
+    let mixed = batch_of(&[track_event("good"), json!({"type": "page"}), json!([])]);
+    assert_eq!(send_post(&collector, "/v1/batch", "key-of-backend", &mixed).status, 200);
+    assert_eq!(send_post(&collector, "/v1/track", "nobodys", &track_event("e")).status, 401);
+    assert_eq!(send_post(&collector, "/v1/track", "key-of-web", &json!(7)).status, 400);
+    assert_eq!(send_get(&collector, "/nowhere").status, 404);
+    assert_eq!(send_get(&collector, "/v1/track").status, 405);
+    assert_eq!(send_get(&collector, "/health").status, 200);
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).sum("standpipe_events_settled_total") == 8.0
+        read_metrics(&collector).sum("standpipe_events_settled_total") == 8.0
     });
-    let seen = metrics(&collector);
+    let seen = read_metrics(&collector);
     let of_source = |source: &str| {
         ["standpipe_collector_events_total", "standpipe_collector_dead_lettered_events_total"]
             .map(|name| seen.value(name, &[("source", source)]))
@@ -58,7 +58,7 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
     }
     assert_eq!(seen.value("standpipe_firehose_events_total", &[("stream", "all")]), 6.0);
     assert_eq!(seen.value("standpipe_firehose_records_total", &[("stream", "all")]), 6.0);
-    let bytes: usize = stub.accepted()["all"].iter().map(Vec::len).sum();
+    let bytes: usize = stub.accepted_records()["all"].iter().map(Vec::len).sum();
     assert_eq!(seen.value("standpipe_firehose_bytes_total", &[("stream", "all")]), bytes as f64);
     assert_eq!(
         seen.value("standpipe_firehose_requests_total", &[("stream", "all")]),
@@ -66,7 +66,7 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
     );
     assert_eq!(seen.value("standpipe_spool_requests_total", &[]), 2.0);
     assert_eq!(seen.value("standpipe_spool_events", &[]), 0.0);
-    let ran = collector.stop().exits(3);
+    let ran = collector.stop().expect_exit(3);
     assert_eq!([ran.count("read"), ran.count("delivered"), ran.count("dead")], [8, 6, 2]);
     assert_eq!(ran.summary()["collected"], json!({"accepted": 8, "unknown_keys": 1, "waiting": 0}));
 }
@@ -75,19 +75,22 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
 fn the_document_names_the_metrics_that_there_are() {
     let mut is_first = true;
     let stub = Stub::start(move |_| match std::mem::replace(&mut is_first, false) {
-        true => Fate::Fail { status: 503, code: "ServiceUnavailableException", accepted: false },
-        false => Fate::Accept,
+        true => {
+            StubResponse::Fail { status: 503, code: "ServiceUnavailableException", accepted: false }
+        }
+        false => StubResponse::Accept,
     });
-    let collector = start(&stub, &both_vendors());
-    let bad = batch(&[track("good"), json!({})]);
-    assert_eq!(post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
-    assert_eq!(get(&collector, "/nowhere").status, 404);
+    let collector = start_collector(&stub, &both_vendors());
+    let bad = batch_of(&[track_event("good"), json!({})]);
+    assert_eq!(send_post(&collector, "/v1/batch", "key-of-web", &bad).status, 200);
+    assert_eq!(send_get(&collector, "/nowhere").status, 404);
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).sum("standpipe_events_settled_total") == 2.0
+        read_metrics(&collector).sum("standpipe_events_settled_total") == 2.0
     });
-    let seen = metrics(&collector);
-    collector.stop().exits(3);
-    let document = fs::read_to_string(workspace().join("host/docs/collector.md")).unwrap();
+    let seen = read_metrics(&collector);
+    collector.stop().expect_exit(3);
+    let document =
+        fs::read_to_string(workspace_directory().join("host/docs/collector.md")).unwrap();
     let table = document.split_once("| metric | labels | |").expect("a table of metrics").1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let mut named = BTreeSet::new();
@@ -109,8 +112,8 @@ fn the_document_names_the_metrics_that_there_are() {
 
 #[test]
 fn health_is_asked_for_by_get_alone() {
-    let stub = accepting();
-    let collector = start(&stub, &both_vendors());
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &both_vendors());
     let mut client = Client::connect(collector.admin_url());
     for (method, path, status) in [
         ("GET", "/health/live", 200),
@@ -125,28 +128,28 @@ fn health_is_asked_for_by_get_alone() {
     let content_type = client.get("/metrics").unwrap();
     let content_type = content_type.header("content-type").unwrap();
     assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"));
-    // What is told to operators is not told to clients.
-    assert_eq!(get(&collector, "/metrics").status, 404);
-    collector.stop().exits(0);
+    // Clients do not get what operators get.
+    assert_eq!(send_get(&collector, "/metrics").status, 404);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn neither_keys_nor_events_are_told_to_anybody() {
     const MARK: &str = "xyzzy";
     let key = format!("key-{MARK}");
-    let backend = Source::rudderstack("backend").write_keys(&[&key]);
-    let settings = CollectorSettings::new([Source::segment("web"), backend.clone()]);
+    let backend = SourceEntry::rudderstack("backend").write_keys(&[&key]);
+    let settings = CollectorSettings::new([SourceEntry::segment("web"), backend.clone()]);
     let stub = Stub::start(|put| match put.number % 3 {
-        0 => Fate::Fail { status: 400, code: "ValidationException", accepted: false },
-        1 => Fate::Refuse { records: vec![0], code: "InternalFailure" },
-        _ => Fate::Accept,
+        0 => StubResponse::Fail { status: 400, code: "ValidationException", accepted: false },
+        1 => StubResponse::Refuse { records: vec![0], code: "InternalFailure" },
+        _ => StubResponse::Accept,
     });
-    let logged = program(&stub, &settings).args(["--log-format", "json"]);
+    let logged = new_program(&stub, &settings).args(["--log-format", "json"]);
     let collector = Collector::start(logged.env("RUST_LOG", "info,standpipe=trace"));
     let paths = ["/v1/batch", "/v1/track", "/v1/webhook", "/xyzzy", "/v1/xyzzy", "/v1/pixel/track"];
     let bodies = [
-        batch(&[
-            track(MARK),
+        batch_of(&[
+            track_event(MARK),
             json!({"type": MARK}),
             json!(MARK),
             json!({MARK: MARK, "userId": MARK}),
@@ -157,14 +160,14 @@ fn neither_keys_nor_events_are_told_to_anybody() {
     for path in paths {
         for who in [&*key, "xyzzy", "key-of-web"] {
             for body in &bodies {
-                post(&collector, path, who, body);
+                send_post(&collector, path, who, body);
             }
         }
         let query = format!("{path}?writeKey={key}&userId={MARK}&event={MARK}&data={MARK}");
-        assert!(get(&collector, &query).status < 500);
+        assert!(send_get(&collector, &query).status < 500);
         let mut client = Client::connect(collector.url());
         let headers = [
-            ("Authorization", &*basic(&key).1),
+            ("Authorization", &*basic_auth(&key).1),
             ("Content-Encoding", MARK),
             ("Origin", MARK),
             ("Host", MARK),
@@ -176,13 +179,13 @@ fn neither_keys_nor_events_are_told_to_anybody() {
     }
     let _ = Client::connect(collector.url()).send(format!("{MARK}\r\n\r\n").as_bytes());
     for path in [format!("/v1/projects/{key}/settings"), format!("/v1/projects/{MARK}/settings")] {
-        get(&collector, &path);
+        send_get(&collector, &path);
     }
     standpipe_tests::wait_until("all is settled", || {
-        metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
+        read_metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
     });
     let page = Client::connect(collector.admin_url()).get("/metrics").unwrap().text();
-    let ran = collector.stop().exits(3);
+    let ran = collector.stop().expect_exit(3);
     let counts = ["dead", "delivered"].map(|key| ran.count(key));
     assert!(counts.into_iter().all(|count| count > 0), "{counts:?} dead and delivered");
     let summary = ran.summary().to_string();
@@ -196,16 +199,16 @@ fn neither_keys_nor_events_are_told_to_anybody() {
         assert!(!text.contains(MARK), "{what} tells too much:\n{text}");
     }
     assert_logged_in_json(&ran, "");
-    // A program that does not start tells none either.
-    let web = Source::segment("web").write_keys(&[&key]);
+    // Nor does a program that does not start.
+    let web = SourceEntry::segment("web").write_keys(&[&key]);
     let twice = CollectorSettings::new([web, backend]);
-    let ran = program(&stub, &twice).args(["--listen", "127.0.0.1:0"]).run().exits(2);
+    let ran = new_program(&stub, &twice).args(["--listen", "127.0.0.1:0"]).run().expect_exit(2);
     assert!(ran.stderr.contains("stands twice") && !ran.stderr.contains(MARK), "{}", ran.stderr);
 }
 
 /// Fail unless every line but those of the command line itself is a log line in
 /// JSON, and one of them has these words.
-pub(super) fn assert_logged_in_json(ran: &Ran, words: &str) {
+pub(super) fn assert_logged_in_json(ran: &FinishedRun, words: &str) {
     let lines = ran.stderr.lines().filter(|line| !line.starts_with("host: "));
     let mut is_told = false;
     for line in lines {

@@ -12,18 +12,18 @@ use super::*;
 #[test]
 fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
     let files = TempDir::new().unwrap();
-    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
+    let [one, two] = ["one", "two"].map(|name| make_certificate(files.path(), name));
     let [live, key] = ["live.pem", "live.key"].map(|name| files.path().join(name));
     fs::copy(&one.certificate, &live).unwrap();
     fs::copy(&one.key, &key).unwrap();
-    let stub = accepting();
-    let collector = start(&stub, &settings(&live, &key));
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &tls_settings(&live, &key));
     assert!(collector.url().starts_with("https://"), "{}", collector.url());
     let mut names = BTreeSet::new();
     let mut send = |name: &str, trusted: &Pair, version: &str| {
         let url = format!("{}/v1/track", collector.url());
-        let curl = Curl::post(&url, "key-of-web", &track(name).to_string());
-        let got = curl.trusting(&trusted.certificate).arg(version).send()?;
+        let curl = Curl::post(&url, "key-of-web", &track_event(name).to_string());
+        let got = curl.trust_certificate(&trusted.certificate).arg(version).send()?;
         assert_eq!(got.status, 200);
         names.insert(name.to_owned());
         Ok::<_, String>(got.version)
@@ -33,7 +33,7 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
     assert_eq!(send("new alone", &one, "--tlsv1.3").as_deref(), Ok("2"));
     assert!(send("of a stranger", &two, "--http2").unwrap_err().contains("certificate"));
 
-    // A file that is broken is told of, and the one before stays.
+    // A broken file is reported, and the previous certificate stays in use.
     fs::write(&live, "no certificate\n").unwrap();
     collector.running().wait_for("keeping the certificate in use");
     assert_eq!(send("still the old one", &one, "--http2").as_deref(), Ok("2"));
@@ -47,58 +47,58 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
     collector.running().wait_for("reloaded the certificate");
     assert_eq!(send("the new one", &two, "--http2").as_deref(), Ok("2"));
     assert!(send("no longer", &one, "--http2").is_err());
-    collector.stop().exits(0).says(&["live.pem", "live.key"]);
+    collector.stop().expect_exit(0).expect_stderr(&["live.pem", "live.key"]);
     assert_delivered(&stub, &names);
 }
 
 #[test]
 fn other_files_are_used_when_the_settings_name_them() {
     let files = TempDir::new().unwrap();
-    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
-    let stub = accepting();
-    let collector = start(&stub, &settings(&one.certificate, &one.key));
+    let [one, two] = ["one", "two"].map(|name| make_certificate(files.path(), name));
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &tls_settings(&one.certificate, &one.key));
     let is_trusted = |pair: &Pair| {
         let url = format!("{}/v1/track", collector.url());
-        let curl = Curl::post(&url, "key-of-web", &track("x").to_string());
-        curl.trusting(&pair.certificate).send().is_ok()
+        let curl = Curl::post(&url, "key-of-web", &track_event("x").to_string());
+        curl.trust_certificate(&pair.certificate).send().is_ok()
     };
     assert_eq!((is_trusted(&one), is_trusted(&two)), (true, false));
     let running = collector.running();
     let settings_file = running.path("settings.toml");
-    fs::write(&settings_file, settings(&two.certificate, &two.key).to_string()).unwrap();
-    running.signal(rustix::process::Signal::HUP);
+    fs::write(&settings_file, tls_settings(&two.certificate, &two.key).to_string()).unwrap();
+    running.send_signal(rustix::process::Signal::HUP);
     running.wait_for("reloaded [http] certificate, [http] key");
     assert_eq!((is_trusted(&one), is_trusted(&two)), (false, true));
     // Both must belong together, and TLS stays on.
-    fs::write(&settings_file, settings(&two.certificate, &one.key).to_string()).unwrap();
-    running.signal(rustix::process::Signal::HUP);
+    fs::write(&settings_file, tls_settings(&two.certificate, &one.key).to_string()).unwrap();
+    running.send_signal(rustix::process::Signal::HUP);
     running.wait_for("failed to reload [http] key");
     assert!(is_trusted(&two));
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn who_speaks_no_tls_is_cut_off() {
     let files = TempDir::new().unwrap();
-    let pair = certificate(files.path(), "one");
-    let stub = accepting();
-    let collector = start(&stub, &settings(&pair.certificate, &pair.key));
+    let pair = make_certificate(files.path(), "one");
+    let stub = start_accepting_stub();
+    let collector = start_collector(&stub, &tls_settings(&pair.certificate, &pair.key));
     let plain = collector.url().replace("https://", "http://");
     let mut client = Client::connect(&plain);
     assert!(client.get("/health").is_err());
     let url = format!("{}/v1/projects/key-of-web/settings", collector.url());
-    let curl = Curl::post(&url, "key-of-web", "").trusting(&pair.certificate).arg("--get");
+    let curl = Curl::post(&url, "key-of-web", "").trust_certificate(&pair.certificate).arg("--get");
     assert_eq!(curl.send().unwrap().status, 200);
-    collector.stop().exits(0);
+    collector.stop().expect_exit(0);
 }
 
 #[test]
 fn files_that_cannot_be_used_are_told_of_at_the_start() {
     let files = TempDir::new().unwrap();
-    let [one, two] = ["one", "two"].map(|name| certificate(files.path(), name));
+    let [one, two] = ["one", "two"].map(|name| make_certificate(files.path(), name));
     let empty = files.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
-    let stub = accepting();
+    let stub = start_accepting_stub();
     for (certificate, key, words) in [
         (&one.certificate, &two.key, &["one.pem", "two.key", "must belong together", "[http]"][..]),
         (&empty, &one.key, &["empty.pem", "contains no PEM certificate"]),
@@ -107,12 +107,16 @@ fn files_that_cannot_be_used_are_told_of_at_the_start() {
         (&files.path().join("none.pem"), &one.key, &["none.pem", "read the certificate", "[http]"]),
         (&one.certificate, &files.path().join("none.key"), &["none.key", "read the key", "[http]"]),
     ] {
-        let program = program(&stub, &settings(certificate, key));
-        program.args(["--listen", "127.0.0.1:0", "--admin", "off"]).run().exits(2).says(words);
+        let program = new_program(&stub, &tls_settings(certificate, key));
+        program
+            .args(["--listen", "127.0.0.1:0", "--admin", "off"])
+            .run()
+            .expect_exit(2)
+            .expect_stderr(words);
     }
     let half = with_certificate(&one.certificate);
-    let program = program(&stub, &half).args(["--listen", "127.0.0.1:0"]);
-    program.run().exits(2).says(&["certificate and key belong together"]);
+    let program = new_program(&stub, &half).args(["--listen", "127.0.0.1:0"]);
+    program.run().expect_exit(2).expect_stderr(&["certificate and key belong together"]);
 }
 
 /// The files of a certificate for this machine, which also vouches for itself.
@@ -121,10 +125,10 @@ struct Pair {
     key: PathBuf,
 }
 
-fn certificate(directory: &Path, name: &str) -> Pair {
+fn make_certificate(directory: &Path, name: &str) -> Pair {
     let [certificate, key] =
         ["pem", "key"].map(|ending| directory.join(format!("{name}.{ending}")));
-    let mut openssl = Command::new(standpipe_tests::tools::program("openssl"));
+    let mut openssl = Command::new(standpipe_tests::tools::find_program("openssl"));
     openssl
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
@@ -137,10 +141,10 @@ fn certificate(directory: &Path, name: &str) -> Pair {
     Pair { certificate, key }
 }
 
-fn settings(certificate: &Path, key: &Path) -> CollectorSettings {
-    with_certificate(certificate).with("http", &format!("key = '{}'", key.display()))
+fn tls_settings(certificate: &Path, key: &Path) -> CollectorSettings {
+    with_certificate(certificate).with_line("http", &format!("key = '{}'", key.display()))
 }
 
 fn with_certificate(path: &Path) -> CollectorSettings {
-    both_vendors().with("http", &format!("certificate = '{}'", path.display()))
+    both_vendors().with_line("http", &format!("certificate = '{}'", path.display()))
 }

@@ -40,7 +40,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use parking_lot::Mutex;
-use standpipe_tests::{DEADLINE, Program, Ran, moto, program_path, workspace};
+use standpipe_tests::{DEADLINE, FinishedRun, Program, moto, program_path, workspace_directory};
 
 use self::page::{Example, Page};
 use self::script::script;
@@ -144,7 +144,8 @@ fn the_examples_of_every_page_run() {
         }
     }
     if !streams.is_empty() {
-        moto::server().create("docs", &streams.iter().map(String::as_str).collect::<Vec<_>>());
+        moto::shared_server()
+            .create_streams("docs", &streams.iter().map(String::as_str).collect::<Vec<_>>());
     }
     failures.extend(run_pages(&examples));
     let count: usize = examples.iter().map(|(_, page)| page.blocks().count()).sum();
@@ -222,7 +223,7 @@ fn pages() -> Vec<(String, String)> {
     let only = env::var("EXAMPLES").ok();
     let is_page = |document: &PathBuf| match &only {
         Some(words) => words.split(',').any(|word| shown(document).contains(word)),
-        None => PAGES.iter().any(|page| document.starts_with(workspace().join(page))),
+        None => PAGES.iter().any(|page| document.starts_with(workspace_directory().join(page))),
     };
     let documents = documents().into_iter().filter(is_page);
     documents.map(|document| (shown(&document), fs::read_to_string(&document).unwrap())).collect()
@@ -258,15 +259,15 @@ fn run_example(example: &Example) -> Result<(), String> {
     let script = script(example)?;
     let binaries = program_path().parent().expect("a directory");
     let path = format!("{}:{}", binaries.display(), env::var("PATH").expect("a PATH"));
-    let program = Program::of(Path::new("/bin/bash"))
+    let program = Program::from_path(Path::new("/bin/bash"))
         .args([".example.sh"])
         .file(".example.sh", script.as_bytes())
         .env("PATH", path)
         .env("AWS_REGION", moto::REGION)
-        .env("AWS_ENDPOINT_URL", moto::server().url())
+        .env("AWS_ENDPOINT_URL", moto::shared_server().url())
         .env("BINARIES", binaries)
         .env("TESTS", env::current_exe().expect("a test knows its path"))
-        .env("WORKSPACE", workspace())
+        .env("WORKSPACE", workspace_directory())
         .env("CARGO_SCRIPT", include_str!("examples/cargo.sh"))
         .with_keys();
     let ran = program.start().finish(EXAMPLE_DEADLINE);
@@ -277,6 +278,6 @@ fn run_example(example: &Example) -> Result<(), String> {
     let step = read("step");
     let output = ["printed", "errors", "background"].map(read).concat();
     let difference = String::from_utf8_lossy(&ran.stdout);
-    let Ran { exit, stderr, .. } = &ran;
+    let FinishedRun { exit, stderr, .. } = &ran;
     Err(format!("the example in {step} failed, exit code {exit}:\n{output}{difference}{stderr}"))
 }

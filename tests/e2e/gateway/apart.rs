@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use standpipe::{EventOutcome, Host, Plugin, Swapped};
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 
-use super::{Embedded, mapping};
+use super::{Embedded, mapping_settings};
 
 /// Settings for a plugin that sends every event of this name to one stream.
-fn routing(event: &str, stream: &str) -> String {
+fn routing_settings(event: &str, stream: &str) -> String {
     format!(r#"{{"mappings":[{{"event":"{event}","stream":"{stream}"}}]}}"#)
 }
 
 /// The streams of a port, and how many records each has.
-fn counts(port: &FaultyClient) -> BTreeMap<String, u64> {
+fn record_counts(port: &FaultyClient) -> BTreeMap<String, u64> {
     let accepted = port.accepted().into_iter();
     accepted.map(|(name, records)| (name.to_string(), records.len() as u64)).collect()
 }
 
-/// Hand events of this name in until it is over; tells how many.
-async fn load(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
+/// Submits events of this name until the test is over, and returns their number.
+async fn submit_until(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
     let text = format!("{{\"event\":\"{name}\"}}");
     let mut sent = 0;
     while !is_over.load(Ordering::Relaxed) {
@@ -48,9 +48,9 @@ async fn swap_under_load(
         assert_eq!(host.swap(plugin.clone()).await, Ok(Swapped::Taken(generation)));
         let refused = host.swap(Plugin::new(vec![0; 100])).await.unwrap_err();
         assert_eq!(refused.step, "compile");
-        let before = counts(port).get(*stream).copied();
+        let before = record_counts(port).get(*stream).copied();
         assert_eq!(host.submit(text.clone()).await, Ok(EventOutcome::Delivered));
-        assert!(counts(port).get(*stream).copied() > before, "{stream}");
+        assert!(record_counts(port).get(*stream).copied() > before, "{stream}");
     }
 }
 
@@ -60,36 +60,41 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
     let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
     let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
-    let first =
-        Embedded::start(&mapping(&["one"]), |builder| builder.firehose_client(of_first)).await;
-    let second =
-        Embedded::start(&mapping(&["two"]), |builder| builder.firehose_client(of_second)).await;
+    let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {
+        builder.firehose_client(of_first)
+    })
+    .await;
+    let second = Embedded::start_host(&mapping_settings(&["two"]), |builder| {
+        builder.firehose_client(of_second)
+    })
+    .await;
     let second_plugin = Plugin::new(other.clone()).with_settings(r#"{"stream":"two"}"#);
     // From now on they differ in their components, and not in their settings alone.
     assert_eq!(second.host.swap(second_plugin).await, Ok(Swapped::Taken(2)));
     let is_over = Arc::<AtomicBool>::default();
-    let loads = [(&first, "one"), (&second, "two")]
-        .map(|(host, name)| tokio::spawn(load(host.host.clone(), name, Arc::clone(&is_over))));
+    let loads = [(&first, "one"), (&second, "two")].map(|(host, name)| {
+        tokio::spawn(submit_until(host.host.clone(), name, Arc::clone(&is_over)))
+    });
     let rows = ["one-even", "one-odd"];
     let built_in = |swap: usize| {
         let stream = rows[swap % 2];
-        (Plugin::built_in().with_settings(routing("*", stream)), stream)
+        (Plugin::built_in().with_settings(routing_settings("*", stream)), stream)
     };
-    while ports.iter().any(|port| counts(port).is_empty()) {
+    while ports.iter().any(|port| record_counts(port).is_empty()) {
         tokio::task::yield_now().await;
     }
     // The second one stays as it is while the first one is swapped.
     let plugins: Vec<_> = (0..SWAPS).map(built_in).collect();
     swap_under_load(&first.host, &ports[0], "one", 2.., &plugins).await;
-    assert_eq!(counts(&ports[1]).keys().collect::<Vec<_>>(), ["two"]);
-    let names = counts(&ports[0]).into_keys().collect::<Vec<_>>();
+    assert_eq!(record_counts(&ports[1]).keys().collect::<Vec<_>>(), ["two"]);
+    let names = record_counts(&ports[0]).into_keys().collect::<Vec<_>>();
     assert_eq!(names, ["one", "one-even", "one-odd"]);
     let back = first.host.roll_back().await;
     assert_eq!(back, Ok(Swapped::Taken(SWAPS as u64 + 2)));
     // Now both at once.
     let others = (0..SWAPS).map(|swap| {
         let (stream, stamp) = [("two-even", b"0"), ("two-odd", b"1")][swap % 2];
-        let plugin = Plugin::new(standpipe_tests::stamped(&other, stamp));
+        let plugin = Plugin::new(standpipe_tests::stamp_component(&other, stamp));
         (plugin.with_settings(format!(r#"{{"stream":"{stream}"}}"#)), stream)
     });
     let others: Vec<_> = others.collect();
@@ -97,7 +102,7 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
         let host = first.host.clone();
         async move {
             for stream in rows.into_iter().cycle().take(SWAPS) {
-                let plugin = Plugin::built_in().with_settings(routing("*", stream));
+                let plugin = Plugin::built_in().with_settings(routing_settings("*", stream));
                 host.swap(plugin).await.unwrap();
             }
         }
@@ -113,9 +118,9 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
         let summary = host.host.stop().await;
         let own = SWAPS as u64;
         assert_eq!((summary.delivered, summary.dead), (sent + own, 0));
-        assert_eq!(counts(port).into_values().sum::<u64>(), sent + own);
+        assert_eq!(record_counts(port).into_values().sum::<u64>(), sent + own);
     }
-    let names = counts(&ports[1]).into_keys().collect::<Vec<_>>();
+    let names = record_counts(&ports[1]).into_keys().collect::<Vec<_>>();
     assert_eq!(names, ["two", "two-even", "two-odd"]);
 }
 
@@ -123,13 +128,17 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
 async fn a_host_goes_on_when_another_one_has_stopped() {
     let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
-    let first =
-        Embedded::start(&mapping(&["one"]), |builder| builder.firehose_client(of_first)).await;
-    let second =
-        Embedded::start(&mapping(&["two"]), |builder| builder.firehose_client(of_second)).await;
+    let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {
+        builder.firehose_client(of_first)
+    })
+    .await;
+    let second = Embedded::start_host(&mapping_settings(&["two"]), |builder| {
+        builder.firehose_client(of_second)
+    })
+    .await;
     first.host.stop().await;
     assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(EventOutcome::Delivered));
     // It has no plugin before to go back to.
     assert!(second.host.roll_back().await.is_err());
-    assert_eq!(counts(&ports[0]), BTreeMap::new());
+    assert_eq!(record_counts(&ports[0]), BTreeMap::new());
 }

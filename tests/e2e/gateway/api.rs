@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use standpipe::Reason;
-use standpipe_tests::workspace;
+use standpipe_tests::workspace_directory;
 
 /// The files of the module, and the items that it takes from elsewhere: all of a
 /// file's, or those named.
@@ -28,8 +28,8 @@ const FILES: &[(&str, &[&str])] = &[
 
 #[test]
 fn the_api_is_as_it_was() {
-    let golden = workspace().join("tests/data/gateway-api.txt");
-    let now = listing();
+    let golden = workspace_directory().join("tests/data/gateway-api.txt");
+    let now = list_api();
     let before = fs::read_to_string(&golden).unwrap_or_default();
     if std::env::var_os("ACCEPT").is_some() {
         fs::write(&golden, &now).unwrap();
@@ -40,9 +40,9 @@ fn the_api_is_as_it_was() {
     }
 }
 
-fn listing() -> String {
-    let root = workspace().join("host");
-    let files = FILES.iter().map(|(file, only)| (*file, items(&root.join(file), only)));
+fn list_api() -> String {
+    let root = workspace_directory().join("host");
+    let files = FILES.iter().map(|(file, only)| (*file, list_items(&root.join(file), only)));
     let files: String = files.map(|(file, items)| format!("# {file}\n{items}\n")).collect();
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| format!("{reason:?}")).collect();
     format!(
@@ -52,7 +52,7 @@ fn listing() -> String {
 }
 
 /// The public items of a file without their bodies, and whole enums.
-fn items(path: &Path, only: &[&str]) -> String {
+fn list_items(path: &Path, only: &[&str]) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let is_code = |line: &&str| {

@@ -67,32 +67,32 @@ where
     }
 }
 
-fn get(path: &str) -> Request<Full<Bytes>> {
+fn get_request(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
 }
 
-fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
+fn post_request(path: &str, body: &str) -> Request<Full<Bytes>> {
     let request = Request::post(path).header(AUTHORIZATION, "Bearer hush");
     request.body(Full::from(body.to_owned())).unwrap()
 }
 
 /// The records of a stream as JSON.
-fn records(port: &FaultyClient, stream: &str) -> Vec<Value> {
+fn read_records(port: &FaultyClient, stream: &str) -> Vec<Value> {
     let accepted = port.accepted();
     let of_stream = accepted.iter().filter(|(name, _)| name.as_str() == stream);
     let records = of_stream.flat_map(|(_, records)| records);
     records.map(|record| serde_json::from_slice(record).unwrap()).collect()
 }
 
-async fn start(settings: &str) -> (Embedded, Arc<FaultyClient>) {
+async fn start_host(settings: &str) -> (Embedded, Arc<FaultyClient>) {
     let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None));
     let own = port.clone();
-    (Embedded::start(settings, |builder| builder.firehose_client(own)).await, port)
+    (Embedded::start_host(settings, |builder| builder.firehose_client(own)).await, port)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::new(["/shop", "/broken"])
         .event_name("Requested")
         .request_headers([CONTENT_TYPE])
@@ -100,12 +100,12 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
         .with_response_body(4);
     let mut service =
         GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
-    let answer = service.call(post("/shop/1?secret=x", "wörld")).await.unwrap();
+    let answer = service.call(post_request("/shop/1?secret=x", "wörld")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "wörld");
-    assert_eq!(service.call(get("/broken")).await.unwrap_err(), "it is broken");
-    drop(service.call(get("/other")).await.unwrap());
-    let copies = copied(&embedded, &port).await;
+    assert_eq!(service.call(get_request("/broken")).await.unwrap_err(), "it is broken");
+    drop(service.call(get_request("/other")).await.unwrap());
+    let copies = finish_and_read_copies(&embedded, &port).await;
     let shop = json!({
         "method": "POST", "path": "/shop/1", "status": 201,
         "response_headers": {"content-type": "text/plain"},
@@ -114,7 +114,7 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
     let broken = json!({"method": "GET", "path": "/broken", "status": null});
     assert_eq!(copies, [broken, shop]);
     let mut ids = HashSet::new();
-    for event in records(&port, "requests") {
+    for event in read_records(&port, "requests") {
         assert_eq!((&event["event"], &event["type"]), (&json!("Requested"), &json!("track")));
         assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
         assert!(ids.insert(event["messageId"].as_str().unwrap().to_owned()));
@@ -122,10 +122,12 @@ async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
 }
 
 /// What became of the layer's copies, without their times.
-async fn copied(embedded: &Embedded, port: &FaultyClient) -> Vec<Value> {
+async fn finish_and_read_copies(embedded: &Embedded, port: &FaultyClient) -> Vec<Value> {
     embedded.host.stop().await;
-    let mut copies: Vec<_> =
-        records(port, "requests").into_iter().map(|mut event| event["properties"].take()).collect();
+    let mut copies: Vec<_> = read_records(port, "requests")
+        .into_iter()
+        .map(|mut event| event["properties"].take())
+        .collect();
     for properties in &mut copies {
         let latency = properties.as_object_mut().unwrap().remove("latency_ms");
         assert!((0.0..10_000.0).contains(&latency.unwrap().as_f64().unwrap()));
@@ -136,10 +138,10 @@ async fn copied(embedded: &Embedded, port: &FaultyClient) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::all_paths().with_request_body(4).with_response_body(usize::MAX);
     let layer = GatewayLayer::new(embedded.host.clone()).capture_paths(copies);
-    let address = serve(layer.layer(Echo::default())).await;
+    let address = serve_http(layer.layer(Echo::default())).await;
     let large = vec![0xff; 3_000_000];
     let sent = move || {
         let mut client = Client::connect(&format!("http://{address}"));
@@ -150,14 +152,14 @@ async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
         assert!(client.post("/broken", &[], b"unread").is_err());
     };
     tokio::task::spawn_blocking(sent).await.unwrap();
-    let copies = copied(&embedded, &port).await;
+    let copies = finish_and_read_copies(&embedded, &port).await;
     let [broken, large, none] = &copies[..] else { panic!("one for each: {}", copies.len()) };
     let unread = json!({
         "method": "POST", "path": "/broken", "status": null,
         "request_body": "", "request_body_bytes": 0,
     });
     assert_eq!(broken, &unread);
-    // What is no text is replaced, and the record is still one that Firehose takes.
+    // Bytes that are not text are replaced, and Firehose still accepts the record.
     assert_eq!(large["request_body"], "\u{fffd}".repeat(4));
     let text = large["response_body"].as_str().unwrap();
     assert_eq!(text.chars().count(), standpipe::limits::COPIED_BODY_BYTES_MAX);
@@ -168,33 +170,33 @@ async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let copies =
         RequestCapture::all_paths().with_request_body(usize::MAX).with_response_body(usize::MAX);
     let mut service =
         GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
     let worst = "\u{1}".repeat(2 * standpipe::limits::COPIED_BODY_BYTES_MAX);
-    let answer = service.call(post("/worst", &worst)).await.unwrap();
+    let answer = service.call(post_request("/worst", &worst)).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), worst.len());
-    let copies = copied(&embedded, &port).await;
+    let copies = finish_and_read_copies(&embedded, &port).await;
     assert_eq!(copies[0]["request_body"], worst[..standpipe::limits::COPIED_BODY_BYTES_MAX]);
     assert_eq!(copies[0]["response_body"], worst[..standpipe::limits::COPIED_BODY_BYTES_MAX]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_status() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::all_paths().with_request_body(4);
     let mut service =
         GatewayLayer::new(embedded.host.clone()).capture_paths(copies).layer(Echo::default());
-    drop(service.call(post("/left", "body")));
-    let copies = copied(&embedded, &port).await;
+    drop(service.call(post_request("/left", "body")));
+    let copies = finish_and_read_copies(&embedded, &port).await;
     assert_eq!((copies.len(), &copies[0]["status"]), (1, &Value::Null));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layer_is_one_for_a_router_of_axum() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::new(["/shop/"]).with_request_body(64).with_response_body(64);
     let layer =
         GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).capture_paths(copies);
@@ -217,24 +219,24 @@ async fn the_layer_is_one_for_a_router_of_axum() {
         assert_eq!(client.post("/v1/track", &[], body).unwrap().status, 200);
     };
     tokio::task::spawn_blocking(sent).await.unwrap();
-    let copies = copied(&embedded, &port).await;
+    let copies = finish_and_read_copies(&embedded, &port).await;
     let [seven, none] = &copies[..] else { panic!("two of the shop: {}", copies.len()) };
     assert_eq!(
         (&seven["request_body"], &seven["response_body"]),
         (&json!("two"), &json!("7: two"))
     );
     assert_eq!((&seven["status"], &none["status"]), (&json!(200), &json!(400)));
-    assert_eq!(records(&port, "accounts").len(), 1);
+    assert_eq!(read_records(&port, "accounts").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_sdks_are_answered_in_place_of_the_service() {
-    let (embedded, port) = start(SOURCES).await;
+    let (embedded, port) = start_host(SOURCES).await;
     let echo = Echo::default();
     let layer = GatewayLayer::new(embedded.host.clone())
         .collect_paths(["/v1/"])
         .capture_paths(RequestCapture::all_paths());
-    let address = serve(layer.layer(echo.clone())).await;
+    let address = serve_http(layer.layer(echo.clone())).await;
     let body = r#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
     let url = format!("http://{address}");
     let send = |path: &'static str, body: &'static str| {
@@ -253,19 +255,19 @@ async fn calls_of_sdks_are_answered_in_place_of_the_service() {
     assert_eq!((passed.status, &*passed.body), (201, &b"body"[..]));
     assert_eq!(echo.0.load(Ordering::Relaxed), 1);
     embedded.host.stop().await;
-    let accounts = records(&port, "accounts");
+    let accounts = read_records(&port, "accounts");
     assert_eq!((accounts.len(), &accounts[0]["userId"]), (1, &json!("u")));
-    // Who sent it is told by whoever accepted the connection.
+    // The server that accepted the connection sets the client's address.
     assert_eq!(accounts[0]["context"]["ip"], "192.0.2.7");
-    assert_eq!(records(&port, "requests").len(), 1);
+    assert_eq!(read_records(&port, "requests").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_sources_the_service_gets_all_calls() {
-    let (embedded, _) = start(&super::mapping(&["kept"])).await;
+    let (embedded, _) = start_host(&super::mapping_settings(&["kept"])).await;
     let mut service =
         GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).layer(Echo::default());
-    let answer = service.call(post("/v1/track", "mine")).await.unwrap();
+    let answer = service.call(post_request("/v1/track", "mine")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(embedded.host.stats().accepted, 0);
 }
@@ -278,14 +280,15 @@ async fn a_full_host_does_not_slow_the_service_down() {
     }));
     let settings = SOURCES.to_owned() + "[delivery]\ndrain_timeout = '10ms'\n";
     let embedded =
-        Embedded::start(&settings, |builder| builder.firehose_client(port).events_max(100)).await;
+        Embedded::start_host(&settings, |builder| builder.firehose_client(port).events_max(100))
+            .await;
     let mut service = GatewayLayer::new(embedded.host.clone())
         .capture_paths(RequestCapture::all_paths())
         .layer(Echo::default());
     let mut times = Vec::new();
     for _ in 0..REQUESTS {
         let start = Instant::now();
-        drop(service.call(get("/shop")).await.unwrap());
+        drop(service.call(get_request("/shop")).await.unwrap());
         times.push(start.elapsed());
     }
     times.sort_unstable();
@@ -297,7 +300,7 @@ async fn a_full_host_does_not_slow_the_service_down() {
 }
 
 /// Serve over HTTP/1.1 on a free port.
-async fn serve<S, B>(service: S) -> SocketAddr
+async fn serve_http<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = String, Future: Send>
         + Clone

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use standpipe_tests::workspace;
+use standpipe_tests::workspace_directory;
 
 /// A file by the modules that lead to it: none for the crate's root.
 type Module = Vec<String>;
@@ -17,7 +17,7 @@ type ItemPath = Vec<String>;
 
 /// What a file says about others.
 #[derive(Debug, Default)]
-struct Source {
+struct SourceFile {
     /// What `use` makes known in it, by the name there.
     names: BTreeMap<String, ItemPath>,
     /// What it uses, apart from what it only hands on.
@@ -27,8 +27,8 @@ struct Source {
 #[test]
 fn no_circle_of_files_within_a_crate() {
     let mut wrong = Vec::new();
-    for (name, sources) in crates() {
-        for circle in circles(&sources) {
+    for (name, sources) in read_crates() {
+        for circle in find_circles(&sources) {
             wrong.push(format!("{name}: {}", circle.join(", ")));
         }
     }
@@ -37,7 +37,7 @@ fn no_circle_of_files_within_a_crate() {
 
 #[test]
 fn a_circle_is_found_whatever_the_words_for_it() {
-    let found = |files: &[(&str, &str)]| circles(&read(files.iter().copied()));
+    let found = |files: &[(&str, &str)]| find_circles(&read_sources(files.iter().copied()));
     let open = [
         ("lib.rs", "mod a;\nmod b;\npub use a::A;\npub struct Root;"),
         ("a.rs", "use super::b::{B, c::C};\npub struct A(B, C);"),
@@ -64,8 +64,8 @@ fn a_circle_is_found_whatever_the_words_for_it() {
 }
 
 /// The crates whose files are looked at, by their folder.
-fn crates() -> Vec<(String, BTreeMap<Module, Source>)> {
-    let root = workspace();
+fn read_crates() -> Vec<(String, BTreeMap<Module, SourceFile>)> {
+    let root = workspace_directory();
     let mut folders = vec!["host".to_owned(), "guest/mapping".to_owned()];
     for entry in fs::read_dir(root.join("host/crates")).unwrap() {
         folders.push(format!("host/crates/{}", entry.unwrap().file_name().into_string().unwrap()));
@@ -75,7 +75,7 @@ fn crates() -> Vec<(String, BTreeMap<Module, Source>)> {
         .map(|folder| {
             let source = root.join(&folder).join("src");
             let mut files = Vec::new();
-            super::collect(&source, &mut files);
+            super::collect_sources(&source, &mut files);
             assert!(files.len() > 1, "{folder} has no sources where this test looks");
             let texts: Vec<_> = files
                 .iter()
@@ -84,13 +84,15 @@ fn crates() -> Vec<(String, BTreeMap<Module, Source>)> {
                 })
                 .collect();
             let texts = texts.iter().map(|(file, text)| (file.to_str().unwrap(), text.as_str()));
-            (folder, read(texts))
+            (folder, read_sources(texts))
         })
         .collect()
 }
 
 /// Reads the files of a crate, each by its path below `src`. Files of tests alone are left out.
-fn read<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<Module, Source> {
+fn read_sources<'a>(
+    files: impl Iterator<Item = (&'a str, &'a str)>,
+) -> BTreeMap<Module, SourceFile> {
     let texts: BTreeMap<Module, String> = files
         .filter(|(file, _)| *file != "main.rs")
         .map(|(file, text)| (module_of(file), code_of(text)))
@@ -116,8 +118,8 @@ fn code_of(text: &str) -> String {
     code.flat_map(|line| [line, "\n"]).collect()
 }
 
-fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> Source {
-    let mut source = Source::default();
+fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> SourceFile {
+    let mut source = SourceFile::default();
     let mut rest = String::new();
     for statement in text.split_inclusive(';') {
         let Some((before, handed_on, group)) = use_in(statement) else {
@@ -125,8 +127,8 @@ fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> Source 
             continue;
         };
         rest.push_str(before);
-        for (path, name) in expanded(group) {
-            let Some(path) = absolute(module, &path, modules) else { continue };
+        for (path, name) in expand_use(group) {
+            let Some(path) = absolute_path(module, &path, modules) else { continue };
             if !handed_on {
                 source.used.push(path.clone());
             }
@@ -135,7 +137,7 @@ fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> Source 
     }
     let is_part = |character: char| character.is_alphanumeric() || "_:".contains(character);
     let paths = rest.split(|character| !is_part(character)).filter(|path| path.contains("::"));
-    source.used.extend(paths.filter_map(|path| absolute(module, path, modules)));
+    source.used.extend(paths.filter_map(|path| absolute_path(module, path, modules)));
     source
 }
 
@@ -156,7 +158,7 @@ fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
 }
 
 /// The paths of a `use`, with the names that they get.
-fn expanded(group: &str) -> Vec<(String, String)> {
+fn expand_use(group: &str) -> Vec<(String, String)> {
     let group = group.trim();
     let Some((prefix, inner)) = group.split_once('{') else {
         let (path, name) = group.split_once(" as ").unwrap_or((group, ""));
@@ -181,11 +183,11 @@ fn expanded(group: &str) -> Vec<(String, String)> {
         parts.last_mut().unwrap().push(character);
     }
     let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
-    parts.flat_map(|part| expanded(&format!("{}{part}", prefix.trim()))).collect()
+    parts.flat_map(|part| expand_use(&format!("{}{part}", prefix.trim()))).collect()
 }
 
 /// A path from the crate's root on. None where it leads out of the crate, or is a name of the file itself.
-fn absolute(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Option<ItemPath> {
+fn absolute_path(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Option<ItemPath> {
     let parts: Vec<_> = path.split("::").map(|part| part.trim().to_owned()).collect();
     let ups = parts.iter().take_while(|part| *part == "super").count();
     let first = parts.first()?.as_str();
@@ -200,7 +202,11 @@ fn absolute(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Option<I
 }
 
 /// The file that defines what a path names.
-fn definer(path: &[String], sources: &BTreeMap<Module, Source>, steps: usize) -> Module {
+fn defining_module(
+    path: &[String],
+    sources: &BTreeMap<Module, SourceFile>,
+    steps: usize,
+) -> Module {
     let mut end = path.len();
     while !sources.contains_key(&path[..end]) {
         end -= 1;
@@ -209,14 +215,14 @@ fn definer(path: &[String], sources: &BTreeMap<Module, Source>, steps: usize) ->
     let handed_on = path.get(end).and_then(|name| sources[&module].names.get(name));
     match handed_on {
         Some(from) if steps > 0 && from[..] != path[..=end] => {
-            definer(&[&from[..], &path[end + 1..]].concat(), sources, steps - 1)
+            defining_module(&[&from[..], &path[end + 1..]].concat(), sources, steps - 1)
         }
         _ => module,
     }
 }
 
 /// What a file uses, and what that uses, and so on.
-fn reached<'a>(
+fn reached_modules<'a>(
     from: &'a Module,
     edges: &'a BTreeMap<&Module, BTreeSet<Module>>,
 ) -> BTreeSet<&'a Module> {
@@ -229,17 +235,17 @@ fn reached<'a>(
 }
 
 /// The circles among the files, each as the names of its files in order.
-fn circles(sources: &BTreeMap<Module, Source>) -> Vec<Vec<String>> {
+fn find_circles(sources: &BTreeMap<Module, SourceFile>) -> Vec<Vec<String>> {
     const HANDED_ON_MAX: usize = 10;
     let edges: BTreeMap<&Module, BTreeSet<Module>> = sources
         .iter()
         .map(|(module, source)| {
-            let uses = source.used.iter().map(|path| definer(path, sources, HANDED_ON_MAX));
+            let uses = source.used.iter().map(|path| defining_module(path, sources, HANDED_ON_MAX));
             (module, uses.filter(|other| !module.starts_with(other)).collect())
         })
         .collect();
     let reached: BTreeMap<_, _> =
-        edges.keys().map(|module| (*module, reached(module, &edges))).collect();
+        edges.keys().map(|module| (*module, reached_modules(module, &edges))).collect();
     let mut circles = BTreeSet::new();
     for (module, others) in &reached {
         if others.contains(module) {

@@ -3,15 +3,15 @@
 use serde_json::json;
 use standpipe_catalog::UnreadableStream;
 use standpipe_catalog::openmetadata::RemovalSkipped;
-use standpipe_tests::openmetadata::{Fault, Traits};
+use standpipe_tests::openmetadata::{InjectedFault, ServerTraits};
 
-use super::world::World;
+use super::world::MetadataWorld;
 
 const STREAMS: &[&str] = &["a", "b", "c", "d"];
 
 #[test]
 fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     world.remove_stream("b");
     world.server.forget_requests();
@@ -20,9 +20,9 @@ fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
     assert_eq!(world.server.writes(), ["DELETE /api/v1/pipelines/deleteStale"]);
     assert_eq!(world.server.pipelines().len(), 3);
     assert_eq!(world.server.entities("pipelines").len(), 4);
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     world.add_stream("b2");
-    let b = World::new(Traits::default(), &["b"]).inventory.streams.remove(0);
+    let b = MetadataWorld::new(ServerTraits::default(), &["b"]).inventory.streams.remove(0);
     world.inventory.streams.push(b);
     world.run_well();
     assert_eq!(world.server.pipelines().len(), 5);
@@ -30,7 +30,10 @@ fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
 
 #[test]
 fn servers_that_cannot_delete_at_once_are_asked_one_by_one() {
-    let mut world = World::new(Traits { has_delete_stale: false, ..Traits::default() }, STREAMS);
+    let mut world = MetadataWorld::new(
+        ServerTraits { has_delete_stale: false, ..ServerTraits::default() },
+        STREAMS,
+    );
     world.run_well();
     world.remove_stream("b");
     world.remove_stream("c");
@@ -43,11 +46,11 @@ fn servers_that_cannot_delete_at_once_are_asked_one_by_one() {
 
 #[test]
 fn a_list_that_breaks_off_deletes_nothing() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     world.remove_stream("b");
     world.inventory.is_complete = false;
-    let fails_without_writing = |world: &World| {
+    let fails_without_writing = |world: &MetadataWorld| {
         world.server.forget_requests();
         let outcome = world.run();
         assert_eq!(world.server.writes(), [""; 0]);
@@ -60,13 +63,13 @@ fn a_list_that_breaks_off_deletes_nothing() {
     world.inventory.streams.clear();
     fails_without_writing(&world);
     world.inventory.is_complete = true;
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     assert_eq!(world.run().removal.untouched, Some(RemovalSkipped::Empty));
 }
 
 #[test]
 fn streams_that_were_left_out_or_could_not_be_read_are_there() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     for name in ["a", "b", "c"] {
         world.remove_stream(name);
@@ -92,7 +95,7 @@ fn streams_that_were_left_out_or_could_not_be_read_are_there() {
 
 #[test]
 fn most_of_a_service_is_not_deleted_at_once() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     for name in ["a", "b", "c"] {
         world.remove_stream(name);
@@ -111,7 +114,7 @@ fn most_of_a_service_is_not_deleted_at_once() {
 
 #[test]
 fn another_account_or_region_is_refused_before_anything_is_written() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     world.server.forget_requests();
     for (account, region) in [("999999999999", "eu-west-1"), ("123456789012", "us-east-1")] {
@@ -128,12 +131,12 @@ fn another_account_or_region_is_refused_before_anything_is_written() {
 
 #[test]
 fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
-    let mut world = World::new(Traits::default(), STREAMS);
+    let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     let service = json!({"serviceType": "KinesisFirehose", "description": "Made by hand."});
-    world.server.add("pipelineServices", "\"my.firehose\"", &service);
+    world.server.add_entity("pipelineServices", "\"my.firehose\"", &service);
     world.run_well();
     world.remove_stream("b");
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     let line = "standpipe-scope: 123456789012/eu-west-1";
     let untouched = world.run().removal.untouched;
     assert_eq!(untouched, Some(RemovalSkipped::Unmarked { line: line.to_owned() }));
@@ -142,18 +145,21 @@ fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
     assert_eq!(world.server.pipelines().len(), 3);
     let services = world.server.entities("pipelineServices");
     assert_eq!(services["\"my.firehose\""]["description"], format!("Made by hand.\n\n{line}"));
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn nothing_is_deleted_where_it_is_off_and_failures_are_told() {
-    let mut world = World::new(Traits { has_delete_stale: false, ..Traits::default() }, STREAMS);
+    let mut world = MetadataWorld::new(
+        ServerTraits { has_delete_stale: false, ..ServerTraits::default() },
+        STREAMS,
+    );
     world.run_well();
     world.remove_stream("b");
     world.settings.deletion.is_on = false;
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     world.settings.deletion.is_on = true;
-    world.server.fail(Fault {
+    world.server.inject_fault(InjectedFault {
         method: "DELETE",
         path: "/pipelines/0",
         times: 1,

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use standpipe_catalog::openmetadata::{OpenMetadata, OpenMetadataError};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
-use standpipe_tests::openmetadata::{Fault, Traits};
+use standpipe_tests::openmetadata::{InjectedFault, ServerTraits};
 
-use super::world::World;
+use super::world::MetadataWorld;
 
 #[test]
 fn what_fails_in_passing_is_done_all_the_same() {
     for status in [429, 502, 503, 504] {
-        let world = World::new(Traits::default(), &["a", "b"]);
+        let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
         for (method, path) in [
             ("GET", "version"),
             ("PUT", "bulk"),
@@ -19,7 +19,13 @@ fn what_fails_in_passing_is_done_all_the_same() {
             ("GET", "search"),
             ("GET", "name"),
         ] {
-            world.server.fail(Fault { method, path, times: 2, status, retry_after: None });
+            world.server.inject_fault(InjectedFault {
+                method,
+                path,
+                times: 2,
+                status,
+                retry_after: None,
+            });
         }
         world.run_well();
         assert_eq!(world.server.edges().len(), 2, "{status}");
@@ -28,8 +34,8 @@ fn what_fails_in_passing_is_done_all_the_same() {
 
 #[test]
 fn a_server_that_asks_for_a_pause_gets_it() {
-    let world = World::new(Traits::default(), &["a"]);
-    world.server.fail(Fault {
+    let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
+    world.server.inject_fault(InjectedFault {
         method: "PUT",
         path: "bulk",
         times: 1,
@@ -43,8 +49,8 @@ fn a_server_that_asks_for_a_pause_gets_it() {
 
 #[test]
 fn what_stays_down_is_told_and_the_rest_is_done() {
-    let world = World::new(Traits::default(), &["a", "b", "c"]);
-    world.server.fail(Fault {
+    let world = MetadataWorld::new(ServerTraits::default(), &["a", "b", "c"]);
+    world.server.inject_fault(InjectedFault {
         method: "PUT",
         path: "/lineage",
         times: 4,
@@ -67,7 +73,10 @@ fn what_stays_down_is_told_and_the_rest_is_done() {
 #[test]
 fn a_page_for_people_is_no_api() {
     for page in ["<!DOCTYPE html><title>Sign in</title>", "x"] {
-        let world = World::new(Traits { page: Some(page.to_owned()), ..Traits::default() }, &["a"]);
+        let world = MetadataWorld::new(
+            ServerTraits { page: Some(page.to_owned()), ..ServerTraits::default() },
+            &["a"],
+        );
         let outcome = world.run();
         let cause = outcome.aborted.clone().unwrap();
         assert!(cause.contains("ends in /api"), "{cause}");
@@ -78,7 +87,7 @@ fn a_page_for_people_is_no_api() {
 
 #[test]
 fn a_wrong_token_is_told_and_never_shown() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     let token = "an-0ld-t0ken";
     world.settings.token = Some(SecretSetting::Value(Secret::new(token.to_owned())));
     let outcome = world.run();
@@ -89,7 +98,7 @@ fn a_wrong_token_is_told_and_never_shown() {
 
 #[test]
 fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
-    let world = World::new(Traits::default(), &["a"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (written, expected) in [("secret:/om/token", "secret:/om/token"), ("", "is empty")] {
         let mut settings = world.settings.clone();
@@ -103,7 +112,10 @@ fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
 
 #[test]
 fn versions_that_nobody_knows_are_refused_unless_it_is_set() {
-    let mut world = World::new(Traits { version: "3.0.1".to_owned(), ..Traits::default() }, &["a"]);
+    let mut world = MetadataWorld::new(
+        ServerTraits { version: "3.0.1".to_owned(), ..ServerTraits::default() },
+        &["a"],
+    );
     let cause = world.run().aborted.unwrap();
     assert!(cause.contains("3.0.1") && cause.contains("enableVersionValidation"), "{cause}");
     world.settings.version_validation = false;
@@ -113,7 +125,7 @@ fn versions_that_nobody_knows_are_refused_unless_it_is_set() {
 
 #[test]
 fn a_server_that_is_not_there_is_told() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.settings.host_port = "http://127.0.0.1:1/api".to_owned();
     let cause = world.run().aborted.unwrap();
     assert!(cause.contains("failed to reach"), "{cause}");
@@ -121,11 +133,11 @@ fn a_server_that_is_not_there_is_told() {
 
 #[test]
 fn pipelines_that_cannot_be_written_are_failures_and_no_reason_to_delete() {
-    let world = World::new(Traits::default(), &["a", "b"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let mut world = world;
     world.inventory.streams[0].status.word = "DELETING".to_owned();
-    world.server.fail(Fault {
+    world.server.inject_fault(InjectedFault {
         method: "PUT",
         path: "/pipelines",
         times: 100,

@@ -1,9 +1,9 @@
 //! Answers that lack what each has: they are errors, and never say that there is
 //! nothing.
 
-use standpipe_tests::openmetadata::{Replaced, Traits};
+use standpipe_tests::openmetadata::{ReplacedResponse, ServerTraits};
 
-use super::world::World;
+use super::world::MetadataWorld;
 
 const VERSION: &str = "/system/version";
 const SERVICE: &str = "/services/pipelineServices/name/";
@@ -13,7 +13,7 @@ const EDGE: &str = "/lineage/getLineageEdge/";
 
 #[test]
 fn an_answer_that_is_not_complete_changes_nothing() {
-    let world = World::new(Traits::default(), &["a", "b"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let bodies = ["", "{}", "null", "[]", "{\"data\":[", "404 page not found"];
     let paths = [VERSION, SERVICE, PIPELINES, SEARCH, EDGE];
@@ -34,7 +34,12 @@ fn an_answer_that_is_not_complete_changes_nothing() {
         (EDGE, 200, "{\"edge\":null}"),
     ];
     for (path, status, body) in all.chain(others) {
-        world.server.replace(Some(Replaced { method: "GET", path, status, body }));
+        world.server.replace_responses(Some(ReplacedResponse {
+            method: "GET",
+            path,
+            status,
+            body,
+        }));
         world.server.forget_requests();
         let outcome = world.run();
         let has_failed = outcome.aborted.is_some()
@@ -43,16 +48,21 @@ fn an_answer_that_is_not_complete_changes_nothing() {
         assert!(has_failed, "{path} {status} {body:?}: {outcome:#?}");
         assert_eq!(world.server.writes(), [""; 0], "{path} {status} {body:?}");
     }
-    world.server.replace(None);
-    assert_eq!(world.writes_again(), [""; 0]);
+    world.server.replace_responses(None);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn a_service_that_is_not_made_is_not_believed() {
     for body in ["", "{}", "null", "[]"] {
-        let world = World::new(Traits::default(), &["a"]);
+        let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
         let path = "/services/pipelineServices";
-        world.server.replace(Some(Replaced { method: "PUT", path, status: 200, body }));
+        world.server.replace_responses(Some(ReplacedResponse {
+            method: "PUT",
+            path,
+            status: 200,
+            body,
+        }));
         let outcome = world.run();
         let cause = outcome.aborted.expect(body);
         assert!(

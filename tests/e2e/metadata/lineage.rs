@@ -5,13 +5,13 @@ use serde_json::json;
 use standpipe_catalog::openmetadata::{EdgeWrite, ServiceNames};
 use standpipe_catalog::report::EdgeOutcome;
 use standpipe_catalog::{Asset, EdgeRole, IndexRotation, SearchEngine, TableName};
-use standpipe_tests::openmetadata::Traits;
+use standpipe_tests::openmetadata::ServerTraits;
 
-use super::world::{World, arn, kinesis, objects, world_topic};
+use super::world::{MetadataWorld, bucket_asset, kinesis_asset, make_arn, world_topic};
 
 #[test]
 fn edges_lead_from_asset_to_asset_by_way_of_the_pipeline() {
-    let world = World::new(Traits::default(), &["a"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.run_well();
     let expected = (
         "kinesis.a-in".to_owned(),
@@ -19,36 +19,45 @@ fn edges_lead_from_asset_to_asset_by_way_of_the_pipeline() {
         Some("\"my.firehose\".a".to_owned()),
     );
     assert_eq!(world.server.edges(), [expected]);
-    assert_eq!(world.server.details()[0]["source"], "PipelineLineage");
+    assert_eq!(world.server.edge_details()[0]["source"], "PipelineLineage");
 }
 
 #[test]
 fn a_pipeline_that_the_server_drops_is_added_again() {
-    let world = World::new(Traits { drops_pipeline: true, ..Traits::default() }, &["a"]);
+    let world = MetadataWorld::new(
+        ServerTraits { drops_pipeline: true, ..ServerTraits::default() },
+        &["a"],
+    );
     let outcome = world.run_well();
     assert_eq!(outcome.report.totals().written, 1);
     assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".a"));
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
-    let mut world = World::new(Traits::default(), &[]);
-    let (table, stream) =
-        (Asset::DynamoTable { arn: arn("dynamodb", "table/Orders") }, kinesis("changes"));
-    world.server.add(
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
+    let (table, stream) = (
+        Asset::DynamoTable { arn: make_arn("dynamodb", "table/Orders") },
+        kinesis_asset("changes"),
+    );
+    world.server.add_entity(
         "tables",
         "dynamo.default.default.Orders",
         &json!({"serviceType": "DynamoDB"}),
     );
     world_topic(&world.server, "changes");
-    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
-    world.join("a", std::slice::from_ref(&stream), &[objects("lake", "raw/orders")]);
-    world.edge(&table, &stream, EdgeRole::Feeds);
+    world.server.add_entity("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.add_stream_between(
+        "a",
+        std::slice::from_ref(&stream),
+        &[bucket_asset("lake", "raw/orders")],
+    );
+    world.add_edge(&table, &stream, EdgeRole::Feeds);
     let outcome = world.run_well();
     assert_eq!(world.server.edges()[0].0, "dynamo.default.default.Orders");
     assert_eq!(world.server.edges().len(), 1);
-    // The bucket is the nearest that is known, and it is told.
+    // The bucket is the nearest known entity, and the report says so.
     let EdgeOutcome::Resolved { matched, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*matched, ["s3://lake"]);
     // With the service named the table's name is known, and nothing is searched for.
@@ -57,14 +66,14 @@ fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
         storage: vec!["s3".to_owned()],
         ..ServiceNames::default()
     };
-    world.server.change(|traits| traits.search_lags = true);
-    assert_eq!(world.writes_again(), [""; 0]);
+    world.server.change_traits(|traits| traits.search_lags = true);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn what_may_be_two_things_is_none() {
-    let mut world = World::new(Traits::default(), &["a"]);
-    world.server.add("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
+    world.server.add_entity("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
     let outcome = world.run_well();
     assert_eq!(world.server.edges().len(), 0);
     let EdgeOutcome::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
@@ -78,11 +87,11 @@ fn what_may_be_two_things_is_none() {
 
 #[test]
 fn what_is_missing_is_told_with_what_was_tried() {
-    let mut world = World::new(Traits::default(), &[]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let table = TableName { database: Some("dev".into()), schema: None, name: "Orders".into() };
     let to = Asset::RedshiftTable { host: "h".to_owned(), table };
     world_topic(&world.server, "in");
-    world.join("a", &[kinesis("in")], std::slice::from_ref(&to));
+    world.add_stream_between("a", &[kinesis_asset("in")], std::slice::from_ref(&to));
     world.settings.services.database = vec!["rs".to_owned()];
     let outcome = world.run_well();
     let EdgeOutcome::NotFound { tried, .. } = &outcome.report.lines[0].fate else { panic!() };
@@ -91,15 +100,15 @@ fn what_is_missing_is_told_with_what_was_tried() {
         standpipe_catalog::report::report_table(&outcome.report)
             .contains("tried rs.dev.public.orders")
     );
-    world.server.add("tables", "rs.dev.public.orders", &json!({}));
+    world.server.add_entity("tables", "rs.dev.public.orders", &json!({}));
     assert_eq!(world.run_well().report.unresolved(), 0);
 }
 
 #[test]
 fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
-    let mut world = World::new(Traits::default(), &[]);
-    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
-    world.join("a", &[], &[objects("lake", "")]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
+    world.server.add_entity("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.add_stream_between("a", &[], &[bucket_asset("lake", "")]);
     let outcome = world.run_well();
     assert_eq!(outcome.report.lines[0].fate, EdgeOutcome::DirectPut);
     assert_eq!((outcome.report.unresolved(), world.server.edges().len()), (0, 0));
@@ -109,15 +118,15 @@ fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
         world.server.edges(),
         [("\"my.firehose\".a".to_owned(), "s3.lake".to_owned(), None)]
     );
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn what_openmetadata_cannot_have_is_unsupported() {
-    let mut world = World::new(Traits::default(), &[]);
-    world.join(
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
+    world.add_stream_between(
         "a",
-        &[kinesis("in")],
+        &[kinesis_asset("in")],
         &[Asset::Splunk { endpoint: "https://splunk:8088".to_owned() }],
     );
     let outcome = world.run_well();
@@ -127,15 +136,23 @@ fn what_openmetadata_cannot_have_is_unsupported() {
 
 #[test]
 fn topics_are_those_of_their_service() {
-    let mut world = World::new(Traits::default(), &[]);
-    let cluster = arn("kafka", "cluster/c/1");
-    world.server.add("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
-    world.server.add("topics", "local_kafka.\"shop.orders\"", &json!({"serviceType": "Kafka"}));
-    world.server.add("topics", "kinesis.\"shop.orders\"", &json!({"serviceType": "Kinesis"}));
-    world.join(
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
+    let cluster = make_arn("kafka", "cluster/c/1");
+    world.server.add_entity("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
+    world.server.add_entity(
+        "topics",
+        "local_kafka.\"shop.orders\"",
+        &json!({"serviceType": "Kafka"}),
+    );
+    world.server.add_entity(
+        "topics",
+        "kinesis.\"shop.orders\"",
+        &json!({"serviceType": "Kinesis"}),
+    );
+    world.add_stream_between(
         "a",
         &[Asset::KafkaTopic { cluster, topic: "shop.orders".into() }],
-        &[objects("lake", "")],
+        &[bucket_asset("lake", "")],
     );
     // A Kinesis stream of that name is none of Kafka's.
     world.run_well();
@@ -148,9 +165,9 @@ fn topics_are_those_of_their_service() {
 
 #[test]
 fn an_index_that_rotates_is_its_newest_one() {
-    let mut world = World::new(Traits::default(), &[]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     for name in ["orders-2026-01", "orders-2026-02", "orders-old-2026-03", "orders-2026-02-03"] {
-        world.server.add("searchIndexes", &format!("os.{name}"), &json!({}));
+        world.server.add_entity("searchIndexes", &format!("os.{name}"), &json!({}));
     }
     world_topic(&world.server, "in");
     let to = Asset::SearchIndex {
@@ -159,7 +176,7 @@ fn an_index_that_rotates_is_its_newest_one() {
         index: "orders".to_owned(),
         rotation: IndexRotation::Month,
     };
-    world.join("a", &[kinesis("in")], &[to]);
+    world.add_stream_between("a", &[kinesis_asset("in")], &[to]);
     let outcome = world.run_well();
     assert_eq!(world.server.edges()[0].1, "os.orders-2026-02");
     let details = outcome.report.lines[0].fate.details();
@@ -168,35 +185,35 @@ fn an_index_that_rotates_is_its_newest_one() {
 
 #[test]
 fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
-    let world = World::new(Traits::default(), &["a", "b"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     let id = |kind: &str, name: &str| {
         world.server.entities(kind)[name]["id"].as_str().unwrap().to_owned()
     };
     let (from, to) = (id("topics", "kinesis.a-in"), id("containers", "s3.lake.\"a.objects\""));
-    let glue = world.server.add("pipelines", "glue.job", &json!({}));
+    let glue = world.server.add_entity("pipelines", "glue.job", &json!({}));
     let details = json!({"source": "PipelineLineage", "pipeline": {"id": glue, "type": "pipeline"}, "sqlQuery": "x"});
-    world.server.join(&from, &to, details.clone());
+    world.server.add_edge(&from, &to, details.clone());
     let (from, to) = (id("topics", "kinesis.b-in"), id("containers", "s3.lake.\"b.objects\""));
-    world.server.join(&from, &to, json!({"source": "Manual", "columnsLineage": []}));
+    world.server.add_edge(&from, &to, json!({"source": "Manual", "columnsLineage": []}));
     let outcome = world.run_well();
     let pipelines: Vec<_> = world.server.edges().into_iter().filter_map(|edge| edge.2).collect();
     assert_eq!(pipelines, ["glue.job", "\"my.firehose\".b"]);
-    assert!(world.server.details().contains(&details));
+    assert!(world.server.edge_details().contains(&details));
     let kept = EdgeWrite::Kept { pipeline: glue };
     assert_eq!(
         outcome.report.lines[0].fate,
         EdgeOutcome::Resolved { written: kept, matched: vec![] }
     );
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn two_streams_with_one_edge_do_not_take_it_from_each_other() {
-    let mut world = World::new(Traits::default(), &["a"]);
-    world.join("b", &[kinesis("a-in")], &[objects("lake", "a")]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
+    world.add_stream_between("b", &[kinesis_asset("a-in")], &[bucket_asset("lake", "a")]);
     world.run_well();
     assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".a"));
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     // Once the first one is gone, the second one has it.
     world.remove_stream("a");
     world.run_well();
@@ -205,10 +222,10 @@ fn two_streams_with_one_edge_do_not_take_it_from_each_other() {
 
 #[test]
 fn edges_that_are_no_more_go_where_that_is_set() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.run_well();
     world.graph.edges.clear();
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     assert_eq!(world.server.edges().len(), 1);
     world.settings.override_lineage = true;
     world.run_well();
@@ -217,66 +234,79 @@ fn edges_that_are_no_more_go_where_that_is_set() {
 
 #[test]
 fn columns_of_one_name_are_joined_where_that_is_set() {
-    let mut world = World::new(Traits::default(), &[]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let columns = |table: &str, names: &[&str]| {
         let column =
             |name: &&str| json!({"name": name, "fullyQualifiedName": format!("{table}.{name}")});
         names.iter().map(column).collect::<Vec<_>>()
     };
-    world.server.add(
+    world.server.add_entity(
         "topics",
         "kafka.t",
         &json!({
             "messageSchema": {"schemaFields": columns("kafka.t", &["Id", "other"])},
         }),
     );
-    world.server.add(
+    world.server.add_entity(
         "tables",
         "sf.DB.S.T",
         &json!({"columns": columns("sf.DB.S.T", &["ID", "MORE"])}),
     );
     let table =
         TableName { database: Some("db".into()), schema: Some("s".into()), name: "t".into() };
-    let from = Asset::KafkaTopic { cluster: arn("kafka", "cluster/c/1"), topic: "t".to_owned() };
-    world.join("a", &[from], &[Asset::SnowflakeTable { account: "x".to_owned(), table }]);
+    let from =
+        Asset::KafkaTopic { cluster: make_arn("kafka", "cluster/c/1"), topic: "t".to_owned() };
+    world.add_stream_between(
+        "a",
+        &[from],
+        &[Asset::SnowflakeTable { account: "x".to_owned(), table }],
+    );
     world.settings.services.database = vec!["sf".to_owned()];
     world.run_well();
-    assert_eq!(world.server.details()[0]["columnsLineage"], json!([]));
+    assert_eq!(world.server.edge_details()[0]["columnsLineage"], json!([]));
     world.settings.column_lineage = true;
     world.run_well();
     let expected = json!([{"fromColumns": ["kafka.t.Id"], "toColumn": "sf.DB.S.T.ID"}]);
-    assert_eq!(world.server.details()[0]["columnsLineage"], expected);
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.server.edge_details()[0]["columnsLineage"], expected);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn tables_are_looked_for_in_all_services_where_none_is_named() {
-    let mut world = World::new(Traits::default(), &[]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let table = |database: Option<&str>, schema: &str, name: &str| TableName {
         database: database.map(str::to_owned),
         schema: Some(schema.to_owned()),
         name: name.to_owned(),
     };
     world_topic(&world.server, "in");
-    world.server.add("tables", "glue.123456789012.lake.\"a.b\"", &json!({"serviceType": "Glue"}));
-    world.server.add("tables", "glue.123456789012.lake.other", &json!({"serviceType": "Glue"}));
-    world.server.add("tables", "rs.dev.sales.orders", &json!({"serviceType": "Redshift"}));
-    world.server.add("tables", "pg.dev.sales.orders", &json!({"serviceType": "Postgres"}));
+    world.server.add_entity(
+        "tables",
+        "glue.123456789012.lake.\"a.b\"",
+        &json!({"serviceType": "Glue"}),
+    );
+    world.server.add_entity(
+        "tables",
+        "glue.123456789012.lake.other",
+        &json!({"serviceType": "Glue"}),
+    );
+    world.server.add_entity("tables", "rs.dev.sales.orders", &json!({"serviceType": "Redshift"}));
+    world.server.add_entity("tables", "pg.dev.sales.orders", &json!({"serviceType": "Postgres"}));
     let iceberg = Asset::IcebergTable { catalog: None, table: table(None, "lake", "a.b") };
     let redshift = |database| Asset::RedshiftTable {
         host: "h".to_owned(),
         table: table(database, "Sales", "Orders"),
     };
-    world.join("a", &[kinesis("in")], &[iceberg, redshift(Some("dev"))]);
-    world.join("b", &[kinesis("in")], &[redshift(None)]);
+    world.add_stream_between("a", &[kinesis_asset("in")], &[iceberg, redshift(Some("dev"))]);
+    world.add_stream_between("b", &[kinesis_asset("in")], &[redshift(None)]);
     let outcome = world.run_well();
     let ends: Vec<_> = world.server.edges().into_iter().map(|edge| edge.1).collect();
-    // Postgres has a table of that name too, and is no Redshift.
+    // Postgres has a table of that name too, and is not Redshift.
     assert_eq!(ends, ["glue.123456789012.lake.\"a.b\"", "rs.dev.sales.orders"]);
     assert_eq!(outcome.report.unresolved(), 0);
-    // Two streams with one edge: the second one is told whose it is.
+    // Two streams with one edge: the second one reports the owner of the edge.
     let kept = EdgeWrite::Kept { pipeline: "a".to_owned() };
     let fate = &outcome.report.lines.iter().find(|line| line.stream == "b").unwrap().fate;
     assert_eq!(*fate, EdgeOutcome::Resolved { written: kept, matched: vec![] });
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }

@@ -4,13 +4,13 @@
 use serde_json::json;
 use standpipe_catalog::openmetadata::ServiceNames;
 use standpipe_catalog::{Asset, EdgeRole, Processor};
-use standpipe_tests::openmetadata::{Fault, Traits};
+use standpipe_tests::openmetadata::{InjectedFault, ServerTraits};
 
-use super::world::World;
+use super::world::MetadataWorld;
 
 #[test]
 fn streams_become_pipelines_and_a_second_run_writes_nothing() {
-    let world = World::new(Traits::default(), &["orders", "page.views"]);
+    let world = MetadataWorld::new(ServerTraits::default(), &["orders", "page.views"]);
     let outcome = world.run_well();
     // Names with dots are quoted, the service's as well as the stream's.
     let names = ["\"my.firehose\".\"page.views\"", "\"my.firehose\".orders"];
@@ -27,12 +27,12 @@ fn streams_become_pipelines_and_a_second_run_writes_nothing() {
     assert_eq!(world.server.edges().len(), 2);
     assert_eq!(outcome.report.unresolved(), 0);
     assert_eq!((outcome.steps[0].records, outcome.steps[1].records), (2, 4));
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn the_service_is_made_once_with_its_account_and_without_credentials() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.settings.assume_role_arn = Some("arn:aws:iam::123456789012:role/r".to_owned());
     world.settings.services =
         ServiceNames { kafka: Some("local_kafka".to_owned()), ..ServiceNames::default() };
@@ -59,7 +59,7 @@ fn the_service_is_made_once_with_its_account_and_without_credentials() {
 
 #[test]
 fn a_service_may_be_bare() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.settings.store_service_connection = false;
     world.run_well();
     let services = world.server.entities("pipelineServices");
@@ -68,10 +68,10 @@ fn a_service_may_be_bare() {
 
 #[test]
 fn what_changed_is_written_and_what_people_wrote_stays() {
-    let mut world = World::new(Traits::default(), &["a", "b"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let name = "\"my.firehose\".a";
-    world.server.edit(name, "description", json!("by hand"));
+    world.server.edit_entity(name, "description", json!("by hand"));
     world.inventory.streams[0].status.word = "DELETING".to_owned();
     world.server.forget_requests();
     let outcome = world.run_well();
@@ -82,23 +82,23 @@ fn what_changed_is_written_and_what_people_wrote_stays() {
         (&pipeline["state"], &pipeline["description"]),
         (&json!("Inactive"), &json!("by hand"))
     );
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     // Unless it is to be overwritten.
     world.settings.override_metadata = true;
-    assert_eq!(world.writes_again(), ["PUT /api/v1/pipelines/bulk"]);
+    assert_eq!(world.run_and_list_writes(), ["PUT /api/v1/pipelines/bulk"]);
     let pipeline = world.server.entities("pipelines")[name].clone();
     assert!(pipeline["description"].as_str().unwrap().contains("deliverystream/a"));
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn events_and_functions_are_tasks() {
-    let mut world = World::new(Traits::default(), &["a"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     let stream = world.inventory.streams[0].clone();
     let own = Asset::DeliveryStream { name: stream.name, arn: None };
     world.graph.assets.clear();
     world.graph.edges.clear();
-    world.edge(
+    world.add_edge(
         &Asset::Events { label: "track \"Order Completed\"".to_owned() },
         &own,
         EdgeRole::Routed,
@@ -120,40 +120,40 @@ fn events_and_functions_are_tasks() {
         ]
     );
     assert_eq!(pipeline["tasks"][0]["displayName"], "track \"Order Completed\"");
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
 }
 
 #[test]
 fn old_versions_get_what_they_know() {
-    let traits = Traits {
+    let traits = ServerTraits {
         version: "1.2.0".to_owned(),
         has_firehose: false,
         has_new_keys: false,
         has_bulk: false,
         has_delete_stale: false,
-        ..Traits::default()
+        ..ServerTraits::default()
     };
-    let mut world = World::new(traits, &["a", "b", "c"]);
+    let mut world = MetadataWorld::new(traits, &["a", "b", "c"]);
     world.run_well();
     assert_eq!(world.server.pipelines().len(), 3);
     let services = world.server.entities("pipelineServices");
     assert_eq!(services["\"my.firehose\""]["serviceType"], "CustomPipeline");
-    assert_eq!(world.writes_again(), [""; 0]);
-    world.server.edit("\"my.firehose\".a", "description", json!("by hand"));
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
+    world.server.edit_entity("\"my.firehose\".a", "description", json!("by hand"));
     world.settings.override_metadata = true;
-    let writes = world.writes_again();
+    let writes = world.run_and_list_writes();
     assert!(writes.last().unwrap().starts_with("PATCH /api/v1/pipelines/"), "{writes:?}");
-    assert_eq!(world.writes_again(), [""; 0]);
+    assert_eq!(world.run_and_list_writes(), [""; 0]);
     world.remove_stream("c");
-    let writes = world.writes_again();
+    let writes = world.run_and_list_writes();
     assert_eq!(writes.len(), 2, "{writes:?}");
     assert_eq!(world.server.pipelines().len(), 2);
 }
 
 #[test]
 fn a_part_that_bulk_refuses_is_written_alone() {
-    let world = World::new(Traits::default(), &["a", "b", "c"]);
-    world.server.fail(Fault {
+    let world = MetadataWorld::new(ServerTraits::default(), &["a", "b", "c"]);
+    world.server.inject_fault(InjectedFault {
         method: "BULK",
         path: "b",
         times: 1,
@@ -168,7 +168,7 @@ fn a_part_that_bulk_refuses_is_written_alone() {
 
 #[test]
 fn a_dry_run_writes_nothing_and_tells_what_it_would() {
-    let mut world = World::new(Traits::default(), &["a", "b"]);
+    let mut world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.options.is_dry = true;
     let outcome = world.run_well();
     assert_eq!(world.server.writes(), [""; 0]);

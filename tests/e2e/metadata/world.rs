@@ -13,8 +13,8 @@ use standpipe_catalog::{
     StreamOrigin, StreamStatus, SuccessCriteria, limits,
 };
 use standpipe_core::secret::{NoSecretManager, Secret, SecretSetting};
-use standpipe_tests::openmetadata::rules::quoted;
-use standpipe_tests::openmetadata::{OpenMetadataServer, Traits};
+use standpipe_tests::openmetadata::rules::quote_part;
+use standpipe_tests::openmetadata::{OpenMetadataServer, ServerTraits};
 
 pub(super) const TOKEN: &str = "t0p-s3cret-t0ken";
 pub(super) const ACCOUNT: &str = "123456789012";
@@ -45,7 +45,7 @@ fn default_settings(host_port: String) -> OpenMetadataSettings {
 }
 
 /// What a run starts from.
-pub(super) struct World {
+pub(super) struct MetadataWorld {
     pub(super) server: OpenMetadataServer,
     pub(super) inventory: Inventory,
     pub(super) graph: Graph,
@@ -53,12 +53,13 @@ pub(super) struct World {
     pub(super) options: IngestOptions,
 }
 
-impl World {
+impl MetadataWorld {
     /// A server with this nature, and streams with these names, each of which a
     /// Kinesis stream `NAME-in` feeds and whose records end up in `s3://lake/NAME`.
     /// The server knows all of these.
-    pub(super) fn new(traits: Traits, streams: &[&str]) -> Self {
-        let server = OpenMetadataServer::start(Traits { token: Some(TOKEN.to_owned()), ..traits });
+    pub(super) fn new(traits: ServerTraits, streams: &[&str]) -> Self {
+        let server =
+            OpenMetadataServer::start(ServerTraits { token: Some(TOKEN.to_owned()), ..traits });
         let settings = default_settings(server.url());
         let inventory = Inventory {
             account: Some(ACCOUNT.to_owned()),
@@ -69,7 +70,7 @@ impl World {
         let judgement = SuccessCriteria::default();
         let options = IngestOptions { workflow: "standpipe".to_owned(), is_dry: false, judgement };
         let graph = Graph::default();
-        let mut world = World { server, inventory, graph, settings, options };
+        let mut world = MetadataWorld { server, inventory, graph, settings, options };
         for name in streams {
             world.add_stream(name);
         }
@@ -77,40 +78,40 @@ impl World {
     }
 
     pub(super) fn add_stream(&mut self, name: &str) {
-        let from = kinesis(&format!("{name}-in"));
+        let from = kinesis_asset(&format!("{name}-in"));
         world_topic(&self.server, &format!("{name}-in"));
-        self.server.add(
+        self.server.add_entity(
             "containers",
             &format!("s3.lake.\"{name}.objects\""),
             &json!({"fullPath": format!("s3://lake/{name}"), "serviceType": "S3"}),
         );
-        self.join(name, &[from], &[objects("lake", name)]);
+        self.add_stream_between(name, &[from], &[bucket_asset("lake", name)]);
     }
 
     /// A stream that joins these assets; the server need not know them.
-    pub(super) fn join(&mut self, name: &str, from: &[Asset], to: &[Asset]) {
+    pub(super) fn add_stream_between(&mut self, name: &str, from: &[Asset], to: &[Asset]) {
         let origin = match from.first() {
             None => StreamOrigin::DirectPut,
             Some(Asset::KinesisStream { arn }) => StreamOrigin::Kinesis { arn: arn.clone() },
             Some(_) => StreamOrigin::Unsupported { what: "of a test".to_owned() },
         };
-        let stream = stream(name, origin);
+        let stream = describe_stream(name, origin);
         let own = Asset::DeliveryStream { name: name.to_owned(), arn: Some(stream.arn.clone()) };
         self.inventory.streams.push(stream);
         for from in from {
-            self.edge(from, &own, EdgeRole::Feeds);
+            self.add_edge(from, &own, EdgeRole::Feeds);
         }
         for to in to {
-            self.edge(&own, to, EdgeRole::Delivered);
+            self.add_edge(&own, to, EdgeRole::Delivered);
         }
     }
 
-    pub(super) fn edge(&mut self, from: &Asset, to: &Asset, role: EdgeRole) {
-        let (from, to) = (self.position(from), self.position(to));
+    pub(super) fn add_edge(&mut self, from: &Asset, to: &Asset, role: EdgeRole) {
+        let (from, to) = (self.position_of(from), self.position_of(to));
         self.graph.edges.push(Edge { from, to, role, note: None });
     }
 
-    fn position(&mut self, asset: &Asset) -> usize {
+    fn position_of(&mut self, asset: &Asset) -> usize {
         let assets = &mut self.graph.assets;
         assets.iter().position(|one| one == asset).unwrap_or_else(|| {
             assets.push(asset.clone());
@@ -123,8 +124,8 @@ impl World {
         self.inventory.streams.retain(|stream| stream.name != name);
     }
 
-    /// A run. Nothing that it tells holds the token, and nothing that it asks is
-    /// unknown to the server.
+    /// Runs the catalog. Asserts that its report does not contain the token, and that the server
+    /// knows all its requests.
     pub(super) fn run(&self) -> IngestOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
@@ -132,13 +133,13 @@ impl World {
             ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
         });
         let report = standpipe_catalog::report::report_table(&outcome.report);
-        let told = [
+        let report = [
             outcome.summary(&self.options),
             serde_json::to_string(&outcome).unwrap(),
             report,
             format!("{outcome:?} {:?}", self.settings),
         ];
-        assert!(!told.concat().contains(TOKEN), "{told:?}");
+        assert!(!report.concat().contains(TOKEN), "{report:?}");
         assert_eq!(self.server.violations(), [""; 0]);
         outcome
     }
@@ -154,7 +155,7 @@ impl World {
     }
 
     /// What a further run writes.
-    pub(super) fn writes_again(&self) -> Vec<String> {
+    pub(super) fn run_and_list_writes(&self) -> Vec<String> {
         self.server.forget_requests();
         self.run_well();
         self.server.writes()
@@ -162,27 +163,31 @@ impl World {
 }
 
 pub(super) fn world_topic(server: &OpenMetadataServer, name: &str) -> String {
-    server.add("topics", &format!("kinesis.{}", quoted(name)), &json!({"serviceType": "Kinesis"}))
+    server.add_entity(
+        "topics",
+        &format!("kinesis.{}", quote_part(name)),
+        &json!({"serviceType": "Kinesis"}),
+    )
 }
 
-pub(super) fn kinesis(name: &str) -> Asset {
-    Asset::KinesisStream { arn: arn("kinesis", &format!("stream/{name}")) }
+pub(super) fn kinesis_asset(name: &str) -> Asset {
+    Asset::KinesisStream { arn: make_arn("kinesis", &format!("stream/{name}")) }
 }
 
-pub(super) fn objects(bucket: &str, prefix: &str) -> Asset {
+pub(super) fn bucket_asset(bucket: &str, prefix: &str) -> Asset {
     let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
     let written = format!("{prefix}/!{{timestamp:yyyy}}/");
     Asset::Objects { bucket, prefix, written }
 }
 
-pub(super) fn arn(service: &str, resource: &str) -> Arn {
+pub(super) fn make_arn(service: &str, resource: &str) -> Arn {
     Arn::parse(&format!("arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource}")).unwrap()
 }
 
-fn stream(name: &str, origin: StreamOrigin) -> StreamDescription {
+fn describe_stream(name: &str, origin: StreamOrigin) -> StreamDescription {
     StreamDescription {
         name: name.to_owned(),
-        arn: arn("firehose", &format!("deliverystream/{name}")),
+        arn: make_arn("firehose", &format!("deliverystream/{name}")),
         status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
         kind: "KinesisStreamAsSource".to_owned(),
         version: "1".to_owned(),

@@ -8,14 +8,14 @@ use super::hostile::Hostile;
 
 /// Something that is done to the program for some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum SoakFault {
     /// One delivery stream or all of them behave like this.
     Streams(Behavior),
     /// Clients that nobody wants, beside the honest ones.
     Clients(Hostile),
     /// Plugins take over from each other by the admin API, as fast as they are taken.
     Swaps,
-    /// Plugins that are no good are put.
+    /// Broken plugins are uploaded.
     BrokenPlugins,
     /// A plugin that traps and loops on some events decides.
     MisbehavingPlugin,
@@ -59,30 +59,35 @@ pub(super) const BEHAVIORS: [Behavior; 9] = [
 ];
 
 /// Faults that leave the process alone.
-const LASTING: [Fault; 10] = [
-    Fault::Swaps,
-    Fault::BrokenPlugins,
-    Fault::MisbehavingPlugin,
-    Fault::MisbehavingCanary,
-    Fault::PluginFile,
-    Fault::Reload,
-    Fault::Hangups,
-    Fault::UnreadLog,
-    Fault::FullDisk,
-    Fault::FullSpool,
+const LASTING: [SoakFault; 10] = [
+    SoakFault::Swaps,
+    SoakFault::BrokenPlugins,
+    SoakFault::MisbehavingPlugin,
+    SoakFault::MisbehavingCanary,
+    SoakFault::PluginFile,
+    SoakFault::Reload,
+    SoakFault::Hangups,
+    SoakFault::UnreadLog,
+    SoakFault::FullDisk,
+    SoakFault::FullSpool,
 ];
 
 /// Faults that end it.
-const RESTARTS: [Fault; 5] =
-    [Fault::Stop, Fault::StopAmidFaults, Fault::StopUnread, Fault::Kill, Fault::KillAmidFaults];
+const RESTARTS: [SoakFault; 5] = [
+    SoakFault::Stop,
+    SoakFault::StopAmidFaults,
+    SoakFault::StopUnread,
+    SoakFault::Kill,
+    SoakFault::KillAmidFaults,
+];
 
-impl Fault {
+impl SoakFault {
     /// All of them once, in an order that is drawn; those that end the process only
     /// where they are asked for.
-    pub(super) fn round(with_restarts: bool, random: &mut fastrand::Rng) -> Vec<Fault> {
+    pub(super) fn draw_round(with_restarts: bool, random: &mut fastrand::Rng) -> Vec<SoakFault> {
         let garbage = Garbage::ALL.map(Behavior::Garbage);
-        let streams = BEHAVIORS.into_iter().chain(garbage).map(Fault::Streams);
-        let clients = Hostile::ALL.into_iter().map(Fault::Clients);
+        let streams = BEHAVIORS.into_iter().chain(garbage).map(SoakFault::Streams);
+        let clients = Hostile::ALL.into_iter().map(SoakFault::Clients);
         let restarts = RESTARTS.into_iter().filter(|_| with_restarts);
         let mut faults: Vec<_> = streams.chain(clients).chain(LASTING).chain(restarts).collect();
         random.shuffle(&mut faults);
@@ -99,9 +104,11 @@ impl Fault {
     /// For people, and for `SOAK_FAULTS`.
     pub(super) fn name(self) -> String {
         match self {
-            Fault::Streams(Behavior::Garbage(garbage)) => format!("streams: garbage {garbage:?}"),
-            Fault::Streams(behavior) => format!("streams: {behavior:?}"),
-            Fault::Clients(hostile) => format!("clients: {hostile:?}"),
+            SoakFault::Streams(Behavior::Garbage(garbage)) => {
+                format!("streams: garbage {garbage:?}")
+            }
+            SoakFault::Streams(behavior) => format!("streams: {behavior:?}"),
+            SoakFault::Clients(hostile) => format!("clients: {hostile:?}"),
             other => format!("{other:?}"),
         }
     }

@@ -13,11 +13,11 @@ const SHOWN_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct Findings {
     started: Instant,
-    state: Mutex<State>,
+    state: Mutex<FindingsState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FindingsState {
     /// What is and was done to the program, each once.
     phases: Vec<String>,
     /// Which of them it is now.
@@ -31,7 +31,7 @@ impl Findings {
     }
 
     /// Findings from now on belong to this phase. Returns its number.
-    pub(super) fn enter(&self, phase: &str) -> u16 {
+    pub(super) fn enter_phase(&self, phase: &str) -> u16 {
         let mut state = self.state.lock();
         let known = state.phases.iter().position(|known| known == phase);
         state.phase = known.unwrap_or(state.phases.len());
@@ -42,7 +42,7 @@ impl Findings {
     }
 
     /// The phase of a number.
-    pub(super) fn phase(&self, number: u16) -> String {
+    pub(super) fn phase_name(&self, number: u16) -> String {
         let state = self.state.lock();
         state.phases.get(usize::from(number)).cloned().unwrap_or_default()
     }
@@ -63,7 +63,7 @@ impl Findings {
     }
 
     /// All of them for people; none if there are none.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(super) fn to_text(&self) -> Option<String> {
         let state = self.state.lock();
         let mut text = String::new();
         for (kind, (count, shown)) in &state.kinds {

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use standpipe_tests::client::{Client, basic};
+use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::compressed::zlib;
 
-use super::world::World;
+use super::world::SoakWorld;
 
 /// The source whose key hostile clients know.
 pub(super) const SOURCE: &str = "hostile";
@@ -69,36 +69,38 @@ impl Hostile {
     }
 
     /// Do it until it is over.
-    pub(super) fn run(self, world: &World, is_over: &AtomicBool) {
+    pub(super) fn run(self, world: &SoakWorld, is_over: &AtomicBool) {
         match self {
             Hostile::SlowBodies => {
-                let head = head("POST /v1/batch", "Content-Length: 1000000\r\n\r\n{");
+                let head = request_head("POST /v1/batch", "Content-Length: 1000000\r\n\r\n{");
                 let start = [head.as_bytes(), &[b' '; 65_536]].concat();
-                hold(world, 40, &start, b" ", is_over);
+                hold_connections(world, 40, &start, b" ", is_over);
             }
             Hostile::UnreadAnswers => {
-                let ask = head(&format!("GET /v1/projects/{KEY}/settings"), "\r\n");
-                hold(world, 40, &[], ask.repeat(20).as_bytes(), is_over);
+                let ask = request_head(&format!("GET /v1/projects/{KEY}/settings"), "\r\n");
+                hold_connections(world, 40, &[], ask.repeat(20).as_bytes(), is_over);
             }
             Hostile::EndlessHeaders => {
                 let start = "POST /v1/batch HTTP/1.1\r\nHost: soak\r\nX-Endless: ";
-                hold(world, 100, start.as_bytes(), b"x", is_over);
+                hold_connections(world, 100, start.as_bytes(), b"x", is_over);
             }
-            Hostile::Idle => hold(world, 300, &[], &[], is_over),
-            Hostile::WrongKeys => flood(world, is_over, &|number| {
+            Hostile::Idle => hold_connections(world, 300, &[], &[], is_over),
+            Hostile::WrongKeys => send_flood(world, is_over, &|number| {
                 let body = vec![b'x'; 20_000];
-                request("/v1/batch", &format!("wrong-key-{number}"), "", body)
+                make_request("/v1/batch", &format!("wrong-key-{number}"), "", body)
             }),
-            Hostile::BadRequests => flood(world, is_over, &bad_request),
-            Hostile::EmptyEvents => flood(world, is_over, &|_| {
+            Hostile::BadRequests => send_flood(world, is_over, &bad_request),
+            Hostile::EmptyEvents => send_flood(world, is_over, &|_| {
                 thread::sleep(PACE);
                 let body = format!("{{\"batch\":[{}]}}", vec!["{}"; 100].join(","));
-                request("/v1/batch", KEY, "", body.into_bytes())
+                make_request("/v1/batch", KEY, "", body.into_bytes())
             }),
             Hostile::SharedFields => {
                 let bytes = zlib(shared_fields().as_bytes());
                 let deflated = "Content-Encoding: deflate\r\n";
-                flood(world, is_over, &|_| request("/v1/batch", KEY, deflated, bytes.clone()));
+                send_flood(world, is_over, &|_| {
+                    make_request("/v1/batch", KEY, deflated, bytes.clone())
+                });
             }
         }
     }
@@ -114,23 +116,23 @@ fn shared_fields() -> String {
 fn bad_request(number: usize) -> Vec<u8> {
     let json = br#"{"batch":[{"type":"track","event":"filter","userId":"u"}]}"#.to_vec();
     match number % 7 {
-        0 => request("/v1/batch", KEY, "", b"no JSON at all".to_vec()),
-        1 => request("/v1/nothing", KEY, "", json),
-        2 => request("/v1/batch", KEY, "Content-Encoding: gzip\r\n", json),
-        3 => request("/v1/batch", KEY, "Content-Encoding: rot13\r\n", json),
-        4 => request("/v1/batch", KEY, "", vec![b' '; 4_200_000]),
+        0 => make_request("/v1/batch", KEY, "", b"no JSON at all".to_vec()),
+        1 => make_request("/v1/nothing", KEY, "", json),
+        2 => make_request("/v1/batch", KEY, "Content-Encoding: gzip\r\n", json),
+        3 => make_request("/v1/batch", KEY, "Content-Encoding: rot13\r\n", json),
+        4 => make_request("/v1/batch", KEY, "", vec![b' '; 4_200_000]),
         5 => b"GET / HTTP/9.9\r\n\r\n\0\0".to_vec(),
-        _ => request("/v1/track", KEY, "", b"[1,2,3]".to_vec()),
+        _ => make_request("/v1/track", KEY, "", b"[1,2,3]".to_vec()),
     }
 }
 
-fn head(line: &str, rest: &str) -> String {
-    let (name, value) = basic(KEY);
+fn request_head(line: &str, rest: &str) -> String {
+    let (name, value) = basic_auth(KEY);
     format!("{line} HTTP/1.1\r\nHost: soak\r\n{name}: {value}\r\n{rest}")
 }
 
-fn request(path: &str, key: &str, headers: &str, body: Vec<u8>) -> Vec<u8> {
-    let (name, value) = basic(key);
+fn make_request(path: &str, key: &str, headers: &str, body: Vec<u8>) -> Vec<u8> {
+    let (name, value) = basic_auth(key);
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: soak\r\n{name}: {value}\r\n{headers}Content-Length: {length}\r\n\r\n"
@@ -139,7 +141,13 @@ fn request(path: &str, key: &str, headers: &str, body: Vec<u8>) -> Vec<u8> {
 }
 
 /// Hold connections open, and send this on each of them now and then.
-fn hold(world: &World, connections: usize, start: &[u8], drip: &[u8], is_over: &AtomicBool) {
+fn hold_connections(
+    world: &SoakWorld,
+    connections: usize,
+    start: &[u8],
+    drip: &[u8],
+    is_over: &AtomicBool,
+) {
     let mut clients: Vec<_> = (0..connections).map(|_| None).collect();
     while !is_over.load(Ordering::Relaxed) {
         for (number, slot) in clients.iter_mut().enumerate() {
@@ -147,13 +155,13 @@ fn hold(world: &World, connections: usize, start: &[u8], drip: &[u8], is_over: &
                 return;
             }
             let Some(client) = slot else {
-                *slot = connect(world, number);
+                *slot = connect_client(world, number);
                 let begun = slot.as_mut().is_some_and(|client| client.send(start).is_ok());
                 *slot = slot.take().filter(|_| begun);
                 continue;
             };
             // A client that does not read is blocked at some time.
-            client.give_up_sending_after(PACE);
+            client.set_write_timeout(PACE);
             if !drip.is_empty() && client.send(drip).is_err() {
                 world.traffic.hostile.fetch_add(1, Ordering::Relaxed);
                 *slot = None;
@@ -164,18 +172,18 @@ fn hold(world: &World, connections: usize, start: &[u8], drip: &[u8], is_over: &
 }
 
 /// Send one request after the other, and read the answers.
-fn flood(world: &World, is_over: &AtomicBool, make: &dyn Fn(usize) -> Vec<u8>) {
+fn send_flood(world: &SoakWorld, is_over: &AtomicBool, make: &dyn Fn(usize) -> Vec<u8>) {
     let (mut number, mut client) = (0, None);
     while !is_over.load(Ordering::Relaxed) {
-        client = client.or_else(|| connect(world, number));
+        client = client.or_else(|| connect_client(world, number));
         let Some(connected) = &mut client else {
             thread::sleep(PACE);
             continue;
         };
-        connected.be_patient_for(PATIENCE);
+        connected.set_read_timeout(PATIENCE);
         let sent = connected.send(&make(number));
         // An answer may have come before all was sent.
-        if connected.reply().is_err() || sent.is_err() {
+        if connected.read_response().is_err() || sent.is_err() {
             client = None;
         }
         number += 1;
@@ -183,9 +191,9 @@ fn flood(world: &World, is_over: &AtomicBool, make: &dyn Fn(usize) -> Vec<u8>) {
     }
 }
 
-fn connect(world: &World, number: usize) -> Option<Client> {
+fn connect_client(world: &SoakWorld, number: usize) -> Option<Client> {
     let own = Ipv4Addr::new(127, 0, 66, 1 + (number % 20) as u8);
     let client = Client::try_connect_from(own, &world.place.url()).ok()?;
-    client.give_up_sending_after(PATIENCE);
+    client.set_write_timeout(PATIENCE);
     Some(client)
 }

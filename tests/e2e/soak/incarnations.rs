@@ -21,24 +21,24 @@ pub(super) struct Incarnations(Mutex<Vec<(u32, Ending)>>);
 
 impl Incarnations {
     /// The number of the next process.
-    pub(super) fn next(&self) -> u8 {
+    pub(super) fn next_number(&self) -> u8 {
         self.0.lock().len() as u8
     }
 
     /// Another process runs.
-    pub(super) fn begin(&self, pid: u32) {
+    pub(super) fn begin_process(&self, pid: u32) {
         self.0.lock().push((pid, Ending::Running));
     }
 
     /// The last one has ended.
-    pub(super) fn end(&self, ending: Ending) {
+    pub(super) fn end_process(&self, ending: Ending) {
         if let Some(last) = self.0.lock().last_mut() {
             last.1 = ending;
         }
     }
 
     /// How a process has ended.
-    pub(super) fn ending(&self, number: u8) -> Ending {
+    pub(super) fn ending_of(&self, number: u8) -> Ending {
         let all = self.0.lock();
         let known = all.iter().enumerate().rev().find(|(at, _)| *at as u8 == number);
         known.map_or(Ending::Running, |(_, (_, ending))| *ending)

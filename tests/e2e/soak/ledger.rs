@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::dead_letters::SoakDeadLetter;
 use super::findings::Findings;
 use super::incarnations::{Ending, Incarnations};
-use super::letters::DeadLetter;
-use super::recipes::{Kind, Recipes, STREAM_OF_MISBEHAVING, id_of};
+use super::recipes::{EventKind, Recipes, STREAM_OF_MISBEHAVING, id_of};
 
 // The state of an id. Above are the number of the process that delivered or
 // dead-lettered it last, and that of the phase in which a stream refused it last.
@@ -49,7 +49,7 @@ pub(super) struct Ledger {
     window: RwLock<Window>,
     /// The number of the phase.
     phase: AtomicU16,
-    /// Dead letters by their reason.
+    /// Dead dead letters by their reason.
     reasons: Mutex<BTreeMap<String, u64>>,
     /// What has been counted so far.
     pub(super) counts: Counts,
@@ -75,7 +75,7 @@ pub(super) struct Counts {
     pub(super) dead: AtomicU64,
     /// Events that were missing at a checkpoint.
     pub(super) lost: AtomicU64,
-    /// Dead letters about what the hostile source has sent.
+    /// Dead dead letters about what the hostile source has sent.
     pub(super) dead_of_hostile: AtomicU64,
     /// Further deliveries and dead letters of an event, by what permits them.
     pub(super) duplicates: Duplicates,
@@ -132,12 +132,12 @@ impl Ledger {
     }
 
     /// What is done to the program from now on.
-    pub(super) fn enter(&self, phase: &str) {
-        self.phase.store(self.findings.enter(phase), Ordering::SeqCst);
+    pub(super) fn enter_phase(&self, phase: &str) {
+        self.phase.store(self.findings.enter_phase(phase), Ordering::SeqCst);
     }
 
-    /// Dead letters by their reason.
-    pub(super) fn reasons(&self) -> BTreeMap<String, u64> {
+    /// Dead dead letters by their reason.
+    pub(super) fn dead_letter_reasons(&self) -> BTreeMap<String, u64> {
         self.reasons.lock().clone()
     }
 
@@ -148,19 +148,19 @@ impl Ledger {
     }
 
     /// These ids are about to be posted.
-    pub(super) fn posted(&self, ids: std::ops::Range<u64>) {
+    pub(super) fn record_posted(&self, ids: std::ops::Range<u64>) {
         self.make_room(ids.end);
         self.mark_all(ids, POSTED);
     }
 
     /// No answer has come about these.
-    pub(super) fn unanswered(&self, ids: std::ops::Range<u64>) {
+    pub(super) fn record_unanswered(&self, ids: std::ops::Range<u64>) {
         self.mark_all(ids, POST_UNANSWERED);
     }
 
     /// These were answered with 200.
-    pub(super) fn acknowledged(&self, ids: std::ops::Range<u64>) {
-        let filtered = ids.clone().filter(|id| self.recipes.kind(*id) == Kind::Filtered);
+    pub(super) fn record_acknowledged(&self, ids: std::ops::Range<u64>) {
+        let filtered = ids.clone().filter(|id| self.recipes.kind_of(*id) == EventKind::Filtered);
         self.counts.filtered.fetch_add(filtered.count() as u64, Ordering::SeqCst);
         self.counts.acknowledged.fetch_add(ids.end - ids.start, Ordering::SeqCst);
         self.mark_all(ids, ACKNOWLEDGED);
@@ -168,7 +168,7 @@ impl Ledger {
 
     /// A stream has accepted a record, of one event or of several lines. The process
     /// does not know where the answer is lost.
-    pub(super) fn accepted(
+    pub(super) fn record_accepted(
         &self,
         stream: &str,
         record: &[u8],
@@ -179,17 +179,17 @@ impl Ledger {
         for line in record.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let lost = if is_answered { 0 } else { ANSWER_LOST };
             if let Some(id) = self.check_record(stream, line, scratch) {
-                self.settle(id, DELIVERED | lost, incarnation);
+                self.settle_event(id, DELIVERED | lost, incarnation);
             }
         }
     }
 
     /// A stream has not accepted a record, and says so or not.
-    pub(super) fn refused(&self, record: &[u8]) {
+    pub(super) fn record_refused(&self, record: &[u8]) {
         let phase = u32::from(self.phase.load(Ordering::SeqCst)) << PHASE_SHIFT;
         for id in record.split(|&byte| byte == b'\n').filter_map(id_of) {
             // What is unknown is reported when it is accepted.
-            let _ = self.update(id, |old| (old & !PHASE) | REFUSED | phase);
+            let _ = self.update_state(id, |old| (old & !PHASE) | REFUSED | phase);
         }
     }
 
@@ -201,65 +201,66 @@ impl Ledger {
             return None;
         };
         scratch.clear();
-        self.recipes.write(id, scratch);
+        self.recipes.write_event(id, scratch);
         // What is added comes last.
         if !line.starts_with(&scratch[..scratch.len() - 1]) {
             self.findings.add("a record with another text than its event", shown);
         }
         let of_misbehaving =
             stream == STREAM_OF_MISBEHAVING && self.misbehaves.load(Ordering::SeqCst);
-        let expected = self.recipes.stream(id);
+        let expected = self.recipes.stream_of(id);
         if expected.is_none() || (expected != Some(stream) && !of_misbehaving) {
             self.findings.add("an event in a stream that is not its own", || {
-                format!("{id}, {:?}, in {stream} and not in {expected:?}", self.recipes.kind(id))
+                format!("{id}, {:?}, in {stream} and not in {expected:?}", self.recipes.kind_of(id))
             });
         }
         Some(id)
     }
 
     /// A dead letter has been read.
-    pub(super) fn dead(&self, letter: &DeadLetter, incarnation: u8) {
-        let id = id_of(&letter.event);
+    pub(super) fn record_dead_letter(&self, dead_letter: &SoakDeadLetter, incarnation: u8) {
+        let id = id_of(&dead_letter.event);
         let mut reasons = self.reasons.lock();
-        *reasons.entry(letter.reason.clone()).or_default() += 1;
+        *reasons.entry(dead_letter.reason.clone()).or_default() += 1;
         drop(reasons);
-        if letter.source == super::hostile::SOURCE && id.is_none() {
+        if dead_letter.source == super::hostile::SOURCE && id.is_none() {
             self.counts.dead_of_hostile.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let Some(id) = id else {
-            self.findings.add("a dead letter about what nobody sent", || format!("{letter:?}"));
+            self.findings
+                .add("a dead letter about what nobody sent", || format!("{dead_letter:?}"));
             return;
         };
-        let kind = self.recipes.kind(id);
-        if !self.permits(kind, letter) {
+        let kind = self.recipes.kind_of(id);
+        if !self.permits_dead_letter(kind, dead_letter) {
             self.findings.add("a dead letter that no fault explains", || {
-                let DeadLetter { reason, detail, source, plugin, .. } = letter;
+                let SoakDeadLetter { reason, detail, source, plugin, .. } = dead_letter;
                 format!("{id}, {kind:?} of {source}: {reason}: {detail}, plugin {plugin:?}")
             });
         }
-        self.settle(id, DEAD, incarnation);
+        self.settle_event(id, DEAD, incarnation);
     }
 
-    fn permits(&self, kind: Kind, letter: &DeadLetter) -> bool {
-        let of_misbehaving = letter.plugin.as_ref() == Some(&self.misbehaving_digest)
+    fn permits_dead_letter(&self, kind: EventKind, dead_letter: &SoakDeadLetter) -> bool {
+        let of_misbehaving = dead_letter.plugin.as_ref() == Some(&self.misbehaving_digest)
             && self.misbehaves.load(Ordering::SeqCst);
         match kind {
-            Kind::Good | Kind::Filtered => false,
-            Kind::Trap => letter.reason == "plugin_trapped" && of_misbehaving,
-            Kind::Loop => letter.reason == "plugin_deadline" && of_misbehaving,
-            Kind::NotAnObject => letter.reason == "not_an_object",
-            Kind::NoIdentity => letter.reason == "no_identity",
-            Kind::NoType => letter.reason == "no_type",
-            Kind::NoName => letter.reason == "no_event_name",
-            Kind::TooLarge => letter.reason == "record_too_large",
+            EventKind::Good | EventKind::Filtered => false,
+            EventKind::Trap => dead_letter.reason == "plugin_trapped" && of_misbehaving,
+            EventKind::Loop => dead_letter.reason == "plugin_deadline" && of_misbehaving,
+            EventKind::NotAnObject => dead_letter.reason == "not_an_object",
+            EventKind::NoIdentity => dead_letter.reason == "no_identity",
+            EventKind::NoType => dead_letter.reason == "no_type",
+            EventKind::NoName => dead_letter.reason == "no_event_name",
+            EventKind::TooLarge => dead_letter.reason == "record_too_large",
         }
     }
 
-    fn settle(&self, id: u64, marks: u32, incarnation: u8) {
+    fn settle_event(&self, id: u64, marks: u32, incarnation: u8) {
         let by = u32::from(incarnation) << INCARNATION_SHIFT;
         let with = |old: u32| (old & !INCARNATION) | marks | by;
-        let Some(old) = self.update(id, with) else {
+        let Some(old) = self.update_state(id, with) else {
             self.findings.add("settled once more after a checkpoint, or never sent", || {
                 format!("{id}, by process {incarnation}, marks {marks:#x}")
             });
@@ -280,7 +281,7 @@ impl Ledger {
     fn count_duplicate(&self, id: u64, old: u32, marks: u32, incarnation: u8) {
         let duplicates = &self.counts.duplicates;
         let before = (old >> INCARNATION_SHIFT) as u8;
-        let ending = self.incarnations.ending(before.min(incarnation));
+        let ending = self.incarnations.ending_of(before.min(incarnation));
         let count = match () {
             () if old & ANSWER_LOST > 0 => &duplicates.answer_lost,
             () if old & POST_UNANSWERED > 0 => &duplicates.posted_again,
@@ -290,7 +291,7 @@ impl Ledger {
                 self.findings.add("a duplicate without a cause", || {
                     format!(
                         "{id}, {:?}: marks {old:#06x}, now {marks:#x} by process {incarnation}; {before} {ending:?}",
-                        self.recipes.kind(id)
+                        self.recipes.kind_of(id)
                     )
                 });
                 return;
@@ -309,7 +310,7 @@ impl Ledger {
             match state & (POSTED | ACKNOWLEDGED) {
                 0 => {}
                 POSTED => unanswered += 1,
-                _ if is_settled || self.recipes.kind(id) == Kind::Filtered => {}
+                _ if is_settled || self.recipes.kind_of(id) == EventKind::Filtered => {}
                 _ => missing.push((id, state)),
             }
         }
@@ -330,14 +331,14 @@ impl Ledger {
     fn describe_missing(&self, missing: &[(u64, u32)]) -> String {
         let first = missing.iter().take(MISSING_SHOWN);
         let describe = |(id, _): &(u64, u32)| {
-            format!("{id} ({:?} to {:?})", self.recipes.kind(*id), self.recipes.stream(*id))
+            format!("{id} ({:?} to {:?})", self.recipes.kind_of(*id), self.recipes.stream_of(*id))
         };
         let first: Vec<_> = first.map(describe).collect();
         let mut phases = BTreeMap::<String, u64>::new();
         for (_, state) in missing {
             let phase = match state & REFUSED {
                 0 => "no stream was asked".to_owned(),
-                _ => self.findings.phase((state >> PHASE_SHIFT) as u16),
+                _ => self.findings.phase_name((state >> PHASE_SHIFT) as u16),
             };
             *phases.entry(phase).or_default() += 1;
         }
@@ -363,14 +364,14 @@ impl Ledger {
 
     fn mark_all(&self, ids: std::ops::Range<u64>, mark: u32) {
         for id in ids {
-            if self.update(id, |old| old | mark).is_none() {
+            if self.update_state(id, |old| old | mark).is_none() {
                 self.findings.add("a post that a checkpoint did not wait for", || format!("{id}"));
             }
         }
     }
 
     /// Change the state of an id; returns the old one, or none if it is not in the window.
-    fn update(&self, id: u64, with: impl Fn(u32) -> u32) -> Option<u32> {
+    fn update_state(&self, id: u64, with: impl Fn(u32) -> u32) -> Option<u32> {
         let window = self.window.read();
         let place = id.checked_sub(window.base)?;
         let chunk = window.chunks.get((place / CHUNK_IDS) as usize)?;
@@ -389,103 +390,106 @@ mod tests {
     const MISBEHAVING: &str = "digest";
 
     /// A ledger in which the first block of the first sender was posted and answered.
-    struct Book {
+    struct TestLedger {
         ledger: Ledger,
         findings: Arc<Findings>,
         incarnations: Arc<Incarnations>,
         recipes: Arc<Recipes>,
     }
 
-    impl Book {
+    impl TestLedger {
         fn new() -> Self {
             let recipes = Arc::new(Recipes::new(1));
             let (findings, incarnations) =
                 (Arc::new(Findings::new(Instant::now())), Arc::<Incarnations>::default());
-            incarnations.begin(10);
+            incarnations.begin_process(10);
             let parts = (Arc::clone(&recipes), Arc::clone(&findings), Arc::clone(&incarnations));
             let ledger = Ledger::new(parts.0, parts.1, parts.2, MISBEHAVING.to_owned());
-            ledger.posted(0..BLOCK_EVENTS);
-            ledger.acknowledged(0..BLOCK_EVENTS);
-            Book { ledger, findings, incarnations, recipes }
+            ledger.record_posted(0..BLOCK_EVENTS);
+            ledger.record_acknowledged(0..BLOCK_EVENTS);
+            TestLedger { ledger, findings, incarnations, recipes }
         }
 
-        fn text(&self, id: u64) -> Vec<u8> {
+        fn event_text(&self, id: u64) -> Vec<u8> {
             let mut text = Vec::new();
-            self.recipes.write(id, &mut text);
+            self.recipes.write_event(id, &mut text);
             text
         }
 
-        fn deliver(&self, id: u64, incarnation: u8, is_answered: bool) {
-            let stream = self.recipes.stream(id).unwrap_or(STREAMS[0]);
-            let line = [&self.text(id)[..], b"\n"].concat();
-            self.ledger.accepted(stream, &line, incarnation, is_answered, &mut Vec::new());
+        fn deliver_event(&self, id: u64, incarnation: u8, is_answered: bool) {
+            let stream = self.recipes.stream_of(id).unwrap_or(STREAMS[0]);
+            let line = [&self.event_text(id)[..], b"\n"].concat();
+            self.ledger.record_accepted(stream, &line, incarnation, is_answered, &mut Vec::new());
         }
 
-        fn dead_letter(&self, id: u64, reason: &str, plugin: Option<&str>) {
+        fn dead_letter_event(&self, id: u64, reason: &str, plugin: Option<&str>) {
             let (reason, plugin) = (reason.to_owned(), plugin.map(str::to_owned));
-            let (detail, source, event) = (String::new(), "web".to_owned(), self.text(id));
-            self.ledger.dead(&DeadLetter { reason, detail, source, plugin, event }, 0);
+            let (detail, source, event) = (String::new(), "web".to_owned(), self.event_text(id));
+            self.ledger
+                .record_dead_letter(&SoakDeadLetter { reason, detail, source, plugin, event }, 0);
         }
 
         /// Settle everything but this id as it should be.
         fn settle_but(&self, left_out: Option<u64>) {
             for id in (0..BLOCK_EVENTS).filter(|id| Some(*id) != left_out) {
-                match self.recipes.kind(id) {
-                    Kind::Filtered => {}
-                    Kind::Good | Kind::Trap | Kind::Loop => self.deliver(id, 0, true),
-                    Kind::NotAnObject => self.dead_letter(id, "not_an_object", None),
-                    Kind::NoIdentity => self.dead_letter(id, "no_identity", None),
-                    Kind::NoType => self.dead_letter(id, "no_type", None),
-                    Kind::NoName => self.dead_letter(id, "no_event_name", None),
-                    Kind::TooLarge => self.dead_letter(id, "record_too_large", None),
+                match self.recipes.kind_of(id) {
+                    EventKind::Filtered => {}
+                    EventKind::Good | EventKind::Trap | EventKind::Loop => {
+                        self.deliver_event(id, 0, true)
+                    }
+                    EventKind::NotAnObject => self.dead_letter_event(id, "not_an_object", None),
+                    EventKind::NoIdentity => self.dead_letter_event(id, "no_identity", None),
+                    EventKind::NoType => self.dead_letter_event(id, "no_type", None),
+                    EventKind::NoName => self.dead_letter_event(id, "no_event_name", None),
+                    EventKind::TooLarge => self.dead_letter_event(id, "record_too_large", None),
                 }
             }
         }
 
-        fn findings(&self) -> String {
-            self.findings.text().unwrap_or_default()
+        fn findings_text(&self) -> String {
+            self.findings.to_text().unwrap_or_default()
         }
 
-        fn first(&self, kind: Kind) -> u64 {
+        fn first_of_kind(&self, kind: EventKind) -> u64 {
             let ids = 0..BLOCK_EVENTS;
-            ids.into_iter().find(|id| self.recipes.kind(*id) == kind).expect("there is one")
+            ids.into_iter().find(|id| self.recipes.kind_of(*id) == kind).expect("there is one")
         }
     }
 
     #[test]
     fn a_ledger_that_balances_has_no_findings() {
-        let book = Book::new();
+        let book = TestLedger::new();
         book.settle_but(None);
         assert_eq!(book.ledger.counts.waiting(), 0);
         book.ledger.close_window(SENDERS * BLOCK_EVENTS);
-        assert_eq!(book.findings(), "");
+        assert_eq!(book.findings_text(), "");
     }
 
     #[test]
     fn what_is_missing_unknown_or_changed_is_found() {
-        let book = Book::new();
-        let good = book.first(Kind::Good);
+        let book = TestLedger::new();
+        let good = book.first_of_kind(EventKind::Good);
         book.settle_but(Some(good));
         book.ledger.close_window(SENDERS * BLOCK_EVENTS);
-        assert!(book.findings().starts_with("1 x acknowledged events that are lost"));
+        assert!(book.findings_text().starts_with("1 x acknowledged events that are lost"));
         // What comes after the checkpoint is one too.
-        book.deliver(good, 0, true);
-        assert!(book.findings().contains("1 x settled once more after a checkpoint"));
+        book.deliver_event(good, 0, true);
+        assert!(book.findings_text().contains("1 x settled once more after a checkpoint"));
 
-        let book = Book::new();
-        let good = book.first(Kind::Good);
-        let stream = book.recipes.stream(good).unwrap();
+        let book = TestLedger::new();
+        let good = book.first_of_kind(EventKind::Good);
+        let stream = book.recipes.stream_of(good).unwrap();
         let accept = |stream: &str, record: &[u8]| {
-            book.ledger.accepted(stream, record, 0, true, &mut Vec::new());
+            book.ledger.record_accepted(stream, record, 0, true, &mut Vec::new());
         };
         accept(stream, b"{\"messageId\":\"another\"}\n");
-        let mut changed = book.text(good);
+        let mut changed = book.event_text(good);
         let middle = changed.len() - 3;
         changed[middle] ^= 1;
         accept(stream, &changed);
-        accept("elsewhere", &book.text(good + 1));
-        book.deliver(book.first(Kind::Filtered), 0, true);
-        let findings = book.findings();
+        accept("elsewhere", &book.event_text(good + 1));
+        book.deliver_event(book.first_of_kind(EventKind::Filtered), 0, true);
+        let findings = book.findings_text();
         for kind in [
             "1 x a record that nobody sent",
             "1 x a record with another text than its event",
@@ -497,46 +501,46 @@ mod tests {
 
     #[test]
     fn a_duplicate_wants_a_cause() {
-        let book = Book::new();
-        let good = book.first(Kind::Good);
-        book.deliver(good, 0, true);
-        book.deliver(good, 0, true);
-        assert!(book.findings().starts_with("1 x a duplicate without a cause"));
+        let book = TestLedger::new();
+        let good = book.first_of_kind(EventKind::Good);
+        book.deliver_event(good, 0, true);
+        book.deliver_event(good, 0, true);
+        assert!(book.findings_text().starts_with("1 x a duplicate without a cause"));
 
-        let book = Book::new();
-        let good = book.first(Kind::Good);
-        book.deliver(good, 0, false);
-        book.deliver(good, 0, true);
-        book.ledger.unanswered(good + 1..good + 2);
-        (0..2).for_each(|_| book.deliver(good + 1, 0, true));
-        book.deliver(good + 2, 0, true);
-        book.incarnations.end(Ending::Killed);
-        book.incarnations.begin(11);
-        book.deliver(good + 2, 1, true);
-        assert_eq!((book.findings().as_str(), book.ledger.counts.duplicates.sum()), ("", 3));
-        // After an orderly stop with nothing left there is no cause.
-        book.deliver(good + 3, 1, true);
-        book.incarnations.end(Ending::Stopped);
-        book.incarnations.begin(12);
-        book.deliver(good + 3, 2, true);
-        assert!(book.findings().starts_with("1 x a duplicate without a cause"));
+        let book = TestLedger::new();
+        let good = book.first_of_kind(EventKind::Good);
+        book.deliver_event(good, 0, false);
+        book.deliver_event(good, 0, true);
+        book.ledger.record_unanswered(good + 1..good + 2);
+        (0..2).for_each(|_| book.deliver_event(good + 1, 0, true));
+        book.deliver_event(good + 2, 0, true);
+        book.incarnations.end_process(Ending::Killed);
+        book.incarnations.begin_process(11);
+        book.deliver_event(good + 2, 1, true);
+        assert_eq!((book.findings_text().as_str(), book.ledger.counts.duplicates.sum()), ("", 3));
+        // After an orderly stop with nothing left, a duplicate has no cause.
+        book.deliver_event(good + 3, 1, true);
+        book.incarnations.end_process(Ending::Stopped);
+        book.incarnations.begin_process(12);
+        book.deliver_event(good + 3, 2, true);
+        assert!(book.findings_text().starts_with("1 x a duplicate without a cause"));
     }
 
     #[test]
     fn a_dead_letter_wants_the_reason_of_its_event() {
-        let book = Book::new();
-        let good = book.first(Kind::Good);
-        book.dead_letter(good, "given_up", None);
-        assert!(book.findings().starts_with("1 x a dead letter that no fault explains"));
+        let book = TestLedger::new();
+        let good = book.first_of_kind(EventKind::Good);
+        book.dead_letter_event(good, "given_up", None);
+        assert!(book.findings_text().starts_with("1 x a dead letter that no fault explains"));
 
         let ids = 0..100 * BLOCK_EVENTS * SENDERS;
-        let book = Book::new();
-        let trap = ids.into_iter().find(|id| book.recipes.kind(*id) == Kind::Trap).unwrap();
-        book.ledger.posted(trap..trap + 1);
+        let book = TestLedger::new();
+        let trap = ids.into_iter().find(|id| book.recipes.kind_of(*id) == EventKind::Trap).unwrap();
+        book.ledger.record_posted(trap..trap + 1);
         book.ledger.expect_misbehaving();
-        book.dead_letter(trap, "plugin_trapped", Some(MISBEHAVING));
-        assert_eq!(book.findings(), "");
-        book.dead_letter(trap, "plugin_trapped", Some("another"));
-        assert!(book.findings().contains("1 x a dead letter that no fault explains"));
+        book.dead_letter_event(trap, "plugin_trapped", Some(MISBEHAVING));
+        assert_eq!(book.findings_text(), "");
+        book.dead_letter_event(trap, "plugin_trapped", Some("another"));
+        assert!(book.findings_text().contains("1 x a dead letter that no fault explains"));
     }
 }

@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use standpipe_tests::client::{Client, Reply};
+use standpipe_tests::client::{Client, HttpResponse};
 use standpipe_tests::stub::{Behavior, Garbage};
-use standpipe_tests::{Stub, misbehaving_plugin, program_path, stamped};
+use standpipe_tests::{Stub, misbehaving_plugin, program_path, stamp_component};
 
 use super::Options;
-use super::faults::{BEHAVIORS, Fault};
+use super::faults::{BEHAVIORS, SoakFault};
 use super::hostile::Hostile;
 use super::incarnations::Ending;
-use super::place::{DRAIN_TIMEOUT, TOKEN, plugin};
-use super::process::{Process, code};
+use super::place::{DRAIN_TIMEOUT, TOKEN, plugin_version};
+use super::process::{Process, exit_code};
 use super::recipes::{BLOCK_EVENTS, SENDERS, STREAMS};
-use super::world::World;
+use super::world::SoakWorld;
 
 /// Rounds of a long run, so that each part of its table has all faults.
 const ROUNDS_MAX: u64 = 10;
@@ -68,7 +68,7 @@ const LOG_LINES_SHOWN: usize = 12;
 #[derive(Debug)]
 pub(super) struct Soak {
     options: Options,
-    world: Arc<World>,
+    world: Arc<SoakWorld>,
     stub: Stub,
     process: Process,
     random: fastrand::Rng,
@@ -79,22 +79,22 @@ pub(super) struct Soak {
     had_full_disk: bool,
     /// Whether going on makes no sense.
     is_stuck: bool,
-    phases: BTreeMap<String, Phase>,
+    phases: BTreeMap<String, PhaseResult>,
     exits: BTreeMap<String, u64>,
 }
 
 /// What has happened in the phases of one fault.
 #[derive(Debug, Default)]
-struct Phase {
+struct PhaseResult {
     times: u64,
     seconds: f64,
-    counts: Counted,
+    counts: SoakCounts,
     slowest_answer_ms: u64,
     slowest_health_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Counted {
+struct SoakCounts {
     accepted: u64,
     delivered: u64,
     refused: u64,
@@ -104,15 +104,15 @@ struct Counted {
 }
 
 impl Soak {
-    pub(super) fn start(options: Options) -> (Self, Arc<World>) {
+    pub(super) fn start(options: Options) -> (Self, Arc<SoakWorld>) {
         // Built before the time begins.
         let _ = program_path();
         let misbehaving = fs::read(misbehaving_plugin()).expect("a plugin");
         let digest = Sha256::digest(&misbehaving);
         let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let world = Arc::new(World::new(options.seed, digest));
-        let stub = world.firehose(options.seed);
-        let process = Process::start(&world.place, &stub.url(), world.incarnations.next());
+        let world = Arc::new(SoakWorld::new(options.seed, digest));
+        let stub = world.start_firehose(options.seed);
+        let process = Process::start(&world.place, &stub.url(), world.incarnations.next_number());
         let random = fastrand::Rng::with_seed(options.seed);
         let mut soak = Soak {
             options,
@@ -127,7 +127,7 @@ impl Soak {
             phases: BTreeMap::new(),
             exits: BTreeMap::new(),
         };
-        soak.started();
+        soak.wait_until_started();
         (soak, world)
     }
 
@@ -137,19 +137,19 @@ impl Soak {
         let rounds = (duration.as_secs() / ROUND_SECONDS_MIN).clamp(1, ROUNDS_MAX) as u32;
         for round in 0..rounds {
             let with_restarts = round == 0 || round + 1 == rounds;
-            self.round(with_restarts, started + duration * (round + 1) / rounds);
+            self.run_round(with_restarts, started + duration * (round + 1) / rounds);
             if self.is_stuck {
                 return;
             }
         }
-        self.world.ledger.enter("the end");
-        self.stop();
+        self.world.ledger.enter_phase("the end");
+        self.stop_process();
         self.finish_summary();
     }
 
-    fn round(&mut self, with_restarts: bool, end: Instant) {
-        let faults = Fault::round(with_restarts, &mut self.random);
-        let is_chosen = |fault: &Fault| {
+    fn run_round(&mut self, with_restarts: bool, end: Instant) {
+        let faults = SoakFault::draw_round(with_restarts, &mut self.random);
+        let is_chosen = |fault: &SoakFault| {
             let (chosen, name) = (&self.options.faults, fault.name());
             chosen.is_empty() || chosen.iter().any(|part| name.contains(part.as_str()))
         };
@@ -159,98 +159,99 @@ impl Soak {
             let left = end.saturating_duration_since(Instant::now()).saturating_sub(rest);
             let length = left / (faults.len() - number) as u32;
             if !self.is_stuck {
-                self.phase(*fault, length.max(PHASE_MIN));
+                self.run_phase(*fault, length.max(PHASE_MIN));
             }
         }
-        self.checkpoint();
+        self.reach_checkpoint();
     }
 
     /// One fault, and some time without any.
-    fn phase(&mut self, fault: Fault, length: Duration) {
-        self.world.ledger.enter(&fault.name());
-        let (began, before) = (Instant::now(), self.counted());
+    fn run_phase(&mut self, fault: SoakFault, length: Duration) {
+        self.world.ledger.enter_phase(&fault.name());
+        let (began, before) = (Instant::now(), self.read_counts());
         self.take_slowest();
-        self.play(fault, length.mul_f64(FAULT_SHARE));
+        self.play_fault(fault, length.mul_f64(FAULT_SHARE));
         self.sleep(length.mul_f64(1.0 - FAULT_SHARE));
-        let (seconds, counts) = (began.elapsed().as_secs_f64(), self.counted().since(before));
+        let (seconds, counts) =
+            (began.elapsed().as_secs_f64(), self.read_counts().difference_to(before));
         let answers = counts.accepted + counts.refused + counts.unavailable;
         if fault.leaves_service() && seconds >= SERVICE_SECONDS && answers == 0 {
             self.world.findings.add("no honest sender was answered", || format!("{seconds:.1} s"));
         }
         let [answer, health] = self.take_slowest();
-        self.phases.entry(fault.name()).or_default().add(seconds, counts, answer, health);
+        self.phases.entry(fault.name()).or_default().add_phase(seconds, counts, answer, health);
     }
 
-    fn play(&mut self, fault: Fault, length: Duration) {
+    fn play_fault(&mut self, fault: SoakFault, length: Duration) {
         match fault {
-            Fault::Streams(behavior) => self.with_streams(behavior, length),
-            Fault::Clients(hostile) => self.with_clients(hostile, length),
-            Fault::Swaps => self.until(length, Self::put_another_plugin),
-            Fault::BrokenPlugins => self.until(length, Self::put_broken_plugin),
-            Fault::MisbehavingPlugin => {
+            SoakFault::Streams(behavior) => self.with_streams(behavior, length),
+            SoakFault::Clients(hostile) => self.with_clients(hostile, length),
+            SoakFault::Swaps => self.repeat_for(length, Self::put_another_plugin),
+            SoakFault::BrokenPlugins => self.repeat_for(length, Self::put_broken_plugin),
+            SoakFault::MisbehavingPlugin => {
                 self.world.ledger.expect_misbehaving();
                 let component = self.misbehaving.clone();
                 self.put_plugin(&component);
                 self.sleep(length);
                 self.put_another_plugin();
             }
-            Fault::MisbehavingCanary => {
+            SoakFault::MisbehavingCanary => {
                 self.world.ledger.expect_misbehaving();
                 let path = "/plugin/canary?percent=50&max_error_rate=1&min_events=1000000";
-                self.expect(&[200], "PUT", path, &self.misbehaving);
+                self.expect_status(&[200], "PUT", path, &self.misbehaving);
                 self.sleep(length);
-                self.expect(&[204], "DELETE", "/plugin/canary", &[]);
+                self.expect_status(&[204], "DELETE", "/plugin/canary", &[]);
             }
-            Fault::PluginFile => {
+            SoakFault::PluginFile => {
                 for _ in 0..2 {
                     let number = self.next_number();
                     self.world.place.write_plugin(number);
                     self.sleep(length / 2);
                 }
             }
-            Fault::Reload => {
+            SoakFault::Reload => {
                 let number = self.next_number();
                 self.world.place.write_settings(number);
-                self.process.signal(Signal::HUP);
+                self.process.send_signal(Signal::HUP);
                 self.sleep(length);
             }
-            Fault::Hangups => self.until(length, |soak| {
-                soak.process.signal(Signal::HUP);
+            SoakFault::Hangups => self.repeat_for(length, |soak| {
+                soak.process.send_signal(Signal::HUP);
                 thread::sleep(BREATH);
             }),
-            Fault::UnreadLog => {
+            SoakFault::UnreadLog => {
                 self.fill_log();
                 self.sleep(if length < PHASE_LONG { length } else { length.max(UNREAD_LONG) });
                 self.process.leave_log_unread(false);
                 self.world.switches.reset();
             }
-            Fault::FullDisk => self.with_full_disk(length),
-            Fault::FullSpool => self.with_full_spool(length),
-            Fault::Stop | Fault::StopAmidFaults | Fault::StopUnread => {
+            SoakFault::FullDisk => self.with_full_disk(length),
+            SoakFault::FullSpool => self.with_full_spool(length),
+            SoakFault::Stop | SoakFault::StopAmidFaults | SoakFault::StopUnread => {
                 self.before_restart(fault, length);
-                self.stop();
+                self.stop_process();
                 self.start_again();
             }
-            Fault::Kill | Fault::KillAmidFaults => {
+            SoakFault::Kill | SoakFault::KillAmidFaults => {
                 self.before_restart(fault, length);
-                self.kill();
+                self.kill_process();
                 self.start_again();
             }
         }
     }
 
     fn with_streams(&mut self, behavior: Behavior, length: Duration) {
-        self.switch(behavior);
+        self.switch_streams(behavior);
         self.sleep(length);
         self.world.switches.reset();
         // Where there is time, they are given up by the program itself.
         if length < PHASE_LONG {
-            self.stub.release();
+            self.stub.release_connections();
         }
     }
 
     /// Have one stream or all of them behave like this.
-    fn switch(&mut self, behavior: Behavior) {
+    fn switch_streams(&mut self, behavior: Behavior) {
         let one = self.random.bool().then(|| self.random.usize(..STREAMS.len()));
         for (at, stream) in STREAMS.iter().enumerate() {
             if one.is_none_or(|one| one == at) {
@@ -279,9 +280,9 @@ impl Soak {
 
     fn with_full_spool(&mut self, length: Duration) {
         STREAMS.iter().for_each(|stream| self.world.switches.set(stream, Behavior::Denied));
-        let (before, began) = (self.counted().unavailable, Instant::now());
+        let (before, began) = (self.read_counts().unavailable, Instant::now());
         let patience = if length < PHASE_LONG { length } else { FULL_SPOOL_PATIENCE };
-        while self.counted().unavailable == before && began.elapsed() < patience {
+        while self.read_counts().unavailable == before && began.elapsed() < patience {
             self.sleep(POLL);
         }
         self.sleep(length / 2);
@@ -289,15 +290,15 @@ impl Soak {
     }
 
     /// Bring about what a restart is to happen in.
-    fn before_restart(&mut self, fault: Fault, length: Duration) {
-        if matches!(fault, Fault::StopAmidFaults | Fault::KillAmidFaults) {
+    fn before_restart(&mut self, fault: SoakFault, length: Duration) {
+        if matches!(fault, SoakFault::StopAmidFaults | SoakFault::KillAmidFaults) {
             let garbage = Garbage::ALL.map(Behavior::Garbage);
             let behaviors: Vec<_> = BEHAVIORS.into_iter().chain(garbage).collect();
             let behavior = behaviors[self.random.usize(..behaviors.len())];
-            self.switch(behavior);
-            self.world.ledger.enter(&format!("{} with {behavior:?}", fault.name()));
+            self.switch_streams(behavior);
+            self.world.ledger.enter_phase(&format!("{} with {behavior:?}", fault.name()));
         }
-        if fault == Fault::StopUnread {
+        if fault == SoakFault::StopUnread {
             self.fill_log();
         }
         self.sleep(length / 2);
@@ -315,18 +316,18 @@ impl Soak {
                     .add("a log that does not fill", || format!("{FILL_PATIENCE:?}"));
                 break;
             }
-            self.process.signal(Signal::HUP);
+            self.process.send_signal(Signal::HUP);
             self.sleep(HANGUP_PAUSE);
             let bytes = self.process.unread_log_bytes();
             if bytes == 0 || bytes != grown.0 {
                 grown = (bytes, Instant::now());
             }
         }
-        self.switch(Behavior::Denied);
+        self.switch_streams(Behavior::Denied);
     }
 
     /// Do something again and again.
-    fn until(&mut self, length: Duration, mut act: impl FnMut(&mut Self)) {
+    fn repeat_for(&mut self, length: Duration, mut act: impl FnMut(&mut Self)) {
         let end = Instant::now() + length;
         while Instant::now() < end && !self.is_stuck {
             act(self);
@@ -336,14 +337,14 @@ impl Soak {
 
     fn put_another_plugin(&mut self) {
         let number = self.next_number();
-        self.put_plugin(&plugin(number));
+        self.put_plugin(&plugin_version(number));
     }
 
     fn put_plugin(&mut self, component: &[u8]) {
         // Another one may be worked on: the file's, say.
         let end = Instant::now() + ADMIN_PATIENCE;
         while Instant::now() < end {
-            let reply = self.expect(&[200, 503], "PUT", "/plugin", component);
+            let reply = self.expect_status(&[200, 503], "PUT", "/plugin", component);
             if reply.is_none_or(|reply| reply.status == 200) {
                 return;
             }
@@ -353,15 +354,15 @@ impl Soak {
     }
 
     fn put_broken_plugin(&mut self) {
-        let good = plugin(0);
+        let good = plugin_version(0);
         let broken = match self.next_number() % 4 {
             0 => b"no plugin".to_vec(),
             1 => good[..good.len() / 2].to_vec(),
             2 => b"\0asm\x01\0\0\0".to_vec(),
             // A component, and none of the contract's.
-            _ => stamped(b"\0asm\x0d\0\x01\0", b"soak"),
+            _ => stamp_component(b"\0asm\x0d\0\x01\0", b"soak"),
         };
-        self.expect(&[422, 503], "PUT", "/plugin", &broken);
+        self.expect_status(&[422, 503], "PUT", "/plugin", &broken);
         thread::sleep(BREATH);
     }
 
@@ -371,8 +372,14 @@ impl Soak {
     }
 
     /// Ask the admin listener with the token; any other answer is a finding.
-    fn expect(&self, statuses: &[u16], method: &str, path: &str, body: &[u8]) -> Option<Reply> {
-        let reply = self.ask(method, path, body);
+    fn expect_status(
+        &self,
+        statuses: &[u16],
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Option<HttpResponse> {
+        let reply = self.send_admin_request(method, path, body);
         match reply {
             Ok(reply) if statuses.contains(&reply.status) => Some(reply),
             Ok(reply) => {
@@ -390,43 +397,50 @@ impl Soak {
         }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Reply> {
+    fn send_admin_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> std::io::Result<HttpResponse> {
         let own = Ipv4Addr::new(127, 0, 2, 2);
         let mut client = Client::try_connect_from(own, &self.world.place.admin_url())?;
-        client.be_patient_for(ADMIN_PATIENCE);
-        client.give_up_sending_after(ADMIN_PATIENCE);
+        client.set_read_timeout(ADMIN_PATIENCE);
+        client.set_write_timeout(ADMIN_PATIENCE);
         client.request(method, path, &[("Authorization", &format!("Bearer {TOKEN}"))], body)
     }
 
     /// Pause all senders until everything is settled, and begin anew.
-    fn checkpoint(&mut self) {
-        self.world.ledger.enter("coming to rest");
+    fn reach_checkpoint(&mut self) {
+        self.world.ledger.enter_phase("coming to rest");
         self.world.switches.reset();
         let began = Instant::now();
-        self.world.gate.pause();
-        let mut is_drained = self.drain();
+        self.world.gate.pause_senders();
+        let mut is_drained = self.wait_until_drained();
         if !is_drained && !self.is_stuck {
             self.report_stuck();
-            self.stop();
+            self.stop_process();
             self.start_again();
-            is_drained = self.drain();
+            is_drained = self.wait_until_drained();
         }
         if !is_drained {
-            self.world.findings.add("a restart that drains nothing either", || self.state());
+            self.world
+                .findings
+                .add("a restart that drains nothing either", || self.describe_state());
             self.is_stuck = true;
         }
-        let next = self.world.gate.align() * SENDERS * BLOCK_EVENTS;
+        let next = self.world.gate.align_turns() * SENDERS * BLOCK_EVENTS;
         self.world.ledger.close_window(next);
         if !self.is_stuck {
-            self.world.gate.resume();
+            self.world.gate.resume_senders();
         }
         let phase = self.phases.entry("(coming to rest)".to_owned()).or_default();
-        phase.add(began.elapsed().as_secs_f64(), Counted::default(), 0, 0);
+        phase.add_phase(began.elapsed().as_secs_f64(), SoakCounts::default(), 0, 0);
     }
 
     /// Wait until the program has nothing left to do. What the ledger still waits for
     /// then is lost.
-    fn drain(&mut self) -> bool {
+    fn wait_until_drained(&mut self) -> bool {
         let end = Instant::now() + DRAIN_PATIENCE;
         let mut empty_since = None;
         while Instant::now() < end && !self.is_stuck {
@@ -443,11 +457,11 @@ impl Soak {
 
     fn report_stuck(&self) {
         self.world.findings.add("not at rest in time", || {
-            format!("{}\n      {}", self.state(), self.process.last_lines(LOG_LINES_SHOWN))
+            format!("{}\n      {}", self.describe_state(), self.process.last_lines(LOG_LINES_SHOWN))
         });
     }
 
-    fn state(&self) -> String {
+    fn describe_state(&self) -> String {
         let (waiting, is_idle) = (self.world.ledger.counts.waiting(), self.world.gate.is_idle());
         let spool_events = self.spool_events();
         format!(
@@ -457,7 +471,7 @@ impl Soak {
 
     /// None where the page of metrics does not have it.
     fn spool_events(&self) -> Option<f64> {
-        let page = self.ask("GET", "/metrics", b"").ok()?.text();
+        let page = self.send_admin_request("GET", "/metrics", b"").ok()?.text();
         let mut samples = page.lines().filter(|line| !line.starts_with('#'));
         samples.find_map(|line| line.split_once("standpipe_spool_events ")?.1.parse().ok())
     }
@@ -486,29 +500,29 @@ impl Soak {
             self.world.findings.add("a process that ended by itself", || {
                 format!("{status}: {}", self.process.last_lines(LOG_LINES_SHOWN))
             });
-            self.ended(Ending::Killed, format!("by itself: {}", code(status)));
+            self.record_ending(Ending::Killed, format!("by itself: {}", exit_code(status)));
             self.start_again();
         }
     }
 
-    fn kill(&mut self) {
+    fn kill_process(&mut self) {
         self.world.set_serving(false);
         self.process.kill();
-        self.ended(Ending::Killed, "killed".to_owned());
+        self.record_ending(Ending::Killed, "killed".to_owned());
     }
 
     /// Stop it in order, as a service manager does.
-    fn stop(&mut self) {
+    fn stop_process(&mut self) {
         self.world.set_serving(false);
-        self.process.signal(Signal::TERM);
+        self.process.send_signal(Signal::TERM);
         let Some(status) = self.process.wait(STOP_PATIENCE) else {
             self.process.leave_log_unread(false);
             self.world.findings.add("SIGTERM that does not end the process", || {
                 format!("after {STOP_PATIENCE:?}: {}", self.process.last_lines(LOG_LINES_SHOWN))
             });
-            return self.kill();
+            return self.kill_process();
         };
-        let code = code(status);
+        let code = exit_code(status);
         let is_explained = matches!(code, 0 | 3 | 4) || (code == 1 && self.had_full_disk);
         if !is_explained {
             self.world.findings.add("an exit code", || {
@@ -523,31 +537,34 @@ impl Soak {
                 Ending::Killed
             }
         };
-        self.ended(ending, format!("stopped: {code}"));
+        self.record_ending(ending, format!("stopped: {code}"));
     }
 
-    fn ended(&mut self, ending: Ending, how: String) {
+    fn record_ending(&mut self, ending: Ending, how: String) {
         self.world.set_serving(false);
-        self.world.incarnations.end(ending);
+        self.world.incarnations.end_process(ending);
         self.world.set_pid(0);
         *self.exits.entry(how).or_default() += 1;
     }
 
     fn start_again(&mut self) {
         let _ = fs::remove_file(self.world.place.path("summary.json"));
-        let number = self.world.incarnations.next();
+        let number = self.world.incarnations.next_number();
         self.process = Process::start(&self.world.place, &self.stub.url(), number);
         self.had_full_disk = false;
-        self.started();
+        self.wait_until_started();
         self.world.switches.reset();
     }
 
     /// Wait until it answers. A run whose program does not start is over.
-    fn started(&mut self) {
-        self.world.incarnations.begin(self.process.pid());
+    fn wait_until_started(&mut self) {
+        self.world.incarnations.begin_process(self.process.pid());
         self.world.set_pid(self.process.pid());
         let end = Instant::now() + START_PATIENCE;
-        while !self.ask("GET", "/health/live", b"").is_ok_and(|reply| reply.status == 200) {
+        while !self
+            .send_admin_request("GET", "/health/live", b"")
+            .is_ok_and(|reply| reply.status == 200)
+        {
             let ended = self.process.try_wait();
             if Instant::now() > end || ended.is_some() {
                 self.world.findings.add("a start that fails", || {
@@ -584,10 +601,10 @@ impl Soak {
         }
     }
 
-    fn counted(&self) -> Counted {
+    fn read_counts(&self) -> SoakCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (counts, traffic) = (&self.world.ledger.counts, &self.world.traffic);
-        Counted {
+        SoakCounts {
             accepted: load(&counts.acknowledged),
             delivered: load(&counts.delivered),
             refused: load(&traffic.refused),
@@ -627,19 +644,19 @@ impl Soak {
             load(&traffic.unanswered),
             load(&traffic.hostile),
         );
-        let _ = writeln!(text, "dead letters: {:?}", self.world.ledger.reasons());
+        let _ = writeln!(text, "dead letters: {:?}", self.world.ledger.dead_letter_reasons());
         let _ = writeln!(text, "processes ended: {:?}", self.exits);
         text += "\ntimes  seconds  accepted/s  delivered/s     429     503  unanswered  duplicates  slowest answer, health ms  fault\n";
         for (name, phase) in &self.phases {
-            phase.write(name, &mut text);
+            phase.write_row(name, &mut text);
         }
         text
     }
 }
 
-impl Counted {
-    fn since(self, before: Counted) -> Counted {
-        Counted {
+impl SoakCounts {
+    fn difference_to(self, before: SoakCounts) -> SoakCounts {
+        SoakCounts {
             accepted: self.accepted - before.accepted,
             delivered: self.delivered - before.delivered,
             refused: self.refused - before.refused,
@@ -649,8 +666,8 @@ impl Counted {
         }
     }
 
-    fn plus(self, other: Counted) -> Counted {
-        Counted {
+    fn sum_with(self, other: SoakCounts) -> SoakCounts {
+        SoakCounts {
             accepted: self.accepted + other.accepted,
             delivered: self.delivered + other.delivered,
             refused: self.refused + other.refused,
@@ -661,16 +678,16 @@ impl Counted {
     }
 }
 
-impl Phase {
-    fn add(&mut self, seconds: f64, counts: Counted, answer_ms: u64, health_ms: u64) {
+impl PhaseResult {
+    fn add_phase(&mut self, seconds: f64, counts: SoakCounts, answer_ms: u64, health_ms: u64) {
         self.times += 1;
         self.seconds += seconds;
-        self.counts = self.counts.plus(counts);
+        self.counts = self.counts.sum_with(counts);
         self.slowest_answer_ms = self.slowest_answer_ms.max(answer_ms);
         self.slowest_health_ms = self.slowest_health_ms.max(health_ms);
     }
 
-    fn write(&self, name: &str, text: &mut String) {
+    fn write_row(&self, name: &str, text: &mut String) {
         let per_second = |count: u64| count as f64 / self.seconds.max(0.001);
         let counts = self.counts;
         let _ = writeln!(

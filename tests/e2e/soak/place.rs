@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_tests::disk::Disk;
-use standpipe_tests::{free_port, make_data_directory, program_path, signature, stamped};
+use standpipe_tests::{free_port, make_data_directory, program_path, signature, stamp_component};
 use tempfile::TempDir;
 
 use super::recipes::STREAMS;
@@ -76,17 +76,17 @@ impl Place {
 
     /// Fill the disk to its last byte.
     pub(super) fn fill_disk(&self) {
-        let mut filler = File::create(self.filler()).expect("a file on the disk");
+        let mut filler = File::create(self.filler_path()).expect("a file on the disk");
         let zeros = vec![0; FILLER_BYTES];
         while filler.write_all(&zeros).is_ok() {}
     }
 
     /// Give the room back.
     pub(super) fn clear_disk(&self) {
-        fs::remove_file(self.filler()).expect("the filler is there");
+        fs::remove_file(self.filler_path()).expect("the filler is there");
     }
 
-    fn filler(&self) -> PathBuf {
+    fn filler_path(&self) -> PathBuf {
         self.disk.path().join("filler")
     }
 
@@ -134,15 +134,15 @@ mappings = [
             packed = STREAMS[3],
             rows = rows.collect::<String>(),
         );
-        self.replace("settings.toml", text.as_bytes());
+        self.replace_file("settings.toml", text.as_bytes());
     }
 
     /// Have another version of the default plugin take the place of the one there.
     pub(super) fn write_plugin(&self, number: u64) {
-        self.replace("plugin.wasm", &plugin(number));
+        self.replace_file("plugin.wasm", &plugin_version(number));
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) {
+    fn replace_file(&self, name: &str, bytes: &[u8]) {
         let new = self.path(&format!("{name}.new"));
         fs::write(&new, bytes).expect("a file is written");
         fs::rename(new, self.path(name)).expect("it takes the other one's place");
@@ -174,8 +174,8 @@ mappings = [
 }
 
 /// A version of the default plugin.
-pub(super) fn plugin(number: u64) -> Vec<u8> {
-    stamped(DEFAULT_PLUGIN, &(number % PLUGIN_VERSIONS).to_le_bytes())
+pub(super) fn plugin_version(number: u64) -> Vec<u8> {
+    stamp_component(DEFAULT_PLUGIN, &(number % PLUGIN_VERSIONS).to_le_bytes())
 }
 
 /// Links are not followed: what others share is not counted.

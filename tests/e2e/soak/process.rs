@@ -30,14 +30,14 @@ const POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    log: Arc<Log>,
+    log: Arc<ProcessLog>,
     /// Standard error once more, to be asked how much is in it.
     stderr: OwnedFd,
 }
 
 /// The end of what the program has written to standard error.
 #[derive(Debug, Default)]
-struct Log {
+struct ProcessLog {
     bytes: Mutex<VecDeque<u8>>,
     is_unread: AtomicBool,
 }
@@ -47,9 +47,9 @@ impl Process {
         let mut command = place.command(firehose, incarnation);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        let (log, stderr) = (Arc::<Log>::default(), child.stderr.take().expect("a pipe"));
+        let (log, stderr) = (Arc::<ProcessLog>::default(), child.stderr.take().expect("a pipe"));
         let (own, pipe) = (Arc::clone(&log), stderr.as_fd().try_clone_to_owned());
-        thread::spawn(move || own.read(stderr));
+        thread::spawn(move || own.read_from(stderr));
         Process { child, log, stderr: pipe.expect("a descriptor") }
     }
 
@@ -57,8 +57,8 @@ impl Process {
         self.child.id()
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
-        // It may have ended by itself, which is found out by whoever waits for it.
+    pub(super) fn send_signal(&self, signal: Signal) {
+        // It may have ended by itself, which the next wait finds out.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
@@ -103,21 +103,21 @@ impl Process {
     }
 
     /// The end of what it has written to standard error.
-    pub(super) fn log(&self) -> String {
+    pub(super) fn log_text(&self) -> String {
         let bytes = self.log.bytes.lock();
         String::from_utf8_lossy(&bytes.iter().copied().collect::<Vec<_>>()).into_owned()
     }
 
     /// So many of its last lines.
     pub(super) fn last_lines(&self, count: usize) -> String {
-        let log = self.log();
+        let log = self.log_text();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(count)..].join("\n      ")
     }
 }
 
-impl Log {
-    fn read(&self, mut source: impl Read) {
+impl ProcessLog {
+    fn read_from(&self, mut source: impl Read) {
         let mut buffer = [0; 4096];
         loop {
             while self.is_unread.load(Ordering::SeqCst) {
@@ -140,6 +140,6 @@ impl Drop for Process {
 }
 
 /// An exit code; less than 0 where a signal ended the program.
-pub(super) fn code(status: ExitStatus) -> i32 {
+pub(super) fn exit_code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| -signal)).unwrap_or(i32::MIN)
 }

@@ -39,7 +39,7 @@ const ID_WITHIN_BYTES: usize = 64;
 
 /// What an event is, and so where it may end up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EventKind {
     /// Goes to a stream.
     Good,
     /// No row of the mapping matches, and the misbehaving plugin drops it too.
@@ -60,10 +60,10 @@ pub(super) enum Kind {
     TooLarge,
 }
 
-impl Kind {
+impl EventKind {
     /// Whether it never gets to a stream, and has a dead letter for certain.
     pub(super) fn is_poison(self) -> bool {
-        use Kind::{NoIdentity, NoName, NoType, NotAnObject, TooLarge};
+        use EventKind::{NoIdentity, NoName, NoType, NotAnObject, TooLarge};
         matches!(self, NotAnObject | NoIdentity | NoType | NoName | TooLarge)
     }
 }
@@ -83,93 +83,100 @@ impl Recipes {
     }
 
     /// The ids of a sender's block, by its turn.
-    pub(super) fn ids(sender: u64, turn: u64) -> std::ops::Range<u64> {
+    pub(super) fn block_ids(sender: u64, turn: u64) -> std::ops::Range<u64> {
         let first = (turn * SENDERS + sender) * BLOCK_EVENTS;
         first..first + BLOCK_EVENTS
     }
 
     /// A block has at most one event of each kind beside the good ones.
-    pub(super) fn kind(&self, id: u64) -> Kind {
+    pub(super) fn kind_of(&self, id: u64) -> EventKind {
         let (block, position) = (id / BLOCK_EVENTS, id % BLOCK_EVENTS);
-        let drawn = mix(self.seed ^ block.wrapping_mul(0x9E37_79B9));
+        let drawn = mix_bits(self.seed ^ block.wrapping_mul(0x9E37_79B9));
         // 7 and the length of a block have no common factor, so that these are
         // different positions.
         let is_at = |number: u64| (drawn % BLOCK_EVENTS + 7 * number) % BLOCK_EVENTS == position;
         let one_in = |blocks: u64, shift: u32| (drawn >> shift).is_multiple_of(blocks);
-        let poison = self.poison(block % SENDERS, drawn);
+        let poison = self.draw_poison(block % SENDERS, drawn);
         match () {
-            () if is_at(0) => Kind::Filtered,
-            () if is_at(1) && one_in(10, 8) => Kind::Trap,
-            () if is_at(2) && one_in(800, 16) => Kind::Loop,
-            () if is_at(3) && one_in(8, 24) => poison.unwrap_or(Kind::Good),
-            () if is_at(4) && one_in(4000, 32) && poison.is_some() => Kind::TooLarge,
-            () => Kind::Good,
+            () if is_at(0) => EventKind::Filtered,
+            () if is_at(1) && one_in(10, 8) => EventKind::Trap,
+            () if is_at(2) && one_in(800, 16) => EventKind::Loop,
+            () if is_at(3) && one_in(8, 24) => poison.unwrap_or(EventKind::Good),
+            () if is_at(4) && one_in(4000, 32) && poison.is_some() => EventKind::TooLarge,
+            () => EventKind::Good,
         }
     }
 
-    fn poison(&self, sender: u64, drawn: u64) -> Option<Kind> {
-        let kinds: &[Kind] = match sender {
+    fn draw_poison(&self, sender: u64, drawn: u64) -> Option<EventKind> {
+        let kinds: &[EventKind] = match sender {
             SINGLE_SENDER => &[],
-            _ if RUDDERSTACK_SENDERS.contains(&sender) => &[Kind::NotAnObject, Kind::NoIdentity],
-            _ => &[Kind::NotAnObject, Kind::NoIdentity, Kind::NoType, Kind::NoName],
+            _ if RUDDERSTACK_SENDERS.contains(&sender) => {
+                &[EventKind::NotAnObject, EventKind::NoIdentity]
+            }
+            _ => &[
+                EventKind::NotAnObject,
+                EventKind::NoIdentity,
+                EventKind::NoType,
+                EventKind::NoName,
+            ],
         };
         kinds.get((drawn >> 40) as usize % kinds.len().max(1)).copied()
     }
 
     /// The stream of an event, where the default plugin decides; none if it has none.
-    pub(super) fn stream(&self, id: u64) -> Option<&'static str> {
-        match self.kind(id) {
-            Kind::Good | Kind::Trap | Kind::Loop => Some(STREAMS[self.route(id)]),
+    pub(super) fn stream_of(&self, id: u64) -> Option<&'static str> {
+        match self.kind_of(id) {
+            EventKind::Good | EventKind::Trap | EventKind::Loop => Some(STREAMS[self.route_of(id)]),
             _ => None,
         }
     }
 
-    fn route(&self, id: u64) -> usize {
-        match self.kind(id) {
-            Kind::Trap => 0,
-            Kind::Loop => 1,
+    fn route_of(&self, id: u64) -> usize {
+        match self.kind_of(id) {
+            EventKind::Trap => 0,
+            EventKind::Loop => 1,
             // Streams differ in how much they get.
-            _ => (mix(self.seed ^ id) % 9).min(STREAMS.len() as u64 - 1) as usize,
+            _ => (mix_bits(self.seed ^ id) % 9).min(STREAMS.len() as u64 - 1) as usize,
         }
     }
 
     /// Write an event as it is sent.
-    pub(super) fn write(&self, id: u64, out: &mut Vec<u8>) {
-        let kind = self.kind(id);
-        if kind == Kind::NotAnObject {
+    pub(super) fn write_event(&self, id: u64, out: &mut Vec<u8>) {
+        let kind = self.kind_of(id);
+        if kind == EventKind::NotAnObject {
             let _ = write!(out, "[\"soak-{id:0ID_DIGITS$}\"]");
             return;
         }
         let (start, user) = (out.len(), id % 1000);
         let _ = write!(out, "{{\"messageId\":\"soak-{id:0ID_DIGITS$}\"");
-        if kind != Kind::NoType {
+        if kind != EventKind::NoType {
             out.extend_from_slice(b",\"type\":\"track\"");
         }
         let _ = match kind {
-            Kind::NoName => Ok(()),
-            Kind::Filtered => write!(out, ",\"event\":\"filter\""),
-            Kind::Trap => write!(out, ",\"event\":\"trap\""),
-            Kind::Loop => write!(out, ",\"event\":\"loop\""),
-            _ => write!(out, ",\"event\":\"soak {}\"", self.route(id)),
+            EventKind::NoName => Ok(()),
+            EventKind::Filtered => write!(out, ",\"event\":\"filter\""),
+            EventKind::Trap => write!(out, ",\"event\":\"trap\""),
+            EventKind::Loop => write!(out, ",\"event\":\"loop\""),
+            _ => write!(out, ",\"event\":\"soak {}\"", self.route_of(id)),
         };
-        if kind != Kind::NoIdentity {
+        if kind != EventKind::NoIdentity {
             let _ = write!(out, ",\"userId\":\"u{user}\"");
         }
         out.extend_from_slice(b",\"filler\":\"");
-        let filler_bytes = self.bytes(id, kind).saturating_sub(out.len() - start + 2);
+        let filler_bytes = self.draw_bytes(id, kind).saturating_sub(out.len() - start + 2);
         let offset = (id as usize).wrapping_mul(7919) % PATTERN_OFFSETS;
         out.extend_from_slice(&self.pattern[offset..offset + filler_bytes]);
         out.extend_from_slice(b"\"}");
     }
 
     /// As many events are between 100 and 200 bytes as between 10 and 20 kB.
-    fn bytes(&self, id: u64, kind: Kind) -> usize {
+    fn draw_bytes(&self, id: u64, kind: EventKind) -> usize {
         match kind {
-            Kind::TooLarge => TOO_LARGE_BYTES,
-            // Dead letters are to be many rather than large.
+            EventKind::TooLarge => TOO_LARGE_BYTES,
+            // Dead dead letters are to be many rather than large.
             _ if kind.is_poison() => 200,
             _ => {
-                let unit = (mix(self.seed ^ id ^ 0xB17E) >> 11) as f64 / (1_u64 << 53) as f64;
+                let unit = (mix_bits(self.seed ^ id ^ 0xB17E) >> 11) as f64 / (1_u64 << 53) as f64;
                 (EVENT_BYTES_MIN * (EVENT_BYTES_MAX / EVENT_BYTES_MIN).powf(unit)) as usize
             }
         }
@@ -184,7 +191,7 @@ pub(super) fn id_of(text: &[u8]) -> Option<u64> {
 }
 
 /// A number that looks drawn, the same for the same one (the finalizer of SplitMix64).
-pub(super) fn mix(number: u64) -> u64 {
+pub(super) fn mix_bits(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::findings::Findings;
-use super::world::World;
+use super::world::SoakWorld;
 
 /// Shorter runs are not judged: warming up would count as growing.
 const JUDGED_FROM: Duration = Duration::from_secs(600);
@@ -37,7 +37,7 @@ const DISK_BYTES: f64 = (32 << 20) as f64;
 
 /// One look at the program.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sample {
+struct ProcessSample {
     at: Duration,
     incarnation: u8,
     resident_bytes: u64,
@@ -52,7 +52,7 @@ struct Sample {
 }
 
 /// A column of the table.
-type Column = (&'static str, fn(&Sample) -> f64);
+type Column = (&'static str, fn(&ProcessSample) -> f64);
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -68,12 +68,12 @@ const COLUMNS: [Column; 7] = [
 
 /// All samples of a run.
 #[derive(Debug, Default)]
-pub(super) struct Samples(Vec<Sample>);
+pub(super) struct Samples(Vec<ProcessSample>);
 
 impl Samples {
     /// Look at the program, if it runs.
-    pub(super) fn take(&mut self, world: &World) {
-        self.0.extend(Sample::of(world));
+    pub(super) fn take_sample(&mut self, world: &SoakWorld) {
+        self.0.extend(ProcessSample::read_process(world));
     }
 
     /// The table, and what grows as findings.
@@ -95,13 +95,13 @@ impl Samples {
                 JUDGED_FROM.as_secs()
             );
         } else {
-            self.judge(findings, &mut text);
+            self.judge_growth(findings, &mut text);
         }
         text
     }
 
     fn write_part(&self, part: usize, text: &mut String) {
-        let samples = self.part(part);
+        let samples = self.samples_of_part(part);
         let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
             let _ = writeln!(text, "{:>4}  no sample", part + 1);
             return;
@@ -117,15 +117,16 @@ impl Samples {
             per_second(first.delivered, last.delivered),
         );
         for (_, value) in COLUMNS {
-            let spread = Spread::of(samples.iter().map(value));
+            let spread = Spread::of_values(samples.iter().map(value));
             let shown = format!("{:.0} / {:.0} / {:.0}", spread.min, spread.median, spread.max);
             let _ = write!(text, "  {shown:>23}");
         }
         text.push('\n');
     }
 
-    fn judge(&self, findings: &Findings, text: &mut String) {
-        let processes = |part: usize| self.part(part).iter().map(|sample| sample.incarnation);
+    fn judge_growth(&self, findings: &Findings, text: &mut String) {
+        let processes =
+            |part: usize| self.samples_of_part(part).iter().map(|sample| sample.incarnation);
         let mut judged: Vec<_> = (EARLY.start..LATE.end).flat_map(processes).collect();
         judged.dedup();
         if judged.len() != 1 {
@@ -134,8 +135,8 @@ impl Samples {
             });
             return;
         }
-        let disk = |sample: &Sample| (sample.spool_bytes + sample.overflow_bytes) as f64;
-        self.compare(
+        let disk = |sample: &ProcessSample| (sample.spool_bytes + sample.overflow_bytes) as f64;
+        self.compare_parts(
             findings,
             text,
             "memory at rest",
@@ -143,7 +144,7 @@ impl Samples {
             |early| early * MEMORY_RATIO + MEMORY_BYTES,
             |sample| sample.anonymous_bytes as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "memory, median",
@@ -151,7 +152,7 @@ impl Samples {
             |early| early * MEMORY_RATIO + MEMORY_BYTES,
             |sample| sample.anonymous_bytes as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "resident memory, median",
@@ -159,7 +160,7 @@ impl Samples {
             |early| early * MEMORY_RATIO + MEMORY_BYTES,
             |sample| sample.resident_bytes as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "descriptors at rest",
@@ -167,7 +168,7 @@ impl Samples {
             |early| early + DESCRIPTORS,
             |sample| sample.descriptors as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "descriptors, median",
@@ -175,7 +176,7 @@ impl Samples {
             |early| early + DESCRIPTORS,
             |sample| sample.descriptors as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "threads, median",
@@ -183,7 +184,7 @@ impl Samples {
             |early| early + THREADS,
             |sample| sample.threads as f64,
         );
-        self.compare(
+        self.compare_parts(
             findings,
             text,
             "disk at rest",
@@ -194,17 +195,17 @@ impl Samples {
     }
 
     /// Compare the late parts with the early ones.
-    fn compare(
+    fn compare_parts(
         &self,
         findings: &Findings,
         text: &mut String,
         what: &'static str,
         of: fn(Spread) -> f64,
         bound: fn(f64) -> f64,
-        value: fn(&Sample) -> f64,
+        value: fn(&ProcessSample) -> f64,
     ) {
         let of_parts = |parts: std::ops::Range<usize>| {
-            of(Spread::of(parts.flat_map(|part| self.part(part)).map(value)))
+            of(Spread::of_values(parts.flat_map(|part| self.samples_of_part(part)).map(value)))
         };
         let (early, late) = (of_parts(EARLY), of_parts(LATE));
         let bound = bound(early);
@@ -216,7 +217,7 @@ impl Samples {
     }
 
     /// The samples of a part of the run.
-    fn part(&self, part: usize) -> &[Sample] {
+    fn samples_of_part(&self, part: usize) -> &[ProcessSample] {
         let end = self.0.last().map_or(Duration::ZERO, |sample| sample.at).as_secs_f64();
         let starts = |part: usize| end * part as f64 / PARTS as f64;
         let before =
@@ -235,7 +236,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    fn of_values(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         match values.len() {
@@ -253,17 +254,17 @@ impl Spread {
     }
 }
 
-impl Sample {
-    fn of(world: &World) -> Option<Self> {
+impl ProcessSample {
+    fn read_process(world: &SoakWorld) -> Option<Self> {
         let pid = Some(world.pid()).filter(|&pid| pid > 0)?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let number = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
             line.trim().trim_end_matches(" kB").parse::<u64>().ok()
         };
-        let (descriptors, overflow_bytes) = descriptors(pid)?;
+        let (descriptors, overflow_bytes) = count_descriptors(pid)?;
         let counts = &world.ledger.counts;
-        Some(Sample {
+        Some(ProcessSample {
             at: world.started.elapsed(),
             incarnation: world.incarnations.of_pid(pid)?,
             resident_bytes: number("VmRSS:")? * 1024,
@@ -281,7 +282,7 @@ impl Sample {
 
 /// How many descriptors a process has, and the bytes on the disk of those that are
 /// files without a name.
-fn descriptors(pid: u32) -> Option<(u64, u64)> {
+fn count_descriptors(pid: u32) -> Option<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(Result::ok) {
         count += 1;
@@ -303,16 +304,16 @@ mod tests {
 
     /// Half an hour of samples, of which the memory is given by their second.
     fn findings_of(anonymous_mib: impl Fn(u64) -> u64, incarnation: impl Fn(u64) -> u8) -> String {
-        let sample = |second| Sample {
+        let sample = |second| ProcessSample {
             at: Duration::from_secs(second),
             incarnation: incarnation(second),
             anonymous_bytes: anonymous_mib(second) << 20,
-            ..Sample::default()
+            ..ProcessSample::default()
         };
         let findings = Findings::new(Instant::now());
         let samples = Samples((1..=1800).map(sample).collect());
         samples.report(&findings, Duration::from_secs(1800));
-        findings.text().unwrap_or_default()
+        findings.to_text().unwrap_or_default()
     }
 
     #[test]

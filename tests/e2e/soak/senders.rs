@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use standpipe_tests::DEADLINE;
-use standpipe_tests::client::{Client, Reply, basic};
+use standpipe_tests::client::{Client, HttpResponse, basic_auth};
 use standpipe_tests::compressed::gzip;
 
 use super::recipes::{Recipes, SINGLE_SENDER};
-use super::world::World;
+use super::world::SoakWorld;
 
 /// The sources of the senders.
 pub(super) const SOURCES: [&str; 3] = [
@@ -50,7 +50,7 @@ const RETRY_SECONDS_MAX: u32 = 60;
 /// A sender on its thread.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
-    world: &'a World,
+    world: &'a SoakWorld,
     number: u64,
     own_address: Ipv4Addr,
     connection: Option<Client>,
@@ -59,29 +59,29 @@ pub(super) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(world: &'a World, number: u64) -> Self {
+    pub(super) fn new(world: &'a SoakWorld, number: u64) -> Self {
         let own_address = Ipv4Addr::new(127, 0, 1, 1 + number as u8);
         Sender { world, number, own_address, connection: None, requests: 0, body: Vec::new() }
     }
 
     /// Send until the gate is closed.
     pub(super) fn run(mut self) {
-        while let Some(turn) = self.world.gate.enter(self.number) {
-            let ids = Recipes::ids(self.number, turn);
-            self.world.ledger.posted(ids.clone());
+        while let Some(turn) = self.world.gate.enter_block(self.number) {
+            let ids = Recipes::block_ids(self.number, turn);
+            self.world.ledger.record_posted(ids.clone());
             if self.number == SINGLE_SENDER {
-                ids.for_each(|id| self.deliver("/v1/track", id..id + 1));
+                ids.for_each(|id| self.post_until_taken("/v1/track", id..id + 1));
             } else {
-                self.deliver("/v1/batch", ids);
+                self.post_until_taken("/v1/batch", ids);
             }
-            self.world.gate.leave();
+            self.world.gate.leave_block();
         }
     }
 
     /// Post events until they are taken.
-    fn deliver(&mut self, path: &str, ids: Range<u64>) {
-        let body = self.encode(&ids);
-        let mut headers = vec![basic(KEYS[self.number as usize])];
+    fn post_until_taken(&mut self, path: &str, ids: Range<u64>) {
+        let body = self.encode_batch(&ids);
+        let mut headers = vec![basic_auth(KEYS[self.number as usize])];
         if GZIP_SENDERS.contains(&self.number) {
             headers.push(("Content-Encoding", "gzip".to_owned()));
         }
@@ -91,12 +91,12 @@ impl<'a> Sender<'a> {
             let posted = Instant::now();
             match client.post(path, &headers, &body) {
                 Ok(reply) if reply.status == 200 => {
-                    self.taken(ids, posted.elapsed());
+                    self.record_taken(ids, posted.elapsed());
                     return;
                 }
-                Ok(reply) => self.refused(&reply),
+                Ok(reply) => self.wait_after_refusal(&reply),
                 Err(error) => {
-                    self.world.ledger.unanswered(ids.clone());
+                    self.world.ledger.record_unanswered(ids.clone());
                     self.world.traffic.unanswered.fetch_add(1, Ordering::Relaxed);
                     self.connection = None;
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
@@ -110,11 +110,11 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn encode(&mut self, ids: &Range<u64>) -> Vec<u8> {
+    fn encode_batch(&mut self, ids: &Range<u64>) -> Vec<u8> {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         if self.number == SINGLE_SENDER {
-            self.world.recipes.write(ids.start, &mut body);
+            self.world.recipes.write_event(ids.start, &mut body);
             self.body = body;
             return self.body.clone();
         }
@@ -123,7 +123,7 @@ impl<'a> Sender<'a> {
             if id > ids.start {
                 body.push(b',');
             }
-            self.world.recipes.write(id, &mut body);
+            self.world.recipes.write_event(id, &mut body);
         }
         body.extend_from_slice(b"]}");
         self.body = body;
@@ -140,7 +140,7 @@ impl<'a> Sender<'a> {
             let url = self.world.place.url();
             self.connection = Client::try_connect_from(self.own_address, &url).ok();
             let connected = self.connection.iter();
-            connected.for_each(|client| client.give_up_sending_after(DEADLINE));
+            connected.for_each(|client| client.set_write_timeout(DEADLINE));
         }
         if self.connection.is_none() {
             thread::sleep(AWAY_PAUSE);
@@ -148,14 +148,14 @@ impl<'a> Sender<'a> {
         self.connection.as_mut()
     }
 
-    fn taken(&self, ids: Range<u64>, after: Duration) {
-        self.world.ledger.acknowledged(ids);
+    fn record_taken(&self, ids: Range<u64>, after: Duration) {
+        self.world.ledger.record_acknowledged(ids);
         let slowest = &self.world.traffic.slowest_answer_ms;
         slowest.fetch_max(after.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Wait for as long as the answer says, in short.
-    fn refused(&mut self, reply: &Reply) {
+    fn wait_after_refusal(&mut self, reply: &HttpResponse) {
         let traffic = &self.world.traffic;
         match reply.status {
             429 => traffic.refused.fetch_add(1, Ordering::Relaxed),

@@ -5,28 +5,28 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::thread;
 use std::time::{Duration, Instant};
 
-use standpipe_tests::stub::{Put, Switches};
-use standpipe_tests::{Fate, Stub};
+use standpipe_tests::stub::{BehaviorSwitches, PutRequest};
+use standpipe_tests::{Stub, StubResponse};
 
 use super::findings::Findings;
 use super::incarnations::Incarnations;
 use super::ledger::Ledger;
 use super::place::Place;
-use super::recipes::{Recipes, SENDERS, mix};
+use super::recipes::{Recipes, SENDERS, mix_bits};
 
 /// How often a sender that is to pause looks whether it may go on.
 const PAUSE_POLL: Duration = Duration::from_millis(5);
 
 /// Shared by all threads.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct SoakWorld {
     pub(super) started: Instant,
     pub(super) place: Arc<Place>,
     pub(super) recipes: Arc<Recipes>,
     pub(super) findings: Arc<Findings>,
     pub(super) incarnations: Arc<Incarnations>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) switches: Switches,
+    pub(super) switches: BehaviorSwitches,
     pub(super) traffic: Traffic,
     pub(super) gate: Gate,
     /// The running process; 0 if there is none.
@@ -62,21 +62,21 @@ pub(super) struct Gate {
     turns: [AtomicU64; SENDERS as usize],
 }
 
-impl World {
+impl SoakWorld {
     pub(super) fn new(seed: u64, misbehaving_digest: String) -> Self {
         let started = Instant::now();
         let (recipes, findings) = (Arc::new(Recipes::new(seed)), Arc::new(Findings::new(started)));
         let incarnations = Arc::<Incarnations>::default();
         let parts = (Arc::clone(&recipes), Arc::clone(&findings), Arc::clone(&incarnations));
         let ledger = Arc::new(Ledger::new(parts.0, parts.1, parts.2, misbehaving_digest));
-        World {
+        SoakWorld {
             started,
             place: Arc::new(Place::new()),
             recipes,
             findings,
             incarnations,
             ledger,
-            switches: Switches::default(),
+            switches: BehaviorSwitches::default(),
             traffic: Traffic::default(),
             gate: Gate::default(),
             pid: AtomicU32::new(0),
@@ -86,14 +86,14 @@ impl World {
 
     /// A Firehose whose streams behave as they are switched, and that enters in the ledger
     /// what it accepts before it answers.
-    pub(super) fn firehose(&self, seed: u64) -> Stub {
+    pub(super) fn start_firehose(&self, seed: u64) -> Stub {
         let (switches, ledger) = (self.switches.clone(), Arc::clone(&self.ledger));
         let number = AtomicU64::new(0);
         Stub::start_forgetful(move |put| {
             let number = number.fetch_add(1, Ordering::Relaxed);
-            let mut random = fastrand::Rng::with_seed(mix(seed ^ number));
-            let fate = switches.of(&put.stream).fate(put, &mut random);
-            account(&ledger, put, &fate);
+            let mut random = fastrand::Rng::with_seed(mix_bits(seed ^ number));
+            let fate = switches.behavior_of(&put.stream).respond_to(put, &mut random);
+            account_put(&ledger, put, &fate);
             fate
         })
     }
@@ -115,16 +115,16 @@ impl World {
     }
 }
 
-fn account(ledger: &Ledger, put: &Put, fate: &Fate) {
+fn account_put(ledger: &Ledger, put: &PutRequest, fate: &StubResponse) {
     let token = put.headers.get("x-amz-security-token").and_then(|token| token.parse().ok());
     let incarnation: u8 = token.expect("the program signs with its session token");
     let mut scratch = Vec::new();
     for (position, record) in put.records.iter().enumerate() {
-        if fate.accepts(position) {
+        if fate.accepts_record(position) {
             let is_answered = fate.accounts_for_all();
-            ledger.accepted(&put.stream, record, incarnation, is_answered, &mut scratch);
+            ledger.record_accepted(&put.stream, record, incarnation, is_answered, &mut scratch);
         } else {
-            ledger.refused(record);
+            ledger.record_refused(record);
         }
     }
 }
@@ -132,7 +132,7 @@ fn account(ledger: &Ledger, put: &Put, fate: &Fate) {
 impl Gate {
     /// The next turn of a sender, once it may go on; none at the end. It is busy until
     /// it calls [`Gate::leave`].
-    pub(super) fn enter(&self, sender: u64) -> Option<u64> {
+    pub(super) fn enter_block(&self, sender: u64) -> Option<u64> {
         loop {
             if self.is_over() {
                 return None;
@@ -141,17 +141,17 @@ impl Gate {
             if !self.is_paused.load(Ordering::SeqCst) {
                 return Some(self.turns[sender as usize].fetch_add(1, Ordering::SeqCst));
             }
-            self.leave();
+            self.leave_block();
             thread::sleep(PAUSE_POLL);
         }
     }
 
-    pub(super) fn leave(&self) {
+    pub(super) fn leave_block(&self) {
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Let no sender begin another block.
-    pub(super) fn pause(&self) {
+    pub(super) fn pause_senders(&self) {
         self.is_paused.store(true, Ordering::SeqCst);
     }
 
@@ -160,14 +160,14 @@ impl Gate {
     }
 
     /// While nobody is busy: give all senders the same turn, and return it.
-    pub(super) fn align(&self) -> u64 {
+    pub(super) fn align_turns(&self) -> u64 {
         let turns = self.turns.iter().map(|turn| turn.load(Ordering::SeqCst));
         let next = turns.max().unwrap_or_default();
         self.turns.iter().for_each(|turn| turn.store(next, Ordering::SeqCst));
         next
     }
 
-    pub(super) fn resume(&self) {
+    pub(super) fn resume_senders(&self) {
         self.is_paused.store(false, Ordering::SeqCst);
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Asked, Shared, routes};
+use super::{ApiRequest, ApiShared, routes};
 use crate::http_request::HttpRequest;
 
 /// Answer requests until the client goes away.
-pub(super) fn serve(stream: TcpStream, shared: &Arc<Shared>) {
+pub(super) fn serve_connection(stream: TcpStream, shared: &Arc<ApiShared>) {
     let mut reader = BufReader::new(stream);
-    while let Some(asked) = read(&mut reader) {
-        let (head, body) = answer(&asked, shared);
+    while let Some(asked) = read_request(&mut reader) {
+        let (head, body) = answer_request(&asked, shared);
         let length = body.len();
         let text = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}");
         if reader.get_mut().write_all(text.as_bytes()).is_err() {
@@ -22,9 +22,9 @@ pub(super) fn serve(stream: TcpStream, shared: &Arc<Shared>) {
     }
 }
 
-fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
+fn answer_request(asked: &ApiRequest, shared: &ApiShared) -> (String, String) {
     const JSON: &str = "content-type: application/json";
-    let mut state = shared.state();
+    let mut state = shared.lock_state();
     state.requests.push(asked.clone());
     if let Some(page) = &state.traits.page {
         return ("200 OK\r\ncontent-type: text/html".to_owned(), page.clone());
@@ -48,7 +48,7 @@ fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
         Some(expected) if token != format!("Bearer {expected}") => {
             (401, json!({"code": 401, "message": format!("{token} is expired")}))
         }
-        _ => routes::answer(asked, &mut state),
+        _ => routes::answer_request(asked, &mut state),
     };
     if status == 400 {
         let words = body["message"].as_str().unwrap_or_default().to_owned();
@@ -58,20 +58,20 @@ fn answer(asked: &Asked, shared: &Shared) -> (String, String) {
     (format!("{status} Status\r\n{JSON}"), text)
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<ApiRequest> {
     let HttpRequest { line, headers, body } = HttpRequest::read(reader)?;
     let mut words = line.split(' ');
     let method = words.next()?.to_owned();
     let target = words.next()?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
-    let query = query.map(|(key, value)| (unescaped(key), unescaped(value))).collect();
+    let query = query.map(|(key, value)| (percent_decode(key), percent_decode(value))).collect();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Some(Asked { method, path: path.to_owned(), query, headers, body })
+    Some(ApiRequest { method, path: path.to_owned(), query, headers, body })
 }
 
 /// What percent signs stand for.
-pub(super) fn unescaped(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {
         let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());

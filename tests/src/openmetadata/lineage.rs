@@ -2,20 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::routes::{Reply, refusal};
-use super::rules::violation;
-use super::{Asked, State};
+use super::routes::{ApiResponse, error_response};
+use super::rules::find_violation;
+use super::{ApiRequest, ApiState};
 
 /// What the paths below `/lineage` answer. None of others.
-pub(super) fn answer(asked: &Asked, path: &[&str], state: &mut State) -> Option<Reply> {
+pub(super) fn answer_lineage(
+    asked: &ApiRequest,
+    path: &[&str],
+    state: &mut ApiState,
+) -> Option<ApiResponse> {
     Some(match (&*asked.method, path) {
-        ("PUT", []) => put(&asked.body, state),
-        ("GET", ["getLineageEdge", from, to]) => match state.edges.get(&key(from, to)) {
+        ("PUT", []) => put_edge(&asked.body, state),
+        ("GET", ["getLineageEdge", from, to]) => match state.edges.get(&edge_key(from, to)) {
             Some(details) => (200, json!({"edge": details})),
-            None => refusal(404, "Lineage edge not found"),
+            None => error_response(404, "Lineage edge not found"),
         },
         ("PATCH", [from_kind, from, to_kind, to]) => {
-            patch([from_kind, from, to_kind, to], &asked.body, state)
+            patch_edge([from_kind, from, to_kind, to], &asked.body, state)
         }
         ("DELETE", ["pipeline", pipeline, "type", source]) => {
             state.edges.retain(|_, details| {
@@ -27,12 +31,12 @@ pub(super) fn answer(asked: &Asked, path: &[&str], state: &mut State) -> Option<
     })
 }
 
-fn key(from: &str, to: &str) -> (String, String) {
+fn edge_key(from: &str, to: &str) -> (String, String) {
     (from.to_owned(), to.to_owned())
 }
 
 /// Why a reference leads nowhere.
-fn astray(kind: &str, id: &str, state: &State) -> Option<Reply> {
+fn find_broken_reference(kind: &str, id: &str, state: &ApiState) -> Option<ApiResponse> {
     let collection = match kind {
         "searchIndex" => "searchIndexes".to_owned(),
         kind => format!("{kind}s"),
@@ -41,19 +45,21 @@ fn astray(kind: &str, id: &str, state: &State) -> Option<Reply> {
         .entities
         .get(id)
         .is_some_and(|one| one["_kind"] == *collection && one["deleted"] != true);
-    (!is_there).then(|| refusal(404, &format!("{kind} instance for {id} not found")))
+    (!is_there).then(|| error_response(404, &format!("{kind} instance for {id} not found")))
 }
 
-fn put(body: &Value, state: &mut State) -> Reply {
-    if let Some(words) = violation("addLineage", body) {
-        return refusal(400, &words);
+fn put_edge(body: &Value, state: &mut ApiState) -> ApiResponse {
+    if let Some(words) = find_violation("addLineage", body) {
+        return error_response(400, &words);
     }
     let edge = &body["edge"];
     let mut details = edge["lineageDetails"].clone();
     let ends = [&edge["fromEntity"], &edge["toEntity"], &details["pipeline"]];
     for reference in ends.iter().filter(|reference| !reference.is_null()) {
         let (kind, id) = (reference["type"].as_str(), reference["id"].as_str());
-        if let Some(reply) = astray(kind.unwrap_or_default(), id.unwrap_or_default(), state) {
+        if let Some(reply) =
+            find_broken_reference(kind.unwrap_or_default(), id.unwrap_or_default(), state)
+        {
             return reply;
         }
     }
@@ -65,29 +71,35 @@ fn put(body: &Value, state: &mut State) -> Reply {
     (200, Value::Null)
 }
 
-fn patch([from_kind, from, to_kind, to]: [&str; 4], body: &Value, state: &mut State) -> Reply {
+fn patch_edge(
+    [from_kind, from, to_kind, to]: [&str; 4],
+    body: &Value,
+    state: &mut ApiState,
+) -> ApiResponse {
     let operations = body.as_array().cloned().unwrap_or_default();
     let wrong = operations.iter().find_map(|operation| match operation["path"].as_str() {
-        Some("/pipeline") => violation("reference", &operation["value"]),
+        Some("/pipeline") => find_violation("reference", &operation["value"]),
         Some("/columnsLineage") => {
-            violation("lineageDetails", &json!({"columnsLineage": operation["value"]}))
+            find_violation("lineageDetails", &json!({"columnsLineage": operation["value"]}))
         }
         Some("/sqlQuery") => None,
         other => Some(format!("{other:?} cannot be changed")),
     });
-    if let Some(words) = violation("patch", body).or(wrong) {
-        return refusal(400, &words);
+    if let Some(words) = find_violation("patch", body).or(wrong) {
+        return error_response(400, &words);
     }
-    if let Some(reply) = astray(from_kind, from, state).or_else(|| astray(to_kind, to, state)) {
+    if let Some(reply) = find_broken_reference(from_kind, from, state)
+        .or_else(|| find_broken_reference(to_kind, to, state))
+    {
         return reply;
     }
-    let Some(details) = state.edges.get_mut(&key(from, to)) else {
-        return refusal(404, "Lineage edge not found");
+    let Some(details) = state.edges.get_mut(&edge_key(from, to)) else {
+        return error_response(404, "Lineage edge not found");
     };
     for operation in operations {
         let path = operation["path"].as_str().unwrap_or_default().trim_start_matches('/');
         if operation["op"] == "replace" && details.get(path).is_none() {
-            return refusal(400, &format!("there is no {path} to replace"));
+            return error_response(400, &format!("{path} does not exist and cannot be replaced"));
         }
         details[path] = operation["value"].clone();
     }

@@ -2,19 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::connection::unescaped;
-use super::rules::{parts, quoted, violation};
-use super::{Asked, State, lineage};
+use super::connection::percent_decode;
+use super::rules::{find_violation, quote_part, split_full_name};
+use super::{ApiRequest, ApiState, lineage};
 
 /// A status and a body.
-pub(super) type Reply = (u16, Value);
+pub(super) type ApiResponse = (u16, Value);
 
 const COLLECTIONS: &[&str] = &["tables", "topics", "containers", "searchIndexes", "pipelines"];
 
 /// What the API answers.
-pub(super) fn answer(asked: &Asked, state: &mut State) -> Reply {
-    let Some(path) = asked.path.strip_prefix("/api/v1/") else { return unknown(asked, state) };
-    let path: Vec<String> = path.split('/').map(unescaped).collect();
+pub(super) fn answer_request(asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
+    let Some(path) = asked.path.strip_prefix("/api/v1/") else {
+        return reject_unknown(asked, state);
+    };
+    let path: Vec<String> = path.split('/').map(percent_decode).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     if asked.method == "PATCH"
         && asked.headers.get("content-type").map(String::as_str)
@@ -27,68 +29,69 @@ pub(super) fn answer(asked: &Asked, state: &mut State) -> Reply {
             (200, json!({"version": state.traits.version, "revision": "x"}))
         }
         ("GET", ["services", "pipelineServices", "name", name]) => {
-            by_name(state, "pipelineServices", name)
+            find_by_name(state, "pipelineServices", name)
         }
         ("PUT", ["services", "pipelineServices"]) => put_service(&asked.body, state),
         ("PATCH", ["services", "pipelineServices", id] | ["pipelines", id]) => {
-            patch(id, &asked.body, state)
+            patch_entity(id, &asked.body, state)
         }
-        ("GET", ["pipelines"]) => list(asked, state),
+        ("GET", ["pipelines"]) => list_entities(asked, state),
         ("PUT", ["pipelines"]) => put_pipeline(&asked.body, false, state),
         ("PUT", ["pipelines", "bulk"]) if state.traits.has_bulk => put_bulk(asked, state),
         ("DELETE", ["pipelines", "deleteStale"]) if state.traits.has_delete_stale => {
             delete_stale(&asked.body, state)
         }
         ("PUT" | "DELETE", ["pipelines", "bulk" | "deleteStale"]) => {
-            refusal(404, "HTTP 404 Not Found")
+            error_response(404, "HTTP 404 Not Found")
         }
-        ("DELETE", ["pipelines", id]) => delete(id, asked, state),
-        ("GET", [kind, "name", name]) if COLLECTIONS.contains(kind) => by_name(state, kind, name),
+        ("DELETE", ["pipelines", id]) => delete_entity(id, asked, state),
+        ("GET", [kind, "name", name]) if COLLECTIONS.contains(kind) => {
+            find_by_name(state, kind, name)
+        }
         ("GET", [kind, id]) if COLLECTIONS.contains(kind) => match state.entities.get(*id) {
-            Some(entity) if entity["deleted"] != true => (200, shown(entity)),
-            _ => refusal(404, &format!("{kind} instance for {id} not found")),
+            Some(entity) if entity["deleted"] != true => (200, without_internals(entity)),
+            _ => error_response(404, &format!("{kind} instance for {id} not found")),
         },
-        ("GET", ["search", "fieldQuery"]) => search(asked, state),
-        (_, ["lineage", rest @ ..]) => {
-            lineage::answer(asked, rest, state).unwrap_or_else(|| unknown(asked, state))
-        }
-        _ => unknown(asked, state),
+        ("GET", ["search", "fieldQuery"]) => search_entities(asked, state),
+        (_, ["lineage", rest @ ..]) => lineage::answer_lineage(asked, rest, state)
+            .unwrap_or_else(|| reject_unknown(asked, state)),
+        _ => reject_unknown(asked, state),
     }
 }
 
-fn unknown(asked: &Asked, state: &mut State) -> Reply {
+fn reject_unknown(asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
     state.violations.push(format!("{} {}", asked.method, asked.path));
-    refusal(404, "HTTP 404 Not Found")
+    error_response(404, "HTTP 404 Not Found")
 }
 
-pub(super) fn refusal(status: u16, words: &str) -> Reply {
+pub(super) fn error_response(status: u16, words: &str) -> ApiResponse {
     (status, json!({"code": status, "message": words}))
 }
 
 /// An entity without what is only known here.
-pub(super) fn shown(entity: &Value) -> Value {
+pub(super) fn without_internals(entity: &Value) -> Value {
     let own = entity.as_object().expect("entities are objects").iter();
     own.filter(|(key, _)| !key.starts_with('_'))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
 
-fn by_name(state: &State, kind: &str, name: &str) -> Reply {
+fn find_by_name(state: &ApiState, kind: &str, name: &str) -> ApiResponse {
     let entity = state.entities.values().find(|one| {
         one["_kind"] == kind && one["fullyQualifiedName"] == name && one["deleted"] != true
     });
     match entity {
-        Some(entity) => (200, shown(entity)),
-        None => refusal(404, &format!("{kind} instance for {name} not found")),
+        Some(entity) => (200, without_internals(entity)),
+        None => error_response(404, &format!("{kind} instance for {name} not found")),
     }
 }
 
-fn put_service(body: &Value, state: &mut State) -> Reply {
+fn put_service(body: &Value, state: &mut ApiState) -> ApiResponse {
     let config = &body["connection"]["config"];
     let wrong =
-        violation("createPipelineService", body).or_else(|| match config["type"].as_str() {
-            Some("KinesisFirehose") => violation("kinesisFirehoseConnection", config),
-            Some("CustomPipeline") => violation("customPipelineConnection", config),
+        find_violation("createPipelineService", body).or_else(|| match config["type"].as_str() {
+            Some("KinesisFirehose") => find_violation("kinesisFirehoseConnection", config),
+            Some("CustomPipeline") => find_violation("customPipelineConnection", config),
             Some(_) => Some("connection.config is of no type".to_owned()),
             None => None,
         });
@@ -96,29 +99,29 @@ fn put_service(body: &Value, state: &mut State) -> Reply {
     let unknown = is_unknown
         .then(|| "serviceType: value not one of the values accepted for Enum class".to_owned());
     if let Some(words) = wrong.or(unknown) {
-        return refusal(400, &words);
+        return error_response(400, &words);
     }
-    let name = quoted(body["name"].as_str().unwrap_or_default());
-    if by_name(state, "pipelineServices", &name).0 == 200 {
+    let name = quote_part(body["name"].as_str().unwrap_or_default());
+    if find_by_name(state, "pipelineServices", &name).0 == 200 {
         state.violations.push("the service is overwritten".to_owned());
     }
-    let id = state.add("pipelineServices", &name, body);
-    (201, shown(&state.entities[&id]))
+    let id = state.add_entity("pipelineServices", &name, body);
+    (201, without_internals(&state.entities[&id]))
 }
 
-fn patch(id: &str, body: &Value, state: &mut State) -> Reply {
-    if let Some(words) = violation("patch", body) {
-        return refusal(400, &words);
+fn patch_entity(id: &str, body: &Value, state: &mut ApiState) -> ApiResponse {
+    if let Some(words) = find_violation("patch", body) {
+        return error_response(400, &words);
     }
-    let Some(entity) = state.entities.get_mut(id) else { return refusal(404, "no entity") };
+    let Some(entity) = state.entities.get_mut(id) else { return error_response(404, "no entity") };
     for operation in body.as_array().into_iter().flatten() {
         let key = operation["path"].as_str().unwrap_or_default().trim_start_matches('/');
         entity[key] = operation["value"].clone();
     }
-    (200, shown(entity))
+    (200, without_internals(entity))
 }
 
-fn list(asked: &Asked, state: &State) -> Reply {
+fn list_entities(asked: &ApiRequest, state: &ApiState) -> ApiResponse {
     let service = asked.query.get("service").cloned().unwrap_or_default();
     let limit: usize = asked.query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10);
     let after = asked.query.get("after").cloned().unwrap_or_default();
@@ -134,7 +137,7 @@ fn list(asked: &Asked, state: &State) -> Reply {
     all.sort_by_key(|one| one["name"].as_str());
     let total = all.len();
     let rest: Vec<_> = all.into_iter().filter(|one| one["name"].as_str() > Some(&after)).collect();
-    let page: Vec<Value> = rest.iter().take(limit).map(|one| shown(one)).collect();
+    let page: Vec<Value> = rest.iter().take(limit).map(|one| without_internals(one)).collect();
     let mut paging = json!({"total": total});
     if rest.len() > limit {
         paging["after"] = page.last().map(|one| one["name"].clone()).unwrap_or_default();
@@ -142,21 +145,20 @@ fn list(asked: &Asked, state: &State) -> Reply {
     (200, json!({"data": page, "paging": paging}))
 }
 
-fn put_pipeline(body: &Value, overrides: bool, state: &mut State) -> Reply {
+fn put_pipeline(body: &Value, overrides: bool, state: &mut ApiState) -> ApiResponse {
     let rule = if state.traits.has_new_keys { "createPipeline" } else { "createPipelineBefore" };
-    if let Some(words) = violation(rule, body) {
-        return refusal(400, &words);
+    if let Some(words) = find_violation(rule, body) {
+        return error_response(400, &words);
     }
     let service = body["service"].as_str().unwrap_or_default();
-    if by_name(state, "pipelineServices", service).0 != 200 {
-        return refusal(404, &format!("pipelineService instance for {service} not found"));
+    if find_by_name(state, "pipelineServices", service).0 != 200 {
+        return error_response(404, &format!("pipelineService instance for {service} not found"));
     }
-    let name = format!("{service}.{}", quoted(body["name"].as_str().unwrap_or_default()));
+    let name = format!("{service}.{}", quote_part(body["name"].as_str().unwrap_or_default()));
     let mut own = body.clone();
-    own["service"] =
-        json!({"name": parts(service).expect("it is there")[0], "fullyQualifiedName": service});
+    own["service"] = json!({"name": split_full_name(service).expect("it is there")[0], "fullyQualifiedName": service});
     for task in own["tasks"].as_array_mut().into_iter().flatten() {
-        let task_name = quoted(task["name"].as_str().unwrap_or_default());
+        let task_name = quote_part(task["name"].as_str().unwrap_or_default());
         task["fullyQualifiedName"] = format!("{name}.{task_name}").into();
     }
     let stored = state
@@ -164,8 +166,8 @@ fn put_pipeline(body: &Value, overrides: bool, state: &mut State) -> Reply {
         .values_mut()
         .find(|one| one["_kind"] == "pipelines" && one["fullyQualifiedName"] == *name);
     let Some(stored) = stored else {
-        let id = state.add("pipelines", &name, &own);
-        return (201, shown(&state.entities[&id]));
+        let id = state.add_entity("pipelines", &name, &own);
+        return (201, without_internals(&state.entities[&id]));
     };
     // What a person wrote stays, unless it is to be overwritten.
     let keeps = stored["_edited"] == true && !overrides;
@@ -175,17 +177,19 @@ fn put_pipeline(body: &Value, overrides: bool, state: &mut State) -> Reply {
         }
     }
     stored["deleted"] = false.into();
-    (200, shown(stored))
+    (200, without_internals(stored))
 }
 
-fn put_bulk(asked: &Asked, state: &mut State) -> Reply {
-    let Some(all) = asked.body.as_array() else { return refusal(400, "the body is no list") };
+fn put_bulk(asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
+    let Some(all) = asked.body.as_array() else {
+        return error_response(400, "the body is not a list");
+    };
     let rule = if state.traits.has_new_keys { "createPipeline" } else { "createPipelineBefore" };
-    if let Some(words) = all.iter().find_map(|one| violation(rule, one)) {
-        return refusal(400, &words);
+    if let Some(words) = all.iter().find_map(|one| find_violation(rule, one)) {
+        return error_response(400, &words);
     }
     if asked.query.get("async").map(String::as_str) != Some("false") {
-        return refusal(400, "what comes later cannot be told now");
+        return error_response(400, "later pages are not known yet");
     }
     let overrides =
         asked.query.get("overrideMetadata").is_some_and(|overrides| overrides == "true");
@@ -193,7 +197,7 @@ fn put_bulk(asked: &Asked, state: &mut State) -> Reply {
     for one in all {
         let name = one["name"].as_str().unwrap_or_default();
         let request =
-            json!(format!("{}.{}", one["service"].as_str().unwrap_or_default(), quoted(name)));
+            json!(format!("{}.{}", one["service"].as_str().unwrap_or_default(), quote_part(name)));
         let refused = state
             .faults
             .iter_mut()
@@ -220,13 +224,13 @@ fn put_bulk(asked: &Asked, state: &mut State) -> Reply {
     (200, body)
 }
 
-fn delete_stale(body: &Value, state: &mut State) -> Reply {
-    if let Some(words) = violation("deleteStale", body) {
-        return refusal(400, &words);
+fn delete_stale(body: &Value, state: &mut ApiState) -> ApiResponse {
+    if let Some(words) = find_violation("deleteStale", body) {
+        return error_response(400, &words);
     }
     let scope = body["scopeFqn"].as_str().unwrap_or_default();
-    if by_name(state, "pipelineServices", scope).0 != 200 {
-        return refusal(404, &format!("pipelineService instance for {scope} not found"));
+    if find_by_name(state, "pipelineServices", scope).0 != 200 {
+        return error_response(404, &format!("pipelineService instance for {scope} not found"));
     }
     let seen = body["seenFqns"].as_array().cloned().unwrap_or_default();
     let mut deleted = 0;
@@ -241,7 +245,7 @@ fn delete_stale(body: &Value, state: &mut State) -> Reply {
     (200, json!({"numberOfRowsProcessed": deleted}))
 }
 
-fn delete(id: &str, asked: &Asked, state: &mut State) -> Reply {
+fn delete_entity(id: &str, asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
     if asked.query.get("hardDelete").is_some_and(|hard| hard != "false") {
         state.violations.push(format!("{id} is deleted for good"));
     }
@@ -252,25 +256,25 @@ fn delete(id: &str, asked: &Asked, state: &mut State) -> Reply {
     {
         Some(one) => {
             one["deleted"] = true.into();
-            (200, shown(one))
+            (200, without_internals(one))
         }
-        None => refusal(404, "no pipeline"),
+        None => error_response(404, "no pipeline"),
     }
 }
 
-fn search(asked: &Asked, state: &State) -> Reply {
+fn search_entities(asked: &ApiRequest, state: &ApiState) -> ApiResponse {
     let of = |key: &str| asked.query.get(key).map(String::as_str).unwrap_or_default();
     let kind = match of("index") {
         "table_search_index" => "tables",
         "topic_search_index" => "topics",
         "container_search_index" => "containers",
         "search_entity_search_index" => "searchIndexes",
-        other => return refusal(400, &format!("no such index [{other}]")),
+        other => return error_response(400, &format!("no such index [{other}]")),
     };
     let (field, pattern) = (of("fieldName"), of("fieldValue").to_lowercase());
     let is_like = |one: &&Value| {
         let value = one[field].as_str().filter(|_| one["_kind"] == kind);
-        // There may be thousands: what is no pattern is compared without a copy.
+        // There may be thousands: a name without `*` is compared without a copy.
         value.is_some_and(|value| match pattern.contains('*') {
             true => is_matched(&pattern, &value.to_lowercase()),
             false => value.eq_ignore_ascii_case(&pattern),
@@ -280,7 +284,7 @@ fn search(asked: &Asked, state: &State) -> Reply {
     let (from, size): (usize, usize) =
         (of("from").parse().unwrap_or(0), of("size").parse().unwrap_or(10));
     let hits: Vec<Value> =
-        all.skip(from).take(size).map(|one| json!({"_source": shown(one)})).collect();
+        all.skip(from).take(size).map(|one| json!({"_source": without_internals(one)})).collect();
     (200, json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
 }
 

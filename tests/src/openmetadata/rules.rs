@@ -12,17 +12,17 @@ static RULES: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// The first thing that is wrong with a value, if there is any.
-pub fn violation(rule: &str, value: &Value) -> Option<String> {
-    broken(definition(rule), value, rule)
+pub fn find_violation(rule: &str, value: &Value) -> Option<String> {
+    check_value(rule_definition(rule), value, rule)
 }
 
-fn definition(name: &str) -> &'static Value {
-    RULES["definitions"].get(name).unwrap_or_else(|| panic!("there is no rule {name:?}"))
+fn rule_definition(name: &str) -> &'static Value {
+    RULES["definitions"].get(name).unwrap_or_else(|| panic!("unknown rule {name:?}"))
 }
 
-fn broken(rule: &Value, value: &Value, at: &str) -> Option<String> {
+fn check_value(rule: &Value, value: &Value, at: &str) -> Option<String> {
     if let Some(name) = rule["$ref"].as_str() {
-        return broken(definition(name), value, at);
+        return check_value(rule_definition(name), value, at);
     }
     let is_type = match rule["type"].as_str() {
         None => true,
@@ -40,11 +40,12 @@ fn broken(rule: &Value, value: &Value, at: &str) -> Option<String> {
         return Some(format!("{at}: value not one of the values accepted for Enum class"));
     }
     match value {
-        Value::String(text) => broken_text(rule, text, at),
-        Value::Array(items) if rule.get("items").is_some() => items
-            .iter()
-            .enumerate()
-            .find_map(|(number, item)| broken(&rule["items"], item, &format!("{at}[{number}]"))),
+        Value::String(text) => check_text(rule, text, at),
+        Value::Array(items) if rule.get("items").is_some() => {
+            items.iter().enumerate().find_map(|(number, item)| {
+                check_value(&rule["items"], item, &format!("{at}[{number}]"))
+            })
+        }
         Value::Object(object) => {
             let required =
                 rule["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -53,7 +54,7 @@ fn broken(rule: &Value, value: &Value, at: &str) -> Option<String> {
                 return Some(format!("{at} has no {key}"));
             }
             object.iter().find_map(|(key, value)| match rule["properties"].get(key) {
-                Some(rule) => broken(rule, value, &format!("{at}.{key}")),
+                Some(rule) => check_value(rule, value, &format!("{at}.{key}")),
                 None if rule["additionalProperties"] == false => {
                     Some(format!("Unrecognized field \"{key}\" in {at}"))
                 }
@@ -64,7 +65,7 @@ fn broken(rule: &Value, value: &Value, at: &str) -> Option<String> {
     }
 }
 
-fn broken_text(rule: &Value, text: &str, at: &str) -> Option<String> {
+fn check_text(rule: &Value, text: &str, at: &str) -> Option<String> {
     let length = text.chars().count() as u64;
     if rule["minLength"].as_u64().is_some_and(|least| length < least) {
         return Some(format!("{at} is too short"));
@@ -76,12 +77,12 @@ fn broken_text(rule: &Value, text: &str, at: &str) -> Option<String> {
         None => true,
         Some("uuid") => is_uuid(text),
         Some("entity-name") => !text.contains("::") && !text.contains(['\n', '>']),
-        Some("full-name") => parts(text).is_some(),
+        Some("full-name") => split_full_name(text).is_some(),
         Some("uri") => text.starts_with("https://") || text.starts_with("http://"),
         Some("date-time") => text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z'),
         Some(other) => panic!("the format {other} is not understood"),
     };
-    (!is_good).then(|| format!("{at} is no {}", rule["format"]))
+    (!is_good).then(|| format!("{at} is not a valid {}", rule["format"]))
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -90,7 +91,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// The parts of a full name, of which those with dots are quoted.
-pub fn parts(name: &str) -> Option<Vec<String>> {
+pub fn split_full_name(name: &str) -> Option<Vec<String>> {
     let (mut parts, mut part, mut is_quoted, mut was_quoted) =
         (Vec::new(), String::new(), false, false);
     for letter in name.chars() {
@@ -111,7 +112,7 @@ pub fn parts(name: &str) -> Option<Vec<String>> {
 }
 
 /// A part of a full name.
-pub fn quoted(part: &str) -> String {
+pub fn quote_part(part: &str) -> String {
     if part.contains('.') { format!("\"{part}\"") } else { part.to_owned() }
 }
 
@@ -122,10 +123,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_servers_refuse_is_refused() {
+    fn invalid_values_are_refused() {
         let id = "00000000-0000-4000-8000-000000000001";
         let good = json!({"edge": {"fromEntity": {"id": id, "type": "table"}, "toEntity": {"id": id, "type": "topic"}}});
-        assert_eq!(violation("addLineage", &good), None);
+        assert_eq!(find_violation("addLineage", &good), None);
         for (pointer, value) in [
             ("/edge/fromEntity", json!({"fullyQualifiedName": "a.b", "type": "table"})),
             ("/edge/fromEntity/id", json!("1")),
@@ -134,7 +135,7 @@ mod tests {
         ] {
             let mut wrong = good.clone();
             *wrong.pointer_mut(pointer).unwrap() = value;
-            assert!(violation("addLineage", &wrong).is_some(), "{wrong}");
+            assert!(find_violation("addLineage", &wrong).is_some(), "{wrong}");
         }
         for (wrong, word) in [
             (json!({"name": "a::b", "service": "s"}), "entity-name"),
@@ -143,15 +144,15 @@ mod tests {
             (json!({"name": "a", "service": "s", "tasks": [{"name": "t", "kind": 1}]}), "kind"),
             (json!({"name": "a", "service": "a.\"b"}), "full-name"),
         ] {
-            assert!(violation("createPipeline", &wrong).unwrap().contains(word), "{wrong}");
+            assert!(find_violation("createPipeline", &wrong).unwrap().contains(word), "{wrong}");
         }
     }
 
     #[test]
-    fn full_names_are_taken_apart() {
-        assert_eq!(parts("a.\"b.c\".d").unwrap(), ["a", "b.c", "d"]);
+    fn full_names_are_split() {
+        assert_eq!(split_full_name("a.\"b.c\".d").unwrap(), ["a", "b.c", "d"]);
         for wrong in ["", "a.", "\"a", "a\"b\"", "\"a\"b"] {
-            assert_eq!(parts(wrong), None, "{wrong}");
+            assert_eq!(split_full_name(wrong), None, "{wrong}");
         }
     }
 }

@@ -26,19 +26,19 @@ static_resources:
 "#;
 
 impl Proxy {
-    /// Envoy with what its connection manager is told, and with clusters, both as YAML.
+    /// Starts Envoy with the settings of its connection manager and with clusters, both as YAML.
     /// `DIRECTORY` there becomes its directory.
-    pub fn envoy(manager: &str, clusters: &str) -> Self {
+    pub fn start_envoy(manager: &str, clusters: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
         let configuration = BOOTSTRAP.replace("PORT", &port.to_string())
-            + &indented(manager, 16)
-            + &indented(clusters, 2);
+            + &indent_yaml(manager, 16)
+            + &indent_yaml(clusters, 2);
         let own = directory.path().to_str().expect("a directory in words");
         let path = directory.path().join("envoy.yaml");
         fs::write(&path, configuration.replace("DIRECTORY", own)).expect("a file is written");
         // The package's script becomes Envoy itself: its process is Envoy's.
-        let mut command = Command::new(tools::python("envoy").with_file_name("envoy"));
+        let mut command = Command::new(tools::find_python("envoy").with_file_name("envoy"));
         command
             .arg("--config-path")
             .arg(&path)
@@ -50,6 +50,6 @@ impl Proxy {
 }
 
 /// YAML as a part of something deeper.
-fn indented(yaml: &str, columns: usize) -> String {
+fn indent_yaml(yaml: &str, columns: usize) -> String {
     yaml.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
 }

@@ -12,7 +12,7 @@ use crate::tools;
 impl Proxy {
     /// Debian's nginx, with what stands in its `http` block; `LISTEN` there becomes a
     /// free address of loopback.
-    pub fn nginx(http: &str) -> Self {
+    pub fn start_nginx(http: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -25,7 +25,7 @@ impl Proxy {
         );
         let path = directory.path().join("nginx.conf");
         fs::write(&path, configuration).expect("a file is written");
-        let mut command = Command::new(tools::program("nginx"));
+        let mut command = Command::new(tools::find_program("nginx"));
         command.arg("-p").arg(directory.path()).arg("-c").arg(&path).args(["-e", "error.log"]);
         Proxy::start(command, directory, port)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::{Fate, Put};
+use super::{PutRequest, StubResponse};
 
 /// How a delivery stream answers, until it is switched to something else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Behavior {
     ResetBefore,
     /// The records are accepted, and the connection is reset in place of an answer.
     ResetAfter,
-    /// There is no answer; the records of half of the requests are accepted.
+    /// The response never comes; the records of half of the requests are accepted.
     Hanging,
     /// The credentials may not write to the stream.
     Denied,
@@ -63,9 +63,9 @@ pub enum Garbage {
 
 /// How each of some delivery streams answers now; clones switch the same streams.
 #[derive(Debug, Clone, Default)]
-pub struct Switches(Arc<RwLock<BTreeMap<String, Behavior>>>);
+pub struct BehaviorSwitches(Arc<RwLock<BTreeMap<String, Behavior>>>);
 
-impl Switches {
+impl BehaviorSwitches {
     /// Switch one stream; those that never were are healthy.
     pub fn set(&self, stream: &str, behavior: Behavior) {
         let mut behaviors = self.0.write();
@@ -78,7 +78,7 @@ impl Switches {
     }
 
     /// How a stream answers now.
-    pub fn of(&self, stream: &str) -> Behavior {
+    pub fn behavior_of(&self, stream: &str) -> Behavior {
         let behaviors = self.0.read();
         behaviors.get(stream).copied().unwrap_or_default()
     }
@@ -86,25 +86,25 @@ impl Switches {
 
 impl Behavior {
     /// What is done to a request; what is left to chance is drawn from `random`.
-    pub fn fate(self, put: &Put, random: &mut fastrand::Rng) -> Fate {
-        let fail = |status, code, accepted| Fate::Fail { status, code, accepted };
+    pub fn respond_to(self, put: &PutRequest, random: &mut fastrand::Rng) -> StubResponse {
+        let fail = |status, code, accepted| StubResponse::Fail { status, code, accepted };
         match self {
-            Behavior::Healthy => Fate::Accept,
-            Behavior::Slow(pause) => Fate::Slow(pause),
+            Behavior::Healthy => StubResponse::Accept,
+            Behavior::Slow(pause) => StubResponse::Slow(pause),
             Behavior::Throttled(percent) => {
                 let records = 0..put.records.len();
                 let records = records.filter(|_| random.u8(..100) < percent).collect();
-                Fate::Refuse { records, code: "ServiceUnavailableException" }
+                StubResponse::Refuse { records, code: "ServiceUnavailableException" }
             }
             Behavior::Unavailable => fail(503, "ServiceUnavailableException", false),
             Behavior::InternalFailure => fail(500, "InternalFailure", random.bool()),
-            Behavior::ResetBefore => Fate::Reset { accepted: false },
-            Behavior::ResetAfter => Fate::Reset { accepted: true },
-            Behavior::Hanging if random.bool() => Fate::AcceptSilently,
-            Behavior::Hanging => Fate::Hang,
+            Behavior::ResetBefore => StubResponse::Reset { accepted: false },
+            Behavior::ResetAfter => StubResponse::Reset { accepted: true },
+            Behavior::Hanging if random.bool() => StubResponse::AcceptSilently,
+            Behavior::Hanging => StubResponse::Hang,
             Behavior::Denied => fail(400, "AccessDeniedException", false),
             Behavior::Missing => fail(400, "ResourceNotFoundException", false),
-            Behavior::Garbage(garbage) => garbage.fate(put.records.len(), random.bool()),
+            Behavior::Garbage(garbage) => garbage.respond_to(put.records.len(), random.bool()),
         }
     }
 }
@@ -122,7 +122,7 @@ impl Garbage {
         Garbage::CountOfZero,
     ];
 
-    fn fate(self, records: usize, accepted: bool) -> Fate {
+    fn respond_to(self, records: usize, accepted: bool) -> StubResponse {
         let results = |result: &str, count: usize| vec![result; count].join(",");
         let answer = |count: &str, results: String| {
             format!("{{{count}\"Encrypted\":false,\"RequestResponses\":[{results}]}}")
@@ -143,6 +143,6 @@ impl Garbage {
                 (answer(none_failed, results(refused, records)), 0)
             }
         };
-        Fate::Raw { status: 200, body, missing_bytes, accepted }
+        StubResponse::Raw { status: 200, body, missing_bytes, accepted }
     }
 }

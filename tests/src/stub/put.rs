@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::signature::{self, Scope};
+use crate::signature::{self, SignatureScope};
 
 pub(super) const TARGET: &str = "Firehose_20150804.PutRecordBatch";
 
@@ -17,7 +17,7 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A `PutRecordBatch` request.
 #[derive(Debug, Clone)]
-pub struct Put {
+pub struct PutRequest {
     /// Counted from 0.
     pub number: usize,
     /// The delivery stream.
@@ -27,20 +27,20 @@ pub struct Put {
     /// The headers, whose names are in lower case.
     pub headers: BTreeMap<String, String>,
     /// Whose signature it carries; none where the key is not a test's own.
-    pub scope: Option<Scope>,
+    pub scope: Option<SignatureScope>,
 }
 
 /// Why a request is refused: Firehose's code, and words.
 pub(super) type Violation = (&'static str, String);
 
-impl Put {
+impl PutRequest {
     /// Read a request, and check what Firehose checks.
     pub(super) fn parse(headers: BTreeMap<String, String>, body: &[u8]) -> Result<Self, Violation> {
         let scope = check_signature(&headers, body)?;
         let (stream, records) =
             parse_body(body).ok_or_else(|| ("SerializationException", "the body".to_owned()))?;
         check_limits(&records)?;
-        Ok(Put { number: 0, stream, records, headers, scope })
+        Ok(PutRequest { number: 0, stream, records, headers, scope })
     }
 }
 
@@ -48,10 +48,10 @@ impl Put {
 pub(super) fn check_signature(
     headers: &BTreeMap<String, String>,
     body: &[u8],
-) -> Result<Option<Scope>, Violation> {
+) -> Result<Option<SignatureScope>, Violation> {
     let is_ours =
         headers.get("authorization").is_none_or(|value| value.contains(signature::ACCESS_KEY_ID));
-    let scope = is_ours.then(|| signature::verify(headers, body)).transpose();
+    let scope = is_ours.then(|| signature::verify_signature(headers, body)).transpose();
     scope.map_err(|error| ("InvalidSignatureException", error))
 }
 

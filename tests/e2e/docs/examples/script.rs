@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use serde_json::Value;
-use standpipe_tests::workspace;
+use standpipe_tests::workspace_directory;
 
 use super::SHOWN_LANGUAGES;
 use super::page::{Block, Example};
@@ -159,8 +159,8 @@ fn is_json(text: &str) -> Result<String, String> {
 fn part_of(path: &str, text: &str) -> Result<String, String> {
     let lines =
         |text: &str| text.lines().map(|line| line.trim().to_owned() + "\n").collect::<String>();
-    let file =
-        fs::read_to_string(workspace().join(path)).map_err(|error| format!("{path}: {error}"))?;
+    let file = fs::read_to_string(workspace_directory().join(path))
+        .map_err(|error| format!("{path}: {error}"))?;
     if lines(&file).contains(&lines(text)) {
         return Ok(String::new());
     }

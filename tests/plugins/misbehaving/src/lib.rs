@@ -24,14 +24,14 @@ pub struct Misbehaving {
     good: Stream,
     /// What `declare` of the settings has declared, in the order of the names.
     more: Vec<Stream>,
-    settings: Settings,
+    settings: MisbehavingSettings,
     /// Grows with every event named `leak`.
     leaked: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct MisbehavingSettings {
     /// What to do in `configure`.
     configure: String,
     /// The name that every event is taken to have.
@@ -55,10 +55,10 @@ struct Settings {
     mappings: serde::de::IgnoredAny,
 }
 
-impl Default for Settings {
+impl Default for MisbehavingSettings {
     fn default() -> Self {
         let stream = "good".to_owned();
-        Settings {
+        MisbehavingSettings {
             configure: String::new(),
             map: None,
             every: None,
@@ -75,13 +75,13 @@ impl Default for Settings {
 
 impl Plugin for Misbehaving {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
-        let settings: Settings =
+        let settings: MisbehavingSettings =
             serde_json::from_str(settings).map_err(|error| error.to_string())?;
         match settings.configure.as_str() {
-            "trap" => panic!("told to trap in configure"),
-            "loop" => endless(),
-            "recurse" => drop(black_box(recurse(1))),
-            "memory" => hoard(),
+            "trap" => panic!("trap requested in configure"),
+            "loop" => loop_forever(),
+            "recurse" => drop(black_box(recurse_without_end(1))),
+            "memory" => allocate_memory(),
             "print" => print_endlessly(),
             "refuse" => return Err("setting `configure` asks for a refusal: remove it".to_owned()),
             "refuse at length" => return Err("no ".repeat(20 << 20)),
@@ -100,12 +100,12 @@ impl Plugin for Misbehaving {
     }
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
-        let told = match event.source.as_str() {
+        let configured = match event.source.as_str() {
             "samples" => self.settings.samples.as_deref(),
             _ => self.settings.every.as_deref(),
         };
-        let told = told.or(self.settings.map.as_deref()).or(event.name.as_deref());
-        let name = told.unwrap_or_default().to_owned();
+        let name = configured.or(self.settings.map.as_deref()).or(event.name.as_deref());
+        let name = name.unwrap_or_default().to_owned();
         match name.split_once(':') {
             Some((name, number)) => {
                 let number = number.parse().expect("a number is behind the colon");
@@ -129,16 +129,16 @@ impl Misbehaving {
             }
             "stream" => outputs.deliver(self.more[number]),
             "reject MiB" => outputs.reject(&"x".repeat(number << 20)),
-            _ => panic!("no such fault"),
+            _ => panic!("unknown fault"),
         }
     }
 
     fn map_by_name(&mut self, name: &str, event: &Event, outputs: &mut Outputs) {
         match name {
-            "trap" => panic!("told to trap"),
-            "loop" => endless(),
-            "recurse" => drop(black_box(recurse(1))),
-            "memory" => hoard(),
+            "trap" => panic!("trap requested"),
+            "loop" => loop_forever(),
+            "recurse" => drop(black_box(recurse_without_end(1))),
+            "memory" => allocate_memory(),
             "leak" => {
                 self.leaked.push(vec![1; 64 * 1024]);
                 outputs.deliver(self.good);
@@ -159,7 +159,7 @@ impl Misbehaving {
             }
             "say and trap" => {
                 (1..=30).for_each(|line| eprintln!("line {line:02} of standard error"));
-                panic!("told to trap after thirty lines");
+                panic!("trap requested after thirty lines");
             }
             "print endlessly" => print_endlessly(),
             "print a long line" => print_a_long_line(),
@@ -182,9 +182,9 @@ impl Misbehaving {
             "bad name" => outputs.deliver_to("no name/../at all"),
             "tenant" => outputs.deliver_to("tenant-a"),
             "twice" => (0..2).for_each(|_| outputs.deliver(self.good)),
-            "reject" => outputs.reject("told to reject\u{7}"),
+            "reject" => outputs.reject("reject requested\u{7}"),
             "reject and deliver" => {
-                outputs.reject("told to reject");
+                outputs.reject("reject requested");
                 outputs.deliver(self.good);
             }
             "secret" => {
@@ -199,7 +199,7 @@ impl Misbehaving {
     }
 }
 
-fn declare_more(settings: &Settings, setup: &mut Setup) -> Result<Vec<Stream>, String> {
+fn declare_more(settings: &MisbehavingSettings, setup: &mut Setup) -> Result<Vec<Stream>, String> {
     match settings.declare.as_str() {
         "shuffled" => {
             let names: HashSet<_> = (0..10).map(|number| format!("s{number}")).collect();
@@ -222,7 +222,7 @@ fn since_1970_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time since 1970").as_millis()
 }
 
-fn endless() {
+fn loop_forever() {
     let mut turns = 0_u64;
     while black_box(turns) < u64::MAX {
         turns += 1;
@@ -230,12 +230,12 @@ fn endless() {
 }
 
 #[expect(unconditional_recursion, reason = "this is the fault")]
-fn recurse(depth: u64) -> u64 {
+fn recurse_without_end(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
-    recurse(depth + 1) + frame[0]
+    recurse_without_end(depth + 1) + frame[0]
 }
 
-fn hoard() {
+fn allocate_memory() {
     let mut hoard = Vec::new();
     loop {
         // Untouched, so that memory runs out before time does.

@@ -27,12 +27,12 @@ pub struct DeadLetter {
     pub event: Vec<u8>,
     /// The event's length, where only its start is kept.
     pub bytes_total: Option<u64>,
-    /// The reasons of the letters about it before this one, oldest first.
+    /// The reasons of the dead letters about it before this one, oldest first.
     pub history: Vec<String>,
 }
 
 impl DeadLetter {
-    /// All letters in a data directory, in their order. None if there are none.
+    /// All dead letters in a data directory, in their order. None if there are none.
     pub fn read_all(data_directory: &Path) -> Vec<DeadLetter> {
         let Ok(files) = std::fs::read_dir(data_directory.join("dead")) else { return Vec::new() };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
@@ -43,26 +43,26 @@ impl DeadLetter {
     }
 
     fn parse(line: &str) -> DeadLetter {
-        let letter: Value = serde_json::from_str(line).expect("a letter is JSON");
-        let text = |key: &str| letter[key].as_str().map(str::to_owned);
+        let dead_letter: Value = serde_json::from_str(line).expect("a dead letter is JSON");
+        let text = |key: &str| dead_letter[key].as_str().map(str::to_owned);
         let event = match text("event_base64") {
             Some(base64) => base64_simd::STANDARD.decode_to_vec(base64).expect("base64"),
-            None => text("event").expect("a letter has its event").into_bytes(),
+            None => text("event").expect("a dead letter has its event").into_bytes(),
         };
-        let history = letter["history"].as_array().into_iter().flatten();
+        let history = dead_letter["history"].as_array().into_iter().flatten();
         let history = history.map(|death| death["reason"].as_str().expect("a reason").to_owned());
         DeadLetter {
             history: history.collect(),
             reason: text("reason").expect("a reason"),
             detail: text("detail").expect("a detail"),
             source: text("source").expect("a source"),
-            line: letter["line"].as_u64().expect("a line"),
+            line: dead_letter["line"].as_u64().expect("a line"),
             stream: text("stream"),
             plugin: text("plugin"),
-            generation: letter["generation"].as_u64(),
-            attempts: letter["attempts"].as_u64().expect("attempts"),
+            generation: dead_letter["generation"].as_u64(),
+            attempts: dead_letter["attempts"].as_u64().expect("attempts"),
             event,
-            bytes_total: letter["bytes_total"].as_u64(),
+            bytes_total: dead_letter["bytes_total"].as_u64(),
         }
     }
 }

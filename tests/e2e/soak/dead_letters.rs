@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::world::World;
+use super::world::SoakWorld;
 
 /// How much of a file is read at once.
 const READ_BYTES: u64 = 4 << 20;
 
 /// What the oracle wants to know of a dead letter.
 #[derive(Debug)]
-pub(super) struct DeadLetter {
+pub(super) struct SoakDeadLetter {
     pub(super) reason: String,
     pub(super) detail: String,
     pub(super) source: String,
@@ -38,7 +38,7 @@ struct Progress {
 
 impl DeadLetterReader {
     /// Read what is new in a data directory.
-    pub(super) fn read(&mut self, world: &World) {
+    pub(super) fn read_directory(&mut self, world: &SoakWorld) {
         let Ok(files) = fs::read_dir(world.place.data_directory().join("dead")) else { return };
         let mut paths: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "ndjson"));
@@ -55,7 +55,7 @@ impl DeadLetterReader {
     }
 
     /// Returns whether it was read to its end.
-    fn read_file(&mut self, path: &Path, world: &World) -> bool {
+    fn read_file(&mut self, path: &Path, world: &SoakWorld) -> bool {
         let progress = self.files.entry(path.to_owned()).or_default();
         let Ok(mut file) = File::open(path) else { return false };
         if file.seek(SeekFrom::Start(progress.offset)).is_err() {
@@ -68,8 +68,10 @@ impl DeadLetterReader {
             return read == 0;
         };
         for line in progress.rest[..end].split(|&byte| byte == b'\n') {
-            match (parse(line), incarnation) {
-                (Some(letter), Some(incarnation)) => world.ledger.dead(&letter, incarnation),
+            match (parse_dead_letter(line), incarnation) {
+                (Some(dead_letter), Some(incarnation)) => {
+                    world.ledger.record_dead_letter(&dead_letter, incarnation)
+                }
                 // A kill may tear the last line of a file, and nothing else.
                 _ => world.findings.add("a dead letter that cannot be read", || {
                     let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
@@ -82,15 +84,15 @@ impl DeadLetterReader {
     }
 }
 
-fn parse(line: &[u8]) -> Option<DeadLetter> {
-    let letter: Value = serde_json::from_slice(line).ok()?;
-    let text = |key: &str| letter[key].as_str().map(str::to_owned);
+fn parse_dead_letter(line: &[u8]) -> Option<SoakDeadLetter> {
+    let dead_letter: Value = serde_json::from_slice(line).ok()?;
+    let text = |key: &str| dead_letter[key].as_str().map(str::to_owned);
     let event = match text("event_base64") {
         Some(base64) => base64_simd::STANDARD.decode_to_vec(base64).ok()?,
         None => text("event")?.into_bytes(),
     };
     let (reason, detail, source) = (text("reason")?, text("detail")?, text("source")?);
-    Some(DeadLetter { reason, detail, source, plugin: text("plugin"), event })
+    Some(SoakDeadLetter { reason, detail, source, plugin: text("plugin"), event })
 }
 
 /// A file is called `TIME-PID-N.ndjson`.
