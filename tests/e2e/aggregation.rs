@@ -11,7 +11,7 @@ const SETTINGS: &str = "workers = 1\n[delivery]\naggregate = 'auto'\nmax_delay =
 const EVENTS: usize = 50;
 
 #[test]
-fn what_a_stream_does_with_records_decides() {
+fn the_stream_description_decides_about_aggregation() {
     let kinds = stream_kinds();
     let answers = kinds.clone();
     let stub = Stub::start(|_| StubResponse::Accept).with_descriptions(move |stream, _| {
@@ -39,7 +39,7 @@ fn what_a_stream_does_with_records_decides() {
 }
 
 #[test]
-fn without_the_permission_nothing_is_aggregated() {
+fn without_permission_to_describe_nothing_is_aggregated() {
     let stub = Stub::start(|_| StubResponse::Accept)
         .with_descriptions(|_, _| Err("AccessDeniedException"));
     let (input, ran) = send_rounds(&stub.url(), &["s"]);
@@ -56,7 +56,7 @@ fn without_the_permission_nothing_is_aggregated() {
 }
 
 #[test]
-fn nobody_is_asked_where_auto_is_not_set() {
+fn without_auto_no_stream_is_described() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let program = Program::host_run_against(&stub.url()).mapping(&[("*", "s")]);
     let program = program.settings("[delivery]\naggregate = { max_bytes = 102400 }");
@@ -83,7 +83,7 @@ fn a_local_file_is_not_aggregated_for() {
 }
 
 #[test]
-fn objects_in_the_buckets_are_the_same() {
+fn aggregation_does_not_change_the_objects() {
     let moto = moto::shared_server();
     moto.create_streams("packed", &["packed"]);
     let (input, ran) = send_rounds(moto.url(), &["packed"]);
@@ -102,7 +102,7 @@ fn objects_in_the_buckets_are_the_same() {
 }
 
 #[test]
-fn other_destinations_of_moto_are_told_apart() {
+fn other_destinations_of_moto_are_distinguished() {
     let kinds = ["redshift", "elasticsearch", "snowflake"];
     for kind in kinds {
         moto::shared_server().create_stream_to(kind, kind);

@@ -31,7 +31,7 @@ fn every_byte_arrives_in_the_buckets_once() {
 }
 
 #[test]
-fn without_newlines_records_run_together() {
+fn without_newlines_records_are_concatenated() {
     moto::shared_server().create_streams("bare", &["bare"]);
     let input = Events::new(32).into_ndjson(400);
     let program = Program::host_run_against(moto::shared_server().url())
@@ -43,7 +43,7 @@ fn without_newlines_records_run_together() {
 }
 
 #[test]
-fn a_missing_stream_without_grace_kills_its_records_alone() {
+fn without_grace_only_records_of_a_missing_stream_are_dead_lettered() {
     moto::shared_server().create_streams("there", &["there"]);
     let rows = [("page", "not-there"), ("*", "there")];
     let input = Events::new(33).into_ndjson(500);

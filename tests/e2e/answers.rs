@@ -48,7 +48,7 @@ fn incomplete_answers() -> Vec<(u16, String)> {
 }
 
 #[test]
-fn an_answer_that_does_not_account_for_every_record_is_none() {
+fn a_response_that_does_not_account_for_every_record_is_ignored() {
     let answers = incomplete_answers();
     let streams: Vec<String> = (0..answers.len()).map(|number| format!("s{number}")).collect();
     let rows: Vec<_> = streams.iter().map(|name| (name.as_str(), name.as_str())).collect();
@@ -85,7 +85,7 @@ fn an_answer_that_does_not_account_for_every_record_is_none() {
 }
 
 #[test]
-fn an_answer_without_end_takes_no_memory() {
+fn an_endless_response_takes_no_memory() {
     const BYTES: usize = 200_000_000;
     let input = Events::new(61).into_ndjson(100);
     let plain = Stub::start(|_| StubResponse::Accept);
@@ -106,7 +106,7 @@ fn an_answer_without_end_takes_no_memory() {
 }
 
 #[test]
-fn what_refuses_every_size_holds_the_stream() {
+fn a_413_for_every_size_holds_the_stream() {
     let stub = Stub::start(|put| match put.number {
         0..12 => not_firehose(413),
         _ => StubResponse::Accept,
@@ -125,7 +125,7 @@ fn what_refuses_every_size_holds_the_stream() {
 }
 
 #[test]
-fn what_refuses_large_requests_gets_smaller_ones() {
+fn a_413_for_large_requests_makes_them_smaller() {
     let stub = Stub::start(|put| {
         let bytes: usize = put.records.iter().map(Vec::len).sum();
         if bytes > 20_000 { not_firehose(413) } else { StubResponse::Accept }
@@ -141,7 +141,7 @@ fn what_refuses_large_requests_gets_smaller_ones() {
 
 /// A request of one small record can be refused for a reason that is not the record.
 #[test]
-fn no_status_of_something_else_kills_a_record() {
+fn no_status_of_a_proxy_dead_letters_a_record() {
     let statuses = [
         301, 302, 307, 400, 401, 403, 404, 405, 407, 408, 410, 411, 413, 414, 415, 417, 421, 425,
         429, 431, 451, 500, 501, 502, 503, 504, 505, 507, 511,

@@ -32,7 +32,7 @@ fn assert_template_passes_cases(template: Template) {
 }
 
 #[test]
-fn a_template_goes_into_an_empty_directory_alone() {
+fn a_template_is_written_only_into_an_empty_directory() {
     let program = Program::new().file("file", b"");
     fs::create_dir(program.path("empty")).unwrap();
     let ran = program.args(["plugin", "new", "--lang", "python", "empty"]).run().expect_exit(0);
@@ -48,7 +48,7 @@ fn a_template_goes_into_an_empty_directory_alone() {
 }
 
 #[test]
-fn a_plugin_is_called_as_its_directory() {
+fn a_plugin_is_named_after_its_directory() {
     for (language, manifest, line, component) in [
         ("rust", "Cargo.toml", "name = \"my-orders\"", "release/my_orders.wasm"),
         ("javascript", "package.json", "\"name\": \"my-orders\"", "my-orders.wasm"),
@@ -63,10 +63,10 @@ fn a_plugin_is_called_as_its_directory() {
             let manifest = ran.path("My Orders/Cargo.toml");
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
-            let told = cargo.arg("--manifest-path").arg(manifest).output().unwrap();
-            let told: Value =
-                serde_json::from_slice(&told.stdout).expect("cargo takes the manifest");
-            assert_eq!(told["packages"][0]["name"], "my-orders");
+            let metadata = cargo.arg("--manifest-path").arg(manifest).output().unwrap();
+            let metadata: Value =
+                serde_json::from_slice(&metadata.stdout).expect("cargo takes the manifest");
+            assert_eq!(metadata["packages"][0]["name"], "my-orders");
         }
     }
 }
@@ -83,7 +83,7 @@ fn with_default_plugin() -> Program {
 }
 
 #[test]
-fn cases_that_fail_say_how() {
+fn failed_cases_are_reported_with_the_difference() {
     let cases = format!(
         r#"{{"settings":{ROWS},"cases":[
             {{"name":"right","event":{{"event":"order completed"}},"expect":[{{"stream":"orders"}}]}},
@@ -91,14 +91,14 @@ fn cases_that_fail_say_how() {
             {{"name":"no settings","settings":{{}},"event":{{}},"expect":[]}}]}}"#
     );
     let ran = run_plugin_test(&cases, &[]).expect_exit(1);
-    let told = stdout_text(&ran);
+    let printed = stdout_text(&ran);
     for words in [
         "FAILED \"wrong\" (c.json, case 2)\n  - expected orders: the event's text as received\n  + got      rest",
         "FAILED \"no settings\" (c.json, case 3)\n  ! it refuses its settings",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
-    assert!(told.ends_with("\n3 cases, 2 failed\n"), "{told}");
+    assert!(printed.ends_with("\n3 cases, 2 failed\n"), "{printed}");
 
     let report = json_of(&run_plugin_test(&cases, &["--json"]).expect_exit(1));
     assert_eq!((&report["cases"], &report["failed"]), (&json!(3), &json!(2)));
@@ -106,7 +106,7 @@ fn cases_that_fail_say_how() {
 }
 
 #[test]
-fn cases_without_settings_take_those_that_are_given() {
+fn cases_without_settings_use_the_given_ones() {
     let cases = r#"{"cases":[{"name":"n","event":{},"expect":[{"stream":"given"}]}]}"#;
     run_plugin_test(cases, &[]).expect_exit(1);
     let program = with_default_plugin().file("c.json", cases.as_bytes());
@@ -123,7 +123,7 @@ fn cases_without_settings_take_those_that_are_given() {
 }
 
 #[test]
-fn wrong_cases_are_told_apart_from_failed_ones() {
+fn invalid_cases_are_distinguished_from_failed_ones() {
     run_plugin_test("{\"cases\":[{\"nam\":1}]}", &[]).expect_exit(2).expect_stderr(&[
         "c.json: unknown field `nam`",
         "line 1 column",
@@ -154,14 +154,14 @@ fn faults_fail_their_own_case_alone() {
     let cases = format!("{{\"cases\":[{}]}}", cases.join(","));
     let program = Program::new().file("c.json", cases.as_bytes()).args(["plugin", "test"]);
     let ran = program.args([misbehaving_plugin()]).args(["c.json"]).run().expect_exit(1);
-    let told = stdout_text(&ran);
+    let printed = stdout_text(&ran);
     for words in [
         "! the plugin trapped",
         "! the plugin did not answer",
         "! the plugin wanted more",
         "5 cases, 3 failed",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
 }
 
@@ -169,7 +169,7 @@ const EVENTS: &str = "{\"type\":\"track\",\"event\":\"Order Completed\",\"secret
                       {\"type\":\"page\"}\n{\"type\":\"track\",\"event\":\"B\"}\n{\"type\":\"track\",\"event\":\"B\"}\n";
 
 #[test]
-fn a_diff_tells_what_changes_and_where() {
+fn a_diff_lists_changed_decisions_and_their_events() {
     let new = r#"{"unmapped":"dead_letter","mappings":[{"event":"order completed","stream":"orders"},
                   {"event":"B","stream":"b"}]}"#;
     let diff = |arguments: &[&str]| {
@@ -178,7 +178,7 @@ fn a_diff_tells_what_changes_and_where() {
         let program = program.args(["plugin", "diff", "p.wasm", "p.wasm", "e.ndjson"]);
         program.args(["--old-settings", "old.json"]).args(arguments).run()
     };
-    let told = stdout_text(&diff(&["--new-settings", "new.json"]).expect_exit(0));
+    let printed = stdout_text(&diff(&["--new-settings", "new.json"]).expect_exit(0));
     for words in [
         "1  lines that are no event",
         "4  events compared",
@@ -188,9 +188,9 @@ fn a_diff_tells_what_changes_and_where() {
         "to other streams: rest -> b: 2 events\n  e.ndjson:5  type \"track\"  event \"B\"\n  e.ndjson:6",
         "newly rejected: rest -> (rejected): 1 events\n  e.ndjson:4  type \"page\"  no mapping row",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
-    assert!(!told.contains("s3cr3t"), "{told}");
+    assert!(!printed.contains("s3cr3t"), "{printed}");
     diff(&["--new-settings", "new.json", "--fail-on-change"]).expect_exit(1);
     diff(&["--new-settings", "old.json", "--fail-on-change"]).expect_exit(0);
     let report =
@@ -207,32 +207,32 @@ fn a_diff_tells_what_changes_and_where() {
 }
 
 #[test]
-fn a_diff_tells_payloads_and_faults() {
+fn a_diff_lists_changed_payloads_and_faults() {
     let program = with_default_plugin().file("old.json", ROWS.as_bytes());
     let new = ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1);
     let program = program.file("new.json", new.as_bytes()).stdin(EVENTS);
     let program = program.args(["plugin", "diff", "p.wasm"]).args([Template::Rust.component()]);
     let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
-    let told = stdout_text(&program.run().expect_exit(0));
+    let printed = stdout_text(&program.run().expect_exit(0));
     let words = "payload to orders differs from byte 59 (60 -> 68 bytes)";
-    assert!(told.contains("4  payload changed") && told.contains(words), "{told}");
+    assert!(printed.contains("4  payload changed") && printed.contains(words), "{printed}");
 
     let program = with_default_plugin().file("old.json", ROWS.as_bytes());
     let program =
         program.file("new.json", b"{}").stdin("{\"event\":\"trap\"}\n{\"event\":\"filter\"}\n");
     let program = program.args(["plugin", "diff", "p.wasm"]).args([misbehaving_plugin()]);
     let program = program.args(["-", "--old-settings", "old.json", "--new-settings", "new.json"]);
-    let told = stdout_text(&program.run().expect_exit(0));
+    let printed = stdout_text(&program.run().expect_exit(0));
     for words in [
         "rest -> (fails): 1 events\n  stdin:1  event \"trap\"  the plugin trapped",
         "rest -> (filtered): 1 events",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
 }
 
 #[test]
-fn a_bench_tells_what_a_plugin_costs() {
+fn a_plugin_bench_prints_the_cost_of_each_plugin() {
     let events = EVENTS.repeat(50);
     let bench = |settings: &str, arguments: &[&str]| {
         let program = Program::new().file("e.ndjson", events.as_bytes());
@@ -250,9 +250,9 @@ fn a_bench_tells_what_a_plugin_costs() {
         }
         assert!(plugin["ratio"].as_f64().unwrap() <= ratio_max, "{plugin}");
     }
-    let told =
+    let printed =
         stdout_text(&bench(&ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1), &[]).expect_exit(0));
-    assert!(told.contains(" text ") && told.contains("default plugin"), "{told}");
+    assert!(printed.contains(" text ") && printed.contains("default plugin"), "{printed}");
     bench("{}", &[])
         .expect_exit(2)
         .expect_stderr(&["refuses its settings", "--settings or --config"]);

@@ -35,7 +35,7 @@ fn both_ways_deliver_all_events_and_are_compared_with_the_floor() {
 }
 
 #[test]
-fn shapes_of_events_and_mappings_are_as_asked_for() {
+fn generated_events_and_mappings_have_the_given_shape() {
     let ran = bench_command(&[
         "--no-plugin",
         "--events",
@@ -64,7 +64,7 @@ fn shapes_of_events_and_mappings_are_as_asked_for() {
 }
 
 #[test]
-fn settings_count_and_files_are_read() {
+fn a_bench_uses_settings_and_files() {
     let file = compressed::gzip(&Events::new(1).into_ndjson(3000));
     // The endpoint and the missing keys would be the end of `host run`.
     let settings = "workers = 1\n[delivery]\npack = { max_bytes = 102400 }\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n";
@@ -78,7 +78,7 @@ fn settings_count_and_files_are_read() {
 }
 
 #[test]
-fn a_given_endpoint_is_used_as_a_run_would() {
+fn a_bench_uses_the_given_endpoint_as_a_run_does() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let program =
         bench_command(&["--no-plugin", "--events=700", "--repeat=1", "--region=eu-central-1"]);
@@ -92,7 +92,7 @@ fn a_given_endpoint_is_used_as_a_run_would() {
 }
 
 #[test]
-fn events_that_are_none_are_told() {
+fn lines_without_an_event_are_reported() {
     let lines = b"{\"type\":\"page\"}\nno event\n";
     let ran = bench_command(&["events.ndjson", "--repeat=1"])
         .file("events.ndjson", lines)
@@ -103,7 +103,7 @@ fn events_that_are_none_are_told() {
 }
 
 #[test]
-fn mistakes_are_refused() {
+fn wrong_bench_arguments_are_refused() {
     let refused = |arguments: &[&str], words: &[&str]| {
         let ran = bench_command(arguments).file("empty", b"").settings("[plugin]\npath = 'p.wasm'");
         let ran = ran.run().expect_exit(2).expect_stderr(words);
@@ -125,7 +125,7 @@ fn mistakes_are_refused() {
 }
 
 #[test]
-fn series_become_tables_and_plots() {
+fn bench_series_become_tables_and_plots() {
     let ran = bench_command(&["--scale", "--events=500", "--repeat=1"]).run().expect_exit(0);
     let series = parse_report(&ran)["series"].clone();
     let plots = workspace_directory().join("host/docs/plots.py");

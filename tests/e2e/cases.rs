@@ -11,22 +11,22 @@ use standpipe_tests::{Template, case, workspace_directory};
 const THREADS: usize = 4;
 
 #[test]
-fn every_case_comes_out_as_expected() {
+fn every_case_passes_with_the_default_plugin() {
     run_all("default", None);
 }
 
 #[test]
-fn every_case_comes_out_the_same_in_rust() {
+fn every_case_passes_with_the_rust_template() {
     run_all("rust", Some(&Template::Rust.component()));
 }
 
 #[test]
-fn every_case_comes_out_the_same_in_javascript() {
+fn every_case_passes_with_the_javascript_template() {
     run_all("javascript", Some(&Template::JavaScript.component()));
 }
 
 #[test]
-fn every_case_comes_out_the_same_in_python() {
+fn every_case_passes_with_the_python_template() {
     run_all("python", Some(&Template::Python.component()));
 }
 

@@ -82,7 +82,7 @@ fn count_requests(endpoint: &Endpoint, of: &str) -> usize {
 }
 
 #[test]
-fn lists_of_any_length_are_read_to_their_end() {
+fn lists_of_any_length_are_read_completely() {
     for (all, page) in [(0, 10), (1, 10), (10, 10), (11, 10), (101, 10), (1001, 0)] {
         let endpoint = serve_account(Account { page, ..account_with_streams(all) }, |_| None);
         let inventory = read_inventory(discovery_settings(&endpoint.url())).unwrap();
@@ -91,7 +91,7 @@ fn lists_of_any_length_are_read_to_their_end() {
 }
 
 #[test]
-fn what_the_patterns_leave_out_is_not_asked_about() {
+fn excluded_streams_are_not_described() {
     let endpoint = serve_account(account_with_streams(20), |_| None);
     let inventory =
         read_inventory(filtered_settings(&endpoint.url(), &["STREAM-0000"], &[".*3$"])).unwrap();
@@ -100,7 +100,7 @@ fn what_the_patterns_leave_out_is_not_asked_about() {
 }
 
 #[test]
-fn who_is_throttled_comes_back() {
+fn throttled_requests_are_retried() {
     let mut throttled = BTreeSet::new();
     let endpoint = serve_account(account_with_streams(60), move |asked| {
         let codes = [
@@ -120,7 +120,7 @@ fn who_is_throttled_comes_back() {
 }
 
 #[test]
-fn who_is_denied_something_reads_the_rest() {
+fn partial_access_reads_the_rest() {
     let endpoint = serve_account(account_with_streams(20), |asked| {
         let is_denied = asked.body.contains("stream-0001");
         is_denied.then(|| error_response(400, "AccessDeniedException"))
@@ -132,7 +132,7 @@ fn who_is_denied_something_reads_the_rest() {
 }
 
 #[test]
-fn who_is_denied_everything_is_told_what_it_needs() {
+fn denied_access_is_reported_with_the_permissions() {
     for denied in ["ListDeliveryStreams", "DescribeDeliveryStream"] {
         let endpoint = serve_account(account_with_streams(20), move |asked| {
             (operation_of(asked) == denied).then(|| error_response(400, "AccessDeniedException"))
@@ -143,7 +143,7 @@ fn who_is_denied_everything_is_told_what_it_needs() {
 }
 
 #[test]
-fn a_list_that_ends_early_is_not_complete() {
+fn a_list_that_ends_early_is_marked_incomplete() {
     for cut in [
         error_response(400, "InvalidArgumentException"),
         (200, json!({"DeliveryStreamNames": [], "HasMoreDeliveryStreams": true}).to_string()),
@@ -194,7 +194,7 @@ fn a_stream_whose_description_is_not_complete_is_not_read() {
 }
 
 #[test]
-fn destinations_without_end_are_no_destinations() {
+fn an_endless_list_of_destinations_is_refused() {
     let mut account = Account::default();
     let s3 = json!({"BucketARN": "arn:aws:s3:::b"});
     let entry = json!({"DestinationId": "d", "S3DestinationDescription": s3});
@@ -207,7 +207,7 @@ fn destinations_without_end_are_no_destinations() {
 }
 
 #[test]
-fn a_server_that_forgets_where_it_was_is_not_asked_for_ever() {
+fn a_server_that_repeats_its_pages_is_not_asked_forever() {
     let endpoint = serve_account(account_with_streams(3), |asked| {
         let page = json!({"DeliveryStreamNames": ["stream-00001"], "HasMoreDeliveryStreams": true});
         (operation_of(asked) == "ListDeliveryStreams").then(|| (200, page.to_string()))
@@ -218,7 +218,7 @@ fn a_server_that_forgets_where_it_was_is_not_asked_for_ever() {
 }
 
 #[test]
-fn a_stream_that_goes_meanwhile_is_no_failure() {
+fn a_stream_deleted_during_the_run_is_not_a_failure() {
     let endpoint = serve_account(account_with_streams(10), |asked| {
         let is_gone = input_of(asked)["DeliveryStreamName"] == "stream-00004";
         is_gone.then(|| error_response(400, "ResourceNotFoundException"))

@@ -32,7 +32,7 @@ fn assert_step(ran: &FinishedRun, name: &str, outcome: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_good_connection_is_found_good_and_a_test_record_arrives() {
+fn a_working_connection_passes_and_delivers_a_test_record() {
     let moto = moto::shared_server();
     moto.create_streams("checked", &["checked"]);
     let map = ["--map", "*=checked", "--events-per-second", "500", "--event-bytes", "818"];
@@ -58,7 +58,7 @@ fn a_good_connection_is_found_good_and_a_test_record_arrives() {
 }
 
 #[test]
-fn what_is_wrong_with_streams_is_told_one_by_one() {
+fn each_wrong_stream_is_reported() {
     let stub = Stub::start(|put| match put.stream.as_str() {
         "denied" => {
             StubResponse::Fail { status: 400, code: "AccessDeniedException", accepted: false }
@@ -107,7 +107,7 @@ fn wrong_plugins_and_missing_credentials_end_the_check() {
 }
 
 #[test]
-fn each_role_is_checked_for_what_it_writes_alone() {
+fn each_role_is_checked_only_for_its_own_streams() {
     let stub = Stub::start(|_| StubResponse::Accept).with_descriptions(|_, _| Ok(json!([])));
     let settings = "[dead_letters]\nstream = 'graveyard'\n[plugin]\non_failure = 'pass_through'\npass_through_stream = 'raw'\n\
                     [[sources]]\nname = 'shop'\ndialect = 'segment'\nwrite_keys = ['k']\n\

@@ -8,7 +8,7 @@ use standpipe_tests::{Program, signature, workspace_directory};
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 
 #[test]
-fn the_exported_plugin_is_the_one_that_is_built_in() {
+fn the_exported_plugin_is_the_built_in_one() {
     let inspected = run_inspect(Program::new().args(["plugin", "inspect"]));
     let exported = Program::new().args(["plugin", "export", "mapping.wasm"]).run().expect_exit(0);
     let component = fs::read(exported.path("mapping.wasm")).unwrap();
@@ -28,7 +28,7 @@ fn the_exported_plugin_is_the_one_that_is_built_in() {
 }
 
 #[test]
-fn inspecting_tells_the_world_and_the_imports() {
+fn inspect_prints_the_world_and_the_imports() {
     let text = run_inspect(Program::new().args(["plugin", "inspect"]));
     for words in ["standpipe:mapping/plugin@0.1.0", "standpipe:mapping/mapper@0.1.0", "wasi:"] {
         assert!(text.contains(words), "{words}: {text}");
@@ -55,7 +55,7 @@ fn exporting_where_nothing_can_be_written_is_a_fault() {
 }
 
 #[test]
-fn checking_settings_lets_the_plugin_read_its_own() {
+fn checking_settings_includes_the_plugin_settings() {
     let settings = |event: &str, stream: &str| {
         format!("[[plugin.settings.mappings]]\nevent = {event:?}\nstream = {stream:?}\n")
     };
@@ -84,7 +84,7 @@ fn the_schema_is_json_and_knows_every_section() {
 
 /// What a settings file may say is what other programs and editors rely on.
 #[test]
-fn the_schema_is_as_it_was() {
+fn the_schema_matches_its_copy() {
     let golden = workspace_directory().join("tests/data/settings-schema.json");
     let now = Program::new().args(["config", "schema"]).run().expect_exit(0).stdout;
     let now = String::from_utf8(now).expect("text");
@@ -172,7 +172,7 @@ fn a_second_run_appends() {
 }
 
 #[test]
-fn help_and_version_are_told() {
+fn help_and_version_are_printed() {
     let help = Program::new().args(["run", "--help"]).run().expect_exit(0);
     let help = String::from_utf8(help.stdout).unwrap();
     for option in [

@@ -32,7 +32,7 @@ fn find_entry(data_dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_cache_that_others_can_write_to_is_refused_and_left_as_it_is() {
+fn a_cache_that_others_can_write_to_is_refused_and_not_changed() {
     let (_directory, data_dir) = filled_data_dir();
     let cache = data_dir.join("cache");
     for mode in [0o777, 0o1777, 0o770, 0o720] {
@@ -67,7 +67,7 @@ fn a_cache_that_is_a_link_is_refused() {
 
 /// Compiled code of the right engine and component, from somebody who has another key.
 #[test]
-fn a_planted_entry_is_not_run_and_is_replaced() {
+fn a_planted_cache_entry_is_replaced_and_not_run() {
     let (_ours, data_dir) = filled_data_dir();
     let (_theirs, theirs) = filled_data_dir();
     let planted = fs::read(find_entry(&theirs)).unwrap();
@@ -84,7 +84,7 @@ fn a_planted_entry_is_not_run_and_is_replaced() {
 }
 
 #[test]
-fn an_entry_that_is_torn_or_a_link_is_no_trouble() {
+fn a_torn_or_linked_cache_entry_is_compiled_again() {
     let (_directory, data_dir) = filled_data_dir();
     let (entry, own) = (find_entry(&data_dir), fs::read(find_entry(&data_dir)).unwrap());
     fs::write(&entry, &own[..own.len() / 2]).unwrap();

@@ -68,7 +68,7 @@ fn sort_lines(mut lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn each_letter_is_copied_once_as_it_stands_in_its_file() {
+fn each_dead_letter_is_forwarded_once_and_unchanged() {
     let stub = start_stub(|put| match put.number % 3 {
         0 => StubResponse::Refuse { records: vec![0], code: "ServiceUnavailableException" },
         _ => StubResponse::Accept,
@@ -91,7 +91,7 @@ fn each_letter_is_copied_once_as_it_stands_in_its_file() {
 }
 
 #[test]
-fn copies_that_are_refused_for_good_are_counted_and_have_no_letters() {
+fn permanently_refused_copies_are_counted_and_not_dead_lettered() {
     let stub = start_stub(|_| INVALID);
     let settings = format!("{SETTINGS}drain_timeout = '300ms'");
     let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
@@ -106,7 +106,7 @@ fn copies_that_are_refused_for_good_are_counted_and_have_no_letters() {
 }
 
 #[test]
-fn a_stream_of_copies_that_may_not_be_written_to_holds_up_neither_events_nor_the_end() {
+fn a_denied_stream_of_copies_delays_neither_events_nor_the_end() {
     let stub = start_stub(|_| DENIED);
     let settings = format!("{SETTINGS}drain_timeout = '300ms'");
     let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
@@ -119,7 +119,7 @@ fn a_stream_of_copies_that_may_not_be_written_to_holds_up_neither_events_nor_the
 }
 
 #[test]
-fn a_signal_to_stop_gives_copies_no_more_time_than_events() {
+fn copies_and_events_share_the_drain_timeout() {
     let stub = start_stub(|_| StubResponse::Hang);
     let settings = format!("{SETTINGS}drain_timeout = '200ms'");
     let mut running =
@@ -166,7 +166,7 @@ fn events_and_copies_have_one_deadline_together() {
 }
 
 #[test]
-fn a_letter_larger_than_a_record_is_in_its_file_alone() {
+fn a_dead_letter_larger_than_a_record_is_not_forwarded() {
     let stub = start_stub(|_| StubResponse::Accept);
     let long = format!("{}\nshort\n", "x".repeat(1_024_000));
     let ran = new_program(&stub.url()).stdin(long).run().expect_exit(3);
@@ -193,7 +193,7 @@ fn events_can_go_to_the_stream_of_copies() {
 }
 
 #[test]
-fn without_a_stream_nothing_is_said_of_copies() {
+fn without_a_stream_copies_are_not_mentioned() {
     let ran = Program::host_run_locally().mapping(ROWS).stdin("no JSON\n").run().expect_exit(3);
     assert!(!ran.summary().to_string().contains("copied") && !ran.stderr.contains("copied"));
 }

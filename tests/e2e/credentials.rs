@@ -37,7 +37,7 @@ const ORDER: &[(&[&str], &str)] = &[
 ];
 
 #[test]
-fn the_first_source_that_is_set_counts() {
+fn the_first_configured_credential_source_is_used() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let container = Endpoint::start(|_| (200, container_credentials()));
     for (without, expected) in ORDER {
@@ -100,7 +100,7 @@ fn a_web_identity_is_taken_by_moto() {
 }
 
 #[test]
-fn the_role_is_asked_for_once_with_all_that_is_set() {
+fn the_role_is_assumed_once_with_all_settings() {
     let (stub, sts) =
         (Stub::start(|_| StubResponse::Accept), Endpoint::start_sts(Duration::from_secs(3600)));
     let settings = format!(
@@ -173,7 +173,7 @@ fn sessions_of_two_seconds_cost_no_request() {
 }
 
 #[test]
-fn a_renewal_that_fails_costs_nothing_while_the_session_lasts() {
+fn a_failed_renewal_has_no_effect_while_the_session_lasts() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let mut good = Endpoint::start_sts(Duration::from_secs(4));
     let fails = good.url();
@@ -201,7 +201,7 @@ fn a_renewal_that_fails_costs_nothing_while_the_session_lasts() {
 }
 
 #[test]
-fn an_expired_token_is_a_retry_with_other_credentials() {
+fn an_expired_token_is_retried_with_new_credentials() {
     let stub = Stub::start(|put| match put.headers["x-amz-security-token"].as_str() {
         "token 0" => {
             StubResponse::Fail { status: 400, code: "ExpiredTokenException", accepted: false }
@@ -294,7 +294,7 @@ fn endpoints_are_chosen_and_reached_through_the_proxy() {
 }
 
 #[test]
-fn hosts_of_no_proxy_are_reached_without_it() {
+fn hosts_in_no_proxy_are_reached_directly() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let proxy = Endpoint::start(|_| (403, String::new()));
     let settings = format!("[aws]\nproxy = '{}'", proxy.url());

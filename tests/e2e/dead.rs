@@ -77,7 +77,7 @@ fn stdout_text(ran: &FinishedRun) -> String {
 }
 
 #[test]
-fn letters_are_listed_by_reason_and_stream() {
+fn dead_letters_are_listed_by_reason_and_stream() {
     let data = DataDirectory::filled_by(&["x\n", A, B, "[]\n", "y\n"].concat());
     let text = stdout_text(&data.dead_command(&["list"]).run().expect_exit(0));
     for words in ["not_json", "plugin_rejected", "not_an_object", "4 dead letters in 1 files"] {
@@ -128,7 +128,7 @@ fn events_are_shown_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn purging_deletes_what_was_asked_for_and_nothing_else() {
+fn purge_deletes_only_the_selected_dead_letters() {
     let data = DataDirectory::filled_by(&["x\n", B, "y\n"].concat());
     data.dead_command(&["purge"]).run().expect_exit(2).expect_stderr(&["--reason", "--all"]);
     assert_eq!(data.dead_letters().len(), 3);
@@ -143,7 +143,7 @@ fn purging_deletes_what_was_asked_for_and_nothing_else() {
 }
 
 #[test]
-fn a_replay_with_the_mapping_mended_delivers_and_leaves_nothing() {
+fn a_replay_with_the_fixed_mapping_delivers_everything() {
     let data = DataDirectory::filled_by(&[B, A, "x\n", B].concat());
     let ran = data
         .replay_command(&[("B", "bs")])
@@ -163,7 +163,7 @@ fn a_replay_with_the_mapping_mended_delivers_and_leaves_nothing() {
 }
 
 #[test]
-fn a_letter_that_dies_again_keeps_its_place_and_its_history() {
+fn an_event_dead_lettered_again_keeps_its_position_and_history() {
     let data = DataDirectory::filled_by(&[A, "{}x\n", B].concat());
     for _ in 0..2 {
         let ran = data.replay_command(&[("C", "cs")]).run().expect_exit(3);
@@ -200,7 +200,7 @@ fn refusals_of_firehose_keep_the_history_too() {
 }
 
 #[test]
-fn bodies_of_refused_requests_are_left() {
+fn a_replay_leaves_bodies_of_refused_requests() {
     let data = DataDirectory::filled_by(&[B, B].concat());
     let file = &data.dead_letter_files()[0];
     let text = fs::read_to_string(file).unwrap();
@@ -217,7 +217,7 @@ fn bodies_of_refused_requests_are_left() {
 }
 
 #[test]
-fn what_holds_only_a_start_or_no_letter_is_left() {
+fn a_replay_leaves_truncated_events_and_invalid_lines() {
     let long = format!("{{\"event\":\"{}\"}}\n", "B".repeat(9 << 20));
     let data = DataDirectory::filled_by(&[B, long.as_str()].concat());
     let file = &data.dead_letter_files()[0];
@@ -250,7 +250,7 @@ fn what_holds_only_a_start_or_no_letter_is_left() {
 }
 
 #[test]
-fn what_is_not_delivered_keeps_its_letter() {
+fn undelivered_events_keep_their_dead_letter() {
     let data = DataDirectory::filled_by(&[B, B].concat());
     let before = fs::read(&data.dead_letter_files()[0]).unwrap();
     let stub = Stub::start(|_| StubResponse::Hang);
@@ -288,7 +288,7 @@ fn the_file_of_a_running_host_is_left_alone() {
 }
 
 #[test]
-fn only_one_works_on_the_letters_at_a_time() {
+fn only_one_process_uses_the_dead_letters_at_a_time() {
     let data = DataDirectory::filled_by(B);
     let lock = fs::File::open(data.path.join("dead")).unwrap();
     lock.try_lock().unwrap();
@@ -304,7 +304,7 @@ fn only_one_works_on_the_letters_at_a_time() {
 }
 
 #[test]
-fn a_full_directory_refuses_letters_or_drops_the_oldest() {
+fn a_full_directory_refuses_dead_letters_or_drops_the_oldest() {
     let input = (0..3000).map(|number| format!("{number} {}\n", "x".repeat(1000)));
     let input: String = input.collect();
     let run = |when_full: &str| {
@@ -416,7 +416,7 @@ fn accounted_events(data: &DataDirectory, stub: &Stub) -> BTreeSet<Vec<u8>> {
 }
 
 #[test]
-fn a_wrong_place_or_reason_is_no_empty_list() {
+fn a_wrong_directory_or_reason_is_an_error() {
     for command in ["list", "show", "replay", "purge"] {
         let ran = Program::new().args(["dead", command, "--data-dir", "nowhere"]);
         let ran = if command == "purge" { ran.args(["--all"]) } else { ran };

@@ -170,7 +170,7 @@ fn shown(path: &Path) -> String {
 }
 
 #[test]
-fn what_is_looked_for_is_found() {
+fn paths_links_and_anchors_are_found() {
     let text = "See `host/src/main.rs` and `tests/cases/NAME/input`, not `host run` or `a/b`.\n\
                 ```sh\n`host/no`\n```\n    `host/no`";
     assert_eq!(paths(text), BTreeSet::from(["host/src/main.rs".into(), "tests/cases".into()]));

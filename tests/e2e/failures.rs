@@ -30,7 +30,7 @@ fn dropped_events_count_as_filtered() {
 }
 
 #[test]
-fn passed_through_events_are_as_received() {
+fn passed_through_events_are_unchanged() {
     let settings = "on_failure = 'pass_through'\npass_through_stream = 'raw'";
     let ran = run_program(settings, mix_events(100, 10)).expect_exit(0);
     assert_eq!(event_counts(&ran), [110, 110, 0, 0, 0]);
@@ -44,7 +44,7 @@ fn passed_through_events_are_as_received() {
 }
 
 #[test]
-fn a_halted_run_tells_the_line_and_loses_nothing_silently() {
+fn a_halted_run_reports_the_line_and_accounts_for_every_event() {
     let good = |from: u32| (from..from + 3000).map(good_event).collect::<String>();
     let input = good(0) + &bad_event(0) + &good(3000);
     let program = new_program("on_failure = 'halt'").file("input.ndjson", input.as_bytes());
@@ -165,7 +165,7 @@ fn wrong_settings_name_their_key() {
 }
 
 #[test]
-fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so() {
+fn a_plugin_that_always_fails_is_switched_off_if_configured() {
     let settings = "[plugin.breaker]\nwindow = '1s'\nretry = '500ms'\nwhen_off = 'fail'";
     let mut running = new_program(settings).start();
     write_events_until(&mut running, "trap", "the plugin was healthy and is degraded");
@@ -192,7 +192,7 @@ fn a_plugin_that_fails_on_everything_is_switched_off_where_the_settings_say_so()
 }
 
 #[test]
-fn a_plugin_that_loops_costs_little_once_it_is_off() {
+fn a_looping_plugin_costs_little_once_it_is_switched_off() {
     let settings =
         "[plugin.breaker]\nwindow = '1s'\nretry = '1s'\nwhen_off = 'fail'\nfailing_cpu = 0.2";
     let mut running = new_program(settings).start();
@@ -215,7 +215,7 @@ fn a_plugin_that_loops_costs_little_once_it_is_off() {
 }
 
 #[test]
-fn a_canary_decides_about_its_share_of_users_always_the_same() {
+fn a_canary_decides_about_the_same_share_of_users_every_time() {
     let mut events: Vec<_> = (0..5).flat_map(|_| 0..1000).map(event_of_user).collect();
     let forwards = run_with_canary("percent = 30.0", events.concat()).expect_exit(0);
     events.reverse();
@@ -232,7 +232,7 @@ fn a_canary_decides_about_its_share_of_users_always_the_same() {
 }
 
 #[test]
-fn a_canary_that_fails_is_out_and_costs_no_event() {
+fn a_canary_that_fails_is_removed_and_loses_no_event() {
     for name in ["trap", "loop", "memory", "many"] {
         let input = (0..2000).map(|user| event_of_user_named(user, name)).collect::<String>();
         let settings = "percent = 50.0\nmin_events = 50\nmax_error_rate = 0.1";

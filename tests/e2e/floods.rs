@@ -87,7 +87,7 @@ fn a_flood_in_one_source_costs_no_other_event() {
 
 /// What the settings' page documents must be possible with events of any size.
 #[test]
-fn a_large_event_is_no_reason_to_fail() {
+fn a_large_event_does_not_fail() {
     let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n\
                     [[plugin.settings.transforms]]\nredact = [{ find = ['email', 'phone', 'card', 'ip'] }]\n";
     // What the search for addresses takes the longest for.
@@ -146,7 +146,7 @@ fn events_wait_for_a_better_plugin() {
 
 /// A stop does not wait for the turn of events: a spool keeps them for the next start.
 #[test]
-fn a_stop_leaves_what_waits_where_it_came_from() {
+fn a_stop_leaves_waiting_events_in_the_spool() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     standpipe_tests::make_data_directory(&data_dir);
@@ -180,7 +180,7 @@ fn a_stop_leaves_what_waits_where_it_came_from() {
 
 /// What came from where nothing is kept goes to the dead letters, and is distinguished.
 #[test]
-fn a_stop_loses_nothing_that_came_from_a_pipe() {
+fn a_stop_dead_letters_waiting_events_of_a_pipe() {
     let settings = format!(
         "workers = 1\n[delivery]\ndrain_timeout = '1s'\n[plugin]\npath = '{}'\n[plugin.settings]\nevery = 'loop'\n",
         misbehaving_plugin().display()

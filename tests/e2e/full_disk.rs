@@ -13,7 +13,7 @@ const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 const SOON: Duration = Duration::from_secs(30);
 
 #[test]
-fn records_wait_for_room_and_are_then_there_once() {
+fn records_wait_for_disk_space_and_are_written_once() {
     let disk = Disk::mount(DISK_BYTES);
     let filler = disk.fill(256 << 10);
     let out = disk.path().join("out");
@@ -32,7 +32,7 @@ fn records_wait_for_room_and_are_then_there_once() {
 }
 
 #[test]
-fn events_whose_letters_cannot_be_written_count_as_not_delivered() {
+fn events_whose_dead_letters_cannot_be_written_count_as_undelivered() {
     let disk = Disk::mount(DISK_BYTES);
     let data = disk.path().join("data");
     make_data_directory(&data);

@@ -43,7 +43,7 @@ impl Embedded {
 
 /// What cannot be dead-lettered is not given up, and everybody can see it.
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_that_cannot_be_written_are_told_and_waited_for() {
+async fn unwritable_dead_letters_are_reported_and_wait() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("standpipe-data");
     make_data_directory(&data);
@@ -111,7 +111,7 @@ fn parse_number(text: &[u8]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_100000_events_of_many_tasks_ends_once_as_it_should() {
+async fn each_of_100000_submitted_events_has_one_correct_outcome() {
     let port = Arc::new(FaultyClient::new(|_, _, number| match number % 5 {
         3 => InjectedFault::Refuse(vec![0], BUSY),
         4 => InjectedFault::FailBefore(RetryClass::Retry, BUSY),
@@ -221,7 +221,7 @@ pub(crate) fn stub_settings(stub: &Stub) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_firehose_is_throttled_events_are_refused_at_once_and_none_is_lost() {
+async fn throttling_refuses_events_at_once_and_loses_none() {
     let is_throttled = Arc::new(AtomicBool::new(true));
     let throttled = Arc::clone(&is_throttled);
     let stub = Stub::start(move |_| match throttled.load(Ordering::Relaxed) {
@@ -308,7 +308,7 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
+async fn events_not_delivered_in_time_are_dead_lettered() {
     let port = Arc::new(FaultyClient::new(|_, _, _| InjectedFault::Hang));
     let settings = mapping_settings(&["kept"]) + "[delivery]\ndrain_timeout = '200ms'";
     let embedded = Embedded::start_host(&settings, |builder| builder.firehose_client(port)).await;
@@ -319,7 +319,7 @@ async fn what_cannot_be_delivered_in_time_goes_to_the_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_halted_says_which_events_it_gave_up() {
+async fn a_halted_host_reports_the_events_that_it_gave_up() {
     let settings = "[plugin]\npath = 'misbehaving.wasm'\non_failure = 'halt'\n";
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
@@ -336,7 +336,7 @@ async fn a_host_that_is_halted_says_which_events_it_gave_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
+async fn a_host_follows_its_settings_file_and_ignores_wrong_settings() {
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
     let file = directory.path().join("settings.toml");
@@ -375,7 +375,7 @@ async fn a_host_of_a_file_follows_it_and_what_is_wrong_in_it_changes_nothing() {
 }
 
 #[test]
-fn the_program_has_nobody_who_brings_it_requests() {
+fn the_program_refuses_sources_without_a_listener() {
     let sources =
         "listen = 'off'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']";
     let program = Program::host_run_locally().settings(sources).mapping(&[("*", "all")]);
@@ -386,7 +386,7 @@ fn the_program_has_nobody_who_brings_it_requests() {
 }
 
 #[test]
-fn a_host_of_its_own_needs_no_runtime_and_delivers_when_it_is_dropped() {
+fn a_host_with_its_own_runtime_delivers_when_it_is_dropped() {
     let directory = TempDir::new().unwrap();
     make_data_directory(&directory.path().join("standpipe-data"));
     let builder = Builder::from_toml(&mapping_settings(&["kept"]), directory.path()).unwrap();

@@ -58,7 +58,7 @@ const ON_EVENTS: &[(&str, usize, &[&str])] = &[
 ];
 
 #[test]
-fn hostile_events_cost_themselves_alone() {
+fn only_hostile_events_are_dead_lettered() {
     let base = measure_base();
     for (name, count, reasons) in ON_EVENTS {
         let input = mix_events(name, *count);
@@ -93,7 +93,7 @@ fn a_plugin_that_traps_on_everything_but_the_samples_loses_no_event() {
 }
 
 #[test]
-fn a_plugin_that_traps_on_one_of_a_thousand_costs_little_more_than_none() {
+fn a_plugin_that_traps_on_one_event_in_a_thousand_costs_little() {
     let base = measure_base();
     let (good, mut input) = (good_events(50_000), String::new());
     for (number, line) in good.split_inclusive('\n').enumerate() {
@@ -110,7 +110,7 @@ fn a_plugin_that_traps_on_one_of_a_thousand_costs_little_more_than_none() {
 }
 
 #[test]
-fn hostile_starts_end_soon() {
+fn hostile_plugins_fail_fast_in_configure() {
     let base = measure_base();
     for (configure, word) in [
         ("trap", "trapped"),
@@ -187,7 +187,7 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn components_that_do_not_fit_are_refused() {
+fn components_without_the_contract_are_refused() {
     let base = measure_base();
     for (what, text, word) in COMPONENTS {
         let bytes = wat::parse_str(text).expect("a component as text");
@@ -219,7 +219,7 @@ fn a_large_component_works_and_one_too_large_is_not_read() {
 
 /// 300,000 leaks of 4 KiB: nine times what both workers' instances may have.
 #[test]
-fn a_plugin_that_leaks_keeps_the_memory_flat() {
+fn a_leaking_plugin_does_not_grow_memory() {
     let base = measure_base();
     let input = "{\"type\":\"track\",\"event\":\"leak:4096\"}\n".repeat(300_000);
     let mut series = Vec::new();

@@ -41,7 +41,7 @@ const SHAPES: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_policy_is_about_the_streams_of_the_mapping() {
+fn a_policy_covers_the_streams_of_the_mapping() {
     let ran = run_policy(&["--config=settings.toml", "--map=extra=more"]).expect_exit(0);
     let arn =
         |name: &str| format!("arn:aws:firehose:eu-central-1:111122223333:deliverystream/{name}");
@@ -79,7 +79,7 @@ fn patterns_of_a_plugin_become_wildcards() {
 }
 
 #[test]
-fn others_find_nothing_in_policies() {
+fn linters_find_nothing_in_policies() {
     for shape in SHAPES {
         let text = stdout_text(&run_policy(shape).expect_exit(0));
         assert!(
@@ -94,7 +94,7 @@ fn others_find_nothing_in_policies() {
 
 /// What the test above relies on.
 #[test]
-fn others_find_what_is_wrong_in_policies() {
+fn linters_find_mistakes_in_policies() {
     let good = stdout_text(&run_policy(SHAPES[1]).expect_exit(0));
     for (right, wrong, finding) in [
         ("PutRecordBatch", "PutRecords", "UNKNOWN_ACTION"),
@@ -113,7 +113,7 @@ fn others_find_what_is_wrong_in_policies() {
 }
 
 #[test]
-fn terraform_says_the_same() {
+fn terraform_output_matches_the_policy() {
     for shape in SHAPES {
         let made = linter::read_terraform(&stdout_text(
             &run_policy(&[shape, &["--terraform"][..]].concat()).expect_exit(0),
@@ -182,7 +182,7 @@ fn roles_of_sources_are_assumed_too() {
 }
 
 #[test]
-fn a_policy_is_about_all_that_events_go_to() {
+fn a_policy_covers_every_resource_that_events_reach() {
     let settings = "[aws]\nregion = 'us-east-1'\n[plugin]\non_failure = 'pass_through'\npass_through_stream = 'raw'\n\
                     [plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n[plugin.canary.settings]\n\
                     mappings = [{ event = '*', stream = 'tried' }]\n[plugin.shadow.settings]\n\
@@ -193,7 +193,7 @@ fn a_policy_is_about_all_that_events_go_to() {
 }
 
 #[test]
-fn who_may_assume_the_role_is_said_by_its_trust() {
+fn trust_policies_name_who_may_assume_the_role() {
     let role = "--principal=arn:aws:iam::777788889999:role/collector";
     let ran =
         run_trust(&["--principal=444455556666", role, "--config=settings.toml"]).expect_exit(0);
@@ -212,7 +212,7 @@ fn who_may_assume_the_role_is_said_by_its_trust() {
 }
 
 #[test]
-fn others_find_nothing_in_trust() {
+fn linters_find_nothing_in_trust_policies() {
     let shapes: &[&[&str]] = &[
         &["--principal=444455556666", "--external-id=two", "--external-id=one"],
         &["--principal=444455556666", "--partition=aws-cn"],
@@ -247,7 +247,7 @@ fn others_find_nothing_in_trust() {
 }
 
 #[test]
-fn what_is_too_long_for_one_policy_is_divided_on_request() {
+fn long_policies_are_split_on_request() {
     let names: BTreeSet<_> = (0..200).map(|number| format!("app-events-{number}")).collect();
     let arguments: Vec<_> = names.iter().map(|name| format!("--stream={name}")).collect();
     let arguments = || arguments.iter().map(String::as_str).chain(["--region=us-east-1"]);
@@ -284,7 +284,7 @@ fn what_is_too_long_for_one_policy_is_divided_on_request() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_told_with_what_to_write() {
+fn missing_or_wrong_arguments_are_reported_with_a_fix() {
     let role = "[aws]\nrole_arn = 'arn:aws:iam::111122223333:role/r'\n";
     for (arguments, words) in [
         (&["policy", "--stream=s", "--account=111122223333"][..], "set --region"),
@@ -310,7 +310,7 @@ fn what_is_missing_or_wrong_is_told_with_what_to_write() {
 }
 
 #[test]
-fn the_documentation_shows_what_is_printed() {
+fn the_documentation_matches_the_output() {
     let page = standpipe_tests::workspace_directory().join("host/docs/iam.md");
     let page = fs::read_to_string(page).unwrap();
     let ran = Program::new().args(["iam", "policy", "--map", "Order Completed=orders"]);

@@ -70,7 +70,7 @@ fn records_of_different_identities_share_no_request_and_no_session() {
 }
 
 #[test]
-fn a_role_that_cannot_be_assumed_is_told_with_its_source() {
+fn a_role_that_cannot_be_assumed_is_reported_with_its_source() {
     let sts = Endpoint::start(|asked| match asked.body.contains("role%2Fblog") {
         true => (403, sts_error("AccessDenied", "no")),
         false => (200, session_response(asked.number, HOUR)),
@@ -83,7 +83,7 @@ fn a_role_that_cannot_be_assumed_is_told_with_its_source() {
 }
 
 #[test]
-fn an_external_id_without_any_role_means_nothing() {
+fn an_external_id_without_a_role_is_ignored() {
     let source =
         "[[sources]]\nname = 'a'\ndialect = 'segment'\nwrite_keys = ['k']\nexternal_id = 'x'";
     let ran = Program::host_run_locally().settings(source).run();

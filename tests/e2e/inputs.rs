@@ -17,7 +17,7 @@ const ROWS: &[(&str, &str)] =
     &[("Order Completed", "orders"), ("page", "pages"), ("track", "tracks"), ("*", "rest")];
 
 #[test]
-fn a_record_of_the_permitted_size_is_delivered_and_one_byte_more_is_dead() {
+fn a_record_of_the_maximum_size_is_delivered_and_a_larger_one_dead_lettered() {
     let input =
         [event_of(RECORD_BYTES_MAX - 1), event_of(RECORD_BYTES_MAX), EVENT.to_vec()].concat();
     let ran = everything_to("all", input).expect_exit(3);
@@ -44,7 +44,7 @@ fn without_a_newline_a_record_can_be_one_byte_longer() {
 }
 
 #[test]
-fn an_event_of_the_permitted_length_reaches_the_plugin_and_one_byte_more_does_not() {
+fn an_event_of_the_maximum_length_reaches_the_plugin_and_a_longer_one_does_not() {
     let input = [event_of(EVENT_BYTES_MAX), event_of(EVENT_BYTES_MAX + 1), EVENT.to_vec()].concat();
     let ran = everything_to("all", input).expect_exit(3);
     let dead_letters = ran.dead_letters();
@@ -123,7 +123,7 @@ fn a_corrupt_zstandard_file_is_read_as_far_as_it_goes() {
 }
 
 #[test]
-fn what_follows_an_input_that_is_cut_off_is_read() {
+fn inputs_after_a_truncated_one_are_read() {
     let compressed = gzip(&Events::new(5).into_ndjson(100));
     let program = Program::host_run_locally().settings(IN_ORDER).mapping(&[("*", "all")]);
     let program =

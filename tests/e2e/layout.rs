@@ -105,7 +105,7 @@ fn modules_import_from_lower_floors_only() {
 }
 
 #[test]
-fn modules_are_blind_to_what_is_not_theirs() {
+fn modules_do_not_name_foreign_concepts() {
     for (module, file) in host_sources() {
         let text = fs::read_to_string(&file).unwrap();
         for (_, words) in BLIND.iter().filter(|(blind, _)| *blind == module) {
@@ -117,7 +117,7 @@ fn modules_are_blind_to_what_is_not_theirs() {
 }
 
 #[test]
-fn the_top_level_holds_what_it_should() {
+fn the_top_level_holds_only_known_entries() {
     let known = [
         "Cargo.toml",
         "Cargo.lock",

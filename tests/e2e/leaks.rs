@@ -117,7 +117,7 @@ fn faults_at_the_start_show_no_secret() {
 
 /// With all that the host and what it is built of can log.
 #[test]
-fn the_most_talkative_log_shows_no_secret() {
+fn the_trace_log_shows_no_secret() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let sts = Endpoint::start(|asked| {
         (200, endpoint::session_response_with_secret(asked.number, "session-PLANTED"))

@@ -17,7 +17,7 @@ const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 /// After each kill a reader may see a part of a batch; once the directory has been
 /// used again there is none, wherever in the file it would be.
 #[test]
-fn what_a_kill_leaves_is_whole_once_the_directory_is_used_again() {
+fn partial_records_of_a_kill_are_removed_at_the_next_start() {
     for newline in [true, false] {
         let directory = tempfile::TempDir::new().unwrap();
         let out = directory.path().join("out");
@@ -66,7 +66,7 @@ fn what_a_kill_leaves_is_whole_once_the_directory_is_used_again() {
 }
 
 #[test]
-fn a_second_process_is_told_that_the_directory_is_in_use() {
+fn a_second_process_reports_that_the_directory_is_in_use() {
     let directory = tempfile::TempDir::new().unwrap();
     let out = directory.path().join("out");
     let program = || Program::host_run().args(["--local"]).args([&out]).mapping(ROWS);

@@ -9,7 +9,7 @@ const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/a";
 
 #[test]
-fn what_firehose_refuses_is_told_with_the_setting() {
+fn refusals_of_firehose_name_the_setting() {
     for (code, words) in [
         ("AccessDeniedException", &["AccessDenied", "policy", "`role_arn`"][..]),
         ("ExpiredTokenException", &["ExpiredToken", "`session_token`"]),
@@ -24,7 +24,7 @@ fn what_firehose_refuses_is_told_with_the_setting() {
 }
 
 #[test]
-fn what_is_not_reached_is_told_with_the_setting() {
+fn unreachable_services_are_reported_with_the_setting() {
     let proxy = Endpoint::start(|_| (407, String::new()));
     for (settings, words) in [
         ("endpoint_url = 'http://127.0.0.1:1'".to_owned(), &["`endpoint_url`", "`region`"][..]),
@@ -39,7 +39,7 @@ fn what_is_not_reached_is_told_with_the_setting() {
 }
 
 #[test]
-fn a_certificate_of_an_unknown_authority_is_told_and_can_be_trusted() {
+fn a_certificate_of_an_unknown_authority_is_reported_and_can_be_trusted() {
     let server = TlsServer::start();
     let url = format!("endpoint_url = 'https://localhost:{}'", server.port);
     assert_message(&url, &["certificate", "`ca_bundle`"]);
@@ -53,7 +53,7 @@ fn a_certificate_of_an_unknown_authority_is_told_and_can_be_trusted() {
 }
 
 #[test]
-fn what_stops_the_start_is_told_with_the_setting() {
+fn startup_errors_name_the_setting() {
     let sts = |code: &'static str| Endpoint::start(move |_| (403, endpoint::sts_error(code, "no")));
     let (denied, expired) = (sts("AccessDenied"), sts("ExpiredToken"));
     let (unknown, signed) = (sts("InvalidClientTokenId"), sts("SignatureDoesNotMatch"));
@@ -76,7 +76,7 @@ fn what_stops_the_start_is_told_with_the_setting() {
 
 /// Nobody is to blame the settings for a service that is not reached.
 #[test]
-fn an_sts_that_is_not_reached_is_told_with_the_setting_and_is_no_wrong_usage() {
+fn an_unreachable_sts_is_reported_with_the_setting() {
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nrole_arn = '{ROLE}'\nsts_endpoint_url = 'http://127.0.0.1:1'"
     );
@@ -87,7 +87,7 @@ fn an_sts_that_is_not_reached_is_told_with_the_setting_and_is_no_wrong_usage() {
 
 /// The error asks for a login, and does not name a setting.
 #[test]
-fn a_session_of_single_sign_on_without_a_login_is_told_with_the_command() {
+fn a_missing_single_sign_on_login_is_reported_with_the_command() {
     let files = "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = eu-central-1\n\
                  sso_registration_scopes = sso:account:access\n\
                  [profile data]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = writer\n";

@@ -17,7 +17,7 @@ const EVENTS: usize = 3000;
 const BATCH: usize = 100;
 
 #[test]
-fn all_settings_of_the_cases_lead_to_the_same_decisions() {
+fn native_and_component_decide_the_same_in_all_cases() {
     let cache = TempDir::new().unwrap();
     let engine = Engine::new(Some(cache.path())).unwrap();
     let made_up = Events::new(7).into_ndjson(EVENTS);

@@ -111,7 +111,7 @@ impl QuietCollector {
 }
 
 #[test]
-fn a_collector_serves_and_stops_whatever_becomes_of_standard_error() {
+fn a_collector_works_and_stops_with_broken_standard_error() {
     for broken in BROKEN {
         let stub = Stub::start(|_| StubResponse::Accept);
         let (stderr, _reader) = broken.open_stderr();
@@ -128,7 +128,7 @@ fn a_collector_serves_and_stops_whatever_becomes_of_standard_error() {
 
 /// Every line of the log goes there, and nobody reads.
 #[test]
-fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
+fn dropped_log_lines_are_counted_and_delay_nothing() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let (mut reader, writer) = full_pipe();
     let collector = QuietCollector::start(&stub, writer.into(), &[("RUST_LOG", "trace")]);
@@ -158,7 +158,7 @@ fn a_flood_of_log_lines_holds_up_nothing_and_is_counted() {
 }
 
 #[test]
-fn a_run_of_files_ends_in_order_whatever_becomes_of_standard_error() {
+fn a_run_of_files_ends_normally_with_broken_standard_error() {
     for broken in BROKEN {
         for (input, exit) in [(EVENT.repeat(1000), 0), (format!("x\n{EVENT}"), 3)] {
             let (stderr, _reader) = broken.open_stderr();
@@ -175,7 +175,7 @@ fn a_run_of_files_ends_in_order_whatever_becomes_of_standard_error() {
 }
 
 #[test]
-fn closed_standard_streams_hurt_nothing() {
+fn closed_standard_streams_have_no_effect() {
     let host = standpipe_tests::program_path().to_str().unwrap();
     let program = |redirect: &str| {
         let script = format!(
@@ -191,7 +191,7 @@ fn closed_standard_streams_hurt_nothing() {
 
 /// Wrong settings and wrong usage have their exit code too.
 #[test]
-fn errors_keep_their_exit_code_where_nobody_reads_them() {
+fn errors_keep_their_exit_code_with_closed_standard_error() {
     for broken in BROKEN {
         for arguments in [&["run", "--config", "nowhere.toml"][..], &["run", "--nonsense"]] {
             let (stderr, _reader) = broken.open_stderr();
@@ -203,7 +203,7 @@ fn errors_keep_their_exit_code_where_nobody_reads_them() {
 
 /// What a command is there to print is not lost in silence.
 #[test]
-fn a_product_that_cannot_be_written_is_an_error() {
+fn output_that_cannot_be_written_is_an_error() {
     let dead_letter = run_with_dead_letter();
     for broken in [BrokenStderr::Gone, BrokenStderr::Full] {
         for arguments in [
@@ -228,7 +228,7 @@ fn a_product_that_cannot_be_written_is_an_error() {
 
 /// `host dead show | head` is not an error: the reader has closed the pipe.
 #[test]
-fn tables_for_people_end_with_their_reader() {
+fn tables_end_when_their_reader_closes_the_pipe() {
     let dead_letter = run_with_dead_letter();
     for arguments in [&["dead", "list"][..], &["dead", "show"], &["plugin", "inspect"]] {
         let (stdout, _reader) = BrokenStderr::Gone.open_stderr();
@@ -264,7 +264,7 @@ fn the_default_plugin_can_be_exported_to_standard_output() {
 
 /// What a plugin says, or an input is called, becomes one line and steers no terminal.
 #[test]
-fn texts_from_outside_forge_no_line() {
+fn untrusted_texts_cannot_forge_log_lines() {
     let forged = "a\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
     let answer = serde_json::json!({"__type": "AccessDeniedException", "message": forged});
     let endpoint = standpipe_tests::Endpoint::start(move |_| (400, answer.to_string()));

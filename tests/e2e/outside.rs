@@ -24,7 +24,7 @@ const NOT_EMBEDDED: &[&str] = &[
 ];
 
 #[test]
-fn a_gateway_compiles_nothing_of_the_program_the_collector_and_the_catalog() {
+fn a_gateway_does_not_compile_program_collector_or_catalog() {
     let compiled = outside::gateway_dependencies();
     for name in ["standpipe", "wasmtime", "aws-sdk-firehose"] {
         assert!(compiled.contains(name), "no {name} in {compiled:?}");
@@ -43,7 +43,7 @@ fn make_event(number: usize) -> (String, &'static str) {
 }
 
 #[test]
-fn what_is_posted_to_a_gateway_arrives_once() {
+fn events_posted_to_a_gateway_arrive_once() {
     // Every third request has to be sent again.
     let mut requests = 0;
     let stub = Stub::start(move |_| {

@@ -46,7 +46,7 @@ fn a_stream_that_was_denied_gets_everything_after_the_overflow_was_full() {
 }
 
 #[test]
-fn a_stream_that_is_slow_gets_everything_with_a_small_overflow() {
+fn a_slow_stream_gets_everything_with_a_small_overflow() {
     let stub = Stub::start(|put| match put.stream.as_str() {
         "tracks" => StubResponse::Slow(Duration::from_millis(100)),
         _ => StubResponse::Accept,
@@ -88,7 +88,7 @@ fn a_stop_ends_a_run_whose_overflow_is_full() {
 
 /// On a disk with less room than there is waiting.
 #[test]
-fn a_full_disk_holds_up_a_stream_for_no_longer_than_it_is_denied() {
+fn a_full_disk_delays_a_stream_only_while_it_is_denied() {
     let disk = Disk::mount(4 << 20);
     let stub = start_denying_stub(Duration::from_secs(4));
     let input = Events::new(54).into_ndjson(EVENTS);
@@ -104,7 +104,7 @@ fn a_full_disk_holds_up_a_stream_for_no_longer_than_it_is_denied() {
 }
 
 #[test]
-fn a_collector_goes_on_after_the_overflow_was_full() {
+fn a_collector_recovers_from_a_full_overflow() {
     let stub = start_denying_stub(Duration::from_secs(4));
     let settings = format!(
         "{SMALL}[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n[spool]\ndurability = 'os'\n"

@@ -119,7 +119,7 @@ fn visit_page(connection: &mut Client, number: usize) -> bool {
 }
 
 #[test]
-fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_drains() {
+fn pages_and_calls_arrive_once_during_swap_and_drain() {
     // Every third request has to be sent again.
     let mut requests = 0;
     let stub = Stub::start(move |_| {
@@ -170,7 +170,7 @@ fn pages_and_calls_arrive_once_each_while_the_plugin_is_swapped_and_until_it_dra
 }
 
 #[test]
-fn what_is_asked_and_answered_is_told_and_what_the_collector_refuses_is_not_forwarded() {
+fn requests_are_recorded_and_refused_calls_are_not_forwarded() {
     let (site, address) = start_site();
     let gateway = PingoraGateway::start(&address, Stub::start(|_| StubResponse::Accept));
     let mut client = Client::connect(&gateway.url);
@@ -195,7 +195,7 @@ fn what_is_asked_and_answered_is_told_and_what_the_collector_refuses_is_not_forw
 }
 
 #[test]
-fn that_the_site_is_down_is_told() {
+fn an_unreachable_site_is_reported() {
     let gateway = PingoraGateway::start(&free_address(), Stub::start(|_| StubResponse::Accept));
     let mut client = Client::connect(&gateway.url);
     assert_eq!(client.request("GET", "/gone", &[], b"").unwrap().status, 502);

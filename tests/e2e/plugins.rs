@@ -30,7 +30,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn only_the_events_that_cause_a_fault_are_dead() {
+fn only_events_that_cause_a_fault_are_dead_lettered() {
     let mut input = String::new();
     for (number, (name, ..)) in FAULTS.iter().enumerate() {
         for good in 0..37 {
@@ -87,7 +87,7 @@ fn a_poisoned_run_is_bounded() {
 
 /// The thread that interrupts plugins rests while none runs, and is there when one does.
 #[test]
-fn nothing_ticks_while_no_plugin_runs() {
+fn the_plugin_ticker_rests_while_no_plugin_runs() {
     let mut running = start_program("");
     running.write_stdin(b"{\"event\":\"print\"}\n");
     running.wait_for("a line on standard error");
@@ -119,7 +119,7 @@ fn a_plugin_that_leaks_is_renewed_before_it_fails() {
 }
 
 #[test]
-fn what_a_plugin_prints_becomes_log_lines() {
+fn plugin_output_becomes_log_lines() {
     let ran = run_program("", "{\"event\":\"print\"}\n".to_owned()).expect_exit(0);
     let ran = ran.expect_stderr(&[
         "plugin: a line on standard output",
@@ -254,7 +254,7 @@ fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_
 /// The name changes while events flow, and each call has a fresh instance: none of them
 /// is the fault of an event.
 #[test]
-fn a_plugin_whose_streams_change_with_time_is_configured_anew() {
+fn a_plugin_whose_streams_change_is_configured_again() {
     let settings = "workers = 2\n[delivery]\nmax_delay = '10ms'\n[plugin.limits]\nmax_calls = 1\n\
                     [plugin.settings]\ndeclare = 'dated'\nperiod_ms = 2000\n";
     let program = Program::host_run_locally().settings(settings).args(["--plugin"]);
@@ -315,7 +315,7 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
 /// A canary that cannot be started again costs no event either: it is out, and the active
 /// plugin has all of them.
 #[test]
-fn a_canary_that_cannot_be_started_again_is_out() {
+fn a_canary_that_cannot_be_restarted_is_removed() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let settings = format!(
         "workers = 1\n[delivery]\nmax_delay = '10ms'\n[plugin]\npath = '{0}'\n[plugin.limits]\nmax_calls = 1\n\

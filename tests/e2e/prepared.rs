@@ -46,7 +46,7 @@ fn config_check(settings: &str) -> FinishedRun {
 }
 
 #[test]
-fn what_a_run_refuses_no_check_finds_good() {
+fn checks_refuse_what_a_run_refuses() {
     let key = KeyPair::generate().public_key();
     let pin = "0".repeat(64);
     let collector = "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n";
@@ -108,7 +108,7 @@ fn what_a_run_refuses_no_check_finds_good() {
 }
 
 #[test]
-fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
+fn checks_include_the_aws_settings() {
     let settings = format!("[aws]\nregion = 'eu-central-1'\nca_bundle = 'none.pem'\n{ROWS}");
     let aws = |arguments: &[&str]| new_program(&settings, arguments).with_keys().run();
     aws(&["run", "--endpoint-url", "http://127.0.0.1:1"])
@@ -138,7 +138,7 @@ fn what_a_run_needs_on_its_way_to_aws_is_checked_too() {
 }
 
 #[test]
-fn a_deprecated_key_is_read_and_warned_of() {
+fn a_deprecated_key_is_read_with_a_warning() {
     let settings =
         "[plugin]\non_failure = 'pass_through'\npass_through = 'raw'\n".to_owned() + ROWS;
     let warning =
@@ -150,7 +150,7 @@ fn a_deprecated_key_is_read_and_warned_of() {
 }
 
 #[test]
-fn connections_are_held_against_the_limit_of_open_files() {
+fn max_connections_is_compared_with_the_open_file_limit() {
     let settings = format!(
         "listen = '127.0.0.1:0'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['k']\n[http]\n\
          max_connections = 900\n{ROWS}"
@@ -167,7 +167,7 @@ fn connections_are_held_against_the_limit_of_open_files() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let settings = format!(
         "[plugin]\ncases = 'none.json'\n{ROWS}[plugin.canary]\npath = 'none.wasm'\n[plugin.shadow]\npath = 'nil.wasm'\n"
     );
@@ -183,7 +183,7 @@ fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn what_a_run_takes_every_check_finds_good() {
+fn checks_accept_what_a_run_accepts() {
     let settings = format!(
         "[plugin]\ncases = 'good.json'\n{ROWS}[plugin.shadow]\npath = 'other.wasm'\n[plugin.shadow.settings]\nstream = 'all'\n"
     );
@@ -212,7 +212,7 @@ fn every_tool_honours_the_limits() {
 }
 
 #[test]
-fn a_tested_plugin_is_one_that_a_run_would_take() {
+fn plugin_test_refuses_what_a_run_refuses() {
     let pin =
         format!("[plugin]\nsha256 = '{}'\n[plugin.settings]\nstream = 'all'\n", "0".repeat(64));
     let test = ["plugin", "test", "other.wasm", "good.json"];
@@ -223,7 +223,7 @@ fn a_tested_plugin_is_one_that_a_run_would_take() {
 }
 
 #[test]
-fn doubtful_settings_are_told_with_their_line() {
+fn doubtful_settings_are_reported_with_their_line() {
     let settings = "[plugin.settings]\nmappings = [\n  { event = 'Order', stream = 'a' },\n  { event = 'order', stream = 'b' },\n  \
                     { event = 'B ', stream = 'c' },\n  { event = '*', stream = 'd', when = 'type = track' },\n]\n[streams.e]\n\
                     newline = true\n[aws]\nprofile = 'mine '\n";
@@ -248,7 +248,7 @@ fn doubtful_settings_are_told_with_their_line() {
 }
 
 #[test]
-fn every_mistake_in_a_file_is_told() {
+fn every_mistake_in_a_file_is_reported() {
     let settings = "workers = 0\nlisten = 'nowhere'\n[delivery]\nmax_delay = 5\nconcurrency = 0\n[aws]\nregoin = 'x'\n\
                     role_arn = 'writer'\n[dead_letters]\nwhen_full = 'explode'\n[plugin.settings]\nratio = inf\n";
     let mistakes = [

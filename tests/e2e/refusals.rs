@@ -92,7 +92,7 @@ fn inputs_that_cannot_be_read_are_refused_before_any_is() {
 }
 
 #[test]
-fn files_that_are_no_plugin_are_told_apart() {
+fn files_that_are_not_a_plugin_are_distinguished() {
     let gzip = standpipe_tests::compressed::gzip(EVENT);
     let elf = fs::read("/proc/self/exe").expect("this program's own file");
     let components = "component built for wasm32-wasip2";

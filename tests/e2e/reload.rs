@@ -64,7 +64,7 @@ fn without_watching(settings: &str) -> String {
 }
 
 #[test]
-fn sources_follow_the_settings() {
+fn sources_are_reloaded() {
     let shop = r#"
 [[sources]]
 name = "shop"
@@ -107,7 +107,7 @@ fn sources_whose_roles_change_wait_for_a_restart() {
 }
 
 #[test]
-fn settings_of_streams_follow() {
+fn stream_settings_are_reloaded() {
     let run = ReloadedCollector::start(WEB);
     assert_eq!(run.send_events("key-of-web", 5), 200);
     run.wait_for_delivered(5);
@@ -132,7 +132,7 @@ fn settings_of_streams_follow() {
 }
 
 #[test]
-fn what_needs_a_restart_is_named_once() {
+fn settings_that_need_a_restart_are_named_once() {
     let run = ReloadedCollector::start(WEB);
     let changed = format!("workers = 1\n{WEB}[delivery]\nmax_delay = \"5s\"\n");
     run.write_and_reload(
@@ -152,7 +152,7 @@ fn what_needs_a_restart_is_named_once() {
 }
 
 #[test]
-fn settings_that_are_wrong_change_nothing() {
+fn wrong_settings_change_nothing() {
     let run = ReloadedCollector::start(WEB);
     for (wrong, words) in [
         ("rate_limit = 0\n", "rate_limit"),
@@ -170,7 +170,7 @@ fn settings_that_are_wrong_change_nothing() {
 }
 
 #[test]
-fn the_log_filter_follows() {
+fn the_log_filter_is_reloaded() {
     let run = ReloadedCollector::start(&format!("log = \"error\"\n{WEB}"));
     run.write_and_reload(
         &format!("log = \"info\"\n{WEB}"),

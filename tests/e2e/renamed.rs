@@ -146,7 +146,7 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
 }
 
 #[test]
-fn a_renamed_source_names_what_it_was() {
+fn a_renamed_source_names_its_former_name() {
     let data = RenamedData::with_events_of_blog(20);
     let stub = start_accepting_stub();
     let renamed = magazine_source("formerly = ['journal', 'blog']");
@@ -158,7 +158,7 @@ fn a_renamed_source_names_what_it_was() {
 }
 
 #[test]
-fn former_names_that_say_nothing_are_refused() {
+fn invalid_former_names_are_refused() {
     for (sources, words) in [
         (
             vec![shop_source().with_line("formerly = ['blog']"), blog_source()],
@@ -213,7 +213,7 @@ fn dead_letters_of_an_unknown_source_are_left() {
 }
 
 #[test]
-fn letters_of_files_need_a_word_where_there_are_sources() {
+fn dead_letters_of_files_need_an_option_if_there_are_sources() {
     let data = RenamedData::new();
     let program = data.program_at(Program::host_run_locally()).stdin("{\"type\":\"page\"}\n");
     let strict = "[plugin.settings]\nunmapped = 'dead_letter'";

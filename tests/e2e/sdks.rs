@@ -30,7 +30,7 @@ fn segments_sdk_for_python_is_served() {
 
 /// It has the write key in the body alone, and tries anything but a 200 again.
 #[test]
-fn segments_old_sdk_for_python_is_served() {
+fn segments_old_python_sdk_is_served() {
     let sdk = || Sdk::python("segment-2.3.4", "segment");
     assert_takes_all("segment", sdk());
     assert_takes_all("segment", sdk().arg("gzip"));
@@ -55,7 +55,7 @@ fn a_page_that_stays_open_contacts_nobody_else() {
 }
 
 #[test]
-fn what_segments_sdk_for_browsers_sends_last_arrives() {
+fn the_last_request_of_segments_browser_sdk_arrives() {
     let batching = json!({"strategy": "batching", "config": {"size": 50, "timeout": 60_000}});
     let how = json!({"leave": true, "options": {"deliveryStrategy": batching}});
     assert_takes_last_request_of_page("segment", Sdk::browser("segment", &how));
@@ -88,7 +88,7 @@ fn rudderstacks_sdk_for_browsers_is_served() {
 }
 
 #[test]
-fn what_rudderstacks_sdk_for_browsers_sends_last_arrives() {
+fn the_last_request_of_rudderstacks_browser_sdk_arrives() {
     let how = json!({"leave": true, "options": {"useBeacon": true}});
     assert_takes_last_request_of_page("rudderstack", Sdk::browser("rudderstack", &how));
 }

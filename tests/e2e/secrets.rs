@@ -55,7 +55,7 @@ fn every_manager_gives_keys_that_sign() {
 
 /// Secrets Manager keeps 65,536 bytes, and so may the others.
 #[test]
-fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
+fn a_secret_may_have_the_maximum_size_of_secrets_manager() {
     const BYTES_MAX: usize = 65_536;
     let of_bytes = |bytes: usize| {
         let json = |rest: &str| {
@@ -99,7 +99,7 @@ fn a_secret_may_be_as_large_as_secrets_manager_keeps() {
 }
 
 #[test]
-fn what_cannot_be_resolved_stops_the_start() {
+fn unresolved_secrets_stop_the_start() {
     moto::shared_server().put_secret("json", "{\"other\":\"planted\"}");
     let aws = format!(
         "region = 'eu-central-1'\nendpoints = {{ secretsmanager = '{0}', ssm = '{0}' }}",
@@ -162,7 +162,7 @@ fn what_cannot_be_resolved_stops_the_start() {
 }
 
 #[test]
-fn a_manager_without_credentials_says_whose_it_needs() {
+fn a_secret_manager_without_credentials_names_the_ones_it_needs() {
     let settings = "[aws]\nregion = 'eu-central-1'\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n\
                     [secrets]\nmanager = 'aws-ssm'";
     let run = |settings: &str| {
@@ -355,7 +355,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
 }
 
 #[test]
-fn rotated_keys_of_aws_are_asked_for_again() {
+fn rotated_aws_keys_are_resolved_again() {
     let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
         true => StubResponse::Accept,
         false => StubResponse::Fail { status: 400, code: "InvalidClientTokenId", accepted: false },
@@ -378,7 +378,7 @@ fn rotated_keys_of_aws_are_asked_for_again() {
 }
 
 #[test]
-fn checking_settings_asks_nobody() {
+fn checking_settings_makes_no_request() {
     let settings = b"[aws]\naccess_key_id = 'secret:a'\nsecret_access_key = 'secret:b'\n[secrets]\nmanager = 'env'\n\
                     [[plugin.settings.mappings]]\nevent = '*'\nstream = 's'";
     let program = Program::new().file("s.toml", settings).args(["config", "check", "s.toml"]);

@@ -17,7 +17,7 @@ stream = "pages"
 "#;
 
 #[test]
-fn a_shadow_tells_what_it_would_change() {
+fn a_shadow_reports_what_it_would_change() {
     let shadow = r#"
 [[plugin.shadow.settings.mappings]]
 event = "track"
@@ -65,7 +65,7 @@ fn a_shadow_that_misbehaves_delays_and_changes_nothing() {
 }
 
 #[test]
-fn a_shadow_that_is_not_taken_stops_the_start() {
+fn a_rejected_shadow_stops_the_start() {
     for (shadow, words) in [
         ("[plugin.shadow]\npath = \"missing.wasm\"\n", "missing.wasm"),
         ("[plugin.shadow.settings]\nmappings = []\n", "the shadow"),

@@ -78,7 +78,7 @@ fn a_short_first_line_does_not_wait_for_more() {
 }
 
 #[test]
-fn inputs_that_were_not_begun_are_told_as_unread() {
+fn inputs_that_were_not_opened_are_reported_as_unread() {
     let program = Program::host_run_locally().mapping(ROWS).file("later.ndjson", EVENT);
     let mut running = program.args(["-", "later.ndjson"]).start();
     running.write_stdin(EVENT);
@@ -106,7 +106,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn after_the_drain_timeout_what_is_left_goes_to_the_dead_letters() {
+fn after_the_drain_timeout_the_rest_is_dead_lettered() {
     let stub = Stub::start(|put| match put.stream.as_str() {
         "rest" => StubResponse::Hang,
         _ => StubResponse::Accept,

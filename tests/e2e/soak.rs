@@ -75,7 +75,7 @@ impl Options {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the report is what such a run is for")]
-fn every_fault_in_turn_loses_nothing_and_nothing_grows() {
+fn every_fault_loses_nothing_and_resources_do_not_grow() {
     let options = Options::from_environment();
     println!("soak of {} s, SOAK_SEED={}", options.duration.as_secs(), options.seed);
     let (mut soak, world) = Soak::start(options.clone());

@@ -26,7 +26,7 @@ const CLIENTS: usize = 8;
 const EVENTS_PER_REQUEST: u64 = 20;
 
 #[test]
-fn nothing_acknowledged_is_lost_by_a_kill_and_little_is_sent_twice() {
+fn a_kill_loses_no_acknowledged_event_and_repeats_few() {
     let stub = Stub::start(|_| StubResponse::Slow(Duration::from_millis(3)));
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
@@ -120,7 +120,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
 }
 
 #[test]
-fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
+fn a_corrupt_byte_loses_at_most_one_request_and_is_reported() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
@@ -143,7 +143,7 @@ fn a_corrupt_byte_costs_one_request_at_most_and_is_told_of() {
 
 /// A damaged last entry looks like a write that was interrupted, and is none.
 #[test]
-fn a_damaged_end_is_told_of_and_kept() {
+fn a_damaged_segment_end_is_reported_and_kept() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);
@@ -230,7 +230,7 @@ fn two_processes_do_not_share_a_spool() {
 }
 
 #[test]
-fn what_is_in_memory_alone_is_delivered_before_a_stop() {
+fn events_only_in_memory_are_delivered_before_a_stop() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);

@@ -16,7 +16,7 @@ use standpipe_tests::{
 const SETTLED: Duration = Duration::from_millis(300);
 
 #[test]
-fn a_renamed_file_takes_over_and_letters_tell_who_decided() {
+fn a_renamed_file_is_swapped_in_and_dead_letters_name_the_plugin() {
     let mut run = SwapRun::start("");
     run.send_and_wait("reject", "s1");
     run.replace_file("plugin.wasm", &plugin_version(2));
@@ -44,7 +44,7 @@ fn a_renamed_file_takes_over_and_letters_tell_who_decided() {
 
 /// As `cp -p` and `tar` do: the same file, the same size, and the old modification time.
 #[test]
-fn a_file_that_is_written_over_with_its_old_time_takes_over() {
+fn a_file_overwritten_with_its_old_time_is_swapped_in() {
     let mut run = SwapRun::start("");
     let path = run.path("plugin.wasm");
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
@@ -79,7 +79,7 @@ fn a_config_map_takes_over() {
 }
 
 #[test]
-fn half_a_file_is_never_taken() {
+fn an_incomplete_plugin_file_is_never_loaded() {
     let mut run = SwapRun::start("");
     let whole = plugin_version(2);
     let _ = fs::remove_file(run.path("plugin.wasm"));
@@ -97,7 +97,7 @@ fn half_a_file_is_never_taken() {
 }
 
 #[test]
-fn other_settings_are_another_generation() {
+fn changed_settings_make_a_new_generation() {
     let mut run = SwapRun::start("");
     run.send_and_wait("x", "s1");
     run.replace_file("settings.toml", plugin_settings_file("", "stream = 's2'").as_bytes());
@@ -115,7 +115,7 @@ fn other_settings_are_another_generation() {
 }
 
 #[test]
-fn a_signal_does_what_is_not_watched_for() {
+fn a_signal_reloads_files_that_are_not_watched() {
     let mut run = SwapRun::start("watch = false");
     run.running.send_signal(Signal::HUP);
     run.running.wait_for("plugin and its settings are unchanged");
@@ -132,7 +132,7 @@ fn a_signal_does_what_is_not_watched_for() {
 }
 
 #[test]
-fn what_changes_while_another_is_tried_is_noticed() {
+fn changes_during_validation_are_noticed() {
     let run = SwapRun::start("");
     // Whichever of them are tried, the last one decides in the end.
     for number in 2..7 {
@@ -144,7 +144,7 @@ fn what_changes_while_another_is_tried_is_noticed() {
 }
 
 #[test]
-fn broken_files_change_nothing() {
+fn broken_files_do_not_change_the_active_plugin() {
     let mut run = SwapRun::start("");
     let plugin = plugin_version(1);
     let middle = plugin.len() / 2;
@@ -185,7 +185,7 @@ fn broken_files_change_nothing() {
 }
 
 #[test]
-fn settings_that_a_plugin_does_not_take_change_nothing() {
+fn settings_that_a_plugin_rejects_change_nothing() {
     let mut run = SwapRun::start("");
     let cases = r#"{"cases": [{"name": "x", "event": {"event": "x"}, "expect": [{"stream": "elsewhere"}]}]}"#;
     fs::write(run.path("cases.json"), cases).unwrap();
@@ -214,7 +214,7 @@ fn settings_that_a_plugin_does_not_take_change_nothing() {
 }
 
 #[test]
-fn only_what_is_signed_is_taken() {
+fn only_signed_files_are_swapped_in() {
     let (signer, other) = (KeyPair::generate(), KeyPair::generate());
     let key = format!("path = 'plugin.wasm'\npublic_key = '{}'", signer.public_key());
     let program = |signature: Option<String>| {

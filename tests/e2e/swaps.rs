@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use standpipe_tests::swap_trial::{BrokenShare, CandidateNovelty, SwapTrial};
 
 #[test]
-fn every_event_is_decided_about_once_by_the_generation_that_it_tells() {
+fn every_event_is_decided_once_by_the_reported_generation() {
     let (broken, novelty) = (BrokenShare::None, CandidateNovelty::All);
     SwapTrial { events: 300_000, swaps: 100, broken, novelty }.run().assert_accounted();
 }
 
 #[test]
-fn broken_candidates_change_nothing() {
+fn broken_candidates_do_not_change_the_active_plugin() {
     let (broken, novelty) = (BrokenShare::EveryTenth, CandidateNovelty::FirstTwo);
     let ran = SwapTrial { events: 200_000, swaps: 100, broken, novelty }.run();
     ran.assert_accounted();

@@ -63,7 +63,7 @@ fn read_examples() -> Vec<DocExample> {
 }
 
 #[test]
-fn collected_events_say_where_they_may_go() {
+fn integrations_of_collected_events_are_respected() {
     for (settings, expected) in [("", 2), ("[plugin.settings]\nintegrations = false\n", 4)] {
         let settings = format!("{COLLECTING}{settings}");
         let program = Program::host_run_locally().settings(&settings).mapping(&[("*", "all")]);
@@ -85,7 +85,7 @@ fn collected_events_say_where_they_may_go() {
 }
 
 #[test]
-fn inputs_of_files_go_everywhere_unless_the_settings_say_otherwise() {
+fn integrations_of_file_inputs_are_ignored_by_default() {
     let event = "{\"type\":\"page\",\"integrations\":{\"All\":false}}\n";
     let program = Program::host_run_locally().mapping(&[("*", "all")]);
     assert_eq!(program.stdin(event).run().expect_exit(0).count("delivered"), 1);
@@ -93,7 +93,7 @@ fn inputs_of_files_go_everywhere_unless_the_settings_say_otherwise() {
 
 /// The keys of hashes, which a manager of secrets keeps and changes.
 #[test]
-fn secrets_of_a_plugin_are_kept_elsewhere_and_rotated() {
+fn plugin_secrets_are_resolved_and_rotated() {
     let settings = format!(
         "{COLLECTING}[secrets]\nmanager = 'files'\ndirectory = 'mounted'\nrefresh = '1s'\n\
          [plugin.settings.secrets]\npii = 'secret:salt'\n[[plugin.settings.transforms]]\n\
@@ -124,7 +124,7 @@ const FIRST: &str = "2c8a09e6db3fbd85bab5a718c1a1ec78901b985eb7b58cc1b20c212ffb7
 const SECOND: &str = "ba3d04fa13cab1c5c0864126d14d45e3f46a726db31382415a9f5f4555647400";
 
 #[test]
-fn secrets_of_a_plugin_that_are_not_to_be_had_stop_the_start() {
+fn unresolved_plugin_secrets_stop_the_start() {
     let settings = |manager: &str, value: &str| {
         format!("{manager}\n[plugin.settings.secrets]\npii = '{value}'\n")
     };

@@ -50,7 +50,7 @@ fn large_records_are_packed_within_the_limits() {
 }
 
 #[test]
-fn refused_records_alone_are_sent_again() {
+fn only_refused_records_are_sent_again() {
     let mut rng = fastrand::Rng::with_seed(22);
     let stub = Stub::start(move |put| StubResponse::Refuse {
         records: draw_positions(&mut rng, put, 10),
@@ -63,7 +63,7 @@ fn refused_records_alone_are_sent_again() {
 }
 
 #[test]
-fn only_a_lost_answer_can_double_a_record() {
+fn only_a_lost_response_duplicates_a_record() {
     let mut rng = fastrand::Rng::with_seed(23);
     let stub = Stub::start(move |put| match rng.u8(..100) {
         _ if put.number == 3 => StubResponse::Reset { accepted: true },
@@ -89,7 +89,7 @@ fn only_a_lost_answer_can_double_a_record() {
 }
 
 #[test]
-fn a_refusal_for_good_kills_that_record_alone() {
+fn only_a_permanently_refused_record_is_dead_lettered() {
     let stub = Stub::start(|put| {
         let is_bad = |record: &Vec<u8>| record.windows(8).any(|word| word == b"poisoned");
         match put.records.iter().filter(|record| is_bad(record)).count() {
@@ -117,7 +117,7 @@ fn a_refusal_for_good_kills_that_record_alone() {
 }
 
 #[test]
-fn a_missing_stream_holds_up_no_other_and_may_appear_in_time() {
+fn a_missing_stream_delays_no_other_and_may_be_created_in_time() {
     let mut refused = 0;
     let stub = Stub::start(move |put| {
         let is_missing = put.stream == "pages" && refused < 3;
@@ -133,7 +133,7 @@ fn a_missing_stream_holds_up_no_other_and_may_appear_in_time() {
 }
 
 #[test]
-fn after_the_grace_records_of_a_missing_stream_are_dead() {
+fn after_the_grace_records_of_a_missing_stream_are_dead_lettered() {
     let stub =
         Stub::start(
             |put| if put.stream == "pages" { missing_response() } else { StubResponse::Accept },
@@ -154,7 +154,7 @@ fn after_the_grace_records_of_a_missing_stream_are_dead() {
 }
 
 #[test]
-fn a_stream_that_is_denied_holds_up_no_other() {
+fn a_denied_stream_delays_no_other() {
     let mut accepted = 0;
     let input = Events::new(29).into_ndjson(60_000);
     let fate = Oracle::new(ROWS).expected_outcome(&input).streams;
@@ -174,7 +174,7 @@ fn a_stream_that_is_denied_holds_up_no_other() {
 }
 
 #[test]
-fn credentials_that_are_refused_hold_records_until_they_are_not() {
+fn refused_credentials_hold_records_until_they_are_accepted() {
     for code in ["ExpiredTokenException", "AccessDeniedException", "UnrecognizedClientException"] {
         let stub = Stub::start(move |put| match put.number {
             0..2 => StubResponse::Fail { status: 400, code, accepted: false },
@@ -188,7 +188,7 @@ fn credentials_that_are_refused_hold_records_until_they_are_not() {
 }
 
 #[test]
-fn answers_of_something_before_firehose_lose_nothing() {
+fn responses_of_a_proxy_before_firehose_lose_nothing() {
     let stub = Stub::start(|put| match put.number {
         0 => StubResponse::Fail { status: 502, code: "", accepted: false },
         1 => StubResponse::Fail { status: 403, code: "", accepted: false },

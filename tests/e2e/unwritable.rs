@@ -132,7 +132,7 @@ fn assert_dead(dead_letters: &[DeadLetter], expected: &[String]) {
 }
 
 #[test]
-fn a_collector_waits_for_room_says_so_and_goes_on_without_a_restart() {
+fn a_collector_reports_a_full_disk_and_recovers_without_a_restart() {
     let (data, stub) = (UnwritableData::new_full(), start_accepting_stub());
     let collector = data.start_collector(&stub);
     assert_eq!(get_readiness(&collector), (200, "ready\n".to_owned()));
@@ -166,7 +166,7 @@ fn a_collector_waits_for_room_says_so_and_goes_on_without_a_restart() {
 }
 
 #[test]
-fn a_stop_leaves_events_without_letters_in_the_spool() {
+fn a_stop_leaves_events_without_dead_letters_in_the_spool() {
     let (data, stub) = (UnwritableData::new_full(), start_accepting_stub());
     let collector = data.start_collector(&stub);
     let bad = number_names("bad", 500);
@@ -195,7 +195,7 @@ fn a_stop_leaves_events_without_letters_in_the_spool() {
 
 /// More than there is memory for: the collector stands, and its memory with it.
 #[test]
-fn memory_is_bounded_while_letters_wait_and_nothing_is_lost() {
+fn memory_is_bounded_while_dead_letters_wait() {
     let (data, stub) = (UnwritableData::new_full(), start_accepting_stub());
     let collector = data.start_collector(&stub);
     let long = "x".repeat(20_000);
@@ -220,7 +220,7 @@ fn memory_is_bounded_while_letters_wait_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_waited_for() {
+fn events_wait_for_an_unusable_dead_letter_directory() {
     let (data, stub) = (UnwritableData::new(), start_accepting_stub());
     let dead = data.path.join("dead");
     fs::write(&dead, "in the way").unwrap();
@@ -241,7 +241,7 @@ fn a_directory_that_cannot_be_used_is_waited_for() {
 }
 
 #[test]
-fn a_full_disk_under_the_letters_is_waited_for() {
+fn events_wait_for_a_full_dead_letter_disk() {
     let disk = Disk::mount(2 << 20);
     let (data, stub) = (UnwritableData::new(), start_accepting_stub());
     std::os::unix::fs::symlink(disk.path(), data.path.join("dead")).unwrap();
@@ -260,7 +260,7 @@ fn a_full_disk_under_the_letters_is_waited_for() {
 }
 
 #[test]
-fn a_run_that_ends_by_itself_reads_no_further() {
+fn a_run_that_waits_for_dead_letters_reads_no_further() {
     let data = UnwritableData::new_full();
     let good = "{\"type\":\"track\",\"event\":\"good\"}\n";
     let mut input = good.repeat(10) + "not an event\n";
@@ -277,7 +277,7 @@ fn a_run_that_ends_by_itself_reads_no_further() {
 }
 
 #[test]
-fn a_signal_ends_it_within_its_time() {
+fn a_signal_ends_a_run_that_waits_for_dead_letters() {
     let (data, stub) = (UnwritableData::new_full(), start_accepting_stub());
     let collector = data.start_collector(&stub);
     send_events(&collector, &number_names("bad", 2000));

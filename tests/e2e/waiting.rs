@@ -43,7 +43,7 @@ fn send_get(collector: &Collector, path: &str) -> (u16, String) {
 
 /// Each attempt of the SDK asks three times.
 #[test]
-fn a_run_of_files_waits_for_sts_and_says_so() {
+fn a_run_of_files_waits_for_sts_and_reports_it() {
     let stub = Stub::start(|_| StubResponse::Accept);
     let sts = Endpoint::start(|asked| match asked.number {
         0..5 => (503, String::new()),
@@ -58,7 +58,7 @@ fn a_run_of_files_waits_for_sts_and_says_so() {
 }
 
 #[test]
-fn a_fault_that_passes_is_no_wrong_usage() {
+fn a_temporary_error_has_its_own_exit_code() {
     let secrets = "[secrets]\nmanager = 'aws-ssm'\n[aws.endpoints]\nssm = 'http://127.0.0.1:1'";
     let key = "[[sources]]\nname = 'app'\ndialect = 'segment'\nwrite_keys = ['secret:key']\n";
     for status in [500, 503, 429] {
@@ -116,7 +116,7 @@ fn a_collector_starts_without_sts_and_delivers_once_it_is_there() {
 }
 
 #[test]
-fn what_waits_in_the_spool_is_part_of_the_summary() {
+fn the_summary_counts_waiting_events_of_the_spool() {
     let settings = role_settings("http://127.0.0.1:1", "http://127.0.0.1:1");
     let settings =
         settings.replace("max_delay = '10ms'", "max_delay = '10ms'\ndrain_timeout = '100ms'");
@@ -131,7 +131,7 @@ fn what_waits_in_the_spool_is_part_of_the_summary() {
 }
 
 #[test]
-fn a_collector_waits_at_its_start_for_a_manager_of_secrets() {
+fn a_collector_waits_at_startup_for_the_secret_manager() {
     let port = free_port();
     let settings = format!(
         "[secrets]\nmanager = 'aws-ssm'\n[aws]\nregion = 'eu-central-1'\n[aws.endpoints]\nssm = 'http://127.0.0.1:{port}'\n\
@@ -171,7 +171,7 @@ fn a_run_that_is_to_fail_fast_ends_when_a_stream_accepts_nothing() {
 
 /// The words of Firehose for a stream whose source is a Kinesis stream.
 #[test]
-fn a_stream_that_refuses_everything_is_held_with_a_reason_until_it_accepts() {
+fn a_stream_that_refuses_everything_is_held_until_it_accepts() {
     let accepts = Arc::<AtomicBool>::default();
     let is_open = Arc::clone(&accepts);
     let refusal = json!({
@@ -265,7 +265,7 @@ fn accept_all(body: &str) -> String {
 }
 
 #[test]
-fn a_wrong_clock_is_corrected_and_told_and_not_taken_for_a_wrong_key() {
+fn a_wrong_clock_is_corrected_and_not_reported_as_a_wrong_key() {
     for has_role in [false, true] {
         let firehose = start_skewed_server(3600, accept_all);
         // What it issues expires an hour from its own time.
@@ -284,7 +284,7 @@ fn a_wrong_clock_is_corrected_and_told_and_not_taken_for_a_wrong_key() {
 }
 
 #[test]
-fn how_far_the_clock_is_off_is_a_metric() {
+fn the_clock_offset_is_a_metric() {
     let firehose = start_skewed_server(7200, accept_all);
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\n[delivery]\nmax_delay = '10ms'\n\

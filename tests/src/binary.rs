@@ -10,28 +10,28 @@ use serde_json::Value;
 
 use crate::{tools, workspace_directory};
 
-/// The program under test, built once for each process of tests.
+/// The path of the program under test, which is built once for each process of tests.
 ///
-/// Cargo builds no other package's program for a test, so this asks it to; the
-/// profile and the target directory are those of the test itself.
+/// Cargo does not build programs of other packages for a test, so this function does, in the
+/// profile and the target directory of the test itself.
 pub fn program_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(build_program)
 }
 
-/// Where cargo puts what it builds: `target`.
+/// The target directory of cargo: `target`.
 pub(crate) fn target_directory() -> PathBuf {
     profile_directory().parent().expect("a profile's directory is in the target directory").into()
 }
 
-/// `target/release`, say: a test runs from `target/release/deps`.
+/// The directory of the test's profile, such as `target/release`: a test runs from its `deps`.
 fn profile_directory() -> PathBuf {
     let test = env::current_exe().expect("a test knows its path");
     test.ancestors().nth(2).expect("a test is deep in the target directory").to_owned()
 }
 
-/// Cargo in the workspace. What it sets for the tests that it runs is taken away
-/// again: build scripts look at it, and everything would be built anew.
+/// Cargo in the workspace, without the variables that it sets for tests: build scripts read
+/// them, and everything would be built again.
 pub(crate) fn cargo_command() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_directory());
@@ -56,7 +56,7 @@ fn build_program() -> PathBuf {
     build_with(&["--bin", "host"]).join("host")
 }
 
-/// The gateway of Pingora that is an example of the host's.
+/// The path of the Pingora gateway, an example of the host.
 pub fn pingora_gateway() -> PathBuf {
     // It is built with the tests, so that most of the host's parts are there already.
     let packages = [

@@ -21,10 +21,10 @@ use serde_json::Value;
 
 use crate::{DeadLetter, FinishedRun, Program};
 
-/// The most of a differing line that is shown, in bytes.
+/// The number of bytes of a differing line that are shown.
 const SHOWN_BYTES_MAX: usize = 200;
 
-/// The folders of cases under a directory.
+/// Lists the folders of cases under a directory.
 pub fn list_cases(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("the directory of cases");
     let mut folders: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -38,11 +38,11 @@ pub fn is_for(folder: &Path, plugin: &str) -> bool {
     plugins.map_or(true, |plugins| plugins.lines().any(|line| line == plugin))
 }
 
-/// Run a case, with this component or with the default plugin.
+/// Runs a case with this component, or with the default plugin.
 ///
 /// # Errors
 ///
-/// Something differs from what is expected: a text that says what.
+/// The result differs from the expected one; the error is the list of differences.
 pub fn run_case(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
     let expected = fs::read(folder.join("expected.json")).map_err(|error| error.to_string())?;
     let expected = serde_json::from_slice(&expected).map_err(|error| error.to_string())?;

@@ -9,25 +9,24 @@ use serde_json::{Value, json};
 use crate::endpoint::RecordedRequest;
 use crate::moto;
 
-/// The region of the streams that [`make_streams`] makes: those of other tests are
-/// in another one.
+/// The region of the streams that [`make_streams`] creates; other tests use another region.
 pub const REGION: &str = "eu-west-2";
 
-/// What a stand-in has made.
+/// The streams that a stand-in has created.
 #[derive(Debug)]
 pub struct MadeStreams {
     /// Source and destination of each stream, in Amazon's words.
     pub streams: BTreeMap<String, (String, String)>,
     /// The DynamoDB tables that feed the Kinesis stream.
     pub tables: Vec<String>,
-    /// Kinds that the stand-in does not take.
+    /// Kinds that the stand-in does not support.
     pub refused: Vec<String>,
 }
 
-/// What no answer may give away: it stands in every field for secrets.
+/// A secret that no output may show: it is the value of every secret field.
 pub const SECRET: &str = "never-to-be-shown";
 
-/// Make so many streams, of every source and destination that is taken there.
+/// Creates this many streams, of every source and destination that the stand-in supports.
 pub fn make_streams(url: &str, count: usize) -> MadeStreams {
     let output = moto::python_script("catalog.py")
         .arg(count.to_string())
@@ -69,7 +68,7 @@ impl Account {
     /// The number of the account.
     pub const ID: &str = "123456789012";
 
-    /// Add a stream with these fields of its description.
+    /// Adds a stream with these fields of its description.
     pub fn add_stream(&mut self, name: &str, fields: &Value) {
         let arn = format!("arn:aws:firehose:{REGION}:{}:deliverystream/{name}", Account::ID);
         let mut described = json!({
@@ -83,7 +82,7 @@ impl Account {
         self.streams.insert(name.to_owned(), described);
     }
 
-    /// Add so many streams to S3, named `stream-00000` and so on.
+    /// Adds this many streams to S3, named `stream-00000` and so on.
     pub fn add_streams(&mut self, count: usize) {
         for number in 0..count {
             let s3 = json!({"BucketARN": "arn:aws:s3:::bucket", "Prefix": format!("{number}/")});
@@ -95,7 +94,7 @@ impl Account {
         }
     }
 
-    /// The answer of a service that has nothing against it.
+    /// The successful response to a request.
     pub fn answer_request(&self, asked: &RecordedRequest) -> (u16, String) {
         let input = input_of(asked);
         let name = |key: &str| input[key].as_str().unwrap_or_default().to_owned();
@@ -142,7 +141,7 @@ impl Account {
     }
 }
 
-/// What is asked for, such as `ListTables`.
+/// The operation of a request, such as `ListTables`.
 pub fn operation_of(asked: &RecordedRequest) -> &str {
     match asked.headers.get("x-amz-target") {
         Some(target) => target.rsplit('.').next().expect("an operation"),
@@ -151,12 +150,12 @@ pub fn operation_of(asked: &RecordedRequest) -> &str {
     }
 }
 
-/// What it is asked with.
+/// The JSON input of a request.
 pub fn input_of(asked: &RecordedRequest) -> Value {
     serde_json::from_str(&asked.body).unwrap_or_default()
 }
 
-/// An error of this code.
+/// An error response with this code.
 pub fn error_response(status: u16, code: &str) -> (u16, String) {
     (status, json!({"__type": code, "message": "as the test says"}).to_string())
 }

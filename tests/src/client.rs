@@ -8,14 +8,14 @@ use socket2::{Domain, Socket, Type};
 
 use crate::DEADLINE;
 
-/// A connection. Requests go one after the other.
+/// A connection that sends one request after the other.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
     host: String,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The HTTP status.
@@ -27,19 +27,18 @@ pub struct HttpResponse {
 }
 
 impl Client {
-    /// Connect to `http://ADDRESS:PORT`.
+    /// Connects to `http://ADDRESS:PORT`.
     pub fn connect(url: &str) -> Self {
         let host = url.strip_prefix("http://").expect("a URL of this form");
         Client::over_stream(TcpStream::connect(host).expect("the server accepts connections"), host)
     }
 
-    /// The same, from this address of the machine: proxies take 127.0.0.1 for their
-    /// own.
+    /// Connects from this address of the machine, since proxies use 127.0.0.1 themselves.
     pub fn connect_from(own: Ipv4Addr, url: &str) -> Self {
         Client::try_connect_from(own, url).expect("the server accepts connections")
     }
 
-    /// The same, where the server may be away or takes no connections.
+    /// Connects to a server that may be down.
     ///
     /// # Errors
     ///
@@ -59,7 +58,7 @@ impl Client {
         Client { stream: BufReader::new(stream), host: host.to_owned() }
     }
 
-    /// Send a request with a body, and read the answer.
+    /// Sends a request with a body, and reads the response.
     pub fn post(
         &mut self,
         path: &str,
@@ -69,12 +68,12 @@ impl Client {
         self.request("POST", path, headers, body)
     }
 
-    /// Send a request without a body, and read the answer.
+    /// Sends a request without a body, and reads the response.
     pub fn get(&mut self, path: &str) -> io::Result<HttpResponse> {
         self.request("GET", path, &[], b"")
     }
 
-    /// Send a request, and read the answer.
+    /// Sends a request, and reads the response.
     pub fn request(
         &mut self,
         method: &str,
@@ -92,17 +91,17 @@ impl Client {
         self.read_response()
     }
 
-    /// Send bytes as they are.
+    /// Sends raw bytes.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Send nothing more, but go on reading.
+    /// Shuts down the sending side of the connection.
     pub fn stop_sending(&self) {
         let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
-    /// Whether the server has closed the connection, or answered something.
+    /// Whether the server has sent bytes or closed the connection.
     pub fn is_readable(&self) -> bool {
         let stream = self.stream.get_ref();
         stream.set_nonblocking(true).expect("a connection");
@@ -111,17 +110,17 @@ impl Client {
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Wait for an answer no longer than this.
+    /// Limits how long a read waits for the server.
     pub fn set_read_timeout(&self, patience: Duration) {
         self.stream.get_ref().set_read_timeout(Some(patience)).expect("a duration");
     }
 
-    /// Wait no longer than this where the server does not read.
+    /// Limits how long a write waits for a server that does not read.
     pub fn set_write_timeout(&self, patience: Duration) {
         self.stream.get_ref().set_write_timeout(Some(patience)).expect("a duration");
     }
 
-    /// Read an answer.
+    /// Reads a response.
     pub fn read_response(&mut self) -> io::Result<HttpResponse> {
         let status_line = self.read_line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());

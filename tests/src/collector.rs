@@ -13,12 +13,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Have a program listen on free ports of loopback.
+    /// Starts a program that listens on free ports of loopback.
     pub fn start(program: Program) -> Self {
         Collector::start_at(program, 0)
     }
 
-    /// The same, with this port for events.
+    /// Starts a program that listens on this port for events.
     pub fn start_at(program: Program, port: u16) -> Self {
         let listen = format!("127.0.0.1:{port}");
         let listen = ["--listen", &listen, "--admin", "127.0.0.1:0"];
@@ -28,7 +28,7 @@ impl Collector {
         Collector { running, url, admin_url }
     }
 
-    /// Where it listens: `http://127.0.0.1:` and the port.
+    /// The address of the collector: `http://127.0.0.1:` and the port.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -43,7 +43,7 @@ impl Collector {
         &self.running
     }
 
-    /// Stop it in order, and wait for its end.
+    /// Stops the program with SIGTERM, and waits for its end.
     pub fn stop(self) -> FinishedRun {
         self.running.send_signal(Signal::TERM);
         self.wait_until_stopped()
@@ -54,13 +54,13 @@ impl Collector {
         self.running.wait(DEADLINE)
     }
 
-    /// Kill it, and wait for its end.
+    /// Kills the program, and waits for its end.
     pub fn kill(self) -> FinishedRun {
         self.running.kill()
     }
 }
 
-/// What a notice ends with, also where it is a line of JSON.
+/// The address at the end of a notice, which may be a line of JSON.
 fn parse_address(rest: &str) -> String {
     rest.split(['"', ' ', '\r']).next().unwrap_or_default().to_owned()
 }

@@ -11,10 +11,10 @@ use standpipe_plugin_host::Engine;
 
 use crate::binary::target_directory;
 
-/// For how long a plugin is kept that no test uses.
+/// How long an unused compiled plugin is kept.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Make a directory for compiled plugins that holds those of other tests.
+/// Makes a cache directory with links to the compiled plugins of other tests.
 pub fn link_shared_plugins(cache: &Path) {
     let shared = shared_cache();
     DirBuilder::new().mode(0o700).create(cache).expect("a directory for compiled plugins");
@@ -24,7 +24,7 @@ pub fn link_shared_plugins(cache: &Path) {
     link_entries(shared, cache);
 }
 
-/// Let other tests use what was compiled here. What is not there any more is not a loss.
+/// Adds the plugins compiled here to the shared cache. A cache that is gone is ignored.
 pub(crate) fn share_plugins(cache: &Path) {
     let is_shared =
         |name: &str| fs::read(cache.join(name)).ok() == fs::read(shared_cache().join(name)).ok();

@@ -13,8 +13,7 @@ pub fn misbehaving_plugin() -> PathBuf {
     PATH.get_or_init(|| build_plugin("misbehaving")).clone()
 }
 
-/// The same component with a custom section of these bytes at its end: another
-/// digest, and nothing else.
+/// Appends a custom section to a component, which changes its digest and nothing else.
 pub fn stamp_component(component: &[u8], stamp: &[u8]) -> Vec<u8> {
     let name = b"stamp";
     let length = 1 + name.len() + stamp.len();

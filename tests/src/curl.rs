@@ -5,13 +5,13 @@ use std::process::Command;
 
 use crate::tools;
 
-/// A request by the program `curl`, for what needs TLS or HTTP/2.
+/// A request by the program `curl`, for tests with TLS or HTTP/2.
 #[derive(Debug)]
 pub struct Curl {
     command: Command,
 }
 
-/// What `curl` got.
+/// The response that `curl` got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CurlResponse {
     /// The HTTP status.
@@ -21,7 +21,7 @@ pub struct CurlResponse {
 }
 
 impl Curl {
-    /// Send a body with a write key.
+    /// Makes a request with a body and a write key.
     pub fn post(url: &str, write_key: &str, body: &str) -> Self {
         let mut command = Command::new(tools::find_program("curl"));
         command
@@ -31,7 +31,7 @@ impl Curl {
         Curl { command }
     }
 
-    /// Trust no certificate but this one.
+    /// Trusts only this certificate.
     #[must_use]
     pub fn trust_certificate(self, certificate: &Path) -> Self {
         self.arg("--cacert").arg(certificate.to_str().expect("a path in UTF-8"))
@@ -44,7 +44,7 @@ impl Curl {
         self
     }
 
-    /// Send it.
+    /// Sends the request.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Mount a disk of this size. A test that may not do so fails: it would show nothing.
+    /// Mounts a disk of this size. Fails a test that has no permission to mount.
     pub fn mount(size_bytes: usize) -> Disk {
         let directory = TempDir::new().expect("a directory");
         let mut mount = Command::new(tools::find_program("mount"));
@@ -30,14 +30,14 @@ impl Disk {
         Disk { directory, size_bytes }
     }
 
-    /// Write a file that leaves about this much free.
+    /// Writes a file that leaves about this many bytes free.
     pub fn fill(&self, free_bytes: usize) -> PathBuf {
         let filler = self.path().join("filler");
         fs::write(&filler, vec![0; self.size_bytes - free_bytes]).expect("it has this much room");
         filler
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

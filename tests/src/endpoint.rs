@@ -1,5 +1,5 @@
-//! A server on loopback that keeps what it is asked, and answers as a test says:
-//! STS, a manager of secrets, a container's credentials, a proxy that says no.
+//! A server on loopback that records requests and sends the responses of a test: STS, a secret
+//! manager, a container's credentials, a proxy that refuses.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
@@ -33,7 +33,7 @@ pub struct Endpoint {
     stopped: Arc<AtomicBool>,
 }
 
-/// Says the status, the headers and the body of each answer.
+/// Returns the status, the headers and the body of each response.
 type ResponseScript = Arc<Mutex<dyn FnMut(&RecordedRequest) -> (u16, String, String) + Send>>;
 
 impl Endpoint {
@@ -65,7 +65,7 @@ impl Endpoint {
         Endpoint { address, asked, stopped }
     }
 
-    /// The same, on this port.
+    /// Listens on this port.
     pub fn start_at(
         port: u16,
         script: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static,
@@ -77,7 +77,7 @@ impl Endpoint {
         })
     }
 
-    /// The same with headers, each with its line break.
+    /// Listens on a free port, and sends headers, each with its line break.
     pub fn start_with_headers(
         script: impl FnMut(&RecordedRequest) -> (u16, String, String) + Send + 'static,
     ) -> Self {
@@ -90,7 +90,7 @@ impl Endpoint {
         Endpoint::start(move |asked| (200, session_response(asked.number, life)))
     }
 
-    /// Where it listens.
+    /// The URL of the server.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -104,7 +104,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // Wakes the listener, which then sees that it is over.
+        // Wakes the listener, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -115,13 +115,13 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// STS's answer to AssumeRole, with a session for an hour.
+/// The response of STS to AssumeRole, with a session for an hour.
 pub fn session_response_with_secret(number: usize, secret: &str) -> String {
     let answer = session_response(number, Duration::from_secs(3600));
     answer.replace(">secret<", &format!(">{secret}<")).replace(">token ", &format!(">{secret} "))
 }
 
-/// The same with a session that lives this long.
+/// The response of STS to AssumeRole, with a session that lives this long.
 pub fn session_response(number: usize, life: Duration) -> String {
     let expiry = standpipe_core::clock::rfc3339((SystemTime::now() + life).into());
     format!(
@@ -133,7 +133,7 @@ pub fn session_response(number: usize, life: Duration) -> String {
     )
 }
 
-/// STS's refusal.
+/// An error response of STS.
 pub fn sts_error(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\

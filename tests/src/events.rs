@@ -1,4 +1,4 @@
-//! Made-up events of a shop and its app, the same for the same seed.
+//! Generated events of a shop and its app; a seed always gives the same events.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ const TRACKED: &[&str] = &[
 ];
 const PAGES: &[&str] = &["/", "/goods", "/goods/trail-shoe", "/cart", "/über-uns", "/help"];
 
-/// Makes one event after the other, each a JSON text without a line ending.
+/// An iterator of events, each a JSON text without a line ending.
 #[derive(Debug, Clone)]
 pub struct Events {
     rng: Rng,
@@ -40,12 +40,12 @@ pub struct Events {
 }
 
 impl Events {
-    /// Events that differ from those of another seed.
+    /// Events of a seed; other seeds give other events.
     pub fn new(seed: u64) -> Self {
         Events { rng: Rng::with_seed(seed), number: 0 }
     }
 
-    /// So many events as the lines of a file.
+    /// This many events as the lines of a file.
     pub fn into_ndjson(self, count: usize) -> Vec<u8> {
         self.take(count).flat_map(|event| (event + "\n").into_bytes()).collect()
     }
@@ -113,7 +113,7 @@ impl Events {
         json!({"type": "identify", "traits": {"name": name, "email": format!("{id}@mail.example"), "visits": self.rng.u16(..)}})
     }
 
-    /// What all events have, around what this one has.
+    /// Adds the members that all events have.
     fn wrap_in_envelope(&mut self, mut specific: Map<String, Value>) -> String {
         self.number += 1;
         let first = ["type", "event", "name"]

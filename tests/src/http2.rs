@@ -1,10 +1,10 @@
-//! A client of HTTP/2 that sends frames as no library would.
+//! A client of HTTP/2 that sends frames that no library sends.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-/// What each connection begins with.
+/// The bytes at the start of each connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: u8 = 4;
 const HEADERS: u8 = 1;
@@ -12,7 +12,7 @@ const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 const FRAME_BYTES_MAX: usize = 16_384;
 
-/// A connection. What the server says is read and thrown away.
+/// A connection. Frames of the server are read and discarded.
 #[derive(Debug)]
 pub struct Http2Client {
     stream: TcpStream,
@@ -35,8 +35,8 @@ impl Http2Client {
         client
     }
 
-    /// Begin a POST whose body never comes, with one header so many times: a byte for
-    /// each, since the first request has it put into the table of the connection.
+    /// Begins a POST whose body never comes, with one header this many times: one byte for each,
+    /// since the first request puts it into the table of the connection.
     ///
     /// # Errors
     ///

@@ -1,11 +1,10 @@
-//! What the end-to-end tests are made of.
+//! Helpers of the end-to-end tests.
 //!
 //! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
 //! Firehose that keeps to the limits of the real one and fails on purpose;
-//! [`moto`] and [`ministack`] are Amazon's API as others have written it, and
-//! [`linter`] what they find in IAM policies. [`Endpoint`] answers what a test
-//! says. [`oracle`] knows where each event must end up, and [`events`] makes
-//! events. [`Collector`] is the program as a server, with the [`settings`] of a test, [`client`] sends to it what
+//! [`moto`] and [`ministack`] are implementations of Amazon's API by others, and
+//! [`linter`] lints IAM policies. [`Endpoint`] sends the responses of a test.
+//! [`oracle`] computes where each event must end up, and [`events`] makes events. [`Collector`] is the program as a server, with the [`settings`] of a test, [`client`] sends to it what
 //! nobody should, [`http2`] likewise in frames of HTTP/2, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
 //! over TLS or HTTP/2; [`metrics`] reads its metrics, [`openapi`] compares its
 //! responses with their document, and [`minisign`] signs plugins. [`Proxy`] is
@@ -74,15 +73,15 @@ pub use template::Template;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test fails.
+/// The time after which a waiting test fails.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The top of the workspace.
+/// The top directory of the workspace.
 pub fn workspace_directory() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Wait until something is so, and fail if it is not in time.
+/// Waits until a condition holds, and fails if it does not in time.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {

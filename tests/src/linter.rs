@@ -1,4 +1,4 @@
-//! What others find in IAM policies, and how they read Terraform.
+//! Lints IAM policies and reads Terraform with independent tools.
 
 use std::process::Command;
 
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use crate::{tools, workspace_directory};
 
-/// What parliament finds wrong in a policy.
+/// Returns what parliament finds wrong in a policy.
 pub fn lint_policy(document: &str) -> Vec<String> {
     serde_json::from_value(run_reader("policy", document)).expect("a list of findings")
 }
 
-/// What parliament finds wrong in a trust policy.
+/// Returns what parliament finds wrong in a trust policy.
 pub fn lint_trust_policy(document: &str) -> Vec<String> {
     serde_json::from_value(run_reader("trust", document)).expect("a list of findings")
 }
 
-/// The `policies` that Terraform's text describes, as documents by name, and its
+/// Returns the `policies` that Terraform's text describes, as documents by name, and its
 /// `resources` by kind and name.
 pub fn read_terraform(text: &str) -> Value {
     run_reader("terraform", text)

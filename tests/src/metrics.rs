@@ -8,7 +8,7 @@ pub struct Metrics {
     families: BTreeMap<String, MetricFamily>,
 }
 
-/// What stands under one `# TYPE`.
+/// The samples under one `# TYPE`.
 #[derive(Debug, Clone, PartialEq)]
 struct MetricFamily {
     kind: MetricKind,
@@ -82,8 +82,7 @@ impl Metrics {
         }
     }
 
-    /// The names under which documents speak of them: that of the samples, or
-    /// else of the histogram.
+    /// The names as in documents: that of the samples, or of the histogram.
     pub fn names(&self) -> BTreeSet<String> {
         let name = |(name, family): (&String, &MetricFamily)| match family.kind {
             MetricKind::Counter => format!("{name}_total"),
@@ -92,7 +91,7 @@ impl Metrics {
         self.families.iter().map(name).collect()
     }
 
-    /// The names of the labels of such a metric; none if it has no sample.
+    /// The names of the labels of a metric; `None` if it has no sample.
     pub fn labels_of(&self, name: &str) -> Option<BTreeSet<String>> {
         let family = self.families.get(name.strip_suffix("_total").unwrap_or(name))?;
         let names = |sample: &MetricSample| sample.labels.keys().cloned().collect::<BTreeSet<_>>();
@@ -101,7 +100,7 @@ impl Metrics {
         Some(labels)
     }
 
-    /// The value of one sample, which must be there.
+    /// The value of one sample. Fails if there is none.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let wanted: Labels =
             labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

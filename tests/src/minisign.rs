@@ -16,7 +16,7 @@ use crate::tools;
 pub struct KeyPair(TempDir);
 
 impl KeyPair {
-    /// A new pair.
+    /// Makes a new key pair.
     pub fn generate() -> Self {
         let pair = KeyPair(TempDir::new().expect("a directory"));
         let mut generate = minisign_command();
@@ -27,7 +27,7 @@ impl KeyPair {
         pair
     }
 
-    /// The line that settings have.
+    /// The public key as in settings.
     pub fn public_key(&self) -> String {
         let text = fs::read_to_string(self.file_path("public")).expect("a key");
         text.lines().nth(1).expect("a second line").to_owned()

@@ -11,19 +11,19 @@ use crate::{tools, workspace_directory};
 /// this process.
 #[derive(Debug)]
 pub struct Ministack {
-    /// Where it listens.
+    /// The URL of the server.
     pub url: String,
     /// The keys of a user who may do nothing but assume roles and read secrets.
     pub keys: [String; 2],
     /// The role, which may write to Firehose.
     pub role: String,
-    /// Its standard input, which it waits on, is closed when this process ends.
+    /// The server ends when its standard input closes, which this process does at its end.
     _process: Child,
 }
 
 impl Ministack {
-    /// Start it, with a role that only this external id opens, and a stream. The
-    /// external id is kept as the secret `external-id`, too.
+    /// Starts the server with a role that requires this external id, and a stream. The external id
+    /// is also the value of the secret `external-id`.
     pub fn start(external_id: &str, stream: &str) -> Self {
         let (python, client) = (tools::find_python("ministack"), tools::find_python("moto"));
         let mut process = Command::new(python)

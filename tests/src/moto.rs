@@ -21,7 +21,7 @@ pub const REGION: &str = "eu-central-1";
 #[derive(Debug)]
 pub struct Moto {
     url: String,
-    /// Its standard input, which it waits on, is closed when this process ends.
+    /// The server ends when its standard input closes, which this process does at its end.
     _process: Child,
 }
 
@@ -53,22 +53,22 @@ impl MotoRequest {
 }
 
 impl Moto {
-    /// Where it listens.
+    /// The URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Make a bucket, and delivery streams that write to it.
+    /// Creates a bucket, and delivery streams that write to it.
     pub fn create_streams(&self, bucket: &str, streams: &[&str]) {
         self.run_client(&[&["create", bucket], streams].concat());
     }
 
-    /// Make a delivery stream that writes to something else, such as `redshift`.
+    /// Creates a delivery stream to another destination, such as `redshift`.
     pub fn create_stream_to(&self, kind: &str, stream: &str) {
         self.run_client(&["create_to", kind, stream]);
     }
 
-    /// What has come to each of a bucket's streams, object by object.
+    /// The objects of each of a bucket's streams.
     pub fn read_objects(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
         let objects = self.run_client(&[&["read", bucket], streams].concat());
         let objects: BTreeMap<String, Vec<String>> =
@@ -80,22 +80,22 @@ impl Moto {
             .collect()
     }
 
-    /// Keep a secret in Secrets Manager.
+    /// Stores a secret in Secrets Manager.
     pub fn put_secret(&self, name: &str, value: &str) {
         self.run_client(&["put_secret", name, value]);
     }
 
-    /// Keep a secret in the parameter store of Systems Manager.
+    /// Stores a secret in the parameter store of Systems Manager.
     pub fn put_parameter(&self, name: &str, value: &str) {
         self.run_client(&["put_parameter", name, value]);
     }
 
-    /// Make a `policy` of this document, or a role with this `trust` policy: the
-    /// document as it is kept.
+    /// Creates a `policy` with this document, or a role with this `trust` policy, and returns the
+    /// stored document.
     ///
     /// # Errors
     ///
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub fn create_iam_document(&self, kind: &str, document: &str) -> Result<Value, String> {
         let answer = self.run_client(&["take", kind, document]);
         let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
@@ -105,12 +105,12 @@ impl Moto {
         }
     }
 
-    /// Begin to keep the requests that come in.
+    /// Starts to record requests.
     pub fn start_recording(&self) {
         self.run_client(&["record"]);
     }
 
-    /// The requests that have come in since.
+    /// The requests recorded so far.
     pub fn recorded_requests(&self) -> Vec<MotoRequest> {
         let text = self.run_client(&["recorded"]);
         let requests = serde_json::Deserializer::from_slice(&text).into_iter();

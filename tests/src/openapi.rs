@@ -23,7 +23,7 @@ pub fn describe_response(method: &str, path: &str, reply: &HttpResponse) -> Valu
     })
 }
 
-/// What is wrong in a document, and in answers to requests.
+/// Returns what is wrong in a document, and in responses.
 pub fn find_violations(document: &Value, answers: &[Value]) -> Vec<String> {
     let mut script = Command::new(tools::find_python("openapi"));
     script.arg(workspace_directory().join("tests/admin/validate.py"));

@@ -2,7 +2,7 @@
 //! edges in memory, and refuses whatever the real one does: keys that it does not
 //! know, references without an id, names that are not quoted.
 //!
-//! What it answers to reads is as the real one's, as far as anybody reads it.
+//! Its responses to reads have the members of the real ones that the catalog reads.
 
 mod connection;
 mod lineage;
@@ -24,22 +24,22 @@ pub struct OpenMetadataServer {
     shared: Arc<ApiShared>,
 }
 
-/// What kind of server it is.
+/// The behavior of the server.
 #[derive(Debug, Clone)]
 pub struct ServerTraits {
-    /// What it calls its version.
+    /// The version that it reports.
     pub version: String,
-    /// The only token that it takes.
+    /// The only token that it accepts.
     pub token: Option<String>,
     /// Whether it has a service type for Firehose.
     pub has_firehose: bool,
-    /// Whether it takes and keeps state, hash, start and address of pipelines.
+    /// Whether it stores state, hash, start and address of pipelines.
     pub has_new_keys: bool,
-    /// Whether it takes many pipelines at once.
+    /// Whether it accepts bulk requests of pipelines.
     pub has_bulk: bool,
-    /// Whether it deletes at once what is not named.
+    /// Whether it deletes stale pipelines in one request.
     pub has_delete_stale: bool,
-    /// Whether it forgets the pipeline of an edge that is put, and says nothing.
+    /// Whether it silently drops the pipeline of an edge.
     pub drops_pipeline: bool,
     /// Whether its search finds nothing yet.
     pub search_lags: bool,
@@ -78,14 +78,14 @@ pub struct ApiRequest {
     pub body: Value,
 }
 
-/// A failure to come.
+/// A failure of coming requests.
 #[derive(Debug, Clone)]
 pub struct InjectedFault {
-    /// Of requests with this method.
+    /// The method of the requests.
     pub method: &'static str,
-    /// And this in their path.
+    /// A part of their path.
     pub path: &'static str,
-    /// How often.
+    /// How many requests fail.
     pub times: usize,
     /// The status.
     pub status: u16,
@@ -93,12 +93,12 @@ pub struct InjectedFault {
     pub retry_after: Option<u32>,
 }
 
-/// An answer in place of its own.
+/// A response that replaces its own.
 #[derive(Debug, Clone)]
 pub struct ReplacedResponse {
-    /// To requests with this method.
+    /// The method of the requests.
     pub method: &'static str,
-    /// And this at the end of their path, or before an id or a name.
+    /// The end of their path, before any id or name.
     pub path: &'static str,
     /// The status.
     pub status: u16,
@@ -140,7 +140,7 @@ impl OpenMetadataServer {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                // Answers are small, and each is waited for.
+                // Responses are small, and clients wait for each.
                 let _ = stream.set_nodelay(true);
                 let own = Arc::clone(&own);
                 thread::spawn(move || connection::serve_connection(stream, &own));
@@ -154,17 +154,17 @@ impl OpenMetadataServer {
         format!("http://{}/api", self.address)
     }
 
-    /// Change what kind of server it is.
+    /// Changes the behavior of the server.
     pub fn change_traits(&self, change: impl FnOnce(&mut ServerTraits)) {
         change(&mut self.shared.lock_state().traits);
     }
 
-    /// Fail some requests to come.
+    /// Lets coming requests fail.
     pub fn inject_fault(&self, fault: InjectedFault) {
         self.shared.lock_state().faults.push(fault);
     }
 
-    /// Answer some requests with this from now on, or with what is right again.
+    /// Replaces the responses to some requests from now on; `None` ends that.
     pub fn replace_responses(&self, replaced: Option<ReplacedResponse>) {
         self.shared.lock_state().replaced = replaced;
     }
@@ -175,7 +175,7 @@ impl OpenMetadataServer {
         self.shared.lock_state().add_entity(collection, name, more)
     }
 
-    /// Change an entity as a person does.
+    /// Changes an entity as a user does.
     pub fn edit_entity(&self, name: &str, key: &str, value: Value) {
         let mut state = self.shared.lock_state();
         let entity =
@@ -218,7 +218,7 @@ impl OpenMetadataServer {
         self.shared.lock_state().edges.values().cloned().collect()
     }
 
-    /// Draw an edge as somebody else does.
+    /// Adds an edge as another tool does.
     pub fn add_edge(&self, from: &str, to: &str, details: Value) {
         self.shared.lock_state().edges.insert((from.to_owned(), to.to_owned()), details);
     }
@@ -228,7 +228,7 @@ impl OpenMetadataServer {
         self.shared.lock_state().requests.clone()
     }
 
-    /// Forget the requests until now.
+    /// Forgets the requests so far.
     pub fn forget_requests(&self) {
         self.shared.lock_state().requests.clear();
     }
@@ -239,12 +239,12 @@ impl OpenMetadataServer {
         requests.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
 
-    /// What was refused with 400, and why.
+    /// The requests refused with 400, and the reasons.
     pub fn refusals(&self) -> Vec<String> {
         self.shared.lock_state().refusals.clone()
     }
 
-    /// What no server could be asked: paths and parameters that there are not.
+    /// Requests for paths and parameters that the API does not have.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock_state().violations.clone()
     }

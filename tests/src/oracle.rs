@@ -1,4 +1,4 @@
-//! Where every event must end up, worked out anew and as simply as can be.
+//! Computes where every event must end up, as simply as possible.
 //!
 //! Shares no code with the program: it parses whole events with `serde_json`,
 //! and looks rows up one after the other.
@@ -13,13 +13,13 @@ pub type Streams = BTreeMap<String, Vec<Vec<u8>>>;
 /// Mapping rows, as event and stream.
 #[derive(Debug, Clone)]
 pub struct Oracle<'a> {
-    /// The rows, of which the last one of an event counts.
+    /// The rows; the last one of an event counts.
     pub rows: &'a [(&'a str, &'a str)],
     /// Streams whose records end without a newline.
     pub without_newline: &'a [&'a str],
 }
 
-/// What must become of some lines.
+/// The expected outcome of some lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExpectedOutcome {
     /// The records of each stream.
@@ -61,7 +61,7 @@ impl<'a> Oracle<'a> {
         row.map(|(_, stream)| *stream).filter(|stream| !stream.is_empty())
     }
 
-    /// What must become of the lines of an input.
+    /// The expected outcome of the lines of an input.
     pub fn expected_outcome(&self, input: &[u8]) -> ExpectedOutcome {
         let mut fate = ExpectedOutcome::default();
         for (number, line) in (1..).zip(input.split(|&byte| byte == b'\n')) {
@@ -100,7 +100,7 @@ pub fn split_records(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// Compare what was received with what must be there, whatever the order.
+/// Compares received records with the expected ones, in any order.
 pub fn compare_streams(expected: &Streams, got: &Streams) -> Differences {
     let mut balance = BTreeMap::<(&str, &[u8]), (usize, usize)>::new();
     for (stream, record) in each_record(expected) {
@@ -122,14 +122,14 @@ pub fn compare_streams(expected: &Streams, got: &Streams) -> Differences {
     differences
 }
 
-/// Fail unless exactly the expected records are there.
+/// Fails unless the received records are exactly the expected ones.
 pub fn assert_same(expected: &Streams, got: &Streams) {
     let differences = compare_streams(expected, got);
     assert!(differences == Differences::default(), "{}", differences.text());
 }
 
 impl Differences {
-    /// For people: how many of each kind, with the first of them.
+    /// The differences as text: how many of each kind, with the first of them.
     pub fn text(&self) -> String {
         let kinds =
             [("missing", &self.missing), ("unknown", &self.unknown), ("doubled", &self.doubled)];

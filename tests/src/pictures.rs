@@ -1,16 +1,16 @@
-//! The programs that the catalog's pictures are for, as judges of them.
+//! Runs the programs that read the catalog's graphs, to validate them.
 
 use std::process::Command;
 
 use crate::{tools, workspace_directory};
 
-/// What Graphviz makes of a picture in its language: SVG.
+/// Renders a graph with Graphviz, as SVG.
 pub fn render_with_graphviz(text: &str) -> String {
     run_with_input(Command::new(tools::find_program("dot")).arg("-Tsvg"), text)
 }
 
-/// What Mermaid reads in a flowchart, as JSON: the labels of the nodes, with their
-/// lines, and the number of edges.
+/// Parses a flowchart with Mermaid. Returns the labels of the nodes, with their lines, and the
+/// number of edges, as JSON.
 pub fn parse_with_mermaid(text: &str) -> String {
     let packages = tools::node_packages("mermaid", "tests/pictures");
     let script = workspace_directory().join("tests/pictures/parse.mjs");

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::binary::program_path;
 use crate::{DEADLINE, DeadLetter, ProcessUsage, Running, compiled};
 
-/// A start of the program, in a new directory that is its working directory and
-/// its home. Nothing of the environment's AWS settings reaches it.
+/// A program to be started, in a new directory that is its working directory and its home. It
+/// does not get the AWS settings of the environment.
 #[derive(Debug)]
 pub struct Program {
     directory: TempDir,
@@ -74,19 +74,19 @@ impl Program {
         Program::host_run().args(["--local", "out"])
     }
 
-    /// `host run` against this endpoint, with keys that nobody checks.
+    /// `host run` against this endpoint, with fixed keys.
     pub fn host_run_against(url: &str) -> Self {
         Program::host_run().args(["--endpoint-url", url, "--region", "eu-central-1"]).with_keys()
     }
 
-    /// Keys that only a test's own servers would take.
+    /// Sets keys that only a test's own servers accept.
     #[must_use]
     pub fn with_keys(self) -> Self {
         self.env("AWS_ACCESS_KEY_ID", crate::signature::ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", crate::signature::SECRET_ACCESS_KEY)
     }
 
-    /// Add arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
@@ -109,34 +109,34 @@ impl Program {
         self
     }
 
-    /// Add `--map` rows.
+    /// Adds `--map` rows.
     #[must_use]
     pub fn mapping(self, rows: &[(&str, &str)]) -> Self {
         let rows = rows.iter().map(|(event, stream)| format!("--map={event}={stream}"));
         self.args(rows)
     }
 
-    /// Write a settings file, and name it.
+    /// Writes a settings file, and passes it with `--config`.
     #[must_use]
     pub fn settings(self, text: &(impl Display + ?Sized)) -> Self {
         self.file("settings.toml", text.to_string().as_bytes()).args(["--config", "settings.toml"])
     }
 
-    /// What the program reads from standard input.
+    /// Sets the bytes of standard input.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
-    /// Set a variable of the environment.
+    /// Sets a variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Write a file into the program's directory.
+    /// Writes a file into the program's directory.
     #[must_use]
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
         fs::write(self.path(name), bytes).expect("a file is written");
@@ -148,7 +148,7 @@ impl Program {
         self.directory.path().join(name)
     }
 
-    /// Start it, and go on while it runs; standard input stays open.
+    /// Starts the program and returns while it runs; standard input stays open.
     pub fn start(self) -> Running {
         self.start_with(Stdio::piped(), Stdio::piped())
     }
@@ -160,12 +160,12 @@ impl Program {
         Running::new(child, self.directory)
     }
 
-    /// Run it to its end, and look at what it uses.
+    /// Runs the program to its end, and passes its resource usage to a function.
     pub fn watch(self, look: impl FnMut(ProcessUsage)) -> (FinishedRun, ProcessUsage) {
         self.start_with_input().watch(look)
     }
 
-    /// Run it to its end.
+    /// Runs the program to its end.
     pub fn run(self) -> FinishedRun {
         self.start_with_input().finish(DEADLINE)
     }
@@ -231,8 +231,8 @@ impl FinishedRun {
     }
 }
 
-/// Make a data directory that uses what others have compiled: compiling the
-/// plugin anew for each start would take most of the tests' time.
+/// Makes a data directory with the compiled plugins of other tests: compiling the plugin again
+/// for each start would take most of the tests' time.
 pub fn make_data_directory(path: &Path) {
     fs::create_dir(path).expect("a data directory");
     compiled::link_shared_plugins(&path.join("cache"));

@@ -22,7 +22,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Start it, and wait until it listens on this port of loopback.
+    /// Starts the proxy, and waits until it listens on this port of loopback.
     fn start(mut command: Command, directory: TempDir, port: u16) -> Self {
         let child = command.spawn().expect("the proxy can be started");
         let mut proxy = Proxy { child, directory, url: format!("http://127.0.0.1:{port}") };
@@ -34,7 +34,7 @@ impl Proxy {
         proxy
     }
 
-    /// Where it listens: `http://127.0.0.1:` and the port.
+    /// The address of the proxy: `http://127.0.0.1:` and the port.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -52,7 +52,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended by itself: then a test fails for that.
+        // The proxy may have ended by itself, which fails the test elsewhere.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::transcript::Transcript;
 use crate::{DEADLINE, FinishedRun, compiled, wait_until};
 
-/// How often what a process uses is looked at.
+/// How often the resource usage of a process is read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The program while it runs. It is killed when this is dropped.
@@ -31,12 +31,12 @@ pub struct Running {
     directory: Option<TempDir>,
 }
 
-/// What a process has used.
+/// The resource usage of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
-    /// The memory that it holds, in bytes.
+    /// Its resident memory, in bytes.
     pub memory_bytes: u64,
-    /// The most that it has held.
+    /// Its peak resident memory, in bytes.
     pub memory_bytes_max: u64,
     /// Processor time of all its threads.
     pub cpu: Duration,
@@ -56,7 +56,7 @@ impl ProgramThread {
 }
 
 impl ProcessUsage {
-    /// What a process has used so far; none once it has ended.
+    /// The resource usage of a process so far; `None` once it has ended.
     fn of_process(pid: Pid) -> Option<Self> {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
@@ -96,13 +96,13 @@ impl Running {
         Running { pid, stdin, stdout, stderr, exit, directory: Some(directory) }
     }
 
-    /// Write to its standard input.
+    /// Writes to the program's standard input.
     pub fn write_stdin(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
         stdin.write_all(bytes).expect("the program reads its input");
     }
 
-    /// Write to its standard input, which then ends, whether it reads or not.
+    /// Writes to the program's standard input on a thread, and closes it.
     pub fn write_all_in_background(&mut self, bytes: Vec<u8>) {
         let mut stdin = self.stdin.take().expect("standard input is open");
         thread::spawn(move || stdin.write_all(&bytes));
@@ -113,24 +113,24 @@ impl Running {
         self.directory.as_ref().expect("it is still running").path().join(name)
     }
 
-    /// Send it a signal.
+    /// Sends a signal to the program.
     pub fn send_signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("the program is there to be signalled");
     }
 
-    /// Kill it, unless it has ended by itself, and wait for its end.
+    /// Kills the program, unless it has ended by itself, and waits for its end.
     pub fn kill(self) -> FinishedRun {
         let _ = kill_process(self.pid, Signal::KILL);
         self.wait(DEADLINE)
     }
 
-    /// Wait until it has written this to standard error.
+    /// Waits until the program has written this to standard error.
     pub fn wait_for(&self, words: &str) {
         let said = self.stderr.wait_for(words, DEADLINE);
         assert!(said, "never said {words:?}:\n{}", self.stderr());
     }
 
-    /// Wait for these words on standard error, and give the rest of their line.
+    /// Waits for these words on standard error, and returns the rest of their line.
     pub fn wait_for_line(&self, words: &str) -> String {
         self.wait_for(words);
         let mut rest = None;
@@ -143,17 +143,17 @@ impl Running {
         rest.expect("it was waited for")
     }
 
-    /// The most memory that it has held so far, in bytes.
+    /// The program's peak memory so far, in bytes.
     pub fn memory_bytes_max(&self) -> u64 {
         self.usage().expect("the program is there to be looked at").memory_bytes_max
     }
 
-    /// What it has used so far; none once it has ended.
+    /// The program's resource usage so far; `None` once it has ended.
     pub fn usage(&self) -> Option<ProcessUsage> {
         ProcessUsage::of_process(self.pid)
     }
 
-    /// Its thread of this name.
+    /// The program's thread with this name.
     pub fn thread(&self, name: &str) -> ProgramThread {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero()));
         let threads = threads.expect("the program is there to be looked at").flatten();
@@ -164,19 +164,19 @@ impl Running {
         ProgramThread(thread.unwrap_or_else(|| panic!("no thread {name}")))
     }
 
-    /// How many descriptors it has open; none once it has ended.
+    /// The number of the program's open descriptors; 0 once it has ended.
     pub fn descriptor_count(&self) -> usize {
         let directory = format!("/proc/{}/fd", self.pid.as_raw_nonzero());
         fs::read_dir(directory).map_or(0, Iterator::count)
     }
 
-    /// All that it has written to standard error so far.
+    /// The program's standard error so far.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
     }
 
-    /// Wait for its end, and look at what it uses until then: each time is handed
-    /// on, and the last one is part of the answer.
+    /// Waits for the program's end, and passes its resource usage to a function until then. Returns
+    /// the last usage.
     pub fn watch(mut self, mut look: impl FnMut(ProcessUsage)) -> (FinishedRun, ProcessUsage) {
         let (deadline, mut last) = (Instant::now() + DEADLINE, ProcessUsage::default());
         let exit = loop {
@@ -192,13 +192,13 @@ impl Running {
         (self.finish_run(exit), last)
     }
 
-    /// Close its standard input and wait for its end.
+    /// Closes the program's standard input and waits for its end.
     pub fn finish(mut self, deadline: Duration) -> FinishedRun {
         self.stdin.take();
         self.wait(deadline)
     }
 
-    /// Wait for its end, while its standard input stays open.
+    /// Waits for the program's end, while its standard input stays open.
     pub fn wait(mut self, deadline: Duration) -> FinishedRun {
         let Ok(exit) = self.exit.recv_timeout(deadline) else {
             panic!("still running after {deadline:?}:\n{}", self.stderr());
@@ -215,7 +215,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Once it has been waited for, its number could be another's.
+        // After a wait, the process id may belong to another process.
         if self.directory.is_some() && self.exit.try_recv().is_err() {
             let _ = kill_process(self.pid, Signal::KILL);
         }

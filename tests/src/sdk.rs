@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{DEADLINE, FinishedRun, Running, tools, workspace_directory};
 
-/// What distributions call Chromium.
+/// The names of Chromium's program in distributions.
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 fn scripts_directory() -> PathBuf {
@@ -74,7 +74,7 @@ impl Sdk {
         self
     }
 
-    /// Start the script, and go on while it sends.
+    /// Starts the script, and returns while it sends.
     pub fn start(mut self, collector: &str, write_key: &str) -> Running {
         let directory = TempDir::new().expect("a directory");
         self.command
@@ -90,7 +90,7 @@ impl Sdk {
         Running::new(child, directory)
     }
 
-    /// Run the script to its end.
+    /// Runs the script to its end.
     pub fn send(self, collector: &str, write_key: &str) -> FinishedRun {
         self.start(collector, write_key).wait(DEADLINE)
     }

@@ -1,4 +1,4 @@
-//! The settings file of a collector, put together from what a test is about.
+//! Builds the settings file of a collector from the parts that a test needs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ impl CollectorSettings {
         self
     }
 
-    /// Use a stub of Firehose, by the role `writer`, for which a stub of STS is asked.
+    /// Delivers to a stub of Firehose with the role `writer`, which a stub of STS issues.
     #[must_use]
     pub fn writing_as_role(self, firehose: &str, sts: &str) -> Self {
         self.with_line("aws", "region = 'eu-central-1'")
@@ -61,7 +61,7 @@ impl SourceEntry {
         SourceEntry { name: name.to_owned(), dialect, write_keys, lines: Vec::new() }
     }
 
-    /// Have these write keys alone.
+    /// Sets the write keys.
     #[must_use]
     pub fn write_keys(mut self, keys: &[&str]) -> Self {
         self.write_keys = keys.iter().map(|key| (*key).to_owned()).collect();

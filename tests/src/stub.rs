@@ -35,7 +35,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::oracle::Streams;
 use connection::Connection;
 
-/// What is done to a request.
+/// The response to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StubResponse {
     /// Every record is accepted.
@@ -57,25 +57,25 @@ pub enum StubResponse {
         /// Whether the records were accepted all the same.
         accepted: bool,
     },
-    /// The answer is blanks, and so many bytes long.
+    /// The response is this many bytes of blanks.
     Long {
         /// The HTTP status.
         status: u16,
         /// Bytes of the body.
         bytes: usize,
     },
-    /// The connection is reset instead of an answer.
+    /// The connection is reset instead of a response.
     Reset {
         /// Whether the records were accepted before.
         accepted: bool,
     },
-    /// The answer comes late.
+    /// The response comes late.
     Slow(Duration),
-    /// There is never an answer.
+    /// The response never comes.
     Hang,
-    /// Every record is accepted, and there is never an answer.
+    /// Every record is accepted, and the response never comes.
     AcceptSilently,
-    /// The answer is this text, whatever it means.
+    /// The response is this text.
     Raw {
         /// The HTTP status.
         status: u16,
@@ -96,24 +96,24 @@ pub struct Stub {
     shared: Arc<StubShared>,
 }
 
-/// Says what is done to each request.
+/// Decides the response to each request.
 pub type PutScript = dyn FnMut(&PutRequest) -> StubResponse + Send;
 
-/// The same for several connections at once.
+/// Decides the responses on several connections at once.
 pub type PutHandler = dyn Fn(&PutRequest) -> StubResponse + Send + Sync;
 
-/// Says what a stream is, by its name and how often it was asked about before.
+/// Describes a stream, by its name and how often it was described before.
 pub type DescribeScript = dyn FnMut(&str, usize) -> Described + Send;
 
-/// What every connection has to do with.
+/// The state that all connections share.
 struct StubShared {
     decider: PutDecider,
-    /// None where nobody is expected to ask.
+    /// `None` if a description is a violation.
     describe_script: Mutex<Option<Box<DescribeScript>>>,
     state: Mutex<StubState>,
 }
 
-/// Who says what is done to a request.
+/// The source of responses.
 enum PutDecider {
     Script(Mutex<Box<PutScript>>),
     Handler(Box<PutHandler>),
@@ -126,7 +126,7 @@ struct StubState {
     described: Vec<String>,
     violations: Vec<String>,
     connections: usize,
-    /// How often connections without an answer were released.
+    /// How often connections without a response were released.
     releases: usize,
     /// The connections that are open, to be closed at the end.
     open: Vec<TcpStream>,
@@ -134,15 +134,14 @@ struct StubState {
 }
 
 impl Stub {
-    /// Listen on a free port, and follow this script; requests are numbered from
-    /// 0, and those that break a limit never reach it.
+    /// Listens on a free port, and follows this script. Requests are numbered from 0; requests that
+    /// break a limit do not reach the script.
     pub fn start(script: impl FnMut(&PutRequest) -> StubResponse + Send + 'static) -> Self {
         Stub::serve_with(PutDecider::Script(Mutex::new(Box::new(script))))
     }
 
-    /// Listen on a free port, answer each connection by this handler, and keep
-    /// nothing of requests and records: the handler accounts for what it accepts, and
-    /// every request has the number 0.
+    /// Listens on a free port, answers each connection by this handler, and stores neither requests
+    /// nor records: the handler accounts for accepted records. Every request has the number 0.
     pub fn start_forgetful(
         handler: impl Fn(&PutRequest) -> StubResponse + Send + Sync + 'static,
     ) -> Self {
@@ -162,7 +161,7 @@ impl Stub {
         Stub { address, shared }
     }
 
-    /// Answer what streams are, too. Without this, asking is a violation.
+    /// Answers descriptions of streams. Without this, a description is a violation.
     #[must_use]
     pub fn with_descriptions(
         self,
@@ -174,7 +173,7 @@ impl Stub {
         self
     }
 
-    /// Where it listens.
+    /// The URL of the stub.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -189,17 +188,17 @@ impl Stub {
         self.shared.lock_state().puts.clone()
     }
 
-    /// The streams that were asked about, in the order of the requests.
+    /// The streams that were described, in the order of the requests.
     pub fn described_streams(&self) -> Vec<String> {
         self.shared.lock_state().described.clone()
     }
 
-    /// What broke a limit or carried no good signature; it was refused.
+    /// Requests that were refused because they broke a limit or had no valid signature.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock_state().violations.clone()
     }
 
-    /// Close the connections that wait in vain for an answer.
+    /// Closes the connections whose response never comes.
     pub fn release_connections(&self) {
         self.shared.lock_state().releases += 1;
     }
@@ -231,8 +230,8 @@ impl StubShared {
         self.state.lock()
     }
 
-    /// Ask the handler about a request, or number it, ask the script about it, and
-    /// keep what it accepts.
+    /// Decides the response to a request by the handler, or by the script, and then stores the
+    /// request and its accepted records.
     fn decide_response(&self, mut put: PutRequest) -> StubResponse {
         let script = match &self.decider {
             PutDecider::Handler(handler) => return handler(&put),
@@ -265,7 +264,7 @@ impl StubShared {
 }
 
 impl StubResponse {
-    /// An answer that accepts no record, whatever it says.
+    /// A response with this text that accepts no record.
     pub fn from_text(status: u16, body: String) -> Self {
         StubResponse::Raw { status, body, missing_bytes: 0, accepted: false }
     }
@@ -282,7 +281,7 @@ impl StubResponse {
         }
     }
 
-    /// Whether there is an answer that reports every record what became of it.
+    /// Whether the response reports a result for every record.
     pub fn accounts_for_all(&self) -> bool {
         matches!(self, StubResponse::Accept | StubResponse::Slow(_) | StubResponse::Refuse { .. })
     }
@@ -296,7 +295,7 @@ impl Drop for Stub {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
         drop(state);
-        // Wakes the listener, which then sees that it is over.
+        // Wakes the listener, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -29,25 +29,25 @@ use crate::{DeadLetter, misbehaving_plugin};
 /// dead letter where the other decides.
 const ODD_STEP: u32 = 1000;
 
-/// A run in this process, in which plugins take over at even distances.
+/// A run in this process that swaps plugins at regular distances.
 #[derive(Debug, Clone, Copy)]
 pub struct SwapTrial {
     /// Events of some 250 bytes.
     pub events: u32,
-    /// Plugins that are offered.
+    /// The number of plugins to swap in.
     pub swaps: u32,
-    /// Which of them are broken.
+    /// How many of them are broken.
     pub broken: BrokenShare,
-    /// Which of them are new.
+    /// How many of them are new.
     pub novelty: CandidateNovelty,
 }
 
-/// Which plugins have not been there before, and so have to go through all steps.
+/// Which plugins are new, so that they go through all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CandidateNovelty {
-    /// Two that take turns.
+    /// Two plugins take turns.
     FirstTwo,
-    /// Each one.
+    /// Each plugin is new.
     All,
 }
 
@@ -60,7 +60,7 @@ pub enum BrokenShare {
     EveryTenth,
 }
 
-/// What has become of a [`SwapTrial`].
+/// The result of a [`SwapTrial`].
 #[derive(Debug)]
 pub struct SwapOutcome {
     events: u32,
@@ -77,13 +77,12 @@ pub struct SwapOutcome {
     pub cpu: Duration,
 }
 
-/// How often each event has come to each of the streams `a` (ones) and `b`
-/// (sixteens).
+/// How often each event reached the streams `a` (units) and `b` (sixteens).
 #[derive(Debug)]
 struct SeenEvents(Vec<AtomicU8>);
 
 impl SwapTrial {
-    /// Run it to its end.
+    /// Runs the trial to its end.
     pub fn run(&self) -> SwapOutcome {
         let directory = TempDir::new().expect("a directory");
         let input = write_events(directory.path(), self.events);
@@ -117,7 +116,7 @@ impl SwapTrial {
         }
     }
 
-    /// Swap at even distances over the events. The first generation has mapping a.
+    /// Swaps plugins at regular distances over the events. The first generation has mapping a.
     fn swap_plugins(
         &self,
         swapper: &Swapper,
@@ -214,7 +213,7 @@ fn write_events(directory: &Path, events: u32) -> PathBuf {
     path
 }
 
-/// The only mapping that knows an event; none where both do.
+/// The only mapping with a row for an event; `None` if both have one.
 fn known_to(number: u32) -> Option<char> {
     match number % ODD_STEP {
         0 => Some('a'),
@@ -245,7 +244,7 @@ fn mapping_policy(mapping: char) -> LoadPolicy {
     numbered_policy(mapping, 0)
 }
 
-/// With a row that no event knows, so that no other settings are the same.
+/// A policy with one more row that no event matches, so that its settings are unique.
 fn numbered_policy(mapping: char, number: u32) -> LoadPolicy {
     let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
     let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
@@ -266,7 +265,7 @@ fn new_candidate(bytes: Cow<'static, [u8]>) -> Candidate {
     }
 }
 
-/// A candidate that does not pass a step, with that step.
+/// A candidate that fails at a step, with that step.
 fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, Step) {
     let with = |settings: &str| LoadPolicy { settings: settings.into(), ..LoadPolicy::default() };
     let bytes = |bytes: &'static [u8]| new_candidate(Cow::Borrowed(bytes));

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::binary::{cargo_command, target_directory};
 use crate::{Program, tools};
 
-/// A language that there is a template for.
+/// A language that has a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
     /// Rust, with the crate `standpipe-plugin`.
@@ -21,10 +21,10 @@ pub enum Template {
 }
 
 impl Template {
-    /// All of them.
+    /// All templates.
     pub const ALL: [Template; 3] = [Template::Rust, Template::JavaScript, Template::Python];
 
-    /// What `--lang` calls it.
+    /// The name of the language in `--lang`.
     pub fn name(self) -> &'static str {
         match self {
             Template::Rust => "rust",
@@ -33,7 +33,7 @@ impl Template {
         }
     }
 
-    /// Its component, made afresh whenever the template has changed.
+    /// The component of the template, built again when the template has changed.
     pub fn component(self) -> PathBuf {
         let component = match self {
             Template::Rust => "target/wasm32-wasip2/release/router.wasm",
@@ -42,18 +42,18 @@ impl Template {
         self.build_directory().join(component)
     }
 
-    /// The cases that came with it.
+    /// The cases of the template.
     pub fn cases(self) -> PathBuf {
         self.build_directory().join("cases.json")
     }
 
-    /// Where it is built, once for each process of tests.
+    /// The directory where the template is built, once for each process of tests.
     fn build_directory(self) -> &'static Path {
         static DIRECTORIES: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
         DIRECTORIES[self as usize].get_or_init(|| self.write_and_build())
     }
 
-    /// Write the template and build it, unless an earlier process has done just that.
+    /// Writes the template and builds it, unless an earlier process has done so.
     fn write_and_build(self) -> PathBuf {
         let program = Program::new().args(["plugin", "new", "--lang", self.name(), "router"]);
         let made = program.run().expect_exit(0);

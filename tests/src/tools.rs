@@ -10,15 +10,15 @@ use std::process::{Command, Stdio};
 use crate::binary::target_directory;
 use crate::workspace_directory;
 
-/// Where Debian keeps servers, which is not on everybody's path.
+/// Debian's directory of servers, which may not be in `PATH`.
 const SERVERS: &str = "/usr/sbin";
 
-/// The path of an installed program.
+/// Finds the path of an installed program.
 pub fn find_program(name: &str) -> PathBuf {
     find_any_program(&[name])
 }
 
-/// The path of the first of these programs that is installed.
+/// Finds the path of the first of these programs that is installed.
 pub(crate) fn find_any_program(names: &[&str]) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> = env::split_paths(&path).chain([SERVERS.into()]).collect();
@@ -32,7 +32,7 @@ pub(crate) fn find_python(name: &str) -> PathBuf {
     python_environment(name, &format!("tests/python/{name}.txt"))
 }
 
-/// Python with what builds plugins that are written in it.
+/// Python with the packages that build plugins.
 pub(crate) fn find_componentize_python() -> PathBuf {
     python_environment("componentize-py", "guest/examples/python/requirements.txt")
 }
@@ -64,7 +64,7 @@ pub(crate) fn output_for(program: &mut Command, text: &str) -> Vec<u8> {
     let program = program.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = program.spawn().expect("the program starts");
     let mut stdin = process.stdin.take().expect("a pipe");
-    // No program that tests use answers before it has read all.
+    // The programs that tests use read all input before they write.
     stdin.write_all(text.as_bytes()).expect("the program reads");
     drop(stdin);
     let output = process.wait_with_output().expect("the program ends");

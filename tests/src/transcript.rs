@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// What a process writes, collected while it runs.
+/// The output of a process, collected while it runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Transcript(Arc<(Mutex<Vec<u8>>, Condvar)>);
 
 impl Transcript {
-    /// Collect until the writer is done.
+    /// Collects until the writer closes the pipe.
     pub(crate) fn collect_from(mut source: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let transcript = Transcript::default();
         let own = transcript.clone();
@@ -31,12 +31,12 @@ impl Transcript {
         changed.notify_all();
     }
 
-    /// Everything so far.
+    /// The output so far.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.0.lock().clone()
     }
 
-    /// Wait until these words have been written; whether they were in time.
+    /// Waits until these words have been written. Returns whether they came in time.
     pub(crate) fn wait_for(&self, words: &str, deadline: Duration) -> bool {
         let (text, changed) = &*self.0;
         let mut text = text.lock();

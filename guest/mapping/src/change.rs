@@ -7,10 +7,10 @@ use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
 pub(crate) use hash::Hash;
 
-/// What is done to a value. Where it does not apply, the value stays.
+/// A change of a value. A value that a change does not apply to stays.
 #[derive(Debug, Clone)]
 pub(crate) enum ValueChange {
-    /// Whitespace around a string is left out.
+    /// Whitespace around a string is removed.
     Trim,
     Lowercase,
     Uppercase,
@@ -21,7 +21,7 @@ pub(crate) enum ValueChange {
     ToNumber,
     /// Words and numbers for true and false become these.
     ToBool,
-    /// A time is written in another way.
+    /// A time is written in another format.
     Timestamp(Box<Clock>),
     /// A string has this many characters at most.
     Truncate(usize),
@@ -40,28 +40,28 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The JSON of the time that a value is.
+    /// Converts the time that a value is, and returns it as JSON.
     pub(crate) fn convert(&self, value: JsonValue<'_>) -> Option<String> {
         convert_time(value, self.reading, &self.writing, &self.zone)
     }
 }
 
-/// A value while it is being changed. What it allocates it keeps for the next.
+/// A value while it is being changed. Its buffer is reused for the next value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EditedValue {
-    /// A string as it is meant, anything else as it stands in JSON.
+    /// The unescaped text of a string, or the JSON text of any other value.
     text: String,
     is_string: bool,
 }
 
 impl EditedValue {
-    /// Room for a text.
+    /// Returns the empty buffer.
     pub(crate) fn cleared_buffer(&mut self) -> &mut String {
         self.text.clear();
         &mut self.text
     }
 
-    /// Take this value and change it. `false`: it is as it was.
+    /// Takes a value and changes it. Returns `false` if nothing changed.
     pub(crate) fn change(&mut self, value: JsonValue<'_>, changes: &[ValueChange]) -> bool {
         self.text.clear();
         self.is_string = value.kind() == JsonKind::String;
@@ -76,7 +76,7 @@ impl EditedValue {
         changes.iter().fold(false, |is_changed, change| self.apply(change) | is_changed)
     }
 
-    /// Write it as JSON.
+    /// Writes the value as JSON.
     pub(crate) fn write(&self, out: &mut String) {
         if self.is_string {
             write_string(out, &self.text);
@@ -162,7 +162,7 @@ impl EditedValue {
     }
 }
 
-/// In place where it is ASCII. Returns whether anything changed.
+/// Changes the text in place if it is ASCII. Returns whether anything changed.
 pub(crate) fn lowercase_text(text: &mut String) -> bool {
     if !text.is_ascii() {
         return replace_if_other(text, text.to_lowercase());
@@ -172,7 +172,7 @@ pub(crate) fn lowercase_text(text: &mut String) -> bool {
     is_changed
 }
 
-/// In place where it is ASCII. Returns whether anything changed.
+/// Changes the text in place if it is ASCII. Returns whether anything changed.
 pub(crate) fn uppercase_text(text: &mut String) -> bool {
     if !text.is_ascii() {
         return replace_if_other(text, text.to_uppercase());
@@ -188,7 +188,7 @@ fn replace_if_other(text: &mut String, other: String) -> bool {
     is_changed
 }
 
-/// Leave this many characters. Returns whether there were more.
+/// Keeps this many characters. Returns whether there were more.
 pub(crate) fn truncate_text(text: &mut String, characters: usize) -> bool {
     // A text has at most as many characters as bytes.
     if text.len() <= characters {
@@ -199,7 +199,7 @@ pub(crate) fn truncate_text(text: &mut String, characters: usize) -> bool {
     true
 }
 
-/// Whether JSON has such a number.
+/// Whether a text is a number in JSON.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

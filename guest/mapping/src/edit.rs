@@ -1,4 +1,4 @@
-//! Changes an event's text where a [`EditNode`] says so, and nowhere else.
+//! Changes an event's text at the places of an [`EditNode`], and nowhere else.
 //!
 //! The text is gone through once, from the front. What no action names is
 //! skipped and later copied as it stands: its numbers, escapes, whitespace and
@@ -35,8 +35,7 @@ pub(crate) struct Scratch {
     word: EditedValue,
 }
 
-/// Write the text as it is to be. `false`: it stays as it is, and nothing was
-/// written.
+/// Writes the edited text. Returns `false` if nothing changed; then nothing was written.
 pub(crate) fn edit_text(
     root: &EditNode,
     text: &str,
@@ -65,7 +64,7 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    /// Leave out a part of the text. What is written next takes its place.
+    /// Cuts a range out of the text. The next write takes its place.
     #[inline]
     fn cut_range(&mut self, start: usize, end: usize) {
         if self.out.capacity() == 0 {
@@ -77,8 +76,7 @@ impl Editor<'_> {
         self.copied = end;
     }
 
-    /// Do to the value that begins here what is to be done to it. Returns where
-    /// it ends.
+    /// Applies the actions of a node to the value that begins here. Returns where the value ends.
     fn edit_value(&mut self, node: &EditNode, start: usize) -> usize {
         let bytes = self.text.as_bytes();
         if let Some(reads) = &node.reads {
@@ -88,7 +86,7 @@ impl Editor<'_> {
             EditAction::Enter => match bytes.get(start) {
                 Some(b'{') if node.has_members() => self.edit_object(node, start),
                 Some(b'[') if let Some(element) = &node.elements => self.edit_array(element, start),
-                // As good as missing.
+                // Null counts as missing.
                 Some(b'n') if node.makes => {
                     self.replace_value(start, |editor| editor.make_object(node))
                 }
@@ -114,14 +112,14 @@ impl Editor<'_> {
         }
     }
 
-    /// Put something in the place of the value that begins here, if it is made.
+    /// Replaces the value that begins here, if a new one is made.
     fn replace_value(&mut self, start: usize, make: impl FnOnce(&mut Self) -> bool) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
         self.try_replace(start, end, make);
         end
     }
 
-    /// Leave a part of the text out, if something is made for its place.
+    /// Replaces a range of the text, if a new text is made.
     fn try_replace(
         &mut self,
         start: usize,
@@ -194,7 +192,7 @@ impl Editor<'_> {
         parts.end()
     }
 
-    /// Whether something is to be made that was not there.
+    /// Whether missing members are to be made.
     fn needs_members(&self, node: &EditNode, first_seen: usize) -> bool {
         let mut seen = self.scratch.seen[first_seen..].iter();
         node.members.iter().any(|(_, child)| seen.next() == Some(&false) && child.makes)
@@ -208,7 +206,7 @@ impl Editor<'_> {
         }
     }
 
-    /// Write an object of what is missing in it; `false` where that is nothing.
+    /// Writes an object of missing members. Returns `false` if there are none.
     fn make_object(&mut self, node: &EditNode) -> bool {
         self.out.push('{');
         let is_made = self.make_members(node, None, false);
@@ -216,8 +214,7 @@ impl Editor<'_> {
         is_made
     }
 
-    /// Write the members that are missing. Those that were there are marked
-    /// from this place on.
+    /// Writes the missing members. Members that were present are marked from `first_seen` on.
     fn make_members(&mut self, node: &EditNode, first_seen: Option<usize>, follow: bool) -> bool {
         let mut has_members = follow;
         let mut is_made = false;
@@ -245,7 +242,7 @@ impl Editor<'_> {
         is_made
     }
 
-    /// Write the value; `false` where there is none, or no room for it.
+    /// Writes the value. Returns `false` if there is none, or if it exceeds the size limit.
     fn write_put(&mut self, put: &PutValue) -> bool {
         if self.out.len() > BYTES_MAX {
             return false;

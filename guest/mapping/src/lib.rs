@@ -39,12 +39,11 @@
 //!
 //! - `settings` reads them into `Transform`s of as few passes as can be; errors
 //!   say which row or transform, and what to write.
-//! - `edit` goes through an event's text once for each pass and writes it anew
-//!   with the changes in their places. No tree is built, and what no action
-//!   names keeps its bytes.
-//! - `rules` takes an event through all this to its streams.
+//! - `edit` reads an event's text once for each pass and writes it with the changes. No tree is
+//!   built, and members that no action names keep their bytes.
+//! - `rules` applies conditions and transforms, and finds the streams of an event.
 //!
-//! Settings that have none of it never get to see an event's text.
+//! Settings without conditions and transforms do not read an event's text.
 //!
 //! # Errors
 //!
@@ -96,10 +95,10 @@ pub struct Mapping {
     routes: Vec<Route>,
 }
 
-/// How events find their streams.
+/// How the plugin finds the streams of events.
 #[derive(Debug, Clone)]
 enum Routing {
-    /// By their kind, and rows say no more than where to.
+    /// By the event's kind, with rows that only have a stream.
     Plain(EventTable<RowStreams>),
     /// With conditions and transforms. The text is what is made of a kind where
     /// the rules need no more than that.
@@ -156,10 +155,9 @@ fn push_output(outputs: &mut Outputs, target: RouteTarget<'_>, text: Option<&str
 }
 
 impl Mapping {
-    /// Hand out each stream that an event with this name and type goes to. This
-    /// is all that the plugin does, for those who call it without a component
-    /// around it; but only with settings that [leave texts
-    /// alone](Mapping::reads_text).
+    /// Calls `deliver` for each stream of an event with this name and type. This is the whole
+    /// mapping for callers without a component, but only with settings that [do not read
+    /// texts](Mapping::reads_text).
     ///
     /// # Errors
     ///
@@ -210,7 +208,7 @@ impl Mapping {
     }
 }
 
-/// Write an event that has this kind and nothing else.
+/// Writes an event with this kind and no other members.
 fn write_kind(text: &mut String, name: Option<&str>, message_type: Option<&str>) {
     text.clear();
     text.push('{');

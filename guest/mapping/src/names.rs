@@ -1,9 +1,9 @@
-//! Finds what is known by a member's name.
+//! A map from member names to values.
 
 use crate::json::unescape_string;
 use crate::scan::MemberKey;
 
-/// Things by name, each name once.
+/// Values by name, each name once.
 #[derive(Debug, Clone)]
 pub(crate) struct MemberNames<T> {
     /// In alphabetical order.
@@ -20,8 +20,8 @@ impl<T> Default for MemberNames<T> {
 }
 
 impl<T> MemberNames<T> {
-    /// What has this name, made now if there is nothing yet. Places of others
-    /// may change.
+    /// Returns the value of a name, which is made if it is missing. Positions of other values may
+    /// change.
     pub(crate) fn entry(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
         self.lengths |= length_bit(name);
         let place = match self.find_place(name) {
@@ -34,7 +34,7 @@ impl<T> MemberNames<T> {
         &mut self.list[place].1
     }
 
-    /// The place of what has the name of this key.
+    /// The position of the value with the name of this key.
     #[inline(always)]
     pub(crate) fn find(&self, key: &MemberKey<'_>) -> Option<usize> {
         if key.has_escapes {

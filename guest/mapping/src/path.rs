@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
+    fn invalid_paths_are_refused() {
         for text in
             ["", ".", "a.", ".a", "a..b", "a[0]", "a[", "a]", "[]", "a[]b", "a\\", &"a.".repeat(40)]
         {

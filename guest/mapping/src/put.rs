@@ -1,4 +1,4 @@
-//! Values that are put into events.
+//! Values that actions put into events.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,15 +12,15 @@ use crate::template::Template;
 /// another one.
 pub(crate) type LookupTable = HashMap<String, Box<str>>;
 
-/// What is put at a place.
+/// A value to put at a place.
 #[derive(Debug, Clone)]
 pub(crate) struct PutValue {
     pub(crate) source: ValueSource,
-    /// Only where the event has nothing or null.
+    /// Only if the event has no value or null there.
     pub(crate) only_missing: bool,
 }
 
-/// Where a value comes from. Places in the event are slots.
+/// The source of a value. Values of the event are read from slots.
 #[derive(Debug, Clone)]
 pub(crate) enum ValueSource {
     /// The settings, as JSON text.
@@ -35,7 +35,7 @@ pub(crate) enum ValueSource {
     Object { members: Vec<(Box<str>, Template, usize)>, missing: &'static str },
 }
 
-/// The values that were read of an event.
+/// The values that were read from an event.
 pub(crate) struct ReadFields<'a> {
     pub(crate) text: &'a str,
     pub(crate) slots: &'a [Option<Range<usize>>],
@@ -49,7 +49,7 @@ impl<'a> ReadFields<'a> {
 }
 
 impl ValueSource {
-    /// Write the value as JSON; `false` where there is none.
+    /// Writes the value as JSON. Returns `false` if there is none.
     pub(crate) fn write(
         &self,
         out: &mut String,

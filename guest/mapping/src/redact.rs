@@ -18,7 +18,7 @@ mod phone;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What is looked for.
+/// The detectors to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Detectors {
     /// E-mail addresses become `[email]`, also with `%40` as URLs have it.
@@ -31,11 +31,11 @@ pub(crate) struct Detectors {
     pub(crate) ip: bool,
 }
 
-/// The text without what is looked for; none where there is nothing of it.
+/// Returns the redacted text; `None` if the detectors find nothing.
 pub(crate) fn redact_text(text: &str, which: Detectors) -> Option<String> {
     let mut redacted = redact_once(text, which)?;
-    // What hid something may be gone, such as a number that an address ran into. Each
-    // time there is less to find.
+    // A replacement can reveal other data, such as a number next to an address. Each pass finds
+    // less.
     while let Some(again) = redact_once(&redacted, which) {
         redacted = again;
     }
@@ -66,10 +66,10 @@ fn redact_once(text: &str, which: Detectors) -> Option<String> {
     }
 }
 
-/// A part of a text, and what takes its place.
+/// A range of a text, and its replacement.
 type TextReplacement = (Range<usize>, Cow<'static, str>);
 
-/// Replace what is found until nothing more is.
+/// Replaces findings until there are no more.
 fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<TextReplacement>) {
     let mut replaced = String::new();
     let mut rest = text.as_ref();
@@ -84,7 +84,7 @@ fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<TextReplac
     }
 }
 
-/// How often the characters stand in a text that something could be found by.
+/// How often a text has the characters that detectors need.
 #[derive(Default)]
 struct MarkCounts {
     ats: usize,

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told() {
+    fn all_mistakes_are_reported() {
         let (mistakes, _) = review_texts(
             r#"{"mappings":[{"event":"a","to":"b"},{"event":"b","stream":"c"},{"event":"c","stream":7}],"unmapped":"x"}"#,
         );
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_hardly_meant_are_told() {
+    fn doubtful_rows_are_reported() {
         for (rows, words) in [
             (r#"[{"event":"A","stream":"a"},{"event":"a","stream":"b"}]"#, "differs in case only"),
             (r#"[{"event":"A ","stream":"a"}]"#, "row 1 (\"A \"): `event` begins or ends"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_meant_are_silent() {
+    fn valid_rows_have_no_warnings() {
         for text in [
             r#"{"mappings":[{"event":"a","stream":"a"},{"event":"b","stream":"a"},{"event":"*","stream":"c"}]}"#,
             r#"{"mappings":[{"event":"a","stream":"a"},{"event":"a","stream":"b","when":"properties.x"}]}"#,

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_tell_their_ways() {
+    fn rows_list_their_routes() {
         let settings = r#"{"mappings":[
             {"event":"Order","stream":"before"}, {"event":"Order","stream":"orders"},
             {"event":"Page","stream":"pages","when":"properties.n > 1"},

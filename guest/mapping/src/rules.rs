@@ -1,5 +1,5 @@
-//! Rows with conditions, transforms, or streams that events choose; and what is
-//! done with all events before the rows are asked.
+//! Rows with conditions, transforms, or streams that events choose, and the transforms that run
+//! before the rows.
 
 mod choice;
 
@@ -13,7 +13,7 @@ use crate::table::EventTable;
 use crate::transform::{Draft, Tools, Transform, Verdict};
 use std::sync::Arc;
 
-/// What the settings say, ready to be followed.
+/// The rules of the settings, compiled.
 #[derive(Debug, Clone)]
 pub(crate) struct MappingRules {
     switches: EventSwitches,
@@ -35,7 +35,7 @@ pub(crate) struct MappingRules {
     names: Vec<String>,
 }
 
-/// What a row says.
+/// The rule of a row.
 #[derive(Debug, Clone)]
 struct Rule {
     when: Option<crate::fql::Condition>,
@@ -45,11 +45,11 @@ struct Rule {
 
 #[derive(Debug, Clone)]
 enum Goal {
-    /// On to what matches less specifically.
+    /// The next less specific row decides.
     Missing,
     Stream(Stream),
     Chosen(StreamChoice),
-    /// Nowhere, and no other row is asked.
+    /// The event is dropped, and no other row decides.
     Dropped,
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum RouteTarget<'a> {
     Named(&'a str),
 }
 
-/// What the event's kind and text are.
+/// The kind and the text of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeenEvent<'a> {
     pub(crate) name: Option<&'a str>,
@@ -68,10 +68,10 @@ pub(crate) struct SeenEvent<'a> {
     pub(crate) text: &'a str,
 }
 
-/// What became of an event.
+/// The outcome of the rules for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatchOutcome {
-    /// It has been delivered, or is not to be.
+    /// The event was delivered or dropped.
     Settled,
     /// No row matches it.
     Unmapped,
@@ -104,8 +104,7 @@ impl MappingRules {
         })
     }
 
-    /// Hand out each stream that the event goes to, and its text where that is
-    /// another one than it was.
+    /// Calls `deliver` for each stream of the event, with the text if it has changed.
     pub(crate) fn map_event(
         &mut self,
         seen: SeenEvent<'_>,
@@ -164,24 +163,24 @@ impl Rule {
     }
 }
 
-/// An event at the rows.
+/// An event while the rows decide about it.
 struct EventRows<'a> {
     text: &'a str,
-    /// The text, if a transform has made it.
+    /// The text, if a transform has changed it.
     changed: Option<&'a str>,
     tools: &'a mut Tools,
     draft: &'a mut Draft,
     chosen: &'a mut String,
 }
 
-/// Where an event has been delivered to, so that it goes there once.
+/// The streams that an event was delivered to, so that each gets it once.
 struct SentTargets<'a> {
     streams: &'a mut Vec<Stream>,
     names: &'a mut Vec<String>,
 }
 
 impl SentTargets<'_> {
-    /// Whether it is the first delivery there.
+    /// Adds a target. Returns whether it is new.
     fn add_target(&mut self, target: RouteTarget<'_>) -> bool {
         match target {
             RouteTarget::Declared(stream) if self.streams.contains(&stream) => return false,
@@ -200,7 +199,7 @@ impl EventRows<'_> {
         rule.when.as_ref().is_none_or(|when| when.holds(JsonValue::of_text(self.text)))
     }
 
-    /// Follow the last rule that holds of the most specific ones.
+    /// Applies the last matching rule of the most specific ones.
     fn follow_first(
         &mut self,
         levels: [Option<&Vec<Rule>>; 3],
@@ -222,7 +221,7 @@ impl EventRows<'_> {
         MatchOutcome::Unmapped
     }
 
-    /// Follow all rules that hold, but go to no stream twice.
+    /// Applies all matching rules, and delivers to each stream once.
     fn follow_all(
         &mut self,
         levels: [Option<&Vec<Rule>>; 3],

@@ -1,4 +1,4 @@
-//! Lets a part of the events pass.
+//! Samples events.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::json::JsonValue;
 use crate::path::{FieldPath, PathStep};
 
-/// Which part of the events passes, and what decides.
+/// The share of events that passes, and what decides about an event.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleRule {
     /// Events with a number below this pass.
@@ -23,12 +23,12 @@ impl SampleRule {
         SampleRule { below: share as u128, by }
     }
 
-    /// Whether more than chance decides.
+    /// Whether a value of the event decides.
     pub(crate) fn reads_text(&self) -> bool {
         self.by.is_some()
     }
 
-    /// Whether an event passes. One without a value at the path is left to chance.
+    /// Whether an event passes. Chance decides about an event without a value at the path.
     pub(crate) fn passes(&self, event: JsonValue<'_>, chance: &mut Chance) -> bool {
         let number = match self.by.as_ref().and_then(|by| read_value(event, by)) {
             Some(value) => stable_number(value),

@@ -22,7 +22,7 @@ use transform::ACTIONS;
 use row::NO_TRANSFORM;
 pub(crate) use row::{MappingRow, RowTarget};
 
-/// The words for the settings as a whole in errors.
+/// The name of the settings as a whole in errors.
 const WHOLE: &str = "the mapping plugin's settings";
 
 const KEYS: [&str; 9] = [
@@ -60,22 +60,22 @@ pub(crate) struct MappingSettings {
     pub(crate) streams_allowed: Vec<String>,
 }
 
-/// What of an event decides.
+/// The parts of an event that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventNeeds {
     /// Its name and type.
     Kind,
-    /// These and chance.
+    /// Name, type and chance.
     Chance,
     /// Its text.
     Text,
 }
 
-/// Transforms that rows call by name.
+/// Transforms that rows use by name.
 pub(crate) type NamedTransforms = HashMap<String, Arc<Transform>>;
 
 impl MappingSettings {
-    /// Read settings.
+    /// Parses settings.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ fn note_mistake<T>(mistakes: &mut Vec<String>, read: SettingsResult<T>) -> Optio
 }
 
 impl MappingSettings {
-    /// Whether rows are all that is set, and these plain.
+    /// Whether the settings only have plain rows.
     pub(crate) fn is_plain(&self) -> bool {
         self.switches.is_empty()
             && self.transforms.is_empty()
@@ -167,7 +167,7 @@ fn parse_unmapped(table: SettingsTable<'_>) -> SettingsResult<UnmappedPolicy> {
     }
 }
 
-/// None where a row is wrong.
+/// Returns `None` if a row is wrong.
 fn parse_rows(
     table: SettingsTable<'_>,
     shared: &SharedSettings,
@@ -194,7 +194,7 @@ fn parse_rows(
     Some(rows)
 }
 
-/// Those for all events, and those that have a name: all that are right.
+/// Returns the valid transforms: those for all events, and those with a name.
 fn parse_transforms(
     table: SettingsTable<'_>,
     shared: &SharedSettings,

@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 use crate::json::{JsonKind, JsonValue};
 use crate::settings::table::{SettingsResult, SettingsTable};
 
-/// What the vendors call the destination.
+/// The names of the destination at the vendors.
 const NAMES: [&str; 2] = ["Amazon Kinesis Firehose", "FIREHOSE"];
 
-/// The switches that the settings honour.
+/// The switches of events that the settings respect.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventSwitches {
     /// The names of the destination in `integrations`; none where that counts
@@ -76,7 +76,7 @@ impl EventSwitches {
         Ok(EventSwitches { integrations, consents })
     }
 
-    /// Whether nothing is asked of events.
+    /// Whether every event is allowed.
     pub(crate) fn is_empty(&self) -> bool {
         self.integrations.is_empty() && self.consents.is_empty()
     }

@@ -1,4 +1,4 @@
-//! From an event's name and type to what the settings say of it.
+//! Finds the rows of an event by its name and type.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct EventTable<T> {
 }
 
 impl<T: Default + Clone> EventTable<T> {
-    /// Of rows, each with what adds it to those of the same event before it.
+    /// Builds the table of rows; `add` merges a row into the earlier rows of the same event.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl<T: Default + Clone> EventTable<T> {
         Ok(EventTable { rows: table, any, key: String::new() })
     }
 
-    /// What matches an event, the most specific first.
+    /// The entries that match an event, the most specific first.
     pub(crate) fn find_rows(
         &mut self,
         name: Option<&str>,

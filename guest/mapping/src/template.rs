@@ -93,15 +93,14 @@ impl Template {
         &self.paths
     }
 
-    /// The text with `*` in each value's place.
+    /// The text with `*` in place of each value.
     pub(crate) fn pattern(&self) -> String {
         let parts = self.parts.iter();
         parts.map(|part| if let TemplatePart::Text(text) = part { text } else { "*" }).collect()
     }
 
-    /// Write the text with the values that are found for its paths. `false`
-    /// where one is missing, or neither string, number nor literal, and has no
-    /// default.
+    /// Writes the text with the values of its paths. Returns `false` if a value is missing, or is
+    /// neither string, number nor literal, and has no default.
     pub(crate) fn write<'a>(
         &self,
         out: &mut String,
@@ -113,7 +112,7 @@ impl Template {
         })
     }
 
-    /// The same, but how a value is written is given, and whether it can be.
+    /// Writes the text; `write` writes a value, and returns whether it can.
     pub(crate) fn write_with<'a>(
         &self,
         out: &mut String,

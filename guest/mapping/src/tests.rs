@@ -97,7 +97,7 @@ fn names_and_types_share_one_key_space() {
 }
 
 #[test]
-fn words_of_other_languages_objects_are_ordinary_names() {
+fn names_of_object_prototypes_are_ordinary_names() {
     let mut plugin = configure_mapping(&rows_json(&[("constructor", "c"), ("*", "rest")]));
     assert_eq!(map_event(&mut plugin, Some("constructor"), None), [deliver("c")]);
     assert_eq!(map_event(&mut plugin, Some("__proto__"), None), [deliver("rest")]);

@@ -1,4 +1,4 @@
-//! A transform: a condition, and what is done with the events that fulfil it.
+//! A transform: a condition, and the actions on the events that fulfil it.
 
 use crate::edit::{EditNode, Scratch, edit_text};
 use crate::fql::Condition;
@@ -12,16 +12,16 @@ pub(crate) struct Transform {
     pub(crate) when: Option<Condition>,
     pub(crate) sample: Option<SampleRule>,
     pub(crate) drop: bool,
-    /// Each sees what the one before has made.
+    /// Each pass reads the result of the previous one.
     pub(crate) passes: Vec<EditNode>,
 }
 
-/// What becomes of an event.
+/// The outcome of a transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// The event goes on.
     Keep,
-    /// It goes nowhere.
+    /// The event is dropped.
     Drop,
 }
 
@@ -63,7 +63,7 @@ impl Transform {
         self.sample.is_none() && !self.drop && self.passes.is_empty()
     }
 
-    /// Whether more than the event's name and type matters, or changes.
+    /// Whether the transform reads or changes more than the event's name and type.
     pub(crate) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
         !by_kind
@@ -71,12 +71,12 @@ impl Transform {
             || self.sample.as_ref().is_some_and(SampleRule::reads_text)
     }
 
-    /// Whether one of these members of the event may be another one afterwards.
+    /// Whether the transform may change one of these members of the event.
     pub(crate) fn may_change(&self, members: &[&str]) -> bool {
         self.passes.iter().any(|pass| members.iter().any(|member| pass.may_change(member)))
     }
 
-    /// Transform the draft of an event, of which this is the original.
+    /// Transforms the draft of an event with this original text.
     pub(crate) fn apply(&self, draft: &mut Draft, original: &str, tools: &mut Tools) -> Verdict {
         let event = JsonValue::of_text(draft.text(original));
         if self.when.as_ref().is_some_and(|when| !when.holds(event)) {

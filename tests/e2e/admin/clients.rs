@@ -9,7 +9,7 @@ use super::*;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[test]
-fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
+fn oversized_components_are_refused_early() {
     let collector = start_collector(&settings_with_token());
     let announced = BYTES_MAX + 1;
     let mut client = send_put(&collector, &format!("Content-Length: {announced}"));
@@ -30,7 +30,7 @@ fn what_is_too_large_is_refused_as_soon_as_that_is_known() {
 }
 
 #[test]
-fn who_is_slow_holds_up_nobody_for_long() {
+fn slow_admin_clients_do_not_block_others() {
     let collector = start_collector(&settings_with_token());
     let mut slow: Vec<_> = (0..2).map(|_| send_half_request(&collector)).collect();
     wait_until("both places are taken", || {
@@ -71,7 +71,7 @@ fn who_is_slow_holds_up_nobody_for_long() {
 }
 
 #[test]
-fn reports_come_while_others_are_worked_on() {
+fn reports_are_answered_during_other_requests() {
     let collector = start_collector(&settings_with_token());
     let url = collector.admin_url();
     std::thread::scope(|scope| {

@@ -8,7 +8,7 @@ use standpipe_tests::{misbehaving_plugin, wait_until};
 use super::*;
 
 #[test]
-fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
+fn swaps_lose_no_event_and_no_counter_decreases() {
     const SWAPS: u8 = 30;
     let collector = start_collector(&settings_with_token());
     let (url, is_over) = (collector.url(), AtomicBool::new(false));
@@ -56,7 +56,7 @@ fn no_event_is_lost_and_no_count_goes_back_while_plugins_change() {
 /// Where events are collected, the plugin that is built in respects what SDKs say of
 /// integrations. Other plugins do not have this setting, in every role.
 #[test]
-fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
+fn settings_of_the_built_in_plugin_reach_no_other() {
     let component = fs::read(misbehaving_plugin()).unwrap();
     let settings = settings_with_token()
         .with_line("plugin.canary", "path = 'other.wasm'\npercent = 0")
@@ -99,7 +99,7 @@ fn what_is_meant_for_the_built_in_plugin_reaches_no_other() {
 }
 
 #[test]
-fn how_a_plugin_does_is_told() {
+fn plugin_health_is_reported() {
     let plugin = misbehaving_plugin();
     let component = fs::read(&plugin).unwrap();
     let settings = settings_with_token().with_line("plugin.breaker", "window = '1s'\nretry = '1s'");

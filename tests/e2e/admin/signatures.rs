@@ -6,7 +6,7 @@ use standpipe_tests::wait_until;
 use super::*;
 
 #[test]
-fn only_what_is_signed_by_the_key_is_taken() {
+fn only_components_signed_by_the_key_are_accepted() {
     let [ours, theirs] = [0; 2].map(|_| KeyPair::generate());
     let key = format!("public_key = \"{}\"", ours.public_key());
     // The plugin of the settings is part of the program, and needs none.
@@ -42,7 +42,7 @@ fn only_what_is_signed_by_the_key_is_taken() {
 
 /// A plugin that was taken before there was a key, or a pin, is not gone back to.
 #[test]
-fn the_way_back_leads_to_no_plugin_that_is_not_trusted_now() {
+fn rollback_refuses_plugins_that_are_not_trusted() {
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
     let pin = format!("sha256 = \"{}\"", standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN));
     for (trust, words) in [(key, "public_key under [plugin]"), (pin, "sha256 under [plugin]")] {
@@ -111,7 +111,7 @@ fn a_pin_holds_for_every_role() {
 
 /// What is there already is held against a pin and a key that come later.
 #[test]
-fn a_canary_and_a_shadow_end_where_they_are_not_trusted_any_more() {
+fn a_canary_and_a_shadow_that_are_not_trusted_any_more_are_removed() {
     let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
     for trust in [format!("sha256 = \"{digest}\""), key] {

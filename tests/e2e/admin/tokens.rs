@@ -11,7 +11,7 @@ const KEPT: &str = "[admin]\ntoken = 'secret:token'\n[secrets]\nmanager = 'files
                     refresh = '1s'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key-of-web']";
 
 #[test]
-fn without_a_token_the_plugin_is_not_spoken_of() {
+fn without_a_token_plugin_routes_are_not_served() {
     let collector = start_collector(&CollectorSettings::new([SourceEntry::segment("web")]));
     for (method, path) in [
         ("GET", "/plugin"),
@@ -34,7 +34,7 @@ fn without_a_token_the_plugin_is_not_spoken_of() {
 }
 
 #[test]
-fn a_token_that_is_kept_elsewhere_is_rotated() {
+fn a_token_in_a_secret_manager_is_rotated() {
     const OTHER: &str = "fedcba9876543210-PLANTED";
     let program = Program::host_run_locally().mapping(&[("*", "all")]);
     let mounted = program.path("mounted");
@@ -59,7 +59,7 @@ fn a_token_that_is_kept_elsewhere_is_rotated() {
 }
 
 #[test]
-fn what_can_be_no_token_stops_the_start() {
+fn an_invalid_token_stops_the_start() {
     for wrong in ["", "PLANTED", "with a blank, PLANTED", "umlaut-äöü-PLANTED"] {
         let settings = CollectorSettings::new([SourceEntry::segment("web")]);
         let settings = settings.with_line("admin", &format!("token = '{wrong}'"));
@@ -77,7 +77,7 @@ fn what_can_be_no_token_stops_the_start() {
 }
 
 #[test]
-fn a_token_that_crosses_the_network_in_clear_is_warned_of() {
+fn a_token_sent_in_clear_text_causes_a_warning() {
     let program =
         Program::host_run_locally().settings(&settings_with_token()).mapping(&[("*", "all")]);
     let running = program.args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]).start();

@@ -41,7 +41,7 @@ fn a_check_fails_where_something_else_than_firehose_answers() {
 }
 
 #[test]
-fn a_session_without_all_of_its_parts_is_none() {
+fn an_incomplete_session_is_refused() {
     let whole = || session_response(0, Duration::from_secs(3600));
     let without = |element: &str| {
         let text = whole();

@@ -24,7 +24,7 @@ fn everything_that_is_allowed_is_granted() {
 }
 
 #[test]
-fn what_is_denied_is_named() {
+fn denied_permissions_are_named() {
     for (denied, action, exit) in [
         ("ListDeliveryStreams", "firehose:ListDeliveryStreams", 1),
         ("DescribeDeliveryStream", "firehose:DescribeDeliveryStream", 0),
@@ -50,7 +50,7 @@ fn what_is_denied_is_named() {
 }
 
 #[test]
-fn an_openmetadata_that_is_none_is_told() {
+fn an_address_that_is_not_openmetadata_is_reported() {
     let amazon = start_aws_api(sample_account());
     let page = Some("<html><body>Sign in</body></html>".to_owned());
     let server = OpenMetadataServer::start(ServerTraits { page, ..ServerTraits::default() });

@@ -43,7 +43,7 @@ fn streams_are_listed_and_shown() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_and_no_success() {
+fn unreadable_streams_are_reported_and_fail_the_command() {
     let account = sample_account();
     let amazon = Endpoint::start(move |asked| match asked.body.contains("prod-orders") {
         true => error_response(400, "AccessDeniedException"),
@@ -90,7 +90,7 @@ fn lineage_has_every_form() {
 }
 
 #[test]
-fn events_of_the_mapping_are_drawn() {
+fn lineage_includes_events_of_the_mapping() {
     let amazon = start_aws_api(sample_account());
     let mapping =
         "[[plugin.settings.mappings]]\nevent = \"Order Completed\"\nstream = \"prod-orders\"\n";
@@ -102,7 +102,7 @@ fn events_of_the_mapping_are_drawn() {
 }
 
 #[test]
-fn streams_of_moto_are_all_there() {
+fn all_streams_of_moto_are_listed() {
     let moto = moto::shared_server();
     let names: Vec<_> = (0..120).map(|number| format!("catalog-{number:03}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();

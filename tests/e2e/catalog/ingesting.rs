@@ -59,7 +59,7 @@ fn start_openmetadata() -> OpenMetadataServer {
 }
 
 #[test]
-fn the_vendors_workflow_runs_as_it_is() {
+fn the_vendor_workflow_runs_unchanged() {
     let (amazon, server) = (start_aws_api(sample_account()), start_openmetadata());
     let workflow = write_workflow(&amazon.url(), &server.url());
     let ran = ingest_command(&workflow).run().expect_exit(0);
@@ -81,7 +81,7 @@ fn the_vendors_workflow_runs_as_it_is() {
 }
 
 #[test]
-fn a_stream_that_is_gone_is_marked_and_a_dry_run_only_tells() {
+fn a_removed_stream_is_marked_and_a_dry_run_only_reports_it() {
     let server = start_openmetadata();
     let all = start_aws_api(sample_account());
     ingest_command(&write_workflow(&all.url(), &server.url())).run().expect_exit(0);
@@ -100,7 +100,7 @@ fn a_stream_that_is_gone_is_marked_and_a_dry_run_only_tells() {
 }
 
 #[test]
-fn lineage_that_is_missing_is_told_and_strict_takes_it_for_a_failure() {
+fn missing_lineage_is_reported_and_fails_in_strict_mode() {
     let amazon = start_aws_api(sample_account());
     let server = OpenMetadataServer::start(ServerTraits {
         token: Some(TOKEN.to_owned()),
@@ -113,7 +113,7 @@ fn lineage_that_is_missing_is_told_and_strict_takes_it_for_a_failure() {
 }
 
 #[test]
-fn a_reference_that_nobody_resolves_stops_it_before_anything_is_asked() {
+fn an_unresolved_reference_stops_the_run_before_any_request() {
     let (amazon, server) = (start_aws_api(sample_account()), start_openmetadata());
     let written = write_workflow(&amazon.url(), &server.url());
     let reference = written.replace("\"${OM_JWT}\"", "secret:/om/token");
@@ -133,7 +133,7 @@ fn a_reference_that_nobody_resolves_stops_it_before_anything_is_asked() {
 }
 
 #[test]
-fn a_key_that_nobody_knows_is_told_with_its_path() {
+fn an_unknown_key_is_reported_with_its_path() {
     let written = write_workflow("http://127.0.0.1:1", "http://127.0.0.1:1/api");
     let ran =
         ingest_command(&written.replace("includeLineage", "includeLinage")).run().expect_exit(2);
@@ -181,7 +181,7 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
 
 /// A page of the list that is refused leaves an unknown number of streams out.
 #[test]
-fn a_list_that_ends_early_is_a_failure_whatever_is_read() {
+fn an_incomplete_list_fails_the_run() {
     let mut account = sample_account();
     account.page = 1;
     let amazon = Endpoint::start(move |asked| {
@@ -208,7 +208,7 @@ fn a_list_that_ends_early_is_a_failure_whatever_is_read() {
 
 /// Who catalogs Kinesis and not DynamoDB has lineage all the same.
 #[test]
-fn where_the_table_is_unknown_lineage_begins_at_the_topic() {
+fn without_the_table_lineage_begins_at_the_topic() {
     let amazon = start_aws_api(sample_account());
     let server = OpenMetadataServer::start(ServerTraits {
         token: Some(TOKEN.to_owned()),

@@ -33,7 +33,7 @@ fn start_catalog(command: &str, settings: &str, data: &Path) -> Running {
 }
 
 #[test]
-fn it_runs_by_its_schedule_until_it_is_stopped() {
+fn the_catalog_runs_by_its_schedule_until_it_is_stopped() {
     let (amazon, data) = (start_aws_api(sample_account()), TempDir::new().expect("a directory"));
     let settings =
         catalog_settings(&amazon.url(), "schedule = \"every 1s\"\nlog_level = \"debug\"\n");
@@ -57,7 +57,7 @@ fn it_runs_by_its_schedule_until_it_is_stopped() {
 }
 
 #[test]
-fn a_schedule_that_is_over_ends_it() {
+fn the_catalog_ends_after_its_last_scheduled_run() {
     let data = TempDir::new().expect("a directory");
     let text = "schedule = \"daily\"\nend_date = \"2020-01-01\"\n";
     let running =
@@ -69,7 +69,7 @@ fn a_schedule_that_is_over_ends_it() {
 }
 
 #[test]
-fn a_missed_run_is_made_up_for_once() {
+fn a_missed_run_is_repeated_once() {
     let (amazon, data) = (start_aws_api(sample_account()), TempDir::new().expect("a directory"));
     fs::create_dir_all(data.path().join("catalog")).expect("a directory");
     let before = "{\"run\":\"a\",\"at\":\"2020-01-01T00:00:00.000Z\",\"event\":\"began\",\"cause\":\"asked\",\"due\":null}\n";
@@ -86,7 +86,7 @@ fn a_missed_run_is_made_up_for_once() {
 }
 
 #[test]
-fn a_second_run_does_not_begin_and_a_killed_one_was_cut_off() {
+fn a_second_run_is_refused_and_a_killed_one_is_marked_interrupted() {
     let (amazon, data) = (start_aws_api(sample_account()), TempDir::new().expect("a directory"));
     // It takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -124,7 +124,7 @@ fn a_signal_stops_a_run() {
 }
 
 #[test]
-fn host_run_brings_it_along() {
+fn host_run_runs_the_scheduled_catalog() {
     let amazon = start_aws_api(sample_account());
     let settings = catalog_settings(&amazon.url(), "schedule = \"every 1s\"\n");
     let mut running = Program::host_run_locally()
@@ -139,7 +139,7 @@ fn host_run_brings_it_along() {
 }
 
 #[test]
-fn a_catalog_that_fails_disturbs_no_events() {
+fn a_failing_catalog_does_not_affect_events() {
     let settings = catalog_settings("http://127.0.0.1:1", "schedule = \"every 1s\"\n");
     let mut running = Program::host_run_locally()
         .with_keys()

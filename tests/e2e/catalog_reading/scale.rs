@@ -14,7 +14,7 @@ use super::{
 };
 
 #[test]
-fn the_pace_is_kept() {
+fn the_rate_limit_is_respected() {
     let times = Arc::new(Mutex::new(Vec::new()));
     let own = Arc::clone(&times);
     let endpoint = serve_account(account_with_streams(60), move |asked| {

@@ -53,7 +53,7 @@ fn tables_are_found_behind_a_kinesis_stream() {
 }
 
 #[test]
-fn tables_are_not_looked_for_without_need() {
+fn tables_are_not_searched_without_need() {
     let source = kinesis_source(Account::ID, REGION);
     let endpoint = serve_account(account_with_tables(&source), |_| None);
     read_inventory(DiscoverySettings {
@@ -84,7 +84,7 @@ fn without_permission_for_tables_there_is_a_warning() {
 }
 
 #[test]
-fn tables_of_other_accounts_and_regions_are_warned_of() {
+fn tables_of_other_accounts_and_regions_cause_a_warning() {
     for (account, region) in [("999999999999", REGION), (Account::ID, "us-east-1")] {
         let endpoint =
             serve_account(account_with_tables(&kinesis_source(account, region)), |_| None);
@@ -125,7 +125,7 @@ fn each_permission_is_tried_on_its_own() {
 }
 
 #[test]
-fn an_answer_without_its_members_is_no_permission() {
+fn a_response_without_its_members_grants_no_permission() {
     let operations = [
         "ListDeliveryStreams",
         "DescribeDeliveryStream",
@@ -147,7 +147,7 @@ fn an_answer_without_its_members_is_no_permission() {
 }
 
 #[test]
-fn a_table_that_is_not_told_about_is_warned_of() {
+fn a_table_without_a_description_causes_a_warning() {
     let endpoint =
         serve_account(account_with_tables(&kinesis_source(Account::ID, REGION)), |asked| {
             (input_of(asked)["TableName"] == "a").then(|| (200, "{}".to_owned()))

@@ -92,7 +92,7 @@ fn every_path_takes_events_by_the_rules_of_rudderstack() {
 }
 
 #[test]
-fn pixels_are_an_image_whatever_becomes_of_their_event() {
+fn pixel_requests_always_return_an_image() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let image = |path: &str| {
@@ -130,7 +130,7 @@ fn pixels_are_an_image_whatever_becomes_of_their_event() {
 }
 
 #[test]
-fn webhooks_become_events_of_nobody() {
+fn webhooks_become_events_without_a_user() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let reply = send_get(&collector, "/v1/webhook?writeKey=key-of-backend&a=1&a=2&b.c=x");
@@ -179,7 +179,7 @@ fn webhooks_become_events_of_nobody() {
 }
 
 #[test]
-fn health_version_and_strangers_settings_are_answered() {
+fn health_version_and_settings_without_a_known_key_are_answered() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let json_of = |path: &str| {

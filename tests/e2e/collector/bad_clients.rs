@@ -14,7 +14,7 @@ const MEBIBYTE: usize = 1 << 20;
 const MEMORY_BYTES_MAX: u64 = 200_000_000;
 
 #[test]
-fn bombs_are_refused_before_they_go_off() {
+fn decompression_bombs_are_refused_early() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
@@ -44,7 +44,7 @@ fn bombs_are_refused_before_they_go_off() {
 }
 
 #[test]
-fn a_bad_event_does_not_spoil_the_good_ones_around_it() {
+fn a_bad_event_is_refused_and_the_others_of_its_batch_are_accepted() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let names: Vec<_> = (0..99).map(|number| format!("good {number}")).collect();
@@ -78,7 +78,7 @@ fn a_bad_event_does_not_spoil_the_good_ones_around_it() {
 }
 
 #[test]
-fn bodies_that_are_no_events_are_refused_as_a_whole() {
+fn bodies_without_events_are_refused_whole() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
@@ -125,7 +125,7 @@ fn bodies_that_are_no_events_are_refused_as_a_whole() {
 }
 
 #[test]
-fn requests_that_break_the_protocol_are_refused_or_cut_off() {
+fn requests_that_break_the_protocol_are_refused_or_closed() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
@@ -198,7 +198,7 @@ fn requests_that_break_the_protocol_are_refused_or_cut_off() {
 /// A chunked body ends where its chunks do, whatever length is said beside it, and
 /// in whatever order.
 #[test]
-fn a_length_beside_chunks_means_nothing() {
+fn a_content_length_beside_chunks_is_ignored() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let mut names = BTreeSet::new();
@@ -223,7 +223,7 @@ fn a_length_beside_chunks_means_nothing() {
 }
 
 #[test]
-fn http_2_is_spoken_without_tls_too() {
+fn http_2_works_without_tls() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let url = format!("{}/v1/track", collector.url());
@@ -241,7 +241,7 @@ fn http_2_is_spoken_without_tls_too() {
 }
 
 #[test]
-fn a_letter_and_a_plugin_know_the_source_of_an_event() {
+fn dead_letters_and_plugins_get_the_source_of_an_event() {
     let stub = start_accepting_stub();
     let program = Program::host_run_against(&stub.url()).settings(&both_vendors());
     let program = program.args(["--plugin"]).args([standpipe_tests::misbehaving_plugin()]);

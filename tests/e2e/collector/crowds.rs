@@ -29,7 +29,7 @@ const ANNOUNCED: usize = 4_095_990;
 
 /// Bodies whose request does not say its key before them take a part of the memory.
 #[test]
-fn bodies_without_a_key_hold_up_nobody() {
+fn slow_bodies_without_a_key_do_not_block_other_clients() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, None);
@@ -53,7 +53,7 @@ fn bodies_without_a_key_hold_up_nobody() {
 
 /// A page's key is known to everybody.
 #[test]
-fn bodies_with_a_key_that_come_slowly_make_room() {
+fn slow_bodies_with_a_key_make_room() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, Some("key-of-web"));
@@ -97,7 +97,7 @@ fn idle_connections_make_room() {
 }
 
 #[test]
-fn a_crowd_at_the_admin_address_keeps_no_orchestrator_away() {
+fn many_admin_connections_do_not_block_health_checks() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let admin = collector.admin_url();
@@ -169,7 +169,7 @@ fn the_soft_limit_of_open_files_is_raised() {
 }
 
 #[test]
-fn more_connections_than_there_are_files_are_refused_at_the_start() {
+fn more_connections_than_open_files_are_refused_at_startup() {
     let stub = start_accepting_stub();
     let settings = both_vendors().with_line("http", "max_connections = 600");
     let program =

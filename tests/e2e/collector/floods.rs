@@ -108,7 +108,7 @@ fn shared_fields_cannot_be_multiplied_into_gigabytes() {
 /// As much as a request may grow to, from many clients at once: requests that do not fit into
 /// the budget are refused for now, and accepted ones are stored.
 #[test]
-fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
+fn requests_that_grow_to_the_limit_wait_for_memory() {
     let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
@@ -129,7 +129,7 @@ fn requests_that_grow_as_far_as_they_may_wait_for_each_other() {
 /// A body of 16 MiB holds a quarter of a million events, each of which the shared context
 /// makes too long.
 #[test]
-fn events_that_grow_too_long_hang_nobody() {
+fn events_that_grow_too_long_do_not_block_the_collector() {
     let stub = start_accepting_stub();
     let settings = both_vendors().with_line("http", "max_body_bytes = 16777216");
     let collector = start_for_floods(&stub, &settings);
@@ -161,7 +161,7 @@ fn events_that_grow_too_long_hang_nobody() {
 
 /// A million times `{}` is not a million dead letters.
 #[test]
-fn what_is_no_event_is_not_multiplied_into_dead_letters() {
+fn invalid_events_of_one_request_do_not_flood_the_dead_letters() {
     let stub = start_accepting_stub();
     let collector = start_for_floods(&stub, &both_vendors());
     let good = GoodClient::start(&collector);

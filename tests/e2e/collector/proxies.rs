@@ -58,7 +58,7 @@ fn api_host_of(reply: &HttpResponse) -> String {
 }
 
 #[test]
-fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
+fn an_event_gets_the_client_address_from_every_proxy_header() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let cases: &[(&str, Headers<'_>)] = &[
@@ -93,7 +93,7 @@ fn an_event_gets_the_users_address_however_a_proxy_writes_it() {
 }
 
 #[test]
-fn headers_of_those_who_are_not_trusted_mean_nothing() {
+fn headers_of_untrusted_clients_are_ignored() {
     let stub = start_accepting_stub();
     let settings = both_vendors().with_line("http", "trusted_proxies = ['192.0.2.1']");
     let collector = start_collector(&stub, &settings);
@@ -153,7 +153,7 @@ fn settings_name_the_address_that_clients_use() {
 }
 
 #[test]
-fn a_page_of_https_that_is_told_http_is_logged() {
+fn an_https_page_sent_to_http_is_logged() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let headers = [("Origin", "https://shop.example"), ("X-Forwarded-Host", "collect.example")];
@@ -162,7 +162,7 @@ fn a_page_of_https_that_is_told_http_is_logged() {
 }
 
 #[test]
-fn a_public_url_that_is_none_is_refused_at_the_start() {
+fn an_invalid_public_url_is_refused_at_startup() {
     let stub = start_accepting_stub();
     for wrong in ["collect.example", "ftp://collect.example", "https://collect.example?a=b"] {
         let settings = both_vendors().with_line("http", &format!("public_url = '{wrong}'"));

@@ -19,7 +19,7 @@ fn strict_settings() -> CollectorSettings {
 }
 
 #[test]
-fn strangers_are_refused_and_counted() {
+fn requests_without_a_valid_key_are_refused_and_counted() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let mut refused = 0;
@@ -57,7 +57,7 @@ fn strangers_are_refused_and_counted() {
 }
 
 #[test]
-fn a_source_that_is_disabled_takes_nothing() {
+fn a_disabled_source_accepts_nothing() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     for path in ["/v1/track", "/v1/batch", "/v1/webhook"] {
@@ -95,7 +95,7 @@ fn a_strict_source_takes_all_of_a_batch_or_nothing() {
 }
 
 #[test]
-fn beyond_the_rate_a_client_is_told_when_to_come_again() {
+fn beyond_the_rate_limit_a_client_gets_retry_after() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let ten = |round: usize| {
@@ -132,7 +132,7 @@ fn beyond_the_rate_a_client_is_told_when_to_come_again() {
 
 /// Bytes count as they are stored: what is added to events, and not what is compressed.
 #[test]
-fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
+fn beyond_the_byte_rate_limit_a_client_gets_retry_after() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let authorization = basic_auth("key-of-narrow").1;
@@ -177,7 +177,7 @@ fn beyond_the_rate_of_bytes_a_client_is_told_when_to_come_again() {
 }
 
 #[test]
-fn pages_of_other_origins_are_refused_in_a_way_that_they_can_read() {
+fn pages_of_other_origins_get_a_readable_refusal() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let send = |origin: Option<&str>, key: &str| {
@@ -243,7 +243,7 @@ fn a_preflight_permits_what_the_page_asks_for() {
 
 /// What depends on the headers of a request says so, and is kept by no cache.
 #[test]
-fn settings_are_for_pages_that_may_send_and_for_no_cache() {
+fn settings_are_sent_to_allowed_origins_and_not_cached() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let paths = |key: &str| {
@@ -297,7 +297,7 @@ fn settings_are_for_pages_that_may_send_and_for_no_cache() {
 }
 
 #[test]
-fn unknown_paths_and_methods_are_told_apart() {
+fn unknown_paths_and_methods_are_distinguished() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let mut client = Client::connect(collector.url());
@@ -325,7 +325,7 @@ fn unknown_paths_and_methods_are_told_apart() {
 /// A client that is refused before its body is read gets the response, although it is still
 /// sending: a client whose connection is reset would try again.
 #[test]
-fn a_refusal_reaches_those_who_are_still_sending() {
+fn a_refusal_reaches_a_client_that_is_still_sending() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &strict_settings());
     let large = vec![b' '; 4_000_000];

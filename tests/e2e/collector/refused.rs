@@ -121,7 +121,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
 }
 
 #[test]
-fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
+fn refused_bodies_are_kept_if_the_source_is_configured_so() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &source_settings());
     let cut = r#"{"batch":[{"type":"track","event":"precious","userId":"#;
@@ -170,7 +170,7 @@ fn bodies_that_are_refused_are_kept_where_their_source_says_so() {
 
 /// The server below answers these, and never hands them on.
 #[test]
-fn what_is_no_request_is_counted_and_logged() {
+fn invalid_requests_are_counted_and_logged() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &source_settings());
     let long = format!("GET /v1/pixel/track?data={} HTTP/1.1\r\n\r\n", "x".repeat(100_000));

@@ -130,7 +130,7 @@ fn every_sdk_finds_the_settings_that_it_requires() {
 /// SDKs delete what they have stored, or switch themselves off, if they find their source
 /// disabled, or their request bad.
 #[test]
-fn no_answer_about_settings_makes_an_sdk_delete_what_it_has() {
+fn settings_responses_never_make_an_sdk_delete_events() {
     let stub = start_accepting_stub();
     let backend = SourceEntry::rudderstack("backend").with_line("enabled = false");
     let settings = CollectorSettings::new([SourceEntry::segment("web"), backend]);

@@ -16,7 +16,7 @@ const HEADER_SECONDS: Range<f64> = 4.0..14.0;
 const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
 
 #[test]
-fn slow_clients_are_cut_off_and_hold_up_nobody() {
+fn slow_clients_are_disconnected_and_do_not_block_others() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
@@ -67,7 +67,7 @@ fn slow_clients_are_cut_off_and_hold_up_nobody() {
 
 /// Memory is taken for what has come, and not for what is announced.
 #[test]
-fn announcing_much_takes_nothing_from_others() {
+fn announced_bodies_take_no_memory_from_other_clients() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let misers: Vec<_> = (0..100).map(|_| start_slow_body(&collector, "key-of-web")).collect();
@@ -97,7 +97,7 @@ fn announcing_much_takes_nothing_from_others() {
 }
 
 #[test]
-fn who_finds_no_room_waits_until_the_slow_are_cut_off() {
+fn clients_without_memory_wait_until_slow_ones_are_disconnected() {
     let stub = start_accepting_stub();
     let settings = both_vendors().with_line("http", "max_connections = 5");
     let collector = start_collector(&stub, &settings);

@@ -12,7 +12,7 @@ use standpipe_tests::make_data_directory;
 use super::*;
 
 #[test]
-fn what_is_under_way_at_a_stop_is_answered_and_delivered() {
+fn requests_in_progress_at_a_stop_are_answered_and_delivered() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let bodies: Vec<_> =
@@ -58,7 +58,7 @@ fn what_is_under_way_at_a_stop_is_answered_and_delivered() {
 }
 
 #[test]
-fn what_could_not_be_delivered_waits_for_the_next_start() {
+fn undelivered_events_wait_for_the_next_start() {
     let data = tempfile::TempDir::new().unwrap();
     let data_dir = data.path().join("data");
     make_data_directory(&data_dir);

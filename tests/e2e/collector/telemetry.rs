@@ -72,7 +72,7 @@ fn metrics_are_well_formed_and_say_what_was_sent() {
 }
 
 #[test]
-fn the_document_names_the_metrics_that_there_are() {
+fn the_document_lists_every_metric() {
     let mut is_first = true;
     let stub = Stub::start(move |_| match std::mem::replace(&mut is_first, false) {
         true => {
@@ -111,7 +111,7 @@ fn the_document_names_the_metrics_that_there_are() {
 }
 
 #[test]
-fn health_is_asked_for_by_get_alone() {
+fn health_endpoints_accept_only_get() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let mut client = Client::connect(collector.admin_url());
@@ -134,7 +134,7 @@ fn health_is_asked_for_by_get_alone() {
 }
 
 #[test]
-fn neither_keys_nor_events_are_told_to_anybody() {
+fn logs_and_metrics_show_neither_keys_nor_events() {
     const MARK: &str = "xyzzy";
     let key = format!("key-{MARK}");
     let backend = SourceEntry::rudderstack("backend").write_keys(&[&key]);
@@ -196,7 +196,7 @@ fn neither_keys_nor_events_are_told_to_anybody() {
         ("the summary", &summary),
         ("standard output", &stdout),
     ] {
-        assert!(!text.contains(MARK), "{what} tells too much:\n{text}");
+        assert!(!text.contains(MARK), "{what} shows too much:\n{text}");
     }
     assert_logged_in_json(&ran, "");
     // Nor does a program that does not start.

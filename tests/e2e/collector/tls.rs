@@ -52,7 +52,7 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
 }
 
 #[test]
-fn other_files_are_used_when_the_settings_name_them() {
+fn changed_certificate_paths_are_used() {
     let files = TempDir::new().unwrap();
     let [one, two] = ["one", "two"].map(|name| make_certificate(files.path(), name));
     let stub = start_accepting_stub();
@@ -78,7 +78,7 @@ fn other_files_are_used_when_the_settings_name_them() {
 }
 
 #[test]
-fn who_speaks_no_tls_is_cut_off() {
+fn clients_without_tls_are_disconnected() {
     let files = TempDir::new().unwrap();
     let pair = make_certificate(files.path(), "one");
     let stub = start_accepting_stub();
@@ -93,7 +93,7 @@ fn who_speaks_no_tls_is_cut_off() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_told_of_at_the_start() {
+fn unusable_certificate_files_are_reported_at_startup() {
     let files = TempDir::new().unwrap();
     let [one, two] = ["one", "two"].map(|name| make_certificate(files.path(), name));
     let empty = files.path().join("empty.pem");

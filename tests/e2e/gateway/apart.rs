@@ -55,7 +55,7 @@ async fn swap_under_load(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_under_load() {
+async fn two_hosts_in_one_process_swap_plugins_independently() {
     const SWAPS: usize = 20;
     let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
     let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
@@ -125,7 +125,7 @@ async fn two_hosts_in_a_process_with_plugins_of_their_own_are_swapped_apart_unde
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_goes_on_when_another_one_has_stopped() {
+async fn a_host_keeps_running_when_another_one_stops() {
     let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
     let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {

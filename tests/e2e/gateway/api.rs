@@ -27,7 +27,7 @@ const FILES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn the_api_is_as_it_was() {
+fn the_public_api_matches_its_listing() {
     let golden = workspace_directory().join("tests/data/gateway-api.txt");
     let now = list_api();
     let before = fs::read_to_string(&golden).unwrap_or_default();

@@ -91,7 +91,7 @@ async fn start_host(settings: &str) -> (Embedded, Arc<FaultyClient>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_told_as_far_as_the_copy_was_asked_to() {
+async fn requests_are_copied_as_configured() {
     let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::new(["/shop", "/broken"])
         .event_name("Requested")
@@ -137,7 +137,7 @@ async fn finish_and_read_copies(embedded: &Embedded, port: &FaultyClient) -> Vec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
+async fn request_bodies_are_copied_as_far_as_they_are_read() {
     let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::all_paths().with_request_body(4).with_response_body(usize::MAX);
     let layer = GatewayLayer::new(embedded.host.clone()).capture_paths(copies);
@@ -169,7 +169,7 @@ async fn bodies_of_requests_are_told_as_far_as_they_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
+async fn escaped_bodies_still_fit_into_a_record() {
     let (embedded, port) = start_host(SOURCES).await;
     let copies =
         RequestCapture::all_paths().with_request_body(usize::MAX).with_response_body(usize::MAX);
@@ -184,7 +184,7 @@ async fn both_bodies_fit_into_a_record_however_they_are_escaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_status() {
+async fn a_request_whose_client_disconnects_is_recorded_without_a_status() {
     let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::all_paths().with_request_body(4);
     let mut service =
@@ -195,7 +195,7 @@ async fn a_request_whose_client_leaves_before_the_answer_is_told_without_a_statu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_layer_is_one_for_a_router_of_axum() {
+async fn the_layer_works_with_an_axum_router() {
     let (embedded, port) = start_host(SOURCES).await;
     let copies = RequestCapture::new(["/shop/"]).with_request_body(64).with_response_body(64);
     let layer =
@@ -263,7 +263,7 @@ async fn calls_of_sdks_are_answered_in_place_of_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_sources_the_service_gets_all_calls() {
+async fn without_sources_all_calls_reach_the_service() {
     let (embedded, _) = start_host(&super::mapping_settings(&["kept"])).await;
     let mut service =
         GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).layer(Echo::default());

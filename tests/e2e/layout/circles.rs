@@ -36,7 +36,7 @@ fn no_circle_of_files_within_a_crate() {
 }
 
 #[test]
-fn a_circle_is_found_whatever_the_words_for_it() {
+fn a_circle_is_found_for_every_form_of_use() {
     let found = |files: &[(&str, &str)]| find_circles(&read_sources(files.iter().copied()));
     let open = [
         ("lib.rs", "mod a;\nmod b;\npub use a::A;\npub struct Root;"),

@@ -10,7 +10,7 @@ use super::world::MetadataWorld;
 const STREAMS: &[&str] = &["a", "b", "c", "d"];
 
 #[test]
-fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
+fn a_removed_stream_is_soft_deleted_and_restored() {
     let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     world.remove_stream("b");
@@ -29,7 +29,7 @@ fn a_stream_that_is_gone_is_deleted_softly_and_comes_back() {
 }
 
 #[test]
-fn servers_that_cannot_delete_at_once_are_asked_one_by_one() {
+fn servers_without_bulk_deletion_get_single_requests() {
     let mut world = MetadataWorld::new(
         ServerTraits { has_delete_stale: false, ..ServerTraits::default() },
         STREAMS,
@@ -45,7 +45,7 @@ fn servers_that_cannot_delete_at_once_are_asked_one_by_one() {
 }
 
 #[test]
-fn a_list_that_breaks_off_deletes_nothing() {
+fn an_incomplete_list_deletes_nothing() {
     let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     world.remove_stream("b");
@@ -68,7 +68,7 @@ fn a_list_that_breaks_off_deletes_nothing() {
 }
 
 #[test]
-fn streams_that_were_left_out_or_could_not_be_read_are_there() {
+fn unread_streams_are_not_deleted() {
     let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     world.run_well();
     for name in ["a", "b", "c"] {
@@ -130,7 +130,7 @@ fn another_account_or_region_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
+fn a_foreign_service_is_kept_until_it_is_adopted() {
     let mut world = MetadataWorld::new(ServerTraits::default(), STREAMS);
     let service = json!({"serviceType": "KinesisFirehose", "description": "Made by hand."});
     world.server.add_entity("pipelineServices", "\"my.firehose\"", &service);
@@ -149,7 +149,7 @@ fn a_service_of_somebody_elses_is_kept_until_it_is_adopted() {
 }
 
 #[test]
-fn nothing_is_deleted_where_it_is_off_and_failures_are_told() {
+fn deletion_can_be_disabled_and_its_failures_are_reported() {
     let mut world = MetadataWorld::new(
         ServerTraits { has_delete_stale: false, ..ServerTraits::default() },
         STREAMS,

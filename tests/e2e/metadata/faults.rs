@@ -9,7 +9,7 @@ use standpipe_tests::openmetadata::{InjectedFault, ServerTraits};
 use super::world::MetadataWorld;
 
 #[test]
-fn what_fails_in_passing_is_done_all_the_same() {
+fn temporary_failures_are_retried() {
     for status in [429, 502, 503, 504] {
         let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
         for (method, path) in [
@@ -33,7 +33,7 @@ fn what_fails_in_passing_is_done_all_the_same() {
 }
 
 #[test]
-fn a_server_that_asks_for_a_pause_gets_it() {
+fn retry_after_of_the_server_is_respected() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.server.inject_fault(InjectedFault {
         method: "PUT",
@@ -48,7 +48,7 @@ fn a_server_that_asks_for_a_pause_gets_it() {
 }
 
 #[test]
-fn what_stays_down_is_told_and_the_rest_is_done() {
+fn permanent_failures_are_reported_and_the_rest_is_done() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a", "b", "c"]);
     world.server.inject_fault(InjectedFault {
         method: "PUT",
@@ -71,7 +71,7 @@ fn what_stays_down_is_told_and_the_rest_is_done() {
 }
 
 #[test]
-fn a_page_for_people_is_no_api() {
+fn an_html_page_is_not_taken_for_the_api() {
     for page in ["<!DOCTYPE html><title>Sign in</title>", "x"] {
         let world = MetadataWorld::new(
             ServerTraits { page: Some(page.to_owned()), ..ServerTraits::default() },
@@ -86,7 +86,7 @@ fn a_page_for_people_is_no_api() {
 }
 
 #[test]
-fn a_wrong_token_is_told_and_never_shown() {
+fn a_wrong_token_is_reported_and_never_shown() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     let token = "an-0ld-t0ken";
     world.settings.token = Some(SecretSetting::Value(Secret::new(token.to_owned())));
@@ -97,7 +97,7 @@ fn a_wrong_token_is_told_and_never_shown() {
 }
 
 #[test]
-fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
+fn an_unresolved_reference_or_empty_token_stops_the_run() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (written, expected) in [("secret:/om/token", "secret:/om/token"), ("", "is empty")] {
@@ -111,7 +111,7 @@ fn a_reference_that_nobody_resolves_and_an_empty_token_stop_the_run() {
 }
 
 #[test]
-fn versions_that_nobody_knows_are_refused_unless_it_is_set() {
+fn unknown_server_versions_are_refused_unless_allowed() {
     let mut world = MetadataWorld::new(
         ServerTraits { version: "3.0.1".to_owned(), ..ServerTraits::default() },
         &["a"],
@@ -124,7 +124,7 @@ fn versions_that_nobody_knows_are_refused_unless_it_is_set() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told() {
+fn an_unreachable_server_is_reported() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.settings.host_port = "http://127.0.0.1:1/api".to_owned();
     let cause = world.run().aborted.unwrap();
@@ -132,7 +132,7 @@ fn a_server_that_is_not_there_is_told() {
 }
 
 #[test]
-fn pipelines_that_cannot_be_written_are_failures_and_no_reason_to_delete() {
+fn pipelines_that_cannot_be_written_are_not_deleted() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let mut world = world;

@@ -12,7 +12,7 @@ const SEARCH: &str = "/search/fieldQuery";
 const EDGE: &str = "/lineage/getLineageEdge/";
 
 #[test]
-fn an_answer_that_is_not_complete_changes_nothing() {
+fn an_incomplete_response_changes_nothing() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let bodies = ["", "{}", "null", "[]", "{\"data\":[", "404 page not found"];
@@ -20,7 +20,7 @@ fn an_answer_that_is_not_complete_changes_nothing() {
     let all = paths.iter().flat_map(|path| bodies.iter().map(move |body| (*path, 200, *body)));
     let others = [
         (SERVICE, 404, "404 page not found"),
-        (PIPELINES, 404, "no such host"),
+        (PIPELINES, 404, "unknown host"),
         (PIPELINES, 200, "{\"data\":[]}"),
         (PIPELINES, 200, "{\"data\":[],\"paging\":[]}"),
         (PIPELINES, 200, "{\"data\":[{}],\"paging\":{\"total\":1}}"),
@@ -30,7 +30,7 @@ fn an_answer_that_is_not_complete_changes_nothing() {
         (SEARCH, 200, "{\"hits\":{}}"),
         (SEARCH, 200, "{\"hits\":{\"hits\":[{}]}}"),
         (SEARCH, 200, "{\"hits\":{\"hits\":[{\"_source\":{\"id\":\"1\"}}]}}"),
-        (EDGE, 404, "no such host"),
+        (EDGE, 404, "unknown host"),
         (EDGE, 200, "{\"edge\":null}"),
     ];
     for (path, status, body) in all.chain(others) {
@@ -53,7 +53,7 @@ fn an_answer_that_is_not_complete_changes_nothing() {
 }
 
 #[test]
-fn a_service_that_is_not_made_is_not_believed() {
+fn an_incomplete_service_response_is_an_error() {
     for body in ["", "{}", "null", "[]"] {
         let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
         let path = "/services/pipelineServices";

@@ -10,7 +10,7 @@ use standpipe_tests::openmetadata::ServerTraits;
 use super::world::{MetadataWorld, bucket_asset, kinesis_asset, make_arn, world_topic};
 
 #[test]
-fn edges_lead_from_asset_to_asset_by_way_of_the_pipeline() {
+fn edges_join_assets_through_the_pipeline() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.run_well();
     let expected = (
@@ -35,7 +35,7 @@ fn a_pipeline_that_the_server_drops_is_added_again() {
 }
 
 #[test]
-fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
+fn dynamodb_tables_replace_the_stream_that_they_feed() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let (table, stream) = (
         Asset::DynamoTable { arn: make_arn("dynamodb", "table/Orders") },
@@ -71,7 +71,7 @@ fn tables_of_dynamodb_stand_for_the_stream_that_they_feed() {
 }
 
 #[test]
-fn what_may_be_two_things_is_none() {
+fn ambiguous_entities_are_not_joined() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.server.add_entity("containers", "other.lake.x", &json!({"fullPath": "s3://lake/a/"}));
     let outcome = world.run_well();
@@ -86,7 +86,7 @@ fn what_may_be_two_things_is_none() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_what_was_tried() {
+fn missing_entities_are_reported_with_the_names_tried() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let table = TableName { database: Some("dev".into()), schema: None, name: "Orders".into() };
     let to = Asset::RedshiftTable { host: "h".to_owned(), table };
@@ -105,7 +105,7 @@ fn what_is_missing_is_told_with_what_was_tried() {
 }
 
 #[test]
-fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
+fn direct_put_streams_have_no_edge_unless_configured() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     world.server.add_entity("containers", "s3.lake", &json!({"fullPath": "s3://lake"}));
     world.add_stream_between("a", &[], &[bucket_asset("lake", "")]);
@@ -122,7 +122,7 @@ fn streams_that_only_writers_feed_have_no_edge_unless_it_is_set() {
 }
 
 #[test]
-fn what_openmetadata_cannot_have_is_unsupported() {
+fn assets_unknown_to_openmetadata_are_unsupported() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     world.add_stream_between(
         "a",
@@ -164,7 +164,7 @@ fn topics_are_those_of_their_service() {
 }
 
 #[test]
-fn an_index_that_rotates_is_its_newest_one() {
+fn a_rotated_index_maps_to_the_newest_one() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     for name in ["orders-2026-01", "orders-2026-02", "orders-old-2026-03", "orders-2026-02-03"] {
         world.server.add_entity("searchIndexes", &format!("os.{name}"), &json!({}));
@@ -184,7 +184,7 @@ fn an_index_that_rotates_is_its_newest_one() {
 }
 
 #[test]
-fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
+fn an_edge_of_another_tool_keeps_its_pipeline() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     let id = |kind: &str, name: &str| {
         world.server.entities(kind)[name]["id"].as_str().unwrap().to_owned()
@@ -208,7 +208,7 @@ fn an_edge_of_another_tool_keeps_its_pipeline_and_one_without_gets_ours() {
 }
 
 #[test]
-fn two_streams_with_one_edge_do_not_take_it_from_each_other() {
+fn two_streams_share_one_edge() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.add_stream_between("b", &[kinesis_asset("a-in")], &[bucket_asset("lake", "a")]);
     world.run_well();
@@ -221,7 +221,7 @@ fn two_streams_with_one_edge_do_not_take_it_from_each_other() {
 }
 
 #[test]
-fn edges_that_are_no_more_go_where_that_is_set() {
+fn obsolete_edges_are_deleted_if_configured() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.run_well();
     world.graph.edges.clear();
@@ -233,7 +233,7 @@ fn edges_that_are_no_more_go_where_that_is_set() {
 }
 
 #[test]
-fn columns_of_one_name_are_joined_where_that_is_set() {
+fn columns_of_the_same_name_are_joined_if_configured() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let columns = |table: &str, names: &[&str]| {
         let column =
@@ -272,7 +272,7 @@ fn columns_of_one_name_are_joined_where_that_is_set() {
 }
 
 #[test]
-fn tables_are_looked_for_in_all_services_where_none_is_named() {
+fn tables_are_searched_in_all_services_by_default() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &[]);
     let table = |database: Option<&str>, schema: &str, name: &str| TableName {
         database: database.map(str::to_owned),

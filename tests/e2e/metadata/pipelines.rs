@@ -58,7 +58,7 @@ fn the_service_is_made_once_with_its_account_and_without_credentials() {
 }
 
 #[test]
-fn a_service_may_be_bare() {
+fn a_service_may_have_no_connection() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a"]);
     world.settings.store_service_connection = false;
     world.run_well();
@@ -67,7 +67,7 @@ fn a_service_may_be_bare() {
 }
 
 #[test]
-fn what_changed_is_written_and_what_people_wrote_stays() {
+fn changes_are_written_and_manual_edits_are_kept() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.run_well();
     let name = "\"my.firehose\".a";
@@ -124,7 +124,7 @@ fn events_and_functions_are_tasks() {
 }
 
 #[test]
-fn old_versions_get_what_they_know() {
+fn old_server_versions_get_only_known_fields() {
     let traits = ServerTraits {
         version: "1.2.0".to_owned(),
         has_firehose: false,
@@ -151,7 +151,7 @@ fn old_versions_get_what_they_know() {
 }
 
 #[test]
-fn a_part_that_bulk_refuses_is_written_alone() {
+fn entities_refused_in_bulk_are_written_one_by_one() {
     let world = MetadataWorld::new(ServerTraits::default(), &["a", "b", "c"]);
     world.server.inject_fault(InjectedFault {
         method: "BULK",
@@ -167,7 +167,7 @@ fn a_part_that_bulk_refuses_is_written_alone() {
 }
 
 #[test]
-fn a_dry_run_writes_nothing_and_tells_what_it_would() {
+fn a_dry_run_prints_changes_and_writes_nothing() {
     let mut world = MetadataWorld::new(ServerTraits::default(), &["a", "b"]);
     world.options.is_dry = true;
     let outcome = world.run_well();

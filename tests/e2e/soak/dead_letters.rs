@@ -1,5 +1,5 @@
-//! Reads dead letters as they are written, and takes files away that have been read,
-//! as whoever ships them would.
+//! Reads dead letters while they are written, and removes files that have been read, as a log
+//! shipper does.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

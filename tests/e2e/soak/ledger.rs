@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_balances_has_no_findings() {
+    fn a_balanced_ledger_has_no_findings() {
         let book = TestLedger::new();
         book.settle_but(None);
         assert_eq!(book.ledger.counts.waiting(), 0);
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_unknown_or_changed_is_found() {
+    fn missing_unknown_and_changed_events_are_found() {
         let book = TestLedger::new();
         let good = book.first_of_kind(EventKind::Good);
         book.settle_but(Some(good));
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_wants_a_cause() {
+    fn a_duplicate_needs_a_cause() {
         let book = TestLedger::new();
         let good = book.first_of_kind(EventKind::Good);
         book.deliver_event(good, 0, true);
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_wants_the_reason_of_its_event() {
+    fn a_dead_letter_needs_the_reason_of_its_event() {
         let book = TestLedger::new();
         let good = book.first_of_kind(EventKind::Good);
         book.dead_letter_event(good, "given_up", None);

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_from_part_to_part_is_found_and_what_goes_up_and_down_is_not() {
+    fn growth_is_found_and_fluctuation_is_not() {
         let one = |second| u8::from(second > 100) + u8::from(second > 1700);
         assert_eq!(findings_of(|second| 100 + second % 60, one), "");
         let text = findings_of(|second| 100 + second % 60 + second / 30, one);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_takes_is_not_compared() {
+    fn samples_of_other_processes_are_not_compared() {
         let text = findings_of(|_| 100, |second| u8::from(second > 900));
         assert!(text.contains("growth that cannot be judged"), "{text}");
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{ApiRequest, ApiShared, routes};
 use crate::http_request::HttpRequest;
 
-/// Answer requests until the client goes away.
+/// Answers requests until the client disconnects.
 pub(super) fn serve_connection(stream: TcpStream, shared: &Arc<ApiShared>) {
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read_request(&mut reader) {
@@ -70,7 +70,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<ApiRequest> {
     Some(ApiRequest { method, path: path.to_owned(), query, headers, body })
 }
 
-/// What percent signs stand for.
+/// Decodes percent-encoded characters.
 pub(super) fn percent_decode(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {

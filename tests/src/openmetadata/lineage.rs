@@ -6,7 +6,7 @@ use super::routes::{ApiResponse, error_response};
 use super::rules::find_violation;
 use super::{ApiRequest, ApiState};
 
-/// What the paths below `/lineage` answer. None of others.
+/// Answers a request below `/lineage`. Returns `None` for other paths.
 pub(super) fn answer_lineage(
     asked: &ApiRequest,
     path: &[&str],
@@ -35,7 +35,7 @@ fn edge_key(from: &str, to: &str) -> (String, String) {
     (from.to_owned(), to.to_owned())
 }
 
-/// Why a reference leads nowhere.
+/// The error response to a reference of an unknown entity, if it is one.
 fn find_broken_reference(kind: &str, id: &str, state: &ApiState) -> Option<ApiResponse> {
     let collection = match kind {
         "searchIndex" => "searchIndexes".to_owned(),

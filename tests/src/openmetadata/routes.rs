@@ -11,7 +11,7 @@ pub(super) type ApiResponse = (u16, Value);
 
 const COLLECTIONS: &[&str] = &["tables", "topics", "containers", "searchIndexes", "pipelines"];
 
-/// What the API answers.
+/// Answers a request.
 pub(super) fn answer_request(asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
     let Some(path) = asked.path.strip_prefix("/api/v1/") else {
         return reject_unknown(asked, state);
@@ -68,7 +68,7 @@ pub(super) fn error_response(status: u16, words: &str) -> ApiResponse {
     (status, json!({"code": status, "message": words}))
 }
 
-/// An entity without what is only known here.
+/// An entity without internal members.
 pub(super) fn without_internals(entity: &Value) -> Value {
     let own = entity.as_object().expect("entities are objects").iter();
     own.filter(|(key, _)| !key.starts_with('_'))
@@ -169,7 +169,7 @@ fn put_pipeline(body: &Value, overrides: bool, state: &mut ApiState) -> ApiRespo
         let id = state.add_entity("pipelines", &name, &own);
         return (201, without_internals(&state.entities[&id]));
     };
-    // What a person wrote stays, unless it is to be overwritten.
+    // Edits of users stay, unless the request overwrites them.
     let keeps = stored["_edited"] == true && !overrides;
     for (key, value) in own.as_object().into_iter().flatten() {
         if !(keeps && matches!(&**key, "description" | "displayName")) {
@@ -269,7 +269,7 @@ fn search_entities(asked: &ApiRequest, state: &ApiState) -> ApiResponse {
         "topic_search_index" => "topics",
         "container_search_index" => "containers",
         "search_entity_search_index" => "searchIndexes",
-        other => return error_response(400, &format!("no such index [{other}]")),
+        other => return error_response(400, &format!("unknown index [{other}]")),
     };
     let (field, pattern) = (of("fieldName"), of("fieldValue").to_lowercase());
     let is_like = |one: &&Value| {
@@ -288,7 +288,7 @@ fn search_entities(asked: &ApiRequest, state: &ApiState) -> ApiResponse {
     (200, json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
 }
 
-/// Whether a text is like a pattern, in which `*` stands for anything.
+/// Whether a text matches a pattern, in which `*` is any text.
 fn is_matched(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

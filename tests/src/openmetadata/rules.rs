@@ -11,7 +11,7 @@ static RULES: LazyLock<Value> = LazyLock::new(|| {
         .expect("the rules are JSON")
 });
 
-/// The first thing that is wrong with a value, if there is any.
+/// Returns the first error of a value.
 pub fn find_violation(rule: &str, value: &Value) -> Option<String> {
     check_value(rule_definition(rule), value, rule)
 }

@@ -9,20 +9,19 @@ use parking_lot::RwLock;
 
 use super::{PutRequest, StubResponse};
 
-/// How a delivery stream answers, until it is switched to something else.
+/// How a delivery stream responds, until it is switched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Behavior {
     /// Every record is accepted.
     #[default]
     Healthy,
-    /// The same, and each answer takes this long.
+    /// Every record is accepted, and each response takes this long.
     Slow(Duration),
-    /// So many in a hundred records of a request are refused one by one.
+    /// This percentage of the records of a request is refused.
     Throttled(u8),
     /// Every request is refused with `ServiceUnavailableException` and 503.
     Unavailable,
-    /// Every request fails with 500; the records of half of them are accepted all
-    /// the same.
+    /// Every request fails with 500; the records of half of them are accepted.
     InternalFailure,
     /// The connection is reset, and nothing is accepted.
     ResetBefore,
@@ -34,12 +33,12 @@ pub enum Behavior {
     Denied,
     /// The stream does not exist.
     Missing,
-    /// The answer is a 200 that does not account for the records, of which half the
-    /// requests' are accepted.
+    /// The response is a 200 that does not account for every record; the records of half of the
+    /// requests are accepted.
     Garbage(Garbage),
 }
 
-/// What is wrong with an answer that does not account for every record.
+/// How a response is malformed that does not account for every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Garbage {
     /// It has no body.
@@ -61,23 +60,23 @@ pub enum Garbage {
     CountOfZero,
 }
 
-/// How each of some delivery streams answers now; clones switch the same streams.
+/// The current behavior of each delivery stream; clones switch the same streams.
 #[derive(Debug, Clone, Default)]
 pub struct BehaviorSwitches(Arc<RwLock<BTreeMap<String, Behavior>>>);
 
 impl BehaviorSwitches {
-    /// Switch one stream; those that never were are healthy.
+    /// Switches one stream; streams are healthy at first.
     pub fn set(&self, stream: &str, behavior: Behavior) {
         let mut behaviors = self.0.write();
         behaviors.insert(stream.to_owned(), behavior);
     }
 
-    /// Make every stream healthy.
+    /// Makes every stream healthy.
     pub fn reset(&self) {
         self.0.write().clear();
     }
 
-    /// How a stream answers now.
+    /// The current behavior of a stream.
     pub fn behavior_of(&self, stream: &str) -> Behavior {
         let behaviors = self.0.read();
         behaviors.get(stream).copied().unwrap_or_default()
@@ -85,7 +84,7 @@ impl BehaviorSwitches {
 }
 
 impl Behavior {
-    /// What is done to a request; what is left to chance is drawn from `random`.
+    /// The response to a request; random choices are drawn from `random`.
     pub fn respond_to(self, put: &PutRequest, random: &mut fastrand::Rng) -> StubResponse {
         let fail = |status, code, accepted| StubResponse::Fail { status, code, accepted };
         match self {

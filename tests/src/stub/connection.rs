@@ -14,7 +14,7 @@ use super::put::Violation;
 use super::{PutRequest, StubResponse, StubShared, describe, put};
 use crate::http_request::HttpRequest;
 
-/// How often a connection without an answer looks whether it is released.
+/// How often a connection without a response checks whether it is released.
 const RELEASE_POLL: Duration = Duration::from_millis(100);
 
 /// A client's connection, which is used for one request after the other.
@@ -28,7 +28,7 @@ impl Connection {
         Connection { reader: BufReader::new(stream), shared }
     }
 
-    /// Answer requests until the client goes away or the script wants no more.
+    /// Answers requests until the client disconnects or the script ends the connection.
     pub(super) fn serve(mut self) {
         while let Some(HttpRequest { headers, body, .. }) = HttpRequest::read(&mut self.reader) {
             let target = headers.get("x-amz-target").map_or("", String::as_str);
@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// None if the client has gone away.
+    /// Returns `None` if the client has disconnected.
     fn write_json(&mut self, status: u16, body: &Value) -> Option<()> {
         let body =
             if body.is_null() { "<html>not AWS</html>".to_owned() } else { body.to_string() };
@@ -109,7 +109,7 @@ impl Connection {
     }
 
     fn write_response(&mut self, status: u16, body: &str, announced_bytes: usize) -> Option<()> {
-        // What has no body must not say how long it is.
+        // A response without a body must not have a length.
         let length = match status {
             204 | 304 => String::new(),
             _ => format!("content-length: {announced_bytes}\r\n"),
@@ -118,7 +118,7 @@ impl Connection {
         self.reader.get_mut().write_all(answer.as_bytes()).ok()
     }
 
-    /// A body that is never held as a whole.
+    /// Writes a body piece by piece.
     fn write_blanks(&mut self, status: u16, bytes: usize) -> Option<()> {
         static PIECE: [u8; 65536] = [b' '; 65536];
         let head = format!("{}content-length: {bytes}\r\n\r\n", response_head(status));
@@ -132,13 +132,13 @@ impl Connection {
         Some(())
     }
 
-    /// Close so that the client sees a reset, and no orderly end.
+    /// Closes the connection with a reset.
     fn reset_connection(&mut self) -> Option<()> {
         SockRef::from(self.reader.get_ref()).set_linger(Some(Duration::ZERO)).ok();
         None
     }
 
-    /// Wait until the client goes away, or such connections are released.
+    /// Waits until the client disconnects, or connections are released.
     fn wait_for_the_end(&mut self) -> Option<()> {
         let releases = self.shared.lock_state().releases;
         self.reader.get_ref().set_read_timeout(Some(RELEASE_POLL)).ok()?;
@@ -161,7 +161,7 @@ impl Drop for Connection {
     }
 }
 
-/// An answer's status and headers but for the length.
+/// The status and headers of a response, without the length.
 fn response_head(status: u16) -> String {
     format!(
         "HTTP/1.1 {status} Status\r\ncontent-type: application/x-amz-json-1.1\r\n\

@@ -6,18 +6,18 @@ use super::put::Violation;
 
 pub(super) const TARGET: &str = "Firehose_20150804.DescribeDeliveryStream";
 
-/// What is said of a stream: its destinations, a JSON array as the API has it, or
-/// the code of an error.
+/// The description of a stream: its destinations as a JSON array of the API, or the code of an
+/// error.
 pub type Described = Result<Value, &'static str>;
 
-/// The stream that is asked about.
+/// Returns the stream of a request.
 pub(super) fn parse_describe(body: &[u8]) -> Result<String, Violation> {
     let body: Option<Value> = serde_json::from_slice(body).ok();
     let stream = body.and_then(|body| Some(body["DeliveryStreamName"].as_str()?.to_owned()));
     stream.ok_or_else(|| ("SerializationException", "the body".to_owned()))
 }
 
-/// The answer, with what the API always says.
+/// The response with the members that the API always has.
 pub(super) fn describe_body(stream: &str, destinations: &Value) -> Value {
     json!({"DeliveryStreamDescription": {
         "DeliveryStreamName": stream,

@@ -26,15 +26,15 @@ pub struct PutRequest {
     pub records: Vec<Vec<u8>>,
     /// The headers, whose names are in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Whose signature it carries; none where the key is not a test's own.
+    /// The scope of its signature; `None` if the key is not a test's own.
     pub scope: Option<SignatureScope>,
 }
 
-/// Why a request is refused: Firehose's code, and words.
+/// Why a request is refused: Firehose's code, and a message.
 pub(super) type Violation = (&'static str, String);
 
 impl PutRequest {
-    /// Read a request, and check what Firehose checks.
+    /// Reads a request, and checks the limits of Firehose.
     pub(super) fn parse(headers: BTreeMap<String, String>, body: &[u8]) -> Result<Self, Violation> {
         let scope = check_signature(&headers, body)?;
         let (stream, records) =
@@ -44,7 +44,7 @@ impl PutRequest {
     }
 }
 
-/// Whose signature a request carries; none where the key is not a test's own.
+/// Checks the signature of a request. Returns its scope; `None` if the key is not a test's own.
 pub(super) fn check_signature(
     headers: &BTreeMap<String, String>,
     body: &[u8],

@@ -1,4 +1,4 @@
-//! Digests in place of what must not be seen.
+//! Replaces values with their digests.
 
 use std::fmt;
 
@@ -12,8 +12,7 @@ use crate::json::HEX;
 pub(crate) enum Hash {
     /// Anyone can compute it, so values that can be guessed can be found.
     Sha256,
-    /// Only who has the secret can compute it. Kept as it is once the secret
-    /// has been taken in.
+    /// Only holders of the secret can compute it. The state after the secret is kept.
     HmacSha256(Hmac<Sha256>),
 }
 
@@ -23,7 +22,7 @@ impl Hash {
         Hash::HmacSha256(keyed)
     }
 
-    /// Put its digest in a text's place.
+    /// Replaces a text with its digest.
     pub(crate) fn replace_with_digest(&self, text: &mut String) {
         let digest: [u8; 32] = match self {
             Hash::Sha256 => Sha256::digest(text.as_bytes()).into(),

@@ -7,7 +7,7 @@ use super::{is_number, truncate_text};
 
 proptest! {
     #[test]
-    fn a_number_is_what_json_takes_for_one(text in "-{0,2}[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?", any: String) {
+    fn numbers_are_recognised_as_json_does(text in "-{0,2}[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?", any: String) {
         for text in [text, any] {
             let is_json = text.trim() == text && !text.starts_with(['"', '[', '{', 't', 'f', 'n'])
                 && serde_json::from_str::<serde_json::Value>(&text).is_ok();
@@ -16,7 +16,7 @@ proptest! {
     }
 
     #[test]
-    fn so_many_characters_stay(text: String, characters in 0_usize..20) {
+    fn truncation_keeps_the_given_characters(text: String, characters in 0_usize..20) {
         let mut left = text.clone();
         let is_changed = truncate_text(&mut left, characters);
         prop_assert_eq!(left.chars().count(), text.chars().count().min(characters));

@@ -1,4 +1,4 @@
-//! Lifts the members of nested objects.
+//! Flattens nested objects: lifts their members into the outer object.
 
 use super::{BYTES_MAX, Editor};
 use crate::json::{JsonKind, JsonValue, write_string};
@@ -8,8 +8,7 @@ use crate::scan;
 const LEVELS_MAX: usize = 64;
 
 impl Editor<'_> {
-    /// Make one level of the object that begins here, unless it is one already.
-    /// Returns where it ends.
+    /// Flattens the object that begins here, unless it is flat already. Returns where it ends.
     pub(super) fn flatten_object(&mut self, separator: &str, start: usize) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
         let object = JsonValue::of_text(&self.text[start..end]);

@@ -1,4 +1,4 @@
-//! What is to be done at which places of an event.
+//! The tree of actions by their place in an event.
 
 use super::read::FieldReads;
 use crate::change::ValueChange;
@@ -8,7 +8,7 @@ use crate::put::PutValue;
 use crate::redact::Detectors;
 use crate::scan::MemberKey;
 
-/// A place of an event, and what is to be done there and below.
+/// A place of an event, with the actions there and below.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EditNode {
     pub(super) members: MemberNames<EditNode>,
@@ -17,39 +17,39 @@ pub(crate) struct EditNode {
     closed: bool,
     /// Allowed as a member of what is closed.
     allowed: bool,
-    /// Something is put here or below that may be missing in the event.
+    /// A value is put here or below that may be missing in the event.
     pub(super) makes: bool,
-    /// What is read of the value before anything is changed.
+    /// The values that are read before anything is changed.
     pub(super) reads: Option<Box<FieldReads>>,
     pub(super) act: EditAction,
 }
 
-/// What is to be done with a value.
+/// The action on a value.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum EditAction {
-    /// Nothing, but perhaps with its parts.
+    /// The value stays; its parts may have actions.
     #[default]
     Enter,
-    /// Leave it out of its object.
+    /// The value is removed from its object.
     Drop,
-    /// Put another value in its place, and make it where it is missing.
+    /// Another value replaces it, or is added where it is missing.
     Put(PutValue),
-    /// Change a string, number, or literal.
+    /// A string, number, or literal is changed.
     Change(Vec<ValueChange>),
-    /// Redact what is found in any string of it.
+    /// Personal data in its strings is redacted.
     Redact(Detectors),
-    /// Lift the members of objects in it into itself, with this between keys.
+    /// Members of nested objects are lifted into it, with this separator between keys.
     Flatten(Box<str>),
 }
 
 impl EditNode {
-    /// Have this done at a place.
+    /// Adds an action at a place.
     pub(crate) fn add_action(&mut self, path: &FieldPath, act: EditAction) {
         let makes = matches!(act, EditAction::Put(_));
         self.enter_path(path.steps(), makes).act = act;
     }
 
-    /// Of the object at a place, let only these members stay.
+    /// Keeps only these members of the object at a place.
     pub(crate) fn allow_members<'a>(
         &mut self,
         path: &FieldPath,
@@ -62,12 +62,12 @@ impl EditNode {
         }
     }
 
-    /// Have a value read from what this place leads to, into a slot.
+    /// Reads a value below a place into a slot.
     pub(crate) fn add_read(&mut self, place: &[PathStep], path: &[PathStep], slot: usize) {
         self.enter_path(place, false).reads.get_or_insert_default().add_path(path, slot);
     }
 
-    /// Whether the member of this name may be another one afterwards.
+    /// Whether the member of this name may change.
     pub(crate) fn may_change(&self, member: &str) -> bool {
         let is_named = self.members.iter().any(|(name, _)| name == member);
         self.closed || is_named || !matches!(self.act, EditAction::Enter)
@@ -90,7 +90,7 @@ impl EditNode {
         self.closed || !self.members.is_empty()
     }
 
-    /// Whether the member of this key stays, and then its place among the
+    /// Returns `None` if the member of this key is removed, otherwise its position among the
     /// members of the node, if it has one.
     #[inline(always)]
     pub(super) fn find_member(&self, key: &MemberKey<'_>) -> Option<Option<usize>> {

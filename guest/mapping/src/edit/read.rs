@@ -1,4 +1,4 @@
-//! Values that are read of an event before it is changed.
+//! Reads values of an event before it is changed.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ impl FieldReads {
         }
     }
 
-    /// Read what the value that begins here holds.
+    /// Reads the values inside the value that begins here.
     pub(super) fn read_values(
         &self,
         text: &str,

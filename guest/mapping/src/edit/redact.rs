@@ -1,4 +1,4 @@
-//! Redacts what is found in the strings of a value.
+//! Redacts personal data in the strings of a value.
 
 use super::Editor;
 use crate::json::{JsonValue, write_string};

@@ -247,7 +247,7 @@ fn objects_are_flattened() {
 }
 
 #[test]
-fn events_do_not_explode() {
+fn copied_values_cannot_exceed_the_size_limit() {
     let key = "k".repeat(10_000);
     let members: Vec<_> = (0..10_000).map(|number| format!("\"{number}\":1")).collect();
     let text = format!(r#"{{"o":{{"{key}":{{{}}}}}}}"#, members.join(","));
@@ -259,7 +259,7 @@ fn events_do_not_explode() {
 }
 
 #[test]
-fn one_place_goes_through_the_stages_in_their_order() {
+fn actions_on_one_field_run_in_stage_order() {
     check_cases(&[
         (
             r#"{"rename":{"a":"b"},"lowercase":["b"],"set":{"c":"X"},"truncate":{"c":0}}"#,
@@ -285,7 +285,7 @@ fn one_place_goes_through_the_stages_in_their_order() {
 }
 
 #[test]
-fn what_is_no_object_goes_through() {
+fn values_that_are_not_objects_are_unchanged() {
     let everything = r#"{"drop_fields":["a"],"set":{"b":1},"hash":["c"],"copy":{"d":"e"}}"#;
     for text in [
         "",

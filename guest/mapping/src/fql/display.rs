@@ -1,4 +1,4 @@
-//! The one text of a condition: however it was written, it reads like this.
+//! Prints a condition in its canonical form.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -166,7 +166,7 @@ mod tests {
     use super::super::Condition;
 
     #[test]
-    fn what_is_hardly_meant_is_told() {
+    fn doubtful_conditions_are_reported() {
         for (condition, words) in [
             ("type = track", "write 'track'"),
             ("type != track", "write 'track'"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_meant_is_not() {
+    fn plausible_conditions_have_no_warnings() {
         for condition in [
             "type = 'track'",
             "event = type",

@@ -1,4 +1,4 @@
-//! Whether a condition is true of an event.
+//! Evaluates a condition on an event.
 
 use std::borrow::Cow;
 

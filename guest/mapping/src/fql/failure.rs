@@ -1,4 +1,4 @@
-//! How the parsers below this module fail.
+//! The errors of the parsers in this module.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use winnow::stream::Stream;
 /// What a parser returns: it may fail for good or so that another one is tried.
 pub(super) type ParseOutcome<T> = Result<T, ErrMode<ParseFailure>>;
 
-/// Where a parser failed, and what it would have taken.
+/// Where a parser failed, and what it expected.
 #[derive(Debug)]
 pub(super) struct ParseFailure {
     /// How much of the input was left: bytes of a text, or tokens.
@@ -29,7 +29,7 @@ impl<I: Stream> ParserError<I> for ParseFailure {
     }
 }
 
-/// Fail for good: nothing but this would be right here.
+/// Fails without trying another parser: only this is valid here.
 pub(super) fn fail_expecting<T>(
     input: &impl Stream,
     what: impl Into<Cow<'static, str>>,

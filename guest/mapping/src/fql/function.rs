@@ -1,4 +1,4 @@
-//! The functions.
+//! The functions of conditions.
 //!
 //! Where the language's documentation says nothing about an argument, it is a
 //! value of the wrong type: the result is null, or false where the function
@@ -163,7 +163,7 @@ fn type_name(value: &FoundValue<'_>) -> &'static str {
     }
 }
 
-/// False for what is null, zero, empty, or a string that says so.
+/// False for null, zero, an empty value, or a string such as `false`.
 fn to_bool(value: &FoundValue<'_>) -> bool {
     match value {
         FoundValue::Null => false,

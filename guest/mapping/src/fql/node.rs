@@ -1,4 +1,4 @@
-//! What a condition consists of once it is compiled.
+//! The nodes of a compiled condition.
 //!
 //! Nodes are made by functions that leave out what is decided already: calls
 //! and comparisons of constants, and what such a result decides.
@@ -11,10 +11,10 @@ use super::path::ConditionPath;
 use super::value::FoundValue;
 use crate::json::JsonValue;
 
-/// Something that is true or false of an event.
+/// An expression that is true or false for an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ConditionNode {
-    /// It is this of every event.
+    /// The same result for every event.
     Always(bool),
     /// Each of them is true: at least two, none of them of this sort.
     All(Vec<ConditionNode>),
@@ -31,7 +31,7 @@ pub(super) enum ConditionNode {
     True(Operand),
 }
 
-/// What stands for a value.
+/// An expression with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Operand {
     Null,

@@ -1,4 +1,4 @@
-//! The way to a value in an event.
+//! The path to a value in an event.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -33,7 +33,7 @@ fn check_text(condition: &Condition) {
 }
 
 #[test]
-fn conforms() {
+fn conformance_cases_pass() {
     let (mut event, mut cases) = ("null", 0);
     for line in include_str!("conformance.txt").lines() {
         let Some((word, rest)) = line.split_once(' ') else { continue };
@@ -67,7 +67,7 @@ fn conforms() {
 /// Every table in the user's page with the columns Condition and Result, over
 /// the event that the page shows last before it.
 #[test]
-fn the_page_for_users_is_right() {
+fn the_tables_of_the_fql_page_are_true() {
     let page = include_str!("../../../../host/docs/fql.md");
     let (mut event, mut reads_event, mut results) = (String::new(), false, None);
     let mut examples = 0;
@@ -172,7 +172,7 @@ fn constants_are_decided_when_compiled() {
 }
 
 #[test]
-fn paths_are_told() {
+fn a_condition_lists_its_paths() {
     let condition = parse_valid("a.b = c and x in y.z or !match(lowercase(d), e) and f in [g, 1]");
     let paths: Vec<_> = condition.paths().into_iter().map(ToString::to_string).collect();
     assert_eq!(paths, ["a.b", "c", "x", "y.z", "d", "e", "f", "g"]);
@@ -180,7 +180,7 @@ fn paths_are_told() {
 }
 
 #[test]
-fn what_reads_only_type_and_name_is_told() {
+fn conditions_on_type_and_name_are_recognised() {
     for text in [
         "all",
         "type = 'track'",
@@ -213,7 +213,7 @@ fn what_reads_only_type_and_name_is_told() {
 /// A condition over type and event only means the same of events without those
 /// of the two that a plugin does not get.
 #[test]
-fn kind_is_told_where_the_payload_makes_no_difference() {
+fn conditions_on_kind_give_the_same_result_without_the_payload() {
     let texts = [
         "type = 'a'",
         "event != 'a'",

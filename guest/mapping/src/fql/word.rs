@@ -1,4 +1,4 @@
-//! What a word without spaces is: a keyword, a number or a path.
+//! Classifies a word without spaces: a keyword, a number or a path.
 
 use super::decimal::Decimal;
 
@@ -12,7 +12,7 @@ pub(super) enum Keyword {
     Null,
 }
 
-/// What a word without spaces is.
+/// The class of a word without spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     Keyword(Keyword),

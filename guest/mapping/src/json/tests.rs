@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_a_panic(text in "[\\[\\]{}\",:\\\\a1 é\n]{0,200}", any: String) {
+    fn any_text_is_read_without_panic(text in "[\\[\\]{}\",:\\\\a1 é\n]{0,200}", any: String) {
         walk_value(JsonValue::of_text(&text), 5);
         walk_value(JsonValue::of_text(&any), 5);
     }

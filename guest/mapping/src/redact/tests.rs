@@ -12,7 +12,7 @@ fn redact_all(text: &str) -> String {
 }
 
 #[test]
-fn what_is_personal_goes() {
+fn personal_data_is_redacted() {
     for (text, expected) in [
         // E-mail addresses.
         ("jane.doe+x@example.co.uk", "[email]"),
@@ -73,7 +73,7 @@ fn what_is_personal_goes() {
 }
 
 #[test]
-fn what_is_not_stays() {
+fn other_data_is_not_redacted() {
     for text in [
         "",
         "Order Completed",
@@ -121,7 +121,7 @@ fn what_is_not_stays() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_looked_for() {
+fn only_configured_detectors_run() {
     let text = "a@b.de 203.0.113.9 4111111111111111 +14155552671";
     let none = Detectors::default();
     for (which, expected) in [
@@ -149,7 +149,7 @@ fn long_texts_of_any_sort_end() {
 
 /// Found by fuzzing: what is replaced made an address of what stood next to it.
 #[test]
-fn what_is_replaced_makes_no_addresses() {
+fn replacements_do_not_form_addresses() {
     for text in ["4111111111111111::1).", "::5:066666663.98", "1.2.3.9.4111111111111111"] {
         let redacted = redact_text(text, ALL).expect("a number");
         assert_eq!(redact_text(&redacted, ALL), None, "{redacted}");
@@ -202,7 +202,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn what_a_number_hid_is_found_too() {
+fn data_next_to_a_redacted_number_is_found() {
     crate::fuzzing::check_redaction("a@b.de-4111111111111111@a@b.de", 7);
     let all = Detectors { email: true, phone: true, card: true, ip: true };
     let redacted = redact_text("a@b.de-4111111111111111@a@b.de", all);

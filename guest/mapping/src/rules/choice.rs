@@ -10,10 +10,10 @@ use crate::path::FieldPath;
 use crate::sample::read_value;
 use crate::template::Template;
 
-/// The longest name of a delivery stream, as Amazon Data Firehose has it.
+/// The longest name of a delivery stream in Amazon Data Firehose.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What stands in a name for characters that Firehose does not take.
+/// Replaces characters that Firehose does not accept in a name.
 const REPLACEMENT: char = '-';
 
 /// The streams that events may choose.
@@ -28,7 +28,7 @@ impl AllowedStreams {
     ///
     /// # Errors
     ///
-    /// One cannot be a stream of Firehose.
+    /// An entry is not a valid stream name.
     pub(super) fn declare(entries: &[String], setup: &mut Setup) -> Result<Self, String> {
         let mut allowed = AllowedStreams::default();
         for entry in entries {
@@ -63,7 +63,7 @@ impl AllowedStreams {
     }
 }
 
-/// How an event chooses.
+/// How an event chooses its stream.
 #[derive(Debug, Clone)]
 pub(super) struct StreamChoice {
     template: Template,
@@ -72,12 +72,11 @@ pub(super) struct StreamChoice {
 }
 
 impl StreamChoice {
-    /// Among these streams; where there are none, what the template's own text
-    /// leaves open.
+    /// A choice among the allowed streams; without any, the template's own text bounds the choice.
     ///
     /// # Errors
     ///
-    /// Nothing bounds the choice, or no name can come of it.
+    /// The choice is unbounded, or cannot give a valid name.
     pub(super) fn new(
         template: &Template,
         fallback: Option<Stream>,
@@ -117,8 +116,8 @@ impl StreamChoice {
     }
 }
 
-/// Write what Firehose takes of a value, each run of other characters as one.
-/// `false` where nothing is left.
+/// Writes a value as a valid stream name: each run of other characters becomes one replacement.
+/// Returns `false` if nothing is left.
 fn write_clean(name: &mut String, value: &str) -> bool {
     let is_fit =
         |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-');
@@ -132,7 +131,7 @@ fn write_clean(name: &mut String, value: &str) -> bool {
     value.contains(is_fit)
 }
 
-/// Whether a name is of a pattern, in which `*` is any run of characters.
+/// Whether a pattern covers a name; `*` is any run of characters.
 fn pattern_covers(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(first) else { return false };

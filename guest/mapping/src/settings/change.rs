@@ -11,10 +11,10 @@ use crate::path::FieldPath;
 use crate::redact::Detectors;
 use crate::timestamp::{Reading, Writing, Zone};
 
-/// What a redacted value becomes.
+/// Replaces a redacted value.
 const REDACTED: &str = "[redacted]";
 
-/// What changes single values, in this order at each of them.
+/// Parses the actions that change single values, in their order.
 pub(super) fn parse_changes(
     table: SettingsTable<'_>,
     shared: &SharedSettings,
@@ -74,7 +74,7 @@ pub(super) fn parse_changes(
 /// One item of `redact`.
 struct RedactionItem<'a> {
     paths: Vec<FieldPath>,
-    /// What is found in strings; none where values are redacted whole.
+    /// The detectors; `None` if values are redacted whole.
     find: Option<Detectors>,
     with: &'a str,
 }
@@ -133,7 +133,7 @@ fn parse_detectors(table: SettingsTable<'_>, names: &[&str]) -> SettingsResult<D
     Ok(detectors)
 }
 
-/// What is redacted wherever it is found, once all values are changed.
+/// Parses the redactions, which run once all values are changed.
 ///
 /// # Errors
 ///
@@ -154,7 +154,7 @@ pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage
     Ok(stage)
 }
 
-/// What is flattened, at last.
+/// Parses `flatten`, which runs last.
 ///
 /// # Errors
 ///

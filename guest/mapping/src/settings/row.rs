@@ -13,7 +13,7 @@ use crate::fql::Condition;
 use crate::template::Template;
 use crate::transform::Transform;
 
-/// The words for a transform that a row names and that is not there.
+/// The error about an unknown transform of a row.
 pub(super) const NO_TRANSFORM: &str = "there is none of the name";
 
 /// A row that can match.
@@ -23,9 +23,9 @@ pub(crate) struct MappingRow {
     pub(crate) number: usize,
     pub(crate) event: String,
     pub(crate) stream: RowTarget,
-    /// Where it does not hold, the row is as good as not there.
+    /// Where the condition does not hold, the row is skipped.
     pub(crate) when: Option<Condition>,
-    /// Those that it names, and then its own.
+    /// The transforms that the row names, and then its own.
     pub(crate) transforms: Vec<Arc<Transform>>,
     pub(super) uses: UsedTransforms,
 }
@@ -41,7 +41,7 @@ pub(crate) enum RowTarget {
         template: Template,
         fallback: Option<String>,
     },
-    /// Nowhere, whatever other rows say.
+    /// The event is dropped, and no other row decides.
     Dropped,
 }
 
@@ -72,13 +72,13 @@ impl MappingRow {
         matches!(self.stream, RowTarget::Missing)
     }
 
-    /// Whether its own condition or its stream does so.
+    /// Whether the row's condition or stream reads the event's text.
     pub(super) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
         !by_kind || matches!(self.stream, RowTarget::Chosen { .. })
     }
 
-    /// Declare a stream that it names.
+    /// Declares a stream that the row names.
     pub(crate) fn declare_stream(
         &self,
         name: &str,
@@ -87,7 +87,7 @@ impl MappingRow {
         setup.declare(name).map_err(|error| self.stream_error(&error))
     }
 
-    /// An error about its stream.
+    /// Formats an error about the row's stream.
     pub(crate) fn stream_error(&self, what: &str) -> String {
         format!("mappings row {} ({:?}): {what}", self.number, self.event)
     }

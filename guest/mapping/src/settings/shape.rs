@@ -1,5 +1,4 @@
-//! The settings of actions that give events their shape: what is left out, and
-//! what is put in.
+//! The settings of actions that remove and add members.
 
 use std::sync::Arc;
 
@@ -16,11 +15,11 @@ use crate::template::Template;
 /// The member that holds an event's partition keys.
 const PARTITION_KEYS: &str = "partition_keys";
 
-/// What a partition key is that the event has no value for. Firehose fails
-/// records whose keys are null or empty.
+/// The value of a partition key without a value in the event. Firehose fails records whose keys
+/// are null or empty.
 const PARTITION_MISSING: &str = "unknown";
 
-/// What gives the event its shape. All reads are of the event as it comes.
+/// Parses the actions that remove and add members. All values are read from the original event.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What transforms call by name.
+//! Tables and secrets that transforms use by name.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ struct PlacedAction {
 impl Stage {
     /// # Errors
     ///
-    /// Another action has to do with this place already.
+    /// Another action has this place already.
     pub(crate) fn add_action(
         &mut self,
         key: &'static str,
@@ -44,7 +44,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Let only these members of an object stay.
+    /// Keeps only these members of an object.
     pub(crate) fn allow_members(
         &mut self,
         path: FieldPath,
@@ -118,7 +118,7 @@ fn conflict_message(key: &str, path: &FieldPath, other_key: &str, other: &FieldP
     )
 }
 
-/// The passes that stages come to.
+/// Merges stages into as few passes as possible.
 pub(crate) fn merge_stages(stages: impl IntoIterator<Item = Stage>) -> Vec<EditNode> {
     let mut passes: Vec<Stage> = Vec::new();
     for stage in stages {

@@ -7,14 +7,14 @@ use crate::path::FieldPath;
 /// The similarity from which on an unknown key is taken for a known one.
 const SIMILARITY_MIN: f64 = 0.8;
 
-/// A table, and the words that errors about it begin with: `transform 2`.
+/// A table, and the place that errors about it begin with: `transform 2`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettingsTable<'a> {
     pub(crate) place: &'a str,
     pub(crate) fields: &'a Map<String, Value>,
 }
 
-/// What is wrong, for the operator.
+/// The result of parsing; the error is a sentence for the operator.
 pub(crate) type SettingsResult<T> = Result<T, String>;
 
 impl<'a> SettingsTable<'a> {
@@ -57,7 +57,7 @@ impl<'a> SettingsTable<'a> {
         self.fields.get(key)
     }
 
-    /// An error about one of the keys.
+    /// Formats an error about one of the keys.
     pub(crate) fn key_error(&self, key: &str, what: impl std::fmt::Display) -> String {
         format!("{}: `{key}`: {what}", self.place)
     }
@@ -152,7 +152,7 @@ impl<'a> SettingsTable<'a> {
     }
 }
 
-/// What RudderStack's settings call the keys of a row.
+/// The names of a row's keys in RudderStack's settings.
 const WORDS_OF_OTHERS: [(&str, &str); 2] = [("from", "event"), ("to", "stream")];
 
 /// The known word that is most like an unknown one, or all of them.

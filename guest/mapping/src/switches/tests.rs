@@ -46,7 +46,7 @@ fn integrations_decide_as_at_the_vendors() {
 }
 
 #[test]
-fn denied_consents_keep_events() {
+fn denied_consents_filter_events() {
     let and = json!({"categories": ["a", "b"]});
     let or = json!({"strategy": "or", "categories": ["a", "b"]});
     let own = json!([{"provider": "oneTrust", "strategy": "or", "categories": ["a", "b"]}]);

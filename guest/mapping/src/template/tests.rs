@@ -45,7 +45,7 @@ fn values_stand_in_their_places() {
 }
 
 #[test]
-fn what_is_no_template_is_refused() {
+fn invalid_templates_are_refused() {
     for (template, expected) in [
         ("${a", "without its `}`"),
         ("${a | default 'x}", "without its `}`"),
@@ -62,14 +62,14 @@ fn what_is_no_template_is_refused() {
 }
 
 #[test]
-fn a_pattern_has_stars_for_values() {
+fn a_pattern_has_a_star_for_each_value() {
     let pattern = |text: &str| Template::parse(text).expect("a template").pattern();
     assert_eq!(pattern("a-${b}-c${d}"), "a-*-c*");
 }
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(text in "[${}|a.'\" \\\\é]{0,30}", any: String) {
+    fn any_text_is_read_without_panic(text in "[${}|a.'\" \\\\é]{0,30}", any: String) {
         for text in [text, any] {
             if let Ok(template) = Template::parse(&text) {
                 let _ = template.write(&mut String::new(), |_| Some(JsonValue::of_text("\"2026-é\"")));

@@ -14,7 +14,7 @@ fn transform_json(actions: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place_and_what_to_write() {
+fn errors_name_the_place_and_the_fix() {
     for (settings, expected) in [
         (
             transform_json(r#"{"drop_field":["a"]}"#),
@@ -190,7 +190,7 @@ fn conditions_on_type_and_name_need_no_text() {
 }
 
 #[test]
-fn rows_with_conditions_are_as_good_as_not_there() {
+fn rows_whose_condition_fails_are_skipped() {
     let settings = r#"{"unmapped":"dead_letter","mappings":[
         {"event":"a","stream":"one"},
         {"event":"A","stream":"two","when":"x = 2"},
@@ -212,7 +212,7 @@ fn rows_with_conditions_are_as_good_as_not_there() {
 }
 
 #[test]
-fn rows_of_a_fan_out_do_not_see_each_other() {
+fn fan_out_rows_are_independent() {
     let settings = r#"{"fan_out":true,"transforms":[{"set":{"z":0}},{"name":"n","when":"a = 1","drop_fields":["a"]}],"mappings":[
         {"event":"*","stream":"s","transform":"n"},
         {"event":"*","stream":"t","set":{"b":2},"transform":["n"]},
@@ -236,7 +236,7 @@ fn rows_of_a_fan_out_do_not_see_each_other() {
 }
 
 #[test]
-fn rows_are_looked_up_by_what_transforms_made() {
+fn rows_are_looked_up_after_transforms() {
     let settings = r#"{"transforms":[{"rename":{"name":"event"}},{"default":{"type":"track"}}],
         "mappings":[{"event":"new","stream":"new"},{"event":"track","stream":"tracks"},{"event":"old","stream":"old"}]}"#;
     let mut harness = Harness::<Mapping>::configure(settings).expect("good settings");

@@ -50,7 +50,7 @@ fn variants_are_read() {
 }
 
 #[test]
-fn what_is_no_time_is_none() {
+fn invalid_times_are_refused() {
     for json in [
         "null",
         "true",

@@ -1,4 +1,4 @@
-//! The JSON of a time.
+//! Writes times as JSON.
 
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -7,7 +7,7 @@ use jiff::{Timestamp, Zoned};
 
 use super::{TimeFormat, Writing};
 
-/// None where a year would not have four digits, or a format fails.
+/// Writes a time as JSON. Returns `None` if its year does not have four digits, or the format fails.
 pub(super) fn write_json(time: Timestamp, writing: &Writing, zone: &TimeZone) -> Option<String> {
     match writing {
         Writing::UnixSeconds => return Some(floor_units(time, 1_000_000_000)),

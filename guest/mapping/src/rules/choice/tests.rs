@@ -44,7 +44,7 @@ fn a_template_bounds_the_choice_by_its_own_text() {
 }
 
 #[test]
-fn only_what_is_allowed_can_be_chosen() {
+fn only_allowed_streams_can_be_chosen() {
     let more = r#","streams_allowed":["a","eu-*-x"]"#;
     let mut harness = configure_choice("${tenant}", more).expect("good settings");
     for (tenant, expected) in [
@@ -62,7 +62,7 @@ fn only_what_is_allowed_can_be_chosen() {
 }
 
 #[test]
-fn without_a_fallback_the_lookup_goes_on() {
+fn without_a_fallback_the_next_row_is_used() {
     let settings = r#"{"mappings":[{"event":"*","stream":"all"},{"event":"page","stream":"pages"},
         {"event":"page","stream":"p-${tenant}"}]}"#;
     let mut harness = Harness::<Mapping>::configure(settings).expect("good settings");
@@ -75,7 +75,7 @@ fn without_a_fallback_the_lookup_goes_on() {
 }
 
 #[test]
-fn what_nothing_bounds_is_refused() {
+fn unbounded_templates_are_refused() {
     for (template, more, expected) in [
         ("${tenant}", "", "streams_allowed"),
         ("${a}${b}", "", "streams_allowed"),
