@@ -48,7 +48,7 @@ PATH=$EXAMPLE/bin:$PATH
 /// Servers of examples listen on the ports that readers use, so one example has them at a time, on
 /// this machine: the lock is free once the last process that inherited it has ended.
 const LOCK: &str = r#"
-exec 9> /tmp/standpipe-examples.lock
+exec 9> "${TMPDIR:-/tmp}/standpipe-examples.lock"
 flock 9
 "#;
 
