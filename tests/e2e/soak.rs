@@ -1,6 +1,6 @@
 //! Every fault in turn at full speed, and nothing is lost and nothing grows.
 //!
-//! `SOAK_SECONDS=1800 cargo test --release -p tests -- --nocapture soak` runs for half
+//! `SOAK_SECONDS=1800 cargo test --release --test e2e -- --nocapture soak` runs for half
 //! an hour, `SOAK_SEED` repeats the order of a run, and `SOAK_FAULTS` chooses faults by
 //! parts of their names. Without them it runs for some seconds.
 //!
