@@ -1,16 +1,18 @@
 //! Repeats steps of a start that fail for a transient reason, such as a secret store that
 //! cannot be reached.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::StartError;
 use standpipe_aws::OnUnreachable;
+use standpipe_aws::limits::{WAIT_BACKOFF, WAIT_REMINDER};
+use standpipe_core::log_interval::LogInterval;
 
 /// Decides whether and when a failed step is repeated, and logs that from time to time.
 pub(super) struct Patience {
     unreached: OnUnreachable,
     failures: u32,
-    mentioned: Option<Instant>,
+    reminder: LogInterval,
 }
 
 /// Repeats a step until it succeeds. The step is an expression, since a closure could not be
@@ -31,7 +33,7 @@ pub(super) use patiently;
 
 impl Patience {
     pub(super) fn new(unreached: OnUnreachable) -> Self {
-        Patience { unreached, failures: 0, mentioned: None }
+        Patience { unreached, failures: 0, reminder: LogInterval::new(WAIT_REMINDER) }
     }
 
     /// Waits before the step is repeated.
@@ -43,15 +45,11 @@ impl Patience {
         if !error.is_transient() || self.unreached == OnUnreachable::Fail {
             return Err(error);
         }
-        if self
-            .mentioned
-            .is_none_or(|mentioned| mentioned.elapsed() >= standpipe_aws::limits::WAIT_REMINDER)
-        {
+        if self.reminder.admit().is_some() {
             tracing::warn!("waiting to start: {error}");
-            self.mentioned = Some(Instant::now());
         }
         self.failures += 1;
-        sleep(standpipe_aws::limits::WAIT_BACKOFF.pause_after(self.failures)).await;
+        sleep(WAIT_BACKOFF.pause_after(self.failures)).await;
         Ok(())
     }
 }
@@ -60,6 +58,8 @@ impl Patience {
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
+
+    use tokio::time::Instant;
 
     use super::*;
     use standpipe_core::secret::{Secret, SecretSetting, UnresolvedSecret};

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{AwsClock, error_chain};
 use crate::limits;
+use standpipe_core::log_interval::LogInterval;
 
 /// The longest time before their expiry that credentials are renewed. Shorter
 /// sessions are renewed when a fifth of their life is left.
@@ -80,7 +81,10 @@ impl AwsSession {
     /// Loads credentials until there are some, and logs at intervals that there are
     /// none.
     pub async fn wait_for_credentials(self) {
-        let (mut failures, mut mentioned) = (1, Instant::now());
+        let mut failures = 1;
+        let reminder = LogInterval::new(limits::WAIT_REMINDER);
+        // The start has logged it.
+        reminder.admit();
         while self.problem().is_some() {
             tokio::time::sleep(limits::WAIT_BACKOFF.pause_after(failures)).await;
             failures += 1;
@@ -89,8 +93,7 @@ impl AwsSession {
                     tracing::info!("found AWS credentials; delivery continues");
                     return;
                 }
-                Err(error) if mentioned.elapsed() >= limits::WAIT_REMINDER => {
-                    mentioned = Instant::now();
+                Err(error) if reminder.admit().is_some() => {
                     tracing::warn!(
                         "still waiting for AWS credentials; nothing is delivered until then: {}",
                         error_chain(&error)

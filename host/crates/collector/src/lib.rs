@@ -19,7 +19,6 @@ mod dialect;
 mod handle;
 mod held_events;
 pub mod limits;
-mod log_limit;
 mod metrics;
 mod origin;
 mod proxies;

@@ -12,10 +12,10 @@ use hyper::HeaderMap;
 use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
 
-use super::log_limit::LogLimit;
 use super::public_url::PublicUrl;
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
+use standpipe_core::log_interval::LogInterval;
 use standpipe_http::{Forwarded, Peer, TrustedProxies, UserAddress};
 
 /// How often the log warns about the headers of a proxy.
@@ -26,14 +26,14 @@ pub(super) struct Proxies {
     trusted: TrustedProxies,
     /// How clients reach the collector, where the settings say it.
     public_url: Option<PublicUrl>,
-    log_of_addresses: LogLimit,
-    log_of_urls: LogLimit,
+    log_of_addresses: LogInterval,
+    log_of_urls: LogInterval,
 }
 
 impl Proxies {
     pub(super) fn new(trusted: TrustedProxies, public_url: Option<PublicUrl>) -> Self {
         let [log_of_addresses, log_of_urls] =
-            [(); 2].map(|()| LogLimit::new(COLLECT_PROXY_LOG_INTERVAL));
+            [(); 2].map(|()| LogInterval::new(COLLECT_PROXY_LOG_INTERVAL));
         Proxies { trusted, public_url, log_of_addresses, log_of_urls }
     }
 

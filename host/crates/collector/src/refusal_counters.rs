@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::log_limit::LogLimit;
 use super::refusal_reason::RefusalReason;
+use standpipe_core::log_interval::LogInterval;
 
 /// How often a refused request is logged for each source and each reason.
 const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -19,14 +19,14 @@ pub(super) struct RefusalCounters(Vec<ReasonCounter>);
 #[derive(Debug)]
 struct ReasonCounter {
     count: Counter,
-    log: LogLimit,
+    log: LogInterval,
 }
 
 impl Default for RefusalCounters {
     fn default() -> Self {
         let of_reason = |_: &RefusalReason| ReasonCounter {
             count: Counter::default(),
-            log: LogLimit::new(COLLECT_REFUSED_LOG_INTERVAL),
+            log: LogInterval::new(COLLECT_REFUSED_LOG_INTERVAL),
         };
         RefusalCounters(RefusalReason::ALL.iter().map(of_reason).collect())
     }

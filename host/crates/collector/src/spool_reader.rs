@@ -8,13 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::HeldEvents;
-use super::log_limit::LogLimit;
 use super::request_entry::{RequestEntry, UnknownRefusal};
 use standpipe_core::event::{
     Ack, Chunk, EventSource, EventTotals, LineError, Lines, NextChunk, Settled, Settlements,
     SourceNames,
 };
 use standpipe_core::limits::CHUNK_BYTES;
+use standpipe_core::log_interval::LogInterval;
 use standpipe_spool::limits::SPOOL_LOG_STEP;
 use standpipe_spool::{Consumer, EntryPosition, NextEntry, Spool};
 
@@ -37,7 +37,7 @@ pub struct SpoolReader {
     /// The number of the next chunk's first event, counted from 1.
     next_line: u64,
     /// For events that stay in the spool, since this version of the program cannot read them.
-    log_of_unreadable: LogLimit,
+    log_of_unreadable: LogInterval,
 }
 
 /// A chunk in the making.
@@ -77,7 +77,7 @@ impl SpoolReader {
             held,
             gathered: PendingChunk::default(),
             next_line: 1,
-            log_of_unreadable: LogLimit::new(SPOOL_LOG_STEP),
+            log_of_unreadable: LogInterval::new(SPOOL_LOG_STEP),
         }
     }
 

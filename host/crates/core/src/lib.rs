@@ -15,6 +15,7 @@ pub mod files;
 pub mod fingerprint;
 pub mod gzip;
 pub mod limits;
+pub mod log_interval;
 pub mod memory_budget;
 pub mod message_id;
 pub mod metrics;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::peers::{PeerKey, TrustedProxies};
 use crate::limits;
+use standpipe_core::log_interval::LogInterval;
 
 /// Time for the first byte on a new connection. Browsers keep connections that they have
 /// opened in advance for about as long.
@@ -69,8 +70,8 @@ struct Inner {
     /// Notified whenever a place becomes free.
     freed: Notify,
     counts: ConnectionCounts,
-    /// When a malformed request was last logged.
-    logged: Mutex<Option<Instant>>,
+    /// For malformed requests.
+    log_interval: LogInterval,
 }
 
 /// Connections that were closed, by what for.
@@ -166,7 +167,7 @@ impl Connections {
             open: Mutex::default(),
             freed: Notify::new(),
             counts: ConnectionCounts::default(),
-            logged: Mutex::default(),
+            log_interval: LogInterval::new(HTTP_MALFORMED_LOG_INTERVAL),
         }))
     }
 
@@ -184,10 +185,7 @@ impl Connections {
     /// done just now. Its client got 400, 414 or 431, and an SDK then deletes what it sent.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
         let count = self.0.counts.malformed.inc() + 1;
-        let mut logged = self.0.logged.lock();
-        if logged.is_none_or(|logged| logged.elapsed() >= HTTP_MALFORMED_LOG_INTERVAL) {
-            *logged = Some(Instant::now());
-            drop(logged);
+        if self.0.log_interval.admit().is_some() {
             // Anybody can connect and send anything.
             tracing::info!(
                 "closed a connection without a valid HTTP request, or with more than {} bytes of path and headers: \

@@ -9,7 +9,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ConnectionStats;
@@ -17,6 +16,7 @@ use super::connection::{self, ConnectionStream};
 use super::connections::{ConnectionLimits, ConnectionSlot, Connections};
 use super::{Peer, Request, Response, Tls};
 use crate::limits;
+use standpipe_core::log_interval::LogInterval;
 
 /// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
 const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,13 +117,17 @@ impl Server {
 struct Acceptor<'a> {
     server: &'a Server,
     accepted: Option<AcceptedConnection>,
-    /// When it was last logged that there are no more descriptors.
-    logged: Option<Instant>,
+    /// For the lack of descriptors.
+    log_interval: LogInterval,
 }
 
 impl<'a> Acceptor<'a> {
     fn new(server: &'a Server) -> Self {
-        Acceptor { server, accepted: None, logged: None }
+        Acceptor {
+            server,
+            accepted: None,
+            log_interval: LogInterval::new(NO_DESCRIPTORS_LOG_INTERVAL),
+        }
     }
 
     /// The next connection, once there is room for it.
@@ -165,14 +169,12 @@ impl<'a> Acceptor<'a> {
     }
 
     fn log_exhaustion(&mut self, error: &io::Error) {
-        let is_due = |logged: Instant| logged.elapsed() >= NO_DESCRIPTORS_LOG_INTERVAL;
-        if self.logged.is_none_or(is_due) {
+        if self.log_interval.admit().is_some() {
             tracing::warn!(
                 "failed to accept connections on {}: {error}: raise the limit of open files (`ulimit -n`, or \
                  LimitNOFILE= of a systemd unit), or lower `max_connections` under [http]",
                 self.server.address
             );
-            self.logged = Some(Instant::now());
         }
     }
 }
@@ -207,6 +209,7 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::TrustedProxies;

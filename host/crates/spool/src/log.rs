@@ -23,6 +23,7 @@ use super::storage::{SpoolStorage, append_all, for_each_piece};
 use super::walk::Gap;
 use super::{EntryPosition, NextEntry};
 use crate::limits;
+use standpipe_core::log_interval::LogInterval;
 
 /// The shared part of a spool on disk.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(super) struct SegmentLog {
     chores: Sender<JanitorTask>,
     index: Mutex<SegmentIndex>,
     news: Condvar,
-    last_logged: Mutex<Option<Instant>>,
+    log_interval: LogInterval,
 }
 
 /// The segments that there are.
@@ -68,7 +69,7 @@ impl SegmentLog {
             chores,
             index: Mutex::default(),
             news: Condvar::new(),
-            last_logged: Mutex::default(),
+            log_interval: LogInterval::new(limits::SPOOL_LOG_STEP),
         }
     }
 
@@ -331,9 +332,7 @@ impl SegmentLog {
     /// Count something that could not be done to a file and will be tried again.
     pub(super) fn tend_failed(&self, what: &str, error: &io::Error) {
         self.counters.tend_errors.add(1);
-        let mut last_logged = self.last_logged.lock();
-        if last_logged.is_none_or(|last_logged| last_logged.elapsed() >= limits::SPOOL_LOG_STEP) {
-            *last_logged = Some(Instant::now());
+        if self.log_interval.admit().is_some() {
             let directory = self.folder.path().display();
             tracing::warn!(%directory, "the spool failed to {what} and tries again: {error}");
         }

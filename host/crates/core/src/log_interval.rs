@@ -1,12 +1,12 @@
-//! Lets one log line through in an interval and counts the others, so that requests cannot fill the
-//! log.
+//! Lets one log line through in an interval and counts the others, so that what happens often
+//! cannot fill the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Lets one log line through in an interval, so that requests cannot fill the log.
+/// Lets one log line through in an interval, and takes no lock.
 #[derive(Debug)]
-pub(super) struct LogLimit {
+pub struct LogInterval {
     interval: Duration,
     started: Instant,
     /// Milliseconds since the start until which no further line is logged.
@@ -14,14 +14,15 @@ pub(super) struct LogLimit {
     suppressed: AtomicU64,
 }
 
-impl LogLimit {
-    pub(super) fn new(interval: Duration) -> Self {
+impl LogInterval {
+    /// Lets one line through in this time.
+    pub fn new(interval: Duration) -> Self {
         let (next_ms, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
-        LogLimit { interval, started: Instant::now(), next_ms, suppressed }
+        LogInterval { interval, started: Instant::now(), next_ms, suppressed }
     }
 
     /// Whether to log now; if so, how many lines were left out since the last one.
-    pub(super) fn admit(&self) -> Option<u64> {
+    pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }
 
@@ -52,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_goes_through_in_an_interval_and_tells_of_the_others() {
-        let limit = LogLimit::new(Duration::from_secs(10));
+    fn one_line_goes_through_in_an_interval_and_counts_the_others() {
+        let limit = LogInterval::new(Duration::from_secs(10));
         let at = |seconds| limit.admit_at(limit.started + Duration::from_secs(seconds));
         assert_eq!(at(0), Some(0));
         assert_eq!((at(0), at(5), at(9)), (None, None, None));
