@@ -1,4 +1,4 @@
-//! What it costs to make events of the body of a request.
+//! Measures decoding the body of a request into events.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -61,7 +61,7 @@ fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
     });
 }
 
-/// The part of it that checks the body and notes where its parts stand.
+/// The part of decoding that checks the body and finds its parts.
 #[divan::bench(args = [Dialect::Segment, Dialect::RudderStack])]
 fn parse(bencher: Bencher<'_, '_>, dialect: Dialect) {
     let body = make_batch(dialect);

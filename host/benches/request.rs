@@ -50,7 +50,7 @@ fn fill(bencher: Bencher<'_, '_>) {
     runtime.block_on(delivery.drain());
 }
 
-/// What the signature hashes.
+/// Hashes the body, as the signature does.
 #[divan::bench]
 fn sha256_of_body(bencher: Bencher<'_, '_>) {
     let body = vec![b'x'; RECORDS * (EVENT_BYTES + 1).div_ceil(3) * 4];

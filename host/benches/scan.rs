@@ -1,4 +1,4 @@
-//! What it costs to find an event's envelope and to check its text.
+//! Measures the scan of an event: finding its envelope and checking its text.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 

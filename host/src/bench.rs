@@ -45,42 +45,42 @@ use endpoint::Endpoint;
 use standpipe_aws::{AwsSettings, StaticKeys};
 use standpipe_core::secret::{Secret, SecretSetting};
 
-/// What to measure.
+/// The plan of a bench.
 #[derive(Debug)]
 pub struct Plan {
     /// The settings of the runs. Their inputs are not used; generated events are
     /// written to their data directory, so it should be a new one.
     pub settings: Settings,
-    /// The events.
+    /// The events of the runs.
     pub events: BenchEvents,
-    /// Where they are delivered.
+    /// The target of delivery.
     pub target: BenchTarget,
-    /// What maps them, in turns.
+    /// How events are mapped; the ways take turns.
     pub ways: &'static [BenchMapping],
-    /// How many runs each way is measured by.
+    /// The number of measured runs of each way.
     pub repeat: NonZero<u32>,
 }
 
 /// The events of a bench.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BenchEvents {
-    /// Made up, the same each time.
+    /// Generated events, the same each time.
     Generated(EventShape),
-    /// A file's.
+    /// The events of a file.
     File(PathBuf),
 }
 
-/// Where the events of a bench are delivered.
+/// The target of delivery in a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BenchTarget {
-    /// To an endpoint in this process, with keys that nobody checks. Nothing
-    /// leaves the machine, whatever the settings say.
+    /// An endpoint in this process, with fixed keys. Nothing leaves the machine, whatever the
+    /// settings say.
     InProcess,
-    /// Where the settings say.
+    /// The endpoint of the settings.
     Given,
 }
 
-/// What maps the events of a bench.
+/// How the events of a bench are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BenchMapping {
     /// The plugin of the settings.

@@ -9,7 +9,7 @@ use standpipe_tests::oracle::{ExpectedOutcome, Oracle, Streams, assert_same, spl
 use standpipe_tests::{Program, Stub, StubResponse};
 
 const EVENTS: usize = 6000;
-/// In the account that moto's streams are made in.
+/// A role in the account of moto's streams.
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
 
 #[test]
@@ -158,7 +158,7 @@ fn keys_and_region_can_stand_in_the_settings() {
     assert_eq!(put.headers["x-amz-security-token"], "the token");
 }
 
-/// What is in a bucket, cut into records.
+/// Reads the objects of a bucket, split into records.
 fn read_arrived(bucket: &str, streams: &[&str]) -> Streams {
     let objects = moto::shared_server().read_objects(bucket, streams).into_iter();
     objects

@@ -86,7 +86,7 @@ fn a_bench_uses_the_given_endpoint_as_a_run_does() {
     let report = parse_report(&program.run().expect_exit(0));
     assert_eq!(report["endpoint"], stub.url());
     assert!(report["native"]["median"]["first_record_seconds"].is_null());
-    // One run before the one that counts.
+    // One run comes before the measured one.
     let accepted: usize = stub.accepted_records().values().map(Vec::len).sum();
     assert_eq!((accepted, stub.violations()), (1400, vec![]));
 }

@@ -26,10 +26,10 @@ pub(crate) fn find_recipe(name: &str) -> String {
     lines.map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect()
 }
 
-/// What the recipes let one call wait for the host: to connect, and to be answered.
+/// The longest time that the recipes let one call wait for the host: to connect, and to respond.
 const PATIENCE: Duration = Duration::from_secs(1 + 5);
 
-/// Where the calls come from: not from where the proxies are.
+/// The address of the clients, which differs from the proxies' address.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Bytes in a call's event beside its number: more than a proxy reads at once.
@@ -159,12 +159,12 @@ impl LogRotation {
         Command::new("timeout").args([&limit, "sh", "-c", &script]).status().unwrap().success()
     }
 
-    /// What the host could not read.
+    /// The dead letters of the host.
     pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
         DeadLetter::read_all(&self.directory.path().join("data"))
     }
 
-    /// What the host has delivered.
+    /// The records that the host has delivered.
     pub(crate) fn delivered_records(&self) -> Vec<Value> {
         read_records(&self.directory.path().join("out/requests.ndjson"))
     }

@@ -129,7 +129,7 @@ impl GoodClient {
         self.stop_timed().0
     }
 
-    /// The same, with the time within which 99 of 100 requests were answered.
+    /// Stops the client, and also returns the 99th percentile of its response times.
     fn stop_timed(self) -> (BTreeSet<String>, Duration) {
         self.is_over.store(true, Ordering::Relaxed);
         let mut times = self.thread.join().expect("the good client was served");

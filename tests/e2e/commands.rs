@@ -82,7 +82,7 @@ fn the_schema_is_json_and_knows_every_section() {
     }
 }
 
-/// What a settings file may say is what other programs and editors rely on.
+/// Other programs and editors rely on the schema of the settings file.
 #[test]
 fn the_schema_matches_its_copy() {
     let golden = workspace_directory().join("tests/data/settings-schema.json");

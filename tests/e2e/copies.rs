@@ -46,7 +46,7 @@ fn start_stub(mut dead_letters: impl FnMut(&PutRequest) -> StubResponse + Send +
     })
 }
 
-/// What dies for five reasons, and two that are delivered, so many times.
+/// Lines that are dead-lettered for five reasons and two events that are delivered, repeated.
 fn make_input(times: usize) -> String {
     ["no JSON\n", "[]\n", GOOD, BAD, GONE, UNMAPPED, GOOD].concat().repeat(times)
 }
@@ -133,7 +133,7 @@ fn copies_and_events_share_the_drain_timeout() {
     ran.expect_stderr(&["the run ended before the stream took it"]);
 }
 
-/// In this process, with the clock stopped: both hang, and time is given once.
+/// Runs in this process with the clock stopped: both hang, and share one timeout.
 #[test]
 fn events_and_copies_have_one_deadline_together() {
     let directory = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Where credentials come from, and how they are renewed.
+//! Sources of credentials, and their renewal.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -218,7 +218,7 @@ fn an_expired_token_is_retried_with_new_credentials() {
     assert!((2..=3).contains(&sts.requests().len()), "{} sessions", sts.requests().len());
 }
 
-/// What keys of a file are rotated to is noticed when the old ones are refused.
+/// Rotated keys of a file are read when the old ones are refused.
 #[test]
 fn rotated_keys_of_a_shared_file_are_noticed() {
     let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
@@ -317,7 +317,7 @@ fn web_or_role(is_web: bool) -> String {
     }
 }
 
-/// What a server answers to anything.
+/// Returns the body of a server's response.
 fn get_body(url: &str) -> String {
     let reply = standpipe_tests::client::Client::connect(url).post("/", &[], b"");
     reply.expect("an answer").text()

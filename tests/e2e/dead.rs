@@ -445,7 +445,7 @@ fn the_data_directory_is_beside_the_settings_file() {
     let ran = program.args(["--config", "conf/settings.toml"]).mapping(&[("A", "as")]);
     let ran = ran.stdin("x\n").run().expect_exit(3);
     assert_eq!(ran.dead_letters().len(), 0, "letters are in the working directory");
-    // From another directory.
+    // The command runs in another directory.
     let listed = Program::new().args(["dead", "list", "--json", "--config"]);
     let listed = listed.args([ran.path("conf").join("settings.toml")]).run().expect_exit(0);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();

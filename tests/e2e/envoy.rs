@@ -51,7 +51,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
     });
 }
 
-/// What clients say they are, and what becomes of that.
+/// User agents of clients, and their form in the log.
 fn user_agents() -> [(&'static [u8], Value); 6] {
     [
         (b"User-Agent: a \"quoted\" \\ agent\r\n", json!("a \"quoted\" \\ agent")),

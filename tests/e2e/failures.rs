@@ -36,7 +36,7 @@ fn passed_through_events_are_unchanged() {
     assert_eq!(event_counts(&ran), [110, 110, 0, 0, 0]);
     let raw = (0..10).map(bad_event).collect::<String>();
     assert_eq!(String::from_utf8_lossy(&ran.streams()["raw"]), raw);
-    // What is too large for any record is still accounted for.
+    // An event too large for a record is still accounted for.
     let large = format!("{{\"event\":\"trap\",\"x\":\"{}\"}}\n", "x".repeat(1 << 20));
     let ran = run_program(settings, large).expect_exit(3);
     assert_eq!(ran.dead_letters()[0].reason, "record_too_large");
@@ -58,7 +58,7 @@ fn a_halted_run_reports_the_line_and_accounts_for_every_event() {
     let unread = ran.summary()["unread"][0]["from_line"].as_u64();
     assert!(unread.is_none_or(|line| line == read + 1), "{unread:?} after {read}");
     assert!(unread.is_some() || read == 6001);
-    // Whatever is delivered is so once, and nothing that was read before is missing.
+    // Records are delivered once, and no event read before is missing.
     let records = parse_numbers(&ran.streams()["good"]);
     assert_eq!(records.len() as u64, delivered);
     assert!((0..2500).all(|n| records.contains(&n)), "what was read long before is delivered");
@@ -92,7 +92,7 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
         let headers = [("Authorization", &*basic_auth("key").1)];
         match client.post("/v1/batch", &headers, body.as_bytes()) {
             Ok(reply) if reply.status == 200 => acknowledged.extend(ids),
-            // It is ending already.
+            // The program is ending already.
             _ => break,
         }
     }
@@ -242,7 +242,7 @@ fn a_canary_that_fails_is_removed_and_loses_no_event() {
         assert!(!ran.streams().contains_key("good"));
         let _ = ran.expect_stderr(&["canary stopped: it failed on or rejected"]);
     }
-    // One that fails now and then stays.
+    // A canary that fails rarely stays.
     let input =
         (0..2000).map(|user| event_of_user_named(user, if user % 100 == 7 { "trap" } else { "x" }));
     let ran =

@@ -85,12 +85,12 @@ fn a_flood_in_one_source_costs_no_other_event() {
     }
 }
 
-/// What the settings' page documents must be possible with events of any size.
+/// Everything in the settings page must work with events of any size.
 #[test]
 fn a_large_event_does_not_fail() {
     let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n\
                     [[plugin.settings.transforms]]\nredact = [{ find = ['email', 'phone', 'card', 'ip'] }]\n";
-    // What the search for addresses takes the longest for.
+    // The slowest text for the search for addresses.
     let note = "1.2.3.4 ".repeat(100_000);
     let mut input = String::new();
     for id in 0..5 {
@@ -178,7 +178,7 @@ fn a_stop_leaves_waiting_events_in_the_spool() {
     print_report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
 }
 
-/// What came from where nothing is kept goes to the dead letters, and is distinguished.
+/// Events of a source that stores nothing are dead-lettered with a reason of their own.
 #[test]
 fn a_stop_dead_letters_waiting_events_of_a_pipe() {
     let settings = format!(

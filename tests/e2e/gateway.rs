@@ -41,7 +41,7 @@ impl Embedded {
     }
 }
 
-/// What cannot be dead-lettered is not given up, and everybody can see it.
+/// Events that cannot be dead-lettered are not given up, and health and metrics show it.
 #[tokio::test(flavor = "multi_thread")]
 async fn unwritable_dead_letters_are_reported_and_wait() {
     let directory = TempDir::new().unwrap();
@@ -87,7 +87,7 @@ fn mapping_settings(names: &[&str]) -> String {
     format!("[plugin.settings]\nmappings = [{}]\n", rows.collect::<Vec<_>>().join(", "))
 }
 
-/// What must become of an event, by its number.
+/// The expected outcome of an event, by its number.
 fn expected_outcome(number: usize) -> EventOutcome {
     match number % 10 {
         0 => EventOutcome::Filtered,
@@ -96,7 +96,7 @@ fn expected_outcome(number: usize) -> EventOutcome {
     }
 }
 
-/// The same number in a text whose fate it is.
+/// Makes an event with this number, which decides its outcome.
 fn make_event(number: usize) -> String {
     match expected_outcome(number) {
         EventOutcome::Delivered => format!("{{\"id\":{number},\n\"event\":\"kept\"}}"),
@@ -276,7 +276,7 @@ async fn a_drain_and_dropped_futures_lose_nothing_that_was_accepted() {
         let (host, accepted) = (embedded.host.clone(), Arc::clone(&accepted));
         tokio::spawn(async move {
             loop {
-                // Nobody waits for what becomes of the event.
+                // The outcome of the event is not awaited.
                 match host.try_submit("{\"event\":\"kept\"}") {
                     Ok(receipt) => drop(receipt),
                     Err(TrySubmitError::Full(_)) => tokio::task::yield_now().await,

@@ -32,7 +32,7 @@ const HALVINGS: u32 = 9;
 /// Processor time that no run takes, whatever the limits would let it.
 const CPU_MAX: Duration = Duration::from_secs(10);
 
-/// What a run without anything hostile uses.
+/// The resource usage of a run without hostile events.
 #[derive(Clone, Copy)]
 struct Base(ProcessUsage);
 
@@ -329,7 +329,7 @@ fn sort_lines(bytes: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-/// What a plugin prints is bounded, however much it is.
+/// Asserts that the output of a plugin is bounded.
 fn assert_quiet(ran: &FinishedRun, what: &str) {
     assert!(ran.stderr.len() < 200_000, "{what}: {} bytes of log", ran.stderr.len());
     let longest = ran.stderr.lines().map(str::len).max();

@@ -92,7 +92,7 @@ fn linters_find_nothing_in_policies() {
     }
 }
 
-/// What the test above relies on.
+/// Shows that the linters of the test above find mistakes.
 #[test]
 fn linters_find_mistakes_in_policies() {
     let good = stdout_text(&run_policy(SHAPES[1]).expect_exit(0));
@@ -152,7 +152,7 @@ fn roles_of_sources_are_assumed_too() {
         "arn:aws:iam::444455556666:role/shop",
     ]);
     assert_eq!(arns(&base(&settings), "AssumeRole"), roles);
-    // Also where no role is assumed by default.
+    // Also without a default role.
     let alone = format!(
         "{}[plugin.settings]\nmappings = [{{ event = '*', stream = 's' }}]\n",
         source("shop", "")

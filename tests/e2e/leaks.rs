@@ -18,7 +18,7 @@ const KEYS: &str = "access_key_id = 'AKIDPLANTED'\nsecret_access_key = 'key-PLAN
 const KEPT_KEYS: &str = "access_key_id = 'AKIDPLANTED'\nsecret_access_key = 'secret:key'\nsession_token = 'secret:token'\n";
 const SOURCES: &str = "[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['write-PLANTED', 'secret:write']\n";
 
-/// What goes wrong at the service, as the code of its answer.
+/// Errors of the service, as the code of its response.
 const FAULTS: &[&str] = &[
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -50,7 +50,7 @@ fn faults_at_delivery_show_no_secret() {
             for key in ["write-PLANTED", "kept-write-PLANTED", "wrong-PLANTED"] {
                 send_event(&collector, key);
             }
-            // What can never succeed is not tried again.
+            // A permanent error is not retried.
             let is_final = ["ResourceNotFoundException", "ValidationException"].contains(&code);
             let least = if is_final { 1 } else { 2 };
             wait_until("it is tried", || stub.requests().len() >= least);
@@ -115,7 +115,7 @@ fn faults_at_the_start_show_no_secret() {
     assert_silent(&Program::new().args(["config", "schema"]).run(), "schema");
 }
 
-/// With all that the host and what it is built of can log.
+/// Runs with every log line of the host and its libraries.
 #[test]
 fn the_trace_log_shows_no_secret() {
     let stub = Stub::start(|_| StubResponse::Accept);
@@ -192,7 +192,7 @@ fn assert_silent(ran: &FinishedRun, what: &str) {
 fn assert_no_mark(path: &Path, what: &str) {
     if path.is_dir() {
         let name = path.file_name().unwrap_or_default();
-        // What is compiled there is shared by all tests.
+        // Compiled plugins there are shared by all tests.
         for entry in fs::read_dir(path).unwrap().filter(|_| name != "cache") {
             assert_no_mark(&entry.unwrap().path(), what);
         }

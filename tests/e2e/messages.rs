@@ -14,7 +14,7 @@ fn refusals_of_firehose_name_the_setting() {
         ("AccessDeniedException", &["AccessDenied", "policy", "`role_arn`"][..]),
         ("ExpiredTokenException", &["ExpiredToken", "`session_token`"]),
         ("UnrecognizedClientException", &["UnrecognizedClient", "`access_key_id`", "`region`"]),
-        // What AWS says of a request that is signed for another region.
+        // The error of AWS for a request that is signed for another region.
         ("InvalidSignatureException", &["InvalidSignature", "`secret_access_key`", "`region`"]),
         ("ResourceNotFoundException", &["ResourceNotFound", "`region`"]),
     ] {
@@ -74,7 +74,7 @@ fn startup_errors_name_the_setting() {
     }
 }
 
-/// Nobody is to blame the settings for a service that is not reached.
+/// An unreachable service is not reported as wrong settings.
 #[test]
 fn an_unreachable_sts_is_reported_with_the_setting() {
     let settings = format!(

@@ -1,5 +1,5 @@
-//! Whatever bytes are given as a component, the host says what is wrong with them, or
-//! has a plugin that keeps to its limits.
+//! For any bytes as a component, the host reports an error, or has a plugin that keeps to its
+//! limits.
 
 use std::num::NonZero;
 use std::sync::LazyLock;

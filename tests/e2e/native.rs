@@ -37,7 +37,7 @@ fn native_and_component_decide_the_same_in_all_cases() {
                 assert_eq!(component.to_string(), native.to_string(), "{}", folder.display());
                 refused += 1;
             }
-            // What reads texts is for the component alone.
+            // Settings that read texts only work in the component.
             (Ok(_), Err(error)) if error.to_string().contains("native code routes by") => {}
             (component, native) => panic!("{}: {component:?}, {native:?}", folder.display()),
         }

@@ -20,7 +20,7 @@ const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
 /// on a machine that does much else.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What standard error may be.
+/// The ways in which standard error can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BrokenStderr {
     /// A pipe whose reader is gone.
@@ -34,7 +34,7 @@ enum BrokenStderr {
 const BROKEN: [BrokenStderr; 3] = [BrokenStderr::Gone, BrokenStderr::Full, BrokenStderr::Stalled];
 
 impl BrokenStderr {
-    /// What is to be written to, and what has to be kept until the end.
+    /// Returns the broken output, and the reader to keep open until the end.
     fn open_stderr(self) -> (Stdio, Option<PipeReader>) {
         match self {
             BrokenStderr::Gone => {
@@ -201,7 +201,7 @@ fn errors_keep_their_exit_code_with_closed_standard_error() {
     }
 }
 
-/// What a command is there to print is not lost in silence.
+/// A command fails if it cannot print its result.
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let dead_letter = run_with_dead_letter();
@@ -262,7 +262,7 @@ fn the_default_plugin_can_be_exported_to_standard_output() {
     assert_eq!(std::fs::read(file.path("a.wasm")).unwrap(), ran.stdout);
 }
 
-/// What a plugin says, or an input is called, becomes one line and steers no terminal.
+/// Texts of plugins and names of inputs become one line without control characters.
 #[test]
 fn untrusted_texts_cannot_forge_log_lines() {
     let forged = "a\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
@@ -298,7 +298,7 @@ fn untrusted_texts_cannot_forge_log_lines() {
         line["fields"]["message"].as_str().is_some_and(|text| text.starts_with("stopping"))
     };
     assert_eq!(lines().filter(stopping).count(), 1);
-    // What ends the program is an error of the same form.
+    // The error that ends the program has the same form.
     let ran = Program::host_run_locally().args(["--log-format", "json", "nowhere.ndjson"]).run();
     let error: Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((ran.exit, &error["level"]), (2, &"ERROR".into()), "{}", ran.stderr);

@@ -12,7 +12,7 @@ use crate::gateway::stub_settings;
 const CLIENTS: usize = 4;
 const EVENTS: usize = 2000;
 
-/// What the program `host`, the collector and the catalog need, and nobody else.
+/// Packages that only the program `host`, the collector and the catalog need.
 const NOT_EMBEDDED: &[&str] = &[
     "clap",
     "indicatif",

@@ -86,7 +86,7 @@ fn a_stop_ends_a_run_whose_overflow_is_full() {
     assert!(ran.dead_letters().iter().all(|dead_letter| dead_letter.reason == "given_up"));
 }
 
-/// On a disk with less room than there is waiting.
+/// Runs on a disk with less space than the waiting records need.
 #[test]
 fn a_full_disk_delays_a_stream_only_while_it_is_denied() {
     let disk = Disk::mount(4 << 20);

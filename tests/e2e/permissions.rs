@@ -1,4 +1,4 @@
-//! What the program keeps of events is for its own user alone.
+//! Stored events are readable only for the program's own user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ dialect = "segment"
 write_keys = ["key"]
 "#;
 
-/// With a umask that forbids nothing.
+/// A program with a umask of 0.
 fn new_program(endpoint: &str, data_dir: &Path) -> Program {
     let shell = "umask 000; exec \"$0\" \"$@\"";
     let program =

@@ -90,7 +90,7 @@ fn free_address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
-/// What both kinds of events are numbered by.
+/// The number of an event of either kind.
 fn number_of(event: &Value) -> usize {
     let page = event["properties"]["path"].as_str().and_then(|path| path.strip_prefix("/shop/"));
     let page = page.map(|number| number.parse().unwrap());

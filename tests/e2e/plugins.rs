@@ -92,7 +92,7 @@ fn the_plugin_ticker_rests_while_no_plugin_runs() {
     running.write_stdin(b"{\"event\":\"print\"}\n");
     running.wait_for("a line on standard error");
     let ticker = running.thread("plugin-ticker");
-    // It comes to rest.
+    // The ticker rests.
     let mut before = ticker.cpu_time();
     standpipe_tests::wait_until("the thread rests", || {
         std::thread::sleep(Duration::from_millis(100));
@@ -139,7 +139,7 @@ fn dead_letters_quote_no_other_event() {
             "{{\"event\":\"print its text\",\"email\":\"planted@example.com\"}}\n{between}{{\"event\":\"trap\"}}\n\
              {{\"event\":\"say and trap\"}}\n"
         );
-        // In one batch, and each event in a batch of its own.
+        // All events in one batch, and each event in its own batch.
         for is_alone in [false, true] {
             let mut running = start_program("");
             for line in input.lines() {

@@ -1,4 +1,4 @@
-//! What a run refuses, no check finds good; and what it takes, no tool refuses.
+//! Checks and tools accept and refuse the same settings as a run.
 
 use std::fs;
 

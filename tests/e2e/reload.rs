@@ -92,7 +92,7 @@ write_keys = ["key-of-shop"]
     let ran = run.collector.stop().expect_exit(0);
     let summary = ran.summary();
     assert_eq!(summary["delivered"], 10);
-    // Those of a source that is gone are still counted.
+    // Events of a removed source are still counted.
     assert_eq!(summary["collected"]["accepted"], 10, "{summary}");
 }
 

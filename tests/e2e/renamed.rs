@@ -135,7 +135,7 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     assert_eq!(collected["unknown_sources"], json!(["blog"]));
     assert_eq!(list_senders(&stub), ["key-of-shop"]);
 
-    // It is put back, but takes nothing.
+    // The source is put back, but is disabled.
     let stub = start_accepting_stub();
     let collector =
         data.start_collector(&stub, &[shop_source(), blog_source().with_line("enabled = false")]);

@@ -10,7 +10,7 @@ const ROWS: &[(&str, &str)] =
     &[("order completed", "orders"), ("identify", "people"), ("page", "pages"), ("*", "rest")];
 const KEY: &str = "key-of-web";
 
-/// What every script sends at least: one event of each kind but `screen`.
+/// The least number of events of a script: one of each kind but `screen`.
 const EVENTS: usize = 5;
 
 #[test]
@@ -28,7 +28,7 @@ fn segments_sdk_for_python_is_served() {
     assert_refuses_unknown_keys("segment", sdk());
 }
 
-/// It has the write key in the body alone, and tries anything but a 200 again.
+/// This SDK sends the write key only in the body, and retries on any status but 200.
 #[test]
 fn segments_old_python_sdk_is_served() {
     let sdk = || Sdk::python("segment-2.3.4", "segment");
@@ -61,7 +61,7 @@ fn the_last_request_of_segments_browser_sdk_arrives() {
     assert_takes_last_request_of_page("segment", Sdk::browser("segment", &how));
 }
 
-/// It compresses, and calls that a form.
+/// This SDK compresses bodies, and declares them as a form.
 #[test]
 fn rudderstacks_sdk_for_node_is_served() {
     let sdk = || Sdk::node("rudderstack-node.mjs");
@@ -69,7 +69,7 @@ fn rudderstacks_sdk_for_node_is_served() {
     assert_refuses_unknown_keys("rudderstack", sdk());
 }
 
-/// It compresses, and tries anything but a 200 again.
+/// This SDK compresses bodies, and retries on any status but 200.
 #[test]
 fn rudderstacks_sdk_for_python_is_served() {
     let sdk = || Sdk::python("rudderstack-2.1.9", "rudderstack");

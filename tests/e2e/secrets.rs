@@ -206,7 +206,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     wait_until("the new key is taken", || status("two") == 200);
     assert_eq!(["fixed", "one", "app-one"].map(status), [200, 401, 200]);
 
-    // What cannot be used changes nothing: no file, a key of another source, no key.
+    // Unusable secrets change nothing: no file, a key of another source, no key.
     fs::remove_file(mounted.join("app")).unwrap();
     collector.running().wait_for("could not resolve secret:app");
     rotate_secret(&mounted, "app", "two");
@@ -303,7 +303,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     fs::write(&path, settings("drain_timeout = '20s'\n")).unwrap();
     refreshes();
     assert_eq!(active(), (generation, digest(3)));
-    // What changes it is.
+    // Changes of the plugin's own settings do.
     let other = settings("").replace(
         "[plugin.settings.secrets]",
         "[plugin.settings]\nstream = 'good'\n[plugin.settings.secrets]",

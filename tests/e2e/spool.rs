@@ -106,7 +106,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert!(acknowledged.len() >= 1000, "{} acknowledged", acknowledged.len());
     assert_eq!(get_readiness(&collector), 503);
     is_open.store(true, Ordering::Relaxed);
-    // Who looks whether it is ready sends nothing before it is.
+    // Clients that check readiness send nothing before it.
     wait_until("there is room again", || get_readiness(&collector) == 200);
     let ids = id..id + 1000;
     let large = batch_body(ids.clone(), 3500);
@@ -305,7 +305,7 @@ fn batch_body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
     json!({ "batch": ids.map(event).collect::<Vec<_>>() }).to_string().into_bytes()
 }
 
-/// By which requests each event was accepted.
+/// The requests that accepted each event.
 fn count_deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
     assert_eq!(stub.violations(), Vec::<String>::new());
     let mut deliveries = BTreeMap::<u64, Vec<usize>>::new();

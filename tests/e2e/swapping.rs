@@ -103,7 +103,7 @@ fn changed_settings_make_a_new_generation() {
     run.replace_file("settings.toml", plugin_settings_file("", "stream = 's2'").as_bytes());
     run.wait_for_swap(2, &plugin_version(1));
     run.send_and_wait("x", "s2");
-    // What is not the plugin's does not concern it.
+    // Settings outside of the plugin do not concern it.
     run.replace_file(
         "settings.toml",
         plugin_settings_file("", "stream = 's2'\n[dead_letters]").as_bytes(),
@@ -258,7 +258,7 @@ fn precompiled_code_is_refused_at_the_start_too() {
 /// A run whose plugin changes, with one worker.
 struct SwapRun {
     running: Running,
-    /// What of standard error has been looked at.
+    /// The part of standard error that has been read.
     looked_at: usize,
 }
 
@@ -280,7 +280,7 @@ impl SwapRun {
         self.running.path(name)
     }
 
-    /// Have a file take the place of another, as careful writers do.
+    /// Replaces a file by renaming another one.
     fn replace_file(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         let new = path.with_extension("new");

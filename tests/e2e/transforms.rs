@@ -1,4 +1,4 @@
-//! What the default plugin makes of events, as a whole program.
+//! Transforms of the default plugin in the whole program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ fn examples_of_the_documentation_go_through_the_program() {
     }
 }
 
-/// What stands between two blocks of settings belongs to the first one.
+/// Blocks between two blocks of settings belong to the first one.
 fn read_examples() -> Vec<DocExample> {
     let text =
         fs::read_to_string(workspace_directory().join("host/docs/transformations.md")).unwrap();
@@ -112,7 +112,7 @@ fn plugin_secrets_are_resolved_and_rotated() {
     wait_until("the first key is used", || has(FIRST));
     rotate_secret(&mounted, "salt", "PLANTED two");
     wait_until("the second key is used", || has(SECOND));
-    // What cannot be used changes nothing.
+    // Unusable secrets change nothing.
     rotate_secret(&mounted, "salt", "");
     collector.running().wait_for("keeping the last known value");
     let ran = collector.stop().expect_exit(0);

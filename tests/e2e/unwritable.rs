@@ -44,7 +44,7 @@ impl UnwritableData {
         UnwritableData { _directory: directory, path }
     }
 
-    /// One whose dead letters leave no room for another one.
+    /// A data directory that has no room for another dead letter.
     fn new_full() -> Self {
         let data = UnwritableData::new();
         let dead = data.path.join("dead");
@@ -141,7 +141,7 @@ fn a_collector_reports_a_full_disk_and_recovers_without_a_restart() {
     wait_until("it is not ready", || get_readiness(&collector).0 == 503);
     let (_, why) = get_readiness(&collector);
     assert!(why.contains("30 dead letters wait") && why.contains("`max_bytes`"), "{why}");
-    // What can be delivered is.
+    // Other events are delivered.
     send_events(&collector, &good);
     wait_until("the good events are delivered", || {
         read_metric(&collector, "standpipe_spool_events") == 30.0

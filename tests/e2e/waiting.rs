@@ -74,7 +74,7 @@ fn a_temporary_error_has_its_own_exit_code() {
         .run()
         .expect_exit(1)
         .expect_stderr(&["secret:key"]);
-    // What somebody has to change is.
+    // An error that needs a change is wrong usage.
     let sts = Endpoint::start(|_| (403, sts_error("AccessDenied", "no")));
     new_program(&role_settings("http://127.0.0.1:1", &sts.url())).stdin(EVENT).run().expect_exit(2);
 }
@@ -268,7 +268,7 @@ fn accept_all(body: &str) -> String {
 fn a_wrong_clock_is_corrected_and_not_reported_as_a_wrong_key() {
     for has_role in [false, true] {
         let firehose = start_skewed_server(3600, accept_all);
-        // What it issues expires an hour from its own time.
+        // Its sessions expire an hour from its own time.
         let sts = start_skewed_server(3600, |_| session_response(0, 2 * HOUR));
         let settings = match has_role {
             true => role_settings(&firehose.url(), &sts.url()),

@@ -1,5 +1,5 @@
-//! A Firehose in this process, on loopback: it takes everything, counts it, and
-//! knows what it costs.
+//! A Firehose in this process, on loopback: it accepts every record, and counts records and its own
+//! processor time.
 //!
 //! Its threads use nothing of the host's, and the processor time of each request
 //! is counted, so that it can be taken off the process's. It keeps no body: what
@@ -35,7 +35,7 @@ pub(super) struct Endpoint {
     shared: Arc<EndpointShared>,
 }
 
-/// What an endpoint has seen.
+/// The counts of an endpoint.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EndpointCounts {
     pub(super) records: u64,
@@ -74,12 +74,12 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
-    /// Begin to count anew.
+    /// Resets the counts.
     pub(super) fn reset(&self) {
         self.shared.at_rest().counts = EndpointCounts::default();
     }
 
-    /// What was seen since then, once the last answer is off.
+    /// The counts since the last reset, once the last response is sent.
     pub(super) fn counts(&self) -> EndpointCounts {
         self.shared.at_rest().counts
     }
@@ -88,7 +88,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.shared.state.lock().stopped = true;
-        // Wakes the listener, which then sees that it is over.
+        // Wakes the listener, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -100,19 +100,19 @@ impl EndpointShared {
         state
     }
 
-    /// A request has come in.
+    /// Counts a request that has arrived.
     fn begin_request(&self) {
         self.state.lock().busy += 1;
     }
 
-    /// Records have been read whole.
+    /// Counts records that have been read completely.
     fn take_records(&self, records: u64) {
         let counts = &mut self.state.lock().counts;
         counts.records += records;
         counts.first.get_or_insert_with(Instant::now);
     }
 
-    /// A request is done with.
+    /// Counts a request that has been answered.
     fn end_request(&self, cpu: Duration) {
         let mut state = self.state.lock();
         state.busy -= 1;
@@ -158,7 +158,7 @@ pub(super) fn check_reachable(destination: &Destination) -> Result<(), BenchErro
     connect().map_err(|error| BenchError::Unreachable { url: url.clone(), error })
 }
 
-/// Of a URL that the settings have checked.
+/// Returns the host and port of a URL that the settings have checked.
 fn host_and_port(url: &str) -> String {
     let uri: Uri = url.parse().unwrap_or_default();
     let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };

@@ -1,4 +1,4 @@
-//! Made-up events of a shop, the same each time.
+//! Generates events of a shop, the same each time.
 //!
 //! Kinds, nesting and sizes are those of real ones: a quarter are pages, a
 //! twelfth identifies, the rest are tracked under 18 names; each has a context, a
@@ -34,10 +34,10 @@ pub const EVENT_BYTES_MAX: usize = 1_000_000;
 /// rest of an event, since a long string is easier to scan than real events are.
 const NOTE_BYTES_MAX: usize = 300;
 
-/// What generated events are like.
+/// The shape of generated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventShape {
-    /// How many there are.
+    /// The number of events.
     pub events: u64,
     /// The size of each with its newline, [`EVENT_BYTES_MIN`] to
     /// [`EVENT_BYTES_MAX`]; their natural sizes if none.
@@ -75,7 +75,7 @@ struct EventGenerator {
 }
 
 impl EventGenerator {
-    /// Put the next event in place of what is in `line`.
+    /// Replaces the content of `line` with the next event.
     fn write_event(&mut self, line: &mut String) {
         self.number += 1;
         let kind = EventKind::draw_kind(&mut self.rng);
@@ -119,13 +119,13 @@ impl EventGenerator {
         }
     }
 
-    /// What routing needs and an id.
+    /// Writes an event with the members for routing and an id.
     fn write_short(&mut self, line: &mut String, kind: EventKind, name: Option<&str>) {
         begin_event(line, '{', kind, name);
         let _ = write!(line, r#","messageId":"{:08x}"}}"#, self.rng.u32(..));
     }
 
-    /// Make an event as long as is wanted with its newline.
+    /// Pads an event to a length in bytes, with its newline.
     fn pad_event(&mut self, line: &mut String, bytes: usize) {
         line.pop();
         let mut before = r#","items":["#;
@@ -157,7 +157,7 @@ impl EventGenerator {
         );
     }
 
-    /// Some 12 events a second, within one month.
+    /// The next timestamp: about 12 events a second, within one month.
     fn next_time(&mut self) -> String {
         let since_start = Duration::from_millis(self.number * 86 + self.rng.u64(..80));
         let within_month = since_start.as_millis() % MONTH.as_millis();
@@ -165,7 +165,7 @@ impl EventGenerator {
     }
 }
 
-/// Type and name, and what stands before them.
+/// Writes the beginning of an event: its type and name.
 fn begin_event(line: &mut String, before: char, kind: EventKind, name: Option<&str>) {
     let _ = write!(line, r#"{before}"type":"{}""#, kind.message_type());
     if let Some(name) = name {

@@ -27,7 +27,7 @@ const STARTS: usize = 9;
 /// A plugin that is to be measured.
 #[derive(Debug)]
 pub struct BenchCandidate<'a> {
-    /// What it is called in the report.
+    /// The plugin's name in the report.
     pub name: String,
     /// The component.
     pub bytes: &'a [u8],
@@ -35,7 +35,7 @@ pub struct BenchCandidate<'a> {
     pub settings: String,
 }
 
-/// What came out.
+/// The result of a bench of plugins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PluginReport {
     /// The WebAssembly engine, with its version.
@@ -50,20 +50,20 @@ pub struct PluginReport {
     pub plugins: Vec<PluginFigures>,
 }
 
-/// What one plugin costs.
+/// The figures of one plugin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PluginFigures {
-    /// What it is called.
+    /// The plugin's name.
     pub name: String,
     /// Bytes of the component.
     pub component_bytes: usize,
-    /// What it is handed of each event.
+    /// The parts of each event that the plugin gets.
     pub reads: Reads,
     /// Processor time for an event in nanoseconds: the median of the rounds.
     pub cpu_ns_per_event: f64,
     /// Each round's.
     pub rounds: Vec<f64>,
-    /// That median divided by the last plugin's.
+    /// The median divided by the last plugin's.
     pub ratio: f64,
     /// Events that it fails on.
     pub faults: usize,
@@ -84,25 +84,25 @@ pub struct PluginFigures {
 /// Why plugins cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginBenchError {
-    /// One is not taken.
+    /// A plugin is rejected.
     #[error("{name}: {error}")]
     Load {
-        /// What it is called.
+        /// The plugin's name.
         name: String,
-        /// Why.
+        /// The cause.
         error: LoadError,
     },
-    /// One does not start.
+    /// A plugin does not start.
     #[error("{name}: {error}")]
     Start {
-        /// What it is called.
+        /// The plugin's name.
         name: String,
-        /// Why.
+        /// The cause.
         error: Fault,
     },
 }
 
-/// One that is being measured.
+/// A plugin that is being measured.
 struct PluginRunner {
     mapper: Mapper,
     /// How often the events go round in one round.
@@ -115,7 +115,7 @@ struct PluginRunner {
 ///
 /// # Errors
 ///
-/// One of them cannot be loaded or started.
+/// A plugin cannot be loaded or started.
 pub fn measure_plugins(
     engine: &Engine,
     candidates: &[BenchCandidate<'_>],
@@ -179,7 +179,7 @@ impl PluginRunner {
         Ok(PluginRunner { mapper: Mapper::new(plugin), passes: 1, figures })
     }
 
-    /// One pass that does not count, after which it is known how many a round takes.
+    /// Runs one pass that is not counted, to find the number of passes in a round.
     fn warm_up(&mut self, source: &str, batches: &[Vec<Event<'_>>]) {
         let before = thread_cpu_time();
         for events in batches {

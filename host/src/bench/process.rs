@@ -18,7 +18,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine that this runs on.
+    /// The machine of this process.
     pub fn current() -> Self {
         let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = about.lines().find_map(|line| line.strip_prefix("model name"));
@@ -43,7 +43,7 @@ fn read_clock(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).expect("processor time is not negative")
 }
 
-/// What a peak of memory is the peak of.
+/// The start of the period of a memory peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeakSince {

@@ -10,7 +10,7 @@ use super::{BenchEvents, BenchMapping, Machine, PeakSince, Plan};
 use crate::config::Destination;
 use standpipe_plugin_host::engine_version;
 
-/// What came out of a [`Plan`].
+/// The result of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The host's version.
@@ -19,18 +19,18 @@ pub struct Report {
     pub engine: String,
     /// The machine.
     pub machine: Machine,
-    /// What was read.
+    /// The input.
     pub input: InputReport,
-    /// Where it was delivered: a URL, or `in process`.
+    /// The target of delivery: a URL, or `in process`.
     pub endpoint: String,
     /// Threads that map events.
     pub workers: usize,
     /// Rows of the mapping; none if the plugin's settings have no mapping.
     pub mapping_rows: Option<usize>,
-    /// With the plugin as a component.
+    /// The series with the plugin as a component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<Series>,
-    /// With the default mapping as native code.
+    /// The series with the default mapping as native code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Series>,
     /// How much more processor time the component takes than native code for the
@@ -57,7 +57,7 @@ pub struct InputReport {
 pub struct Series {
     /// Each figure's median on its own.
     pub median: BenchSample,
-    /// In their order.
+    /// The repeats in their order.
     pub repeats: Vec<BenchSample>,
 }
 
@@ -147,7 +147,7 @@ impl Report {
         }
     }
 
-    /// The same as JSON on one line.
+    /// The report as JSON on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a report has string keys")
     }
@@ -178,7 +178,7 @@ fn price_percent((component, native): (&Series, &Series)) -> f64 {
 }
 
 impl Series {
-    /// Of at least one repeat.
+    /// Makes a series of at least one repeat.
     pub(super) fn new(repeats: Vec<BenchSample>) -> Self {
         let of = |figure: fn(&BenchSample) -> f64| median_of(repeats.iter().map(figure).collect());
         let if_any = |figure: fn(&BenchSample) -> Option<f64>| {
@@ -220,7 +220,7 @@ pub(super) fn median_of(mut figures: Vec<f64>) -> f64 {
 /// The columns of the table.
 const HEAD: &str = "                    events/s   wall s    CPU s events/CPU s ns/event floor ns  ratio  peak MB  first ms";
 
-/// For people.
+/// The report as a table.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { input, machine, .. } = self;

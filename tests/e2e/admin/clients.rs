@@ -23,7 +23,7 @@ fn oversized_components_are_refused_early() {
     let reply = client.read_response().unwrap();
     assert_eq!(reply.status, 413, "{}", reply.text());
 
-    // As much as is permitted is looked at.
+    // A component of the maximum size is checked.
     let reply = send_request(&collector, "PUT", "/plugin", &vec![b'x'; BYTES_MAX]);
     assert_eq!((reply.status, &parse_body(&reply)["step"]), (422, &json!("compile")));
     collector.stop().expect_exit(0);
@@ -57,7 +57,7 @@ fn slow_admin_clients_do_not_block_others() {
         send_request(&collector, "PUT", "/plugin", b"x").status == 422
     });
     assert_eq!(slow[0].read_response().unwrap().status, 408);
-    // One says that this was all.
+    // One client ends its request.
     let mut cut_off = send_half_request(&collector);
     cut_off.stop_sending();
     cut_off.set_read_timeout(Duration::from_secs(5));

@@ -64,7 +64,7 @@ fn settings_of_the_built_in_plugin_reach_no_other() {
     let program = Program::host_run_locally().settings(&settings);
     let program = program.file("other.wasm", &component).mapping(&[("*", "all")]);
     let collector = Collector::start(program);
-    // One that names all, and one that names none.
+    // One event names all destinations, and one names none.
     let send = || {
         let event = |all: bool| json!({"type": "track", "event": "x", "userId": "u", "integrations": {"All": all}});
         let body = json!({"batch": [event(true), event(false)]}).to_string();
@@ -132,7 +132,7 @@ fn plugin_health_is_reported() {
     assert_eq!(send_request(&collector, "DELETE", "/plugin/canary", b"").status, 204);
     let after = read_metrics(&collector);
     assert_eq!(after.value("standpipe_plugin_canary_out", &[]), 0.0);
-    // What it did stays counted.
+    // Its decisions stay counted.
     let rejected = |seen: &Metrics| seen.value("standpipe_plugin_rejected_events_total", &[canary]);
     assert_eq!(rejected(&after), rejected(&seen));
 

@@ -41,7 +41,7 @@ impl Recorder<'_> {
         self.answers.push(openapi::describe_response(method, path, reply));
     }
 
-    /// Have a component refused at this step.
+    /// Uploads a component that is refused at this step.
     fn expect_refused(&mut self, method: &str, path: &str, component: &[u8], step: &str) {
         let reply = self.send_request(method, path, component, 422);
         assert_eq!(parse_body(&reply)["step"], step, "{method} {path}: {}", reply.text());
@@ -73,7 +73,7 @@ fn every_route_does_what_its_document_says() {
     let report = parse_body(&api.send_request("GET", "/plugin", b"", 200));
     assert_eq!((&report["active"]["generation"], &report["swaps"]), (&json!(1), &json!(0)));
 
-    // The same, another one, and back and forth.
+    // The same plugin, another one, and rollbacks.
     let taken = parse_body(&api.send_request("PUT", "/plugin", DEFAULT_PLUGIN, 200));
     assert_eq!(taken, json!({"generation": 1, "changed": false}));
     let checked =

@@ -1,4 +1,4 @@
-//! Where a key is set, a component needs a signature.
+//! If a key is set, a component needs a signature.
 
 use standpipe_tests::minisign::KeyPair;
 use standpipe_tests::wait_until;
@@ -109,7 +109,7 @@ fn a_pin_holds_for_every_role() {
     collector.stop().expect_exit(0);
 }
 
-/// What is there already is held against a pin and a key that come later.
+/// Plugins that are in use already are compared with a pin and a key that are set later.
 #[test]
 fn a_canary_and_a_shadow_that_are_not_trusted_any_more_are_removed() {
     let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
@@ -177,7 +177,7 @@ fn a_pin_and_a_key_hold_for_every_role_of_the_settings() {
         let ran = program(&["config", "check", "settings.toml"], &active, None);
         assert_ne!(ran.exit, 0, "{}", ran.stderr);
         let _ = ran.expect_stderr(&[word]);
-        // What the settings allow is taken in every role.
+        // Components that the settings allow are accepted in every role.
         let (more, signature) = if *trust == pin { (&*own, None) } else { ("", Some(&*signature)) };
         for role in ["canary", "shadow"] {
             program(&run, &beside(role, more), signature).expect_exit(0);
@@ -191,7 +191,7 @@ fn a_pin_and_a_key_hold_for_every_role_of_the_settings() {
     let _ = ran.expect_exit(2).expect_stderr(&["sha256 under [plugin]"]);
 }
 
-/// What `base64 -w0 FILE.wasm.minisig` prints.
+/// The signature as `base64 -w0 FILE.wasm.minisig` prints it.
 fn sign_as_header(pair: &KeyPair, bytes: &[u8]) -> String {
     base64_simd::STANDARD.encode_to_string(pair.sign(bytes))
 }

@@ -206,7 +206,7 @@ fn an_incomplete_list_fails_the_run() {
     ingest_command(&lenient).run().expect_exit(0);
 }
 
-/// Who catalogs Kinesis and not DynamoDB has lineage all the same.
+/// A catalog of Kinesis without DynamoDB has lineage too.
 #[test]
 fn without_the_table_lineage_begins_at_the_topic() {
     let amazon = start_aws_api(sample_account());

@@ -10,7 +10,7 @@ use super::*;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// What the process may hold at most, whatever it is sent.
+/// The maximum memory of the process, for any requests.
 const MEMORY_BYTES_MAX: u64 = 200_000_000;
 
 #[test]
@@ -175,7 +175,7 @@ fn requests_that_break_the_protocol_are_refused_or_closed() {
             Err(error) => assert!(is_cut_off(&error), "{what}: {error}"),
         }
     }
-    // Who goes away in the middle of it has sent nothing.
+    // A client that disconnects in the middle of a request has sent nothing.
     let whole = request_with(&format!("Content-Length: {}\r\n", body.len()), &body);
     let chunks = request_with(chunked, "2\r\n{}\r\n");
     for end in [10, 60, whole.len() - body.len(), whole.len() - 1, chunks.len()] {

@@ -24,7 +24,7 @@ const HOARDED: Duration = Duration::from_secs(8);
 /// The pause from one byte of theirs to the next.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// What each of them announces.
+/// The length that each of them announces.
 const ANNOUNCED: usize = 4_095_990;
 
 /// Bodies whose request does not say its key before them take a part of the memory.

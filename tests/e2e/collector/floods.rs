@@ -7,7 +7,7 @@ use standpipe_tests::http2::Http2Client;
 
 use super::*;
 
-/// What an honest client sends is mapped; what the others send is not.
+/// Events of the honest client are mapped; events of the others are not.
 const TRACKED: &[(&str, &str)] = &[("track", "all")];
 
 /// What the process may hold at most while it is flooded, in bytes: its
@@ -181,7 +181,7 @@ fn invalid_events_of_one_request_do_not_flood_the_dead_letters() {
     assert_eq!(reply.status, 400, "{}", reply.text());
     let text = reply.text();
     assert!(text.contains("25000 of 25000") && text.contains("anonymousId"), "{text}");
-    // As many as a batch of an SDK may be wrong about.
+    // The maximum number of invalid events in a batch.
     assert_eq!(send(&batch_of(100)).status, 200);
     let ran = assert_unharmed(&stub, collector, good).expect_exit(3);
     assert_eq!((ran.dead_letters().len(), ran.count("dead")), (100, 100));

@@ -187,7 +187,7 @@ fn nginx_passes_on_what_the_documentation_says() {
     let recipe = recipe.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
     let nginx = Proxy::start_nginx(&recipe.replace("listen 80;", "listen LISTEN;"));
     assert_eq!(get_api_host_by_name(nginx.url()), "http://collect.example/v1");
-    // What a client says about itself is replaced.
+    // Headers of the client are replaced.
     send_page_event(nginx.url(), "by nginx", &[("X-Forwarded-For", "203.0.113.7")]);
     let logged = collector.running().stderr();
     assert!(!logged.contains("public_url") && !logged.contains("X-Forwarded"), "{logged}");

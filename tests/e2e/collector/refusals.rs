@@ -209,7 +209,7 @@ fn pages_of_other_origins_get_a_readable_refusal() {
     collector.stop().expect_exit(0);
     let events = delivered_events(&stub);
     assert_eq!(events.len(), 3);
-    // What says its origin is a page, so its address is noted.
+    // A request with an origin is from a page, so its address is stored.
     let of_pages = events.iter().filter(|event| event["context"]["ip"] == "127.0.0.1").count();
     assert_eq!(of_pages, 2);
 }
@@ -241,7 +241,7 @@ fn a_preflight_permits_what_the_page_asks_for() {
     collector.stop().expect_exit(0);
 }
 
-/// What depends on the headers of a request says so, and is kept by no cache.
+/// Responses that depend on request headers say so, and are not cached.
 #[test]
 fn settings_are_sent_to_allowed_origins_and_not_cached() {
     let stub = start_accepting_stub();
@@ -279,7 +279,7 @@ fn settings_are_sent_to_allowed_origins_and_not_cached() {
             );
         }
     }
-    // Who names no origin is not a page.
+    // A request without an origin is not from a page.
     assert_eq!(ask(&paths("key-of-shop")[0], &[]).status, 200);
     for (method, path) in [
         ("GET", "/pixel/v1/track?writeKey=key-of-off&userId=u&event=e"),

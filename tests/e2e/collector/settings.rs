@@ -11,7 +11,7 @@ use super::*;
 /// An SDK, and the members without which, or with another type, it does not send here.
 type Required = (&'static str, &'static [(&'static str, Type)]);
 
-/// What a member must be.
+/// The required type of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     /// A string that is not empty.

@@ -6,13 +6,13 @@ use standpipe_tests::client::{Client, basic_auth};
 
 use super::*;
 
-/// When a body that stops is given up, in seconds.
+/// When a stalled body is given up, in seconds.
 const BODY_SECONDS: Range<f64> = 9.0..16.0;
-/// And where others need its connection.
+/// When a stalled body is given up if others need its connection, in seconds.
 const SCARCE_SECONDS: Range<f64> = 0.0..7.0;
-/// And headers that come too slowly.
+/// When headers that come too slowly are given up, in seconds.
 const HEADER_SECONDS: Range<f64> = 4.0..14.0;
-/// And a connection on which nothing comes.
+/// When a silent connection is closed, in seconds.
 const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
 
 #[test]

@@ -105,7 +105,7 @@ fn a_server_that_cannot_write_is_not_ready_until_it_can() {
     let mut file = File::create(&filler).unwrap();
     let page = [0; 4096];
     while file.write_all(&page).is_ok() {}
-    // What has been opened may still have room.
+    // An open segment may still have room.
     let large = batch_of(&[track_event(&"x".repeat(1_000_000))]);
     standpipe_tests::wait_until("the disk is full", || {
         send_post(&collector, "/v1/track", "key-of-web", &large).status == 503

@@ -220,7 +220,7 @@ pub(super) fn assert_logged_in_json(ran: &FinishedRun, words: &str) {
     assert!(is_told, "nothing of {words:?}:\n{}", ran.stderr);
 }
 
-/// What stands between backticks.
+/// The words between backticks.
 fn in_backticks(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -138,7 +138,7 @@ async fn a_host_keeps_running_when_another_one_stops() {
     .await;
     first.host.stop().await;
     assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(EventOutcome::Delivered));
-    // It has no plugin before to go back to.
+    // The host has no earlier plugin to roll back to.
     assert!(second.host.roll_back().await.is_err());
     assert_eq!(record_counts(&ports[0]), BTreeMap::new());
 }

@@ -121,7 +121,7 @@ async fn requests_are_copied_as_configured() {
     }
 }
 
-/// What became of the layer's copies, without their times.
+/// Stops the host and returns the layer's copies, without their times.
 async fn finish_and_read_copies(embedded: &Embedded, port: &FaultyClient) -> Vec<Value> {
     embedded.host.stop().await;
     let mut copies: Vec<_> = read_records(port, "requests")
@@ -212,7 +212,7 @@ async fn the_layer_works_with_an_axum_router() {
         let shop = client.post("/shop/7", &[], b"two").unwrap();
         assert_eq!((shop.status, shop.text()), (200, "7: two".to_owned()));
         assert_eq!(client.post("/shop/none", &[], b"two").unwrap().status, 400);
-        // Who is answered before the body was read may find the connection closed.
+        // A client that gets its response before its body is read may find the connection closed.
         let mut client = Client::connect(&url);
         assert_eq!(client.get("/elsewhere").unwrap().status, 404);
         let body = br#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;

@@ -15,12 +15,12 @@ type Module = Vec<String>;
 /// A path of modules, with an item at its end.
 type ItemPath = Vec<String>;
 
-/// What a file says about others.
+/// The references of a file to others.
 #[derive(Debug, Default)]
 struct SourceFile {
-    /// What `use` makes known in it, by the name there.
+    /// The imports by their name in the file.
     names: BTreeMap<String, ItemPath>,
-    /// What it uses, apart from what it only hands on.
+    /// The paths that it uses, without re-exports.
     used: Vec<ItemPath>,
 }
 
@@ -221,7 +221,7 @@ fn defining_module(
     }
 }
 
-/// What a file uses, and what that uses, and so on.
+/// The files that a file uses, directly or indirectly.
 fn reached_modules<'a>(
     from: &'a Module,
     edges: &'a BTreeMap<&Module, BTreeSet<Module>>,

@@ -65,7 +65,7 @@ fn permanent_failures_are_reported_and_the_rest_is_done() {
     assert!(outcome.has_failed(&world.options));
     let summary = outcome.summary(&world.options);
     assert!(summary.contains("Errors: 1") && summary.contains("Success %: 83.33"), "{summary}");
-    // What was not written is written by the next run.
+    // The next run writes what is missing.
     world.run_well();
     assert_eq!(world.server.edges().len(), 3);
 }

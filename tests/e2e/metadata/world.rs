@@ -19,7 +19,7 @@ use standpipe_tests::openmetadata::{OpenMetadataServer, ServerTraits};
 pub(super) const TOKEN: &str = "t0p-s3cret-t0ken";
 pub(super) const ACCOUNT: &str = "123456789012";
 
-/// What the settings file says by default, for this server.
+/// The default settings for this server.
 fn default_settings(host_port: String) -> OpenMetadataSettings {
     OpenMetadataSettings {
         host_port,
@@ -44,7 +44,7 @@ fn default_settings(host_port: String) -> OpenMetadataSettings {
     }
 }
 
-/// What a run starts from.
+/// The input of a run: settings, streams and a server.
 pub(super) struct MetadataWorld {
     pub(super) server: OpenMetadataServer,
     pub(super) inventory: Inventory,
@@ -154,7 +154,7 @@ impl MetadataWorld {
         outcome
     }
 
-    /// What a further run writes.
+    /// Runs the catalog again, and returns its writes.
     pub(super) fn run_and_list_writes(&self) -> Vec<String> {
         self.server.forget_requests();
         self.run_well();

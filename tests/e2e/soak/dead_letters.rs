@@ -13,7 +13,7 @@ use super::world::SoakWorld;
 /// How much of a file is read at once.
 const READ_BYTES: u64 = 4 << 20;
 
-/// What the oracle wants to know of a dead letter.
+/// The members of a dead letter that the ledger needs.
 #[derive(Debug)]
 pub(super) struct SoakDeadLetter {
     pub(super) reason: String,

@@ -19,7 +19,7 @@ pub(super) enum SoakFault {
     BrokenPlugins,
     /// A plugin that traps and loops on some events decides.
     MisbehavingPlugin,
-    /// The same as a canary for half of the users.
+    /// The misbehaving plugin is a canary for half of the users.
     MisbehavingCanary,
     /// The plugin's file is replaced.
     PluginFile,

@@ -1,4 +1,4 @@
-//! What the soak has found to be wrong.
+//! Collects the errors that the soak finds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,9 +18,9 @@ pub(super) struct Findings {
 
 #[derive(Debug, Default)]
 struct FindingsState {
-    /// What is and was done to the program, each once.
+    /// The phases so far, each once.
     phases: Vec<String>,
-    /// Which of them it is now.
+    /// The index of the current phase.
     phase: usize,
     kinds: BTreeMap<&'static str, (u64, Vec<String>)>,
 }

@@ -1,4 +1,4 @@
-//! Clients that nobody wants.
+//! Hostile clients.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ const PACE: Duration = Duration::from_millis(50);
 /// For how long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What hostile clients do.
+/// The behaviors of hostile clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hostile {
     /// Half a body, and then a byte now and then.
@@ -35,7 +35,7 @@ pub(super) enum Hostile {
     Idle,
     /// Batches with keys that no source has.
     WrongKeys,
-    /// What is not JSON, not a known path, not compressed as it says, or too large.
+    /// Requests that are not JSON, have an unknown path, are wrongly compressed, or are too large.
     BadRequests,
     /// Batches of `{}`: each is a dead letter.
     EmptyEvents,

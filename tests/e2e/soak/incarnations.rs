@@ -5,13 +5,13 @@ use parking_lot::Mutex;
 /// How a process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It has not.
+    /// The process still runs.
     Running,
-    /// By SIGKILL, or by itself.
+    /// It ended by SIGKILL, or by itself.
     Killed,
-    /// In order, with everything delivered.
+    /// It stopped normally, with everything delivered.
     Stopped,
-    /// In order, and the rest waits for the next start.
+    /// It stopped normally, and the rest waits for the next start.
     StoppedWithRest,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Ledger {
     phase: AtomicU16,
     /// Dead dead letters by their reason.
     reasons: Mutex<BTreeMap<String, u64>>,
-    /// What has been counted so far.
+    /// The counts so far.
     pub(super) counts: Counts,
 }
 
@@ -67,7 +67,7 @@ struct Window {
 pub(super) struct Counts {
     /// Events that were answered with 200.
     pub(super) acknowledged: AtomicU64,
-    /// Those among them that a rule drops.
+    /// Acknowledged events that a rule drops.
     pub(super) filtered: AtomicU64,
     /// Events that a stream has accepted, each once.
     pub(super) delivered: AtomicU64,
@@ -131,7 +131,7 @@ impl Ledger {
         }
     }
 
-    /// What is done to the program from now on.
+    /// Starts a phase.
     pub(super) fn enter_phase(&self, phase: &str) {
         self.phase.store(self.findings.enter_phase(phase), Ordering::SeqCst);
     }
@@ -147,18 +147,18 @@ impl Ledger {
         self.misbehaves.store(true, Ordering::SeqCst);
     }
 
-    /// These ids are about to be posted.
+    /// Records that these ids are about to be posted.
     pub(super) fn record_posted(&self, ids: std::ops::Range<u64>) {
         self.make_room(ids.end);
         self.mark_all(ids, POSTED);
     }
 
-    /// No answer has come about these.
+    /// Records that these ids got no response.
     pub(super) fn record_unanswered(&self, ids: std::ops::Range<u64>) {
         self.mark_all(ids, POST_UNANSWERED);
     }
 
-    /// These were answered with 200.
+    /// Records that these ids were answered with 200.
     pub(super) fn record_acknowledged(&self, ids: std::ops::Range<u64>) {
         let filtered = ids.clone().filter(|id| self.recipes.kind_of(*id) == EventKind::Filtered);
         self.counts.filtered.fetch_add(filtered.count() as u64, Ordering::SeqCst);
@@ -188,7 +188,7 @@ impl Ledger {
     pub(super) fn record_refused(&self, record: &[u8]) {
         let phase = u32::from(self.phase.load(Ordering::SeqCst)) << PHASE_SHIFT;
         for id in record.split(|&byte| byte == b'\n').filter_map(id_of) {
-            // What is unknown is reported when it is accepted.
+            // Unknown records are reported when they are accepted.
             let _ = self.update_state(id, |old| (old & !PHASE) | REFUSED | phase);
         }
     }
@@ -202,7 +202,7 @@ impl Ledger {
         };
         scratch.clear();
         self.recipes.write_event(id, scratch);
-        // What is added comes last.
+        // Added members come last.
         if !line.starts_with(&scratch[..scratch.len() - 1]) {
             self.findings.add("a record with another text than its event", shown);
         }
@@ -472,7 +472,7 @@ mod tests {
         book.settle_but(Some(good));
         book.ledger.close_window(SENDERS * BLOCK_EVENTS);
         assert!(book.findings_text().starts_with("1 x acknowledged events that are lost"));
-        // What comes after the checkpoint is one too.
+        // An event after the checkpoint is a finding too.
         book.deliver_event(good, 0, true);
         assert!(book.findings_text().contains("1 x settled once more after a checkpoint"));
 

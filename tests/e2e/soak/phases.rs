@@ -27,7 +27,7 @@ use super::world::SoakWorld;
 
 /// Rounds of a long run, so that each part of its table has all faults.
 const ROUNDS_MAX: u64 = 10;
-/// What a round lasts at least, where there are several.
+/// The least length of a round, if there are several.
 const ROUND_SECONDS_MIN: u64 = 60;
 /// The part of a round that is kept for coming to rest.
 const REST_SHARE: f64 = 0.15;
@@ -83,7 +83,7 @@ pub(super) struct Soak {
     exits: BTreeMap<String, u64>,
 }
 
-/// What has happened in the phases of one fault.
+/// The results of all phases with one fault.
 #[derive(Debug, Default)]
 struct PhaseResult {
     times: u64,
@@ -165,7 +165,7 @@ impl Soak {
         self.reach_checkpoint();
     }
 
-    /// One fault, and some time without any.
+    /// Runs one fault, and some time without any.
     fn run_phase(&mut self, fault: SoakFault, length: Duration) {
         self.world.ledger.enter_phase(&fault.name());
         let (began, before) = (Instant::now(), self.read_counts());
@@ -250,7 +250,7 @@ impl Soak {
         }
     }
 
-    /// Have one stream or all of them behave like this.
+    /// Switches one stream or all of them to a behavior.
     fn switch_streams(&mut self, behavior: Behavior) {
         let one = self.random.bool().then(|| self.random.usize(..STREAMS.len()));
         for (at, stream) in STREAMS.iter().enumerate() {
@@ -578,7 +578,7 @@ impl Soak {
         self.world.set_serving(true);
     }
 
-    /// What the last summary says of the spool.
+    /// The waiting events of the spool in the last summary.
     fn waiting_by_summary(&self) -> Option<u64> {
         let text = fs::read(self.world.place.path("summary.json")).ok()?;
         let summary: Value = serde_json::from_slice(&text).ok()?;
@@ -620,7 +620,7 @@ impl Soak {
             .map(|slowest| slowest.swap(0, Ordering::Relaxed))
     }
 
-    /// What has become of everything, and what each fault has done.
+    /// The report: the outcome of all events, and the results of each fault.
     pub(super) fn report(&self) -> String {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (counts, traffic) = (&self.world.ledger.counts, &self.world.traffic);

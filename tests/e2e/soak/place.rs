@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::recipes::STREAMS;
 use super::{hostile, senders};
 
-/// For the admin API.
+/// The token of the admin API.
 pub(super) const TOKEN: &str = "a-token-that-only-the-soak-has";
 
 /// How long the program goes on delivering when it is stopped.
@@ -54,12 +54,12 @@ impl Place {
         place
     }
 
-    /// Where the collector listens.
+    /// The address of the collector.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where the admin listener listens.
+    /// The address of the admin listener.
     pub(super) fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.admin_port)
     }
@@ -128,7 +128,7 @@ mappings = [
             sources =
                 senders::SOURCES.iter().chain([&hostile::SETTINGS]).copied().collect::<String>(),
             admin_port = self.admin_port,
-            // What a start reads counts until the next one.
+            // Settings read at the start count until the next one.
             durability = if number.is_multiple_of(2) { "os" } else { "fsync" },
             drain_seconds = DRAIN_TIMEOUT.as_secs(),
             packed = STREAMS[3],
@@ -137,7 +137,7 @@ mappings = [
         self.replace_file("settings.toml", text.as_bytes());
     }
 
-    /// Have another version of the default plugin take the place of the one there.
+    /// Replaces the plugin's file with another version of the default plugin.
     pub(super) fn write_plugin(&self, number: u64) {
         self.replace_file("plugin.wasm", &plugin_version(number));
     }

@@ -19,7 +19,7 @@ use super::place::Place;
 /// How much of standard error is kept.
 const LOG_BYTES_KEPT: usize = 256 << 10;
 
-/// What a pipe has on Linux, and the least that it can have: a page.
+/// The default size of a pipe on Linux, and the minimum: a page.
 const PIPE_BYTES: libc::c_int = 65_536;
 const PIPE_BYTES_MIN: libc::c_int = 4096;
 

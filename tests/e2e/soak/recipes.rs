@@ -37,7 +37,7 @@ const ID_MARK: &[u8] = b"\"soak-";
 /// Within how many bytes of an event its id is found.
 const ID_WITHIN_BYTES: usize = 64;
 
-/// What an event is, and so where it may end up.
+/// The kind of an event, which decides where it may end up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventKind {
     /// Goes to a stream.

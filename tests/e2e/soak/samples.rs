@@ -1,4 +1,4 @@
-//! What the program takes, once a second, and whether it takes ever more.
+//! Samples the program's resource usage once a second, and reports growth.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -35,7 +35,7 @@ const THREADS: f64 = 8.0;
 /// an eighth of it at most.
 const DISK_BYTES: f64 = (32 << 20) as f64;
 
-/// One look at the program.
+/// One sample of the program.
 #[derive(Debug, Clone, Copy, Default)]
 struct ProcessSample {
     at: Duration,

@@ -42,7 +42,7 @@ const FICKLE_REQUESTS: usize = 20;
 
 /// How long a sender waits where the program is away.
 const AWAY_PAUSE: Duration = Duration::from_millis(20);
-/// What a second of `Retry-After` is shortened to.
+/// The pause for each second of `Retry-After`.
 const RETRY_SECOND: Duration = Duration::from_millis(20);
 /// No answer asks for more.
 const RETRY_SECONDS_MAX: u32 = 60;

@@ -1,4 +1,4 @@
-//! What all threads of the soak have to do with.
+//! State shared by all threads of the soak.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ pub(super) struct SoakWorld {
     is_serving: AtomicBool,
 }
 
-/// What clients have seen, since the start or since it was last taken.
+/// The counts of clients, since the start or the last read.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     /// Answers of 429 and 503 to honest senders.
@@ -45,7 +45,7 @@ pub(super) struct Traffic {
     pub(super) unanswered: AtomicU64,
     /// The slowest answer of 200 since it was last taken.
     pub(super) slowest_answer_ms: AtomicU64,
-    /// The same for `/health/live`.
+    /// The slowest response of `/health/live` since the last read.
     pub(super) slowest_health_ms: AtomicU64,
     /// Requests of hostile clients that were answered somehow.
     pub(super) hostile: AtomicU64,
@@ -171,7 +171,7 @@ impl Gate {
         self.is_paused.store(false, Ordering::SeqCst);
     }
 
-    /// Have all threads end, however the caller does.
+    /// Ends all threads when the returned guard is dropped.
     pub(super) fn close_at_end(&self) -> Closing<'_> {
         Closing(self)
     }

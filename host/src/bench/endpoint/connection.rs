@@ -10,7 +10,7 @@ use memchr::memmem;
 use super::EndpointShared;
 use crate::bench::process::thread_cpu_time;
 
-/// What stands before each record in a request's body. Base64 has no quotes, so
+/// The text before each record in a request's body. Base64 has no quotes, so
 /// it stands nowhere else.
 const MARK: &[u8] = b"\"Data\":";
 
@@ -29,7 +29,7 @@ static ANSWERS: LazyLock<String> = LazyLock::new(|| {
     answer.repeat(standpipe_delivery::limits::REQUEST_RECORDS_MAX)
 });
 
-/// Where automatic aggregation is asked for, it is found to be safe.
+/// A description of a stream for which automatic aggregation is safe.
 const DESCRIPTION: &str = r#"{"DeliveryStreamDescription":{"DeliveryStreamName":"bench",
 "DeliveryStreamARN":"arn:aws:firehose:us-east-1:111122223333:deliverystream/bench",
 "DeliveryStreamStatus":"ACTIVE","DeliveryStreamType":"DirectPut","VersionId":"1","HasMoreDestinations":false,
@@ -40,7 +40,7 @@ const DESCRIPTION: &str = r#"{"DeliveryStreamDescription":{"DeliveryStreamName":
 const REFUSAL: &str =
     r#"{"__type":"ValidationException","message":"more records than a request may have"}"#;
 
-/// One client's requests, one after the other.
+/// A connection of a client, which sends one request after the other.
 pub(super) struct Connection {
     reader: BufReader<TcpStream>,
     shared: Arc<EndpointShared>,
@@ -59,7 +59,7 @@ impl Connection {
         Connection { reader: BufReader::new(stream), shared, piece: vec![0; PIECE_BYTES] }
     }
 
-    /// Answer until the client goes away.
+    /// Answers requests until the client disconnects.
     pub(super) fn serve(mut self) {
         let mut counted = std::time::Duration::ZERO;
         while let Ok(1..) = self.reader.fill_buf().map(<[u8]>::len) {
@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// None if the client has gone away, or speaks no HTTP.
+    /// Answers one request. Returns `None` if the client has disconnected, or does not send HTTP.
     fn answer_request(&mut self) -> Option<()> {
         let head = self.read_head()?;
         let records = self.read_body(head.body_bytes)?;

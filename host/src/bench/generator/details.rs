@@ -53,7 +53,7 @@ const COUPONS: &[&str] = &["null", "\"SUMMER26\"", "\"WELCOME10\""];
 const REFERRERS: &[&str] =
     &["", "https://www.google.com/", "https://news.example.com/item?id=41327"];
 
-/// Where an event happens.
+/// The paths of pages.
 pub(super) const PATHS: &[&str] = &[
     "/",
     "/pricing",
@@ -93,7 +93,7 @@ impl EventKind {
         }
     }
 
-    /// What stands under `event`.
+    /// The value of `event`.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             EventKind::Track(name) => Some(name),

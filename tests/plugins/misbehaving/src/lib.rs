@@ -22,7 +22,7 @@ use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 #[derive(Debug)]
 pub struct Misbehaving {
     good: Stream,
-    /// What `declare` of the settings has declared, in the order of the names.
+    /// The streams of the setting `declare`, in the order of the names.
     more: Vec<Stream>,
     settings: MisbehavingSettings,
     /// Grows with every event named `leak`.
@@ -32,7 +32,7 @@ pub struct Misbehaving {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct MisbehavingSettings {
-    /// What to do in `configure`.
+    /// The misbehavior in `configure`.
     configure: String,
     /// The name that every event is taken to have.
     map: Option<String>,
@@ -51,7 +51,7 @@ struct MisbehavingSettings {
     refuse_from_ms: Option<u128>,
     /// Secrets, of which events named `secret` are delivered `key` in their place.
     secrets: HashMap<String, String>,
-    /// What the default mapping plugin takes, so that both can have the same settings.
+    /// Settings of the default mapping plugin, so that both accept the same settings.
     mappings: serde::de::IgnoredAny,
 }
 
@@ -149,7 +149,7 @@ impl Misbehaving {
                 eprintln!("a line on standard error, from {}", event.source);
                 outputs.deliver(self.good);
             }
-            // What one event is about, on each channel, with and without an end of line.
+            // Prints about one event on each channel, with and without an end of line.
             "print its text" => {
                 eprintln!("standard error has {}", event.text);
                 eprint!("unfinished error has {}", event.text);
