@@ -21,8 +21,8 @@ def wrong_in(document, answer):
     if answer["body"] is None:
         return [f"{method} {path} {status} has no body"] if content else []
     media_types = {kind.split(";")[0]: media_type for kind, media_type in content.items()}
-media_type = media_types.get((answer["content_type"] or "").split(";")[0])
-if media_type is None:
+    media_type = media_types.get((answer["content_type"] or "").split(";")[0])
+    if media_type is None:
         return [f"{method} {path} {status} is {answer['content_type']}, and not one of {list(content)}"]
     schema = {**media_type["schema"], "components": document["components"]}
     errors = Draft202012Validator(schema).iter_errors(answer["body"])

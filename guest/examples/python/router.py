@@ -135,10 +135,10 @@ def check_name(name: str, place: str):
         raise ValueError(
             f"{place}: the stream name {quoted(name)} has {len(name)} characters: Firehose takes 1 to 64"
         )
-for character in name:
-        if letter not in NAME_CHARACTERS:
+    for character in name:
+        if character not in NAME_CHARACTERS:
             raise ValueError(
-                f"{place}: the stream name {quoted(name)} contains '{letter}': "
+                f"{place}: the stream name {quoted(name)} contains '{character}': "
                 "Firehose takes letters a-z and A-Z, digits, and _ . -"
             )
 
