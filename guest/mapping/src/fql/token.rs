@@ -69,12 +69,10 @@ fn read_token<'t>(rest: &mut TokenText<'t>) -> ParseOutcome<Token<'t>> {
 }
 
 fn read_string<'t>(rest: &mut TokenText<'t>) -> ParseOutcome<TokenKind<'t>> {
-    let start = rest.checkpoint();
     let quote = any.parse_next(rest)?;
     let inside = take_till(0.., quote).parse_next(rest)?;
     if rest.is_empty() {
-        rest.reset(&start);
-        return fail_expecting(rest, format!("a string that ends with {quote}"));
+        return fail_expecting(rest, format!("a closing {quote}"));
     }
     any.value(TokenKind::String(inside)).parse_next(rest)
 }
