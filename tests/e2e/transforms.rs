@@ -45,7 +45,10 @@ fn read_examples() -> Vec<DocExample> {
         let Some(info) = fence.strip_prefix("```") else { continue };
         let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
         let block = inside.collect::<Vec<_>>().join("\n") + "\n";
-        if info == "toml" {
+        if matches!(info, "sh" | "console" | "toml settings.toml") {
+            continue;
+        }
+        if info == "toml part" {
             examples.push(DocExample { line, settings: block, ..DocExample::default() });
             continue;
         }

@@ -1,4 +1,5 @@
-//! The examples of `host/docs/transformations.md`, run.
+//! The examples of `host/docs/transformations.md`, run. The blocks with commands are for the end-to-end
+//! tests.
 
 use standpipe_plugin::Event;
 use standpipe_plugin::testing::{Decision, Harness, event};
@@ -51,7 +52,9 @@ fn examples_of_the_documentation_are_true() {
     for (info, text, line) in fenced_blocks() {
         let text = text.trim_end();
         match info.split_once(' ') {
-            None if info == "toml" => mapping = Some(configure_block(text, line)),
+            Some(("toml", "part")) => mapping = Some(configure_block(text, line)),
+            Some(("toml", _)) => {}
+            None if matches!(info, "sh" | "console") => {}
             Some(("json", "in")) => input = Some(text.to_owned()),
             Some((kind @ ("json" | "text"), out)) => {
                 let mapping = mapping.as_mut().expect("settings come first");
