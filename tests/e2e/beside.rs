@@ -17,13 +17,14 @@ use standpipe_tests::{
 };
 use tempfile::TempDir;
 
-/// A block of the documentation, as a reader copies it.
+/// The block of the documentation after the comment with this name, as a reader copies it.
 pub(crate) fn find_recipe(name: &str) -> String {
     let text = fs::read_to_string(workspace_directory().join("host/docs/embedding.md")).unwrap();
-    let start = format!("<!-- {name} -->\n\n");
+    let start = format!("<!-- {name} -->\n\n```");
     let (_, rest) = text.split_once(&start).expect("the recipe is there");
-    let lines = rest.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
-    lines.map(|line| line.strip_prefix("    ").unwrap_or(line).to_owned() + "\n").collect()
+    let (_, rest) = rest.split_once('\n').expect("lines follow the fence");
+    let (recipe, _) = rest.split_once("\n```\n").expect("the recipe ends");
+    format!("{recipe}\n")
 }
 
 /// The longest time that the recipes let one call wait for the host: to connect, and to respond.

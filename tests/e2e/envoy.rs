@@ -44,7 +44,7 @@ fn tracking_calls_are_mirrored_and_lost_only_while_the_host_is_down() {
         let manager = find_recipe("envoy mirror").replace("# the rest of the site", "");
         let clusters = find_recipe("envoy mirror cluster")
             .replace("port_value: 8080", &format!("port_value: {port}"))
-            .replace("# and app, the service that takes the calls", &APP.replace("APP", app_port));
+            .replace("# add the cluster of app here", &APP.replace("APP", app_port));
         let envoy = Proxy::start_envoy(&manager, &clusters);
         let url = envoy.url().to_owned();
         ((envoy, app), url)

@@ -33,6 +33,14 @@ fn a_gateway_does_not_compile_program_collector_or_catalog() {
     assert!(too_many.is_empty(), "{too_many:?}");
 }
 
+#[test]
+fn the_program_of_the_documentation_delivers_its_event() {
+    let ran = Program::from_path(&outside::build_submitter()).run().expect_exit(0);
+    let records = std::fs::read_to_string(ran.path("records/accounts.ndjson")).unwrap();
+    assert_eq!(records, "{\"type\":\"track\",\"event\":\"Signed Up\"}\n");
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("1 delivered"), "{ran:?}");
+}
+
 /// An event of a number, and what its sender must be answered.
 fn make_event(number: usize) -> (String, &'static str) {
     match number % 10 {

@@ -24,11 +24,20 @@ pub fn gateway_dependencies() -> &'static BTreeSet<String> {
     })
 }
 
-/// The project's program, built where the workspace is built.
+/// The project's gateway, built where the workspace is built.
 pub fn build_gateway() -> PathBuf {
+    build_programs().join("test-gateway")
+}
+
+/// The project's program that submits one event, which the documentation shows.
+pub fn build_submitter() -> PathBuf {
+    build_programs().join("submit")
+}
+
+fn build_programs() -> PathBuf {
     // Cargo takes what the project does not need out of its lock file: once is enough.
     gateway_dependencies();
-    build_with(&["--offline", "--manifest-path", MANIFEST]).join("test-gateway")
+    build_with(&["--offline", "--manifest-path", MANIFEST])
 }
 
 /// Have the project use the versions of the workspace, which are compiled already.
