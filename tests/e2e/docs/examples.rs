@@ -46,8 +46,9 @@ use self::page::{Example, Page};
 use self::script::script;
 use super::{documents, shown};
 
-/// For one example, which starts the program several times and can wait for another's ports.
-const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(3);
+/// For one example, which starts the program several times, can wait for another's ports, or compiles
+/// a plugin with its dependencies.
+const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(10);
 
 /// Pages that run at the same time.
 const PAGES_AT_ONCE: usize = 3;
@@ -72,7 +73,12 @@ const PAGES: &[&str] = &[
     "host/docs/dead-letters.md",
     "host/docs/delivery.md",
     // Plugins and embedding.
-
+    "host/docs/transformations.md",
+    "host/docs/fql.md",
+    "host/docs/plugins.md",
+    "host/docs/hosting.md",
+    "host/docs/embedding.md",
+    "host/docs/catalog.md",
     // Coming from other programs.
     "host/docs/migrating",
 ];
@@ -125,7 +131,36 @@ const SHOWN: &[Shown] = &[
         reason: "it needs a bucket with dead letters; the block after it replays the same files",
     },
     // Plugins and embedding.
-
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "cargo run --release --example gateway",
+        reason: "it serves until it is stopped; the bench `gateway` and clippy build it",
+    },
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "cargo run --release -p pingora-gateway",
+        reason: "it serves until it is stopped; tests/e2e/pingora.rs builds and runs it",
+    },
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "cd /var/log/nginx",
+        reason: "it needs nginx as a service; tests/e2e/nginx.rs runs it with paths of its own",
+    },
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "cd /var/log/envoy",
+        reason: "it needs Envoy as a service; tests/e2e/envoy.rs runs it with paths of its own",
+    },
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "use_remote_address: true",
+        reason: "two parts of Envoy's configuration; tests/e2e/envoy.rs runs Envoy with them",
+    },
+    Shown {
+        page: "host/docs/embedding.md",
+        start: "clusters:",
+        reason: "a part of Envoy's configuration; tests/e2e/envoy.rs runs Envoy with it",
+    },
     // Coming from other programs.
 ];
 
@@ -255,6 +290,12 @@ fn run_page(page: &Page) -> Result<(), String> {
     page.examples.iter().try_for_each(run_example)
 }
 
+/// A directory of the toolchain, which the example's own home does not have.
+fn home(variable: &str, name: &str) -> PathBuf {
+    env::var_os(variable)
+        .map_or_else(|| env::home_dir().expect("a home directory").join(name), PathBuf::from)
+}
+
 fn run_example(example: &Example) -> Result<(), String> {
     let script = script(example)?;
     let binaries = program_path().parent().expect("a directory");
@@ -269,6 +310,12 @@ fn run_example(example: &Example) -> Result<(), String> {
         .env("TESTS", env::current_exe().expect("a test knows its path"))
         .env("WORKSPACE", workspace_directory())
         .env("CARGO_SCRIPT", include_str!("examples/cargo.sh"))
+        // For projects that `host plugin new` creates: the dependencies of the template in the
+        // workspace, compiled once.
+        .env("CARGO_HOME", home("CARGO_HOME", ".cargo"))
+        .env("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup"))
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_BUILD_BUILD_DIR", binaries.with_file_name("examples-build"))
         .with_keys();
     let ran = program.start().finish(EXAMPLE_DEADLINE);
     if ran.exit == 0 {
