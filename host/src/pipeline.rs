@@ -262,7 +262,7 @@ impl Worker {
             let text = chunk.line_text(line);
             match scan(text, standpipe_core::limits::EVENT_NESTING_MAX) {
                 Err(malformed) => {
-                    self.dead_letter_line(chunk, index, explain_malformed_line(&malformed))
+                    self.dead_letter_line(chunk, index, explain_malformed_line(&malformed));
                 }
                 Ok((text, envelope)) => {
                     let is_full = batch_bytes + text.len() > limits::BATCH_BYTES_MAX

@@ -70,7 +70,7 @@ impl DeadLetterReader {
         for line in progress.rest[..end].split(|&byte| byte == b'\n') {
             match (parse_dead_letter(line), incarnation) {
                 (Some(dead_letter), Some(incarnation)) => {
-                    world.ledger.record_dead_letter(&dead_letter, incarnation)
+                    world.ledger.record_dead_letter(&dead_letter, incarnation);
                 }
                 // A kill may tear the last line of a file, and nothing else.
                 _ => world.findings.add("a dead letter that cannot be read", || {

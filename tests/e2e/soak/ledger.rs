@@ -435,7 +435,7 @@ mod tests {
                 match self.recipes.kind_of(id) {
                     EventKind::Filtered => {}
                     EventKind::Good | EventKind::Trap | EventKind::Loop => {
-                        self.deliver_event(id, 0, true)
+                        self.deliver_event(id, 0, true);
                     }
                     EventKind::NotAnObject => self.dead_letter_event(id, "not_an_object", None),
                     EventKind::NoIdentity => self.dead_letter_event(id, "no_identity", None),

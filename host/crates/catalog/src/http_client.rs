@@ -137,7 +137,7 @@ impl HttpClient {
         loop {
             let sent = self.request(&method, &target, body).send().await;
             let headers = sent.as_ref().ok().map(Response::headers);
-            let retry_after = headers.and_then(|headers| retry::retry_after(headers));
+            let retry_after = headers.and_then(retry::retry_after);
             let outcome = match sent {
                 Ok(response) => read_response(response, &target).await,
                 Err(error) => Err(unreachable_error(&target, error)),
