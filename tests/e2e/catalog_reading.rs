@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 use standpipe_aws::{AwsSettings, Endpoints, StaticKeys};
 use standpipe_catalog::discovery::{DiscoveryError, DiscoverySettings, InventoryReader};
-use standpipe_catalog::{Filter, Inventory};
+use standpipe_catalog::{Inventory, StreamFilter};
 use standpipe_core::secret::{NoSecretManager, Secret, SecretResolver, SecretSetting};
 use standpipe_tests::Endpoint;
 use standpipe_tests::catalog::{Account, REGION, error_response, input_of, operation_of};
@@ -36,7 +36,7 @@ fn discovery_settings(url: &str) -> DiscoverySettings {
             ..AwsSettings::default()
         },
         firehose_url: Some(url.to_owned()),
-        filter: Filter::default(),
+        filter: StreamFilter::default(),
         walks_tables: true,
         calls_per_second: FAST,
     }
@@ -44,7 +44,7 @@ fn discovery_settings(url: &str) -> DiscoverySettings {
 
 fn filtered_settings(url: &str, includes: &[&str], excludes: &[&str]) -> DiscoverySettings {
     DiscoverySettings {
-        filter: Filter::new(includes, excludes).unwrap(),
+        filter: StreamFilter::new(includes, excludes).unwrap(),
         ..discovery_settings(url)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use standpipe_catalog::http_client::TlsVerification;
-use standpipe_catalog::ingest::{IngestOptions, IngestOutcome, ingest};
+use standpipe_catalog::ingest::{IngestOptions, IngestOutcome, ingest_inventory};
 use standpipe_catalog::openmetadata::{
     DeletionPolicy, OpenMetadata, OpenMetadataSettings, ServiceNames,
 };
@@ -130,7 +130,7 @@ impl MetadataWorld {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(async {
             let server = OpenMetadata::new(self.settings.clone(), &NoSecretManager).await.unwrap();
-            ingest(&self.inventory, &self.graph, Some(&server), &self.options).await
+            ingest_inventory(&self.inventory, &self.graph, Some(&server), &self.options).await
         });
         let report = standpipe_catalog::report::report_table(&outcome.report);
         let report = [

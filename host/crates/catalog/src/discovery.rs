@@ -1,14 +1,13 @@
 //! Reads what delivery streams there are in an account and a region.
 //!
-//! Amazon answers five calls in a second of each operation, for everybody together:
-//! all calls keep to a pace, and what is throttled is tried again. So thousands of
-//! streams take minutes: `N / 4` seconds.
+//! AWS allows five calls a second of each operation, for all callers together: calls are
+//! paced, and throttled ones are retried. So thousands of streams take minutes: `N / 4`
+//! seconds.
 //!
 //! How much may fail, and what then:
 //! - A list without a first page is an error.
-//! - A list that ends early is used as far as it goes; it is incomplete, so nothing is
-//!   deleted because of it.
-//! - A stream that went since it was listed is no failure.
+//! - A list that ends early is used, but it is incomplete: nothing is deleted because of it.
+//! - A stream that was deleted after it was listed is not a failure.
 //! - Streams that cannot be described are listed as unread. If none can, it is an error:
 //!   permissions or the network are the cause then, not the streams.
 //! - Without DynamoDB or STS there are warnings.
@@ -34,7 +33,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::filter::{Filter, FilterError};
+use super::filter::{FilterError, StreamFilter};
 use super::{Inventory, UnreadableStream};
 use control_plane::ControlPlane;
 use describe::{DescribedStreams, StreamDescriber};
@@ -47,7 +46,7 @@ use standpipe_aws::{
 use standpipe_core::secret::SecretResolver;
 use tables::TablesByStream;
 
-/// Time for STS to say whose credentials are used, which can be done without.
+/// Time for STS to return the account of the credentials, which is optional.
 const CATALOG_CALLER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const FIREHOSE: JsonService =
@@ -63,7 +62,7 @@ pub struct DiscoverySettings {
     /// A URL in place of Firehose's own.
     pub firehose_url: Option<String>,
     /// Which streams are read.
-    pub filter: Filter,
+    pub filter: StreamFilter,
     /// Whether to look for the DynamoDB tables behind Kinesis streams.
     pub walks_tables: bool,
     /// Calls in a second of each operation: [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND),
@@ -74,7 +73,7 @@ pub struct DiscoverySettings {
 /// Nothing could be read.
 #[derive(Debug, Error)]
 pub enum DiscoveryError {
-    /// There is no way to AWS.
+    /// AWS cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The streams could not be listed.
@@ -104,19 +103,19 @@ pub enum DiscoveryError {
     Filter(#[from] FilterError),
 }
 
-/// How far a reading is.
+/// The progress of discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscoveryProgress {
     /// So many streams are listed.
     Listed(usize),
-    /// So many of those that the patterns keep have been asked about.
+    /// So many of those that the patterns keep have been described.
     Described {
         /// Until now.
         done: usize,
         /// In all.
         of: usize,
     },
-    /// So many DynamoDB tables have been asked.
+    /// So many DynamoDB tables have been read.
     Tables {
         /// Until now.
         done: usize,
@@ -135,16 +134,16 @@ pub struct InventoryReader {
     pub(super) firehose: Arc<ControlPlane>,
     pub(super) descriptions: Arc<StreamDescriber>,
     pub(super) dynamodb: Arc<ControlPlane>,
-    pub(super) filter: Filter,
+    pub(super) filter: StreamFilter,
     pub(super) walks_tables: bool,
 }
 
 impl InventoryReader {
-    /// Find credentials, and try them.
+    /// Finds credentials, and tries them.
     ///
     /// # Errors
     ///
-    /// There are none, or there is no region.
+    /// There are no credentials, or the region is missing.
     pub async fn open(
         settings: DiscoverySettings,
         secrets: &Arc<dyn SecretResolver>,
@@ -167,12 +166,12 @@ impl InventoryReader {
         Ok(InventoryReader { access, firehose, descriptions, dynamodb, filter, walks_tables })
     }
 
-    /// Where it reads.
+    /// Returns the region that it reads.
     pub fn region(&self) -> &str {
         self.access.config.region().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// Read all streams that the patterns keep.
+    /// Reads all streams that the patterns keep.
     ///
     /// # Errors
     ///
@@ -209,7 +208,7 @@ impl InventoryReader {
         Ok(inventory)
     }
 
-    /// Part those that are in from those that are not, each sorted.
+    /// Splits names into those that the patterns keep and the others, which are sorted.
     fn split_by_filter(
         &self,
         names: Vec<String>,
@@ -243,7 +242,7 @@ impl InventoryReader {
         inventory.account = of_caller.or_else(of_streams);
     }
 
-    /// Only where a stream is fed by Kinesis: it takes a call for each table.
+    /// Finds the tables behind Kinesis streams, if there are any: it takes a call for each table.
     async fn find_tables(&self, inventory: &mut Inventory, progress: ReportProgress<'_>) {
         if !self.walks_tables || tables::kinesis_sources(&inventory.streams).next().is_none() {
             return;
@@ -261,7 +260,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What every SDK of Amazon's takes from the environment, or from the shared files.
+/// Returns the URL that AWS's SDKs take from the environment, or from the shared files.
 fn url_of_surroundings(access: &AwsAccess, service: &str) -> Option<String> {
     let own = env::var(format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase()));
     let own = own.ok().filter(|url| !url.is_empty());

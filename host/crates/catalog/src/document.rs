@@ -53,14 +53,14 @@ struct TablesOfStream<'catalog> {
 
 impl<'catalog> CatalogDocument<'catalog> {
     /// All that is in an inventory, and what was drawn from it.
-    pub fn new(inventory: &'catalog Inventory, drawing: &'catalog Lineage) -> Self {
+    pub fn new(inventory: &'catalog Inventory, lineage: &'catalog Lineage) -> Self {
         let tables = inventory.tables.iter();
-        let warnings = inventory.warnings.iter().chain(&drawing.warnings);
+        let warnings = inventory.warnings.iter().chain(&lineage.warnings);
         CatalogDocument {
             version: VERSION,
             inventory,
             tables: tables.map(|(stream, tables)| TablesOfStream { stream, tables }).collect(),
-            graph: &drawing.graph,
+            graph: &lineage.graph,
             warnings: warnings.map(String::as_str).collect(),
         }
     }
@@ -85,8 +85,8 @@ mod tests {
     fn the_document_has_all_and_is_stable() {
         let (mut inventory, routes) = (example::inventory(), example::routes());
         inventory.warnings.push("a table could not be looked at".to_owned());
-        let drawing = build_lineage(&inventory, &routes, LineageOptions::default());
-        let text = CatalogDocument::new(&inventory, &drawing).to_text();
+        let lineage = build_lineage(&inventory, &routes, LineageOptions::default());
+        let text = CatalogDocument::new(&inventory, &lineage).to_text();
         let document: Value = serde_json::from_str(&text).unwrap();
         let keys: Vec<_> = document.as_object().unwrap().keys().collect();
         assert_eq!(keys.len(), 5, "{keys:?}");
@@ -111,6 +111,6 @@ mod tests {
             &routes.into_iter().rev().collect::<Vec<_>>(),
             LineageOptions::default(),
         );
-        assert_eq!(again, drawing);
+        assert_eq!(again, lineage);
     }
 }

@@ -11,9 +11,9 @@ use thiserror::Error;
 /// Steps back that a pattern of names may take for one name: some milliseconds.
 const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 
-/// Says which names are in.
+/// Decides which names are in.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct StreamFilter {
     includes: Vec<Regex>,
     excludes: Vec<Regex>,
 }
@@ -21,7 +21,7 @@ pub struct Filter {
 /// A pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FilterError {
-    /// It is no regular expression.
+    /// It is not a regular expression.
     #[error(
         "invalid pattern {pattern:?} in `{list}`: {problem}: write a regular expression such as \"prod-.*\", \
          which matches names that begin with prod-, or \".*prod.*\" for prod anywhere"
@@ -47,21 +47,21 @@ pub enum FilterError {
     },
 }
 
-impl Filter {
+impl StreamFilter {
     /// A filter that lets through what an include matches, or everything where
     /// there is none, but not what an exclude matches.
     ///
     /// # Errors
     ///
-    /// One of the patterns is no regular expression.
+    /// One of the patterns is not a regular expression.
     pub fn new<T: AsRef<str>>(includes: &[T], excludes: &[T]) -> Result<Self, FilterError> {
         let all = |list, patterns: &[T]| -> Result<Vec<Regex>, FilterError> {
             patterns.iter().map(|pattern| compile_pattern(list, pattern.as_ref())).collect()
         };
-        Ok(Filter { includes: all("includes", includes)?, excludes: all("excludes", excludes)? })
+        Ok(Self { includes: all("includes", includes)?, excludes: all("excludes", excludes)? })
     }
 
-    /// Whether a name is in.
+    /// Returns whether a name is in.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Filter {
         Ok(self.includes.is_empty() || matches_any(&self.includes, name)?)
     }
 
-    /// Whether there is no pattern, so that all names are in.
+    /// Returns whether there are no patterns, so that all names are in.
     pub fn is_empty(&self) -> bool {
         self.includes.is_empty() && self.excludes.is_empty()
     }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn keeps_name(includes: &[&str], excludes: &[&str], name: &str) -> bool {
-        Filter::new(includes, excludes).unwrap().keeps_name(name).unwrap()
+        StreamFilter::new(includes, excludes).unwrap().keeps_name(name).unwrap()
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_pattern_that_cannot_be_used_is_told_with_its_place() {
         for wrong in ["*prod*", "a(", "a)|(b", "[a"] {
-            let error = Filter::new(&["fine"], &[wrong]).unwrap_err().to_string();
+            let error = StreamFilter::new(&["fine"], &[wrong]).unwrap_err().to_string();
             assert!(error.contains(&format!("{wrong:?} in `excludes`")), "{error}");
             assert!(error.contains("prod-.*"), "{error}");
         }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_never_ends_is_given_up() {
-        let filter = Filter::new(&[r"(?:a(?=.)|aa)+b"], &[]).unwrap();
+        let filter = StreamFilter::new(&[r"(?:a(?=.)|aa)+b"], &[]).unwrap();
         let error = filter.keeps_name(&("a".repeat(63) + "c")).unwrap_err();
         assert!(error.to_string().contains("too expensive"), "{error}");
     }
@@ -206,7 +206,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_pattern_makes_it_panic(pattern in r"[a-c()\[\]{}?*+.\\|^$<=!:P0-9,-]{0,16}", name in "[a-c.-]{0,12}") {
-            if let Ok(filter) = Filter::new(&[pattern], &[]) {
+            if let Ok(filter) = StreamFilter::new(&[pattern], &[]) {
                 let _ = filter.keeps_name(&name);
             }
         }

@@ -1,8 +1,8 @@
-//! The way to servers that are not Amazon's: JSON over HTTP, a few requests of it.
+//! A client for servers that are not Amazon's: JSON over HTTP.
 //!
-//! Redirects are not followed, since they would take the token elsewhere; answers
-//! are bounded; what failed in passing is tried again, with pauses that do not fall
-//! together. Neither a token nor a body is ever part of an error.
+//! Redirects are not followed, since they would take the token elsewhere. Responses are
+//! bounded. Requests that failed for a passing reason are retried, with random delays.
+//! No error contains a token or a body.
 
 mod error;
 mod retry;
@@ -26,7 +26,7 @@ pub use reqwest::Method;
 /// Names and values of headers. Values may be secrets that are kept elsewhere.
 pub type Headers = Vec<(String, SecretSetting)>;
 
-/// Ask for those that are kept elsewhere.
+/// Resolves the values that are kept elsewhere.
 pub(crate) async fn resolve_headers(
     headers: &Headers,
     secrets: &dyn SecretResolver,
@@ -38,7 +38,7 @@ pub(crate) async fn resolve_headers(
     Ok(all)
 }
 
-/// What requests have in common.
+/// Settings that all requests share.
 #[derive(Debug, Clone)]
 pub struct HttpClientSettings {
     /// Headers of every request: name and value. Values may be secrets.
@@ -47,7 +47,7 @@ pub struct HttpClientSettings {
     pub bearer: Option<Secret>,
     /// Which server certificates are trusted.
     pub verify: TlsVerification,
-    /// How long an attempt may take, its answer's body included.
+    /// How long an attempt may take, the body of its response included.
     pub timeout: Duration,
     /// The pause before the second attempt; doubled for each further one.
     pub pause: Duration,
@@ -84,19 +84,19 @@ pub struct HttpClient {
     pause: Duration,
 }
 
-/// What a server said, whatever its status.
+/// The response of a server, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status: below 300, or 400 and more.
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether it is a page for people: something else than the API answered.
+    /// Whether it is an HTML page: something else than the API responded.
     pub is_html: bool,
 }
 
 impl HttpClient {
-    /// Make a client.
+    /// Creates a client.
     ///
     /// # Errors
     ///
@@ -115,16 +115,16 @@ impl HttpClient {
         Ok(HttpClient { client, pause: settings.pause })
     }
 
-    /// Ask, and ask again where that may help: after 429, 502, 503, 504 or when
-    /// the server was not reached. What must not be done twice (POST and PATCH) is
-    /// asked again only where it was not done: after 429, or without a connection.
+    /// Sends a request, with retries: after 429, 502, 503, 504 or when the server was not
+    /// reached. What must not be done twice (POST and PATCH) is retried only where it was
+    /// not done: after 429, or without a connection.
     ///
-    /// An answer of any other status is returned as it is, also the last one of
-    /// those above.
+    /// A response of any other status is returned as it is, also the last one of those
+    /// above.
     ///
     /// # Errors
     ///
-    /// There is no answer, it is a redirect, or too long.
+    /// There is no response, it is a redirect, or it is too long.
     pub async fn send(
         &self,
         method: Method,

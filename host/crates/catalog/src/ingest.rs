@@ -20,7 +20,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::openmetadata::{
-    ApiError, ExistingPipelines, OpenMetadata, PipelineRemoval, PipelineWrite, RemovalSkipped,
+    ExistingPipelines, OpenMetadata, PipelineRemoval, PipelineWrite, RemovalSkipped, RestError,
     ServiceError, ServiceScope, ServiceState,
 };
 use super::probe::ProbeOutcome;
@@ -81,8 +81,8 @@ impl IngestOutcome {
     }
 }
 
-/// Write what was read.
-pub async fn ingest(
+/// Writes an inventory and its graph to OpenMetadata, if there is a server.
+pub async fn ingest_inventory(
     inventory: &Inventory,
     graph: &Graph,
     openmetadata: Option<&OpenMetadata>,
@@ -116,7 +116,7 @@ enum IngestError {
     Service(#[from] ServiceError),
     /// The server fails.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] RestError),
 }
 
 struct Ingestion<'a> {
@@ -165,7 +165,7 @@ impl Ingestion<'_> {
         Ok(())
     }
 
-    /// Whether what is there is known afterwards.
+    /// Writes the pipelines. Returns whether they could be read back.
     async fn write_pipelines(
         &self,
         existing: &mut ExistingPipelines,

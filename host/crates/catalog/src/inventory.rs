@@ -1,4 +1,4 @@
-//! What a reading has found.
+//! The result of discovery.
 
 use std::collections::BTreeMap;
 

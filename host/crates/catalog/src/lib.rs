@@ -31,7 +31,7 @@ mod sync;
 mod url_parts;
 
 pub use asset::Asset;
-pub use filter::{Filter, FilterError};
+pub use filter::{FilterError, StreamFilter};
 pub use graph::{Edge, EdgeRole, EventRoute, Graph};
 pub use inventory::{Inventory, UnreadableStream, time_of};
 pub use settings::{

@@ -1,7 +1,7 @@
-//! Draws the graph: from what was found and what the plugin says, to assets and
-//! the edges between them.
+//! Builds the graph: from the inventory and the plugin's routes, to assets and the edges
+//! between them.
 //!
-//! Nothing is asked of anyone here, and nothing fails: what does not fit becomes
+//! There is no I/O here, and nothing fails: what does not fit becomes
 //! an [`Asset::Unsupported`] or a warning, so that one odd stream spoils nothing.
 
 mod builder;
@@ -32,7 +32,7 @@ pub struct Lineage {
     pub warnings: Vec<String>,
 }
 
-/// Draw the graph of an inventory and of what the plugin sends where.
+/// Builds the graph of an inventory and of what the plugin sends where.
 ///
 /// Every stream that was read is in it, even one that nothing leads to or from.
 /// The order of what comes in does not show in what goes out.

@@ -25,7 +25,7 @@ mod settings;
 mod tasks;
 mod version;
 
-pub use api::{ApiError, error_message};
+pub use api::{RestError, error_message};
 pub use edges::EdgeWrite;
 pub use entity::{Entity, EntityKind, Resolution};
 pub use links::{StreamLink, stream_links};
@@ -58,7 +58,7 @@ pub struct OpenMetadata {
 /// The settings cannot be used.
 #[derive(Debug, Error)]
 pub enum OpenMetadataError {
-    /// The name of the service is none.
+    /// The name of the service is invalid.
     #[error(
         "invalid service name {name:?}: OpenMetadata takes at most 256 characters without `::`, `>` and quotes"
     )]
@@ -80,7 +80,7 @@ pub enum OpenMetadataError {
 }
 
 impl OpenMetadata {
-    /// Make a client. The server is not asked yet.
+    /// Creates a client, without a request to the server.
     ///
     /// # Errors
     ///
@@ -109,20 +109,20 @@ impl OpenMetadata {
         Ok(OpenMetadata { api, settings, service })
     }
 
-    /// What was set.
+    /// Returns the settings.
     pub fn settings(&self) -> &OpenMetadataSettings {
         &self.settings
     }
 
-    /// Ask for the server's version, which shows that it is OpenMetadata.
+    /// Requests the server's version, which shows that it is OpenMetadata.
     ///
     /// # Errors
     ///
     /// It is not reached, or it is something else.
-    pub async fn version(&self) -> Result<ServerVersion, ApiError> {
+    pub async fn version(&self) -> Result<ServerVersion, RestError> {
         let path = "/system/version";
         let answer = self.api.send(super::http_client::Method::GET, path, None).await?;
         ServerVersion::read(&answer)
-            .ok_or_else(|| ApiError::unreadable("GET", path, "it has no version"))
+            .ok_or_else(|| RestError::unreadable("GET", path, "it has no version"))
     }
 }

@@ -10,7 +10,7 @@
 //! either case, so that such a prefix is kept whole.
 
 /// How every expression begins. One that does not end is one still: what Amazon
-/// makes of it is not known, and it is no name in any case.
+/// makes of it is not known, and it is not a name in any case.
 const EXPRESSION: &str = "!{";
 
 /// What all names of objects begin with, without a `/` at its end; empty for the

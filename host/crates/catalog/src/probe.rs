@@ -1,5 +1,4 @@
-//! Tries each permission that the catalog needs, one by one, so that what is
-//! missing can be named.
+//! Tries each permission that the catalog needs, one by one, to name the missing ones.
 
 use serde::Serialize;
 
@@ -33,7 +32,7 @@ pub enum ProbeOutcome {
         /// The answer, and what to change.
         message: String,
     },
-    /// There was nothing to try it on.
+    /// There is no resource to try it on.
     Untried {
         /// Why.
         why: String,
@@ -58,13 +57,13 @@ impl Probe {
         Probe { is_mandatory: true, ..self }
     }
 
-    /// Whether it was tried in vain.
+    /// Returns whether it is missing.
     pub fn is_missing(&self) -> bool {
         matches!(self.outcome, ProbeOutcome::Denied { .. } | ProbeOutcome::Failed { .. })
     }
 }
 
-/// Try what reading needs: each on the first thing that there is to try it on.
+/// Tries the permissions of discovery, each on the first resource that there is.
 pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     let (listed, stream) = list_streams(reader).await;
     let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
@@ -103,17 +102,14 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     ]
 }
 
-/// A name to try the next thing on, or why there is none.
-type Found = Result<String, &'static str>;
-
-async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Found) {
+async fn list_streams(reader: &InventoryReader) -> (ProbeOutcome, Result<String, &'static str>) {
     let listed = STREAMS.first_page(&reader.firehose, CATALOG_PROBE_ATTEMPTS_MAX).await;
     let is_kept = |name: &String| reader.filter.keeps_name(name).unwrap_or(false);
     let none = "no delivery stream matches the patterns";
     (outcome_of(&listed), find_name(listed, is_kept, none))
 }
 
-async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
+async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Result<String, &'static str>) {
     if !reader.walks_tables {
         let why = "the settings turn it off (`dynamodb = false`)";
         return (untried_outcome(why), Err(why));
@@ -122,7 +118,7 @@ async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Found) {
     (outcome_of(&listed), find_name(listed, |_| true, "there is no DynamoDB table"))
 }
 
-/// What an answer says of the permission.
+/// Returns what a response says of the permission.
 fn outcome_of<T>(answer: &Result<T, AwsError>) -> ProbeOutcome {
     match answer {
         Ok(_) => ProbeOutcome::Granted,
@@ -141,7 +137,7 @@ fn find_name(
     listed: Result<Vec<String>, AwsError>,
     is_kept: impl Fn(&String) -> bool,
     none: &'static str,
-) -> Found {
+) -> Result<String, &'static str> {
     let names = listed.map_err(|_| "the list failed")?;
     names.into_iter().find(is_kept).ok_or(none)
 }

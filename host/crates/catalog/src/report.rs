@@ -58,7 +58,7 @@ pub enum EdgeOutcome {
         /// Their full names.
         candidates: Vec<String>,
     },
-    /// OpenMetadata has no such things as one of the ends.
+    /// OpenMetadata has no entity for one of the ends.
     Unsupported {
         /// Which one.
         end: String,

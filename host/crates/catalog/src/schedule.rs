@@ -1,7 +1,8 @@
 //! When the catalog is read: a rhythm between two dates, in UTC.
 //!
 //! A [`Schedule`] computes times, [`Scheduler`] decides which run is due, and [`RunStore`]
-//! stores the results. Times depend only on the wall clock and the settings, so that two programs with the same settings mean the same ones.
+//! stores the results. Times depend only on the wall clock and the settings, so that two programs
+//! with the same settings mean the same ones.
 
 mod cron;
 mod run_record;
@@ -47,7 +48,7 @@ enum Rhythm {
     Every(Duration),
 }
 
-/// A schedule that is none.
+/// Why a schedule is invalid.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ScheduleError {
     /// Neither a word nor a cron expression.
@@ -71,7 +72,7 @@ pub enum ScheduleError {
         /// What was written.
         text: String,
     },
-    /// A date is none.
+    /// A date is invalid.
     #[error(
         "{key} is {text:?}: write a date such as \"2026-01-31\", or a time such as \"2026-01-31T06:00:00Z\""
     )]
@@ -87,12 +88,12 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
-    /// Never on its own.
+    /// A schedule without runs.
     pub fn manual() -> Self {
         Schedule { rhythm: Rhythm::Manual, start: None, end: None }
     }
 
-    /// Read a rhythm, and the dates between which it holds. A date without a time
+    /// Parses a rhythm, and the dates between which it holds. A date without a time
     /// means its first moment for the start, and its last one for the end.
     ///
     /// # Errors
@@ -113,18 +114,18 @@ impl Schedule {
         Ok(Schedule { rhythm: Rhythm::parse(rhythm)?, start, end })
     }
 
-    /// Whether runs ever come on their own.
+    /// Returns whether runs start only on request.
     pub fn is_manual(&self) -> bool {
         self.rhythm == Rhythm::Manual
     }
 
-    /// The first time that is due after this one. None where none is left.
-    pub fn next(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
+    /// Returns the first due time after this one; none if there are no more.
+    pub fn next_after(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
         let before_start = |start: OffsetDateTime| start - time::Duration::NANOSECOND;
         let after = self.start.map_or(after, |start| after.max(before_start(start)));
         let next = match &self.rhythm {
             Rhythm::Manual => None,
-            Rhythm::Cron(cron) => cron.next(after),
+            Rhythm::Cron(cron) => cron.next_after(after),
             Rhythm::Every(pause) => next_multiple(*pause, after),
         }?;
         self.end.is_none_or(|end| next <= end).then_some(next)
@@ -187,7 +188,7 @@ mod tests {
 
     fn next(rhythm: &str, after: &str) -> Option<String> {
         let schedule = Schedule::parse(rhythm, None, None).unwrap();
-        schedule.next(time(after)).map(|next| clock::rfc3339(next)[..19].to_owned())
+        schedule.next_after(time(after)).map(|next| clock::rfc3339(next)[..19].to_owned())
     }
 
     #[test]
@@ -211,13 +212,13 @@ mod tests {
         let schedule = Schedule::parse("daily", Some("2026-02-01"), Some("2026-02-03")).unwrap();
         let mut now = time("2025-01-01T00:00:00Z");
         let mut days = Vec::new();
-        while let Some(next) = schedule.next(now) {
+        while let Some(next) = schedule.next_after(now) {
             days.push(next.day());
             now = next;
         }
         assert_eq!(days, [1, 2, 3]);
         let until = Schedule::parse("daily", None, Some("2026-02-03T00:00:00+01:00")).unwrap();
-        assert_eq!(until.next(time("2026-02-02T00:00:00Z")), None);
+        assert_eq!(until.next_after(time("2026-02-02T00:00:00Z")), None);
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
             let now = OffsetDateTime::from_unix_timestamp(seconds.into()).unwrap();
             for start in [None, Some(&*start)] {
                 if let Ok(schedule) = Schedule::parse(&rhythm, start, None) {
-                    let _ = schedule.next(now);
+                    let _ = schedule.next_after(now);
                 }
             }
         }

@@ -30,11 +30,11 @@ pub struct CatalogSettings {
     /// What the delivery streams are called together, if they are.
     pub service: Option<String>,
     /// What is read, and with what.
-    pub reading: DiscoverySettings,
+    pub discovery: DiscoverySettings,
     /// Who keeps the secrets that are not in the settings, if anybody does.
     pub secrets: Option<SecretStoreSettings>,
     /// What is drawn.
-    pub drawing: LineageOptions,
+    pub lineage: LineageOptions,
     /// The OpenMetadata server to write to.
     pub openmetadata: Option<OpenMetadataSettings>,
     /// The server for OpenLineage events.

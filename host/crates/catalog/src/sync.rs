@@ -1,8 +1,8 @@
 //! A sync of the catalog: reads the streams, and writes to OpenMetadata, OpenLineage and files.
 //!
-//! All secrets are had, and all clients made, before anything is read: a reference
-//! that is not resolved ends the round. Files and OpenLineage come after
-//! OpenMetadata, and one that fails holds up none of the others.
+//! All secrets are resolved, and all clients are created, before anything is read: an
+//! unresolved reference ends the sync. Files and OpenLineage come after OpenMetadata, and
+//! one that fails does not stop the others.
 
 mod output_files;
 mod sync_report;
@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::discovery::{DiscoveryError, InventoryReader, ReportProgress};
 use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_headers};
-use super::ingest::{IngestFailure, IngestOptions, IngestOutcome, IngestStep, ingest};
+use super::ingest::{IngestFailure, IngestOptions, IngestOutcome, IngestStep, ingest_inventory};
 use super::lineage::{Lineage, build_lineage};
 use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenMetadata, OpenMetadataError};
@@ -26,7 +26,7 @@ use standpipe_aws::secret_store::{OpenSecretStoreError, SecretStore};
 use standpipe_core::clock;
 use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
 
-/// What is done in a round, beside what the settings say.
+/// Options of a sync beside the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CatalogSync {
     /// Whether nothing is written, to servers or files.
@@ -36,13 +36,13 @@ pub struct CatalogSync {
     pub is_strict: bool,
 }
 
-/// What was seen.
+/// What a sync has read.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// What there is.
+    /// The streams.
     pub inventory: Inventory,
-    /// What was drawn from it.
-    pub drawing: Lineage,
+    /// Their lineage.
+    pub lineage: Lineage,
 }
 
 /// Nothing could be read.
@@ -57,15 +57,15 @@ pub enum SyncError {
     /// Nothing could be read.
     #[error(transparent)]
     Read(#[from] DiscoveryError),
-    /// OpenMetadata cannot be asked.
+    /// The client for OpenMetadata cannot be created.
     #[error(transparent)]
     OpenMetadata(#[from] OpenMetadataError),
-    /// The server for OpenLineage cannot be asked.
+    /// The client for OpenLineage cannot be created.
     #[error("[catalog.openlineage]: {0}")]
     OpenLineage(HttpError),
 }
 
-/// Read what there is.
+/// Reads the streams.
 ///
 /// # Errors
 ///
@@ -75,11 +75,11 @@ pub async fn read_inventory(
     progress: ReportProgress<'_>,
 ) -> Result<Inventory, SyncError> {
     let secrets = open_secrets(settings).await?;
-    let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
+    let reader = InventoryReader::open(settings.discovery.clone(), &secrets).await?;
     Ok(reader.read_inventory(progress).await?)
 }
 
-/// Read what there is, and draw it.
+/// Reads the streams, and builds their lineage.
 ///
 /// # Errors
 ///
@@ -90,15 +90,15 @@ pub async fn take_snapshot(
     progress: ReportProgress<'_>,
 ) -> Result<Snapshot, SyncError> {
     let inventory = read_inventory(settings, progress).await?;
-    let drawing = build_lineage(&inventory, routes, settings.drawing);
-    Ok(Snapshot { inventory, drawing })
+    let lineage = build_lineage(&inventory, routes, settings.lineage);
+    Ok(Snapshot { inventory, lineage })
 }
 
-/// The manager of secrets, if there is one.
+/// Opens the secret store, if the settings have one.
 ///
 /// # Errors
 ///
-/// There is no way to it.
+/// It cannot be opened.
 pub async fn open_secrets(
     settings: &CatalogSettings,
 ) -> Result<Arc<dyn SecretResolver>, OpenSecretStoreError> {
@@ -108,7 +108,7 @@ pub async fn open_secrets(
     }
 }
 
-/// A client for the OpenMetadata server of the settings, if there is one.
+/// Creates a client for the OpenMetadata server of the settings, if there is one.
 pub async fn open_openmetadata(
     settings: &CatalogSettings,
     secrets: &dyn SecretResolver,
@@ -134,12 +134,12 @@ impl CatalogSync {
         };
         let span = tracing::debug_span!("catalog_sync", is_dry = self.is_dry);
         let synced = self.sync_all(settings, routes, progress, &options).instrument(span).await;
-        let (mut outcome, looked) = match synced {
-            Ok((outcome, looked)) => (outcome, Some(looked)),
+        let (mut outcome, snapshot) = match synced {
+            Ok((outcome, snapshot)) => (outcome, Some(snapshot)),
             Err(error) => (IngestOutcome::given_up(error.to_string()), None),
         };
         outcome.took = started.elapsed();
-        SyncReport { outcome, looked, options }
+        SyncReport { outcome, snapshot, options }
     }
 
     async fn sync_all(
@@ -151,28 +151,29 @@ impl CatalogSync {
     ) -> Result<(IngestOutcome, Snapshot), SyncError> {
         let secrets = open_secrets(settings).await?;
         let server = open_openmetadata(settings, &*secrets).await?;
-        let lineage = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
-        let reader = InventoryReader::open(settings.reading.clone(), &secrets).await?;
+        let lineage_server = open_lineage(settings.openlineage.as_ref(), &*secrets).await?;
+        let reader = InventoryReader::open(settings.discovery.clone(), &secrets).await?;
         let inventory = reader.read_inventory(progress).await?;
-        let drawing = build_lineage(&inventory, routes, settings.drawing);
-        let looked = Snapshot { inventory, drawing };
-        let Snapshot { inventory, drawing } = &looked;
-        let mut outcome = ingest(inventory, &drawing.graph, server.as_ref(), options).await;
+        let lineage = build_lineage(&inventory, routes, settings.lineage);
+        let snapshot = Snapshot { inventory, lineage };
+        let Snapshot { inventory, lineage } = &snapshot;
+        let mut outcome =
+            ingest_inventory(inventory, &lineage.graph, server.as_ref(), options).await;
         if let Some(source) = outcome.steps.first_mut() {
-            source.warnings.extend(drawing.warnings.iter().cloned());
+            source.warnings.extend(lineage.warnings.iter().cloned());
         }
         if !self.is_dry {
-            outcome.steps.extend(output_files::write_files(&settings.files, &looked));
-            outcome.steps.extend(send_lineage(settings, &looked, lineage.as_ref()).await);
+            outcome.steps.extend(output_files::write_files(&settings.files, &snapshot));
+            outcome.steps.extend(send_lineage(settings, &snapshot, lineage_server.as_ref()).await);
         }
-        Ok((outcome, looked))
+        Ok((outcome, snapshot))
     }
 }
 
-/// The events of OpenLineage, to the file and the server of the settings.
+/// Sends the events of OpenLineage to the file and the server of the settings.
 async fn send_lineage(
     settings: &CatalogSettings,
-    looked: &Snapshot,
+    snapshot: &Snapshot,
     server: Option<&LineageServer>,
 ) -> Option<IngestStep> {
     let file = settings.files.openlineage.as_deref();
@@ -184,7 +185,7 @@ async fn send_lineage(
         service: settings.service_name().to_owned(),
         brokers: settings.brokers.clone(),
     };
-    let events = job_events(&looked.inventory, &looked.drawing.graph, &options);
+    let events = job_events(&snapshot.inventory, &snapshot.lineage.graph, &options);
     let mut step = IngestStep::new("OpenLineage");
     if let Some(path) = file {
         match write_file(path, &events) {

@@ -38,7 +38,7 @@ impl RequestBodyMemory {
     }
 
     /// Sets the bytes for each client.
-    pub(super) fn share(&mut self, peer_bytes_max: usize) {
+    pub(super) fn set_peer_bytes_max(&mut self, peer_bytes_max: usize) {
         self.peers = PeerMemory::new(peer_bytes_max);
     }
 

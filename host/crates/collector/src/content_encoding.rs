@@ -45,7 +45,7 @@ pub(crate) enum DecompressError {
 }
 
 impl Encoding {
-    /// Read the header `Content-Encoding`; none if it names something else.
+    /// Parses the header `Content-Encoding`; none if the encoding is unknown.
     pub(crate) fn from_header(value: &[u8]) -> Option<Self> {
         let known: [(&[u8], Encoding); 7] = [
             (b"", Encoding::Identity),
@@ -64,8 +64,7 @@ impl Encoding {
     }
 }
 
-/// Decompress a body that may become so many bytes. One that is not compressed is
-/// handed back.
+/// Decompresses a body to at most so many bytes. An uncompressed one is returned as it is.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What answers say to browsers and to caches.
+//! Response headers for browsers and caches.
 //!
 //! A page of any origin may read an answer; without that, its SDK takes an error for a
 //! broken network and tries again for ever. Credentials of a browser mean nothing here,
@@ -16,7 +16,7 @@ use hyper::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, CACHE_CONTROL, HeaderValue, VARY,
 };
 
-use super::route::Route;
+use super::route::ApiRoute;
 use super::source::SourceRegistry;
 use standpipe_http::Response;
 
@@ -24,24 +24,24 @@ use standpipe_http::Response;
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 
 /// The headers of a request that its answer depends on, where it is not a preflight.
-pub(super) fn varies_by(route: &Route<'_>) -> HeaderValue {
+pub(super) fn varies_by(route: &ApiRoute<'_>) -> HeaderValue {
     HeaderValue::from_static(match route {
-        Route::SegmentSettings { .. } | Route::RudderStackSettings => {
+        ApiRoute::SegmentSettings { .. } | ApiRoute::RudderStackSettings => {
             "Authorization, Forwarded, Host, Origin, X-Forwarded-Host, X-Forwarded-Proto"
         }
-        Route::One { .. } | Route::Batch { .. } | Route::Webhook => {
+        ApiRoute::One { .. } | ApiRoute::Batch { .. } | ApiRoute::Webhook => {
             "Authorization, Content-Encoding, Origin"
         }
-        Route::Pixel(_)
-        | Route::Health
-        | Route::Version
-        | Route::Robots
-        | Route::WrongMethod { .. }
-        | Route::Unknown => "Origin",
+        ApiRoute::Pixel(_)
+        | ApiRoute::Health
+        | ApiRoute::Version
+        | ApiRoute::Robots
+        | ApiRoute::WrongMethod { .. }
+        | ApiRoute::Unknown => "Origin",
     })
 }
 
-/// Permit a page to read an answer.
+/// Permits a page to read a response.
 pub(super) fn add_headers(
     response: &mut Response,
     origin: Option<&HeaderValue>,

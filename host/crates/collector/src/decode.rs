@@ -39,8 +39,8 @@ use standpipe_core::event::{EventRefusal, Outline, Span, string};
 pub use invalid_body::InvalidBody;
 use known_members::KnownMembers;
 use patch::ObjectPatch;
-use rudderstack::RudderStack;
-use segment::Segment;
+use rudderstack::RudderStackRules;
+use segment::SegmentRules;
 
 /// A body that has been checked: one JSON object or array, with its parts noted.
 #[derive(Debug)]
@@ -193,16 +193,16 @@ impl<'a> ParsedBody<'a> {
         };
         match (shape, facts.dialect) {
             (BodyShape::Webhook, _) => {
-                self.append_webhook(&mut RudderStack::new(facts), &mut texts)
+                self.append_webhook(&mut RudderStackRules::new(facts), &mut texts)
             }
             (_, Dialect::Segment) => {
-                let mut rules = Segment::new(facts, &self.outline, &self.top, shape)?;
+                let mut rules = SegmentRules::new(facts, &self.outline, &self.top, shape)?;
                 self.append_batch(shape, facts.dialect, &mut texts, |known, patch| {
                     rules.patch_event(known, patch)
                 })
             }
             (_, Dialect::RudderStack) => {
-                let mut rules = RudderStack::new(facts);
+                let mut rules = RudderStackRules::new(facts);
                 let path = shape.message_type();
                 let outline = &self.outline;
                 self.append_batch(shape, facts.dialect, &mut texts, |known, patch| {
@@ -247,7 +247,7 @@ impl<'a> ParsedBody<'a> {
 
     fn append_webhook(
         &self,
-        rules: &mut RudderStack,
+        rules: &mut RudderStackRules,
         texts: &mut EventWriter<'_, '_>,
     ) -> Result<(), InvalidBody> {
         let root = self.outline.root();

@@ -21,7 +21,7 @@ use super::refused_request::RefusedRequest;
 use super::request_head::RequestHead;
 use super::response;
 use super::response_counters::ResponseCounters;
-use super::route::{Route, find_route};
+use super::route::{ApiRoute, find_route};
 use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
 use super::{DuplicateWriteKey, SourceSettings};
@@ -89,7 +89,7 @@ impl Collector {
     /// Limits the memory for the bodies of one client.
     #[must_use]
     pub fn with_shares(mut self, peer_bytes_max: usize) -> Self {
-        self.bodies.share(peer_bytes_max);
+        self.bodies.set_peer_bytes_max(peer_bytes_max);
         self
     }
 
@@ -201,40 +201,40 @@ impl Collector {
 
     async fn handle_route(
         &self,
-        route: Route<'_>,
+        route: ApiRoute<'_>,
         parts: &Parts,
         body: &mut (impl RequestBody + Unpin),
         peer: Peer,
     ) -> Result<Response, RefusedRequest> {
         let mut head = RequestHead::of(parts, peer, &self.proxies);
         match route {
-            Route::One { message_type, is_browser } => {
+            ApiRoute::One { message_type, is_browser } => {
                 head.is_of_page |= is_browser;
                 self.accept_body(head, body, BodyShape::One(message_type), None).await
             }
-            Route::Batch { is_browser } => {
+            ApiRoute::Batch { is_browser } => {
                 head.is_of_page |= is_browser;
                 self.accept_body(head, body, BodyShape::Batch, None).await
             }
-            Route::Webhook if parts.method == Method::POST => {
+            ApiRoute::Webhook if parts.method == Method::POST => {
                 let webhook = WebhookHead::of(parts)?;
                 self.accept_body(head, body, BodyShape::Webhook, Some(webhook)).await
             }
-            Route::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
-            Route::Pixel(query) => {
+            ApiRoute::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
+            ApiRoute::Pixel(query) => {
                 // The page gets an image, whether the event is accepted or not.
                 if let Err(refused) = self.accept_query(head, parts, query).await {
                     refused.record_refusal(&self.sources);
                 }
                 Ok(response::pixel_response())
             }
-            Route::SegmentSettings { write_key } => {
+            ApiRoute::SegmentSettings { write_key } => {
                 head.find_source(write_key, &self.sources)?;
                 let url = self.proxies.public_url(parts, peer)?;
                 let settings = vendor::segment_settings(write_key, &url);
                 Ok(response::json_response(settings.to_string()))
             }
-            Route::RudderStackSettings => {
+            ApiRoute::RudderStackSettings => {
                 let key = head
                     .write_key
                     .as_deref()
@@ -244,18 +244,18 @@ impl Collector {
                 let settings = vendor::rudderstack_settings(name, key, &self.started_at);
                 Ok(response::json_response(settings.to_string()))
             }
-            Route::Health => Ok(response::json_response(r#"{"server":"UP"}"#.to_owned())),
-            Route::Version => Ok(response::json_response(format!(
+            ApiRoute::Health => Ok(response::json_response(r#"{"server":"UP"}"#.to_owned())),
+            ApiRoute::Version => Ok(response::json_response(format!(
                 r#"{{"version":"{}"}}"#,
                 env!("CARGO_PKG_VERSION")
             ))),
-            Route::Robots => Ok(response::text_response("User-agent: *\nDisallow: /\n")),
-            Route::WrongMethod { allowed } => {
+            ApiRoute::Robots => Ok(response::text_response("User-agent: *\nDisallow: /\n")),
+            ApiRoute::WrongMethod { allowed } => {
                 let refused =
                     RefusedRequest::new(RefusalReason::WrongMethod, format!("use {allowed}"));
                 Err(RefusedRequest { allowed: Some(allowed), ..refused })
             }
-            Route::Unknown => Err(RefusedRequest::new(
+            ApiRoute::Unknown => Err(RefusedRequest::new(
                 RefusalReason::UnknownPath,
                 "unknown path: send events to /v1/batch, /v1/track or another path of the API",
             )),
@@ -353,7 +353,7 @@ impl Collector {
             admitted.map_err(|after| RefusedRequest::too_many(after).of_source(&source))?;
         }
         if events > 0 {
-            let entry = request_entry::encode(&source.settings.name, decoded);
+            let entry = request_entry::encode_entry(&source.settings.name, decoded);
             let items = u32::try_from(events).expect("a body is limited");
             let appended = self.spool.append(items, entry).await;
             appended.map_err(|error| RefusedRequest::from(error).of_source(&source))?;

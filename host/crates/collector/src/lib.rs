@@ -61,5 +61,5 @@ pub fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> V
         let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
         decoded.events.push(decode::DecodedEvent { start, end, refused: None });
     }
-    request_entry::encode(source, decoded)
+    request_entry::encode_entry(source, decoded)
 }

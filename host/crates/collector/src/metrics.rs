@@ -12,15 +12,15 @@ use standpipe_core::metrics::{self, MetricsPage};
 use standpipe_spool::{Spool, SpoolStatus};
 
 impl Collector {
-    /// Have what the collector counts be on a page of metrics.
+    /// Registers the collector's counters.
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
         let collector = Arc::clone(self);
-        metrics::register(registry, move |page| write(page, &collector));
+        metrics::register(registry, move |page| write_collector(page, &collector));
     }
 }
 
 impl HeldEvents {
-    /// Have the number of events that are held be on a page of metrics.
+    /// Registers the number of held events.
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
         let held = Arc::clone(self);
         metrics::register(registry, move |page| {
@@ -33,18 +33,18 @@ impl HeldEvents {
     }
 }
 
-/// Have the state of a collector's spool be on a page of metrics.
+/// Registers the state of a collector's spool.
 pub fn register_spool_metrics(registry: &mut Registry, spool: Spool) {
     metrics::register(registry, move |page| write_spool(page, &spool.status()));
 }
 
 /// A metric's name, what it means, and its counter.
-type Column = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
+type SourceColumn = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
 
-fn write(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
+fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     let sources = &collector.sources;
     let counts = sources.counts.lock().clone();
-    let columns: [Column; 3] = [
+    let columns: [SourceColumn; 3] = [
         ("collector_events", "Events that were accepted", |of| &of.accepted),
         ("collector_dead_lettered_events", "Accepted events that go to the dead letters", |of| {
             &of.unfit

@@ -22,7 +22,7 @@ pub struct SourceRate {
 #[derive(Debug)]
 pub(super) struct SourceRateLimiter(Mutex<Buckets>);
 
-/// Of events and of bytes, as far as they are limited.
+/// The buckets of events and of bytes, if they are limited.
 type Buckets = [Option<Bucket>; 2];
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Bucket {
 }
 
 impl SourceRateLimiter {
-    /// None where nothing is limited.
+    /// Creates a limiter; none if nothing is limited.
     pub(super) fn new(rate: SourceRate, now: Instant) -> Option<Self> {
         let bucket = |limit: NonZero<u32>| Bucket { per_second: limit.get().into(), full_at: now };
         let buckets = [rate.events, rate.bytes].map(|limit| limit.map(bucket));

@@ -3,7 +3,7 @@
 
 use hyper::StatusCode;
 
-/// Has the reasons, their statuses, words and number in one place.
+/// Defines the reasons with their statuses and words in one table.
 macro_rules! reasons {
     ($(#[$doc:meta] $name:ident = $status:ident $word:literal,)*) => {
         /// Why a request is refused.
@@ -42,7 +42,7 @@ reasons! {
     NotJson = BAD_REQUEST "not_json",
     /// Objects and arrays in it are nested too deeply.
     NestedTooDeep = BAD_REQUEST "nested_too_deep",
-    /// The body is JSON, but no object.
+    /// The body is JSON, but not an object.
     NotAnObject = BAD_REQUEST "not_an_object",
     /// It has no array `batch`.
     NoBatch = BAD_REQUEST "no_batch",

@@ -40,7 +40,7 @@ const EVENT_BYTES: usize = 5;
 
 /// Make an entry of the texts, in their own buffer: they are moved behind what stands
 /// before them, since it is known at the end how many there are.
-pub(super) fn encode(source: &str, decoded: DecodedEvents) -> Vec<u8> {
+pub(super) fn encode_entry(source: &str, decoded: DecodedEvents) -> Vec<u8> {
     let DecodedEvents { bytes: mut entry, events, .. } = decoded;
     let head = head_bytes(source, events.len());
     let texts = entry.len();
@@ -67,7 +67,7 @@ pub(super) fn head_bytes(source: &str, events: usize) -> usize {
 }
 
 impl<'a> RequestEntry<'a> {
-    /// Read an entry.
+    /// Decodes an entry.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, UnreadableEntry> {
         match bytes.split_first() {
             Some((&VERSION, rest)) => Self::decode_parts(rest).ok_or(UnreadableEntry::Malformed),
@@ -96,7 +96,7 @@ impl<'a> RequestEntry<'a> {
         events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), parse_refusal(*code)))
     }
 
-    /// Whether the events divide the texts.
+    /// Returns whether the events divide the texts.
     fn is_whole(&self) -> bool {
         let mut start = 0;
         for (end, _) in self.events() {
@@ -138,7 +138,7 @@ mod tests {
             }
             let texts = decoded.bytes.clone();
             let written: Vec<_> = decoded.events.iter().map(|event| (event.end, Ok(event.refused))).collect();
-            let bytes = encode(&source, decoded);
+            let bytes = encode_entry(&source, decoded);
             prop_assert_eq!(bytes.len(), head_bytes(&source, written.len()) + texts.len());
             let entry = RequestEntry::decode(&bytes).unwrap();
             prop_assert_eq!((entry.source, entry.texts), (&source[..], &texts[..]));
@@ -154,7 +154,7 @@ mod tests {
             let mut decoded = DecodedEvents::default();
             decoded.bytes.extend_from_slice(b"{}");
             decoded.events.push(DecodedEvent { start: 0, end: 2, refused: None });
-            let mut bytes = encode("web", decoded);
+            let mut bytes = encode_entry("web", decoded);
             let code_at = bytes.len() - 3;
             bytes[code_at] = code;
             let (_, refused) = RequestEntry::decode(&bytes).unwrap().events().next().unwrap();
@@ -164,7 +164,7 @@ mod tests {
 
         #[test]
         fn another_version_is_told_from_what_is_malformed(version in any::<u8>()) {
-            let mut bytes = encode("web", DecodedEvents::default());
+            let mut bytes = encode_entry("web", DecodedEvents::default());
             bytes[0] = version;
             let decoded = RequestEntry::decode(&bytes).map(|_| ());
             let expected = if version == VERSION { Ok(()) } else { Err(UnreadableEntry::Version(version)) };

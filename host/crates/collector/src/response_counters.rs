@@ -44,7 +44,7 @@ impl Default for ResponseCounters {
 }
 
 impl ResponseCounters {
-    /// Count a response.
+    /// Counts a response.
     pub(super) fn add(&self, status: StatusCode, took: Duration) {
         let place = STATUSES.iter().position(|known| *known == status.as_u16());
         self.statuses[place.unwrap_or(STATUSES.len() - 1)].inc();

@@ -11,7 +11,7 @@ const GET: &str = "GET, HEAD";
 
 /// The route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route<'a> {
+pub(super) enum ApiRoute<'a> {
     /// Accept one event of this type.
     One {
         message_type: MessageType,
@@ -43,60 +43,60 @@ pub(super) enum Route<'a> {
     Unknown,
 }
 
-impl Route<'_> {
+impl ApiRoute<'_> {
     /// Returns the word in logs.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Route::One { .. } => "event",
-            Route::Batch { .. } => "batch",
-            Route::Webhook => "webhook",
-            Route::Pixel(_) => "pixel",
-            Route::SegmentSettings { .. } | Route::RudderStackSettings => "settings",
-            Route::Health => "health",
-            Route::Version => "version",
-            Route::Robots => "robots",
-            Route::WrongMethod { .. } => "wrong_method",
-            Route::Unknown => "unknown",
+            ApiRoute::One { .. } => "event",
+            ApiRoute::Batch { .. } => "batch",
+            ApiRoute::Webhook => "webhook",
+            ApiRoute::Pixel(_) => "pixel",
+            ApiRoute::SegmentSettings { .. } | ApiRoute::RudderStackSettings => "settings",
+            ApiRoute::Health => "health",
+            ApiRoute::Version => "version",
+            ApiRoute::Robots => "robots",
+            ApiRoute::WrongMethod { .. } => "wrong_method",
+            ApiRoute::Unknown => "unknown",
         }
     }
 }
 
 /// Finds the route of a method and a path. A slash at the end is ignored.
-pub(super) fn find_route<'a>(method: &Method, path: &'a str) -> Route<'a> {
+pub(super) fn find_route<'a>(method: &Method, path: &'a str) -> ApiRoute<'a> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let (route, methods) = find_path(path);
     if methods.split(", ").any(|known| known == method.as_str()) {
         route
     } else if methods.is_empty() {
-        Route::Unknown
+        ApiRoute::Unknown
     } else {
-        Route::WrongMethod { allowed: methods }
+        ApiRoute::WrongMethod { allowed: methods }
     }
 }
 
 /// Finds the route of a path, and its methods.
-fn find_path(path: &str) -> (Route<'_>, &'static str) {
+fn find_path(path: &str) -> (ApiRoute<'_>, &'static str) {
     match path {
-        "/v1/batch" | "/v1/import" => (Route::Batch { is_browser: false }, POST),
-        "/v1/b" | "/beacon/v1/batch" => (Route::Batch { is_browser: true }, POST),
-        "/v1/webhook" => (Route::Webhook, "GET, POST"),
-        "/pixel/v1/track" => (Route::Pixel(QueryRequest::RudderStack(MessageType::Track)), GET),
-        "/pixel/v1/page" => (Route::Pixel(QueryRequest::RudderStack(MessageType::Page)), GET),
-        "/sourceConfig" => (Route::RudderStackSettings, GET),
-        "" | "/health" => (Route::Health, GET),
-        "/version" => (Route::Version, GET),
-        "/robots.txt" => (Route::Robots, GET),
-        _ => path.strip_prefix("/v1/").and_then(find_v1_path).unwrap_or((Route::Unknown, "")),
+        "/v1/batch" | "/v1/import" => (ApiRoute::Batch { is_browser: false }, POST),
+        "/v1/b" | "/beacon/v1/batch" => (ApiRoute::Batch { is_browser: true }, POST),
+        "/v1/webhook" => (ApiRoute::Webhook, "GET, POST"),
+        "/pixel/v1/track" => (ApiRoute::Pixel(QueryRequest::RudderStack(MessageType::Track)), GET),
+        "/pixel/v1/page" => (ApiRoute::Pixel(QueryRequest::RudderStack(MessageType::Page)), GET),
+        "/sourceConfig" => (ApiRoute::RudderStackSettings, GET),
+        "" | "/health" => (ApiRoute::Health, GET),
+        "/version" => (ApiRoute::Version, GET),
+        "/robots.txt" => (ApiRoute::Robots, GET),
+        _ => path.strip_prefix("/v1/").and_then(find_v1_path).unwrap_or((ApiRoute::Unknown, "")),
     }
 }
 
-fn find_v1_path(rest: &str) -> Option<(Route<'_>, &'static str)> {
+fn find_v1_path(rest: &str) -> Option<(ApiRoute<'_>, &'static str)> {
     if let Some(word) = rest.strip_prefix("pixel/") {
-        return Some((Route::Pixel(QueryRequest::Segment(MessageType::from_path(word)?)), GET));
+        return Some((ApiRoute::Pixel(QueryRequest::Segment(MessageType::from_path(word)?)), GET));
     }
     let key = rest.strip_prefix("projects/").and_then(|rest| rest.strip_suffix("/settings"));
     if let Some(write_key) = key {
-        return Some((Route::SegmentSettings { write_key }, GET));
+        return Some((ApiRoute::SegmentSettings { write_key }, GET));
     }
     let short = match rest {
         "i" => Some(MessageType::Identify),
@@ -108,7 +108,7 @@ fn find_v1_path(rest: &str) -> Option<(Route<'_>, &'static str)> {
         _ => None,
     };
     let message_type = short.or_else(|| MessageType::from_path(rest))?;
-    Some((Route::One { message_type, is_browser: short.is_some() }, POST))
+    Some((ApiRoute::One { message_type, is_browser: short.is_some() }, POST))
 }
 
 #[cfg(test)]
@@ -127,40 +127,49 @@ mod tests {
             "/v1/alias",
             "/v1/merge",
         ] {
-            assert!(matches!(post(path), Route::One { is_browser: false, .. }), "{path}");
+            assert!(matches!(post(path), ApiRoute::One { is_browser: false, .. }), "{path}");
         }
         for path in ["/v1/i", "/v1/t", "/v1/p", "/v1/s", "/v1/g", "/v1/a"] {
-            assert!(matches!(post(path), Route::One { is_browser: true, .. }), "{path}");
+            assert!(matches!(post(path), ApiRoute::One { is_browser: true, .. }), "{path}");
         }
         for path in ["/v1/batch", "/v1/import", "/v1/b", "/beacon/v1/batch", "/v1/batch/"] {
-            assert!(matches!(post(path), Route::Batch { .. }), "{path}");
+            assert!(matches!(post(path), ApiRoute::Batch { .. }), "{path}");
         }
         let get = |path| find_route(&Method::GET, path);
         assert_eq!(
             get("/pixel/v1/page"),
-            Route::Pixel(QueryRequest::RudderStack(MessageType::Page))
+            ApiRoute::Pixel(QueryRequest::RudderStack(MessageType::Page))
         );
-        assert_eq!(get("/v1/pixel/alias"), Route::Pixel(QueryRequest::Segment(MessageType::Alias)));
+        assert_eq!(
+            get("/v1/pixel/alias"),
+            ApiRoute::Pixel(QueryRequest::Segment(MessageType::Alias))
+        );
         assert_eq!(
             get("/v1/projects/a%2Fb/settings"),
-            Route::SegmentSettings { write_key: "a%2Fb" }
+            ApiRoute::SegmentSettings { write_key: "a%2Fb" }
         );
-        assert_eq!(get("/sourceConfig/"), Route::RudderStackSettings);
-        assert_eq!((get("/v1/webhook"), post("/v1/webhook")), (Route::Webhook, Route::Webhook));
-        assert_eq!((get("/"), get("/health")), (Route::Health, Route::Health));
+        assert_eq!(get("/sourceConfig/"), ApiRoute::RudderStackSettings);
+        assert_eq!(
+            (get("/v1/webhook"), post("/v1/webhook")),
+            (ApiRoute::Webhook, ApiRoute::Webhook)
+        );
+        assert_eq!((get("/"), get("/health")), (ApiRoute::Health, ApiRoute::Health));
     }
 
     #[test]
     fn wrong_methods_and_unknown_paths_are_told_apart() {
-        assert_eq!(find_route(&Method::GET, "/v1/track"), Route::WrongMethod { allowed: "POST" });
+        assert_eq!(
+            find_route(&Method::GET, "/v1/track"),
+            ApiRoute::WrongMethod { allowed: "POST" }
+        );
         assert_eq!(
             find_route(&Method::DELETE, "/v1/webhook"),
-            Route::WrongMethod { allowed: "GET, POST" }
+            ApiRoute::WrongMethod { allowed: "GET, POST" }
         );
         for path in
             ["/v2/track", "/v1/", "/v1/x", "/v1", "/pixel/v1/alias", "//v1/track", "/V1/track"]
         {
-            assert_eq!(find_route(&Method::POST, path), Route::Unknown, "{path}");
+            assert_eq!(find_route(&Method::POST, path), ApiRoute::Unknown, "{path}");
         }
     }
 }

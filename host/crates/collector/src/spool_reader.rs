@@ -166,12 +166,12 @@ impl SpoolReader {
 }
 
 impl PendingChunk {
-    /// Whether an entry of this source and so many bytes goes into the same chunk.
+    /// Returns whether an entry of this source and so many bytes fits into the same chunk.
     fn has_room(&self, source: &str, bytes: usize) -> bool {
         source == self.source && self.lines.bytes.len() + bytes <= CHUNK_BYTES
     }
 
-    /// Add an entry's events but for those that were settled before, and those that
+    /// Adds an entry's events but for those that were settled before, and those that
     /// cannot be read: how many, and why the last of them cannot.
     fn add_entry(
         &mut self,
@@ -234,7 +234,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::decode::{DecodedEvent, DecodedEvents};
-    use super::super::request_entry::encode;
+    use super::super::request_entry::encode_entry;
     use super::*;
     use standpipe_core::event::{EventRefusal, OutputOutcome};
     use standpipe_spool::{Durability, SpoolSettings, SpoolStatus};
@@ -249,7 +249,7 @@ mod tests {
             decoded.events.push(DecodedEvent { start, end, refused: None });
         }
         let text_bytes = decoded.bytes.len();
-        let mut bytes = encode("web", decoded);
+        let mut bytes = encode_entry("web", decoded);
         let codes_end = bytes.len() - text_bytes;
         let first = codes_end - 5 * events.len();
         for (code, (_, value)) in bytes[first..codes_end].chunks_exact_mut(5).zip(events) {

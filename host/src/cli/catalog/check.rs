@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 
 async fn run_probes(settings: &CatalogSettings) -> anyhow::Result<Vec<Probe>> {
     let secrets = open_secrets(settings).await?;
-    let mut probes = match InventoryReader::open(settings.reading.clone(), &secrets).await {
+    let mut probes = match InventoryReader::open(settings.discovery.clone(), &secrets).await {
         Ok(reader) => probe_reading(&reader).await,
         Err(error) => {
             let message = error.to_string();

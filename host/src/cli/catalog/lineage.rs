@@ -52,35 +52,35 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let settings = arguments.given.settings().map_err(usage)?;
     let routes =
         if arguments.events { arguments.given.routes().map_err(usage)? } else { Vec::new() };
-    let looked = block_with_progress(async |tell| take_snapshot(&settings, &routes, tell).await)?;
-    complain_about(&looked.inventory);
-    for warning in &looked.drawing.warnings {
+    let snapshot = block_with_progress(async |tell| take_snapshot(&settings, &routes, tell).await)?;
+    complain_about(&snapshot.inventory);
+    for warning in &snapshot.lineage.warnings {
         complain(&format!("note: {warning}"));
     }
-    let text = render_format(&looked, &settings, arguments.format).map_err(fault)?;
+    let text = render_format(&snapshot, &settings, arguments.format).map_err(fault)?;
     match &arguments.output {
         Some(path) => write_output(path, &text).map_err(fault)?,
         None => drop(print(&text)?),
     }
-    Ok(exit_of(&looked.inventory))
+    Ok(exit_of(&snapshot.inventory))
 }
 
 fn render_format(
-    looked: &Snapshot,
+    snapshot: &Snapshot,
     settings: &CatalogSettings,
     format: Format,
 ) -> anyhow::Result<String> {
-    let graph = &looked.drawing.graph;
+    let graph = &snapshot.lineage.graph;
     Ok(match format {
-        Format::Text => for_people(looked),
-        Format::Json => CatalogDocument::new(&looked.inventory, &looked.drawing).to_text(),
+        Format::Text => for_people(snapshot),
+        Format::Json => CatalogDocument::new(&snapshot.inventory, &snapshot.lineage).to_text(),
         Format::Svg => render_svg(graph)?,
         Format::Mermaid => render_mermaid(graph)?,
         Format::Dot => render_dot(graph)?,
         Format::Openlineage => {
             let (service, brokers) = (settings.service_name().to_owned(), settings.brokers.clone());
             let options = EventOptions { time: clock::now(), service, brokers };
-            let events = job_events(&looked.inventory, graph, &options);
+            let events = job_events(&snapshot.inventory, graph, &options);
             let line = |event| serde_json::to_string(event).expect("it has string keys") + "\n";
             events.iter().map(line).collect()
         }
@@ -94,8 +94,8 @@ fn write_output(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Renders the edges as a table, and the number of streams without a source.
-fn for_people(looked: &Snapshot) -> String {
-    let Graph { assets, edges } = &looked.drawing.graph;
+fn for_people(snapshot: &Snapshot) -> String {
+    let Graph { assets, edges } = &snapshot.lineage.graph;
     let edge = |edge: &standpipe_catalog::Edge| {
         let role = match edge.role {
             EdgeRole::Routed => "routed to",
@@ -112,12 +112,12 @@ fn for_people(looked: &Snapshot) -> String {
         ]
     };
     let mut text = render_table(["from", "", "to", "note"], edges.iter().map(edge));
-    let writers = looked.inventory.streams.iter();
+    let writers = snapshot.inventory.streams.iter();
     let writers = writers.filter(|stream| stream.origin == StreamOrigin::DirectPut).count();
     text += &format!(
         "{} edges; {writers} of {} streams are fed by Direct PUT\n",
         edges.len(),
-        looked.inventory.streams.len()
+        snapshot.inventory.streams.len()
     );
     text
 }

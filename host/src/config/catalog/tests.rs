@@ -20,7 +20,7 @@ fn nothing_needs_to_be_set() {
     let settings = check("").unwrap();
     assert!(settings.schedule.is_manual() && settings.openmetadata.is_none());
     assert_eq!(settings.judgement, SuccessCriteria::default());
-    assert!(settings.reading.filter.is_empty() && settings.reading.walks_tables);
+    assert!(settings.discovery.filter.is_empty() && settings.discovery.walks_tables);
 }
 
 #[test]
@@ -34,8 +34,8 @@ fn all_of_it_is_taken() {
          [catalog.openlineage]\nurl = \"http://l\"\nfile = \"o.ndjson\"\n[catalog.files]\nsvg = \"/p.svg\"\n",
     )
     .unwrap();
-    assert_eq!(settings.reading.aws.region.as_deref(), Some("b"));
-    assert!(!settings.reading.walks_tables && !settings.schedule.is_manual());
+    assert_eq!(settings.discovery.aws.region.as_deref(), Some("b"));
+    assert!(!settings.discovery.walks_tables && !settings.schedule.is_manual());
     assert_eq!(settings.log_level, Level::DEBUG);
     let server = settings.openmetadata.unwrap();
     assert_eq!(server.verify, TlsVerification::Authority("/etc/x/ca.pem".into()));

@@ -1,5 +1,5 @@
-//! Asks about many names with a bounded number of requests at once. After several failures in a row
-//! the rest fails without being asked.
+//! Makes calls for many names, with a bounded number at once. After several failures in a row the
+//! rest fails without a call.
 
 use tokio::task::JoinSet;
 
@@ -10,14 +10,13 @@ use standpipe_aws::AwsError;
 /// enough to keep to it with answers that take two seconds.
 const CATALOG_CALLS_IN_FLIGHT: usize = 8;
 
-/// Calls in a row that may come to nothing, all attempts of theirs, for a reason
-/// that should pass, before no more are made: an unreachable service is not waited
-/// for thousands of times.
+/// Calls in a row that may fail, after all attempts and for a passing reason, before no more
+/// are made: an unreachable service is not waited for thousands of times.
 const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
 
-/// Ask about each of these names, several at a time, and hand on what comes of it
-/// in the order in which it comes. Once too many in a row have failed for a reason
-/// that should pass, the rest is not asked about, and fails like the last.
+/// Makes a call for each of these names, several at a time, and hands on the results in the
+/// order in which they come. Once too many calls in a row have failed for a passing reason,
+/// the rest is not made, and fails like the last.
 pub(super) async fn call_for_each<T, F>(
     names: Vec<String>,
     ask: impl Fn(String) -> F,
@@ -83,14 +82,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_cannot_be_reached_is_not_asked_for_ever() {
+    async fn an_unreachable_service_is_not_called_for_ever() {
         let (asked, failed) = ask(vec![Some("CannotConnect"); 1000]).await;
         let most = CATALOG_FAILURES_IN_A_ROW_MAX + CATALOG_CALLS_IN_FLIGHT;
         assert!((asked < most, failed) == (true, 1000), "{asked} {failed}");
     }
 
     #[tokio::test]
-    async fn refusals_tell_nothing_of_the_next_one() {
+    async fn a_refusal_says_nothing_of_the_next_name() {
         for code in ["AccessDeniedException", "ResourceNotFoundException"] {
             assert_eq!(ask(vec![Some(code); 1000]).await, (1000, 1000));
         }

@@ -1,4 +1,4 @@
-//! The control plane of a service that is asked in AWS's JSON protocol.
+//! The control plane of a service that speaks AWS's JSON protocol.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use standpipe_core::rate_limiter::RateLimiter;
 
 use super::retry::call_with_retries;
 
-/// The control plane of a service: operations that Amazon has only few of done in a
-/// second, each of which has a rate of its own.
+/// The control plane of a service. AWS allows only a few calls of an operation a second, so
+/// each operation has its own rate.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
     client: JsonClient,

@@ -27,8 +27,8 @@ impl StreamDescriber {
         Arc::new(StreamDescriber { inspector, limiter: RateLimiter::per_second(per_second) })
     }
 
-    /// Ask about a stream, with so many attempts at most; about its destinations behind
-    /// this one, where there are more of them.
+    /// Describes a stream, with at most so many attempts: with its first destinations, or
+    /// with those after this one.
     pub(crate) async fn describe_page(
         &self,
         attempts_max: u32,
@@ -39,7 +39,7 @@ impl StreamDescriber {
         call_with_retries(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
     }
 
-    /// Ask about a stream with all of its destinations, page by page: it has one today.
+    /// Describes a stream with all of its destinations, page by page: it has one today.
     async fn describe_all_pages(&self, name: &str) -> Result<StreamDescription, AwsError> {
         let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
         let mut stream = self.describe_page(attempts_max, name, None).await?;
@@ -56,7 +56,7 @@ impl StreamDescriber {
     }
 }
 
-/// The destination behind which there are more; none where there are no more.
+/// The destination after which there are more; none if it is the last page.
 fn last_destination_id(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
     if !stream.has_more_destinations {
         return Ok(None);
@@ -74,12 +74,12 @@ fn endless_pages_error() -> AwsError {
     final_error("the list of its destinations does not end")
 }
 
-/// An answer that another attempt is not asked for after.
+/// An error that is not retried.
 fn final_error(problem: &str) -> AwsError {
     AwsError { is_passing: false, ..AwsError::incomplete_response(problem) }
 }
 
-/// What has come of asking about streams.
+/// The results of describing streams.
 #[derive(Debug, Default)]
 pub(super) struct DescribedStreams {
     pub(super) streams: Vec<StreamDescription>,
@@ -90,7 +90,7 @@ pub(super) struct DescribedStreams {
 }
 
 impl DescribedStreams {
-    /// Ask about each of these streams. Sorted by name.
+    /// Describes each of these streams. The results are sorted by name.
     pub(super) async fn describe_all(
         descriptions: &Arc<StreamDescriber>,
         names: Vec<String>,

@@ -13,11 +13,11 @@ pub struct ServiceUrls {
     pub sts: Option<String>,
 }
 
-/// Give one URL to the services that it is for: to Firehose alone where its host
-/// begins with `firehose.`, as the example of OpenMetadata's page does, and to all
-/// otherwise, as emulators want it. What a service has of its `own` goes before.
+/// Uses one URL for the services that it serves: for Firehose alone if its host begins with
+/// `firehose.`, as in OpenMetadata's example, and for all otherwise, as emulators need it.
+/// URLs of a service's `own` take precedence.
 ///
-/// Beside them, what a person should be warned of.
+/// Also returns a warning for users, if there is one.
 pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Option<String>) {
     let Some(url) = url else { return (own, None) };
     let firehose = own.firehose.or_else(|| Some(url.to_owned()));
@@ -35,11 +35,10 @@ pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Opti
     (ServiceUrls { firehose, dynamodb: or_url(own.dynamodb), sts: or_url(own.sts) }, warning)
 }
 
-/// The region, where this names one of its availability zones: `eu-west-1` for
-/// `eu-west-1a`. Unknown regions count: emulators have
-/// some.
+/// The region of an availability zone: `eu-west-1` for `eu-west-1a`. Unknown regions are
+/// valid, since emulators have some. None if the text is not a zone.
 pub fn region_of_zone(name: &str) -> Option<&str> {
-    let region = name.strip_suffix(|letter: char| letter.is_ascii_lowercase())?;
+    let region = name.strip_suffix(|it: char| it.is_ascii_lowercase())?;
     let (area, number) = region.rsplit_once('-')?;
     let is_region = area.contains('-') && !number.is_empty();
     (is_region && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(region)
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_told_from_a_region() {
+    fn a_zone_is_distinguished_from_a_region() {
         assert_eq!(region_of_zone("eu-west-1a"), Some("eu-west-1"));
         assert_eq!(region_of_zone("us-gov-west-1b"), Some("us-gov-west-1"));
         for region in ["eu-west-1", "us-gov-west-1", "local", "local-a", "", "a", "1a", "x-1a"] {

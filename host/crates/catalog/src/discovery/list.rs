@@ -31,9 +31,9 @@ pub(super) struct ListedNames {
 pub(crate) struct NameList {
     pub(super) operation: &'static str,
     page: usize,
-    /// Where the names stand in an answer.
+    /// The member of a response that has the names.
     names: &'static str,
-    /// What a request goes on behind.
+    /// The parameter with the name to continue after.
     start: &'static str,
     next: NextPage,
 }
@@ -41,10 +41,10 @@ pub(crate) struct NameList {
 /// How an answer says that there are more names.
 #[derive(Debug, Clone, Copy)]
 enum NextPage {
-    /// A yes or no; the last name is what to go on behind. An answer without it is
-    /// not known to be the last.
+    /// True or false; the list continues after the last name. Without it, nobody knows
+    /// whether the page is the last.
     Flag(&'static str),
-    /// The name to go on behind, where there are more.
+    /// The name to continue after, if there are more.
     Name(&'static str),
 }
 
@@ -69,7 +69,7 @@ impl NameList {
     ///
     /// # Errors
     ///
-    /// There is not even a first page.
+    /// The first page cannot be read.
     pub(super) async fn read_all(self, control: &ControlPlane) -> Result<ListedNames, AwsError> {
         let mut listed = ListedNames::default();
         let mut start = None;
@@ -117,14 +117,13 @@ impl NameList {
         request
     }
 
-    /// The names of a page; none where it has no list of names alone.
+    /// The names of a page; none unless it has a list with only names.
     fn names_of(self, answer: &Value) -> Option<Vec<&str>> {
         JsonFields::new(answer).names(self.names)
     }
 
-    /// Take the names of a page, and say behind which one there are more, or why the list
-    /// is cut off. Each page must bring a name that no other had, or the list might go
-    /// round for ever.
+    /// Adds the names of a page. Returns after which one there are more, or why the list is cut
+    /// off. Each page must have a new name, or the list might never end.
     fn add_page(
         self,
         answer: &Value,

@@ -1,4 +1,4 @@
-//! Calls of control planes: as often as they may be made, and again while that may help.
+//! Calls of control planes: paced, and retried while that may help.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::rate_limiter::RateLimiter;
 use tokio::time::{Instant, sleep};
 
-/// After this long no further attempt of a call is begun.
+/// After this time no further attempt of a call begins.
 const CATALOG_ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The pause before the second attempt; doubled each time.
@@ -19,7 +19,7 @@ const CATALOG_PAUSE_MAX: Duration = Duration::from_secs(20);
 
 const BACKOFF: Backoff = Backoff::new(CATALOG_PAUSE, CATALOG_PAUSE_MAX, Jitter::Half);
 
-/// Have an operation done, with so many attempts at most, each of which waits for its turn.
+/// Calls an operation with at most so many attempts, each of which waits for its turn.
 pub(super) async fn call_with_retries<T, F>(
     limiter: &RateLimiter,
     attempts_max: u32,

@@ -28,8 +28,8 @@ pub(super) struct TablesByStream {
 }
 
 impl TablesByStream {
-    /// Ask all tables. What cannot be asked becomes a warning: without it, lineage
-    /// begins at the Kinesis stream.
+    /// Reads what all tables feed. Failures become warnings: lineage then begins at the Kinesis
+    /// stream.
     pub(super) async fn discover(
         control: &Arc<ControlPlane>,
         progress: ReportProgress<'_>,
@@ -96,7 +96,7 @@ fn unlisted_warning(error: &AwsError) -> String {
     )
 }
 
-/// Asks which Kinesis streams a table feeds, with so many attempts at most.
+/// Reads which Kinesis streams a table feeds, with at most so many attempts.
 pub(crate) async fn streams_fed_by(
     table: &str,
     control: &ControlPlane,
@@ -110,7 +110,7 @@ pub(crate) async fn streams_fed_by(
 ///
 /// # Errors
 ///
-/// The answer does not have what each has: it may be that they go somewhere.
+/// The response lacks a required member.
 fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
     let destinations = JsonFields::new(answer).all_objects("KinesisDataStreamDestinations");
     let destinations =

@@ -15,7 +15,7 @@ use crate::limits;
 /// Characters of a URL that an error shows.
 const HTTP_URL_SHOWN_MAX: usize = 300;
 
-/// No answer was had.
+/// Why a request has no usable response.
 #[derive(Debug, Clone, Error)]
 pub enum HttpError {
     /// A header cannot be sent. Its value may be a secret.
@@ -41,13 +41,13 @@ pub enum HttpError {
         #[source]
         problem: Arc<CertificatesError>,
     },
-    /// The URL is none.
+    /// The text is not a URL.
     #[error("invalid URL {url:?}: write http://HOST:PORT/PATH or https://HOST/PATH")]
     Url {
         /// What was written, without what may be a secret in it.
         url: String,
     },
-    /// The server points elsewhere.
+    /// The server redirects.
     #[error(
         "{url} responded with {status} and redirects to {to}; redirects are not followed: set the new address"
     )]
@@ -59,7 +59,7 @@ pub enum HttpError {
         /// Where to, without its query.
         to: String,
     },
-    /// The server is not reached, or breaks off.
+    /// The server is not reached, or the connection breaks.
     #[error("failed to reach {url}: {}", cause_text(cause))]
     Unreached {
         /// What was asked.
@@ -68,7 +68,7 @@ pub enum HttpError {
         #[source]
         cause: Arc<reqwest::Error>,
     },
-    /// The answer is too long.
+    /// The response is too long.
     #[error("the response of {url} is larger than {} bytes", limits::HTTP_ANSWER_BYTES_MAX)]
     TooLong {
         /// What was asked.
@@ -89,7 +89,7 @@ fn cause_text(error: &reqwest::Error) -> String {
     }
 }
 
-/// What is said in place of the client's own words.
+/// The text in place of the client's own.
 const LATE: &str = "no response in time";
 
 pub(super) fn shown_url(url: &reqwest::Url) -> String {

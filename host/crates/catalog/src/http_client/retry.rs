@@ -1,4 +1,4 @@
-//! When to ask again, and how long to wait before.
+//! When to retry a request, and how long to wait before.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use standpipe_core::clock;
 /// Attempts of a request to a server that is not Amazon's.
 const HTTP_ATTEMPTS: u32 = 4;
 
-/// The longest pause before an attempt, whatever the server asks for: a run shall end.
+/// The longest pause before an attempt, whatever the server asks for: a run has to end.
 const HTTP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Whether another attempt may help after this one.

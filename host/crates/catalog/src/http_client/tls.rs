@@ -12,7 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::{HttpError, TlsVerification};
 use standpipe_aws::read_certificates;
 
-/// TLS as it is set.
+/// Returns the TLS settings of the client.
 pub(super) fn tls_config(verify: &TlsVerification) -> Result<ClientConfig, HttpError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{IngestStep, Ingestion, add_failure};
 use crate::openmetadata::{
-    ApiError, AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipelines, Resolution,
+    AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipelines, Resolution, RestError,
     StreamLink, stream_links,
 };
 use crate::report::{EdgeOutcome, EdgeReport, LineageReport, asset_label};
@@ -82,7 +82,7 @@ impl Ingestion<'_> {
         pipeline: Option<&Entity>,
         resolver: &mut AssetResolver<'_>,
         edges: &mut EdgeWriter<'_>,
-    ) -> Result<EdgeOutcome, ApiError> {
+    ) -> Result<EdgeOutcome, RestError> {
         let from = match &link.from {
             Some(from) => Some(find_origin(from, link.instead.as_ref(), resolver).await?),
             None if self.server.settings().direct_put_edges => None,
@@ -117,7 +117,7 @@ impl Ingestion<'_> {
 }
 
 /// An end of an edge that was found.
-struct End {
+struct EdgeEnd {
     entity: Entity,
     matched: Option<String>,
 }
@@ -127,7 +127,7 @@ async fn find_origin(
     from: &Asset,
     instead: Option<&Asset>,
     resolver: &mut AssetResolver<'_>,
-) -> Result<Result<End, EdgeOutcome>, ApiError> {
+) -> Result<Result<EdgeEnd, EdgeOutcome>, RestError> {
     let found = find_end(from, resolver).await?;
     let (Err(EdgeOutcome::NotFound { end, tried }), Some(instead)) = (&found, instead) else {
         return Ok(found);
@@ -139,7 +139,7 @@ async fn find_origin(
                 asset_label(instead),
                 tried.join(", ")
             );
-            Ok(End { matched: Some(matched), ..other })
+            Ok(EdgeEnd { matched: Some(matched), ..other })
         }
         Err(EdgeOutcome::NotFound { tried: more, .. }) => {
             let tried = tried.iter().cloned().chain(more).collect();
@@ -155,10 +155,10 @@ async fn find_origin(
 async fn find_end(
     asset: &Asset,
     resolver: &mut AssetResolver<'_>,
-) -> Result<Result<End, EdgeOutcome>, ApiError> {
+) -> Result<Result<EdgeEnd, EdgeOutcome>, RestError> {
     let end = asset_label(asset);
     Ok(match resolver.resolve(asset).await? {
-        Resolution::Found { entity, matched } => Ok(End { entity, matched }),
+        Resolution::Found { entity, matched } => Ok(EdgeEnd { entity, matched }),
         Resolution::NotFound { tried } => Err(EdgeOutcome::NotFound { end, tried }),
         Resolution::Ambiguous { candidates } => Err(EdgeOutcome::Ambiguous { end, candidates }),
         Resolution::Unsupported { why } => Err(EdgeOutcome::Unsupported { end, why }),

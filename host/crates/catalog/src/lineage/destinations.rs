@@ -91,8 +91,8 @@ fn search_host(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
     host.map(str::to_ascii_lowercase).or_else(|| domain.map(ToString::to_string))
 }
 
-/// A URL without what may be a secret: user, password, parameters and fragment. Whoever
-/// read it should have seen to that; this is what everyone gets to see.
+/// Returns a URL without what may be a secret: user, password, parameters and fragment. The
+/// reader of descriptions removes them already; this text is public.
 fn without_secrets(url: &str) -> String {
     let UrlParts { scheme, host, path } = UrlParts::of(url);
     let scheme = scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();

@@ -19,7 +19,7 @@ pub(super) fn add_routes(
     inventory: &Inventory,
     routes: &[EventRoute],
 ) {
-    let names = Names {
+    let names = StreamNames {
         found: inventory.streams.iter().map(|stream| (&*stream.name, stream)).collect(),
         filtered: inventory.filtered.iter().map(String::as_str).collect(),
     };
@@ -51,13 +51,13 @@ pub(super) fn add_routes(
 /// What stands for any text in a pattern.
 const ANY: char = '*';
 
-/// The names of streams, for looking up what is no pattern.
-struct Names<'inventory> {
+/// The names of streams, to look up names that are not patterns.
+struct StreamNames<'inventory> {
     found: BTreeMap<&'inventory str, &'inventory StreamDescription>,
     filtered: BTreeSet<&'inventory str>,
 }
 
-impl<'inventory> Names<'inventory> {
+impl<'inventory> StreamNames<'inventory> {
     fn covered_streams(&self, pattern: &str) -> Vec<&'inventory StreamDescription> {
         if !pattern.contains(ANY) {
             return self.found.get(pattern).copied().into_iter().collect();

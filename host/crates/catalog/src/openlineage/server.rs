@@ -1,5 +1,5 @@
 //! Sends OpenLineage events to a server such as Marquez, in order. A refused event is reported and
-//! the rest is sent; a server that does not answer is not asked again.
+//! the rest is sent; if the server does not respond, the rest is not sent.
 
 use thiserror::Error;
 
@@ -31,7 +31,7 @@ pub struct SendReport {
 /// An event that was not taken.
 #[derive(Debug, Clone, Error)]
 pub enum SendError {
-    /// There was no answer.
+    /// There was no response.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// It is not for this server.
@@ -55,8 +55,8 @@ impl LineageServer {
         LineageServer { web, url }
     }
 
-    /// Send all events, in order, and go on where one is refused. A server that does
-    /// not answer at all is not asked again.
+    /// Sends all events, in order, also after a refused one. If the server does not respond,
+    /// the rest is not sent.
     pub async fn send_all(&self, events: &[JobEvent]) -> SendReport {
         let mut sent = SendReport::default();
         for event in events {

@@ -179,7 +179,7 @@ fn a_file_is_replaced_as_a_whole() {
     assert!(error.starts_with(&format!("write {}: ", missing.display())), "{error}");
 }
 
-/// A server that answers so, one connection each, and then tells the requests.
+/// A server that gives these responses, one for each connection, and returns the requests.
 async fn server(answers: Vec<&'static str>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What is asked of the server, and what is made of its answers.
+//! Requests to the server, and what its responses mean.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -12,13 +12,13 @@ pub(super) struct Api {
     web: HttpClient,
     /// `https://HOST/api/v1`.
     base: String,
-    /// To be struck out of what the server says.
+    /// It is removed from the server's messages.
     token: Option<Secret>,
 }
 
-/// The server did not do what it was asked for.
+/// A request to the server that failed.
 #[derive(Debug, Clone, Error)]
-pub enum ApiError {
+pub enum RestError {
     /// It was not reached.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -50,17 +50,17 @@ pub enum ApiError {
     },
 }
 
-impl ApiError {
-    /// An answer to a request that lacks what it must have.
+impl RestError {
+    /// The error of a response that lacks a required member.
     pub(super) fn unreadable(method: &str, path: &str, problem: &str) -> Self {
         let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
-        ApiError::Unreadable { what, problem: problem.to_owned() }
+        RestError::Unreadable { what, problem: problem.to_owned() }
     }
 
-    /// The status with which the server refused, if it did.
+    /// Returns the status with which the server refused, if it did.
     pub fn status(&self) -> Option<u16> {
         match self {
-            ApiError::Refused { status, .. } => Some(*status),
+            RestError::Refused { status, .. } => Some(*status),
             _ => None,
         }
     }
@@ -81,41 +81,41 @@ impl Api {
         Api { web, base: format!("{}/v1", host_port.trim_end_matches('/')), token }
     }
 
-    /// Read something: an object. None if the server says that there is no such thing.
-    pub(super) async fn get_object(&self, path: &str) -> Result<Option<Value>, ApiError> {
+    /// Reads a JSON object. None if the server does not have it.
+    pub(super) async fn get_object(&self, path: &str) -> Result<Option<Value>, RestError> {
         match self.send(Method::GET, path, None).await {
-            Err(ApiError::Refused { status: 404, .. }) => Ok(None),
+            Err(RestError::Refused { status: 404, .. }) => Ok(None),
             Ok(answer) if !answer.is_object() => {
-                Err(ApiError::unreadable("GET", path, "it is not a JSON object"))
+                Err(RestError::unreadable("GET", path, "it is not a JSON object"))
             }
             answer => answer.map(Some),
         }
     }
 
-    /// Have something done. The answer is null where there is none.
+    /// Sends a request. Without a body in the response, null is returned.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Value, RestError> {
         let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
         let url = format!("{}{path}", self.base);
         let answer = self.web.send(method, &url, body).await?;
         if answer.is_html {
-            return Err(ApiError::Page { url: self.base.clone() });
+            return Err(RestError::Page { url: self.base.clone() });
         }
         self.read_response(what, &answer)
     }
 
-    fn read_response(&self, what: String, answer: &HttpResponse) -> Result<Value, ApiError> {
+    fn read_response(&self, what: String, answer: &HttpResponse) -> Result<Value, RestError> {
         if (200..300).contains(&answer.status) {
             if answer.body.trim_ascii().is_empty() {
                 return Ok(Value::Null);
             }
             let read = serde_json::from_slice(&answer.body);
             return read
-                .map_err(|_| ApiError::Unreadable { what, problem: "it is not JSON".into() });
+                .map_err(|_| RestError::Unreadable { what, problem: "it is not JSON".into() });
         }
         // Servers in between know nothing of what is asked for, and say 404 all the same.
         let is_empty = answer.body.trim_ascii().is_empty();
@@ -123,10 +123,10 @@ impl Api {
             || serde_json::from_slice(&answer.body).is_ok_and(|body: Value| body.is_object());
         if answer.status == 404 && !is_empty && !is_object() {
             let problem = "a 404 that does not come from OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
-            return Err(ApiError::Unreadable { what, problem });
+            return Err(RestError::Unreadable { what, problem });
         }
         let message = self.without_token(&error_message(&answer.body));
-        Err(ApiError::Refused { what, status: answer.status, message })
+        Err(RestError::Refused { what, status: answer.status, message })
     }
 
     fn without_token(&self, text: &str) -> String {
@@ -137,7 +137,7 @@ impl Api {
     }
 }
 
-/// The words of an answer that is no success, or as much of it as can be shown.
+/// Returns the message of an error response, shortened to what can be shown.
 pub fn error_message(body: &[u8]) -> String {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     let words = ["message", "errorMessage", "error"].iter().find_map(|key| {
@@ -148,12 +148,12 @@ pub fn error_message(body: &[u8]) -> String {
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     words
         .chars()
-        .filter(|letter| !letter.is_control())
+        .filter(|it| !it.is_control())
         .take(standpipe_core::limits::DETAIL_BYTES_MAX / 4)
         .collect()
 }
 
-/// A text of an answer.
+/// Returns a member of a response that is a text and not empty.
 pub(super) fn text_field<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }

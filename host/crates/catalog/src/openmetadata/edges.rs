@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::api::text_field;
-use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
+use super::{Entity, EntityKind, OpenMetadata, RestError, names};
 use crate::http_client::Method;
 
 /// The outcome of writing an edge.
@@ -53,12 +53,12 @@ impl<'a> EdgeWriter<'a> {
         EdgeWriter { server, ours, is_dry, overridden, claimed }
     }
 
-    /// Delete the edges of a pipeline, once, if that is set: before its own are
-    /// written, and also where it has none any more.
+    /// Deletes the edges of a pipeline, once, if the settings say so: before its new ones are
+    /// written, and also if it has none any more.
     pub(crate) async fn delete_overridden(
         &mut self,
         pipeline: Option<&Entity>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), RestError> {
         let Some(pipeline) =
             pipeline.filter(|_| self.server.settings.override_lineage && !self.is_dry)
         else {
@@ -76,8 +76,7 @@ impl<'a> EdgeWriter<'a> {
         }
     }
 
-    /// See to it that there is an edge. The pipeline is none where a dry run would
-    /// have made it.
+    /// Creates or completes an edge. The pipeline is none if a dry run would have created it.
     pub(crate) async fn put_edge(
         &mut self,
         stream: &str,
@@ -85,7 +84,7 @@ impl<'a> EdgeWriter<'a> {
         from: &Entity,
         to: &Entity,
         keeps_columns: bool,
-    ) -> Result<EdgeWrite, ApiError> {
+    ) -> Result<EdgeWrite, RestError> {
         let ends = (from.id.clone(), to.id.clone());
         match self.claimed.get(&ends) {
             Some(other) if other != stream => {
@@ -125,22 +124,22 @@ impl<'a> EdgeWriter<'a> {
         to: &Entity,
         pipeline: Option<&Entity>,
         columns: &[Value],
-    ) -> Result<EdgeWrite, ApiError> {
+    ) -> Result<EdgeWrite, RestError> {
         let mut details = json!({"source": "PipelineLineage", "columnsLineage": columns});
         if let Some(pipeline) = pipeline {
             details["pipeline"] = pipeline.reference();
         }
         let edge = json!({"fromEntity": from.reference(), "toEntity": to.reference(), "lineageDetails": details});
         self.server.api.send(Method::PUT, "/lineage", Some(&json!({"edge": edge}))).await?;
-        let missing = |problem: &str| ApiError::unreadable("PUT", "/lineage", problem);
+        let missing = |problem: &str| RestError::unreadable("PUT", "/lineage", problem);
         let stored = self.server.get_edge(from, to).await?;
         let stored = stored.ok_or_else(|| missing("the edge is missing after it was written"))?;
-        let mending = patch_of_missing_parts(&stored, pipeline, columns);
-        if mending.is_empty() {
+        let patch = patch_of_missing_parts(&stored, pipeline, columns);
+        if patch.is_empty() {
             return Ok(EdgeWrite::Created);
         }
         tracing::debug!("the server dropped a part of an edge; adding it again");
-        self.server.patch_edge(from, to, mending).await?;
+        self.server.patch_edge(from, to, patch).await?;
         let stored = self.server.get_edge(from, to).await?.unwrap_or_default();
         match patch_of_missing_parts(&stored, pipeline, &[]).is_empty() {
             true => Ok(EdgeWrite::Created),
@@ -150,8 +149,8 @@ impl<'a> EdgeWriter<'a> {
 }
 
 impl OpenMetadata {
-    /// The details of an edge. None if there is none.
-    async fn get_edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, ApiError> {
+    /// Returns the details of an edge; none if it does not exist.
+    async fn get_edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, RestError> {
         let path = format!(
             "/lineage/getLineageEdge/{}/{}",
             names::escape_url(&from.id),
@@ -160,7 +159,7 @@ impl OpenMetadata {
         let Some(mut answer) = self.api.get_object(&path).await? else { return Ok(None) };
         let edge = answer.get_mut("edge").map(Value::take).filter(Value::is_object);
         let mut edge =
-            edge.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `edge`"))?;
+            edge.ok_or_else(|| RestError::unreadable("GET", &path, "it has no `edge`"))?;
         Ok(Some(edge.get_mut("lineageDetails").map(Value::take).unwrap_or(edge)))
     }
 
@@ -169,14 +168,14 @@ impl OpenMetadata {
         from: &Entity,
         to: &Entity,
         patch: Vec<Value>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), RestError> {
         let (from_id, to_id) = (names::escape_url(&from.id), names::escape_url(&to.id));
         let path = format!("/lineage/{}/{from_id}/{}/{to_id}", from.kind.word(), to.kind.word());
         self.api.send(Method::PATCH, &path, Some(&patch.into())).await.map(drop)
     }
 
     /// Pairs of columns of one name, in whatever case.
-    async fn column_pairs(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, ApiError> {
+    async fn column_pairs(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, RestError> {
         let (from, to) = (self.columns_of(from).await?, self.columns_of(to).await?);
         let pairs = to.iter().filter_map(|(name, to)| {
             Some(json!({"fromColumns": [from.get(name)?], "toColumn": to}))
@@ -185,7 +184,7 @@ impl OpenMetadata {
     }
 
     /// Full names of columns by their names in lower case.
-    async fn columns_of(&self, entity: &Entity) -> Result<BTreeMap<String, String>, ApiError> {
+    async fn columns_of(&self, entity: &Entity) -> Result<BTreeMap<String, String>, RestError> {
         let (fields, pointer) = match entity.kind {
             EntityKind::Table => ("?fields=columns", "/columns"),
             EntityKind::Container => ("?fields=dataModel", "/dataModel/columns"),
@@ -208,7 +207,7 @@ impl OpenMetadata {
     }
 }
 
-/// What an edge lacks, as JSON Patch: nothing is taken away from it.
+/// Returns what an edge lacks, as JSON Patch. Nothing is removed from it.
 fn patch_of_missing_parts(
     stored: &Value,
     pipeline: Option<&Entity>,

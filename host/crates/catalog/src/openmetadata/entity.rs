@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::api::text_field;
 
-/// A thing that OpenMetadata knows.
+/// An entity in OpenMetadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entity {
-    /// Its id there.
+    /// Its id.
     pub id: String,
     /// What it is.
     #[serde(rename = "type")]
@@ -18,7 +18,7 @@ pub struct Entity {
     pub name: String,
 }
 
-/// A kind of thing.
+/// The kind of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EntityKind {
@@ -37,14 +37,14 @@ pub enum EntityKind {
 /// The outcome of looking up an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// It is this one.
+    /// The entity was found.
     Found {
         /// The entity.
         entity: Entity,
         /// What matched, where it was not the first thing that was tried.
         matched: Option<String>,
     },
-    /// There is none.
+    /// OpenMetadata does not have it.
     NotFound {
         /// What was tried.
         tried: Vec<String>,
@@ -54,8 +54,8 @@ pub enum Resolution {
         /// Their full names.
         candidates: Vec<String>,
     },
-    /// OpenMetadata has no such things, or this program does not know how they are
-    /// named there.
+    /// OpenMetadata has no entity for it, or this program does not know how it is named
+    /// there.
     Unsupported {
         /// Why.
         why: String,
@@ -91,14 +91,14 @@ impl EntityKind {
 }
 
 impl Entity {
-    /// Read one of an answer.
+    /// Reads an entity of a response.
     pub(super) fn read(kind: EntityKind, answer: &Value) -> Option<Self> {
         let id = text_field(answer, "id")?.to_owned();
         let name = text_field(answer, "fullyQualifiedName")?.to_owned();
         Some(Entity { id, kind, name })
     }
 
-    /// A reference: servers take none without an id.
+    /// Returns a reference. Servers require the id.
     pub(super) fn reference(&self) -> Value {
         json!({"id": self.id, "type": self.kind.word()})
     }

@@ -82,8 +82,7 @@ fn database_table_names(
     table: &str,
 ) -> Option<Vec<Vec<Option<String>>>> {
     let is_name = |text: &str| {
-        let is_letter =
-            |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$');
+        let is_letter = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-' | '$');
         !text.is_empty() && text.chars().all(is_letter)
     };
     let mut parts: Vec<&str> = table.split('.').collect();

@@ -4,7 +4,7 @@
 /// Characters of an entity's name.
 const NAME_CHARACTERS_MAX: usize = 256;
 
-/// A part of a full name. None if no part can be written so.
+/// Quotes a part of a full name. None if it cannot be written.
 pub(super) fn quote_part(part: &str) -> Option<String> {
     match part {
         "" => None,
@@ -14,13 +14,13 @@ pub(super) fn quote_part(part: &str) -> Option<String> {
     }
 }
 
-/// A full name. None if one of its parts cannot be written.
+/// Joins parts to a full name. None if one of them cannot be written.
 pub(super) fn join_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let parts: Option<Vec<String>> = parts.into_iter().map(quote_part).collect();
     parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("."))
 }
 
-/// The parts of a full name, without their quotes. None if it is none.
+/// Splits a full name into its parts, without their quotes. None if it is invalid.
 pub fn split_name(name: &str) -> Option<Vec<String>> {
     let (mut parts, mut rest) = (Vec::new(), name);
     loop {
@@ -40,8 +40,7 @@ pub fn split_name(name: &str) -> Option<Vec<String>> {
     }
 }
 
-/// A text in a path or a query of a URL: everything that may mean something there
-/// is escaped.
+/// Escapes a text for a path or a query of a URL.
 pub(super) fn escape_url(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -55,7 +54,7 @@ pub(super) fn escape_url(text: &str) -> String {
     escaped
 }
 
-/// Whether OpenMetadata takes this as the name of a service.
+/// Returns whether OpenMetadata accepts this as the name of a service.
 pub fn is_service_name(name: &str) -> bool {
     let is_short = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
     is_short && !name.contains("::") && !name.contains(['"', '\n', '\r', '>'])

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api::text_field;
 use super::payload::{PayloadKeys, is_stored, pipeline_payload, restrict_keys};
-use super::{ApiError, Entity, EntityKind, OpenMetadata, names};
+use super::{Entity, EntityKind, OpenMetadata, RestError, names};
 use crate::http_client::Method;
 use crate::{Graph, StreamDescription};
 
@@ -39,7 +39,7 @@ pub enum PipelineWrite {
     /// It is as it was.
     Unchanged,
     /// It could not be written.
-    Failed(ApiError),
+    Failed(RestError),
 }
 
 impl OpenMetadata {
@@ -48,8 +48,8 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The list cannot be read to its end.
-    pub async fn list_pipelines(&self) -> Result<ExistingPipelines, ApiError> {
-        let unreadable = |problem: &str| ApiError::unreadable("GET", "/pipelines", problem);
+    pub async fn list_pipelines(&self) -> Result<ExistingPipelines, RestError> {
+        let unreadable = |problem: &str| RestError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
             // This one wants the service's name as it is, not as a part of full names.
@@ -80,10 +80,10 @@ impl OpenMetadata {
 
     /// Pipelines of other services, which a server that does not know the parameter
     /// might list, are none.
-    fn read_existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, ApiError> {
+    fn read_existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, RestError> {
         let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
             let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
-            ApiError::unreadable("GET", "/pipelines", problem)
+            RestError::unreadable("GET", "/pipelines", problem)
         })?;
         let parts = names::split_name(&entity.name).and_then(|parts| parts.try_into().ok());
         let Some([service, stream]): Option<[String; 2]> = parts else { return Ok(None) };
@@ -102,7 +102,7 @@ impl OpenMetadata {
         graph: &Graph,
         existing: &mut ExistingPipelines,
         is_dry: bool,
-    ) -> Result<BTreeMap<String, PipelineWrite>, ApiError> {
+    ) -> Result<BTreeMap<String, PipelineWrite>, RestError> {
         let mut outcomes = BTreeMap::new();
         let mut due = Vec::new();
         for stream in streams {
@@ -135,14 +135,14 @@ impl OpenMetadata {
             if !existing.contains_key(name) && !matches!(outcome, PipelineWrite::Failed(_)) {
                 let problem = "the pipeline is missing after it was written";
                 *outcome =
-                    PipelineWrite::Failed(ApiError::unreadable("PUT", "/pipelines", problem));
+                    PipelineWrite::Failed(RestError::unreadable("PUT", "/pipelines", problem));
             }
         }
         Ok(outcomes)
     }
 
     /// Writes pipelines, in bulk if the server can, and returns those that failed.
-    async fn write_pipelines(&self, due: &[(String, Value)]) -> Vec<(String, ApiError)> {
+    async fn write_pipelines(&self, due: &[(String, Value)]) -> Vec<(String, RestError)> {
         let (mut failed, mut keys, mut has_bulk) =
             (Vec::new(), PayloadKeys::All, self.settings.bulk_size > 1);
         for part in due.chunks(self.settings.bulk_size.max(1)) {
@@ -172,7 +172,7 @@ impl OpenMetadata {
     }
 
     /// The names of those that the server took.
-    async fn write_bulk(&self, part: &[(String, Value)]) -> Result<BTreeSet<String>, ApiError> {
+    async fn write_bulk(&self, part: &[(String, Value)]) -> Result<BTreeSet<String>, RestError> {
         let overrides = self.settings.override_metadata;
         let path = format!("/pipelines/bulk?async=false&overrideMetadata={overrides}");
         let body: Value = part.iter().map(|(_, payload)| payload.clone()).collect();
@@ -192,7 +192,7 @@ impl OpenMetadata {
         Ok(names)
     }
 
-    async fn write_one(&self, payload: &Value, keys: &mut PayloadKeys) -> Result<(), ApiError> {
+    async fn write_one(&self, payload: &Value, keys: &mut PayloadKeys) -> Result<(), RestError> {
         let attempt =
             self.api.send(Method::PUT, "/pipelines", Some(&restrict_keys(*keys, payload))).await;
         let refused = match attempt {
@@ -213,7 +213,7 @@ impl OpenMetadata {
 
     /// Writing one pipeline never overwrites what a person wrote: that is done
     /// apart, if it is set.
-    async fn override_words(&self, payload: &Value, stored: &Value) -> Result<(), ApiError> {
+    async fn override_words(&self, payload: &Value, stored: &Value) -> Result<(), RestError> {
         let is_other = |key: &&str| stored.get(*key) != payload.get(*key);
         let other: Vec<_> = ["description", "displayName"].into_iter().filter(is_other).collect();
         if !self.settings.override_metadata || other.is_empty() {
@@ -225,7 +225,7 @@ impl OpenMetadata {
         };
         let patch: Value = other.into_iter().map(operation).collect();
         let id = text_field(stored, "id");
-        let id = id.ok_or_else(|| ApiError::unreadable("PUT", "/pipelines", "it has no `id`"))?;
+        let id = id.ok_or_else(|| RestError::unreadable("PUT", "/pipelines", "it has no `id`"))?;
         let path = format!("/pipelines/{}", names::escape_url(id));
         self.api.send(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }

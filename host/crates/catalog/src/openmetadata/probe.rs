@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{ApiError, OpenMetadata, ServerVersion, names};
+use super::{OpenMetadata, RestError, ServerVersion, names};
 use crate::probe::{Probe, ProbeOutcome};
 
 impl OpenMetadata {
@@ -45,7 +45,7 @@ impl OpenMetadata {
             format!("/pipelines?service={}&limit=1", names::escape_url(&self.settings.service));
         match self.api.get_object(&path).await {
             Ok(Some(page)) if !page.get("data").is_some_and(Value::is_array) => {
-                failed_outcome(&ApiError::unreadable("GET", &path, "it has no `data`"))
+                failed_outcome(&RestError::unreadable("GET", &path, "it has no `data`"))
             }
             Ok(_) => ProbeOutcome::Granted,
             Err(error) => failed_outcome(&error),
@@ -53,6 +53,6 @@ impl OpenMetadata {
     }
 }
 
-fn failed_outcome(error: &ApiError) -> ProbeOutcome {
+fn failed_outcome(error: &RestError) -> ProbeOutcome {
     ProbeOutcome::Failed { message: error.to_string() }
 }

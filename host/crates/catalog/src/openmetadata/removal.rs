@@ -11,16 +11,16 @@ use serde::Serialize;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{ApiError, DeletionPolicy, ExistingPipelines, OpenMetadata, ServiceState, names};
+use super::{DeletionPolicy, ExistingPipelines, OpenMetadata, RestError, ServiceState, names};
 use crate::Inventory;
 use crate::http_client::Method;
 
-/// What becomes of pipelines whose stream is gone.
+/// Which pipelines whose stream is gone are deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PipelineRemoval {
     /// The full names of those that are deleted, or would be.
     pub pipelines: Vec<String>,
-    /// Why none is.
+    /// Why none is deleted.
     pub untouched: Option<RemovalSkipped>,
 }
 
@@ -28,13 +28,13 @@ pub struct PipelineRemoval {
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RemovalSkipped {
-    /// It is off.
+    /// Marking deleted pipelines is off.
     #[error("marking deleted pipelines is off")]
     Off,
     /// The list of streams was not read to its end.
     #[error("the list of delivery streams is incomplete; nothing is deleted")]
     Incomplete,
-    /// There are no streams.
+    /// The inventory has no streams.
     #[error("found no delivery streams; nothing is deleted: check credentials and region")]
     Empty,
     /// The service does not say whose streams it shows.
@@ -45,22 +45,22 @@ pub enum RemovalSkipped {
         /// The line.
         line: String,
     },
-    /// Too many would go.
+    /// Too many would be deleted.
     #[error(
         "{stale} of {all} pipelines would be deleted, more than the limit of {percent} %: check credentials, region and service name, or raise `delete_percent_max` for one run"
     )]
     TooMany {
-        /// How many would go.
+        /// How many would be deleted.
         stale: usize,
         /// How many there are.
         all: usize,
-        /// How many may go, of 100.
+        /// How many may be deleted, of 100.
         percent: u32,
     },
 }
 
 impl PipelineRemoval {
-    /// Decide which of the service's pipelines go.
+    /// Decides which of the service's pipelines to delete.
     pub(crate) fn plan(
         existing: &ExistingPipelines,
         inventory: &Inventory,
@@ -119,7 +119,7 @@ impl OpenMetadata {
         &self,
         removal: &PipelineRemoval,
         existing: &ExistingPipelines,
-    ) -> Result<Vec<(String, ApiError)>, ApiError> {
+    ) -> Result<Vec<(String, RestError)>, RestError> {
         let stale: BTreeSet<&str> = removal.pipelines.iter().map(String::as_str).collect();
         if stale.is_empty() {
             return Ok(Vec::new());
@@ -153,7 +153,7 @@ impl OpenMetadata {
         for one in existing.values().filter(|one| kept.contains(&&*one.entity.name)) {
             if at_once.is_ok() && !left.contains_key(&one.stream) {
                 let problem = "the server deleted this pipeline too, although it was to be kept";
-                let error = ApiError::unreadable("DELETE", "/pipelines/deleteStale", problem);
+                let error = RestError::unreadable("DELETE", "/pipelines/deleteStale", problem);
                 failed.push((one.entity.name.clone(), error));
             }
         }

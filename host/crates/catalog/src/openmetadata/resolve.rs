@@ -10,14 +10,14 @@ use super::levels::prefix_paths;
 use super::name_candidates::{self, NameCandidates};
 use super::rotation::{is_rotated, newest_index};
 use super::search::SearchHit;
-use super::{ApiError, Entity, EntityKind, OpenMetadata, Resolution, names};
+use super::{Entity, EntityKind, OpenMetadata, Resolution, RestError, names};
 use crate::{Asset, IndexRotation};
 
 /// Looks for assets, each of them once.
 #[derive(Debug)]
 pub(crate) struct AssetResolver<'a> {
     server: &'a OpenMetadata,
-    known: HashMap<Asset, Result<Resolution, ApiError>>,
+    known: HashMap<Asset, Result<Resolution, RestError>>,
 }
 
 impl<'a> AssetResolver<'a> {
@@ -26,7 +26,7 @@ impl<'a> AssetResolver<'a> {
     }
 
     /// Which entity this is.
-    pub(crate) async fn resolve(&mut self, asset: &Asset) -> Result<Resolution, ApiError> {
+    pub(crate) async fn resolve(&mut self, asset: &Asset) -> Result<Resolution, RestError> {
         if let Some(known) = self.known.get(asset) {
             return known.clone();
         }
@@ -42,7 +42,7 @@ impl OpenMetadata {
     /// # Errors
     ///
     /// The server cannot be asked.
-    pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, ApiError> {
+    pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, RestError> {
         if let Some(spellings) = name_candidates::name_candidates(asset) {
             return self.resolve_by_name(&spellings, asset).await;
         }
@@ -81,7 +81,7 @@ impl OpenMetadata {
         &self,
         spellings: &NameCandidates,
         asset: &Asset,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, RestError> {
         let services = self.services_of(asset);
         let mut tried = Vec::new();
         for (number, spelling) in spellings.all.iter().enumerate() {
@@ -113,12 +113,16 @@ impl OpenMetadata {
         Ok(Resolution::NotFound { tried })
     }
 
-    async fn find_by_name(&self, kind: EntityKind, name: &str) -> Result<Option<Entity>, ApiError> {
+    async fn find_by_name(
+        &self,
+        kind: EntityKind,
+        name: &str,
+    ) -> Result<Option<Entity>, RestError> {
         let path = format!("/{}/name/{}", kind.collection(), names::escape_url(name));
         let Some(answer) = self.api.get_object(&path).await? else { return Ok(None) };
         let problem = "it has no `id` or no `fullyQualifiedName`";
         let entity = Entity::read(kind, &answer);
-        entity.map(Some).ok_or_else(|| ApiError::unreadable("GET", &path, problem))
+        entity.map(Some).ok_or_else(|| RestError::unreadable("GET", &path, problem))
     }
 
     /// The container of a prefix, or of the nearest one above it.
@@ -127,7 +131,7 @@ impl OpenMetadata {
         bucket: &str,
         prefix: &str,
         written: &str,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, RestError> {
         let services = &self.settings.services.storage;
         let mut tried = Vec::new();
         for level in prefix_paths(bucket, prefix, written) {
@@ -169,7 +173,7 @@ impl OpenMetadata {
         &self,
         index: &str,
         rotation: IndexRotation,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, RestError> {
         let services = &self.settings.services.search;
         let (mut tried, mut exact) = (Vec::new(), Vec::new());
         for service in services {

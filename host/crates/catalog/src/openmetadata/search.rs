@@ -1,16 +1,16 @@
-//! The server's search: what is found, and when, is not certain; a hit is looked at
-//! before it is used.
+//! The server's search. Its index may lag behind and match loosely, so hits are checked before
+//! they are used.
 
 use serde_json::Value;
 
 use super::api::{Api, text_field};
-use super::{ApiError, Entity, EntityKind, names};
+use super::{Entity, EntityKind, RestError, names};
 
 /// Hits of a search that are looked at: more than one is ambiguous already, but
 /// those of an index that rotates are one.
 const CATALOG_HITS_MAX: usize = 1000;
 
-/// Something that was found.
+/// An entity that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchHit {
     pub(super) entity: Entity,
@@ -23,13 +23,13 @@ pub struct SearchHit {
 const PAGE: usize = 100;
 
 impl Api {
-    /// Search for a value of a field, in which `*` stands for anything.
+    /// Searches for a value of a field, in which `*` stands for anything.
     pub(super) async fn search_field(
         &self,
         kind: EntityKind,
         field: &str,
         value: &str,
-    ) -> Result<Vec<SearchHit>, ApiError> {
+    ) -> Result<Vec<SearchHit>, RestError> {
         let mut found: Vec<SearchHit> = Vec::new();
         for from in (0..CATALOG_HITS_MAX).step_by(PAGE) {
             let path = format!(
@@ -41,7 +41,7 @@ impl Api {
             let Some(answer) = self.get_object(&path).await? else { break };
             let page = read_hits(kind, &answer);
             let SearchPage { hits, is_last } =
-                page.map_err(|problem| ApiError::unreadable("GET", &path, problem))?;
+                page.map_err(|problem| RestError::unreadable("GET", &path, problem))?;
             for hit in hits {
                 if !found.iter().any(|other| other.entity.id == hit.entity.id) {
                     found.push(hit);
@@ -55,21 +55,21 @@ impl Api {
     }
 }
 
-/// What a page of what the search found holds.
+/// A page of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPage {
     /// What was found, without what is deleted.
     pub hits: Vec<SearchHit>,
-    /// Whether there is no page behind it.
+    /// Whether it is the last page.
     pub is_last: bool,
 }
 
-/// What an answer of the search holds.
+/// Reads the response of a search.
 ///
 /// # Errors
 ///
-/// It is not the answer of a search, or a hit is not readable, so that it could
-/// be the one that is looked for.
+/// It is not the response of a search, or a hit is not readable, so that it could be the one
+/// that is looked for.
 pub fn read_hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
     let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
     let found = found.ok_or("it has no `hits.hits`")?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::api::text_field;
-use super::{ApiError, OpenMetadata, names};
+use super::{OpenMetadata, RestError, names};
 use crate::Inventory;
 use crate::http_client::Method;
 
@@ -57,7 +57,7 @@ pub enum ServiceError {
     },
     /// The server does not let it be read or made.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] RestError),
 }
 
 impl ServiceScope {
@@ -75,9 +75,9 @@ impl ServiceScope {
     /// Read it from a description.
     pub fn read(description: &str) -> Option<Self> {
         let (_, rest) = description.rsplit_once(MARK)?;
-        let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '/');
+        let is_part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '/');
         let written = rest.trim_start();
-        let end = written.find(|letter| !is_part(letter)).unwrap_or(written.len());
+        let end = written.find(|it| !is_part(it)).unwrap_or(written.len());
         let (account, region) = written[..end].split_once('/')?;
         let is_account = account == "-" || account.bytes().all(|byte| byte.is_ascii_digit());
         if region.is_empty() || account.is_empty() || !is_account {
@@ -126,7 +126,7 @@ impl OpenMetadata {
             return Ok(ServiceState::Created);
         };
         let id = text_field(&found, "id");
-        let id = id.ok_or_else(|| ApiError::unreadable("GET", &path, "it has no `id`"))?;
+        let id = id.ok_or_else(|| RestError::unreadable("GET", &path, "it has no `id`"))?;
         let description = text_field(&found, "description").unwrap_or_default();
         match ServiceScope::read(description) {
             Some(theirs) if theirs.is_other(ours) => {
@@ -149,7 +149,7 @@ impl OpenMetadata {
         id: &str,
         description: &str,
         ours: &ServiceScope,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), RestError> {
         let marked = format!("{description}\n\n{}", ours.scope_line());
         let operation = if description.is_empty() { "add" } else { "replace" };
         let patch =
@@ -159,7 +159,7 @@ impl OpenMetadata {
     }
 
     /// Servers that do not know Firehose yet get a pipeline service of their own kind.
-    async fn create_service(&self, ours: &ServiceScope) -> Result<(), ApiError> {
+    async fn create_service(&self, ours: &ServiceScope) -> Result<(), RestError> {
         let description = format!(
             "Delivery streams of Amazon Data Firehose: {ours}.\n\nThe next line keeps those of other accounts and \
              regions out. Leave it here.\n\n{}",
@@ -183,7 +183,7 @@ impl OpenMetadata {
             }
             match self.api.send(Method::PUT, PATH, Some(&body)).await {
                 Ok(made) if text_field(&made, "id").is_none() => {
-                    return Err(ApiError::unreadable("PUT", PATH, "it has no `id`"));
+                    return Err(RestError::unreadable("PUT", PATH, "it has no `id`"));
                 }
                 Ok(_) => return Ok(()),
                 Err(error) if error.status() == Some(400) => {

@@ -4,38 +4,38 @@ use crate::{Asset, Edge, EdgeRole, Graph};
 
 /// From left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Column {
+pub(super) enum AssetColumn {
     Tables,
     Sources,
     Streams,
     Destinations,
 }
 
-impl Column {
-    pub(super) const ALL: [Column; 4] =
-        [Column::Tables, Column::Sources, Column::Streams, Column::Destinations];
+impl AssetColumn {
+    pub(super) const ALL: [Self; 4] =
+        [Self::Tables, Self::Sources, Self::Streams, Self::Destinations];
 
     pub(super) fn heading(self) -> &'static str {
         match self {
-            Column::Tables => "Tables",
-            Column::Sources => "Events and sources",
-            Column::Streams => "Delivery streams",
-            Column::Destinations => "Destinations",
+            AssetColumn::Tables => "Tables",
+            AssetColumn::Sources => "Events and sources",
+            AssetColumn::Streams => "Delivery streams",
+            AssetColumn::Destinations => "Destinations",
         }
     }
 }
 
 /// The column of each asset.
-pub(super) fn assign_columns(graph: &Graph) -> Vec<Column> {
+pub(super) fn assign_columns(graph: &Graph) -> Vec<AssetColumn> {
     let mut is_destination = vec![false; graph.assets.len()];
     for Edge { to, role, .. } in &graph.edges {
         is_destination[*to] |= matches!(role, EdgeRole::Delivered | EdgeRole::Backup);
     }
     let column = |(asset, is_destination): (&Asset, bool)| match asset {
-        Asset::DynamoTable { .. } => Column::Tables,
-        Asset::DeliveryStream { .. } => Column::Streams,
-        _ if is_destination => Column::Destinations,
-        _ => Column::Sources,
+        Asset::DynamoTable { .. } => AssetColumn::Tables,
+        Asset::DeliveryStream { .. } => AssetColumn::Streams,
+        _ if is_destination => AssetColumn::Destinations,
+        _ => AssetColumn::Sources,
     };
     graph.assets.iter().zip(is_destination).map(column).collect()
 }

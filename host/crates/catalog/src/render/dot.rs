@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::asset_label::asset_label;
-use super::column::{Column, asset_colour, assign_columns};
+use super::column::{AssetColumn, asset_colour, assign_columns};
 use super::text::clean_text;
 use super::{TooLarge, render_graph};
 use crate::limits;
@@ -28,7 +28,7 @@ pub fn render_dot(graph: &Graph) -> Result<String, TooLarge> {
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     to.write_str(HEAD)?;
     let columns = assign_columns(graph);
-    for column in Column::ALL {
+    for column in AssetColumn::ALL {
         let own = (0..graph.assets.len()).filter(|asset| columns[*asset] == column);
         // What is of one kind stands in one column.
         to.write_str("  { rank=same\n")?;

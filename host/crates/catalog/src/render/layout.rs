@@ -18,7 +18,7 @@ mod crossings;
 mod groups;
 mod heights;
 
-use super::column::{Column, assign_columns};
+use super::column::{AssetColumn, assign_columns};
 use crate::Graph;
 
 /// Sweeps over the columns of a group. Orders of real groups settle after a few.
@@ -31,7 +31,7 @@ const GROUP_GAP: f64 = 0.35;
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The column of each asset.
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<AssetColumn>,
     /// The row of each asset; not a whole number.
     pub(super) rows: Vec<f64>,
     /// How many rows there are.
@@ -45,7 +45,7 @@ pub(super) fn compute_layout(graph: &Graph) -> Layout {
     let mut height = 0.0;
     for group in groups::find_groups(&neighbours, &columns) {
         let order = best_order(&group, &columns, &neighbours);
-        let is_streams = |column: &Vec<usize>| columns[column[0]] == Column::Streams;
+        let is_streams = |column: &Vec<usize>| columns[column[0]] == AssetColumn::Streams;
         let pivot = order.iter().position(is_streams).unwrap_or(0);
         let group_height = heights::assign_rows(&order, pivot, &neighbours, &mut rows);
         for asset in group {
@@ -72,7 +72,11 @@ fn find_neighbours(graph: &Graph) -> Vec<Vec<usize>> {
 
 /// The order of a group's assets in each column: the best that is found from two
 /// beginnings, by their names and by how far they are from the group's rim.
-fn best_order(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
+fn best_order(
+    group: &[usize],
+    columns: &[AssetColumn],
+    neighbours: &[Vec<usize>],
+) -> Vec<Vec<usize>> {
     let mut best = None;
     for assets in [group, &groups::from_rim(group, neighbours)] {
         let (crossings, order) = improve_order(in_columns(assets, columns), neighbours);
@@ -83,9 +87,9 @@ fn best_order(group: &[usize], columns: &[Column], neighbours: &[Vec<usize>]) ->
     best.map(|(_, order)| order).unwrap_or_default()
 }
 
-fn in_columns(assets: &[usize], columns: &[Column]) -> Vec<Vec<usize>> {
+fn in_columns(assets: &[usize], columns: &[AssetColumn]) -> Vec<Vec<usize>> {
     let of = |column| assets.iter().copied().filter(|asset| columns[*asset] == column).collect();
-    let mut order: Vec<Vec<usize>> = Column::ALL.into_iter().map(of).collect();
+    let mut order: Vec<Vec<usize>> = AssetColumn::ALL.into_iter().map(of).collect();
     order.retain(|column| !column.is_empty());
     order
 }

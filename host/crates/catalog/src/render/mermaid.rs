@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::asset_label::asset_label;
-use super::column::{Column, asset_colour, assign_columns};
+use super::column::{AssetColumn, asset_colour, assign_columns};
 use super::text::{clean_text, fit_text};
 use super::{TooLarge, render_graph};
 use crate::limits;
@@ -25,7 +25,7 @@ pub fn render_mermaid(graph: &Graph) -> Result<String, TooLarge> {
 fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     to.write_str("flowchart LR\n")?;
     let columns = assign_columns(graph);
-    for column in Column::ALL {
+    for column in AssetColumn::ALL {
         let own: Vec<_> = (0..graph.assets.len()).filter(|it| columns[*it] == column).collect();
         if own.is_empty() {
             continue;

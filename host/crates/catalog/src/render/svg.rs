@@ -7,7 +7,7 @@ mod frame;
 use std::fmt::{self, Write};
 
 use super::asset_label::{AssetLabel, asset_label};
-use super::column::{Column, asset_colour};
+use super::column::{AssetColumn, asset_colour};
 use super::layout::{Layout, compute_layout};
 use super::text::{REGULAR, clean_text, fit_text, text_width};
 use super::{TooLarge, render_graph};
@@ -53,7 +53,7 @@ pub fn render_svg(graph: &Graph) -> Result<String, TooLarge> {
 /// A column is as wide as its widest text, within bounds.
 fn place_columns(layout: &Layout, words: &[AssetLabel]) -> [Option<(f64, f64)>; 4] {
     let mut left = MARGIN;
-    Column::ALL.map(|column| {
+    AssetColumn::ALL.map(|column| {
         let own = layout.columns.iter().zip(words).filter(|(of, _)| **of == column);
         let text = own.map(|(_, words)| {
             (text_width(&words.title) * TITLE_SIZE).max(text_width(&words.detail) * DETAIL_SIZE)

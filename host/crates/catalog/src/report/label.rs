@@ -2,7 +2,7 @@
 
 use crate::asset::{Asset, table_name};
 
-/// An asset, as people call it.
+/// Returns the label of an asset for people.
 pub fn asset_label(asset: &Asset) -> String {
     match asset {
         Asset::Events { label } => label.clone(),

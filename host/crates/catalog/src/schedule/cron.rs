@@ -31,7 +31,7 @@ pub struct Cron {
     needs_both: bool,
 }
 
-/// What is no cron expression.
+/// Why a text is not a cron expression.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CronError {
     /// Too few or too many fields.
@@ -88,13 +88,13 @@ impl FromStr for Cron {
             needs_both: days.starts_with('*') || weekdays.starts_with('*'),
         };
         let any = OffsetDateTime::UNIX_EPOCH;
-        cron.next(any).map(|_| cron).ok_or(CronError::Never)
+        cron.next_after(any).map(|_| cron).ok_or(CronError::Never)
     }
 }
 
 impl Cron {
     /// The first minute after this time that the fields name, in UTC.
-    pub fn next(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub fn next_after(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
         let after = after.checked_to_offset(UtcOffset::UTC)?;
         let from = after.checked_add(time::Duration::minutes(1))?;
         let mut date = from.date();

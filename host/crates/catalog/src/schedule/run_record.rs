@@ -88,7 +88,7 @@ impl fmt::Display for RunStatus {
     }
 }
 
-/// What a run came to.
+/// The counts and failures of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunCounts {
@@ -149,7 +149,7 @@ pub(super) enum HistoryEvent {
 }
 
 impl RunCounts {
-    /// Cuts failures to what a line of the history may have.
+    /// Shortens failures to what a line of the history may have.
     pub(super) fn bounded(mut self) -> Self {
         let kept = limits::CATALOG_FAILURES_KEPT;
         let more = self.failures.len().saturating_sub(kept);
@@ -168,12 +168,12 @@ impl HistoryLine {
         serde_json::to_string(self).expect("a line has string keys") + "\n"
     }
 
-    /// None for what is no line of this kind.
+    /// Parses a line; none if it is unreadable.
     pub(super) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// Make a run of it, or complete the one that it is about.
+    /// Adds the run that it begins, or completes the run that it is about.
     pub(super) fn add_to(self, runs: &mut Vec<RunRecord>) {
         let HistoryLine { run: id, at, event } = self;
         let (cause, due, ended, fate, failures) = match event {
@@ -194,7 +194,7 @@ impl HistoryLine {
 }
 
 impl RunRecord {
-    /// The lines that say it.
+    /// Returns the lines of the run.
     pub(super) fn to_lines(&self) -> String {
         let line = |at, event| HistoryLine { run: self.id.clone(), at, event }.to_line();
         let (cause, due) = (self.cause, self.due);

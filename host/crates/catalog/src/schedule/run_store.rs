@@ -41,7 +41,7 @@ pub struct RunStore {
     directory: PathBuf,
 }
 
-/// What stands in it.
+/// The content of the store.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunHistory {
     /// The runs, oldest first.
@@ -68,12 +68,12 @@ pub struct RunStoreError {
 }
 
 impl RunStore {
-    /// That of a data directory.
+    /// The store of a data directory.
     pub fn of_data_dir(data_dir: &Path) -> Self {
         RunStore { directory: data_dir.join("catalog") }
     }
 
-    /// Read all of it. A directory that is not there has none.
+    /// Reads the history. A missing directory has none.
     ///
     /// # Errors
     ///
@@ -89,8 +89,8 @@ impl RunStore {
         Ok(history_of_runs)
     }
 
-    /// Begin a run; none where another one is under way, here or in another process. Runs
-    /// that were cut off are written down as such, and the oldest ones are forgotten.
+    /// Begins a run; none if another one is in progress, here or in another process. Runs that
+    /// were cut off are recorded as such, and the oldest ones are dropped.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl RunStore {
         Ok(lock.map(|lock| ActiveRun { history: self.clone(), id, _lock: lock }))
     }
 
-    /// Write down that a run did not begin, and why.
+    /// Records that a run did not begin, and why.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl RunStore {
         Ok(Some(lock))
     }
 
-    /// Whether anybody holds the lock. Nothing is made for it: who only looks may
-    /// not be allowed to write.
+    /// Returns whether anybody holds the lock. No file is created: a reader may not be allowed
+    /// to write.
     fn is_running(&self) -> io::Result<bool> {
         // Shared, so that two who look do not take each other for a run.
         Ok(self.open_file(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
@@ -183,7 +183,7 @@ impl RunStore {
         }
     }
 
-    /// Add lines, with the directory locked for as long as it takes.
+    /// Appends lines, with the directory locked meanwhile.
     fn append_lines(&self, lines: &[HistoryLine]) -> io::Result<()> {
         let directory = File::open(&self.directory)?;
         directory.lock()?;
@@ -201,7 +201,7 @@ impl RunStore {
         directory.sync_all()
     }
 
-    /// Write the file anew with its youngest runs.
+    /// Rewrites the file with its latest runs.
     fn drop_oldest_runs(&self, history_of_runs: RunHistory) -> io::Result<()> {
         let (mut bytes, mut kept) = (0, Vec::new());
         let mut runs = history_of_runs.runs;

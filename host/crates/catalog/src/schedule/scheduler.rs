@@ -20,7 +20,7 @@ pub struct DueRun {
     pub cause: RunTrigger,
 }
 
-/// What is due of a schedule, and what has been seen to.
+/// Decides which run of a schedule is due.
 ///
 /// However many runs were missed while the program was down, one makes up for them,
 /// and it comes at once. Where there never was a run, none was missed. Times that
@@ -29,26 +29,26 @@ pub struct DueRun {
 pub struct Scheduler {
     schedule: Schedule,
     started: OffsetDateTime,
-    /// Up to when everything has been seen to.
+    /// Everything that was due until then has run, or was skipped.
     settled: OffsetDateTime,
 }
 
 impl Scheduler {
-    /// Begin now, where the last run was then.
+    /// Creates a scheduler that starts now, after a last run then.
     pub fn new(schedule: Schedule, last: Option<OffsetDateTime>, now: OffsetDateTime) -> Self {
         // A clock that was put back must not have runs wait for years.
         Scheduler { schedule, started: now, settled: last.map_or(now, |last| last.min(now)) }
     }
 
-    /// The run to come next. None where none is left.
-    pub fn next(&self) -> Option<DueRun> {
-        let at = self.schedule.next(self.settled)?;
+    /// Returns the next run; none if there are no more.
+    pub fn next_run(&self) -> Option<DueRun> {
+        let at = self.schedule.next_after(self.settled)?;
         let cause = if at < self.started { RunTrigger::Missed } else { RunTrigger::Scheduled };
         Some(DueRun { at, cause })
     }
 
-    /// Look at the clock. If it was put back, what it will say again is due again: no
-    /// run is to wait until it has caught up.
+    /// Checks the clock. If it was set back, the times that come again are due again: no run
+    /// waits until the clock has caught up.
     pub fn look_at_clock(&mut self, now: OffsetDateTime) {
         // Less is what a clock is corrected by all the time.
         if self.settled - now > limits::CATALOG_CLOCK_STEP {
@@ -58,15 +58,15 @@ impl Scheduler {
         }
     }
 
-    /// A run begins, or is skipped, which sees to all that is due until now.
+    /// Settles all that is due until now: a run begins, or is skipped.
     pub fn settle_until(&mut self, now: OffsetDateTime) {
         self.settled = self.settled.max(now);
     }
 
-    /// A run has ended. What was due in the meantime was skipped: how often that
-    /// was, and the last one.
+    /// Ends a run. Returns how many runs were skipped in the meantime, and the last of them.
     pub fn end_run(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
-        let next = |after: &OffsetDateTime| self.schedule.next(*after).filter(|next| *next <= now);
+        let next =
+            |after: &OffsetDateTime| self.schedule.next_after(*after).filter(|next| *next <= now);
         let first = next(&self.settled)?;
         let skipped = std::iter::successors(Some(first), next).take(CATALOG_SKIPPED_COUNTED);
         let (count, last) = skipped.fold((0, first), |(count, _), at| (count + 1, at));
@@ -75,17 +75,17 @@ impl Scheduler {
     }
 }
 
-/// Why runs are no longer kept up.
+/// Why the schedule ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleEnd {
-    /// The schedule has no more.
+    /// The schedule has no more runs.
     Over,
     /// The caller stopped it.
     Stopped,
 }
 
-/// Have runs begin when they are due, until `stop` comes; then a run that is under
-/// way is given [`limits::CATALOG_STOP_GRACE`] to come to its end.
+/// Starts runs when they are due, until `stop` comes; then a run that is in progress has
+/// [`limits::CATALOG_STOP_GRACE`] to end.
 ///
 /// `now` returns the time, and `run` runs the catalog.
 ///
@@ -104,7 +104,7 @@ pub async fn run_on_schedule(
     let mut stop = std::pin::pin!(stop);
     loop {
         scheduler.look_at_clock(now());
-        let Some(due) = scheduler.next() else { return Ok(ScheduleEnd::Over) };
+        let Some(due) = scheduler.next_run() else { return Ok(ScheduleEnd::Over) };
         log_due(due, now());
         tokio::select! {
             () = &mut stop => return Ok(ScheduleEnd::Stopped),
@@ -156,8 +156,8 @@ async fn finish_run(
     (outcome.unwrap_or_else(stopped), true)
 }
 
-/// Whether the time has come; not where the clock was put back meanwhile. It is waited in
-/// steps, since the clock may be set, and the machine may sleep.
+/// Waits until a time has come. False if the clock was set back meanwhile. It waits in steps,
+/// since the clock may be set, and the machine may sleep.
 async fn wait_until(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
     let mut latest = now();
     loop {

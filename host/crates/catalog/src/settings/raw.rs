@@ -11,7 +11,7 @@ use super::openlineage::RawOpenLineage;
 use super::openmetadata::RawOpenMetadata;
 use super::{CatalogSettings, OutputFiles, SuccessCriteria};
 use crate::discovery::DiscoverySettings;
-use crate::filter::Filter;
+use crate::filter::StreamFilter;
 use crate::limits::CATALOG_CALLS_PER_SECOND;
 use crate::openmetadata::OpenMetadataSettings;
 use crate::schedule::Schedule;
@@ -103,7 +103,7 @@ impl RawCatalog {
         check: &mut TableChecker<'_>,
     ) -> CatalogSettings {
         let role_arn = aws.role.as_ref().map(|role| role.arn.clone());
-        let reading = DiscoverySettings {
+        let discovery = DiscoverySettings {
             aws,
             firehose_url,
             filter: self.check_filter(check),
@@ -115,9 +115,9 @@ impl RawCatalog {
         CatalogSettings {
             service: self.service_name.clone(),
             brokers: self.openlineage.brokers.clone(),
-            reading,
+            discovery,
             secrets,
-            drawing: self.lineage.lineage_options(),
+            lineage: self.lineage.lineage_options(),
             openmetadata,
             openlineage: self.openlineage.check(&mut check.table("openlineage")),
             files: self.output_files(check),
@@ -144,12 +144,12 @@ impl RawCatalog {
         server.check(service, &self.lineage, role_arn, &mut check.table("openmetadata"))
     }
 
-    fn check_filter(&self, check: &mut TableChecker<'_>) -> Filter {
+    fn check_filter(&self, check: &mut TableChecker<'_>) -> StreamFilter {
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        let filter = Filter::new(&list(&self.include), &list(&self.exclude));
+        let filter = StreamFilter::new(&list(&self.include), &list(&self.exclude));
         filter.unwrap_or_else(|error| {
             check.add_mistake(error);
-            Filter::default()
+            StreamFilter::default()
         })
     }
 

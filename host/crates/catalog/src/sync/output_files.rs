@@ -15,10 +15,12 @@ type MakeText<'a> = &'a dyn Fn() -> Result<String, TooLarge>;
 
 /// Write the files of the settings, each whole or not at all. None where there are
 /// none.
-pub(super) fn write_files(files: &OutputFiles, looked: &Snapshot) -> Option<IngestStep> {
-    let graph = &looked.drawing.graph;
+pub(super) fn write_files(files: &OutputFiles, snapshot: &Snapshot) -> Option<IngestStep> {
+    let graph = &snapshot.lineage.graph;
     let texts: [(&Option<PathBuf>, MakeText<'_>); 4] = [
-        (&files.json, &|| Ok(CatalogDocument::new(&looked.inventory, &looked.drawing).to_text())),
+        (&files.json, &|| {
+            Ok(CatalogDocument::new(&snapshot.inventory, &snapshot.lineage).to_text())
+        }),
         (&files.svg, &|| render_svg(graph)),
         (&files.mermaid, &|| render_mermaid(graph)),
         (&files.dot, &|| render_dot(graph)),

@@ -1,5 +1,4 @@
-//! What one run of the catalog came to, judged by the settings: good or not, as text, as JSON and
-//! for the history.
+//! The report of a sync, judged by the settings: good or not, as text, as JSON and for the history.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +9,17 @@ use crate::ingest::{IngestOptions, IngestOutcome};
 use crate::report::report_table;
 use crate::schedule::{RunCounts, RunResult, RunStatus};
 
-/// What a round came to.
+/// The report of a sync.
 #[derive(Debug, Clone)]
 pub struct SyncReport {
-    /// Step by step.
+    /// The steps and their outcomes.
     pub outcome: IngestOutcome,
     /// What was read; none where nothing was.
-    pub looked: Option<Snapshot>,
+    pub snapshot: Option<Snapshot>,
     pub(super) options: IngestOptions,
 }
 
-/// What a round came to, for programs.
+/// The report of a sync, for programs.
 #[derive(Debug, Serialize)]
 pub struct Judged<'a> {
     is_good: bool,
@@ -31,12 +30,12 @@ pub struct Judged<'a> {
 }
 
 impl SyncReport {
-    /// Whether it is as good as the settings ask for.
+    /// Returns whether it is as good as the settings require.
     pub fn is_good(&self) -> bool {
         !self.outcome.has_failed(&self.options) && self.strict_failures() == 0
     }
 
-    /// Edges that are not resolved, where that is a failure.
+    /// The number of unresolved edges, if they are a failure.
     fn strict_failures(&self) -> usize {
         if self.options.judgement.strict { self.outcome.report.unresolved() } else { 0 }
     }
@@ -79,7 +78,7 @@ impl SyncReport {
         let mut count = |key: &str, count: usize| {
             counts.insert(key.to_owned(), count as u64);
         };
-        if let Some(Snapshot { inventory, .. }) = &self.looked {
+        if let Some(Snapshot { inventory, .. }) = &self.snapshot {
             count("streams", inventory.streams.len());
             count("filtered", inventory.filtered.len());
             count("unread", inventory.unread.len());

@@ -54,7 +54,7 @@ impl MemberValue {
 }
 
 impl KnownMembers {
-    /// Note a member, if it is one of these. `spells`: whether escapes in its key
+    /// Notes a member, if it is one of these. `spells`: whether escapes in its key
     /// may spell letters.
     #[inline]
     pub(super) fn note_member(&mut self, member: Member<'_>, spells: bool) {

@@ -7,7 +7,7 @@ use standpipe_core::event::{Outline, Span};
 /// Changes to one object, to be made while it is copied.
 #[derive(Debug, Default)]
 pub(super) struct ObjectPatch {
-    edits: Vec<Replacement>,
+    edits: Vec<SpanReplacement>,
     /// What the edits put in, one after the other.
     texts: Vec<u8>,
     /// New members, each with a comma before it.
@@ -16,7 +16,7 @@ pub(super) struct ObjectPatch {
 
 /// Puts a piece of [`ObjectPatch::texts`] in the place of a piece of the body.
 #[derive(Debug, Clone, Copy)]
-struct Replacement {
+struct SpanReplacement {
     span: Span,
     text_start: usize,
     text_end: usize,
@@ -29,7 +29,7 @@ impl ObjectPatch {
         self.members.clear();
     }
 
-    /// Give a member this value, as JSON.
+    /// Gives a member this value, as JSON.
     #[inline]
     pub(super) fn set_member(&mut self, place: MemberValue, key: &str, value: &[u8]) {
         self.set_member_with(place, key, |out| out.extend_from_slice(value));
@@ -49,7 +49,7 @@ impl ObjectPatch {
         }
     }
 
-    /// Give a member the value that is written.
+    /// Gives a member the value that is written.
     #[inline]
     pub(super) fn set_member_with(
         &mut self,
@@ -66,13 +66,13 @@ impl ObjectPatch {
         write(&mut self.members);
     }
 
-    /// Put what is written in the place of a piece. Pieces must not overlap.
+    /// Replaces a piece with what is written. Pieces must not overlap.
     #[inline]
     pub(super) fn replace_span(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let text_start = self.texts.len();
         write(&mut self.texts);
         let text_end = self.texts.len();
-        self.edits.push(Replacement { span, text_start, text_end });
+        self.edits.push(SpanReplacement { span, text_start, text_end });
     }
 
     /// Bytes that the changes put in.
@@ -86,7 +86,7 @@ impl ObjectPatch {
         (object.end - object.start - replaced) as usize + self.added_bytes()
     }
 
-    /// Append an object that has members, with its changes.
+    /// Appends an object that has members, with its changes.
     pub(super) fn write_patched(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
         self.edits.sort_unstable_by_key(|edit| edit.span.start);
         let body = body.as_bytes();

@@ -84,7 +84,7 @@ fn decode_data(data: &str) -> Vec<u8> {
     decoded.unwrap_or_else(|_| data.as_bytes().to_vec())
 }
 
-/// Insert a string under a key with dots. A key with an empty part, as in `a..b`,
+/// Inserts a string under a key with dots. A key with an empty part, as in `a..b`,
 /// or with too many stands for itself.
 fn insert_at_path(object: &mut Map<String, Value>, key: &str, value: &str) {
     let parts: Vec<&str> = key.split('.').collect();

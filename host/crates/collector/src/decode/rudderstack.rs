@@ -19,7 +19,7 @@ use standpipe_core::event::{EventRefusal, Outline, string};
 use standpipe_core::message_id::{MessageIds, QuotedUuid};
 
 /// The rules, and what is the same for all events of a request.
-pub(super) struct RudderStack {
+pub(super) struct RudderStackRules {
     ids: MessageIds,
     rudder_ids: RudderIds,
     received: (EventTime, EventTimeText),
@@ -27,12 +27,12 @@ pub(super) struct RudderStack {
     ip: Vec<u8>,
 }
 
-impl RudderStack {
+impl RudderStackRules {
     pub(super) fn new(facts: &RequestFacts<'_>) -> Self {
         let stamp = EventTime::of(facts.received_at);
         let mut ip = Vec::new();
         write_string(facts.ip, &mut ip);
-        RudderStack {
+        RudderStackRules {
             ids: MessageIds::new(),
             rudder_ids: RudderIds::default(),
             received: (stamp, stamp.write()),

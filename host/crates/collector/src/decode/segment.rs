@@ -30,7 +30,7 @@ use standpipe_core::event::{EventRefusal, Outline, Span};
 use standpipe_core::message_id::MessageIds;
 
 /// The rules, and what is the same for all events of a request.
-pub(super) struct Segment<'o, 'a> {
+pub(super) struct SegmentRules<'o, 'a> {
     outline: &'o Outline<'a>,
     shape: BodyShape,
     ids: MessageIds,
@@ -57,7 +57,7 @@ struct OwnContext {
     direct: Option<bool>,
 }
 
-impl<'o, 'a> Segment<'o, 'a> {
+impl<'o, 'a> SegmentRules<'o, 'a> {
     pub(super) fn new(
         facts: &RequestFacts<'_>,
         outline: &'o Outline<'a>,
@@ -68,7 +68,7 @@ impl<'o, 'a> Segment<'o, 'a> {
         // A single event is not a batch: the other members are its own.
         let of_batch =
             |value: MemberValue| value.text(outline).filter(|_| shape == BodyShape::Batch);
-        Ok(Segment {
+        Ok(SegmentRules {
             outline,
             shape,
             ids: MessageIds::new(),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::render::column::Column;
+use crate::render::column::AssetColumn;
 
 /// Ways through a group to find its rim; the last is the order.
 const TURNS: usize = 3;
 
 /// Groups of assets that edges lead between; by their first delivery stream, and
 /// those without one at the end. Each is sorted.
-pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<Vec<usize>> {
+pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[AssetColumn]) -> Vec<Vec<usize>> {
     let mut is_seen = vec![false; neighbours.len()];
     let mut groups = Vec::new();
     for first in 0..neighbours.len() {
@@ -17,8 +17,9 @@ pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[Column]) -> Vec<
             groups.push(find_group(first, neighbours, &mut is_seen));
         }
     }
-    let first_stream =
-        |group: &Vec<usize>| group.iter().copied().find(|asset| columns[*asset] == Column::Streams);
+    let first_stream = |group: &Vec<usize>| {
+        group.iter().copied().find(|asset| columns[*asset] == AssetColumn::Streams)
+    };
     groups.sort_by_key(|group| first_stream(group).map_or((1, group[0]), |stream| (0, stream)));
     groups
 }

@@ -60,7 +60,7 @@ impl Painter<'_> {
             round_length(width - 1.0),
             round_length(height - 1.0)
         )?;
-        for (column, place) in Column::ALL.into_iter().zip(self.columns) {
+        for (column, place) in AssetColumn::ALL.into_iter().zip(self.columns) {
             let Some((left, width)) = place else { continue };
             writeln!(
                 to,

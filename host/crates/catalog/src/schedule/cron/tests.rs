@@ -7,7 +7,7 @@ use standpipe_core::clock;
 
 fn next(expression: &str, after: &str) -> String {
     let cron: Cron = expression.parse().unwrap();
-    clock::rfc3339(cron.next(clock::parse_rfc3339(after).unwrap()).unwrap())[..16].to_owned()
+    clock::rfc3339(cron.next_after(clock::parse_rfc3339(after).unwrap()).unwrap())[..16].to_owned()
 }
 
 #[test]
@@ -98,7 +98,7 @@ proptest! {
     ) {
         let cron: Cron = format!("{minute} {hour} {day} * {weekday}").parse().unwrap();
         let after = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
-        let next = cron.next(after).unwrap();
+        let next = cron.next_after(after).unwrap();
         prop_assert!(next > after);
         let is_due = |time: OffsetDateTime| {
             let days = (is_named(&day, time.day()), is_named(&weekday, time.weekday().number_days_from_sunday()));
@@ -120,7 +120,7 @@ proptest! {
     fn no_text_makes_it_panic(text in "[0-9*,/a-z -]{0,24}", seconds in any::<i32>()) {
         if let Ok(cron) = text.parse::<Cron>() {
             let now = OffsetDateTime::from_unix_timestamp(seconds.into()).unwrap();
-            prop_assert!(cron.next(now).is_some_and(|next| next > now));
+            prop_assert!(cron.next_after(now).is_some_and(|next| next > now));
         }
     }
 }

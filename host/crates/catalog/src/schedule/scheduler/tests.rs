@@ -30,7 +30,7 @@ fn done() -> RunResult {
 fn without_a_run_before_none_was_missed() {
     let scheduler = Scheduler::new(hourly(), None, time("2026-01-01T10:30:00Z"));
     let expected = DueRun { at: time("2026-01-01T11:00:00Z"), cause: RunTrigger::Scheduled };
-    assert_eq!(scheduler.next(), Some(expected));
+    assert_eq!(scheduler.next_run(), Some(expected));
 }
 
 #[test]
@@ -38,18 +38,18 @@ fn missed_runs_are_made_up_for_by_one() {
     let now = time("2026-01-01T10:30:00Z");
     let mut scheduler = Scheduler::new(hourly(), Some(time("2026-01-01T05:00:01Z")), now);
     let missed = DueRun { at: time("2026-01-01T06:00:00Z"), cause: RunTrigger::Missed };
-    assert_eq!(scheduler.next(), Some(missed));
+    assert_eq!(scheduler.next_run(), Some(missed));
     scheduler.settle_until(now);
     assert_eq!(scheduler.end_run(time("2026-01-01T10:31:00Z")), None);
     let next = DueRun { at: time("2026-01-01T11:00:00Z"), cause: RunTrigger::Scheduled };
-    assert_eq!(scheduler.next(), Some(next));
+    assert_eq!(scheduler.next_run(), Some(next));
 }
 
 #[test]
 fn a_clock_that_was_put_back_holds_nothing_up() {
     let scheduler =
         Scheduler::new(hourly(), Some(time("2030-01-01T00:00:00Z")), time("2026-01-01T10:30:00Z"));
-    assert_eq!(scheduler.next().unwrap().at, time("2026-01-01T11:00:00Z"));
+    assert_eq!(scheduler.next_run().unwrap().at, time("2026-01-01T11:00:00Z"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ proptest! {
         let mut now = start;
         let mut before = last;
         for (number, (late, lasts)) in pauses.into_iter().enumerate() {
-            let due = scheduler.next().unwrap();
+            let due = scheduler.next_run().unwrap();
             prop_assert!(due.at > before);
             prop_assert!(number == 0 || due.cause == RunTrigger::Scheduled);
             now = now.max(due.at) + time::Duration::seconds(late);
