@@ -223,23 +223,16 @@ impl InventoryReader {
 
     async fn find_account(&self, inventory: &mut Inventory) {
         let caller = tokio::time::timeout(CATALOG_CALLER_TIMEOUT, self.access.caller_identity());
-        let late = || format!("no answer in {CATALOG_CALLER_TIMEOUT:?}");
-        let caller = caller.await.map_err(|_| late());
-        let caller = caller.and_then(|caller| caller.map_err(|error| error.to_string()));
-        let of_caller = match caller {
-            Ok(caller) => Some(caller.account).filter(|account| is_account(account)),
-            Err(cause) => {
-                inventory.warnings.push(format!(
-                    "failed to get the account from STS: {cause}; using the account in the streams' ARNs"
-                ));
-                None
-            }
+        let (of_caller, cause) = match caller.await {
+            Ok(Ok(caller)) => (Some(caller.account), None),
+            Ok(Err(error)) => (None, Some(error.to_string())),
+            Err(_) => (None, Some(format!("no answer in {CATALOG_CALLER_TIMEOUT:?}"))),
         };
-        let of_streams = || {
-            let mut accounts = inventory.streams.iter().map(|stream| &stream.arn.account);
-            accounts.find(|account| is_account(account)).cloned()
-        };
-        inventory.account = of_caller.or_else(of_streams);
+        inventory.warnings.extend(cause.map(|cause| {
+            format!("failed to get the account from STS: {cause}; using the account in the streams' ARNs")
+        }));
+        let of_streams = inventory.streams.iter().map(|stream| stream.arn.account.clone());
+        inventory.account = of_caller.into_iter().chain(of_streams).find(|it| is_account(it));
     }
 
     /// Finds the tables behind Kinesis streams, if there are any: it takes a call for each table.

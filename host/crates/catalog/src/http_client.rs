@@ -17,7 +17,7 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 
 use crate::limits;
-use error::{shown_url, unreachable_error, without_secrets};
+use error::{unreachable_error, without_secrets};
 use standpipe_core::secret::{Secret, SecretResolver, SecretSetting, UnresolvedSecret};
 
 pub use error::HttpError;
@@ -174,7 +174,11 @@ async fn read_response(
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let to = to.map_or_else(|| "nowhere".to_owned(), without_secrets);
-        return Err(HttpError::Redirect { url: shown_url(url), status: status.as_u16(), to });
+        return Err(HttpError::Redirect {
+            url: without_secrets(url.as_str()),
+            status: status.as_u16(),
+            to,
+        });
     }
     let is_page = response
         .headers()
@@ -183,7 +187,7 @@ async fn read_response(
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(|error| unreachable_error(url, error))? {
         if body.len() + part.len() > limits::HTTP_ANSWER_BYTES_MAX {
-            return Err(HttpError::TooLong { url: shown_url(url) });
+            return Err(HttpError::TooLong { url: without_secrets(url.as_str()) });
         }
         body.extend_from_slice(&part);
     }

@@ -13,7 +13,6 @@ mod summary;
 pub use step::{IngestFailure, IngestStep};
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +25,9 @@ use super::openmetadata::{
 use super::probe::ProbeOutcome;
 use super::report::LineageReport;
 use super::{Graph, Inventory, SuccessCriteria};
+
+/// What failures of the sink are from.
+const SINK: &str = "OpenMetadata";
 
 /// How a run is done, and when it has failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,7 +179,7 @@ impl Ingestion<'_> {
         let puts = match puts {
             Ok(puts) => puts,
             Err(error) => {
-                add_failure(sink, "the pipelines", &error);
+                sink.add_failure(SINK, "the pipelines", &error);
                 sink.is_cut_off = true;
                 return false;
             }
@@ -186,7 +188,7 @@ impl Ingestion<'_> {
             match put {
                 PipelineWrite::Created | PipelineWrite::Unchanged => sink.records += 1,
                 PipelineWrite::Updated => sink.updated += 1,
-                PipelineWrite::Failed(error) => add_failure(sink, &name, &error),
+                PipelineWrite::Failed(error) => sink.add_failure(SINK, &name, &error),
             }
         }
         true
@@ -204,7 +206,7 @@ impl Ingestion<'_> {
             None | Some(RemovalSkipped::Off) => (),
             // Wrong settings can cause this, so it is a failure.
             Some(why @ RemovalSkipped::TooMany { .. }) => {
-                add_failure(sink, &self.server.settings().service, why);
+                sink.add_failure(SINK, &self.server.settings().service, why);
             }
             Some(why) => sink.warnings.push(why.to_string()),
         }
@@ -212,15 +214,13 @@ impl Ingestion<'_> {
             return removal;
         }
         match self.server.remove_pipelines(&removal, existing).await {
-            Ok(failed) => failed.iter().for_each(|(name, error)| add_failure(sink, name, error)),
-            Err(error) => add_failure(sink, "deleted pipelines", &error),
+            Ok(failed) => {
+                failed.iter().for_each(|(name, error)| sink.add_failure(SINK, name, error))
+            }
+            Err(error) => sink.add_failure(SINK, "deleted pipelines", &error),
         }
         removal
     }
-}
-
-fn add_failure(sink: &mut IngestStep, entity: &str, error: &impl fmt::Display) {
-    sink.failures.push(IngestFailure::new("OpenMetadata", entity, error));
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::discovery::{DiscoveryError, InventoryReader, ReportProgress};
 use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_headers};
-use super::ingest::{IngestFailure, IngestOptions, IngestOutcome, IngestStep, ingest_inventory};
+use super::ingest::{IngestOptions, IngestOutcome, IngestStep, ingest_inventory};
 use super::lineage::{Lineage, build_lineage};
 use super::openlineage::{EventOptions, LineageServer, job_events, write_file};
 use super::openmetadata::{OpenMetadata, OpenMetadataError};
@@ -25,6 +25,9 @@ use super::{CatalogSettings, EventRoute, Inventory, OpenLineageServer, SuccessCr
 use standpipe_aws::secret_store::{OpenSecretStoreError, SecretStore};
 use standpipe_core::clock;
 use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
+
+/// The name of the step that sends events of OpenLineage.
+const OPENLINEAGE: &str = "OpenLineage";
 
 /// Options of a sync beside the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -186,24 +189,21 @@ async fn send_lineage(
         brokers: settings.brokers.clone(),
     };
     let events = job_events(&snapshot.inventory, &snapshot.lineage.graph, &options);
-    let mut step = IngestStep::new("OpenLineage");
+    let mut step = IngestStep::new(OPENLINEAGE);
     if let Some(path) = file {
         match write_file(path, &events) {
             Ok(()) => step.records += events.len(),
-            Err(error) => step.failures.push(lineage_failure("the file", &error)),
+            Err(error) => step.add_failure(OPENLINEAGE, "the file", &error),
         }
     }
     if let Some(server) = server {
         let sent = server.send_all(&events).await;
         step.records += sent.taken;
-        let failed = sent.failed.iter().map(|(job, error)| lineage_failure(&job.name, error));
-        step.failures.extend(failed);
+        for (job, error) in &sent.failed {
+            step.add_failure(OPENLINEAGE, &job.name, error);
+        }
     }
     Some(step)
-}
-
-fn lineage_failure(entity: &str, error: &impl std::fmt::Display) -> IngestFailure {
-    IngestFailure::new("OpenLineage", entity, error)
 }
 
 async fn open_lineage(

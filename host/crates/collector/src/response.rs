@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::Dialect;
 use standpipe_http::Response;
@@ -33,9 +33,7 @@ pub(super) fn json_response(text: String) -> Response {
 
 /// An image, whatever became of the event: a page cannot do anything about it.
 pub(super) fn pixel_response() -> Response {
-    let mut response = full_response(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    full_response(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL)
 }
 
 pub(super) fn full_response(

@@ -78,7 +78,10 @@ pub enum HttpError {
 
 pub(super) fn unreachable_error(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
     // The error has the URL already, without its query.
-    HttpError::Unreached { url: shown_url(url), cause: Arc::new(error.without_url()) }
+    HttpError::Unreached {
+        url: without_secrets(url.as_str()),
+        cause: Arc::new(error.without_url()),
+    }
 }
 
 fn cause_text(error: &reqwest::Error) -> String {
@@ -91,10 +94,6 @@ fn cause_text(error: &reqwest::Error) -> String {
 
 /// The text in place of the client's own.
 const LATE: &str = "no response in time";
-
-pub(super) fn shown_url(url: &reqwest::Url) -> String {
-    without_secrets(url.as_str())
-}
 
 /// A URL without user, password, query and fragment.
 pub(super) fn without_secrets(url: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{IngestStep, Ingestion, add_failure};
+use super::{IngestStep, Ingestion, SINK};
 use crate::openmetadata::{
     AssetResolver, EdgeWrite, EdgeWriter, Entity, ExistingPipelines, Resolution, RestError,
     StreamLink, stream_links,
@@ -48,7 +48,7 @@ impl Ingestion<'_> {
         for stream in &self.inventory.streams {
             let pipeline = existing.get(&stream.name).map(|one| &one.entity);
             if let Err(error) = edges.delete_overridden(pipeline).await {
-                add_failure(sink, &stream.name, &error);
+                sink.add_failure(SINK, &stream.name, &error);
             }
         }
         let mut lines = Vec::new();
@@ -63,7 +63,7 @@ impl Ingestion<'_> {
                 EdgeOutcome::Resolved { .. } => sink.records += 1,
                 EdgeOutcome::Failed { error } => {
                     let entity = format!("{}: an edge to {}", line.stream, line.to);
-                    add_failure(sink, &entity, error);
+                    sink.add_failure(SINK, &entity, error);
                 }
                 EdgeOutcome::NotFound { .. } | EdgeOutcome::Ambiguous { .. } => {
                     let (word, details) = (line.fate.word(), line.fate.details());

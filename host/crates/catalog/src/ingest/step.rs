@@ -55,6 +55,11 @@ impl IngestStep {
         IngestStep { name: name.to_owned(), ..IngestStep::default() }
     }
 
+    /// Adds something that could not be done.
+    pub fn add_failure(&mut self, from: &str, entity: &str, error: &impl fmt::Display) {
+        self.failures.push(IngestFailure::new(from, entity, error));
+    }
+
     /// What was read.
     pub fn of_inventory(inventory: &Inventory) -> Self {
         let unread = inventory.unread.iter();

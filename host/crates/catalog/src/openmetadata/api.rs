@@ -109,24 +109,23 @@ impl Api {
     }
 
     fn read_response(&self, what: String, answer: &HttpResponse) -> Result<Value, RestError> {
-        if (200..300).contains(&answer.status) {
-            if answer.body.trim_ascii().is_empty() {
-                return Ok(Value::Null);
-            }
-            let read = serde_json::from_slice(&answer.body);
-            return read
-                .map_err(|_| RestError::Unreadable { what, problem: "it is not JSON".into() });
-        }
-        // Servers in between know nothing of what is asked for, and say 404 all the same.
         let is_empty = answer.body.trim_ascii().is_empty();
-        let is_object =
-            || serde_json::from_slice(&answer.body).is_ok_and(|body: Value| body.is_object());
-        if answer.status == 404 && !is_empty && !is_object() {
-            let problem = "a 404 that does not come from OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
-            return Err(RestError::Unreadable { what, problem });
+        let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        match answer.status {
+            200..300 if is_empty => Ok(Value::Null),
+            200..300 => {
+                body.ok_or_else(|| RestError::Unreadable { what, problem: "it is not JSON".into() })
+            }
+            // Servers in between know nothing of what is asked for, and say 404 all the same.
+            404 if !is_empty && !body.is_some_and(|body| body.is_object()) => {
+                let problem = "a 404 that does not come from OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
+                Err(RestError::Unreadable { what, problem })
+            }
+            status => {
+                let message = self.without_token(&error_message(&answer.body));
+                Err(RestError::Refused { what, status, message })
+            }
         }
-        let message = self.without_token(&error_message(&answer.body));
-        Err(RestError::Refused { what, status: answer.status, message })
     }
 
     fn without_token(&self, text: &str) -> String {

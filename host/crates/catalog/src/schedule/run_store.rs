@@ -79,14 +79,13 @@ impl RunStore {
     ///
     /// The disk failed.
     pub fn load(&self) -> Result<RunHistory, RunStoreError> {
-        let mut history_of_runs = self.read_file().map_err(|error| self.store_error(error))?;
+        let mut history = self.read_file().map_err(|error| self.store_error(error))?;
         if !self.is_running().map_err(|error| self.store_error(error))? {
-            for run in history_of_runs.runs.iter_mut().filter(|run| run.fate == RunStatus::Running)
-            {
+            for run in history.runs.iter_mut().filter(|run| run.fate == RunStatus::Running) {
                 run.fate = RunStatus::CutOff;
             }
         }
-        Ok(history_of_runs)
+        Ok(history)
     }
 
     /// Begins a run; none if another one is in progress, here or in another process. Runs that
@@ -144,9 +143,9 @@ impl RunStore {
         if !lock_in_a_while(&lock)? {
             return Ok(None);
         }
-        let history_of_runs = self.read_file()?;
+        let history = self.read_file()?;
         let mut lines = Vec::new();
-        for run in history_of_runs.runs.iter().filter(|run| run.fate == RunStatus::Running) {
+        for run in history.runs.iter().filter(|run| run.fate == RunStatus::Running) {
             tracing::warn!(
                 run = run.id,
                 "a previous catalog run was interrupted: its process ended before the run did"
@@ -194,17 +193,17 @@ impl RunStore {
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
         let bytes = file.metadata()?.len();
-        let history_of_runs = self.read_file()?;
-        if bytes > CATALOG_HISTORY_BYTES_MAX || history_of_runs.runs.len() > CATALOG_RUNS_KEPT {
-            self.drop_oldest_runs(history_of_runs)?;
+        let history = self.read_file()?;
+        if bytes > CATALOG_HISTORY_BYTES_MAX || history.runs.len() > CATALOG_RUNS_KEPT {
+            self.drop_oldest_runs(history)?;
         }
         directory.sync_all()
     }
 
     /// Rewrites the file with its latest runs.
-    fn drop_oldest_runs(&self, history_of_runs: RunHistory) -> io::Result<()> {
+    fn drop_oldest_runs(&self, history: RunHistory) -> io::Result<()> {
         let (mut bytes, mut kept) = (0, Vec::new());
-        let mut runs = history_of_runs.runs;
+        let mut runs = history.runs;
         // Half, so that this does not happen again with the next line.
         while let Some(run) = runs.pop_if(|_| kept.len() < CATALOG_RUNS_KEPT / 2) {
             let lines = run.to_lines();
@@ -247,14 +246,14 @@ impl RunStore {
 impl RunHistory {
     /// Read the file's bytes, whatever they are.
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut history_of_runs = RunHistory::default();
+        let mut history = RunHistory::default();
         for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| !line.is_empty()) {
             match HistoryLine::parse(line) {
-                Some(line) => line.add_to(&mut history_of_runs.runs),
-                None => history_of_runs.unreadable += 1,
+                Some(line) => line.add_to(&mut history.runs),
+                None => history.unreadable += 1,
             }
         }
-        history_of_runs
+        history
     }
 
     /// When the last of them began or was skipped.

@@ -7,7 +7,7 @@ use super::Snapshot;
 use crate::OutputFiles;
 use crate::atomic_file;
 use crate::document::CatalogDocument;
-use crate::ingest::{IngestFailure, IngestStep};
+use crate::ingest::IngestStep;
 use crate::render::{TooLarge, render_dot, render_mermaid, render_svg};
 
 /// Makes the text of a file, where the graph is not too large for it.
@@ -33,13 +33,7 @@ pub(super) fn write_files(files: &OutputFiles, snapshot: &Snapshot) -> Option<In
         });
         match written {
             Ok(()) => step.records += 1,
-            Err(error) => {
-                step.failures.push(IngestFailure::new(
-                    "Files",
-                    &path.display().to_string(),
-                    &error,
-                ));
-            }
+            Err(error) => step.add_failure("Files", &path.display().to_string(), &error),
         }
     }
     (step.records > 0 || !step.failures.is_empty()).then_some(step)

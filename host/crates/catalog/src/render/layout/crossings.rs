@@ -38,12 +38,10 @@ fn sort_by_middle(
     };
     let mut placed: Vec<_> = column.iter().filter_map(middle).collect();
     placed.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    let mut sorted = placed.into_iter();
-    let mut next = || sorted.next().map(|(_, asset)| asset);
-    for asset in column.iter_mut() {
-        if neighbours[*asset].iter().any(|it| places.contains_key(it)) {
-            *asset = next().expect("as many as were taken");
-        }
+    let is_placed =
+        |asset: &&mut usize| neighbours[**asset].iter().any(|it| places.contains_key(it));
+    for (asset, (_, sorted)) in column.iter_mut().filter(is_placed).zip(placed) {
+        *asset = sorted;
     }
 }
 

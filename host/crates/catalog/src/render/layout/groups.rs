@@ -14,7 +14,10 @@ pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[AssetColumn]) ->
     let mut groups = Vec::new();
     for first in 0..neighbours.len() {
         if !is_seen[first] {
-            groups.push(find_group(first, neighbours, &mut is_seen));
+            let is_new = |asset| !std::mem::replace(&mut is_seen[asset], true);
+            let mut group = reachable_assets(first, neighbours, is_new);
+            group.sort_unstable();
+            groups.push(group);
         }
     }
     let first_stream = |group: &Vec<usize>| {
@@ -22,13 +25,6 @@ pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[AssetColumn]) ->
     };
     groups.sort_by_key(|group| first_stream(group).map_or((1, group[0]), |stream| (0, stream)));
     groups
-}
-
-fn find_group(first: usize, neighbours: &[Vec<usize>], is_seen: &mut [bool]) -> Vec<usize> {
-    let mut group =
-        reachable_assets(first, neighbours, |asset| !std::mem::replace(&mut is_seen[asset], true));
-    group.sort_unstable();
-    group
 }
 
 /// A group from one end to the other: from an asset that is as far from another as
