@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::lineage::{LineageOptions, build_lineage};
 use crate::{
     Arn, Destination, EventRoute, Graph, IndexRotation, Inventory, S3Location, SearchEngine, Sink,
-    StreamDescription, StreamOrigin, StreamStatus, TableName,
+    StreamDescription, StreamOrigin, TableName,
 };
 
 /// Streams of a shop.
@@ -116,17 +116,10 @@ pub(crate) fn stream(
         _ => "DirectPut",
     };
     StreamDescription {
-        name: name.to_owned(),
         arn: arn("firehose", &format!("deliverystream/{name}")),
-        status: StreamStatus { word: "ACTIVE".to_owned(), failure: None },
         kind: kind.to_owned(),
-        version: "1".to_owned(),
-        created: None,
-        updated: None,
         origin,
-        destinations: vec![destination],
-        has_more_destinations: false,
-        is_encrypted: false,
+        ..StreamDescription::stand_in(name, vec![destination])
     }
 }
 
