@@ -65,7 +65,7 @@ pub struct AdminView {
     /// The credentials and the clock that it writes with.
     pub aws: AwsStatus,
     /// Dead letters.
-    pub letters: Arc<DeadLetterWriter>,
+    pub dead_letters: Arc<DeadLetterWriter>,
     /// The collector, if there is one.
     #[cfg(feature = "collector")]
     pub collector: Option<Arc<Collector>>,
@@ -134,7 +134,7 @@ impl Admin {
 }
 
 impl AdminService {
-    fn metrics(&self) -> Response {
+    fn metrics_response(&self) -> Response {
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
         response_with(StatusCode::OK, content_type, metrics::encode_metrics(&self.registry))
     }
@@ -143,8 +143,8 @@ impl AdminService {
         let (parts, mut body) = request.into_parts();
         let answer = match find_route(&parts.method, parts.uri.path()) {
             Ok(AdminRoute::Live) => Ok(text_response(StatusCode::OK, "live\n")),
-            Ok(AdminRoute::Ready) => Ok(self.view.readiness()),
-            Ok(AdminRoute::Metrics) => Ok(self.metrics()),
+            Ok(AdminRoute::Ready) => Ok(self.view.readiness_response()),
+            Ok(AdminRoute::Metrics) => Ok(self.metrics_response()),
             Ok(AdminRoute::Document) => Ok(json_text(StatusCode::OK, openapi::DOCUMENT)),
             Ok(AdminRoute::Plugin(command)) => {
                 self.plugin_api.handle(command, &parts, &mut body, peer).await
@@ -165,7 +165,7 @@ impl AdminService {
 impl AdminView {
     /// Events are accepted whatever the plugin does: `on_failure` handles those that it fails on. So an
     /// orchestrator would gain nothing by turning them away.
-    fn readiness(&self) -> Response {
+    fn readiness_response(&self) -> Response {
         if let Some(why) = self.why_not_ready() {
             return text_response(StatusCode::SERVICE_UNAVAILABLE, why);
         }
@@ -186,7 +186,7 @@ impl AdminView {
         if self.spool.as_ref().is_some_and(|spool| spool.status().is_failing) {
             return Some("the spool cannot be written: see the log\n".to_owned());
         }
-        let DeadLetterReport { trouble, waiting, .. } = self.letters.report();
+        let DeadLetterReport { trouble, waiting, .. } = self.dead_letters.report();
         if let Some(trouble) = trouble {
             return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
         }

@@ -38,8 +38,8 @@ use tokio::runtime::Handle;
 
 #[cfg(feature = "native-mapping")]
 use crate::config::PluginSource;
-use crate::config::{Destination, Settings};
-use crate::run::StartError;
+use crate::config::{RecordDestination, Settings};
+use crate::run::RunError;
 use crate::source::{Input, InputError};
 use endpoint::Endpoint;
 use standpipe_aws::{AwsSettings, StaticKeys};
@@ -95,7 +95,7 @@ pub enum BenchMapping {
 pub enum BenchError {
     /// The run cannot start.
     #[error(transparent)]
-    Start(#[from] Box<StartError>),
+    Start(#[from] Box<RunError>),
     /// The file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -211,7 +211,7 @@ fn run_settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Setti
             ..AwsSettings::default()
         };
         let endpoint_url = Some(endpoint.url());
-        settings.destination = Destination::Amazon { aws: Box::new(aws), endpoint_url };
+        settings.destination = RecordDestination::Amazon { aws: Box::new(aws), endpoint_url };
     }
     settings
 }

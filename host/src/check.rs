@@ -13,9 +13,9 @@ pub(crate) use settings::ConfigReview;
 
 use streams::check_stream;
 
-use crate::config::{Destination, Settings, SourceRole};
+use crate::config::{RecordDestination, Settings, SourceRole};
 use crate::run::{
-    CACHE, PluginSecrets, Preparation, PreparedPart, StartError, check_stored_secrets, connect,
+    CACHE, PluginSecrets, Preparation, PreparedPart, RunError, check_stored_secrets, connect_aws,
     open_secrets,
 };
 use standpipe_aws::{AwsAccess, AwsSettings, CallerIdentity};
@@ -38,7 +38,7 @@ pub struct CheckOptions {
 const EVENT_BYTES: usize = 1000;
 
 /// Check everything that can be checked.
-pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
+pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport::default();
     let secrets = match PluginSecrets::for_settings(&settings).await {
         Ok(secrets) => secrets,
@@ -66,7 +66,7 @@ pub async fn check(settings: Settings, options: CheckOptions) -> CheckReport {
             "the plugin takes stream names from events; only streams with known names are checked";
         report.skipped("patterns", why);
     }
-    let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
+    let RecordDestination::Amazon { aws, endpoint_url } = &settings.destination else {
         report.skipped("credentials", "records are written to a local directory");
         return report;
     };
@@ -178,9 +178,9 @@ fn list_identities<'a>(
     std::iter::once(default).chain(roles.iter().map(of_source)).collect()
 }
 
-async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<AwsAccess, StartError> {
+async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<AwsAccess, RunError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
-    connect(aws, &secrets).await
+    connect_aws(aws, &secrets).await
 }
 
 /// The streams that a run may write to, as far as they are known before.

@@ -60,7 +60,7 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "host", version, long_version = long_version(), after_help = EXIT_CODES)]
 #[command(arg_required_else_help = true)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -68,34 +68,34 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read events, map them and deliver them.
-    Run(run::Arguments),
+    Run(run::RunArguments),
     /// Test settings, plugin, credentials and delivery streams.
-    Check(check::Arguments),
+    Check(check::CheckArguments),
     /// Count, show, replay or delete dead letters.
     #[command(subcommand)]
-    Dead(dead::Command),
+    Dead(dead::DeadLetterCommand),
     /// Create, test, compare, measure or inspect mapping plugins.
     #[command(subcommand)]
-    Plugin(plugin::Command),
+    Plugin(plugin::PluginSubcommand),
     /// Check settings files, or print their schema.
     #[command(subcommand)]
-    Config(config::Command),
+    Config(config::ConfigCommand),
     /// Print the IAM policies that the program needs.
     #[command(subcommand)]
-    Iam(iam::Command),
+    Iam(iam::IamCommand),
     #[cfg(feature = "catalog")]
     /// List delivery streams, draw their lineage, or write both to data catalogs.
     #[command(subcommand)]
-    Catalog(Box<catalog::Command>),
+    Catalog(Box<catalog::CatalogCommand>),
     /// Convert a vendor's destination settings into a settings file.
-    Import(import::Arguments),
+    Import(import::ImportArguments),
     /// Measure how many events this machine can deliver.
     ///
     /// Generated events, or those of a file, take the path of `host run` to an endpoint
     /// in this process. The report has the cost of an event, the floor (the work that
     /// no program can avoid), and the price of the plugin's sandbox.
     /// host/docs/benchmarks.md explains each figure.
-    Bench(Box<bench::Arguments>),
+    Bench(Box<bench::BenchArguments>),
 }
 
 fn long_version() -> &'static str {
@@ -108,9 +108,9 @@ fn long_version() -> &'static str {
 pub fn main() -> ExitCode {
     stderr::report_panics();
     raise_descriptor_limit();
-    let exit = match Arguments::try_parse() {
+    let exit = match CommandLine::try_parse() {
         Ok(arguments) => run_command(arguments.command) as u8,
-        Err(error) => explain(&error),
+        Err(error) => print_clap_error(&error),
     };
     stderr::flush();
     ExitCode::from(exit)
@@ -149,7 +149,7 @@ fn complain_of(error: &anyhow::Error) {
 }
 
 /// Prints a help text, or an error of the arguments. Returns the exit code.
-fn explain(error: &clap::Error) -> u8 {
+fn print_clap_error(error: &clap::Error) -> u8 {
     let is_terminal = match error.use_stderr() {
         true => io::stderr().is_terminal(),
         false => io::stdout().is_terminal(),
@@ -204,7 +204,7 @@ fn print(product: impl AsRef<[u8]>) -> CommandResult {
     write_out(product.as_ref()).context(NOT_WRITTEN).map(|()| Exit::Done).map_err(fault)
 }
 
-/// Writes text for people to standard output, without control characters. A closed pipe is no
+/// Writes text for people to standard output, without control characters. A closed pipe is not an
 /// error.
 fn print_text(text: &str) -> CommandResult {
     match write_out(escape_lines(text).as_bytes()) {

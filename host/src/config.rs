@@ -29,7 +29,7 @@ mod syntax;
 mod workflow;
 
 pub use changes::ChangedKey;
-pub use check::{CollectSettings, DATA_DIR, Destination, Overrides, Settings};
+pub use check::{CollectSettings, DATA_DIR, Overrides, RecordDestination, Settings};
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
 pub use places::KeyPositions;
@@ -118,7 +118,7 @@ fn locate_error(
     error: &toml::de::Error,
 ) -> ConfigError {
     let message = without_value(error.message());
-    let place = error.span().map(|span| lines.place(span.start));
+    let place = error.span().map(|span| lines.position_at(span.start));
     match place.and_then(|place| places.key_before(place)) {
         Some(key) => ConfigError::at(place, format!("invalid {key}: {message}")),
         None => ConfigError::at(place, message),

@@ -78,7 +78,7 @@
 // 0  limits   log_fields        bounds that this crate enforces; log events on one line
 //    stop                       how a run ends
 //
-// Those that are public and hidden serve the program and the tests; they are no API.
+// Those that are public and hidden serve the program and the tests; they are not part of the API.
 
 #[doc(hidden)]
 pub mod admin;

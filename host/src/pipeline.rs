@@ -94,7 +94,7 @@ pub struct WorkerContext {
     /// The published plugins.
     pub roles: Arc<PublishedRoles>,
     /// Where dead letters go.
-    pub letters: Arc<DeadLetterWriter>,
+    pub dead_letters: Arc<DeadLetterWriter>,
     /// The identities that records of sources are written as.
     pub identities: Arc<SourceIdentities>,
     /// What happens to events that the plugin fails on.
@@ -111,7 +111,7 @@ pub struct WorkerContext {
 impl Worker {
     /// A worker that takes its chunks from a queue.
     pub fn new(shared: WorkerContext, accumulator: RecordAccumulator) -> Self {
-        let WorkerContext { letters, on_failure, stop, .. } = shared.clone();
+        let WorkerContext { dead_letters, on_failure, stop, .. } = shared.clone();
         let roles = shared.roles.reader();
         let PluginRoles { active, canary, shadow } = roles.in_use();
         Worker {
@@ -123,7 +123,7 @@ impl Worker {
             last_held_turn: Instant::now(),
             mapping_abort: stop.mapping_abort.child_token(),
             mapping_halt: stop.mapping_halt.child_token(),
-            applier: DecisionApplier { accumulator, letters, on_failure, stop },
+            applier: DecisionApplier { accumulator, dead_letters, on_failure, stop },
             shared,
         }
     }
@@ -440,8 +440,9 @@ impl Worker {
     ) {
         let line = chunk.lines[index as usize];
         let (source, text) = (chunk.source(), chunk.line_text(line));
-        let letter = DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
-        self.applier.dead_letter(&DeadLetter { bytes_total, ..letter }, &chunk.ack, index);
+        let dead_letter =
+            DeadLetter::of_line(reason, &detail, source, chunk.line_number(line), text);
+        self.applier.dead_letter(&DeadLetter { bytes_total, ..dead_letter }, &chunk.ack, index);
     }
 }
 

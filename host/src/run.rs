@@ -1,8 +1,8 @@
 //! A run: it is built from settings, started, and drained at its end.
 //!
 //! ```no_run
-//! # use standpipe::{config::Settings, run::{RunOptions, Run, StartError}};
-//! # async fn example(settings: Settings) -> Result<(), StartError> {
+//! # use standpipe::{config::Settings, run::{RunOptions, Run, RunError}};
+//! # async fn example(settings: Settings) -> Result<(), RunError> {
 //! let run = Run::start(settings, RunOptions::default(), &tokio::runtime::Handle::current()).await?;
 //! let summary = run.finish().await;
 //! println!("{summary}");
@@ -43,8 +43,8 @@ mod write_keys;
 pub(crate) use catalog_scheduler::CatalogScheduler;
 #[cfg(all(feature = "catalog", feature = "cli"))]
 pub(crate) use catalog_scheduler::{plugin_routes, run_with_log};
-pub(crate) use clients::connect;
-pub use error::StartError;
+pub(crate) use clients::connect_aws;
+pub use error::RunError;
 pub use options::{EmbeddedSource, RunOptions};
 pub(crate) use plugin_secrets::{PluginSecrets, uses_stored_secrets};
 pub(crate) use plugins::{read_candidate, read_plugin};
@@ -124,9 +124,9 @@ impl Run {
         settings: Settings,
         options: RunOptions,
         runtime: &Handle,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         let parts = RunParts::open(settings, options, runtime).await?;
-        parts.launch(runtime).map_err(StartError::Thread)
+        parts.launch(runtime).map_err(RunError::Thread)
     }
 
     /// Returns the token that stops the run: it takes in no more events, and delivers those
@@ -176,9 +176,10 @@ impl Run {
     /// that long after events, also without a stop.
     pub async fn finish(self) -> Summary {
         let Run { reader, feeders, workers, .. } = self;
-        let RunParts { settings, swapper, stop, delivery, letters, forwarder, .. } = self.parts;
+        let RunParts { settings, swapper, stop, delivery, dead_letters, forwarder, .. } =
+            self.parts;
         let threads = blocking::run(move || join_threads(reader, feeders, workers));
-        let written = Arc::clone(&letters);
+        let written = Arc::clone(&dead_letters);
         let drained = async {
             let report = threads.await;
             delivery.drain().await;
@@ -192,14 +193,14 @@ impl Run {
             stop.intake_stop.cancelled().await;
             tokio::time::sleep(settings.drain_timeout).await;
             stop.delivery_abort.cancel();
-            letters.stop_waiting();
+            dead_letters.stop_waiting();
             std::future::pending::<()>().await;
         };
         let ((read, fault), copies) = tokio::select! {
             report = drained => report,
             () = overdue => unreachable!("it never ends"),
         };
-        let closed = Arc::clone(&letters);
+        let closed = Arc::clone(&dead_letters);
         let not_closed = blocking::run(move || close_dead_letters(&closed, self.compactor)).await;
         self.admin_stop.cancel();
         #[cfg(feature = "catalog")]
@@ -209,7 +210,7 @@ impl Run {
         let shadow = blocking::run(move || swapper.end_shadow().ok()).await;
         let collected = self.collector.as_ref().map(RunningCollector::summary);
         let totals = self.progress.totals();
-        let (streams, dead) = (delivery.report(), letters.report());
+        let (streams, dead) = (delivery.report(), dead_letters.report());
         let summary = Summary::new(self.started.elapsed(), totals, streams, copies, dead, read);
         let early = stop.early_end_reason().map(str::to_owned);
         let faults = summary.faults.into_iter().chain(early.or(fault).or(not_closed)).collect();
@@ -237,9 +238,12 @@ fn join_threads(
 
 /// Removes replayed dead letters from their files, and syncs new ones to the disk. Returns an
 /// error for the summary.
-fn close_dead_letters(letters: &DeadLetterWriter, compactor: ReplayCompactor) -> Option<String> {
+fn close_dead_letters(
+    dead_letters: &DeadLetterWriter,
+    compactor: ReplayCompactor,
+) -> Option<String> {
     let kept = compactor.finish();
-    let not_synced = letters.sync().err().map(|error| format!("sync dead letters: {error}"));
+    let not_synced = dead_letters.sync().err().map(|error| format!("sync dead letters: {error}"));
     kept.or(not_synced)
 }
 

@@ -19,7 +19,7 @@ use standpipe_core::event::StreamName;
 use standpipe_delivery::{Batch, DescribeFuture, FirehoseClient, PutFuture, PutResponse};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{
-    Candidate, LoadPolicy, PluginStatus, SignatureCheck, Step, Swapped, Swapper,
+    Candidate, LoadPolicy, PluginStatus, SignatureCheck, SwapStep, Swapped, Swapper,
 };
 use tempfile::TempDir;
 
@@ -266,31 +266,33 @@ fn new_candidate(bytes: Cow<'static, [u8]>) -> Candidate {
 }
 
 /// A candidate that fails at a step, with that step.
-fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, Step) {
+fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, SwapStep) {
     let with = |settings: &str| LoadPolicy { settings: settings.into(), ..LoadPolicy::default() };
     let bytes = |bytes: &'static [u8]| new_candidate(Cow::Borrowed(bytes));
     let misbehaving =
         || new_candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
     match kind % 10 {
-        0 => (bytes(b"no plugin"), mapping_policy('b'), Step::Compile),
-        1 => {
-            (bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]), mapping_policy('b'), Step::Compile)
-        }
-        2 => (bytes(b"\0asm\x01\0\0\0"), mapping_policy('b'), Step::Compile),
-        3 => (bytes(b"\0asm\x0d\0\x01\0"), mapping_policy('b'), Step::Fit),
-        4 => (good_candidate(), with("{}"), Step::Configure),
+        0 => (bytes(b"no plugin"), mapping_policy('b'), SwapStep::Compile),
+        1 => (
+            bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]),
+            mapping_policy('b'),
+            SwapStep::Compile,
+        ),
+        2 => (bytes(b"\0asm\x01\0\0\0"), mapping_policy('b'), SwapStep::Compile),
+        3 => (bytes(b"\0asm\x0d\0\x01\0"), mapping_policy('b'), SwapStep::Fit),
+        4 => (good_candidate(), with("{}"), SwapStep::Configure),
         5 => (
             good_candidate(),
             with(r#"{"mappings":[{"event":"*","stream":"no name"}]}"#),
-            Step::Configure,
+            SwapStep::Configure,
         ),
-        6 => (misbehaving(), with(r#"{"configure":"trap"}"#), Step::Configure),
-        7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), Step::Configure),
-        8 => (misbehaving(), with(r#"{"map":"trap"}"#), Step::Samples),
+        6 => (misbehaving(), with(r#"{"configure":"trap"}"#), SwapStep::Configure),
+        7 => (misbehaving(), with(r#"{"configure":"refuse"}"#), SwapStep::Configure),
+        8 => (misbehaving(), with(r#"{"map":"trap"}"#), SwapStep::Samples),
         _ => {
             let mut pinned = mapping_policy('b');
             pinned.trust.sha256 = Some("0".repeat(64));
-            (good_candidate(), pinned, Step::Trust)
+            (good_candidate(), pinned, SwapStep::Trust)
         }
     }
 }

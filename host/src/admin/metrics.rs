@@ -37,7 +37,7 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
         let help = "Seconds by which AWS is ahead of this machine's clock, which signatures are corrected by; 0 below 4 minutes";
         page.gauge("aws_clock_skew_seconds", help, seconds as f64)
     });
-    view.letters.register_metrics(registry);
+    view.dead_letters.register_metrics(registry);
     #[cfg(feature = "collector")]
     if let Some(collector) = &view.collector {
         collector.register_metrics(registry);

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::query::{canary_settings, withdrawn_generation};
-use super::response::{ApiError, CheckResponse, SwapResponse, json_response, no_content};
+use super::response::{AdminError, CheckResponse, SwapResponse, json_response, no_content};
 use super::route::PluginCommand;
 use super::signature_header::parse_signature_header;
 use super::token::{AdminToken, parse_bearer_token};
@@ -58,7 +58,7 @@ impl PluginApi {
         parts: &Parts,
         body: &mut RequestBody,
         peer: Peer,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Response, AdminError> {
         self.check_token(&parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         match command {
@@ -74,7 +74,7 @@ impl PluginApi {
             }
             PluginCommand::TryCanary => {
                 let settings =
-                    canary_settings(query).map_err(|error| ApiError::bad_request(&error))?;
+                    canary_settings(query).map_err(|error| AdminError::bad_request(&error))?;
                 let try_it = move |swapper: &Swapper, candidate: &Candidate| {
                     Ok(activated(swapper.try_canary(candidate, settings)?))
                 };
@@ -82,7 +82,7 @@ impl PluginApi {
             }
             PluginCommand::RollBack => {
                 let named =
-                    withdrawn_generation(query).map_err(|error| ApiError::bad_request(&error))?;
+                    withdrawn_generation(query).map_err(|error| AdminError::bad_request(&error))?;
                 self.run_without_component(move |swapper| {
                     Ok(rolled_back(swapper.roll_back(named)?))
                 })
@@ -98,20 +98,23 @@ impl PluginApi {
         }
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), AdminError> {
         let token = self.token.as_ref().ok_or_else(|| {
-            ApiError::new(StatusCode::FORBIDDEN, "the plugin API is off: set `token` under [admin]")
+            AdminError::new(
+                StatusCode::FORBIDDEN,
+                "the plugin API is off: set `token` under [admin]",
+            )
         })?;
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let first = first.filter(|_| second.is_none());
         let Some(text) = first.and_then(|header| parse_bearer_token(header.as_bytes())) else {
-            return Err(ApiError::unauthorized(
+            return Err(AdminError::unauthorized(
                 "send the token of [admin] as: Authorization: Bearer TOKEN",
             ));
         };
         if !token.matches(text) {
-            return Err(ApiError::unauthorized("the token is not the one of [admin]"));
+            return Err(AdminError::unauthorized("the token is not the one of [admin]"));
         }
         Ok(())
     }
@@ -122,16 +125,16 @@ impl PluginApi {
         parts: &Parts,
         body: &mut RequestBody,
         peer: Peer,
-        work: impl FnOnce(&Swapper, &Candidate) -> Result<Response, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+        work: impl FnOnce(&Swapper, &Candidate) -> Result<Response, AdminError> + Send + 'static,
+    ) -> Result<Response, AdminError> {
         let permit = try_permit(&self.candidates)?;
         let header = signature_header(&parts.headers)?;
         let signature =
-            parse_signature_header(header).map_err(|error| ApiError::bad_request(&error))?;
+            parse_signature_header(header).map_err(|error| AdminError::bad_request(&error))?;
         let bytes_max = usize::try_from(limits::PLUGIN_FILE_BYTES_MAX).unwrap_or(usize::MAX);
         let (bytes, held) = http::read_body(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
-            return Err(ApiError::bad_request(
+            return Err(AdminError::bad_request(
                 &"the body is empty: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
             ));
         }
@@ -147,8 +150,8 @@ impl PluginApi {
     /// Runs a command without a component on a blocking thread.
     async fn run_without_component(
         &self,
-        work: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+        work: impl FnOnce(&Swapper) -> Result<Response, AdminError> + Send + 'static,
+    ) -> Result<Response, AdminError> {
         self.run_blocking(try_permit(&self.commands)?, work).await
     }
 
@@ -157,8 +160,8 @@ impl PluginApi {
     async fn run_blocking(
         &self,
         permit: OwnedSemaphorePermit,
-        work: impl FnOnce(&Swapper) -> Result<Response, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+        work: impl FnOnce(&Swapper) -> Result<Response, AdminError> + Send + 'static,
+    ) -> Result<Response, AdminError> {
         let swapper = self.swapper.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -169,12 +172,12 @@ impl PluginApi {
                 "a request about the plugin failed: {error}: this is a bug in the host"
             );
             let error = "internal error: see the log of the host";
-            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+            Err(AdminError::new(StatusCode::INTERNAL_SERVER_ERROR, error))
         })
     }
 }
 
-fn check_candidate(swapper: &Swapper, candidate: &Candidate) -> Result<Response, ApiError> {
+fn check_candidate(swapper: &Swapper, candidate: &Candidate) -> Result<Response, AdminError> {
     let plugin = swapper.check(candidate)?;
     let sha256 = plugin.digest().to_string();
     let streams = plugin.streams().map(str::to_owned).collect();
@@ -193,17 +196,17 @@ fn rolled_back(swapped: Swapped) -> Response {
     json_response(StatusCode::OK, &SwapResponse { note, ..swapped.into() })
 }
 
-fn try_permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+fn try_permit(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AdminError> {
     let permit = Arc::clone(room).try_acquire_owned();
-    permit.map_err(|_| ApiError::busy("too many requests about the plugin: try again later"))
+    permit.map_err(|_| AdminError::busy("too many requests about the plugin: try again later"))
 }
 
-fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+fn signature_header(headers: &HeaderMap) -> Result<Option<&[u8]>, AdminError> {
     let mut given = headers.get_all(SIGNATURE).iter();
     match (given.next(), given.next()) {
         (first, None) => Ok(first.map(HeaderValue::as_bytes)),
         (_, Some(_)) => {
-            Err(ApiError::bad_request(&"duplicate header Plugin-Signature: send it once"))
+            Err(AdminError::bad_request(&"duplicate header Plugin-Signature: send it once"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Responses of the admin server: JSON and text bodies, and `ApiError`, which turns a refused
+//! Responses of the admin server: JSON and text bodies, and `AdminError`, which turns a refused
 //! plugin, a bad body or a missing token into a status, a message and, for a refused component, its
 //! step and hash. Nothing here is cached by clients.
 
@@ -55,45 +55,45 @@ pub(super) struct ErrorResponse {
 
 /// An answer to a request that could not be followed.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub(super) struct AdminError {
     status: StatusCode,
     problem: ErrorResponse,
     /// Boxed, since few errors have one.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
-impl ApiError {
+impl AdminError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         let problem = ErrorResponse { error: error.into(), step: None, sha256: None };
-        ApiError { status, problem, header: None }
+        AdminError { status, problem, header: None }
     }
 
     /// The query, a header or the body is invalid.
     pub(super) fn bad_request(error: &impl ToString) -> Self {
-        ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
+        AdminError::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 
     /// The token is missing or wrong.
     pub(super) fn unauthorized(error: &str) -> Self {
         let challenge = HeaderValue::from_static("Bearer realm=\"standpipe\"");
-        ApiError::new(StatusCode::UNAUTHORIZED, error).with_header(WWW_AUTHENTICATE, challenge)
+        AdminError::new(StatusCode::UNAUTHORIZED, error).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// Too many requests are waiting.
     pub(super) fn busy(error: &str) -> Self {
         let pause = HeaderValue::from(BUSY_PAUSE.as_secs());
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error).with_header(RETRY_AFTER, pause)
+        AdminError::new(StatusCode::SERVICE_UNAVAILABLE, error).with_header(RETRY_AFTER, pause)
     }
 
     /// The path exists for other methods.
     pub(super) fn wrong_method(allowed: &str) -> Self {
         let methods = HeaderValue::from_str(allowed).expect("methods have plain names");
-        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
+        AdminError::new(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"))
             .with_header(ALLOW, methods)
     }
 
     fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
-        ApiError { header: Some(Box::new((name, value))), ..self }
+        AdminError { header: Some(Box::new((name, value))), ..self }
     }
 
     pub(super) fn to_response(&self) -> Response {
@@ -105,36 +105,36 @@ impl ApiError {
     }
 }
 
-impl From<RejectedCandidate> for ApiError {
+impl From<RejectedCandidate> for AdminError {
     fn from(refused: RejectedCandidate) -> Self {
         let problem = ErrorResponse {
             error: refused.cause.to_string(),
             step: Some(refused.step.word()),
             sha256: refused.digest.as_deref().map(str::to_owned),
         };
-        ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, problem, header: None }
+        AdminError { status: StatusCode::UNPROCESSABLE_ENTITY, problem, header: None }
     }
 }
 
-impl From<RoleChangeError> for ApiError {
+impl From<RoleChangeError> for AdminError {
     fn from(error: RoleChangeError) -> Self {
-        ApiError::new(StatusCode::CONFLICT, error.to_string())
+        AdminError::new(StatusCode::CONFLICT, error.to_string())
     }
 }
 
-impl From<BodyError> for ApiError {
+impl From<BodyError> for AdminError {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge => ApiError::new(
+            BodyError::TooLarge => AdminError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!(
                     "the component is larger than {} bytes: strip it, for example with `wasm-tools strip`",
                     crate::limits::PLUGIN_FILE_BYTES_MAX
                 ),
             ),
-            BodyError::CutOff => ApiError::bad_request(&error),
-            BodyError::TooSlow => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            BodyError::Busy => ApiError::busy("too many request bodies at once: try again later"),
+            BodyError::CutOff => AdminError::bad_request(&error),
+            BodyError::TooSlow => AdminError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::Busy => AdminError::busy("too many request bodies at once: try again later"),
         }
     }
 }

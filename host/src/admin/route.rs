@@ -4,7 +4,7 @@
 
 use hyper::{Method, StatusCode};
 
-use super::response::ApiError;
+use super::response::AdminError;
 
 /// A resource of the admin server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub(super) const ROUTES: [(&str, Method, AdminRoute); 11] = [
     ("/plugin/canary/promote", Method::POST, AdminRoute::Plugin(PluginCommand::PromoteCanary)),
 ];
 
-pub(super) fn find_route(method: &Method, path: &str) -> Result<AdminRoute, ApiError> {
+pub(super) fn find_route(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
     let asked = if *method == Method::HEAD { &Method::GET } else { method };
     let of_path: Vec<_> = ROUTES.iter().filter(|(known, ..)| *known == path).collect();
     if of_path.is_empty() {
-        return Err(ApiError::new(
+        return Err(AdminError::new(
             StatusCode::NOT_FOUND,
             "unknown path: /openapi.json lists all paths",
         ));
@@ -58,6 +58,6 @@ pub(super) fn find_route(method: &Method, path: &str) -> Result<AdminRoute, ApiE
             Method::GET => "GET, HEAD",
             ref method => method.as_str(),
         });
-        ApiError::wrong_method(&allowed.collect::<Vec<_>>().join(", "))
+        AdminError::wrong_method(&allowed.collect::<Vec<_>>().join(", "))
     })
 }

@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::BenchError;
 use super::process::thread_cpu_time;
-use crate::config::Destination;
+use crate::config::RecordDestination;
 use connection::Connection;
 
 /// How long the endpoint may take to come to rest after the last answer.
@@ -142,8 +142,10 @@ fn accept_connections(listener: &TcpListener, shared: &Arc<EndpointShared>) {
 
 /// Find out whether somebody listens at the settings' endpoint: a run would wait
 /// for it without end.
-pub(super) fn check_reachable(destination: &Destination) -> Result<(), BenchError> {
-    let Destination::Amazon { endpoint_url: Some(url), .. } = destination else { return Ok(()) };
+pub(super) fn check_reachable(destination: &RecordDestination) -> Result<(), BenchError> {
+    let RecordDestination::Amazon { endpoint_url: Some(url), .. } = destination else {
+        return Ok(());
+    };
     let connect = || -> io::Result<()> {
         let mut tried = Err(io::ErrorKind::NotFound.into());
         for address in host_and_port(url).to_socket_addrs()? {

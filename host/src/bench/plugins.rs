@@ -15,7 +15,7 @@ use super::process::{cpu_time, thread_cpu_time};
 use super::report::median_of;
 use standpipe_core::event::Event;
 use standpipe_plugin_host::{
-    Engine, Fault, LoadError, Mapper, Plugin, Reads, engine_version, inspect,
+    Engine, EventReads, Fault, LoadError, Mapper, Plugin, engine_version, inspect,
 };
 
 /// The least processor time of a round: the events go round again until it is used.
@@ -58,7 +58,7 @@ pub struct PluginFigures {
     /// Bytes of the component.
     pub component_bytes: usize,
     /// The parts of each event that the plugin gets.
-    pub reads: Reads,
+    pub reads: EventReads,
     /// Processor time for an event in nanoseconds: the median of the rounds.
     pub cpu_ns_per_event: f64,
     /// Each round's.

@@ -1,4 +1,4 @@
-//! Reads CPU time, memory and machine from the system.
+//! EventReads CPU time, memory and machine from the system.
 
 use std::fs;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{BenchEvents, BenchMapping, Machine, PeakSince, Plan};
-use crate::config::Destination;
+use crate::config::RecordDestination;
 use standpipe_plugin_host::engine_version;
 
 /// The result of a [`Plan`].
@@ -122,9 +122,9 @@ impl Report {
             InputReport { file, events, bytes, bytes_per_event: bytes as f64 / events as f64 };
         let endpoint = match &plan.settings.destination {
             _ if is_own => "in process".to_owned(),
-            Destination::Amazon { endpoint_url: Some(url), .. } => url.clone(),
-            Destination::Amazon { endpoint_url: None, .. } => "Amazon".to_owned(),
-            Destination::Directory(directory) => directory.display().to_string(),
+            RecordDestination::Amazon { endpoint_url: Some(url), .. } => url.clone(),
+            RecordDestination::Amazon { endpoint_url: None, .. } => "Amazon".to_owned(),
+            RecordDestination::Directory(directory) => directory.display().to_string(),
         };
         let of =
             |way| series.iter().find(|(other, _)| *other == way).map(|(_, series)| series.clone());

@@ -2,10 +2,10 @@
 //! prepare, and what is right and hardly meant.
 
 use crate::config::{Mistake, PluginSource, Settings};
-use crate::run::{Preparation, PreparedPart, StartError, event_streams};
+use crate::run::{Preparation, PreparedPart, RunError, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_core::settings::toml_key;
-use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, Step};
+use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, SwapStep};
 use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
 /// A preparation, with what is to be said of it.
@@ -48,12 +48,12 @@ impl ConfigReview {
 }
 
 /// What is wrong with a part, with the keys that it is about.
-fn part_mistakes(settings: &Settings, part: PreparedPart, error: &StartError) -> Vec<Mistake> {
+fn part_mistakes(settings: &Settings, part: PreparedPart, error: &RunError) -> Vec<Mistake> {
     let own = match (part_settings(settings, part), error) {
         (
             Some((section, source, text)),
-            StartError::Refused {
-                refused: RejectedCandidate { step: Step::Configure, .. }, ..
+            RunError::Refused {
+                refused: RejectedCandidate { step: SwapStep::Configure, .. }, ..
             },
         ) if source.file().is_none() => in_section(&section, &review_settings(text).mistakes),
         _ => Vec::new(),
@@ -118,7 +118,7 @@ fn in_section(section: &str, sentences: &[String]) -> Vec<Mistake> {
 }
 
 /// The key that decides about what went wrong; none where the words begin with it.
-fn key_of_error(part: PreparedPart, error: &StartError) -> Option<String> {
+fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
     let section = match part {
         PreparedPart::Plugin => "plugin",
         PreparedPart::Canary => "plugin.canary",
@@ -128,18 +128,20 @@ fn key_of_error(part: PreparedPart, error: &StartError) -> Option<String> {
         PreparedPart::CaBundle => return Some("[aws] ca_bundle".to_owned()),
     };
     Some(match error {
-        StartError::PluginFile { .. } => format!("[{section}] path"),
-        StartError::Refused { refused: RejectedCandidate { step, cause, .. }, .. } => match step {
-            Step::Trust => match &**cause {
+        RunError::PluginFile { .. } => format!("[{section}] path"),
+        RunError::Refused { refused: RejectedCandidate { step, cause, .. }, .. } => match step {
+            SwapStep::Trust => match &**cause {
                 // A pin of its own, or else the one for all.
                 RejectionCause::Untrusted(Untrusted::DigestMismatch { place, .. }) => {
                     format!("{place} sha256")
                 }
                 _ => "[plugin] public_key".to_owned(),
             },
-            Step::Cases => "[plugin] cases".to_owned(),
-            Step::Configure => format!("[{section}.settings]"),
-            Step::Read | Step::Compile | Step::Fit | Step::Samples => format!("[{section}] path"),
+            SwapStep::Cases => "[plugin] cases".to_owned(),
+            SwapStep::Configure => format!("[{section}.settings]"),
+            SwapStep::Read | SwapStep::Compile | SwapStep::Fit | SwapStep::Samples => {
+                format!("[{section}] path")
+            }
         },
         _ => format!("[{section}]"),
     })

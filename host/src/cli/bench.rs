@@ -28,7 +28,7 @@ const MAPPING_ROWS_MAX: usize = 10_000;
 const STREAMS_MAX: usize = 500;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct BenchArguments {
     /// File of newline-delimited JSON events, plain or compressed [default: generated
     /// events].
     #[arg(value_name = "FILE")]
@@ -93,7 +93,7 @@ fn within(least: usize, most: usize) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least as u64..=most as u64)
 }
 
-pub(super) fn run(arguments: Arguments) -> CommandResult {
+pub(super) fn run(arguments: BenchArguments) -> CommandResult {
     if arguments.scale {
         return scale::run(&arguments);
     }
@@ -124,7 +124,7 @@ fn exit_of(report: &Report) -> Exit {
     }
 }
 
-fn bench_plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
+fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan> {
     let shape = EventShape {
         events: arguments.events,
         event_bytes: arguments.event_bytes,
@@ -157,7 +157,7 @@ fn bench_plan(arguments: Arguments, data_dir: &Path) -> anyhow::Result<Plan> {
 
 /// Returns the settings of `host run`, with a data directory of their own.
 fn bench_settings(
-    arguments: Arguments,
+    arguments: BenchArguments,
     shape: EventShape,
     data_dir: &Path,
 ) -> anyhow::Result<Settings> {

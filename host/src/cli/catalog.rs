@@ -24,7 +24,7 @@ use crate::config::{
     Overrides, RawSettings, WorkflowFormat, read_workflow, translate_to_workflow_keys,
 };
 use crate::limits;
-use progress::Progress;
+use progress::DiscoverySpinner;
 use standpipe_catalog::discovery::ReportProgress;
 use standpipe_catalog::{CatalogSettings, EventRoute, SyncError};
 
@@ -71,27 +71,27 @@ Exit codes:
   2  wrong usage or settings";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CatalogCommand {
     /// List the delivery streams.
     #[command(after_help = LIST_HELP)]
-    List(list::Arguments),
+    List(list::ListStreamsArguments),
     /// Print everything about a delivery stream.
     #[command(after_help = LIST_HELP)]
-    Show(show::Arguments),
+    Show(show::ShowStreamArguments),
     /// Render what feeds the delivery streams and where their records end up.
     #[command(after_help = LINEAGE_HELP)]
-    Lineage(lineage::Arguments),
+    Lineage(lineage::LineageArguments),
     /// Write the streams and their lineage to OpenMetadata, OpenLineage and files.
     #[command(after_help = INGEST_HELP)]
-    Ingest(ingest::Arguments),
+    Ingest(ingest::IngestArguments),
     /// Try each permission that the catalog needs.
     #[command(after_help = CHECK_HELP)]
-    Check(check::Arguments),
+    Check(check::CatalogCheckArguments),
     /// Run the catalog by its schedule until stopped.
     #[command(after_help = SCHEDULE_HELP)]
-    Schedule(schedule::Arguments),
+    Schedule(schedule::ScheduleArguments),
     /// Print the results of the runs.
-    Runs(runs::Arguments),
+    Runs(runs::RunsArguments),
 }
 
 /// The settings, and what overrides them.
@@ -132,15 +132,15 @@ impl OutputArgs {
     }
 }
 
-pub(super) fn run(command: Command) -> CommandResult {
+pub(super) fn run(command: CatalogCommand) -> CommandResult {
     match command {
-        Command::List(arguments) => list::run(&arguments),
-        Command::Show(arguments) => show::run(&arguments),
-        Command::Lineage(arguments) => lineage::run(&arguments),
-        Command::Ingest(arguments) => ingest::run(&arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Schedule(arguments) => schedule::run(&arguments),
-        Command::Runs(arguments) => runs::run(&arguments),
+        CatalogCommand::List(arguments) => list::run(&arguments),
+        CatalogCommand::Show(arguments) => show::run(&arguments),
+        CatalogCommand::Lineage(arguments) => lineage::run(&arguments),
+        CatalogCommand::Ingest(arguments) => ingest::run(&arguments),
+        CatalogCommand::Check(arguments) => check::run(&arguments),
+        CatalogCommand::Schedule(arguments) => schedule::run(&arguments),
+        CatalogCommand::Runs(arguments) => runs::run(&arguments),
     }
 }
 
@@ -213,12 +213,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, (Exit, anyhow::Erro
 fn block_with_progress<T>(
     read: impl AsyncFnOnce(ReportProgress<'_>) -> Result<T, SyncError>,
 ) -> Result<T, (Exit, anyhow::Error)> {
-    let progress = Progress::start();
-    let tell = |step| progress.report(step);
+    let progress = DiscoverySpinner::start();
+    let report = |step| progress.report(step);
     let until_signal = async {
         let mut signals = Signals::listen().context("listen for signals")?;
         tokio::select! {
-            read = read(&tell) => read.map(Some).map_err(anyhow::Error::from),
+            read = read(&report) => read.map(Some).map_err(anyhow::Error::from),
             () = signals.stop() => Ok(None),
         }
     };

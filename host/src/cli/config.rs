@@ -22,16 +22,16 @@ Exit codes:
   2  it cannot";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum ConfigCommand {
     /// Check a settings file, and everything that it names.
     #[command(after_help = CHECK_HELP)]
-    Check(CheckArguments),
+    Check(ConfigCheckArguments),
     /// Print the JSON Schema of the settings file, for editors.
     Schema,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CheckArguments {
+pub(super) struct ConfigCheckArguments {
     /// The settings file.
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
@@ -40,15 +40,15 @@ pub(super) struct CheckArguments {
     strict: bool,
 }
 
-pub(super) fn run(command: Command) -> CommandResult {
+pub(super) fn run(command: ConfigCommand) -> CommandResult {
     match command {
-        Command::Check(arguments) => check(&arguments),
-        Command::Schema => print(format!("{:#}\n", config::schema())),
+        ConfigCommand::Check(arguments) => check_file(&arguments),
+        ConfigCommand::Schema => print(format!("{:#}\n", config::schema())),
     }
 }
 
-fn check(CheckArguments { file, strict }: &CheckArguments) -> CommandResult {
-    let review = review(file).map_err(usage)?;
+fn check_file(ConfigCheckArguments { file, strict }: &ConfigCheckArguments) -> CommandResult {
+    let review = review_file(file).map_err(usage)?;
     let unused = review.unused.iter().map(|(_, mistake)| mistake);
     let warnings: Vec<_> = review.warnings.iter().chain(unused).collect();
     for warning in &warnings {
@@ -67,7 +67,7 @@ fn check(CheckArguments { file, strict }: &CheckArguments) -> CommandResult {
     Ok(if *strict && !warnings.is_empty() { Exit::Fault } else { Exit::Done })
 }
 
-fn review(file: &Path) -> anyhow::Result<ConfigReview> {
+fn review_file(file: &Path) -> anyhow::Result<ConfigReview> {
     let (raw, directory) = read_settings(Some(file))?;
     let mut settings = check_settings(raw, &directory, Some(file), Overrides::default())?;
     if settings.hosting.cases.is_some() && uses_stored_secrets(&settings) {

@@ -22,48 +22,48 @@ use standpipe_delivery::dead_letters::{
     DeadLetterDirectory, DeadLetterDirectoryLock, DeadLetterFile, DeadLetterFilter, Reason,
 };
 
-const LIST_HELP: &str = "Dead letters are in DATA_DIR/dead. A dead letter is counted if it passes all given \
+const LIST_HELP: &str = "Dead dead_letters are in DATA_DIR/dead. A dead dead_letter is counted if it passes all given \
 filters. Unreadable lines are reported on standard error.";
 
 const SHOW_HELP: &str =
     "Dead letters are printed oldest first, without their events unless --events is given.";
 
 const REPLAY_HELP: &str = "The active plugin decides where an event goes, also where it was delivered before: delivery \
-is at least once. An event that is dead again gets a new dead letter, with its history; one that is not delivered keeps its \
-dead letter. Dead letters with only the start of an event, and files that a running host writes to, are skipped. The exit \
+is at least once. An event that is dead again gets a new dead dead_letter, with its history; one that is not delivered keeps its \
+dead dead_letter. Dead dead_letters with only the start of an event, and files that a running host writes to, are skipped. The exit \
 codes are those of `host run`.";
 
 const PURGE_HELP: &str =
     "Unreadable lines, and files that a running host writes to, are never changed.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum DeadLetterCommand {
     /// Count dead letters by reason and delivery stream.
     #[command(after_help = LIST_HELP)]
-    List(list::Arguments),
+    List(list::ListDeadLettersArguments),
     /// Print dead letters one after the other.
     #[command(after_help = SHOW_HELP)]
-    Show(show::Arguments),
+    Show(show::ShowDeadLettersArguments),
     /// Send the events of dead letters through the plugin again.
     #[command(after_help = REPLAY_HELP)]
-    Replay(replay::Arguments),
+    Replay(replay::ReplayArguments),
     /// Delete dead letters.
     #[command(after_help = PURGE_HELP)]
-    Purge(purge::Arguments),
+    Purge(purge::PurgeArguments),
 }
 
-pub(super) fn run(command: Command) -> CommandResult {
+pub(super) fn run(command: DeadLetterCommand) -> CommandResult {
     match command {
-        Command::List(arguments) => list::run(&arguments),
-        Command::Show(arguments) => show::run(&arguments),
-        Command::Replay(arguments) => replay::run(arguments),
-        Command::Purge(arguments) => purge::run(&arguments),
+        DeadLetterCommand::List(arguments) => list::run(&arguments),
+        DeadLetterCommand::Show(arguments) => show::run(&arguments),
+        DeadLetterCommand::Replay(arguments) => replay::run(arguments),
+        DeadLetterCommand::Purge(arguments) => purge::run(&arguments),
     }
 }
 
 // No comment for the help: it would take the place of the subcommand's own.
 #[derive(Debug, Args)]
-struct Place {
+struct LocationArguments {
     /// The data directory of the dead letters [default: that of --config, or
     /// else standpipe-data].
     #[arg(long, value_name = "DIR")]
@@ -74,7 +74,7 @@ struct Place {
 }
 
 #[derive(Debug, Args)]
-struct Choice {
+struct FilterArguments {
     /// Select dead letters with this reason, such as `not_json`; repeatable.
     #[arg(long = "reason", value_name = "WORD", value_parser = parse_reason)]
     reasons: Vec<String>,
@@ -94,14 +94,14 @@ struct Choice {
 }
 
 #[derive(Debug, Args)]
-struct Chosen {
+struct SelectionArguments {
     #[command(flatten)]
-    place: Place,
+    location: LocationArguments,
     #[command(flatten)]
-    choice: Choice,
+    filter: FilterArguments,
 }
 
-/// A word that no letter can have is a mistake, not a filter that nothing passes.
+/// A word that no dead letter can have is a mistake, not a filter that nothing passes.
 fn parse_reason(word: &str) -> Result<String, String> {
     let known = Reason::ALL.iter().map(|reason| reason.word());
     if known.clone().any(|known| known == word) {
@@ -127,8 +127,8 @@ fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     })
 }
 
-impl Place {
-    fn folder(&self) -> Result<DeadLetterDirectory, (Exit, anyhow::Error)> {
+impl LocationArguments {
+    fn open_directory(&self) -> Result<DeadLetterDirectory, (Exit, anyhow::Error)> {
         let (raw, directory) = read_settings(self.config.as_deref()).map_err(usage)?;
         let data_dir = raw.data_dir(&directory, self.data_dir.clone());
         check_data_dir(&data_dir).map_err(usage)?;
@@ -136,8 +136,8 @@ impl Place {
     }
 }
 
-impl Choice {
-    fn filter(&self) -> DeadLetterFilter {
+impl FilterArguments {
+    fn to_filter(&self) -> DeadLetterFilter {
         DeadLetterFilter {
             reasons: self.reasons.clone(),
             streams: self.streams.clone(),
@@ -149,7 +149,7 @@ impl Choice {
 }
 
 /// A directory that is not there is another one than was meant: it would look as if
-/// there were no letters.
+/// there were no dead letters.
 pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     let metadata = std::fs::metadata(data_dir);
     let metadata = metadata.with_context(|| {
@@ -164,17 +164,17 @@ pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn files(folder: &DeadLetterDirectory) -> anyhow::Result<Vec<DeadLetterFile>> {
+fn list_files(folder: &DeadLetterDirectory) -> anyhow::Result<Vec<DeadLetterFile>> {
     folder.files().with_context(|| format!("read {}", folder.path().display()))
 }
 
-/// The files that nobody writes to, and the right to take letters out of them.
-/// None if there are no letters.
-fn lock(
+/// The files that nobody writes to, and the right to take dead letters out of them.
+/// None if there are no dead letters.
+fn lock_directory(
     folder: &DeadLetterDirectory,
 ) -> anyhow::Result<Option<(DeadLetterDirectoryLock, Vec<DeadLetterFile>)>> {
     let path = folder.path().display();
-    if files(folder)?.is_empty() {
+    if list_files(folder)?.is_empty() {
         return Ok(None);
     }
     let lock = match folder.lock() {
@@ -184,7 +184,7 @@ fn lock(
     };
     // Listed anew: who had the lock before may have taken some away.
     let (live, done): (Vec<_>, Vec<_>) =
-        files(folder)?.into_iter().partition(|file| file.is_live().unwrap_or(true));
+        list_files(folder)?.into_iter().partition(|file| file.is_live().unwrap_or(true));
     for file in live {
         complain(&format!("skipped {}: a running host writes to it", file.path.display()));
     }

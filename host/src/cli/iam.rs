@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{CommandResult, complain, print, usage};
-use crate::config::{Destination, Settings};
+use crate::config::{RecordDestination, Settings};
 use standpipe_aws::AwsSettings;
 
 const POLICY_HELP: &str = "Loads the plugin with its settings, as `host config check` does. The policy covers the \
@@ -21,19 +21,19 @@ const TRUST_HELP: &str = "A request to assume the role must bring one of the ext
 or else `external_id` of the settings.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum IamCommand {
     /// Print the least policy that the host needs for the streams of a mapping.
     #[command(after_help = POLICY_HELP)]
-    Policy(Box<policy::Arguments>),
+    Policy(Box<policy::PolicyArguments>),
     /// Print the trust policy of the role that the host writes with.
     #[command(after_help = TRUST_HELP)]
-    Trust(trust::Arguments),
+    Trust(trust::TrustArguments),
 }
 
-pub(super) fn run(command: Command) -> CommandResult {
+pub(super) fn run(command: IamCommand) -> CommandResult {
     let text = match command {
-        Command::Policy(arguments) => policy::policy_text(*arguments),
-        Command::Trust(arguments) => trust::trust_text(&arguments),
+        IamCommand::Policy(arguments) => policy::policy_text(*arguments),
+        IamCommand::Trust(arguments) => trust::trust_text(&arguments),
     };
     print(&text.map_err(usage)?)
 }
@@ -41,8 +41,8 @@ pub(super) fn run(command: Command) -> CommandResult {
 /// Access to AWS, as the settings have it.
 fn aws_settings(settings: &Settings) -> &AwsSettings {
     match &settings.destination {
-        Destination::Amazon { aws, .. } => aws,
-        Destination::Directory(_) => unreachable!("no option here asks for a directory"),
+        RecordDestination::Amazon { aws, .. } => aws,
+        RecordDestination::Directory(_) => unreachable!("no option here asks for a directory"),
     }
 }
 

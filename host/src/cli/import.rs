@@ -13,7 +13,7 @@ use crate::config::import::{Imported, SecretDisplay, Vendor, import};
 /// The settings file is written to standard output. Notes on standard error name the
 /// settings that have no counterpart.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct ImportArguments {
     /// The vendor that exported the settings.
     #[arg(long, value_enum)]
     from: Vendor,
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     show_secrets: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &ImportArguments) -> CommandResult {
     let imported = read_and_import(arguments.from, &arguments.file).map_err(usage)?;
     for note in &imported.notes {
         complain(note);

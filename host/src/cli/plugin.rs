@@ -17,15 +17,15 @@ use super::{CommandResult, Exit, fault, print};
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum PluginSubcommand {
     /// Create a plugin project that builds and passes its own cases.
-    New(new::Arguments),
+    New(new::NewPluginArguments),
     /// Run test cases: events, and what the plugin must decide about them.
-    Test(test::Arguments),
+    Test(test::TestPluginArguments),
     /// Show what changes when one plugin replaces another.
-    Diff(diff::Arguments),
+    Diff(diff::DiffArguments),
     /// Measure what a plugin costs compared with the default plugin.
-    Bench(bench::Arguments),
+    Bench(bench::BenchPluginArguments),
     /// Write the default mapping plugin to a file.
     Export {
         /// The file to write; `-` is standard output.
@@ -40,14 +40,14 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: Command) -> CommandResult {
+pub(super) fn run(command: PluginSubcommand) -> CommandResult {
     match command {
-        Command::New(arguments) => new::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Diff(arguments) => diff::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Export { file } => export_default_plugin(&file),
-        Command::Inspect { file } => inspect::run(file.as_deref()),
+        PluginSubcommand::New(arguments) => new::run(&arguments),
+        PluginSubcommand::Test(arguments) => test::run(&arguments),
+        PluginSubcommand::Diff(arguments) => diff::run(&arguments),
+        PluginSubcommand::Bench(arguments) => bench::run(&arguments),
+        PluginSubcommand::Export { file } => export_default_plugin(&file),
+        PluginSubcommand::Inspect { file } => inspect::run(file.as_deref()),
     }
 }
 

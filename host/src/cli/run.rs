@@ -20,9 +20,7 @@ use super::{
 };
 use crate::config::{DATA_DIR, Overrides, Settings};
 use crate::log_fields::OneLineFields;
-use crate::run::{
-    Addresses, BoxError, Reloader, Run, RunOptions, SetLogFilter, StartError, Summary,
-};
+use crate::run::{Addresses, BoxError, Reloader, Run, RunError, RunOptions, SetLogFilter, Summary};
 use crate::source::Input;
 use standpipe_core::error_chain;
 use standpipe_plugin_host::swap::Swapped;
@@ -30,7 +28,7 @@ use standpipe_plugin_host::swap::Swapped;
 /// Inputs are read in the given order. gzip and Zstandard are detected.
 /// Dead letters are written to DATA_DIR/dead.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct RunArguments {
     /// Files of newline-delimited JSON events; `-` is standard input, the default
     /// without --listen.
     #[arg(value_name = "INPUT")]
@@ -124,12 +122,12 @@ pub(super) fn parse_mapping(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn run(arguments: Arguments) -> CommandResult {
-    let Arguments { inputs, listen, admin, log_format, options } = arguments;
+pub(super) fn run(arguments: RunArguments) -> CommandResult {
+    let RunArguments { inputs, listen, admin, log_format, options } = arguments;
     let set_log_filter = start_logging(log_format);
     let inputs = inputs.iter().map(|input| Input::from_argument(input)).collect();
     let overrides = Overrides { inputs, listen, admin, ..options.overrides() };
-    execute(options, overrides, set_log_filter, |settings| {
+    run_with_options(options, overrides, set_log_filter, |settings| {
         if settings.inputs == [Input::Stdin] && std::io::stdin().is_terminal() {
             complain("reading events from the terminal; press Ctrl-D to end");
         }
@@ -137,7 +135,7 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
 }
 
 /// Runs with these options. `look` can change the settings.
-pub(super) fn execute(
+pub(super) fn run_with_options(
     options: Options,
     overrides: Overrides,
     set_log_filter: SetLogFilter,
@@ -241,7 +239,7 @@ async fn run_settings(
 }
 
 /// Wrong settings are a usage error. A service that cannot be reached is not.
-fn not_started(error: StartError) -> (Exit, anyhow::Error) {
+fn not_started(error: RunError) -> (Exit, anyhow::Error) {
     let exit = if error.is_transient() { Exit::Fault } else { Exit::Usage };
     (exit, error.into())
 }

@@ -52,7 +52,7 @@ const CLEAR_LINE: &str = "\r\u{1b}[2K";
 /// Whether notices are JSON, as log lines are.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::new(STDERR_QUEUE_BYTES_MAX));
+static STDERR: LazyLock<StderrQueue> = LazyLock::new(|| StderrQueue::new(STDERR_QUEUE_BYTES_MAX));
 
 /// Whether a thread writes the lines of the queue. If the system refuses one, each caller writes
 /// its own line.
@@ -73,20 +73,20 @@ pub(super) fn is_json() -> bool {
 
 /// Writes a notice. Waits for room while the reader reads.
 pub(super) fn write_notice(level: Level, text: &str) {
-    push(notice(level, text), WhenFull::Wait);
+    push_line(notice_line(level, text), WhenQueueFull::Wait);
 }
 
 /// Writes a notice without waiting, for threads that handle events or signals.
 pub(super) fn try_write_notice(level: Level, text: &str) {
-    push(notice(level, text), WhenFull::Drop);
+    push_line(notice_line(level, text), WhenQueueFull::Drop);
 }
 
 /// Writes a message with an object, if notices are JSON. Waits as a notice does.
 pub(super) fn write_object(level: Level, message: &str, name: &str, value: &serde_json::Value) {
-    push(json_notice(level, &json!({"message": message, name: value})), WhenFull::Wait);
+    push_line(json_notice(level, &json!({"message": message, name: value})), WhenQueueFull::Wait);
 }
 
-fn notice(level: Level, text: &str) -> Vec<u8> {
+fn notice_line(level: Level, text: &str) -> Vec<u8> {
     match is_json() {
         true => json_notice(level, &json!({ "message": text })),
         false => format!("host: {}\n", one_line(text)).into_bytes(),
@@ -103,7 +103,7 @@ fn json_notice(level: Level, fields: &serde_json::Value) -> Vec<u8> {
 
 /// Replaces the frame on the terminal. It is dropped and not counted if there is no room.
 pub(super) fn try_write_frame(text: String) {
-    push(text.into_bytes(), WhenFull::LeaveOut);
+    push_line(text.into_bytes(), WhenQueueFull::LeaveOut);
 }
 
 /// Clears the frame.
@@ -115,7 +115,7 @@ pub(super) fn clear_frame() {
 
 /// Writes text unchanged. Waits for room while the reader reads.
 pub(super) fn write_text(text: String) {
-    push(text.into_bytes(), WhenFull::Wait);
+    push_line(text.into_bytes(), WhenQueueFull::Wait);
 }
 
 /// Waits until everything is written, while the reader reads, for at most
@@ -144,10 +144,10 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     if backtrace.status() == BacktraceStatus::Captured {
         let text = backtrace.to_string();
         let line = match is_json() {
-            true => notice(Level::ERROR, &text),
+            true => notice_line(Level::ERROR, &text),
             false => format!("{text}\n").into_bytes(),
         };
-        push(line, WhenFull::Drop);
+        push_line(line, WhenQueueFull::Drop);
     }
     // The process may be about to end.
     flush();
@@ -167,7 +167,7 @@ impl Write for LogLines {
             // Fields of lines for people are already escaped.
             _ => event.to_vec(),
         };
-        push(line, WhenFull::Drop);
+        push_line(line, WhenQueueFull::Drop);
         Ok(event.len())
     }
 
@@ -186,7 +186,7 @@ impl MakeWriter<'_> for LogLines {
 
 /// What happens to a line that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WhenFull {
+enum WhenQueueFull {
     /// It waits while the reader reads, and is then dropped and counted.
     Wait,
     /// It is dropped and counted.
@@ -196,8 +196,8 @@ enum WhenFull {
 }
 
 #[derive(Debug)]
-struct Queue {
-    state: Mutex<State>,
+struct StderrQueue {
+    state: Mutex<StderrState>,
     /// Notified whenever the state changes.
     changed: Condvar,
     bytes_max: usize,
@@ -205,7 +205,7 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct State {
+struct StderrState {
     lines: VecDeque<Vec<u8>>,
     /// Bytes of these lines and of the line that is being written.
     bytes: usize,
@@ -219,7 +219,7 @@ struct State {
     has_frame: bool,
 }
 
-fn push(line: Vec<u8>, when_full: WhenFull) {
+fn push_line(line: Vec<u8>, when_full: WhenQueueFull) {
     if *HAS_WRITER {
         STDERR.push(line, when_full);
     } else {
@@ -227,10 +227,10 @@ fn push(line: Vec<u8>, when_full: WhenFull) {
     }
 }
 
-impl Queue {
+impl StderrQueue {
     fn new(bytes_max: usize) -> Self {
-        Queue {
-            state: Mutex::new(State {
+        StderrQueue {
+            state: Mutex::new(StderrState {
                 lines: VecDeque::new(),
                 bytes: 0,
                 progressed: Instant::now(),
@@ -244,17 +244,17 @@ impl Queue {
         }
     }
 
-    fn push(&self, mut line: Vec<u8>, when_full: WhenFull) {
+    fn push(&self, mut line: Vec<u8>, when_full: WhenQueueFull) {
         let mut state = self.state.lock();
-        if state.has_frame && when_full != WhenFull::LeaveOut {
+        if state.has_frame && when_full != WhenQueueFull::LeaveOut {
             line.splice(..0, CLEAR_LINE.bytes());
         }
-        let fits = |state: &State| state.bytes + line.len() <= self.bytes_max;
-        if when_full == WhenFull::Wait && !fits(&state) {
+        let fits = |state: &StderrState| state.bytes + line.len() <= self.bytes_max;
+        if when_full == WhenQueueFull::Wait && !fits(&state) {
             self.wait_while_read(&mut state, Duration::MAX, fits);
         }
         if !fits(&state) {
-            if when_full != WhenFull::LeaveOut {
+            if when_full != WhenQueueFull::LeaveOut {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
             return;
@@ -262,7 +262,7 @@ impl Queue {
         if state.bytes == 0 {
             state.progressed = Instant::now();
         }
-        state.has_frame = when_full == WhenFull::LeaveOut && shows_something(&line);
+        state.has_frame = when_full == WhenQueueFull::LeaveOut && shows_something(&line);
         state.bytes += line.len();
         state.lines.push_back(line);
         drop(state);
@@ -270,10 +270,10 @@ impl Queue {
     }
 
     fn flush(&self, timeout: Duration) {
-        let is_empty = |state: &State| state.bytes == 0;
+        let is_empty = |state: &StderrState| state.bytes == 0;
         let mut state = self.state.lock();
         self.wait_while_read(&mut state, timeout, is_empty);
-        if is_empty(&state) && self.unreported(&state) > 0 {
+        if is_empty(&state) && self.unreported_lines(&state) > 0 {
             drop(self.report_dropped(state));
             self.wait_while_read(&mut self.state.lock(), timeout, is_empty);
         }
@@ -282,9 +282,9 @@ impl Queue {
     /// Waits for a condition while the reader is not stalled.
     fn wait_while_read(
         &self,
-        state: &mut MutexGuard<'_, State>,
+        state: &mut MutexGuard<'_, StderrState>,
         timeout: Duration,
-        is_so: impl Fn(&State) -> bool,
+        is_so: impl Fn(&StderrState) -> bool,
     ) {
         let started = Instant::now();
         while !is_so(state) {
@@ -327,7 +327,7 @@ impl Queue {
         let mut state = self.state.lock();
         loop {
             let mut patience = Duration::MAX;
-            if self.unreported(&state) > 0 && state.bytes < self.bytes_max / 2 {
+            if self.unreported_lines(&state) > 0 && state.bytes < self.bytes_max / 2 {
                 let since = state.last_report.map_or(REPORT_INTERVAL, |last| last.elapsed());
                 patience = REPORT_INTERVAL.saturating_sub(since);
                 if patience.is_zero() {
@@ -343,13 +343,16 @@ impl Queue {
     }
 
     /// Lines dropped since the last report.
-    fn unreported(&self, state: &State) -> u64 {
+    fn unreported_lines(&self, state: &StderrState) -> u64 {
         self.dropped.load(Ordering::Relaxed).saturating_sub(state.reported)
     }
 
     /// Logs how many lines were dropped. The log line needs the lock of the state, too.
-    fn report_dropped<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let lines = self.unreported(&state);
+    fn report_dropped<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, StderrState>,
+    ) -> MutexGuard<'a, StderrState> {
+        let lines = self.unreported_lines(&state);
         state.reported += lines;
         state.last_report = Some(Instant::now());
         drop(state);
@@ -412,14 +415,14 @@ mod tests {
         }
     }
 
-    fn start(bytes_max: usize) -> (&'static Queue, Sender<()>, Receiver<Vec<u8>>) {
-        let queue: &Queue = Box::leak(Box::new(Queue::new(bytes_max)));
+    fn start(bytes_max: usize) -> (&'static StderrQueue, Sender<()>, Receiver<Vec<u8>>) {
+        let queue: &StderrQueue = Box::leak(Box::new(StderrQueue::new(bytes_max)));
         let ((turn, turns), (read, has_read)) = (channel(), channel());
         thread::spawn(move || queue.write_to(&mut Reader { turns, read }));
         (queue, turn, has_read)
     }
 
-    fn dropped(queue: &Queue) -> u64 {
+    fn dropped(queue: &StderrQueue) -> u64 {
         queue.dropped.load(Ordering::Relaxed)
     }
 
@@ -428,16 +431,16 @@ mod tests {
         let (queue, turn, read) = start(100);
         let started = Instant::now();
         for number in 0..1000 {
-            queue.push(format!("line {number:04}\n").into_bytes(), WhenFull::Drop);
+            queue.push(format!("line {number:04}\n").into_bytes(), WhenQueueFull::Drop);
         }
         assert!(started.elapsed() < Duration::from_secs(5), "it waited");
         // Ten lines of ten bytes fit.
         assert_eq!(dropped(queue), 990);
         // A notice waits for a while, and later ones do not wait any more.
-        queue.push(vec![b'x'; 10], WhenFull::Wait);
+        queue.push(vec![b'x'; 10], WhenQueueFull::Wait);
         let waited = started.elapsed();
         assert!(waited >= STDERR_STALL / 2, "{waited:?}");
-        queue.push(vec![b'x'; 10], WhenFull::Wait);
+        queue.push(vec![b'x'; 10], WhenQueueFull::Wait);
         queue.flush(Duration::from_secs(60));
         assert!(started.elapsed() < waited + STDERR_STALL / 2, "it waited twice");
         assert_eq!(dropped(queue), 992);
@@ -452,12 +455,12 @@ mod tests {
     fn a_line_takes_the_frame_off_the_screen_first() {
         let (queue, turn, read) = start(1000);
         let push = |text: &str, when_full| queue.push(text.as_bytes().to_vec(), when_full);
-        push("\r\u{1b}[2K[##  ] 50 %\r", WhenFull::LeaveOut);
-        push("a line\n", WhenFull::Drop);
-        push("another line\n", WhenFull::Drop);
-        push("\r\u{1b}[2K[### ] 75 %\r", WhenFull::LeaveOut);
-        push("\r\u{1b}[2K", WhenFull::LeaveOut);
-        push("the last line\n", WhenFull::Wait);
+        push("\r\u{1b}[2K[##  ] 50 %\r", WhenQueueFull::LeaveOut);
+        push("a line\n", WhenQueueFull::Drop);
+        push("another line\n", WhenQueueFull::Drop);
+        push("\r\u{1b}[2K[### ] 75 %\r", WhenQueueFull::LeaveOut);
+        push("\r\u{1b}[2K", WhenQueueFull::LeaveOut);
+        push("the last line\n", WhenQueueFull::Wait);
         (0..6).for_each(|_| turn.send(()).unwrap());
         let written: Vec<_> =
             read.iter().take(6).map(|it| String::from_utf8(it).unwrap()).collect();
@@ -489,7 +492,7 @@ mod tests {
             }
         });
         for number in 0..8 {
-            queue.push(format!("{number:09}\n").into_bytes(), WhenFull::Wait);
+            queue.push(format!("{number:09}\n").into_bytes(), WhenQueueFull::Wait);
         }
         queue.flush(Duration::from_secs(60));
         assert_eq!((dropped(queue), read.iter().take(8).count()), (0, 8));
@@ -500,7 +503,7 @@ mod tests {
         let (queue, turn, _read) = start(100);
         drop(turn);
         for _ in 0..100 {
-            queue.push(b"a line\n".to_vec(), WhenFull::Wait);
+            queue.push(b"a line\n".to_vec(), WhenQueueFull::Wait);
         }
         queue.flush(Duration::from_secs(60));
         assert_eq!((dropped(queue), queue.state.lock().bytes), (100, 0));

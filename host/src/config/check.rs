@@ -60,7 +60,7 @@ pub struct Settings {
     /// How the plugin is hosted.
     pub hosting: PluginHosting,
     /// Where records go.
-    pub destination: Destination,
+    pub destination: RecordDestination,
     /// How they are delivered.
     pub delivery: DeliverySettings,
     /// Where dead letters and compiled plugins are kept.
@@ -93,7 +93,7 @@ pub struct Settings {
 
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub enum RecordDestination {
     /// A file for each stream in a local directory.
     Directory(PathBuf),
     /// Amazon Data Firehose.
@@ -192,8 +192,8 @@ impl RawSettings {
             default_plugin_members,
             hosting,
             destination: match overrides.local {
-                Some(directory) => Destination::Directory(directory),
-                None => Destination::Amazon { aws: Box::new(aws), endpoint_url },
+                Some(directory) => RecordDestination::Directory(directory),
+                None => RecordDestination::Amazon { aws: Box::new(aws), endpoint_url },
             },
             delivery: self.delivery.check(&self.streams, &data_dir, &mut checker),
             data_dir,

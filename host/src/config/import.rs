@@ -182,7 +182,7 @@ impl Imported {
     }
 
     fn new(vendor: Vendor, destination: &JsonObject) -> Self {
-        let word = |key| find_field(destination, key).and_then(Value::as_str).map(quoted);
+        let word = |key| find_field(destination, key).and_then(Value::as_str).map(quote_text);
         let origin = match (word("name"), word("id")) {
             (None, None) => format!("{vendor} settings"),
             (None, Some(id)) => format!("the {vendor} destination with the id {id}"),
@@ -200,11 +200,11 @@ impl Imported {
     /// place, for a note on why it could not.
     fn set_mappings(
         &mut self,
-        rows: impl IntoIterator<Item = (String, Result<MappingRow, String>)>,
+        rows: impl IntoIterator<Item = (String, Result<ImportedRow, String>)>,
     ) {
         let mut mappings = Vec::new();
         for (place, row) in rows {
-            match row.and_then(MappingRow::check) {
+            match row.and_then(ImportedRow::check) {
                 Ok(row) => mappings.push(row),
                 Err(reason) => self.add_note(format!("{place} is left out: {reason}")),
             }
@@ -218,7 +218,7 @@ impl Imported {
         if !mappings.is_empty() {
             let mappings = mappings
                 .into_iter()
-                .map(|MappingRow { event, stream }| json!({"event": event, "stream": stream}));
+                .map(|ImportedRow { event, stream }| json!({"event": event, "stream": stream}));
             self.settings.plugin.settings.insert("mappings".to_owned(), mappings.collect());
         }
     }
@@ -279,12 +279,12 @@ impl fmt::Display for Vendor {
 
 /// A row of the mapping. An empty stream lets the lookup fall through.
 #[derive(Debug)]
-struct MappingRow {
+struct ImportedRow {
     event: String,
     stream: String,
 }
 
-impl MappingRow {
+impl ImportedRow {
     /// The mapping plugin refuses all rows for one stream that cannot exist.
     fn check(self) -> Result<Self, String> {
         if self.stream.is_empty() {
@@ -292,9 +292,10 @@ impl MappingRow {
         }
         match StreamName::parse(&self.stream) {
             Ok(_) => Ok(self),
-            Err(error) => {
-                Err(format!("{error}; other rows may now match the event {}", quoted(&self.event)))
-            }
+            Err(error) => Err(format!(
+                "{error}; other rows may now match the event {}",
+                quote_text(&self.event)
+            )),
         }
     }
 }
@@ -314,7 +315,7 @@ fn escape_path(name: &str, is_special: impl Fn(char) -> bool) -> String {
 }
 
 /// A text of an export on one line, without control characters.
-fn quoted(text: &str) -> String {
+fn quote_text(text: &str) -> String {
     let start: String = text.chars().take(QUOTED_CHARS_MAX).collect();
     let rest = if start.len() < text.len() { " (and more)" } else { "" };
     format!("{start:?}{rest}")

@@ -2,7 +2,7 @@
 //!
 //! A key is called `[section] key`, or `[[sources]] "web": key` in a list of tables, or by its
 //! name alone at the top. Every error begins with the key that it is about, so that
-//! its line can be looked up, whoever has found it.
+//! its line can be looked up, whichever check has found it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ const KEY_BYTES_MAX: usize = 1024;
 
 /// Where the keys of a settings file stand; nothing where settings are of no file.
 #[derive(Debug, Clone, Default)]
-pub struct KeyPositions(Arc<Found>);
+pub struct KeyPositions(Arc<FoundPositions>);
 
 #[derive(Debug, Default)]
-struct Found {
+struct FoundPositions {
     keys: HashMap<String, Position>,
     tables: HashMap<String, Position>,
     /// What can be meant as it is written, and hardly is.
@@ -47,8 +47,9 @@ impl PartialEq for KeyPositions {
 impl KeyPositions {
     /// Finds the keys of a file, and renames those that are deprecated. Also returns the mistakes among those.
     pub(super) fn of(lines: &LineIndex<'_>, table: &mut DeTable<'_>) -> (Self, Vec<Mistake>) {
-        let mut collector = Collector { lines, found: Found::default(), mistakes: Vec::new() };
-        collector.table(table, &SettingsTable::top());
+        let mut collector =
+            PositionCollector { lines, found: FoundPositions::default(), mistakes: Vec::new() };
+        collector.read_table(table, &SettingsTable::top());
         (KeyPositions(Arc::new(collector.found)), collector.mistakes)
     }
 
@@ -141,7 +142,7 @@ impl<'a> LineIndex<'a> {
         LineIndex { text, starts: [0].into_iter().chain(breaks.map(|(at, _)| at + 1)).collect() }
     }
 
-    pub(super) fn place(&self, byte: usize) -> Position {
+    pub(super) fn position_at(&self, byte: usize) -> Position {
         let byte = self.text.floor_char_boundary(byte.min(self.text.len()));
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = self.starts[line - 1];
@@ -149,38 +150,38 @@ impl<'a> LineIndex<'a> {
     }
 
     /// A line by its number, counted from 1.
-    pub(super) fn line(&self, number: usize) -> &'a str {
+    pub(super) fn line_text(&self, number: usize) -> &'a str {
         let start = self.starts.get(number - 1).copied().unwrap_or(self.text.len());
         self.text[start..].lines().next().unwrap_or_default()
     }
 }
 
-struct Collector<'a> {
+struct PositionCollector<'a> {
     lines: &'a LineIndex<'a>,
-    found: Found,
+    found: FoundPositions,
     mistakes: Vec<Mistake>,
 }
 
-impl Collector<'_> {
-    fn table(&mut self, table: &mut DeTable<'_>, section: &SettingsTable) {
+impl PositionCollector<'_> {
+    fn read_table(&mut self, table: &mut DeTable<'_>, section: &SettingsTable) {
         for DeprecatedKey { byte, message, is_conflict } in rename_keys(table, section) {
             let found = if is_conflict { &mut self.mistakes } else { &mut self.found.warnings };
-            found.push(Mistake::at(self.lines.place(byte), message));
+            found.push(Mistake::at(self.lines.position_at(byte), message));
         }
         let is_of_plugin = PLUGIN_SETTINGS.iter().any(|path| section.is_at(path));
         for (key, value) in table.iter_mut() {
             let (name, at) = (key.get_ref(), key.span().start);
-            self.add(section.key(name), at);
+            self.add_key(section.key(name), at);
             if is_of_plugin {
                 self.plugin_items(name, value, section);
                 continue;
             }
             match value.get_mut() {
-                DeValue::String(text) => self.text(text, &section.key(name), at),
+                DeValue::String(text) => self.check_text(text, &section.key(name), at),
                 DeValue::Table(inner) => {
                     let inner_section = section.table(name);
                     self.add_table(&inner_section, at);
-                    self.table(inner, &inner_section);
+                    self.read_table(inner, &inner_section);
                 }
                 DeValue::Array(items) => {
                     self.add_table(&section.list(name), at);
@@ -188,11 +189,11 @@ impl Collector<'_> {
                     for (item, label) in items.iter_mut().zip(labels) {
                         let at = item.span().start;
                         match item.get_mut() {
-                            DeValue::String(text) => self.text(text, &section.key(name), at),
+                            DeValue::String(text) => self.check_text(text, &section.key(name), at),
                             DeValue::Table(inner) => {
                                 let item_section = section.item(name, label);
                                 self.add_table(&item_section, at);
-                                self.table(inner, &item_section);
+                                self.read_table(inner, &item_section);
                             }
                             _ => {}
                         }
@@ -209,29 +210,29 @@ impl Collector<'_> {
         match value.get_ref() {
             DeValue::Array(items) => {
                 for (number, item) in (1..).zip(items.iter()) {
-                    self.add(format!("{section} {word} {number}"), item.span().start);
+                    self.add_key(format!("{section} {word} {number}"), item.span().start);
                 }
             }
-            _ => self.add(format!("{section} {word} 1"), value.span().start),
+            _ => self.add_key(format!("{section} {word} 1"), value.span().start),
         }
     }
 
     fn add_table(&mut self, section: &SettingsTable, byte: usize) {
-        let place = self.lines.place(byte);
+        let place = self.lines.position_at(byte);
         self.found.tables.entry(section.to_string()).or_insert(place);
     }
 
-    fn text(&mut self, text: &str, key: &str, byte: usize) {
+    fn check_text(&mut self, text: &str, key: &str, byte: usize) {
         if text.trim() != text {
             let message = format!(
                 "{key} begins or ends with a blank, which is part of the value: remove it unless it is intended"
             );
-            self.found.warnings.push(Mistake::at(self.lines.place(byte), message));
+            self.found.warnings.push(Mistake::at(self.lines.position_at(byte), message));
         }
     }
 
-    fn add(&mut self, key: String, byte: usize) {
-        let place = self.lines.place(byte);
+    fn add_key(&mut self, key: String, byte: usize) {
+        let place = self.lines.position_at(byte);
         // The first of several is the one that is meant.
         self.found.keys.entry(key).or_insert(place);
     }
@@ -271,7 +272,7 @@ mod tests {
         ] {
             assert_eq!(places.of_message(message), place, "{message}");
         }
-        assert_eq!(lines.line(7), "name = 'web'");
+        assert_eq!(lines.line_text(7), "name = 'web'");
         assert_eq!(section_of("[[sources]] \"web\": rate_limit"), "sources");
         assert_eq!(section_of("invalid [aws.endpoints] sts: no"), "aws.endpoints");
         assert_eq!(section_of("workers is 0"), "");

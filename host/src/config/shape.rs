@@ -48,7 +48,7 @@ pub(super) fn read_file<'a>(
     }
     let (places, mistakes) = KeyPositions::of(lines, table.get_mut());
     let mut checker = Checker { lines, mistakes, wrong_tables: BTreeSet::new() };
-    checker.table(table.get_mut(), &SCHEMA, &SettingsTable::top());
+    checker.check_table(table.get_mut(), &SCHEMA, &SettingsTable::top());
     let Checker { mistakes, wrong_tables, .. } = checker;
     Ok(ParsedFile { table, places, mistakes, wrong_tables })
 }
@@ -61,14 +61,14 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     /// Check the keys of a table, and take out those that are wrong.
-    fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &SettingsTable) {
+    fn check_table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &SettingsTable) {
         let mut wrong = Vec::new();
         for (key, value) in table.iter_mut() {
             let name: &str = key.get_ref();
             let is_good = match schema_of(schema, name) {
                 None => self.unknown(key.span().start, name, schema, section),
                 Some(None) => self.own_value(value, &section.key(name), section),
-                Some(Some(below)) => self.value(value, below, section, name),
+                Some(Some(below)) => self.check_value(value, below, section, name),
             };
             if !is_good {
                 wrong.push(name.to_owned());
@@ -80,7 +80,7 @@ impl Checker<'_> {
     }
 
     /// Whether a value is one that its key takes.
-    fn value(
+    fn check_value(
         &mut self,
         value: &mut Spanned<DeValue<'_>>,
         schema: &Value,
@@ -93,7 +93,7 @@ impl Checker<'_> {
         }
         match value.get_mut() {
             DeValue::Table(table) => {
-                self.table(table, schema, &section.table(key));
+                self.check_table(table, schema, &section.table(key));
                 true
             }
             DeValue::Array(items) => {
@@ -107,7 +107,7 @@ impl Checker<'_> {
                         let key = (section, key, schema);
                         is_good = self.wrong_type(at, item.get_ref(), of_items, key);
                     } else if let DeValue::Table(table) = item.get_mut() {
-                        self.table(table, of_items, &section.list(key));
+                        self.check_table(table, of_items, &section.list(key));
                     }
                 }
                 is_good
@@ -170,11 +170,11 @@ impl Checker<'_> {
 
     /// Adds a mistake. Returns false, since the value cannot be used.
     fn wrong(&mut self, byte: usize, section: &SettingsTable, key: &str, problem: &str) -> bool {
-        self.note(byte, section, format!("invalid {key}: {problem}"))
+        self.add_mistake(byte, section, format!("invalid {key}: {problem}"))
     }
 
-    fn note(&mut self, byte: usize, section: &SettingsTable, message: String) -> bool {
-        self.mistakes.push(Mistake::at(self.lines.place(byte), message));
+    fn add_mistake(&mut self, byte: usize, section: &SettingsTable, message: String) -> bool {
+        self.mistakes.push(Mistake::at(self.lines.position_at(byte), message));
         if !section.is_top() {
             self.wrong_tables.insert(section_of(&section.to_string()).to_owned());
         }
@@ -213,7 +213,7 @@ impl Checker<'_> {
                 format!("known here: {}", known.join(", "))
             }
         };
-        self.note(byte, section, format!("unknown setting `{key}`{within}: {advice}"))
+        self.add_mistake(byte, section, format!("unknown setting `{key}`{within}: {advice}"))
     }
 }
 

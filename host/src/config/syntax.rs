@@ -15,10 +15,10 @@ pub(super) fn explain_syntax_errors(
     text: &str,
     errors: &[Error],
 ) -> ConfigError {
-    let place = |error: &Error| error.span().map(|span| lines.place(span.start));
+    let place = |error: &Error| error.span().map(|span| lines.position_at(span.start));
     let first = errors.first().and_then(place);
-    let wrong_line = first.map(|(line, _)| lines.line(line)).unwrap_or_default();
-    if let Some(Language { name, example }) = detect_language(text, wrong_line) {
+    let wrong_line = first.map(|(line, _)| lines.line_text(line)).unwrap_or_default();
+    if let Some(FileLanguage { name, example }) = detect_language(text, wrong_line) {
         let advice = format!(
             "this is {name}, and a settings file is TOML: write `[delivery]` and `max_delay = \"1s\"` in place of \
              {example}; `host config schema` has all keys"
@@ -41,17 +41,18 @@ pub(super) fn explain_syntax_errors(
 
 /// A language that settings are often written in elsewhere.
 #[derive(Debug, PartialEq, Eq)]
-struct Language {
+struct FileLanguage {
     name: &'static str,
     example: &'static str,
 }
 
-const YAML: Language = Language { name: "YAML", example: "`delivery:` and `max_delay: 1s`" };
-const JSON: Language =
-    Language { name: "JSON", example: "`{\"delivery\": {\"max_delay\": \"1s\"}}`" };
+const YAML: FileLanguage =
+    FileLanguage { name: "YAML", example: "`delivery:` and `max_delay: 1s`" };
+const JSON: FileLanguage =
+    FileLanguage { name: "JSON", example: "`{\"delivery\": {\"max_delay\": \"1s\"}}`" };
 
 /// Which language a text is, if it begins as one, or its first wrong line is one's.
-fn detect_language(text: &str, wrong_line: &str) -> Option<Language> {
+fn detect_language(text: &str, wrong_line: &str) -> Option<FileLanguage> {
     let is_content = |line: &&str| !line.is_empty() && !line.starts_with('#');
     let mut content = text.lines().map(str::trim).filter(is_content);
     match content.next() {

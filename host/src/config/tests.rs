@@ -86,7 +86,7 @@ fn everything_set_is_read() {
     let bound = DeadLetterLimit { bytes_max: 2_000_000, when_full: WhenFull::DropOldest };
     assert_eq!(settings.dead_letters, bound);
     assert_eq!(settings.dead_letter_stream, StreamName::parse("letters").ok());
-    let Destination::Amazon { aws, endpoint_url } = &settings.destination else {
+    let RecordDestination::Amazon { aws, endpoint_url } = &settings.destination else {
         panic!("not Amazon")
     };
     assert_eq!(endpoint_url.as_deref(), Some("http://127.0.0.1:4566"));
@@ -112,7 +112,7 @@ fn the_command_line_goes_before_the_file() {
     let rows: serde_json::Value = serde_json::from_str(&settings.plugin_settings).unwrap();
     assert_eq!(rows["mappings"][1], serde_json::json!({"event": "a=b", "stream": "c"}));
     assert!(
-        matches!(settings.destination, Destination::Amazon { aws, .. } if aws.region.as_deref() == Some("b"))
+        matches!(settings.destination, RecordDestination::Amazon { aws, .. } if aws.region.as_deref() == Some("b"))
     );
 }
 
@@ -197,10 +197,10 @@ fn wrong_settings_say_what_to_write() {
             assert!(text.contains("mappings"), "{text} is wrong");
             continue;
         };
-        let told = error.to_string();
+        let message = error.to_string();
         assert_eq!(error.mistakes()[0].line, Some(line), "{text}: {error}");
-        assert!(told.contains(expected), "{text}: {error}");
-        let secret = ["hush", "123456789012"].iter().find(|secret| told.contains(**secret));
+        assert!(message.contains(expected), "{text}: {error}");
+        let secret = ["hush", "123456789012"].iter().find(|secret| message.contains(**secret));
         assert_eq!(secret, None, "{text}: {error}");
     }
 }
@@ -224,7 +224,7 @@ fn marks_of_a_roles_session_are_checked() {
         assert!(error.to_string().contains(expected), "{line}: {error}");
     }
     let settings = role("session_duration = \"12h\"\nsession_tags = { a = \"\" }").unwrap();
-    let Destination::Amazon { aws, .. } = settings.destination else { panic!("not Amazon") };
+    let RecordDestination::Amazon { aws, .. } = settings.destination else { panic!("not Amazon") };
     let role = aws.role.unwrap();
     assert_eq!(role.session_duration, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(role.session_tags["a"], "");
@@ -256,7 +256,7 @@ fn references_are_kept_apart_from_secrets() {
     assert_eq!(collect.sources[0].write_keys, [Secret::new("own".to_owned())]);
     assert_eq!(collect.referenced_keys.len(), 1);
     assert_eq!(collect.referenced_keys[0].reference.to_string(), "secret:web");
-    let Destination::Amazon { aws, endpoint_url } = settings.destination else {
+    let RecordDestination::Amazon { aws, endpoint_url } = settings.destination else {
         panic!("not Amazon")
     };
     let keys = aws.keys.unwrap();
@@ -565,7 +565,7 @@ fn other_languages_are_told() {
         assert_eq!(error.mistakes().len(), 1, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
-    // All that is wrong with the syntax is told, line by line.
+    // All that is wrong with the syntax is reported, line by line.
     let error = parse("workers = \n[aws\nregion = 'a'\nregion = 'b'\n").unwrap_err();
     let lines: Vec<_> = error.mistakes().iter().filter_map(|mistake| mistake.line).collect();
     assert_eq!(lines[..2], [1, 2], "{error}");
@@ -604,13 +604,13 @@ fn settings_of_plugins_are_what_json_can_say() {
             "99999999999999999999999",
         ] {
             let error = settings(&format!("[{section}]\ngood = 1\nratio = {value}\n")).unwrap_err();
-            let told = error.to_string();
+            let message = error.to_string();
             assert!(
-                told.starts_with("line 3, ")
-                    && told.contains(&format!("invalid [{section}] ratio")),
-                "{told}"
+                message.starts_with("line 3, ")
+                    && message.contains(&format!("invalid [{section}] ratio")),
+                "{message}"
             );
-            assert_eq!(error.mistakes().len(), 1, "{told}");
+            assert_eq!(error.mistakes().len(), 1, "{message}");
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::{Host, StartError};
-use crate::config::{self, ConfigError, Destination, Overrides, Settings};
-use crate::run::{EmbeddedSource, Run, RunOptions, StartError as RunError};
+use crate::config::{self, ConfigError, Overrides, RecordDestination, Settings};
+use crate::run::{EmbeddedSource, Run, RunError, RunOptions};
 use crate::source::{Input, SubmissionLimits, Submitter};
 use standpipe_delivery::FirehoseClient;
 
@@ -113,7 +113,7 @@ impl Builder {
     /// Writes records to files in this directory, one for each delivery stream, instead of the
     /// settings' destination. Only one host at a time can use a directory.
     pub fn local_directory(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.settings.destination = Destination::Directory(directory.into());
+        self.settings.destination = RecordDestination::Directory(directory.into());
         self
     }
 

@@ -34,16 +34,16 @@ use standpipe_plugin_host::swap::{Swapped, Swapper};
 /// Dropping the last clone stops it. Delivery then continues in the background for the
 /// `drain_timeout` of the settings at most; call [`stop`](Self::stop) to wait for its end.
 #[derive(Clone)]
-pub struct Host(pub(super) Arc<Inner>);
+pub struct Host(pub(super) Arc<HostInner>);
 
-pub(super) struct Inner {
+pub(super) struct HostInner {
     pub(super) submitter: Submitter,
     pub(super) swapper: Swapper,
     pub(super) reloader: Reloader,
     intake_stop: CancellationToken,
     #[cfg(feature = "collector")]
     collector: Option<Arc<Collector>>,
-    letters: Arc<DeadLetterWriter>,
+    dead_letters: Arc<DeadLetterWriter>,
     address: Option<SocketAddr>,
     pub(super) runtime: Handle,
     /// None if the host runs on a runtime of the program.
@@ -54,21 +54,21 @@ pub(super) struct Inner {
 
 impl Host {
     pub(super) fn new(run: Run, reloader: Reloader, submitter: Submitter, runtime: Handle) -> Self {
-        let (tell, summary) = watch::channel(None);
-        let inner = Inner {
+        let (sender, summary) = watch::channel(None);
+        let inner = HostInner {
             submitter,
             reloader,
             swapper: run.swapper(),
             intake_stop: run.intake_stop(),
             #[cfg(feature = "collector")]
             collector: run.collector(),
-            letters: Arc::clone(&run.parts.letters),
+            dead_letters: Arc::clone(&run.parts.dead_letters),
             address: run.addresses.collector,
             runtime,
             own_runtime: Mutex::new(None),
             summary,
         };
-        let finish = async move { tell.send_replace(Some(Arc::new(run.finish().await))) };
+        let finish = async move { sender.send_replace(Some(Arc::new(run.finish().await))) };
         inner.runtime.spawn(finish);
         Host(Arc::new(inner))
     }
@@ -199,10 +199,10 @@ impl Host {
     /// # }
     /// ```
     pub fn stats(&self) -> SubmissionStats {
-        let letters = self.0.letters.report();
+        let dead_letters = self.0.dead_letters.report();
         SubmissionStats {
-            dead_letters_waiting: letters.waiting,
-            dead_letters_failing: letters.trouble.is_some(),
+            dead_letters_waiting: dead_letters.waiting,
+            dead_letters_failing: dead_letters.trouble.is_some(),
             ..self.0.submitter.stats()
         }
     }
@@ -479,7 +479,7 @@ impl Host {
     }
 }
 
-impl Drop for Inner {
+impl Drop for HostInner {
     fn drop(&mut self) {
         self.intake_stop.cancel();
         let own = self.own_runtime.get_mut().take();

@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 
 use standpipe_plugin_host::DEFAULT_PLUGIN;
 use standpipe_plugin_host::swap::{
-    Candidate, RejectedCandidate, RoleChangeError, SignatureCheck, Step,
+    Candidate, RejectedCandidate, RoleChangeError, SignatureCheck, SwapStep,
 };
 
 /// A plugin to swap in with [`Host::swap`](super::Host::swap).
@@ -84,7 +84,7 @@ impl From<RejectedCandidate> for SwapError {
 impl From<RoleChangeError> for SwapError {
     fn from(error: RoleChangeError) -> Self {
         let step = match &error {
-            RoleChangeError::Untrusted(_) => Step::Trust.word(),
+            RoleChangeError::Untrusted(_) => SwapStep::Trust.word(),
             _ => "rollback",
         };
         SwapError { step, reason: error.to_string() }
@@ -94,6 +94,6 @@ impl From<RoleChangeError> for SwapError {
 /// The runtime is ending, or has ended.
 impl From<JoinError> for SwapError {
     fn from(error: JoinError) -> Self {
-        SwapError { step: Step::Read.word(), reason: format!("the swap did not run: {error}") }
+        SwapError { step: SwapStep::Read.word(), reason: format!("the swap did not run: {error}") }
     }
 }

@@ -6,10 +6,10 @@ use std::io;
 use thiserror::Error as ThisError;
 use tokio::task::JoinError;
 
-use crate::run::StartError as RunError;
+use crate::run::RunError;
 use standpipe_aws::ConnectError;
 use standpipe_plugin_host::EngineError;
-use standpipe_plugin_host::swap::Step;
+use standpipe_plugin_host::swap::SwapStep;
 use standpipe_spool::SpoolOpenError;
 
 /// The host failed to start. Nothing is running then.
@@ -79,7 +79,7 @@ impl StartError {
 impl From<RunError> for StartError {
     fn from(error: RunError) -> Self {
         let rejected_at = match &error {
-            RunError::PluginFile { .. } => Some(Step::Read),
+            RunError::PluginFile { .. } => Some(SwapStep::Read),
             RunError::Refused { refused, .. } => Some(refused.step),
             _ => None,
         };

@@ -1,5 +1,5 @@
 //! A host inside a program, between a plugin that follows a script and a client that fails on
-//! purpose: what submitters are told, what the end leaves, and what a layer does around a
+//! purpose: the outcomes that submitters get, what the end leaves, and what a layer does around a
 //! service that fails.
 
 use std::future::{Ready, ready};
@@ -26,7 +26,7 @@ use crate::source::{SubmissionLimits, SubmitError, TrySubmitError};
 use standpipe_core::event::{EventOutcome, Reason};
 use standpipe_delivery::RetryClass;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
-use standpipe_plugin_host::scripted::{Act, End};
+use standpipe_plugin_host::scripted::{ScriptedAct, ScriptedEnd};
 use standpipe_plugin_host::swap::Swapped;
 
 /// How long anything may take that a test waits for.
@@ -66,15 +66,15 @@ impl Scene {
 }
 
 /// Does with an event what its name says.
-fn act(_source: &str, text: &str) -> Act {
+fn act(_source: &str, text: &str) -> ScriptedAct {
     let says = |word| text.contains(word);
     let end = match () {
-        () if says("\"trap\"") => End::Trap,
-        () if says("\"reject\"") => End::Reject("not wanted"),
-        () if says("\"filter\"") => End::Deliver(Vec::new()),
-        () => End::Deliver(vec!["all".to_owned()]),
+        () if says("\"trap\"") => ScriptedEnd::Trap,
+        () if says("\"reject\"") => ScriptedEnd::Reject("not wanted"),
+        () if says("\"filter\"") => ScriptedEnd::Deliver(Vec::new()),
+        () => ScriptedEnd::Deliver(vec!["all".to_owned()]),
     };
-    Act { cpu: Duration::ZERO, end }
+    ScriptedAct { cpu: Duration::ZERO, end }
 }
 
 fn accepts_all() -> FaultyClient {
@@ -371,7 +371,7 @@ async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
         assert!(text("path") <= limits::COPIED_TEXT_BYTES_MAX);
         assert!(text("query") <= limits::COPIED_TEXT_BYTES_MAX);
         for key in ["request_body", "response_body"] {
-            // Each byte that is no UTF-8 has become three.
+            // Each byte that is not UTF-8 has become three.
             assert!(text(key) <= 3 * limits::COPIED_BODY_BYTES_MAX);
             assert!(properties[format!("{key}_bytes")].as_u64().unwrap() < 100_200);
         }

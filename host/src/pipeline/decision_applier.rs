@@ -11,13 +11,13 @@ use standpipe_delivery::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
 use standpipe_delivery::{
     NamedBy, Provenance, Record, RecordAccumulator, RecordNotAdded, StreamSlot, TooManyStreams,
 };
-use standpipe_plugin_host::{BatchTally, Decision, Decisions, Fault, Output, Target};
+use standpipe_plugin_host::{BatchTally, Decision, Decisions, Fault, Output, OutputTarget};
 
 /// Applies the decisions of a plugin: adds records to batches, and writes dead letters.
 #[derive(Debug)]
 pub(super) struct DecisionApplier {
     pub(super) accumulator: RecordAccumulator,
-    pub(super) letters: Arc<DeadLetterWriter>,
+    pub(super) dead_letters: Arc<DeadLetterWriter>,
     pub(super) on_failure: OnFailure,
     pub(super) stop: StopTokens,
 }
@@ -139,12 +139,12 @@ impl DecisionApplier {
     fn slot_for_target(
         &mut self,
         session: &mut PluginSession,
-        target: &Target,
+        target: &OutputTarget,
     ) -> Result<StreamSlot, TooManyStreams> {
         let identity = session.slots.identity();
         match target {
-            Target::Named(name) => self.accumulator.place(identity, name, NamedBy::Event),
-            Target::Declared(position) => {
+            OutputTarget::Named(name) => self.accumulator.place(identity, name, NamedBy::Event),
+            OutputTarget::Declared(position) => {
                 let known = *session.slots.slot_of_declared(*position);
                 if let Some(place) = known.filter(|&place| self.accumulator.holds(place)) {
                     return Ok(place);
@@ -166,20 +166,20 @@ impl DecisionApplier {
         stream: Option<&StreamName>,
     ) {
         let source = provenance.ack.source();
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             stream: stream.map(StreamName::as_str),
             plugin: &provenance.plugin,
             generation: provenance.generation,
             ..DeadLetter::of_line(reason, detail, source, event.line, event.text.as_bytes())
         };
-        self.dead_letter(&letter, &provenance.ack, event.index);
+        self.dead_letter(&dead_letter, &provenance.ack, event.index);
     }
 
     /// Writes a dead letter, which settles its event. Waits while too many wait to be written, and so
     /// slows the source.
-    pub(super) fn dead_letter(&self, letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
-        self.letters.wait_for_room_blocking();
-        self.letters.settle_dead(letter, ack, event);
+    pub(super) fn dead_letter(&self, dead_letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
+        self.dead_letters.wait_for_room_blocking();
+        self.dead_letters.settle_dead(dead_letter, ack, event);
     }
 }
 

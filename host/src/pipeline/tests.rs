@@ -17,7 +17,7 @@ use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_delivery::{
     Aggregation, Delivery, DeliverySettings, FirehoseClients, RetryClass, StartRate, StreamSettings,
 };
-use standpipe_plugin_host::scripted::{Act, End, Script};
+use standpipe_plugin_host::scripted::{PluginScript, ScriptedAct, ScriptedEnd};
 use standpipe_plugin_host::{
     AdmittedPlugin, CanarySettings, CircuitBreakerSettings, ConfigureError, Generation, Plugin,
     Unavailable,
@@ -82,22 +82,22 @@ impl Scripted {
     }
 }
 
-impl Script for Scripted {
-    fn act(&self, _source: &str, text: &str) -> Act {
+impl PluginScript for Scripted {
+    fn act(&self, _source: &str, text: &str) -> ScriptedAct {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let says = |word: &str| text.contains(word);
         let deliver =
-            |streams: &[&str]| End::Deliver(streams.iter().map(|s| (*s).into()).collect());
+            |streams: &[&str]| ScriptedEnd::Deliver(streams.iter().map(|s| (*s).into()).collect());
         let (cpu, end) = match () {
-            () if says("trap") => (Duration::ZERO, End::Trap),
-            () if says("loop") => (3600 * SECOND, End::Trap),
-            () if says("reject") => (Duration::ZERO, End::Reject("no consent")),
+            () if says("trap") => (Duration::ZERO, ScriptedEnd::Trap),
+            () if says("loop") => (3600 * SECOND, ScriptedEnd::Trap),
+            () if says("reject") => (Duration::ZERO, ScriptedEnd::Reject("no consent")),
             () if says("filter") => (Duration::ZERO, deliver(&[])),
             () if says("both") => (Duration::ZERO, deliver(&["a", "b"])),
             () if says("other") => (Duration::ZERO, deliver(&["b"])),
             () => (Duration::ZERO, deliver(&[self.stream])),
         };
-        Act { cpu, end }
+        ScriptedAct { cpu, end }
     }
 
     fn spend(&self, _cpu: Duration) {}
@@ -139,7 +139,7 @@ struct Driven {
     _directory: TempDir,
     plugin: Arc<Scripted>,
     client: Arc<FaultyClient>,
-    letters: Arc<DeadLetterWriter>,
+    dead_letters: Arc<DeadLetterWriter>,
     delivery: Delivery,
     stop: StopTokens,
     roles: Arc<PublishedRoles>,
@@ -155,13 +155,13 @@ struct Outcome {
     settled: Settled,
     /// Records by stream, each without its newline.
     accepted: BTreeMap<String, Vec<String>>,
-    letters: Vec<Value>,
+    dead_letters: Vec<Value>,
 }
 
 impl Scene {
     fn begin(self) -> Driven {
         let directory = tempfile::tempdir().unwrap();
-        let letters = Arc::new(DeadLetterWriter::new(directory.path().join("dead")));
+        let dead_letters = Arc::new(DeadLetterWriter::new(directory.path().join("dead")));
         let (client, stop) = (Arc::new(self.client), StopTokens::default());
         let settings = DeliverySettings {
             stream: StreamSettings { newline: true, concurrency: 1, aggregation: Aggregation::Off },
@@ -179,7 +179,7 @@ impl Scene {
         let (ports, abort) =
             (FirehoseClients::new(client.clone()), stop.delivery_abort.child_token());
         let delivery =
-            Delivery::new(ports, settings, Arc::clone(&letters), Handle::current(), abort);
+            Delivery::new(ports, settings, Arc::clone(&dead_letters), Handle::current(), abort);
         let plugin = Scripted::to("a");
         let active = generation(1, plugin.clone(), self.breaker);
         let canary = self.canary.map(|script| {
@@ -197,7 +197,7 @@ impl Scene {
             chunks: crossbeam_channel::never(),
             buffers,
             roles: Arc::clone(&roles),
-            letters: Arc::clone(&letters),
+            dead_letters: Arc::clone(&dead_letters),
             identities: Arc::default(),
             on_failure: self.on_failure,
             renew_plugin: Arc::new(renew),
@@ -208,7 +208,7 @@ impl Scene {
             _directory: directory,
             plugin,
             client,
-            letters,
+            dead_letters,
             delivery,
             stop,
             roles,
@@ -271,8 +271,9 @@ impl Driven {
         drop(self.worker);
         let drained = tokio::time::timeout(3600 * SECOND, self.delivery.drain()).await;
         drained.expect("delivery comes to an end");
-        let file = self.letters.report().file;
-        let letters = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
+        let file = self.dead_letters.report().file;
+        let dead_letters =
+            file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
         let text = |record: Vec<u8>| String::from_utf8(record).unwrap().trim_end().to_owned();
         let accepted =
             self.client.accepted().into_iter().filter(|(_, records)| !records.is_empty());
@@ -283,7 +284,10 @@ impl Driven {
                     (stream.to_string(), records.into_iter().map(text).collect())
                 })
                 .collect(),
-            letters: letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            dead_letters: dead_letters
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
         }
     }
 }
@@ -302,24 +306,24 @@ impl Outcome {
 
     /// Line and reason of each dead letter.
     fn dead(&self) -> Vec<(u64, &str)> {
-        let letters = self.letters.iter();
-        let told = |letter| (letter_line(letter), letter_reason(letter));
-        letters.map(told).collect()
+        let dead_letters = self.dead_letters.iter();
+        let line_and_reason = |dead_letter| (letter_line(dead_letter), letter_reason(dead_letter));
+        dead_letters.map(line_and_reason).collect()
     }
 
     /// The detail of the only dead letter.
     fn detail(&self) -> &str {
-        assert_eq!(self.letters.len(), 1, "{:?}", self.letters);
-        self.letters[0]["detail"].as_str().unwrap()
+        assert_eq!(self.dead_letters.len(), 1, "{:?}", self.dead_letters);
+        self.dead_letters[0]["detail"].as_str().unwrap()
     }
 }
 
-fn letter_line(letter: &Value) -> u64 {
-    letter["line"].as_u64().unwrap()
+fn letter_line(dead_letter: &Value) -> u64 {
+    dead_letter["line"].as_u64().unwrap()
 }
 
-fn letter_reason(letter: &Value) -> &str {
-    letter["reason"].as_str().unwrap()
+fn letter_reason(dead_letter: &Value) -> &str {
+    dead_letter["reason"].as_str().unwrap()
 }
 
 /// Lines with these texts, from line 1 on.
@@ -380,12 +384,12 @@ async fn the_settings_say_what_becomes_of_an_event_that_the_plugin_fails_on() {
         (OnFailure::Drop, [2, 1, 0, 0], 0, 0),
         (OnFailure::PassThrough(rest), [3, 0, 0, 0], 0, 1),
     ];
-    for (on_failure, counts, letters, passed) in ways {
+    for (on_failure, counts, dead_letters, passed) in ways {
         let mut scene = Scene { on_failure: on_failure.clone(), ..Scene::default() }.begin();
         scene.take("file", &["one", "trap", "three"]);
         let outcome = scene.finish().await;
         assert_eq!(outcome.counts(), counts, "{on_failure:?}");
-        assert_eq!((outcome.letters.len(), outcome.records("rest")), (letters, passed));
+        assert_eq!((outcome.dead_letters.len(), outcome.records("rest")), (dead_letters, passed));
         assert_eq!(outcome.records("a"), 2, "{on_failure:?}");
     }
 }
@@ -404,7 +408,7 @@ async fn a_failure_can_halt_the_run_and_no_event_is_decided_about_after_it() {
     assert_eq!(scene.plugin.asked(), asked);
     let outcome = scene.finish().await;
     assert_eq!((outcome.counts(), outcome.records("a")), ([2, 0, 0, 3], 2));
-    assert_eq!(outcome.letters, [] as [Value; 0]);
+    assert_eq!(outcome.dead_letters, [] as [Value; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -442,7 +446,7 @@ async fn who_does_not_want_events_to_wait_has_them_treated_as_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_waiting_and_events_stay_with_a_source_that_keeps_them() {
-    for (source, counts, letters) in
+    for (source, counts, dead_letters) in
         [(durable(), [0, 0, 0, 2], 0), ("file".into(), [0, 0, 2, 0], 2)]
     {
         let mut scene = Scene::default().begin();
@@ -455,7 +459,11 @@ async fn a_stop_ends_the_waiting_and_events_stay_with_a_source_that_keeps_them()
         scene.wait(Duration::ZERO).await;
         assert!(!scene.worker.is_holding());
         let outcome = scene.finish().await;
-        assert_eq!((outcome.counts(), outcome.letters.len()), (counts, letters), "{source}");
+        assert_eq!(
+            (outcome.counts(), outcome.dead_letters.len()),
+            (counts, dead_letters),
+            "{source}"
+        );
         assert!(outcome.dead().iter().all(|(_, reason)| *reason == "plugin_unavailable"));
     }
 }
@@ -503,7 +511,7 @@ async fn an_event_that_chooses_a_stream_too_many_is_dead() {
     let outcome = scene.finish().await;
     assert_eq!(outcome.counts(), [1, 0, 2, 0]);
     assert_eq!(outcome.dead(), [(2, "too_many_streams"), (3, "too_many_streams")]);
-    assert_eq!(outcome.letters[0]["stream"], "b");
+    assert_eq!(outcome.dead_letters[0]["stream"], "b");
     assert_eq!(outcome.records("a"), 2, "the other output of an event goes its way");
 }
 
@@ -517,7 +525,7 @@ async fn a_record_that_firehose_refuses_takes_no_other_with_it() {
     scene.take("file", &["one", "two", "three"]);
     let outcome = scene.finish().await;
     assert_eq!((outcome.counts(), outcome.dead()), ([2, 0, 1, 0], vec![(3, "record_refused")]));
-    assert_eq!((outcome.records("a"), &outcome.letters[0]["stream"]), (2, &Value::from("a")));
+    assert_eq!((outcome.records("a"), &outcome.dead_letters[0]["stream"]), (2, &Value::from("a")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -531,7 +539,7 @@ async fn a_record_that_is_too_large_is_dead_before_it_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_delivered_by_the_stop_timeout_is_dead_or_stays_with_its_source() {
-    for (source, counts, letters) in
+    for (source, counts, dead_letters) in
         [(durable(), [0, 0, 0, 1], 0), ("file".into(), [0, 0, 1, 0], 1)]
     {
         let client = FaultyClient::new(|_, _, _| {
@@ -542,7 +550,11 @@ async fn what_is_not_delivered_by_the_stop_timeout_is_dead_or_stays_with_its_sou
         scene.wait(2 * SECOND).await;
         scene.stop.delivery_abort.cancel();
         let outcome = scene.finish().await;
-        assert_eq!((outcome.counts(), outcome.letters.len()), (counts, letters), "{source}");
+        assert_eq!(
+            (outcome.counts(), outcome.dead_letters.len()),
+            (counts, dead_letters),
+            "{source}"
+        );
         assert!(outcome.dead().iter().all(|(_, reason)| *reason == "given_up"));
     }
 }
@@ -569,8 +581,8 @@ async fn lines_that_are_no_events_are_dead_with_their_line_and_its_reason() {
         (8, "no_type"),
     ];
     assert_eq!(outcome.dead(), expected);
-    assert_eq!(outcome.letters[4]["bytes_total"], 9_000_000);
-    assert!(outcome.letters[5]["detail"].as_str().unwrap().ends_with("broken pipe"));
+    assert_eq!(outcome.dead_letters[4]["bytes_total"], 9_000_000);
+    assert!(outcome.dead_letters[5]["detail"].as_str().unwrap().ends_with("broken pipe"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -637,7 +649,7 @@ fn end_a_worker_with_its_queue() {
         chunks,
         buffers: crossbeam_channel::bounded(1).0,
         roles: Arc::clone(&scene.roles),
-        letters: Arc::clone(&scene.letters),
+        dead_letters: Arc::clone(&scene.dead_letters),
         identities: Arc::default(),
         on_failure: OnFailure::DeadLetter,
         renew_plugin: Arc::new(|| ()),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::StartError;
+use super::RunError;
 use crate::admin::AdminToken;
 use standpipe_core::secret::{SecretReference, SecretResolver, SecretSetting};
 
@@ -20,13 +20,13 @@ impl ResolvedToken {
     pub(super) async fn open(
         setting: Option<SecretSetting>,
         secrets: Arc<dyn SecretResolver>,
-    ) -> Result<Option<Self>, StartError> {
+    ) -> Result<Option<Self>, RunError> {
         let Some(setting) = setting else { return Ok(None) };
         let token = AdminToken::new(&secrets.resolve_setting(&setting).await?)?;
         Ok(Some(ResolvedToken { token, reference: setting.reference().cloned(), secrets }))
     }
 
-    async fn refresh(&self, reference: &SecretReference) -> Result<(), StartError> {
+    async fn refresh(&self, reference: &SecretReference) -> Result<(), RunError> {
         let token = self.secrets.resolve(reference).await?;
         if self.token.replace(&token)? {
             tracing::info!("token of [admin] updated from the secret store");

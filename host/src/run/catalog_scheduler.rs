@@ -78,7 +78,7 @@ impl CatalogScheduler {
 
 /// Returns a plugin's routes in the catalog's form.
 pub(crate) fn plugin_routes(plugin: &Plugin) -> Result<Vec<EventRoute>, Fault> {
-    let own = |route: plugin::Route| EventRoute {
+    let own = |route: plugin::PluginRoute| EventRoute {
         message_type: route.message_type,
         name: route.name,
         condition: route.condition,

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::StartError;
-use crate::config::{Destination, SourceRole};
+use super::RunError;
+use crate::config::{RecordDestination, SourceRole};
 use crate::pipeline::SourceIdentities;
 use standpipe_aws::{self as aws, AwsAccess, AwsRole, AwsSettings, AwsStatus, OnUnreachable};
 use standpipe_core::secret::SecretResolver;
@@ -34,14 +34,14 @@ impl Clients {
 
     /// Connects to the destination of the settings.
     pub(super) async fn open(
-        destination: &Destination,
+        destination: &RecordDestination,
         roles: &[SourceRole],
         secrets: &Arc<dyn SecretResolver>,
         unreached: OnUnreachable,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         match destination {
-            Destination::Directory(path) => open_directory(path),
-            Destination::Amazon { aws, endpoint_url } => {
+            RecordDestination::Directory(path) => open_directory(path),
+            RecordDestination::Amazon { aws, endpoint_url } => {
                 open_amazon(aws, endpoint_url.as_deref(), roles, secrets, unreached).await
             }
         }
@@ -49,10 +49,10 @@ impl Clients {
 }
 
 /// Connects to AWS, for commands that test a connection.
-pub(crate) async fn connect(
+pub(crate) async fn connect_aws(
     aws: &AwsSettings,
     secrets: &Arc<dyn SecretResolver>,
-) -> Result<AwsAccess, StartError> {
+) -> Result<AwsAccess, RunError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
     Ok(aws::connect(aws, &http, secrets, OnUnreachable::Fail).await?)
 }
@@ -65,7 +65,7 @@ async fn open_amazon(
     roles: &[SourceRole],
     secrets: &Arc<dyn SecretResolver>,
     unreached: OnUnreachable,
-) -> Result<Clients, StartError> {
+) -> Result<Clients, RunError> {
     let http = aws::http_client(&aws.transport, &**secrets).await?;
     let base = aws::connect_base(aws, &http, secrets, unreached).await?;
     let start_rate = start_rate(&base, endpoint_url);
@@ -83,7 +83,7 @@ async fn open_amazon(
             Some((_, identity)) => *identity,
             None => {
                 let access = base.assume(role, unreached).await;
-                let access = access.map_err(|error| StartError::SourceRole {
+                let access = access.map_err(|error| RunError::SourceRole {
                     name: source.clone(),
                     error: Box::new(error),
                 })?;
@@ -99,10 +99,10 @@ async fn open_amazon(
     Ok(Clients { firehose_clients, identities, start_rate, aws: status })
 }
 
-fn open_directory(path: &Path) -> Result<Clients, StartError> {
+fn open_directory(path: &Path) -> Result<Clients, RunError> {
     let directory = LocalDirectory::new(path.to_owned());
     let directory =
-        directory.map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
+        directory.map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
     Ok(Clients::shared(Arc::new(directory)))
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::patience::patiently;
 use super::write_keys::StoredWriteKeys;
-use super::{Addresses, CollectorSummary, StartError};
+use super::{Addresses, CollectorSummary, RunError};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use crate::stop::{OnDrop, StopTokens};
@@ -57,7 +57,7 @@ impl BoundCollector {
         secrets: Arc<dyn SecretResolver>,
         unreached: OnUnreachable,
         runtime: &Handle,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         let connections = connection_limits(&settings)?;
         let CollectSettings { address, sources, referenced_keys, .. } = settings;
         let open = runtime.spawn_blocking(move || Spool::open(settings.spool));
@@ -167,7 +167,7 @@ impl RunningCollector {
         &self,
         settings: &CollectSettings,
         names: &SourceNames,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), RunError> {
         let CollectSettings { sources, referenced_keys, .. } = settings;
         // Before any event of a new source can reach the spool.
         let before = self.source_names.swap(Arc::new(names.clone()));
@@ -180,7 +180,7 @@ impl RunningCollector {
     }
 
     /// Replaces the certificate. None if TLS would have to be turned on or off.
-    pub(super) fn set_certificate(&self, settings: &CollectSettings) -> Result<(), StartError> {
+    pub(super) fn set_certificate(&self, settings: &CollectSettings) -> Result<(), RunError> {
         match (&self.tls, &settings.http.certificate) {
             (Some(tls), Some(files)) => Ok(tls.use_files(files.clone())?),
             _ => Ok(()),
@@ -211,16 +211,14 @@ impl RunningCollector {
 }
 
 /// Limits of connections, within the limit of open files.
-pub(super) fn connection_limits(
-    settings: &CollectSettings,
-) -> Result<ConnectionLimits, StartError> {
+pub(super) fn connection_limits(settings: &CollectSettings) -> Result<ConnectionLimits, RunError> {
     let descriptors = Descriptors::of_process();
     let room = descriptors.connections_max();
     let connections_max = match (settings.http.connections_max, descriptors.limit()) {
         (None, _) => limits::HTTP_CONNECTIONS_MAX.min(room).max(1),
         (Some(connections), Some(limit)) if connections > room && settings.address.is_some() => {
             let needed = Descriptors::needed_for(connections);
-            return Err(StartError::Descriptors { connections, room, limit, needed });
+            return Err(RunError::Descriptors { connections, room, limit, needed });
         }
         (Some(connections), _) => connections,
     };

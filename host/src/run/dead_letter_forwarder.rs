@@ -23,7 +23,7 @@ use standpipe_delivery::{
 /// which can be aborted alone. Events and copies can go to the same stream.
 #[derive(Debug)]
 pub(super) struct DeadLetterForwarder {
-    letters: Arc<DeadLetterWriter>,
+    dead_letters: Arc<DeadLetterWriter>,
     pub(super) delivery: Delivery,
     /// Aborts the delivery of copies.
     abort: CancellationToken,
@@ -43,23 +43,24 @@ struct ForwardingTask {
 impl DeadLetterForwarder {
     /// Forwards every dead letter that is written from now on. `abort` aborts `delivery`.
     pub(super) fn start(
-        letters: Arc<DeadLetterWriter>,
+        dead_letters: Arc<DeadLetterWriter>,
         delivery: Delivery,
         abort: CancellationToken,
         stream: &StreamName,
     ) -> io::Result<Self> {
-        let (copies, accumulator) = (letters.start_forwarding(), RecordAccumulator::new(&delivery));
+        let (copies, accumulator) =
+            (dead_letters.start_forwarding(), RecordAccumulator::new(&delivery));
         let (stream, source) = (stream.clone(), EventSource::of_copies());
         let work = ForwardingTask { copies, accumulator, stream, source, plugin: "".into() };
         let thread = thread::Builder::new().name("forwarder".to_owned()).spawn(|| work.run())?;
-        Ok(DeadLetterForwarder { letters, delivery, abort, thread })
+        Ok(DeadLetterForwarder { dead_letters, delivery, abort, thread })
     }
 
     /// Delivers the remaining copies within `patience`, and returns what was delivered by
     /// stream. No more dead letters may be written.
     pub(super) async fn finish(self, patience: Duration) -> BTreeMap<String, StreamReport> {
-        let DeadLetterForwarder { letters, delivery, abort, thread } = self;
-        letters.end_forwarding();
+        let DeadLetterForwarder { dead_letters, delivery, abort, thread } = self;
+        dead_letters.end_forwarding();
         let drained = async {
             let joined = tokio::task::spawn_blocking(|| thread.join()).await;
             if joined.is_ok_and(|ended| ended.is_err()) {
@@ -128,10 +129,10 @@ mod tests {
         Aggregation, DeliverySettings, FirehoseClients, RetryClass, StartRate, StreamSettings,
     };
 
-    /// Letters that are copied to the stream `letters` of a port.
+    /// Dead letters that are copied to the stream `letters` of a port.
     struct Copied {
         _directory: tempfile::TempDir,
-        letters: Arc<DeadLetterWriter>,
+        dead_letters: Arc<DeadLetterWriter>,
         port: Arc<FaultyClient>,
         dead_letter_forwarder: DeadLetterForwarder,
     }
@@ -139,31 +140,31 @@ mod tests {
     impl Copied {
         fn through(port: FaultyClient) -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let letters = Arc::new(DeadLetterWriter::new(directory.path().to_owned()));
+            let dead_letters = Arc::new(DeadLetterWriter::new(directory.path().to_owned()));
             let port = Arc::new(port);
             let abort = CancellationToken::new();
-            let delivery = deliver(&port, &letters, abort.clone());
+            let delivery = deliver(&port, &dead_letters, abort.clone());
             let dead_letter_forwarder =
-                DeadLetterForwarder::start(Arc::clone(&letters), delivery, abort, &stream())
+                DeadLetterForwarder::start(Arc::clone(&dead_letters), delivery, abort, &stream())
                     .unwrap();
-            Copied { _directory: directory, letters, port, dead_letter_forwarder }
+            Copied { _directory: directory, dead_letters, port, dead_letter_forwarder }
         }
 
-        fn write(&self, letters: usize, detail: &str) {
+        fn write(&self, dead_letters: usize, detail: &str) {
             let source = "in".into();
-            for line in (1..).take(letters) {
-                let letter = DeadLetter::of_line(Reason::NotJson, detail, &source, line, b"x");
-                self.letters.write(&letter).unwrap();
+            for line in (1..).take(dead_letters) {
+                let dead_letter = DeadLetter::of_line(Reason::NotJson, detail, &source, line, b"x");
+                self.dead_letters.write(&dead_letter).unwrap();
             }
         }
 
         /// The report of the copies, after the file was found to have this many
-        /// letters.
-        async fn finish(self, letters: usize) -> (ForwardingReport, Arc<FaultyClient>) {
+        /// dead letters.
+        async fn finish(self, dead_letters: usize) -> (ForwardingReport, Arc<FaultyClient>) {
             self.dead_letter_forwarder.finish(Duration::from_secs(30)).await;
-            let report = self.letters.report();
+            let report = self.dead_letters.report();
             let file = std::fs::read_to_string(report.file.unwrap()).unwrap();
-            assert_eq!(file.lines().count(), letters);
+            assert_eq!(file.lines().count(), dead_letters);
             assert_eq!(report.failure, None);
             let copies = report.copies.unwrap();
             let accepted = self.port.accepted().remove(&stream()).unwrap_or_default();
@@ -183,7 +184,7 @@ mod tests {
 
     fn deliver(
         port: &Arc<FaultyClient>,
-        letters: &Arc<DeadLetterWriter>,
+        dead_letters: &Arc<DeadLetterWriter>,
         abort: CancellationToken,
     ) -> Delivery {
         let settings = DeliverySettings {
@@ -203,7 +204,7 @@ mod tests {
         Delivery::new(
             FirehoseClients::new(port),
             settings,
-            Arc::clone(letters),
+            Arc::clone(dead_letters),
             Handle::current(),
             abort,
         )
@@ -269,7 +270,7 @@ mod tests {
         }
     }
 
-    /// Events of the stream that copies go to can die there, and have letters.
+    /// Events of the stream that copies go to can die there, and have dead letters.
     #[tokio::test(start_paused = true)]
     async fn an_event_can_go_where_copies_go() {
         let port = FaultyClient::new(|_, batch, _| {
@@ -280,7 +281,7 @@ mod tests {
             }
         });
         let copied = Copied::through(port);
-        let events = deliver(&copied.port, &copied.letters, CancellationToken::new());
+        let events = deliver(&copied.port, &copied.dead_letters, CancellationToken::new());
         let mut accumulator = RecordAccumulator::new(&events);
         let push = move || {
             let ack = Ack::new("in".into(), 1, |settled| assert_eq!(settled.dead, 1));

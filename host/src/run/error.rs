@@ -21,7 +21,7 @@ use standpipe_spool as spool;
 /// Why a run cannot start.
 #[derive(Debug, Error)]
 #[error(transparent)]
-pub enum StartError {
+pub enum RunError {
     /// An input cannot be read.
     Input(#[from] InputError),
     /// The plugin's file cannot be read.
@@ -111,14 +111,14 @@ pub enum StartError {
     Thread(io::Error),
 }
 
-impl StartError {
+impl RunError {
     /// Whether the run may start later without a changed setting.
     pub fn is_transient(&self) -> bool {
         match self {
-            StartError::Aws(error) => error.is_transient(),
-            StartError::SourceRole { error, .. } => error.is_transient(),
-            StartError::Secrets(error) => error.is_transient(),
-            StartError::Secret(error) => error.is_transient,
+            RunError::Aws(error) => error.is_transient(),
+            RunError::SourceRole { error, .. } => error.is_transient(),
+            RunError::Secrets(error) => error.is_transient(),
+            RunError::Secret(error) => error.is_transient,
             _ => false,
         }
     }

@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
-use super::StartError;
+use super::RunError;
 use super::plugins::{candidate, refused};
 use crate::config::Settings;
-use standpipe_plugin_host::swap::{RejectedCandidate, Step};
+use standpipe_plugin_host::swap::{RejectedCandidate, SwapStep};
 use standpipe_plugin_host::{Plugin, Role, sha256_hex};
 
 /// Native code in the place of a component, which is part of the program as it is: only
 /// the pin of the settings can be against it.
-pub(super) fn load(settings: &Settings) -> Result<Plugin, StartError> {
+pub(super) fn load(settings: &Settings) -> Result<Plugin, RunError> {
     let candidate = candidate(&settings.plugin)?;
     let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));
     let trust = &settings.hosting.trust;
     let checked = trust.check(Role::Active, &candidate.bytes, &digest, &candidate.signature);
     checked.map_err(|error| {
-        refused(&candidate, "", RejectedCandidate::new(Step::Trust, &digest, error))
+        refused(&candidate, "", RejectedCandidate::new(SwapStep::Trust, &digest, error))
     })?;
     Plugin::native(&settings.plugin_settings)
-        .map_err(|error| StartError::Plugin { plugin: candidate.origin, error })
+        .map_err(|error| RunError::Plugin { plugin: candidate.origin, error })
 }

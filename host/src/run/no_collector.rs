@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
 
-use super::{Addresses, CollectorSummary, StartError};
+use super::{Addresses, CollectorSummary, RunError};
 use crate::config::CollectSettings;
 use crate::source::Chunker;
 use crate::stop::StopTokens;
@@ -31,7 +31,7 @@ impl RunningCollector {
         _: Arc<dyn SecretResolver>,
         _: OnUnreachable,
         _: &Handle,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         match settings {}
     }
 
@@ -62,11 +62,11 @@ impl RunningCollector {
         &self,
         _: &CollectSettings,
         _: &SourceNames,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), RunError> {
         match *self {}
     }
 
-    pub(super) fn set_certificate(&self, _: &CollectSettings) -> Result<(), StartError> {
+    pub(super) fn set_certificate(&self, _: &CollectSettings) -> Result<(), RunError> {
         match *self {}
     }
 

@@ -23,7 +23,7 @@ use super::plugins::Companions;
 use super::preparation::Preparation;
 use super::reloadable::ReloadableParts;
 use super::secrets::open_secrets;
-use super::{Addresses, CACHE, Run, StartError};
+use super::{Addresses, CACHE, Run, RunError};
 use crate::admin::{Admin, AdminView};
 use crate::config::Settings;
 use crate::limits;
@@ -50,7 +50,7 @@ pub(crate) struct RunParts {
     pub(super) delivery: Delivery,
     pub(super) identities: SourceIdentities,
     pub(super) aws: AwsStatus,
-    pub(crate) letters: Arc<DeadLetterWriter>,
+    pub(crate) dead_letters: Arc<DeadLetterWriter>,
     pub(super) forwarder: Option<DeadLetterForwarder>,
     pub(super) bound_collector: Option<BoundCollector>,
     pub(super) admin: Option<(Admin, Option<ResolvedToken>)>,
@@ -67,7 +67,7 @@ impl RunParts {
         settings: Settings,
         mut options: RunOptions,
         runtime: &Handle,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         for input in &settings.inputs {
             input.check()?;
         }
@@ -97,21 +97,27 @@ impl RunParts {
             }
         };
         let Clients { firehose_clients, identities, start_rate, aws } = clients;
-        let letters = Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
+        let dead_letters =
+            Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let stop = StopTokens::default();
         // Each can be aborted alone: copies once events are delivered, events where a stream
         // is held.
         let deliver = |abort| {
-            let (firehose_clients, how, letters) =
-                (firehose_clients.clone(), how.clone(), Arc::clone(&letters));
-            Delivery::new(firehose_clients, how, letters, runtime.clone(), abort)
+            let (firehose_clients, how, dead_letters) =
+                (firehose_clients.clone(), how.clone(), Arc::clone(&dead_letters));
+            Delivery::new(firehose_clients, how, dead_letters, runtime.clone(), abort)
         };
         let forwarder = settings.dead_letter_stream.as_ref().map(|stream| {
             let abort = stop.delivery_abort.child_token();
-            DeadLetterForwarder::start(Arc::clone(&letters), deliver(abort.clone()), abort, stream)
+            DeadLetterForwarder::start(
+                Arc::clone(&dead_letters),
+                deliver(abort.clone()),
+                abort,
+                stream,
+            )
         });
-        let forwarder = forwarder.transpose().map_err(StartError::Thread)?;
+        let forwarder = forwarder.transpose().map_err(RunError::Thread)?;
         let delivery = deliver(stop.delivery_abort.child_token());
         let bound_collector = match settings.collect.clone() {
             Some(collect) => {
@@ -140,7 +146,7 @@ impl RunParts {
             delivery,
             identities,
             aws,
-            letters,
+            dead_letters,
             forwarder,
             bound_collector,
             admin,
@@ -163,7 +169,7 @@ impl RunParts {
         let submissions = self.read_submissions(&chunker)?;
         let admin_stop = CancellationToken::new();
         self.serve_admin(&progress, collector.as_ref(), &admin_stop, runtime);
-        let compactor = ReplayCompactor::start(Arc::clone(&self.letters))?;
+        let compactor = ReplayCompactor::start(Arc::clone(&self.dead_letters))?;
         let reader = self.read_inputs(chunker, &compactor)?;
         #[cfg(feature = "catalog")]
         let catalog_scheduler = self.start_catalog_scheduler()?;
@@ -210,7 +216,7 @@ impl RunParts {
     /// Dead letters that cannot be written, and a held stream, can end the run.
     fn stop_on_failures(&self) {
         let intake_stop = self.stop.intake_stop.clone();
-        self.letters.on_refusal(move || intake_stop.cancel());
+        self.dead_letters.on_refusal(move || intake_stop.cancel());
         if self.settings.fail_fast {
             let stop = self.stop.clone();
             self.delivery.fail_fast(move |why| stop.end_early(why));
@@ -229,7 +235,7 @@ impl RunParts {
             chunks,
             buffers,
             roles: Arc::clone(self.swapper.roles()),
-            letters: Arc::clone(&self.letters),
+            dead_letters: Arc::clone(&self.dead_letters),
             identities: Arc::new(std::mem::take(&mut self.identities)),
             on_failure: self.settings.hosting.on_failure.clone(),
             renew_plugin: Arc::new(move || drop(swapper.renew())),
@@ -278,7 +284,7 @@ impl RunParts {
             progress: progress.clone(),
             delivery: self.delivery.clone(),
             aws: self.aws.clone(),
-            letters: Arc::clone(&self.letters),
+            dead_letters: Arc::clone(&self.dead_letters),
             #[cfg(feature = "collector")]
             collector: collector.map(|collector| Arc::clone(&collector.collector)),
             spool: collector.map(|collector| collector.spool().clone()),
@@ -323,10 +329,7 @@ impl RunParts {
 }
 
 /// Opens the writer of dead letters. A run that lasts waits for a full disk.
-fn open_dead_letters(
-    settings: &Settings,
-    is_embedded: bool,
-) -> Result<DeadLetterWriter, StartError> {
+fn open_dead_letters(settings: &Settings, is_embedded: bool) -> Result<DeadLetterWriter, RunError> {
     let directory = DeadLetterDirectory::of_data_dir(&settings.data_dir).path().to_owned();
     private::narrow_existing(&directory);
     if settings.collect.is_none() && !is_embedded {
@@ -334,10 +337,10 @@ fn open_dead_letters(
     }
     let durability = dead_letter_durability(settings.collect.as_ref());
     DeadLetterWriter::waiting(directory, settings.dead_letters, durability)
-        .map_err(StartError::Thread)
+        .map_err(RunError::Thread)
 }
 
-/// Whoever can read the network reads the token.
+/// Anyone who can read the network can read the token.
 fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
     if has_token && !address.ip().is_loopback() {
         tracing::warn!(

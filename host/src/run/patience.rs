@@ -3,13 +3,13 @@
 
 use tokio::time::sleep;
 
-use super::StartError;
+use super::RunError;
 use standpipe_aws::OnUnreachable;
 use standpipe_aws::limits::{WAIT_BACKOFF, WAIT_REMINDER};
 use standpipe_core::log_interval::LogInterval;
 
 /// Decides whether and when a failed step is repeated, and logs that from time to time.
-pub(super) struct Patience {
+pub(super) struct StartPatience {
     unreached: OnUnreachable,
     failures: u32,
     reminder: LogInterval,
@@ -19,7 +19,7 @@ pub(super) struct Patience {
 /// sent to another thread while it waits.
 macro_rules! patiently {
     ($unreached:expr, $step:expr) => {{
-        let mut patience = $crate::run::patience::Patience::new($unreached);
+        let mut patience = $crate::run::patience::StartPatience::new($unreached);
         loop {
             match $step {
                 Ok(done) => break done,
@@ -31,9 +31,9 @@ macro_rules! patiently {
 
 pub(super) use patiently;
 
-impl Patience {
+impl StartPatience {
     pub(super) fn new(unreached: OnUnreachable) -> Self {
-        Patience { unreached, failures: 0, reminder: LogInterval::new(WAIT_REMINDER) }
+        StartPatience { unreached, failures: 0, reminder: LogInterval::new(WAIT_REMINDER) }
     }
 
     /// Waits before the step is repeated.
@@ -41,7 +41,7 @@ impl Patience {
     /// # Errors
     ///
     /// The failure is not transient, or the settings ask not to wait.
-    pub(super) async fn wait(&mut self, error: StartError) -> Result<(), StartError> {
+    pub(super) async fn wait(&mut self, error: RunError) -> Result<(), RunError> {
         if !error.is_transient() || self.unreached == OnUnreachable::Fail {
             return Err(error);
         }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use standpipe_core::secret::{Secret, SecretSetting, UnresolvedSecret};
 
-    fn failure(is_transient: bool) -> StartError {
+    fn failure(is_transient: bool) -> RunError {
         let written = Secret::new("secret:x".to_owned());
         let setting = SecretSetting::parse(written).expect("a reference");
         let reference = setting.reference().expect("a reference").clone();
@@ -72,10 +72,10 @@ mod tests {
         UnresolvedSecret { reference, cause, is_transient }.into()
     }
 
-    async fn take(unreached: OnUnreachable, step: impl Fn() -> Result<(), StartError>) -> bool {
+    async fn take(unreached: OnUnreachable, step: impl Fn() -> Result<(), RunError>) -> bool {
         let taken = async {
             patiently!(unreached, step());
-            Ok::<_, StartError>(())
+            Ok::<_, RunError>(())
         };
         taken.await.is_ok()
     }

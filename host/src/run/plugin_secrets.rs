@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{StartError, open_secrets};
+use super::{RunError, open_secrets};
 use crate::config::{Settings, secret_references};
 use standpipe_core::secret::{
     Secret, SecretReference, SecretResolver, SecretSetting, UnresolvedSecret,
@@ -28,7 +28,7 @@ impl PluginSecrets {
     /// # Errors
     ///
     /// A secret cannot be resolved.
-    pub(crate) async fn for_settings(settings: &Settings) -> Result<Self, StartError> {
+    pub(crate) async fn for_settings(settings: &Settings) -> Result<Self, RunError> {
         if !uses_stored_secrets(settings) {
             return Ok(PluginSecrets::default());
         }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::StartError;
+use super::RunError;
 use super::plugin_secrets::PluginSecrets;
 use crate::config::{PluginHosting, PluginSource, SecondaryPlugin, Settings};
 use crate::limits;
@@ -53,9 +53,9 @@ pub(super) fn read_configured_plugin(
     settings: &Settings,
     secrets: &PluginSecrets,
 ) -> Result<(Candidate, LoadPolicy, PluginFingerprint), RejectedCandidate> {
-    let unread = |error: StartError| swapper.reject_unreadable(error);
+    let unread = |error: RunError| swapper.reject_unreadable(error);
     let candidate = candidate(&settings.plugin).map_err(unread)?;
-    let policy = policy(settings, secrets).map_err(unread)?;
+    let policy = read_policy(settings, secrets).map_err(unread)?;
     let ingredients = PluginFingerprint {
         sha256: sha256_hex(&candidate.bytes),
         signature: candidate.signature.clone(),
@@ -83,7 +83,7 @@ impl Companions {
     }
 
     /// Starts, replaces or ends canary and shadow if the settings have changed.
-    pub(super) fn follow(
+    pub(super) fn apply_changes(
         &mut self,
         swapper: &Swapper,
         settings: &Settings,
@@ -131,12 +131,12 @@ impl Companion {
 /// # Errors
 ///
 /// The cases cannot be read.
-pub(super) fn policy(
+pub(super) fn read_policy(
     settings: &Settings,
     secrets: &PluginSecrets,
-) -> Result<LoadPolicy, StartError> {
+) -> Result<LoadPolicy, RunError> {
     let cases = settings.hosting.cases.as_deref().map(Cases::read).transpose();
-    let cases = cases.map_err(StartError::Cases)?;
+    let cases = cases.map_err(RunError::Cases)?;
     Ok(LoadPolicy { cases: cases.map(Arc::new), ..policy_without_cases(settings, secrets) })
 }
 
@@ -159,7 +159,7 @@ fn default_plugin_sha256() -> Arc<str> {
 }
 
 /// Reads the plugin that `source` names.
-pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> {
+pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, RunError> {
     match source.file() {
         None => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
@@ -175,7 +175,7 @@ pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, StartError> 
 pub(super) fn candidate_beside(
     beside: &SecondaryPlugin,
     secrets: &PluginSecrets,
-) -> Result<Candidate, StartError> {
+) -> Result<Candidate, RunError> {
     let settings = Some(with_secrets(&beside.settings, secrets));
     Ok(Candidate { settings, ..candidate(&beside.source)? })
 }
@@ -186,13 +186,13 @@ fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
 }
 
 /// Reads a component's file, and its detached signature if there is one.
-pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, StartError> {
+pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, RunError> {
     let bytes = Cow::Owned(read_plugin(path)?);
     let signature = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
         Ok(bytes) => SignatureCheck::Detached(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => SignatureCheck::None,
         Err(error) => {
-            return Err(StartError::PluginFile { path: signature_path(path), error });
+            return Err(RunError::PluginFile { path: signature_path(path), error });
         }
     };
     Ok(Candidate {
@@ -215,9 +215,9 @@ pub(super) fn signature_path(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// The file cannot be read, or is too large.
-pub(crate) fn read_plugin(path: &Path) -> Result<Vec<u8>, StartError> {
+pub(crate) fn read_plugin(path: &Path) -> Result<Vec<u8>, RunError> {
     let bytes = read_bounded(path, limits::PLUGIN_FILE_BYTES_MAX);
-    bytes.map_err(|error| StartError::PluginFile { path: path.to_owned(), error })
+    bytes.map_err(|error| RunError::PluginFile { path: path.to_owned(), error })
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
@@ -230,6 +230,6 @@ fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The error of a start that a rejected plugin ends. `what` names its role.
-pub(super) fn refused(candidate: &Candidate, what: &str, refused: RejectedCandidate) -> StartError {
-    StartError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
+pub(super) fn refused(candidate: &Candidate, what: &str, refused: RejectedCandidate) -> RunError {
+    RunError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
 }

@@ -8,12 +8,12 @@
 
 use std::path::Path;
 
-use super::StartError;
+use super::RunError;
 #[cfg(feature = "collector")]
 use super::collector::connection_limits;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{candidate, candidate_beside, policy, policy_without_cases, refused};
-use crate::config::{Destination, PluginSource, SecondaryPlugin, Settings};
+use super::plugins::{candidate, candidate_beside, policy_without_cases, read_policy, refused};
+use crate::config::{PluginSource, RecordDestination, SecondaryPlugin, Settings};
 use crate::pipeline::OnFailure;
 use standpipe_aws as aws;
 use standpipe_http::Tls;
@@ -46,7 +46,7 @@ pub(crate) enum PreparedPart {
 pub(crate) struct Preparation {
     swapper: Option<Swapper>,
     tls: Option<Tls>,
-    parts: Vec<(PreparedPart, Result<(), StartError>)>,
+    parts: Vec<(PreparedPart, Result<(), RunError>)>,
 }
 
 impl Preparation {
@@ -56,22 +56,22 @@ impl Preparation {
     /// Compiles and runs plugin code, so it must not run on the runtime's threads.
     pub(crate) fn new(settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) -> Self {
         let mut preparation = Preparation::default();
-        preparation.plugins(settings, secrets, cache);
+        preparation.add_plugins(settings, secrets, cache);
         #[cfg(feature = "collector")]
         if let Some(collect) = &settings.collect {
-            preparation.collector(collect);
+            preparation.add_collector(collect);
         }
-        if let Destination::Amazon { aws, .. } = &settings.destination
+        if let RecordDestination::Amazon { aws, .. } = &settings.destination
             && aws.transport.ca_bundle.is_some()
         {
-            let bundle = aws::check_ca_bundle(&aws.transport).map_err(StartError::from);
+            let bundle = aws::check_ca_bundle(&aws.transport).map_err(RunError::from);
             preparation.add_result(PreparedPart::CaBundle, bundle);
         }
         preparation
     }
 
     /// Returns the result of each part.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (PreparedPart, Option<&StartError>)> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (PreparedPart, Option<&RunError>)> {
         self.parts.iter().map(|(part, result)| (*part, result.as_ref().err()))
     }
 
@@ -88,7 +88,7 @@ impl Preparation {
     /// # Errors
     ///
     /// The error of the first part that failed.
-    pub(super) fn into_prepared(self) -> Result<(Swapper, Option<Tls>), StartError> {
+    pub(super) fn into_prepared(self) -> Result<(Swapper, Option<Tls>), RunError> {
         let failure = self.parts.into_iter().find_map(|(_, result)| result.err());
         match (failure, self.swapper) {
             (Some(error), _) => Err(error),
@@ -98,9 +98,9 @@ impl Preparation {
     }
 
     #[cfg(feature = "collector")]
-    fn collector(&mut self, collect: &crate::config::CollectSettings) {
+    fn add_collector(&mut self, collect: &crate::config::CollectSettings) {
         if let Some(files) = &collect.http.certificate {
-            let tls = Tls::load(files.clone()).map_err(StartError::from);
+            let tls = Tls::load(files.clone()).map_err(RunError::from);
             self.tls = self.add_result(PreparedPart::Certificate, tls);
         }
         if collect.http.connections_max.is_some() {
@@ -108,7 +108,7 @@ impl Preparation {
         }
     }
 
-    fn add_result<T>(&mut self, part: PreparedPart, result: Result<T, StartError>) -> Option<T> {
+    fn add_result<T>(&mut self, part: PreparedPart, result: Result<T, RunError>) -> Option<T> {
         let (value, result) = match result {
             Ok(value) => (Some(value), Ok(())),
             Err(error) => (None, Err(error)),
@@ -117,7 +117,7 @@ impl Preparation {
         value
     }
 
-    fn plugins(&mut self, settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) {
+    fn add_plugins(&mut self, settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) {
         let hosting = &settings.hosting;
         let how = SwapperSettings { workers: settings.workers, breaker: hosting.breaker };
         #[cfg(feature = "native-mapping")]
@@ -127,18 +127,18 @@ impl Preparation {
             self.swapper = self.add_result(PreparedPart::Plugin, native);
             return;
         }
-        let Some(mut loader) = self.loader(settings, secrets, cache) else { return };
+        let Some(mut loader) = self.open_loader(settings, secrets, cache) else { return };
         let swapper = loader.start(&settings.plugin, how);
         self.swapper = self.add_result(PreparedPart::Plugin, swapper);
         let swapper = self.swapper.clone();
         if let Some((canary, how)) = &hosting.canary {
-            let canary = loader.beside(canary, secrets, Role::Canary, |candidate| {
+            let canary = loader.take_companion(canary, secrets, Role::Canary, |candidate| {
                 swapper.as_ref().map(|swapper| swapper.try_canary(candidate, *how))
             });
             self.add_result(PreparedPart::Canary, canary);
         }
         if let Some(shadow) = &hosting.shadow {
-            let shadow = loader.beside(shadow, secrets, Role::Shadow, |candidate| {
+            let shadow = loader.take_companion(shadow, secrets, Role::Shadow, |candidate| {
                 swapper.as_ref().map(|swapper| swapper.start_shadow(candidate))
             });
             self.add_result(PreparedPart::Shadow, shadow);
@@ -146,7 +146,7 @@ impl Preparation {
     }
 
     /// If the cases cannot be read, plugins are tried without them, to find their own errors.
-    fn loader(
+    fn open_loader(
         &mut self,
         settings: &Settings,
         secrets: &PluginSecrets,
@@ -161,7 +161,7 @@ impl Preparation {
             }
         };
         if settings.hosting.cases.is_some() {
-            let cases = policy(settings, secrets).map(|policy| loader.policy = policy);
+            let cases = read_policy(settings, secrets).map(|policy| loader.policy = policy);
             self.add_result(PreparedPart::Cases, cases);
         }
         Some(loader)
@@ -183,7 +183,7 @@ impl PluginLoader {
     /// # Errors
     ///
     /// The WebAssembly engine cannot start.
-    pub(crate) fn new(settings: &Settings, cache: Option<&Path>) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: &Settings, cache: Option<&Path>) -> Result<Self, RunError> {
         Self::with_secrets(settings, &PluginSecrets::unresolved(settings), cache)
     }
 
@@ -191,7 +191,7 @@ impl PluginLoader {
         settings: &Settings,
         secrets: &PluginSecrets,
         cache: Option<&Path>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         let engine = Engine::with(cache, settings.hosting.instance_limits, settings.workers)?;
         let policy = policy_without_cases(settings, secrets);
         Ok(PluginLoader { engine, policy, validator: CandidateValidator::default() })
@@ -209,7 +209,7 @@ impl PluginLoader {
     /// # Errors
     ///
     /// A run would reject it.
-    pub(crate) fn load(&mut self, source: &PluginSource) -> Result<Plugin, StartError> {
+    pub(crate) fn load(&mut self, source: &PluginSource) -> Result<Plugin, RunError> {
         let candidate = candidate(source)?;
         self.validate(&candidate, Role::Active).map_err(|error| refused(&candidate, "", error))
     }
@@ -219,7 +219,7 @@ impl PluginLoader {
     /// # Errors
     ///
     /// A run would reject one of them.
-    pub(crate) fn load_deciding(&mut self, settings: &Settings) -> Result<Vec<Plugin>, StartError> {
+    pub(crate) fn load_deciding(&mut self, settings: &Settings) -> Result<Vec<Plugin>, RunError> {
         let mut plugins = vec![self.load(&settings.plugin)?];
         if let Some((canary, _)) = &settings.hosting.canary {
             let candidate = candidate_beside(canary, &PluginSecrets::unresolved(settings))?;
@@ -244,24 +244,20 @@ impl PluginLoader {
     }
 
     /// Loads the active plugin.
-    fn start(
-        &mut self,
-        source: &PluginSource,
-        how: SwapperSettings,
-    ) -> Result<Swapper, StartError> {
+    fn start(&mut self, source: &PluginSource, how: SwapperSettings) -> Result<Swapper, RunError> {
         let candidate = candidate(source)?;
         let swapper = Swapper::start(self.engine.clone(), how, &candidate, self.policy.clone());
         swapper.map_err(|error| refused(&candidate, "", error))
     }
 
     /// Loads a canary or shadow. If there is no active plugin, only validates it.
-    fn beside(
+    fn take_companion(
         &mut self,
         beside: &SecondaryPlugin,
         secrets: &PluginSecrets,
         role: Role,
         take: impl FnOnce(&Candidate) -> Option<Result<u64, RejectedCandidate>>,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), RunError> {
         let candidate = candidate_beside(beside, secrets)?;
         let taken = match take(&candidate) {
             Some(taken) => taken.map(drop),

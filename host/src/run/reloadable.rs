@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use super::StartError;
+use super::RunError;
 use super::collector::RunningCollector;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
 use standpipe_delivery::WeakDelivery;
@@ -25,15 +25,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[error(transparent)]
 enum ReloadError {
     /// The sources, their write keys, or the certificate.
-    Collector(#[from] StartError),
+    Collector(#[from] RunError),
     LogFilter(#[from] BoxError),
 }
 
 /// The parts of a run that follow the settings. Clones are the same parts.
 #[derive(Clone)]
-pub(super) struct ReloadableParts(Arc<Inner>);
+pub(super) struct ReloadableParts(Arc<ReloadableInner>);
 
-struct Inner {
+struct ReloadableInner {
     collector: Option<RunningCollector>,
     /// The deliveries of events and of copies of dead letters. They end with the run, although
     /// reloads can still be requested.
@@ -96,7 +96,7 @@ impl ReloadableParts {
             pending: Vec::new(),
         };
         let state = Mutex::new(state);
-        ReloadableParts(Arc::new(Inner { collector, deliveries, set_log_filter, state }))
+        ReloadableParts(Arc::new(ReloadableInner { collector, deliveries, set_log_filter, state }))
     }
 
     /// Applies changed settings, and logs the keys that need a restart.
@@ -157,7 +157,7 @@ impl ReloadState {
     }
 }
 
-impl Inner {
+impl ReloadableInner {
     /// Whether this run can apply a part of the settings without a restart.
     fn can_apply(&self, part: ReloadablePart, settings: &Settings, state: &ReloadState) -> bool {
         let is_collecting = self.collector.is_some() && settings.collect.is_some();

@@ -31,9 +31,9 @@ const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
 /// Reloads the plugin. Clones are the same reloader.
 #[derive(Clone)]
-pub struct Reloader(Arc<Inner>);
+pub struct Reloader(Arc<ReloaderInner>);
 
-struct Inner {
+struct ReloaderInner {
     swapper: Swapper,
     reloadable: ReloadableParts,
     settings_file: Option<PathBuf>,
@@ -63,7 +63,7 @@ impl Reloader {
         settings_file: Option<PathBuf>,
         read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     ) -> Self {
-        Reloader(Arc::new(Inner {
+        Reloader(Arc::new(ReloaderInner {
             swapper: run.parts.swapper.clone(),
             reloadable: run.reloadable.clone(),
             settings_file,
@@ -170,7 +170,7 @@ impl Reloader {
     }
 }
 
-impl Inner {
+impl ReloaderInner {
     fn reload(&self, cause: ReloadCause, runtime: &Handle) -> Result<Swapped, RejectedCandidate> {
         let settings = (self.read)();
         let settings = settings.map_err(|reason| self.swapper.reject_unreadable(reason))?;
@@ -189,7 +189,7 @@ impl Inner {
         };
         *self.last_loaded.lock() = Some(ingredients);
         let mut companions = self.companions.lock();
-        companions.follow(&self.swapper, &settings, &known);
+        companions.apply_changes(&self.swapper, &settings, &known);
         Ok(swapped)
     }
 

@@ -21,7 +21,7 @@ use standpipe_delivery::dead_letters::DeadLetterWriter;
 use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_delivery::{Delivery, FirehoseClients, RetryClass};
 use standpipe_plugin_host::Plugin;
-use standpipe_plugin_host::scripted::{Act, End};
+use standpipe_plugin_host::scripted::{ScriptedAct, ScriptedEnd};
 use standpipe_plugin_host::swap::{Swapper, SwapperSettings};
 
 /// What a stop that waits for nobody may take.
@@ -90,7 +90,7 @@ impl Launched {
 /// client.
 pub(crate) fn embedded(
     settings: Settings,
-    script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
+    script: impl Fn(&str, &str) -> ScriptedAct + Send + Sync + 'static,
     client: Arc<FaultyClient>,
     room: SubmissionLimits,
 ) -> (Run, Submitter) {
@@ -108,16 +108,16 @@ fn parts(settings: Settings, client: Arc<FaultyClient>) -> RunParts {
 
 fn parts_with(
     settings: Settings,
-    script: impl Fn(&str, &str) -> Act + Send + Sync + 'static,
+    script: impl Fn(&str, &str) -> ScriptedAct + Send + Sync + 'static,
     client: Arc<FaultyClient>,
 ) -> RunParts {
     let how = SwapperSettings { workers: settings.workers, breaker: settings.hosting.breaker };
     let stop = StopTokens::default();
-    let letters = Arc::new(DeadLetterWriter::new(settings.data_dir.join("dead")));
+    let dead_letters = Arc::new(DeadLetterWriter::new(settings.data_dir.join("dead")));
     let delivery = Delivery::new(
         FirehoseClients::new(client),
         settings.delivery.clone(),
-        Arc::clone(&letters),
+        Arc::clone(&dead_letters),
         Handle::current(),
         stop.delivery_abort.child_token(),
     );
@@ -130,7 +130,7 @@ fn parts_with(
         delivery,
         identities: Default::default(),
         aws: AwsStatus::default(),
-        letters,
+        dead_letters,
         forwarder: None,
         bound_collector: None,
         admin: None,
@@ -139,12 +139,12 @@ fn parts_with(
 }
 
 /// Does with an event what its text says.
-fn act(_source: &str, text: &str) -> Act {
+fn act(_source: &str, text: &str) -> ScriptedAct {
     let end = match text.contains("trap") {
-        true => End::Trap,
-        false => End::Deliver(vec!["all".to_owned()]),
+        true => ScriptedEnd::Trap,
+        false => ScriptedEnd::Deliver(vec!["all".to_owned()]),
     };
-    Act { cpu: Duration::ZERO, end }
+    ScriptedAct { cpu: Duration::ZERO, end }
 }
 
 fn lines(events: &[&str]) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::admin_token::ResolvedToken;
-use super::{StartError, open_secrets};
+use super::{RunError, open_secrets};
 use crate::config::Settings;
 use standpipe_collector::{Collector, ReferencedKey, SourceSettings, is_write_key};
 use standpipe_core::secret::{Secret, SecretResolver};
@@ -26,7 +26,7 @@ impl StoredWriteKeys {
     }
 
     /// Resolves all keys, and sets them at the collector.
-    pub(super) async fn apply_to(&self, collector: &Collector) -> Result<(), StartError> {
+    pub(super) async fn apply_to(&self, collector: &Collector) -> Result<(), RunError> {
         let keys = self.keys.lock().await;
         if collector.set_kept_keys(&self.resolve(&keys).await?)? {
             tracing::info!(keys = keys.len(), "write keys updated from the secret store");
@@ -40,19 +40,19 @@ impl StoredWriteKeys {
         collector: &Collector,
         sources: Vec<SourceSettings>,
         referenced: Vec<ReferencedKey>,
-    ) -> Result<(), StartError> {
+    ) -> Result<(), RunError> {
         let mut keys = self.keys.lock().await;
         collector.set_sources(sources, &self.resolve(&referenced).await?)?;
         *keys = referenced;
         Ok(())
     }
 
-    async fn resolve(&self, keys: &[ReferencedKey]) -> Result<Vec<(usize, Secret)>, StartError> {
+    async fn resolve(&self, keys: &[ReferencedKey]) -> Result<Vec<(usize, Secret)>, RunError> {
         let mut resolved = Vec::with_capacity(keys.len());
         for ReferencedKey { source, reference } in keys {
             let key: Secret = self.secrets.resolve(reference).await?;
             if !is_write_key(key.expose()) {
-                return Err(StartError::InvalidWriteKey(reference.clone()));
+                return Err(RunError::InvalidWriteKey(reference.clone()));
             }
             resolved.push((*source, key));
         }
@@ -75,7 +75,7 @@ impl StoredWriteKeys {
 /// # Errors
 ///
 /// A secret cannot be resolved, or is not valid.
-pub(crate) async fn check_stored_secrets(settings: &Settings) -> Result<(), StartError> {
+pub(crate) async fn check_stored_secrets(settings: &Settings) -> Result<(), RunError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     let referenced = settings.collect.iter().flat_map(|collect| &collect.referenced_keys);
     let referenced: Vec<_> = referenced.cloned().collect();

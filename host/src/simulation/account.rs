@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use standpipe_plugin_host::scripted::End;
+use standpipe_plugin_host::scripted::ScriptedEnd;
 
 /// An event of the world.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) source: String,
     /// What the plugin does with it.
-    pub(super) end: End,
+    pub(super) end: ScriptedEnd,
     /// The processor time that the plugin takes for it.
     pub(super) cpu: Duration,
     /// Whether Firehose refuses it for good.
@@ -109,7 +109,7 @@ impl Event {
             return Ok(());
         }
         match &self.end {
-            End::Deliver(streams) => {
+            ScriptedEnd::Deliver(streams) => {
                 for stream in streams {
                     self.check_output(stream, rules)?;
                 }
@@ -118,8 +118,8 @@ impl Event {
                     None => Ok(()),
                 }
             }
-            End::Reject(_) => self.check_dead("plugin_rejected", rules),
-            End::Trap => self.check_dead("plugin_trapped", rules),
+            ScriptedEnd::Reject(_) => self.check_dead("plugin_rejected", rules),
+            ScriptedEnd::Trap => self.check_dead("plugin_trapped", rules),
         }
     }
 

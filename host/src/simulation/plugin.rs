@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::account::Account;
-use standpipe_plugin_host::scripted::{Act, Script};
+use standpipe_plugin_host::scripted::{PluginScript, ScriptedAct};
 
 #[derive(Debug)]
 pub(super) struct Plugin {
@@ -23,11 +23,11 @@ impl Plugin {
     }
 }
 
-impl Script for Plugin {
-    fn act(&self, _source: &str, text: &str) -> Act {
+impl PluginScript for Plugin {
+    fn act(&self, _source: &str, text: &str) -> ScriptedAct {
         let id = id_of(text).expect("the world's own event");
         let event = &self.account.state().events[id];
-        Act { cpu: event.cpu, end: event.end.clone() }
+        ScriptedAct { cpu: event.cpu, end: event.end.clone() }
     }
 
     fn spend(&self, cpu: Duration) {

@@ -46,7 +46,7 @@ struct Process<'a> {
     spool: Spool,
     steps: Arc<Mutex<SpoolSteps>>,
     delivery: Delivery,
-    letters: Arc<DeadLetterWriter>,
+    dead_letters: Arc<DeadLetterWriter>,
     letter_steps: Arc<DeadLetterSteps>,
     plugin: Arc<Plugin>,
     roles: Arc<PublishedRoles>,
@@ -82,9 +82,9 @@ fn live(world: &mut World, from: Duration, life: Option<&Life>) -> Result<Durati
     let runtime = runtime.map_err(|error| error.to_string())?;
     let (lived, disk, dropped) = runtime.block_on(async {
         let process = Process::start(world, from)?;
-        let (disk, letters) = (process.disk.clone(), Arc::clone(&process.letters));
+        let (disk, dead_letters) = (process.disk.clone(), Arc::clone(&process.dead_letters));
         let lived = process.live(life).await;
-        Ok::<_, String>((lived, disk, letters.report().dropped.letters))
+        Ok::<_, String>((lived, disk, dead_letters.report().dropped.letters))
     })?;
     // What is dropped now belongs to a process that is gone.
     disk.die();
@@ -115,9 +115,9 @@ impl<'a> Process<'a> {
             Durability::Fsync => DeadLetterDurability::Synced,
             Durability::Os | Durability::Memory => DeadLetterDurability::Written,
         };
-        let (letters, letter_steps) =
+        let (dead_letters, letter_steps) =
             DeadLetterWriter::stepped(world.dead_directory(), world.dead, durability);
-        let letters = Arc::new(letters);
+        let dead_letters = Arc::new(dead_letters);
         let seed = world.seed ^ 0x5eed ^ from.as_millis() as u64;
         let firehose = firehose::World {
             account: world.account.clone(),
@@ -129,7 +129,7 @@ impl<'a> Process<'a> {
         let delivery = Delivery::new(
             FirehoseClients::new(Arc::new(firehose)),
             world.delivery.clone(),
-            Arc::clone(&letters),
+            Arc::clone(&dead_letters),
             Handle::current(),
             stop.delivery_abort.child_token(),
         );
@@ -157,7 +157,7 @@ impl<'a> Process<'a> {
             spool,
             steps: Arc::new(Mutex::new(steps)),
             delivery,
-            letters,
+            dead_letters,
             letter_steps: Arc::new(letter_steps),
             plugin,
             roles: Arc::new(roles),
@@ -230,7 +230,7 @@ impl<'a> Process<'a> {
             if now > until {
                 let report = self.delivery.report();
                 self.tell(|| format!("{report:#?}"));
-                let dead = if self.letters.report().failure.is_some() {
+                let dead = if self.dead_letters.report().failure.is_some() {
                     "dead letters could not be written"
                 } else {
                     "dead letters are fine"
@@ -255,7 +255,7 @@ impl<'a> Process<'a> {
                 worker.await.map_err(|error| format!("a worker failed: {error}"))?;
             }
             self.delivery.drain().await;
-            while self.letters.report().waiting > 0 {
+            while self.dead_letters.report().waiting > 0 {
                 sleep(DEAD_LETTERS_PAUSE).await;
             }
             Ok::<_, String>(())
@@ -265,7 +265,7 @@ impl<'a> Process<'a> {
             self.tell(|| "gives up".to_owned());
             self.let_repeat();
             self.stop.delivery_abort.cancel();
-            self.letters.stop_waiting();
+            self.dead_letters.stop_waiting();
             self.news.notify_waiters();
             std::future::pending().await
         };
@@ -314,7 +314,7 @@ impl<'a> Process<'a> {
             chunks: crossbeam_channel::bounded(0).1,
             buffers: crossbeam_channel::bounded(0).0,
             roles: Arc::clone(&self.roles),
-            letters: Arc::clone(&self.letters),
+            dead_letters: Arc::clone(&self.dead_letters),
             identities: Arc::new(SourceIdentities::default()),
             on_failure: OnFailure::DeadLetter,
             renew_plugin: Arc::new(|| ()),

@@ -15,7 +15,7 @@ use super::firehose::{BEHAVIOURS, StreamPlan};
 use super::plugin::id_of;
 use standpipe_delivery::dead_letters::{DeadLetterLimit, WhenFull};
 use standpipe_delivery::{Aggregation, DeliverySettings, StartRate, StreamSettings};
-use standpipe_plugin_host::scripted::End;
+use standpipe_plugin_host::scripted::ScriptedEnd;
 use standpipe_spool::{Durability, SpoolSettings};
 
 /// Everything that a seed decides, and what came of it so far.
@@ -354,7 +354,7 @@ fn event(rng: &mut Rng, mix: &Mix, source: &str, streams: &[String]) -> Event {
     }
     let mut event = Event {
         source: source.to_owned(),
-        end: End::Deliver(to),
+        end: ScriptedEnd::Deliver(to),
         cpu,
         is_poison: false,
         padding: rng.usize(..=mix.padding_max),
@@ -373,11 +373,11 @@ fn event(rng: &mut Rng, mix: &Mix, source: &str, streams: &[String]) -> Event {
         is_in
     };
     if falls_into(mix.filtered) {
-        event.end = End::Deliver(Vec::new());
+        event.end = ScriptedEnd::Deliver(Vec::new());
     } else if falls_into(mix.rejected) {
-        event.end = End::Reject("simulated");
+        event.end = ScriptedEnd::Reject("simulated");
     } else if falls_into(mix.trapped) {
-        event.end = End::Trap;
+        event.end = ScriptedEnd::Trap;
     } else if falls_into(mix.endless) {
         event.cpu = ENDLESS;
     } else if falls_into(mix.poison) {

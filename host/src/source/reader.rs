@@ -16,7 +16,7 @@ pub struct InputReader {
     pub inputs: Vec<Input>,
     /// Where chunks go.
     pub chunker: Chunker,
-    /// Where it says which replayed letters can be removed from their files.
+    /// Where it says which replayed dead letters can be removed from their files.
     pub removals: Sender<Option<Removal>>,
     /// Cancelled where no more is to be read.
     pub intake_stop: CancellationToken,
@@ -29,7 +29,7 @@ pub struct ReadReport {
     pub unread: Vec<UnreadInput>,
     /// Inputs that could not be opened after all.
     pub failed: Vec<(String, io::Error)>,
-    /// Letters that were not replayed.
+    /// Dead letters that were not replayed.
     pub left: LeftLetters,
 }
 
@@ -84,9 +84,9 @@ impl InputReader {
         replay: &Replay,
         left: &mut LeftLetters,
     ) -> io::Result<Option<UnreadInput>> {
-        let mut letters = ReplaySource::open(replay, self.removals.clone(), left)?;
-        self.chunker.hand_out(&mut letters, &self.intake_stop);
-        letters.finish(&self.intake_stop)
+        let mut dead_letters = ReplaySource::open(replay, self.removals.clone(), left)?;
+        self.chunker.hand_out(&mut dead_letters, &self.intake_stop);
+        dead_letters.finish(&self.intake_stop)
     }
 }
 
@@ -143,16 +143,18 @@ mod tests {
     #[test]
     fn a_replay_that_is_stopped_removes_what_was_delivered_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let letters = DeadLetterWriter::new(directory.path().to_owned());
+        let dead_letters = DeadLetterWriter::new(directory.path().to_owned());
         let source = "web".into();
         for line in 1..=20 {
-            letters.write(&DeadLetter::of_line(Reason::GivenUp, "", &source, line, b"{}")).unwrap();
+            dead_letters
+                .write(&DeadLetter::of_line(Reason::GivenUp, "", &source, line, b"{}"))
+                .unwrap();
         }
-        letters.sync().unwrap();
-        let path = letters.report().file.unwrap();
-        drop(letters);
-        let letters = DeadLetterWriter::new(directory.path().join("again"));
-        let compactor = ReplayCompactor::start(Arc::new(letters)).unwrap();
+        dead_letters.sync().unwrap();
+        let path = dead_letters.report().file.unwrap();
+        drop(dead_letters);
+        let dead_letters = DeadLetterWriter::new(directory.path().join("again"));
+        let compactor = ReplayCompactor::start(Arc::new(dead_letters)).unwrap();
         let sources = SourceNames::default();
         let replay = Replay { path: path.clone(), filter: DeadLetterFilter::default(), sources };
         let deliver = |chunk: &standpipe_core::event::Chunk| {

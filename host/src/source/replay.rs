@@ -24,7 +24,7 @@ use standpipe_delivery::dead_letters::{
     remove_dead_letters,
 };
 
-/// Letters whose events go their way once more.
+/// Dead letters whose events go their way once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
     /// Their file, which nobody may write to meanwhile.
@@ -35,7 +35,7 @@ pub struct Replay {
     pub sources: SourceNames,
 }
 
-/// Letters that a replay left where they were.
+/// Dead letters that a replay left where they were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftLetters {
     /// Only the start of the event is kept.
@@ -57,7 +57,7 @@ pub struct UnreadInput {
     pub from_line: u64,
 }
 
-/// The letters of one file, each in a chunk of its own, so that each is accounted for
+/// The dead letters of one file, each in a chunk of its own, so that each is accounted for
 /// alone.
 pub(super) struct ReplaySource<'a> {
     replay: &'a Replay,
@@ -70,12 +70,12 @@ pub(super) struct ReplaySource<'a> {
     failure: Option<io::Error>,
 }
 
-/// Removes letters from their files, on a thread of its own, once all events of a file are
+/// Removes dead letters from their files, on a thread of its own, once all events of a file are
 /// accounted for.
 ///
-/// An event that was delivered or filtered needs its letter no longer; one that
-/// died again has a new letter, which is brought to the disk before the old one
-/// goes. All else stays: a crash before that leaves a letter too many, and none
+/// An event that was delivered or filtered needs its dead letter no longer; one that
+/// died again has a new dead letter, which is brought to the disk before the old one
+/// goes. All else stays: a crash before that leaves a dead letter too many, and none
 /// too few.
 #[derive(Debug)]
 pub struct ReplayCompactor {
@@ -87,11 +87,11 @@ pub struct ReplayCompactor {
 #[derive(Debug)]
 pub struct Removal {
     path: PathBuf,
-    letters: Vec<Range<u64>>,
+    dead_letters: Vec<Range<u64>>,
 }
 
 /// A file whose events are on their way. When the last of them is accounted for
-/// it says which letters can go.
+/// it says which dead letters can go.
 struct ReplayedFile {
     path: PathBuf,
     settled: Mutex<Vec<Range<u64>>>,
@@ -99,7 +99,7 @@ struct ReplayedFile {
 }
 
 impl ReplayCompactor {
-    /// For a run that writes its own letters there.
+    /// For a run that writes its own dead letters there.
     ///
     /// # Errors
     ///
@@ -108,10 +108,10 @@ impl ReplayCompactor {
         clippy::disallowed_methods,
         reason = "there is one entry for each file, all of which are known before"
     )]
-    pub fn start(letters: Arc<DeadLetterWriter>) -> io::Result<Self> {
+    pub fn start(dead_letters: Arc<DeadLetterWriter>) -> io::Result<Self> {
         let (removals, queue) = crossbeam_channel::unbounded();
         let thread = thread::Builder::new().name("compactor".to_owned());
-        let thread = thread.spawn(move || remove_all(&letters, &queue))?;
+        let thread = thread.spawn(move || remove_all(&dead_letters, &queue))?;
         Ok(ReplayCompactor { removals, thread })
     }
 
@@ -121,7 +121,7 @@ impl ReplayCompactor {
     }
 
     /// Remove what can be removed up to now, and no more. Returns the first
-    /// thing that went wrong; the letters that it was about are still there.
+    /// thing that went wrong; the dead letters that it was about are still there.
     pub fn finish(self) -> Option<String> {
         // Should the thread have failed, joining it says so.
         let _ = self.removals.send(None);
@@ -132,10 +132,13 @@ impl ReplayCompactor {
 }
 
 /// Work until the run is over.
-fn remove_all(letters: &DeadLetterWriter, queue: &Receiver<Option<Removal>>) -> Option<String> {
+fn remove_all(
+    dead_letters: &DeadLetterWriter,
+    queue: &Receiver<Option<Removal>>,
+) -> Option<String> {
     let mut failure = None;
-    for Removal { path, letters: removed } in queue.iter().map_while(identity) {
-        if let Err(error) = letters.sync().and_then(|()| remove_dead_letters(&path, removed)) {
+    for Removal { path, dead_letters: removed } in queue.iter().map_while(identity) {
+        if let Err(error) = dead_letters.sync().and_then(|()| remove_dead_letters(&path, removed)) {
             let path = path.display();
             failure.get_or_insert(format!(
                 "failed to remove replayed dead letters from {path}: {error}: they are still there"
@@ -146,12 +149,12 @@ fn remove_all(letters: &DeadLetterWriter, queue: &Receiver<Option<Removal>>) -> 
 }
 
 impl ReplayedFile {
-    fn settle_letter(&self, letter: Range<u64>, settled: Settled) {
+    fn settle_letter(&self, dead_letter: Range<u64>, settled: Settled) {
         if settled.undelivered == 0 {
-            let mut letters = self.settled.lock();
-            match letters.last_mut() {
-                Some(last) if last.end == letter.start => last.end = letter.end,
-                _ => letters.push(letter),
+            let mut dead_letters = self.settled.lock();
+            match dead_letters.last_mut() {
+                Some(last) if last.end == dead_letter.start => last.end = dead_letter.end,
+                _ => dead_letters.push(dead_letter),
             }
         }
     }
@@ -159,17 +162,17 @@ impl ReplayedFile {
 
 impl Drop for ReplayedFile {
     fn drop(&mut self) {
-        let letters = std::mem::take(self.settled.get_mut());
-        if !letters.is_empty() {
+        let dead_letters = std::mem::take(self.settled.get_mut());
+        if !dead_letters.is_empty() {
             let path = std::mem::take(&mut self.path);
-            // Once the run is over nobody removes letters any more.
-            let _ = self.removals.send(Some(Removal { path, letters }));
+            // Once the run is over nobody removes dead letters any more.
+            let _ = self.removals.send(Some(Removal { path, dead_letters }));
         }
     }
 }
 
 impl<'a> ReplaySource<'a> {
-    /// Opens the file. Letters that are read and stay in it are added to `left`.
+    /// Opens the file. Dead letters that are read and stay in it are added to `left`.
     pub(super) fn open(
         replay: &'a Replay,
         removals: Sender<Option<Removal>>,
@@ -191,37 +194,37 @@ impl<'a> ReplaySource<'a> {
         Ok(next.map(|entry| UnreadInput { source, from_line: entry.number }))
     }
 
-    /// The chunk of a letter's event, unless the letter is to stay where it is.
+    /// The chunk of a dead letter's event, unless the dead letter is to stay where it is.
     fn take_entry(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
         let DeadLetterLine { bytes, letter, .. } = entry;
         chunker.count_read((bytes.end - bytes.start) as usize, 0);
-        let Ok(letter) = letter else {
+        let Ok(dead_letter) = letter else {
             self.left.unreadable += 1;
             return None;
         };
-        if !self.replay.filter.matches(&letter) {
+        if !self.replay.filter.matches(&dead_letter) {
             return None;
         }
-        if letter.bytes_total.is_some() {
+        if dead_letter.bytes_total.is_some() {
             self.left.partial += 1;
             return None;
         }
-        if letter.reason == Reason::RequestRefused.word() {
+        if dead_letter.reason == Reason::RequestRefused.word() {
             self.left.requests += 1;
             return None;
         }
-        let Some(source) = self.replay.sources.current(&letter.source) else {
+        let Some(source) = self.replay.sources.current(&dead_letter.source) else {
             self.left.unknown_source += 1;
-            self.log_unknown(&letter.source);
+            self.log_unknown(&dead_letter.source);
             return None;
         };
-        let source = EventSource::with_history(source, &letter.history_with_this());
-        Some(self.make_chunk(letter, source, bytes, chunker))
+        let source = EventSource::with_history(source, &dead_letter.history_with_this());
+        Some(self.make_chunk(dead_letter, source, bytes, chunker))
     }
 
     fn make_chunk(
         &self,
-        letter: StoredDeadLetter,
+        dead_letter: StoredDeadLetter,
         source: EventSource,
         bytes: Range<u64>,
         chunker: &Chunker,
@@ -232,20 +235,21 @@ impl<'a> ReplaySource<'a> {
             totals.add_settled(settled);
             file.settle_letter(bytes, settled);
         });
-        let event = 0..letter.event.len();
-        let mut lines = Lines { bytes: letter.event, first_line: letter.line, ..Lines::default() };
+        let event = 0..dead_letter.event.len();
+        let mut lines =
+            Lines { bytes: dead_letter.event, first_line: dead_letter.line, ..Lines::default() };
         lines.push(event, 0);
         lines.into_chunk(ack)
     }
 
-    /// Say once for each source why its letters are left.
+    /// Say once for each source why its dead letters are left.
     fn log_unknown(&mut self, source: &str) {
         let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
         if self.logged.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !self.logged.contains(source) {
             tracing::warn!(
-                "leaving dead letters of the source {source:?} in their file: no [[sources]] entry has this name, so the role \
+                "leaving dead dead_letters of the source {source:?} in their file: no [[sources]] entry has this name, so the role \
                  to deliver them with is unknown. Put the source back, or set formerly = [{source:?}] in the source that \
-                 replaces it; --allow-unknown-sources replays dead letters of files and programs with the default role"
+                 replaces it; --allow-unknown-sources replays dead dead_letters of files and programs with the default role"
             );
             self.logged.insert(source.to_owned());
         }

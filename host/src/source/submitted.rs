@@ -46,13 +46,13 @@ impl Default for SubmissionLimits {
 
 /// Submits events to a run. Clones submit to the same run.
 #[derive(Debug, Clone)]
-pub struct Submitter(Arc<Shared>);
+pub struct Submitter(Arc<SubmissionState>);
 
 /// What has been accepted, on its way to the workers.
 #[derive(Debug)]
 pub struct SubmissionQueue {
     queue: Receiver<Submitted>,
-    shared: Arc<Shared>,
+    shared: Arc<SubmissionState>,
 }
 
 /// An event that has been accepted.
@@ -67,7 +67,7 @@ struct Submitted {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SubmissionState {
     /// None once nothing more is accepted. Its length is bounded by the room.
     queue: RwLock<Option<Sender<Submitted>>>,
     room: SubmissionLimits,
@@ -92,7 +92,7 @@ impl Submitter {
         let bytes =
             room.bytes.clamp(standpipe_core::limits::EVENT_BYTES_MAX, Semaphore::MAX_PERMITS);
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SubmissionState {
             queue: RwLock::new(Some(sender)),
             room: SubmissionLimits { events, bytes },
             events: Semaphore::new(events),
@@ -197,7 +197,7 @@ impl Submitter {
     }
 }
 
-impl Shared {
+impl SubmissionState {
     /// Queues an event in the room that was taken for it.
     fn queue_event(
         &self,

@@ -73,7 +73,7 @@ pub(super) struct CompiledCache {
     directory: OwnedFd,
     path: PathBuf,
     user: u32,
-    key: Key,
+    key: CacheKey,
     pub(super) counts: CacheCounts,
 }
 
@@ -99,11 +99,11 @@ pub(super) struct CacheOrigin<'a> {
     pub(super) compatibility: u64,
 }
 
-struct Key([u8; MAC_BYTES]);
+struct CacheKey([u8; MAC_BYTES]);
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(hidden)")
+        f.write_str("CacheKey(hidden)")
     }
 }
 
@@ -343,7 +343,7 @@ fn open_file(
 
 /// Reads the key, or creates it.
 #[expect(clippy::disallowed_methods, reason = "another process writes the file")]
-fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
+fn open_key(directory: &OwnedFd, user: u32) -> io::Result<CacheKey> {
     let give_up = Instant::now() + KEY_PATIENCE;
     loop {
         if let Some(key) = read_key(directory, user)? {
@@ -354,7 +354,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
                 let mut key = [0; MAC_BYTES];
                 File::open(RANDOM_SOURCE)?.read_exact(&mut key)?;
                 file.write_all_at(&key, 0)?;
-                return Ok(Key(key));
+                return Ok(CacheKey(key));
             }
             // Another process is writing it, or has ended while it did.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -369,7 +369,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<Key> {
 }
 
 /// Reads the key; none if it is missing or incomplete.
-fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
+fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<CacheKey>> {
     let refused = |error: io::Error| {
         let text = format!("its file {KEY_NAME:?} {error}: remove the directory");
         io::Error::new(error.kind(), text)
@@ -383,7 +383,7 @@ fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<Key>> {
     let mut bytes = Vec::with_capacity(MAC_BYTES);
     (&file).take(MAC_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     match <[u8; MAC_BYTES]>::try_from(bytes) {
-        Ok(key) => Ok(Some(Key(key))),
+        Ok(key) => Ok(Some(CacheKey(key))),
         Err(bytes) if bytes.len() < MAC_BYTES => Ok(None),
         Err(_) => Err(refused(io::Error::other("is not a key"))),
     }

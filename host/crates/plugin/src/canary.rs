@@ -83,7 +83,7 @@ impl Canary {
 
     /// Whether it decides about an event: the same for all events of a user, on every machine.
     pub fn takes(&self, event: &Event<'_>) -> bool {
-        let user = user(event.text);
+        let user = user_of(event.text);
         let digest = Sha256::digest(user.as_bytes());
         let start = digest.first_chunk().expect("32 bytes have a first 8");
         u64::from_be_bytes(*start) < self.threshold
@@ -107,7 +107,7 @@ impl Canary {
 }
 
 /// The user of an event; its whole text if it names none.
-fn user(text: &str) -> Cow<'_, str> {
+fn user_of(text: &str) -> Cow<'_, str> {
     let outline = Outline::of_members(text.as_bytes(), EVENT_NESTING_MAX, usize::MAX);
     let Ok(outline) = outline else { return Cow::Borrowed(text) };
     let mut found = [const { None }; USER_KEYS.len()];

@@ -47,10 +47,10 @@ const SOURCE: &str = "test";
 
 /// The cases of a file, or of a directory's files.
 #[derive(Debug, Default, PartialEq)]
-pub struct Cases(Vec<Case>);
+pub struct Cases(Vec<PluginCase>);
 
 #[derive(Debug, PartialEq)]
-struct Case {
+struct PluginCase {
     /// Where it stands, if it is from a file.
     file: Option<Arc<str>>,
     /// Its position in the file, counted from 1.
@@ -112,9 +112,9 @@ impl Cases {
     /// It does not have their form, or an event is none that the host would
     /// hand to a plugin.
     pub fn parse(text: &[u8]) -> Result<Self, CasesFormError> {
-        let raw = form::parse(text)?;
+        let raw = form::parse_cases(text)?;
         let of_file = raw.settings.map(|settings| Arc::from(settings.0));
-        let case = |(number, raw): (usize, RawCase)| Case {
+        let case = |(number, raw): (usize, RawCase)| PluginCase {
             file: None,
             number,
             name: raw.name,
@@ -195,7 +195,7 @@ impl Cases {
     ///
     /// # Errors
     ///
-    /// It is no plugin, whatever its settings.
+    /// It is not a plugin, whatever its settings.
     pub fn run_all<R: fmt::Display, E>(
         &self,
         settings: &str,
@@ -212,14 +212,14 @@ impl Cases {
             match load(settings)? {
                 Ok(plugin) => {
                     let mut mapper = Mapper::new(plugin);
-                    let run = |(position, case): (usize, &Case)| {
+                    let run = |(position, case): (usize, &PluginCase)| {
                         case.run(&mut mapper).0.map(|failure| (position, failure))
                     };
                     failures.extend(cases.filter_map(run));
                 }
                 Err(error) => {
                     let difference = CaseDifference::NotLoaded { error: error.to_string() };
-                    let failed = |case: &Case| case.failure(vec![difference.clone()]);
+                    let failed = |case: &PluginCase| case.to_failure(vec![difference.clone()]);
                     failures.extend(cases.map(|(position, case)| (position, failed(case))));
                 }
             }
@@ -228,7 +228,7 @@ impl Cases {
     }
 }
 
-impl Case {
+impl PluginCase {
     /// No failure if it comes out as expected; and the processor time that was wasted.
     fn run(&self, mapper: &mut Mapper) -> (Option<CaseFailure>, Duration) {
         let (text, envelope) =
@@ -239,11 +239,11 @@ impl Case {
             Ok(outputs) => self.expected.compare(text, mapper.plugin(), outputs),
             Err(fault) => vec![CaseDifference::Fault { error: fault.to_string() }],
         };
-        let failure = (!differences.is_empty()).then(|| self.failure(differences));
+        let failure = (!differences.is_empty()).then(|| self.to_failure(differences));
         (failure, decisions.wasted_cpu())
     }
 
-    fn failure(&self, differences: Vec<CaseDifference>) -> CaseFailure {
+    fn to_failure(&self, differences: Vec<CaseDifference>) -> CaseFailure {
         let file = self.file.as_deref().map(str::to_owned);
         CaseFailure { file, number: self.number, name: self.name.clone(), differences }
     }

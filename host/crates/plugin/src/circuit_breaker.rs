@@ -165,13 +165,13 @@ pub struct CircuitBreaker {
 
 #[derive(Debug)]
 struct Accounts {
-    of: HashMap<Box<str>, Account>,
+    of: HashMap<Box<str>, SourceAccount>,
     paid_until: Instant,
 }
 
 /// The account of a source whose events have failed.
 #[derive(Debug)]
-struct Account {
+struct SourceAccount {
     /// Wasted time that is not paid back.
     debt: Duration,
     health: Health,
@@ -315,7 +315,7 @@ impl CircuitBreaker {
                 return;
             }
             accounts.make_room();
-            accounts.of.insert(source.into(), Account::new(now));
+            accounts.of.insert(source.into(), SourceAccount::new(now));
         }
         let account = accounts.of.get_mut(source).expect("it was inserted");
         account.debt = account.debt.saturating_add(attempt.wasted);
@@ -343,7 +343,7 @@ impl CircuitBreaker {
 
     /// Judges a source at the end of its window, or sooner if the plugin fails at once. Returns the
     /// share of failures.
-    fn judge_source(&self, account: &mut Account, now: Instant) -> f64 {
+    fn judge_source(&self, account: &mut SourceAccount, now: Instant) -> f64 {
         let settings = &self.settings;
         let was_off = account.health == Health::Open;
         let window = if was_off { settings.retry } else { settings.window };
@@ -375,7 +375,8 @@ impl CircuitBreaker {
 
     /// Drops the accounts of sources that owe nothing and have been silent for long.
     fn forget_silent_sources(&self, accounts: &mut Accounts, now: Instant) {
-        let is_kept = |account: &Account| !account.debt.is_zero() || !self.is_over(account, now);
+        let is_kept =
+            |account: &SourceAccount| !account.debt.is_zero() || !self.is_over(account, now);
         let gone = accounts.of.extract_if(|_, account| !is_kept(account));
         let recovered = gone.filter(|(_, account)| account.health > Health::Healthy).count();
         self.changes.inc_by(recovered as u64);
@@ -384,7 +385,7 @@ impl CircuitBreaker {
 
     /// Whether a source has been silent for so long that its account says nothing of
     /// the present.
-    fn is_over(&self, account: &Account, now: Instant) -> bool {
+    fn is_over(&self, account: &SourceAccount, now: Instant) -> bool {
         let silence = now.saturating_duration_since(account.last_count);
         silence > self.settings.window + self.settings.retry
     }
@@ -435,9 +436,9 @@ impl Accounts {
     }
 }
 
-impl Account {
+impl SourceAccount {
     fn new(now: Instant) -> Self {
-        Account {
+        SourceAccount {
             debt: Duration::ZERO,
             health: Health::Healthy,
             window_start: now,

@@ -1,6 +1,6 @@
 //! Compares the decisions of two plugins about the same events.
 //!
-//! A [`Comparison`] counts each event as the same or as a [`Change`] of one kind, from its streams
+//! A [`Comparison`] counts each event as the same or as a [`DecisionChange`] of one kind, from its streams
 //! before to its streams after, with samples that show an event's type and name and nothing else.
 //!
 //! Unchanged events cost no allocation, and memory is bounded, so this can run beside production.
@@ -9,13 +9,13 @@
 mod change;
 mod report;
 
-pub use change::{Change, ChangeKind, PayloadChange, Sample};
+pub use change::{ChangeKind, ChangeSample, DecisionChange, PayloadChange};
 
 use std::collections::BTreeMap;
 
 use super::{Decision, Decisions, Fault, Output, Plugin};
 use crate::limits;
-use change::{EventFate, cut};
+use change::{EventFate, shorten_text};
 use standpipe_core::event::Event;
 
 /// Changes that are counted apart, each with its streams before and after; events of further
@@ -29,7 +29,7 @@ pub struct Comparison {
     compared: u64,
     counts: [u64; ChangeKind::ALL.len()],
     /// By kind, and the streams before and after.
-    changes: BTreeMap<(ChangeKind, String, String), (u64, Vec<Sample>)>,
+    changes: BTreeMap<(ChangeKind, String, String), (u64, Vec<ChangeSample>)>,
     /// Events of changes for which there was no room.
     beyond: u64,
 }
@@ -101,13 +101,9 @@ impl Comparison {
     }
 
     /// The changes, those of most events first.
-    pub fn changes(&self) -> Vec<Change<'_>> {
-        let changes = self.changes.iter().map(|((kind, old, new), (events, samples))| Change {
-            kind: *kind,
-            old,
-            new,
-            events: *events,
-            samples,
+    pub fn changes(&self) -> Vec<DecisionChange<'_>> {
+        let changes = self.changes.iter().map(|((kind, old, new), (events, samples))| {
+            DecisionChange { kind: *kind, old, new, events: *events, samples }
         });
         let mut changes: Vec<_> = changes.collect();
         changes.sort_by_key(|change| std::cmp::Reverse(change.events));
@@ -131,11 +127,11 @@ impl Comparison {
         let (events, samples) = self.changes.entry(key).or_default();
         *events += 1;
         if samples.len() < self.samples_max {
-            samples.push(Sample {
-                source: cut(source),
+            samples.push(ChangeSample {
+                source: shorten_text(source),
                 line: event.line,
-                message_type: event.envelope.message_type.as_deref().map(cut),
-                name: event.envelope.name.as_deref().map(cut),
+                message_type: event.envelope.message_type.as_deref().map(shorten_text),
+                name: event.envelope.name.as_deref().map(shorten_text),
                 reason: after.reason(),
                 payload: before.payload_change(after),
             });

@@ -21,11 +21,11 @@ use super::instance::Instance;
 use super::log::LogRate;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
-use super::printable::printable;
-use super::routes::Route;
+use super::printable::to_printable;
+use super::routes::PluginRoute;
 use super::sandbox::{Sandbox, add_to_linker, thread_cpu_time};
 use super::wasm_error::WasmError;
-use super::{Engine, Fault, InstanceLimits, PluginSettings, Reads, Target};
+use super::{Engine, EventReads, Fault, InstanceLimits, OutputTarget, PluginSettings};
 use crate::limits;
 use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 
@@ -70,7 +70,7 @@ enum Code {
     #[cfg(any(test, feature = "native-mapping"))]
     Native(Native),
     #[cfg(any(test, feature = "testing"))]
-    Scripted(Arc<dyn super::scripted::Script>),
+    Scripted(Arc<dyn super::scripted::PluginScript>),
 }
 
 /// An entry of the streams that a plugin declares.
@@ -229,7 +229,7 @@ impl CompiledComponent {
         let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
         let setup = trial.configure(settings.text(), self.engine.instance_limits().configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
-        let setup = setup.map_err(|error| LoadError::Settings(printable(&error)))?;
+        let setup = setup.map_err(|error| LoadError::Settings(to_printable(&error)))?;
         let code = Code::Component(self.clone());
         let plugin = Plugin::new(code, settings, Arc::clone(&self.digest), setup, rate)?;
         plugin.give_back(trial);
@@ -309,8 +309,8 @@ impl Plugin {
     ///
     /// It refuses its settings.
     pub fn native(settings: &str) -> Result<Self, LoadError> {
-        let (native, streams) =
-            Native::configure(settings).map_err(|error| LoadError::Settings(printable(&error)))?;
+        let (native, streams) = Native::configure(settings)
+            .map_err(|error| LoadError::Settings(to_printable(&error)))?;
         let setup = contract::Setup { streams, reads: contract::Reads::Kind };
         let code = Code::Native(native);
         Ok(Self::new(code, settings.into(), "native".into(), setup, LogRate::default())?)
@@ -386,7 +386,7 @@ impl Plugin {
     /// # Errors
     ///
     /// The call fails, or a route breaks the contract.
-    pub fn routes(&self) -> Result<Vec<Route>, Fault> {
+    pub fn routes(&self) -> Result<Vec<PluginRoute>, Fault> {
         let Loaded { code, rate, settings, .. } = &*self.0;
         let reported = match code {
             Code::Component(CompiledComponent { engine, pre, .. }) => {
@@ -398,22 +398,22 @@ impl Plugin {
             Code::Scripted(_) => Vec::new(),
         };
         if reported.is_empty() {
-            return Ok(self.streams().map(Route::to).collect());
+            return Ok(self.streams().map(PluginRoute::to).collect());
         }
         if reported.len() > limits::PLUGIN_ROUTES_MAX {
             return Err(WrongAnswer::TooManyRoutes(reported.len()).into());
         }
         if let Some(route) = reported.iter().find(|route| !route.is_possible()) {
-            return Err(WrongAnswer::Route(printable(&route.stream)).into());
+            return Err(WrongAnswer::Route(to_printable(&route.stream)).into());
         }
-        Ok(reported.into_iter().map(Route::printable).collect())
+        Ok(reported.into_iter().map(PluginRoute::printable).collect())
     }
 
     /// The stream that a decision of this plugin names.
-    pub fn stream<'a>(&'a self, target: &'a Target) -> &'a StreamName {
+    pub fn stream<'a>(&'a self, target: &'a OutputTarget) -> &'a StreamName {
         match target {
-            Target::Named(name) => name,
-            Target::Declared(position) => match self.0.declared.get(*position) {
+            OutputTarget::Named(name) => name,
+            OutputTarget::Declared(position) => match self.0.declared.get(*position) {
                 Some(DeclaredStream::Name(name)) => name,
                 _ => unreachable!("a plugin's answer is checked"),
             },
@@ -433,7 +433,7 @@ impl Plugin {
     }
 
     /// How much of each event it gets.
-    pub fn reads(&self) -> Reads {
+    pub fn reads(&self) -> EventReads {
         self.0.setup.reads.into()
     }
 
@@ -453,14 +453,14 @@ impl Plugin {
 
     /// A plugin that follows a script, and may name any stream.
     #[cfg(any(test, feature = "testing"))]
-    pub fn scripted(script: Arc<dyn super::scripted::Script>) -> Self {
+    pub fn scripted(script: Arc<dyn super::scripted::PluginScript>) -> Self {
         Self::scripted_as(script, &"scripted".into(), "{}".into()).expect("settings of no keys")
     }
 
     /// A plugin that follows a script in place of the component with this SHA-256.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn scripted_as(
-        script: Arc<dyn super::scripted::Script>,
+        script: Arc<dyn super::scripted::PluginScript>,
         digest: &Arc<str>,
         settings: PluginSettings,
     ) -> Result<Self, LoadError> {
@@ -472,7 +472,7 @@ impl Plugin {
 
     /// What decides in a component's place in a simulation.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn script(&self) -> Option<&dyn super::scripted::Script> {
+    pub(super) fn script(&self) -> Option<&dyn super::scripted::PluginScript> {
         match &self.0.code {
             Code::Scripted(script) => Some(&**script),
             _ => None,
@@ -494,7 +494,7 @@ impl Plugin {
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
         let setup =
             instance.configure(self.0.settings.text(), engine.instance_limits().configure_cpu)?;
-        let setup = setup.map_err(|words| ConfigureError::Refused(printable(&words)))?;
+        let setup = setup.map_err(|words| ConfigureError::Refused(to_printable(&words)))?;
         match StreamOrder::between(&self.0.setup, &setup) {
             Ok(order) => {
                 instance.order = order;

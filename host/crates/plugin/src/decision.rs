@@ -45,14 +45,14 @@ pub struct Output {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Deliver the event's text, or other bytes.
-    Deliver(Target, Option<Vec<u8>>),
+    Deliver(OutputTarget, Option<Vec<u8>>),
     /// Dead-letter the event with this reason.
     Reject(String),
 }
 
 /// Where an event goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum OutputTarget {
     /// A position in [`Plugin::declared`](super::Plugin::declared).
     Declared(usize),
     /// A stream that one of the declared patterns covers.

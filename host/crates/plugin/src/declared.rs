@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::Reads;
+use super::EventReads;
 use super::bindings::exports::standpipe::mapping::mapper::Setup;
-use super::printable::printable;
+use super::printable::to_printable;
 
 /// Names that an error shows of those that differ.
 const NAMES_SHOWN: usize = 3;
@@ -58,7 +58,7 @@ impl StreamOrder {
     /// They have not declared the same.
     pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, DeclarationChange> {
         if first.reads != own.reads {
-            let [before, now] = [first, own].map(|setup| Reads::from(setup.reads).word());
+            let [before, now] = [first, own].map(|setup| EventReads::from(setup.reads).word());
             return Err(DeclarationChange::Reads { before, now });
         }
         if first.streams == own.streams {
@@ -99,7 +99,7 @@ impl StreamOrder {
 }
 
 fn shown(names: &[&str]) -> String {
-    let short = |name: &&str| printable(name).chars().take(NAME_CHARACTERS_SHOWN).collect();
+    let short = |name: &&str| to_printable(name).chars().take(NAME_CHARACTERS_SHOWN).collect();
     let short: Vec<String> = names.iter().take(NAMES_SHOWN).map(short).collect();
     match (names.len().saturating_sub(NAMES_SHOWN), short.is_empty()) {
         (_, true) => "nothing".to_owned(),

@@ -43,9 +43,9 @@ const TABLES_PER_COMPONENT_MAX: u32 = 16;
 ///
 /// Owns the thread whose ticks interrupt running plugins; it ends with the last clone.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<EngineInner>);
 
-struct Inner {
+struct EngineInner {
     engine: wasmtime::Engine,
     cache: Option<CompiledCache>,
     instance_limits: InstanceLimits,
@@ -76,7 +76,7 @@ pub enum EngineError {
 }
 
 /// The engine's name and version.
-pub fn version() -> String {
+pub fn engine_version() -> String {
     format!("wasmtime {}", env!("WASMTIME_VERSION"))
 }
 
@@ -114,7 +114,7 @@ impl Engine {
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         let instances = INSTANCES_MIN.max(workers.saturating_mul(INSTANCES_PER_WORKER));
         let pooled = |pooling| {
-            let mut config = config();
+            let mut config = engine_config();
             if pooling {
                 let pooling = pooling_config(instances, workers, instance_limits.memory_bytes);
                 config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
@@ -127,7 +127,7 @@ impl Engine {
         let engine = engine.map_err(|error| EngineError::Engine(error.into()))?;
         let ticker = Ticker::start(engine.weak());
         let ticker = ticker.map_err(EngineError::Thread)?;
-        Ok(Engine(Arc::new(Inner { engine, cache, instance_limits, ticker })))
+        Ok(Engine(Arc::new(EngineInner { engine, cache, instance_limits, ticker })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -136,9 +136,9 @@ impl Engine {
 
     /// Compiles a component with this SHA-256, or loads it from the cache.
     pub(super) fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
-        let Inner { engine, cache, .. } = &*self.0;
+        let EngineInner { engine, cache, .. } = &*self.0;
         let Some(cache) = cache else { return Component::new(engine, bytes) };
-        let version = version();
+        let version = engine_version();
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let origin = CacheOrigin { digest, engine: &version, compatibility: hasher.finish() };
@@ -173,7 +173,7 @@ impl Engine {
     }
 }
 
-fn config() -> Config {
+fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)

@@ -86,10 +86,10 @@ pub enum WrongAnswer {
     /// There is none: the event was left for another call.
     #[error("the plugin was not called for the event yet")]
     NotAsked,
-    /// It tells too many routes.
+    /// It reports too many routes.
     #[error("{0} routes, and the limit is {max}", max = limits::PLUGIN_ROUTES_MAX)]
     TooManyRoutes(usize),
-    /// It tells a route to what cannot be a stream.
+    /// It reports a route to what cannot be a stream.
     #[error("a route to {0:?}, which is not a stream name")]
     Route(String),
 }

@@ -27,12 +27,12 @@ pub struct Generation {
     counts: PluginCounters,
     role_counters: Arc<RoleCounters>,
     origin: String,
-    outage: Mutex<Outage>,
+    outage: Mutex<PluginOutage>,
 }
 
 /// What is known of instances that could not be made.
 #[derive(Debug, Default)]
-struct Outage {
+struct PluginOutage {
     /// Until when no instance is expected.
     until: Option<Instant>,
     last_log: Option<Instant>,

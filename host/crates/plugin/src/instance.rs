@@ -9,7 +9,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
 use super::declared::StreamOrder;
 use super::log::LogRate;
-use super::routes::{ROUTES, Route};
+use super::routes::{PluginRoute, ROUTES};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::ticker::RunningCall;
 use super::{Engine, Fault, InstanceLimits};
@@ -79,7 +79,7 @@ impl Instance {
         pre: &PluginPre<Sandbox>,
         rate: &LogRate,
         settings: &str,
-    ) -> Result<Option<Vec<Route>>, Fault> {
+    ) -> Result<Option<Vec<PluginRoute>>, Fault> {
         let cpu_max = engine.instance_limits().configure_cpu;
         let component = pre.instance_pre().component();
         let Some(interface) = component.get_export_index(None, ROUTES) else { return Ok(None) };
@@ -123,14 +123,14 @@ fn call_routes(
     function: &ComponentExportIndex,
     settings: &str,
     cpu_max: Duration,
-) -> wasmtime::Result<Vec<Route>> {
+) -> wasmtime::Result<Vec<PluginRoute>> {
     let instance = pre.instance_pre().instantiate(&mut *store)?;
     let bindings = Bindings::new(&mut *store, &instance)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
     // It has accepted these settings before.
     let _ = mapper.call_configure(&mut *store, settings)?;
-    let routes = instance.get_typed_func::<(), (Vec<Route>,)>(&mut *store, function)?;
+    let routes = instance.get_typed_func::<(), (Vec<PluginRoute>,)>(&mut *store, function)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let (routes,) = routes.call(&mut *store, ())?;
     Ok(routes)

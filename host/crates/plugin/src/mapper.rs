@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::component::DeclaredStream;
-use super::decision::{Answers, Decision, Decisions, Output, Target, check_event};
+use super::decision::{Answers, Decision, Decisions, Output, OutputTarget, check_event};
 use super::declared::StreamOrder;
 use super::envelope_groups::EnvelopeGroups;
 use super::fault::WrongAnswer;
 use super::instance::Instance;
 #[cfg(any(test, feature = "native-mapping"))]
 use super::native::Native;
-use super::printable::printable;
+use super::printable::to_printable;
 use super::sandbox::thread_cpu_time;
-use super::{Fault, Grouping, InstanceLimits, Patience, Plugin, Reads, Unavailable};
+use super::{EventReads, Fault, Grouping, InstanceLimits, Patience, Plugin, Unavailable};
 use crate::limits;
 use standpipe_core::event::{Event, StreamName};
 
@@ -31,13 +31,13 @@ pub struct Mapper {
     /// Whether the instance is missing because a call failed.
     has_failed: bool,
     /// Why there is none, if none could be started.
-    outage: Option<Outage>,
+    outage: Option<InstanceOutage>,
     instance_limits: InstanceLimits,
 }
 
 /// Failed attempts to start an instance since the last success.
 #[derive(Debug)]
-struct Outage {
+struct InstanceOutage {
     fault: Fault,
     attempts: u32,
     retry_at: Instant,
@@ -47,7 +47,7 @@ struct Outage {
 enum NoAnswer {
     /// What the plugin did wrong with the events.
     Fault(Fault),
-    /// There is no instance to call, which is no fault of the events.
+    /// There is no instance to call, which the events did not cause.
     NoInstance(Fault),
 }
 
@@ -122,21 +122,21 @@ impl Mapper {
     ) -> Result<Decisions, Unavailable> {
         #[cfg(any(test, feature = "testing"))]
         if let Some(unavailable) =
-            self.plugin.script().and_then(super::scripted::Script::unavailable)
+            self.plugin.script().and_then(super::scripted::PluginScript::unavailable)
         {
             return Err(unavailable);
         }
         let events = &events[..events.len().min(patience.events_max)];
         let groups = match self.plugin.reads() {
-            Reads::Kind => EnvelopeGroups::by_type_and_name(events),
-            Reads::Envelope | Reads::Text => EnvelopeGroups::ungrouped(events.len()),
+            EventReads::Kind => EnvelopeGroups::by_type_and_name(events),
+            EventReads::Envelope | EventReads::Text => EnvelopeGroups::ungrouped(events.len()),
         };
         #[cfg(any(test, feature = "native-mapping"))]
         if let Some(native) = &mut self.native {
             let answers = native.map(groups.asked.iter().map(|&event| &events[event]));
             return Ok(Decisions { groups, answers });
         }
-        let with_text = self.plugin.reads() == Reads::Text;
+        let with_text = self.plugin.reads() == EventReads::Text;
         let asked =
             groups.asked.iter().map(|&event| contract_event(&events[event], source, with_text));
         let asked: Vec<_> = asked.collect();
@@ -194,7 +194,7 @@ impl Mapper {
             let events = &batch.events[group];
             let cpu_max =
                 self.instance_limits.call_cpu_for(events.len(), events.iter().map(bytes_of).sum());
-            let (spent, answer) = super::scripted::run(script, events, cpu_max);
+            let (spent, answer) = super::scripted::run_script(script, events, cpu_max);
             let check =
                 |answer| check_answer(&self.plugin, &StreamOrder::Same, answer, events.len());
             let outputs = answer.and_then(check);
@@ -252,7 +252,7 @@ impl Mapper {
                 .pause_after(attempts)
                 .max(thread_cpu_time().saturating_sub(start) * limits::PLUGIN_RESTART_CPU_PAUSES)
                 .min(limits::PLUGIN_RESTART_PAUSE_MAX);
-            Outage { fault: fault.clone(), attempts, retry_at: Instant::now() + pause }
+            InstanceOutage { fault: fault.clone(), attempts, retry_at: Instant::now() + pause }
         });
         made
     }
@@ -323,7 +323,7 @@ fn check_output(
     }
     let decision = match output.decision {
         contract::Decision::Reject(reason) => {
-            let reason = printable(&reason);
+            let reason = to_printable(&reason);
             Decision::Reject(reason.chars().take(limits::PLUGIN_REASON_BYTES_MAX).collect())
         }
         contract::Decision::Deliver(delivery) => {
@@ -341,13 +341,13 @@ fn check_target(
     plugin: &Plugin,
     order: &StreamOrder,
     target: contract::Target,
-) -> Result<Target, WrongAnswer> {
+) -> Result<OutputTarget, WrongAnswer> {
     match target {
         contract::Target::Declared(own) => {
             let undeclared = || WrongAnswer::UndeclaredPosition(own);
             let position = order.of_plugin(own).ok_or_else(undeclared)?;
             match plugin.declared_at(position) {
-                Some(DeclaredStream::Name(_)) => Ok(Target::Declared(position as usize)),
+                Some(DeclaredStream::Name(_)) => Ok(OutputTarget::Declared(position as usize)),
                 Some(DeclaredStream::Pattern(pattern)) => {
                     Err(WrongAnswer::Pattern(pattern.clone()))
                 }
@@ -357,7 +357,7 @@ fn check_target(
         contract::Target::Named(name) => {
             let name = StreamName::parse(&name)?;
             if plugin.covers(&name) {
-                Ok(Target::Named(name))
+                Ok(OutputTarget::Named(name))
             } else {
                 Err(WrongAnswer::UndeclaredStream(name))
             }

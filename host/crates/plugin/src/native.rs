@@ -3,8 +3,8 @@
 use mapping::Mapping;
 use standpipe_plugin::{Plugin as _, Setup};
 
-use super::decision::{Answers, Decision, Output, Target, check_event};
-use super::routes::Route;
+use super::decision::{Answers, Decision, Output, OutputTarget, check_event};
+use super::routes::PluginRoute;
 use standpipe_core::event::Event;
 
 /// One worker's copy. It is asked about the same events as the component, and
@@ -28,10 +28,10 @@ impl Native {
         Ok((Native(mapping), setup.names().map(str::to_owned).collect()))
     }
 
-    pub(super) fn routes(&self) -> Vec<Route> {
+    pub(super) fn routes(&self) -> Vec<PluginRoute> {
         let routes = self.0.routes().into_iter();
         routes
-            .map(|standpipe_plugin::Route { message_type, name, condition, stream }| Route {
+            .map(|standpipe_plugin::Route { message_type, name, condition, stream }| PluginRoute {
                 message_type,
                 name,
                 condition,
@@ -54,7 +54,7 @@ impl Native {
         let (name, message_type) =
             (event.envelope.name.as_deref(), event.envelope.message_type.as_deref());
         let routed = self.0.route(name, message_type, |stream| {
-            let target = Target::Declared(stream.position() as usize);
+            let target = OutputTarget::Declared(stream.position() as usize);
             outputs.push(Output { input, decision: Decision::Deliver(target, None) });
         });
         if let Err(reason) = routed {

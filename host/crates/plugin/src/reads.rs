@@ -7,7 +7,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 /// How much of each event a plugin gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reads {
+pub enum EventReads {
     /// Message type, name and source, once for all equal events of a batch.
     Kind,
     /// The same, of every event.
@@ -16,23 +16,23 @@ pub enum Reads {
     Text,
 }
 
-impl From<contract::Reads> for Reads {
+impl From<contract::Reads> for EventReads {
     fn from(reads: contract::Reads) -> Self {
         match reads {
-            contract::Reads::Kind => Reads::Kind,
-            contract::Reads::Envelope => Reads::Envelope,
-            contract::Reads::Text => Reads::Text,
+            contract::Reads::Kind => EventReads::Kind,
+            contract::Reads::Envelope => EventReads::Envelope,
+            contract::Reads::Text => EventReads::Text,
         }
     }
 }
 
-impl Reads {
+impl EventReads {
     /// The contract's word for it.
     pub fn word(self) -> &'static str {
         match self {
-            Reads::Kind => "kind",
-            Reads::Envelope => "envelope",
-            Reads::Text => "text",
+            EventReads::Kind => "kind",
+            EventReads::Envelope => "envelope",
+            EventReads::Text => "text",
         }
     }
 }

@@ -132,15 +132,15 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::scripted::{Act, Script};
+    use crate::scripted::{PluginScript, ScriptedAct};
     use crate::{AdmittedPlugin, CircuitBreakerSettings, Plugin};
     use standpipe_core::test_deadline::run_with_deadline;
 
     /// Is never asked.
     struct Unused;
 
-    impl Script for Unused {
-        fn act(&self, _: &str, _: &str) -> Act {
+    impl PluginScript for Unused {
+        fn act(&self, _: &str, _: &str) -> ScriptedAct {
             unreachable!("no event is decided about")
         }
 

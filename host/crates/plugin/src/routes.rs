@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift};
 
-use super::printable::printable;
+use super::printable::to_printable;
 use standpipe_core::event::StreamName;
 
 /// The optional interface that reports a plugin's routes.
@@ -11,7 +11,7 @@ pub(super) const ROUTES: &str = "standpipe:mapping/routes@0.1.0";
 /// Some events, and a stream that they go to, in the plugin's words.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
-pub struct Route {
+pub struct PluginRoute {
     /// Only events of this type.
     #[component(name = "message-type")]
     pub message_type: Option<String>,
@@ -23,16 +23,16 @@ pub struct Route {
     pub stream: String,
 }
 
-impl Route {
+impl PluginRoute {
     /// A route of which only the stream is known.
     pub(super) fn to(stream: &str) -> Self {
-        Route { message_type: None, name: None, condition: None, stream: stream.to_owned() }
+        PluginRoute { message_type: None, name: None, condition: None, stream: stream.to_owned() }
     }
 
     /// The route without control characters.
     pub(super) fn printable(self) -> Self {
-        let word = |word: Option<String>| word.map(|word| printable(&word));
-        Route {
+        let word = |word: Option<String>| word.map(|word| to_printable(&word));
+        PluginRoute {
             message_type: word(self.message_type),
             name: word(self.name),
             condition: word(self.condition),

@@ -14,9 +14,9 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::{Fault, Unavailable};
 
 /// Decides what a plugin does with an event.
-pub trait Script: Send + Sync {
+pub trait PluginScript: Send + Sync {
     /// What it does with the event that has this text.
-    fn act(&self, source: &str, text: &str) -> Act;
+    fn act(&self, source: &str, text: &str) -> ScriptedAct;
 
     /// Counts processor time that a call took.
     fn spend(&self, cpu: Duration);
@@ -44,33 +44,33 @@ pub trait Script: Send + Sync {
 #[cfg(test)]
 thread_local! {
     /// What is loaded in place of components on this thread, by their bytes.
-    static SCRIPTS: RefCell<HashMap<Vec<u8>, Arc<dyn Script>>> = RefCell::default();
+    static SCRIPTS: RefCell<HashMap<Vec<u8>, Arc<dyn PluginScript>>> = RefCell::default();
 }
 
 /// Registers a script that is loaded on this thread in place of the component with these bytes.
 #[cfg(test)]
-pub(crate) fn register(component: &[u8], script: Arc<dyn Script>) {
+pub(crate) fn register_script(component: &[u8], script: Arc<dyn PluginScript>) {
     SCRIPTS.with_borrow_mut(|scripts| scripts.insert(component.to_vec(), script));
 }
 
 /// The script that is loaded in place of a component, if one is.
 #[cfg(test)]
-pub(crate) fn registered(component: &[u8]) -> Option<Arc<dyn Script>> {
+pub(crate) fn registered_script(component: &[u8]) -> Option<Arc<dyn PluginScript>> {
     SCRIPTS.with_borrow(|scripts| scripts.get(component).cloned())
 }
 
 /// What a scripted plugin does with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
+pub struct ScriptedAct {
     /// The processor time that it takes.
     pub cpu: Duration,
     /// How the call ends.
-    pub end: End,
+    pub end: ScriptedEnd,
 }
 
 /// How the plugin is done with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum ScriptedEnd {
     /// The event's text goes to these streams; to none of them, it is filtered.
     Deliver(Vec<String>),
     /// It is rejected with this reason.
@@ -80,14 +80,14 @@ pub enum End {
 }
 
 /// Runs a batch, as an instance would. Returns the processor time that it took, too.
-pub(super) fn run(
-    script: &dyn Script,
+pub(super) fn run_script(
+    script: &dyn PluginScript,
     events: &[contract::Event<'_>],
     cpu_max: Duration,
 ) -> (Duration, Result<Vec<contract::Output>, Fault>) {
     let (mut outputs, mut spent) = (Vec::new(), Duration::ZERO);
     for (input, event) in (0..).zip(events) {
-        let Act { cpu, end } = script.act(event.source, event.text);
+        let ScriptedAct { cpu, end } = script.act(event.source, event.text);
         spent += cpu;
         if spent > cpu_max {
             script.spend(cpu_max);
@@ -95,15 +95,15 @@ pub(super) fn run(
         }
         let mut decide = |decision| outputs.push(contract::Output { input, decision });
         match end {
-            End::Deliver(streams) => {
+            ScriptedEnd::Deliver(streams) => {
                 for stream in streams {
                     let target = contract::Target::Named(stream);
                     let payload = contract::Payload::Original;
                     decide(contract::Decision::Deliver(contract::Delivery { target, payload }));
                 }
             }
-            End::Reject(reason) => decide(contract::Decision::Reject(reason.to_owned())),
-            End::Trap => {
+            ScriptedEnd::Reject(reason) => decide(contract::Decision::Reject(reason.to_owned())),
+            ScriptedEnd::Trap => {
                 script.spend(spent);
                 return (spent, Err(Fault::Trap("scripted".to_owned())));
             }
@@ -114,8 +114,8 @@ pub(super) fn run(
 }
 
 /// A script that costs nothing and never lacks an instance.
-impl<F: Fn(&str, &str) -> Act + Send + Sync> Script for F {
-    fn act(&self, source: &str, text: &str) -> Act {
+impl<F: Fn(&str, &str) -> ScriptedAct + Send + Sync> PluginScript for F {
+    fn act(&self, source: &str, text: &str) -> ScriptedAct {
         self(source, text)
     }
 

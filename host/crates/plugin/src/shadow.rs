@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::setpriority_process;
 
 use super::compare::Comparison;
-use super::{Admission, BatchTally, Decisions, Generation, Mapper, Plugin, Reads};
+use super::{Admission, BatchTally, Decisions, EventReads, Generation, Mapper, Plugin};
 use standpipe_core::event::{Envelope, Event};
 
 /// Batches that wait for a shadow: enough that its thread is not woken for each, and
@@ -39,7 +39,7 @@ pub struct Shadow {
     generation: Arc<Generation>,
     /// Whether it must be shown what events say.
     reads_text: bool,
-    batches: Sender<Batch>,
+    batches: Sender<ShadowBatch>,
     offered: AtomicU64,
     seen: Arc<ShadowProgress>,
 }
@@ -52,7 +52,7 @@ struct ShadowProgress {
 
 /// Events that a worker is through with, in memory of their own.
 #[derive(Debug)]
-struct Batch {
+struct ShadowBatch {
     source: String,
     texts: String,
     events: Vec<KeptEvent>,
@@ -84,7 +84,7 @@ impl Shadow {
     pub fn start(generation: Arc<Generation>) -> io::Result<Self> {
         let (batches, received) = crossbeam_channel::bounded(SHADOW_BATCHES_QUEUED);
         let seen = Arc::<ShadowProgress>::default();
-        let reads_text = generation.plugin().reads() == Reads::Text;
+        let reads_text = generation.plugin().reads() == EventReads::Text;
         let work = {
             let (generation, seen) = (Arc::clone(&generation), Arc::clone(&seen));
             move || run_shadow(&generation, &received, &seen)
@@ -140,7 +140,7 @@ impl Shadow {
         let with_text = self.reads_text || decisions.have_payloads();
         let (texts, events) = copy_events(events, with_text);
         let (source, active) = (source.to_owned(), active.clone());
-        let batch = Batch { source, texts, events, active, decisions };
+        let batch = ShadowBatch { source, texts, events, active, decisions };
         if let Err(refused) = self.batches.try_send(batch) {
             let events = refused.into_inner().events.len();
             self.seen.skipped.fetch_add(events as u64, Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl Shadow {
     }
 }
 
-fn run_shadow(generation: &Generation, batches: &Receiver<Batch>, seen: &ShadowProgress) {
+fn run_shadow(generation: &Generation, batches: &Receiver<ShadowBatch>, seen: &ShadowProgress) {
     // If the system refuses, the thread has the usual priority.
     let _ = setpriority_process(None, LOWEST_PRIORITY);
     let mut mapper = Mapper::new(generation.plugin().clone());

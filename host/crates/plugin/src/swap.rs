@@ -1,6 +1,6 @@
 //! Swaps the plugin while events flow.
 //!
-//! A candidate goes through [steps](Step), outside the path of events: its hash and signature are
+//! A candidate goes through [steps](SwapStep), outside the path of events: its hash and signature are
 //! checked, it is compiled, checked against the contract, configured, and must map samples within
 //! the limits of production. Then it is published for all workers at once; each switches between
 //! two batches. A candidate that fails a step changes nothing but a counter. The previous plugin is
@@ -27,7 +27,7 @@ pub use report::{
     CanaryReport, FailingSource, GenerationReport, PauseReport, PluginStatus, RejectionReport,
     ShadowReport,
 };
-pub use step::{RejectedCandidate, RejectionCause, Step};
+pub use step::{RejectedCandidate, RejectionCause, SwapStep};
 pub use swapper::{RoleChangeError, Swapped, Swapper, SwapperSettings};
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ pub(super) struct Ticker {
 
 /// Says when plugins run.
 #[derive(Clone)]
-pub(super) struct TickerHandle(Arc<State>);
+pub(super) struct TickerHandle(Arc<TickerState>);
 
-struct State {
+struct TickerState {
     /// Calls into plugins at present.
     running: AtomicUsize,
     is_resting: AtomicBool,
@@ -49,7 +49,7 @@ impl Ticker {
                 handle.tick(&engine);
             }
         })?;
-        let state = State {
+        let state = TickerState {
             running: AtomicUsize::new(0),
             is_resting: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -87,7 +87,7 @@ impl TickerHandle {
         RunningCall(self.clone())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it is what tells the time")]
+    #[expect(clippy::disallowed_methods, reason = "it measures the time")]
     fn tick(&self, engine: &EngineWeak) {
         let TickerHandle(state) = self;
         let mut ticks_idle = 0;

@@ -51,7 +51,7 @@ pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// What `/proc/self/stat` tells.
+/// What `/proc/self/stat` says.
 #[derive(Debug, PartialEq)]
 struct Stat {
     cpu_seconds: f64,

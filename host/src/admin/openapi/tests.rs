@@ -56,7 +56,7 @@ fn its_numbers_are_those_that_hold() {
 #[test]
 fn it_tells_of_every_route_and_of_no_other() {
     let document = document();
-    let told: BTreeSet<_> = document["paths"]
+    let documented: BTreeSet<_> = document["paths"]
         .as_object()
         .unwrap()
         .iter()
@@ -65,5 +65,5 @@ fn it_tells_of_every_route_and_of_no_other() {
         })
         .collect();
     let routes = ROUTES.iter().map(|(path, method, _)| (*path, method.to_string()));
-    assert_eq!(told, routes.collect());
+    assert_eq!(documented, routes.collect());
 }

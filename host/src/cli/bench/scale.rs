@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, anyhow};
 use serde_json::{Map, Value, json};
 
-use super::Arguments;
+use super::BenchArguments;
 use crate::cli::{CommandResult, Exit, complain, print};
 
 /// The mean size of a generated event in bytes. Points with larger events have fewer, so that
@@ -20,7 +20,7 @@ const ROWS: &[u64] = &[1, 100, 1000, 10_000];
 const STREAMS: &[u64] = &[1, 10, 100, 500];
 
 /// Runs a process for each point, so that memory and pacing start anew.
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let workers: Vec<_> = (0..)
         .map(|power| 1 << power)
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     print(format!("{}\n", json!({"series": all})))
 }
 
-fn point(arguments: &Arguments, option: &str, value: u64) -> anyhow::Result<Value> {
+fn point(arguments: &BenchArguments, option: &str, value: u64) -> anyhow::Result<Value> {
     let events = match option {
         "event-bytes" => {
             arguments.events.min((arguments.events * EVENT_BYTES / value).max(EVENTS_MIN))

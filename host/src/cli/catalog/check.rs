@@ -11,7 +11,7 @@ use standpipe_catalog::{CatalogSettings, open_openmetadata, open_secrets};
 use standpipe_core::text_table::align_columns;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct CatalogCheckArguments {
     #[command(flatten)]
     given: CatalogArgs,
     #[command(flatten)]
@@ -24,7 +24,7 @@ struct Checked {
     probes: Vec<Probe>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &CatalogCheckArguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let settings = arguments.given.settings().map_err(usage)?;
     let probes = block_on(run_probes(&settings))?.map_err(fault)?;

@@ -17,12 +17,12 @@ use standpipe_core::clock;
 use standpipe_core::text_table::render_table;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct LineageArguments {
     #[command(flatten)]
     given: CatalogArgs,
     /// The format of the lineage.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    format: LineageFormat,
     /// Write to this file [default: standard output].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum LineageFormat {
     /// A table with a row for each edge.
     Text,
     /// Streams and lineage as JSON.
@@ -47,12 +47,13 @@ enum Format {
     Openlineage,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &LineageArguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let settings = arguments.given.settings().map_err(usage)?;
     let routes =
         if arguments.events { arguments.given.routes().map_err(usage)? } else { Vec::new() };
-    let snapshot = block_with_progress(async |tell| take_snapshot(&settings, &routes, tell).await)?;
+    let snapshot =
+        block_with_progress(async |report| take_snapshot(&settings, &routes, report).await)?;
     complain_about(&snapshot.inventory);
     for warning in &snapshot.lineage.warnings {
         complain(&format!("note: {warning}"));
@@ -68,16 +69,18 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 fn render_format(
     snapshot: &Snapshot,
     settings: &CatalogSettings,
-    format: Format,
+    format: LineageFormat,
 ) -> anyhow::Result<String> {
     let graph = &snapshot.lineage.graph;
     Ok(match format {
-        Format::Text => for_people(snapshot),
-        Format::Json => CatalogDocument::new(&snapshot.inventory, &snapshot.lineage).to_text(),
-        Format::Svg => render_svg(graph)?,
-        Format::Mermaid => render_mermaid(graph)?,
-        Format::Dot => render_dot(graph)?,
-        Format::Openlineage => {
+        LineageFormat::Text => for_people(snapshot),
+        LineageFormat::Json => {
+            CatalogDocument::new(&snapshot.inventory, &snapshot.lineage).to_text()
+        }
+        LineageFormat::Svg => render_svg(graph)?,
+        LineageFormat::Mermaid => render_mermaid(graph)?,
+        LineageFormat::Dot => render_dot(graph)?,
+        LineageFormat::Openlineage => {
             let (service, brokers) = (settings.service_name().to_owned(), settings.brokers.clone());
             let options = EventOptions { time: clock::now(), service, brokers };
             let events = job_events(&snapshot.inventory, graph, &options);

@@ -11,14 +11,14 @@ use standpipe_catalog::{
 use standpipe_core::text_table::render_table;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ListStreamsArguments {
     #[command(flatten)]
     given: CatalogArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &ListStreamsArguments) -> CommandResult {
     let inventory = read_streams(&arguments.given)?;
     arguments.output.print(&inventory, || for_people(&inventory))?;
     Ok(exit_of(&inventory))
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
 pub(super) fn read_streams(given: &CatalogArgs) -> Result<Inventory, (Exit, anyhow::Error)> {
     start_logging(LogFormat::Human);
     let settings = given.settings().map_err(usage)?;
-    let inventory = block_with_progress(async |tell| read_inventory(&settings, tell).await)?;
+    let inventory = block_with_progress(async |report| read_inventory(&settings, report).await)?;
     complain_about(&inventory);
     Ok(inventory)
 }

@@ -11,19 +11,19 @@ use standpipe_catalog::discovery::DiscoveryProgress;
 /// Shows the progress of discovery on standard error, if that is a terminal. A spinner that is
 /// dropped clears its line.
 #[derive(Debug)]
-pub(super) struct Progress(Option<ProgressBar>);
+pub(super) struct DiscoverySpinner(Option<ProgressBar>);
 
-impl Progress {
+impl DiscoverySpinner {
     pub(super) fn start() -> Self {
         if !std::io::stderr().is_terminal() {
-            return Progress(None);
+            return DiscoverySpinner(None);
         }
         let bar = ProgressBar::new_spinner();
         bar.set_draw_target(Terminal::target());
         let style = ProgressStyle::with_template("{elapsed} {spinner} {msg}");
         bar.set_style(style.expect("a constant template"));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Progress(Some(bar))
+        DiscoverySpinner(Some(bar))
     }
 
     pub(super) fn report(&self, progress: DiscoveryProgress) {

@@ -15,7 +15,7 @@ use standpipe_core::text_table::render_table;
 const HEADER: [&str; 6] = ["run", "trigger", "result", "started", "took", "counts"];
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct RunsArguments {
     #[command(flatten)]
     given: CatalogArgs,
     /// Print this run with its log.
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     output: OutputArgs,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &RunsArguments) -> CommandResult {
     let settings = arguments.given.settings().map_err(usage)?;
     check_data_dir(&settings.data_dir).map_err(usage)?;
     let history = RunStore::of_data_dir(&settings.data_dir);

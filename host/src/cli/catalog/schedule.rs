@@ -13,7 +13,7 @@ use crate::run::CatalogScheduler;
 use standpipe_catalog::schedule::ScheduleEnd;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ScheduleArguments {
     #[command(flatten)]
     given: CatalogArgs,
     /// Log everything to the logs of the runs.
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     log_format: LogFormat,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &ScheduleArguments) -> CommandResult {
     start_logging(arguments.log_format);
     let mut settings = arguments.given.settings().map_err(usage)?;
     if settings.schedule.is_manual() {

@@ -13,7 +13,7 @@ use standpipe_core::clock;
 use standpipe_core::escape::one_line;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ShowStreamArguments {
     /// The delivery stream.
     #[arg(value_name = "NAME")]
     name: String,
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     output: OutputArgs,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &ShowStreamArguments) -> CommandResult {
     let inventory = read_streams(&arguments.given)?;
     let name = &arguments.name;
     let Some(stream) = inventory.streams.iter().find(|stream| stream.name == *name) else {

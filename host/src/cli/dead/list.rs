@@ -10,7 +10,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::{Chosen, fault, files};
+use super::{SelectionArguments, fault, list_files};
 use crate::cli::{CommandResult, complain, print_report};
 use standpipe_core::clock;
 use standpipe_core::text_table::render_table;
@@ -20,9 +20,9 @@ use standpipe_delivery::dead_letters::{
 };
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ListDeadLettersArguments {
     #[command(flatten)]
-    letters: Chosen,
+    selection: SelectionArguments,
     /// Print JSON on one line.
     #[arg(long)]
     json: bool,
@@ -34,13 +34,13 @@ struct Listing {
     letters: u64,
     /// Unreadable lines.
     unreadable: u64,
-    groups: Vec<Group>,
+    groups: Vec<ReasonGroup>,
     files: Vec<Listed>,
 }
 
-/// Letters of one reason and one delivery stream.
+/// Dead letters of one reason and one delivery stream.
 #[derive(Debug, Serialize)]
-struct Group {
+struct ReasonGroup {
     reason: String,
     stream: Option<String>,
     letters: u64,
@@ -60,20 +60,20 @@ struct Listed {
     unreadable: u64,
 }
 
-type Groups = BTreeMap<(String, Option<String>), Group>;
+type Groups = BTreeMap<(String, Option<String>), ReasonGroup>;
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.letters.place.folder()?;
-    let listing = list(&folder, &arguments.letters.choice.filter()).map_err(fault)?;
+pub(super) fn run(arguments: &ListDeadLettersArguments) -> CommandResult {
+    let folder = arguments.selection.location.open_directory()?;
+    let listing = list(&folder, &arguments.selection.filter.to_filter()).map_err(fault)?;
     let to_json = || serde_json::to_string(&listing).expect("a listing has string keys");
-    print_report(arguments.json, to_json, || listing.table(&folder))
+    print_report(arguments.json, to_json, || listing.to_table(&folder))
 }
 
 fn list(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Result<Listing> {
     let mut groups = Groups::new();
     let mut listing = Listing::default();
-    for file in files(folder)? {
-        let listed = count(&file, filter, &mut groups);
+    for file in list_files(folder)? {
+        let listed = count_file(&file, filter, &mut groups);
         let listed = listed.with_context(|| format!("read {}", file.path.display()))?;
         listing.letters += listed.letters;
         listing.unreadable += listed.unreadable;
@@ -83,7 +83,7 @@ fn list(folder: &DeadLetterDirectory, filter: &DeadLetterFilter) -> anyhow::Resu
     Ok(listing)
 }
 
-fn count(
+fn count_file(
     file: &DeadLetterFile,
     filter: &DeadLetterFilter,
     groups: &mut Groups,
@@ -95,7 +95,7 @@ fn count(
         match letter {
             Ok(letter) if filter.matches(&letter) => {
                 listed.letters += 1;
-                add(groups, letter);
+                add_to_group(groups, letter);
             }
             Ok(_) => {}
             // The line is being written.
@@ -112,11 +112,16 @@ fn count(
     Ok(listed)
 }
 
-fn add(groups: &mut Groups, letter: StoredDeadLetter) {
+fn add_to_group(groups: &mut Groups, letter: StoredDeadLetter) {
     let StoredDeadLetter { reason, stream, time, .. } = letter;
     let group = groups.entry((reason.clone(), stream.clone()));
-    let group =
-        group.or_insert_with(|| Group { reason, stream, letters: 0, first: time, last: time });
+    let group = group.or_insert_with(|| ReasonGroup {
+        reason,
+        stream,
+        letters: 0,
+        first: time,
+        last: time,
+    });
     group.letters += 1;
     group.first = group.first.min(time);
     group.last = group.last.max(time);
@@ -124,8 +129,8 @@ fn add(groups: &mut Groups, letter: StoredDeadLetter) {
 
 impl Listing {
     /// For people.
-    fn table(&self, folder: &DeadLetterDirectory) -> String {
-        let rows = self.groups.iter().map(Group::row);
+    fn to_table(&self, folder: &DeadLetterDirectory) -> String {
+        let rows = self.groups.iter().map(ReasonGroup::to_row);
         let mut text = render_table(["reason", "stream", "letters", "first", "last"], rows);
         let live = self.files.iter().filter(|file| file.live).count();
         let (count, files, path) = (self.letters, self.files.len(), folder.path().display());
@@ -142,8 +147,8 @@ impl Listing {
     }
 }
 
-impl Group {
-    fn row(&self) -> [String; 5] {
+impl ReasonGroup {
+    fn to_row(&self) -> [String; 5] {
         [
             self.reason.clone(),
             self.stream.clone().unwrap_or_else(|| "-".to_owned()),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::Args;
 
-use super::{Chosen, fault, files};
+use super::{SelectionArguments, fault, list_files};
 use crate::cli::{CommandResult, Exit};
 use standpipe_core::clock;
 use standpipe_core::escape::one_line;
@@ -15,9 +15,9 @@ use standpipe_delivery::dead_letters::{
 };
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ShowDeadLettersArguments {
     #[command(flatten)]
-    letters: Chosen,
+    selection: SelectionArguments,
     /// Print at most this many dead letters.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -29,22 +29,22 @@ pub(crate) struct Arguments {
     events: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    let folder = arguments.letters.place.folder()?;
+pub(super) fn run(arguments: &ShowDeadLettersArguments) -> CommandResult {
+    let folder = arguments.selection.location.open_directory()?;
     show(&folder, arguments).map_err(fault)?;
     Ok(Exit::Done)
 }
 
-fn show(folder: &DeadLetterDirectory, arguments: &Arguments) -> anyhow::Result<()> {
+fn show(folder: &DeadLetterDirectory, arguments: &ShowDeadLettersArguments) -> anyhow::Result<()> {
     let mut left = arguments.limit.unwrap_or(usize::MAX);
-    let filter = arguments.letters.choice.filter();
+    let filter = arguments.selection.filter.to_filter();
     let event = if arguments.events { ShowEvent::Yes } else { ShowEvent::No };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    'files: for file in files(folder)? {
+    'files: for file in list_files(folder)? {
         let reading = || format!("read {}", file.path.display());
         for entry in DeadLetterReader::open(&file.path).with_context(reading)? {
-            let Ok(letter) = entry.with_context(reading)?.letter else { continue };
-            if !filter.matches(&letter) {
+            let Ok(dead_letter) = entry.with_context(reading)?.letter else { continue };
+            if !filter.matches(&dead_letter) {
                 continue;
             }
             if left == 0 {
@@ -52,8 +52,8 @@ fn show(folder: &DeadLetterDirectory, arguments: &Arguments) -> anyhow::Result<(
             }
             left -= 1;
             let text = match arguments.json {
-                true => letter.to_json(event) + "\n",
-                false => for_people(&letter, event),
+                true => dead_letter.to_json(event) + "\n",
+                false => for_people(&dead_letter, event),
             };
             if !is_taken(out.write_all(text.as_bytes()), arguments.json)? {
                 return Ok(());
@@ -72,9 +72,9 @@ fn is_taken(written: io::Result<()>, is_product: bool) -> anyhow::Result<bool> {
     }
 }
 
-fn for_people(letter: &StoredDeadLetter, event: ShowEvent) -> String {
+fn for_people(dead_letter: &StoredDeadLetter, event: ShowEvent) -> String {
     let StoredDeadLetter { time, reason, detail, source, line, stream, plugin, attempts, .. } =
-        letter;
+        dead_letter;
     let head = format!("{}  {reason}  {source} line {line}", clock::rfc3339(*time));
     let mut text = format!("{}\n", one_line(&head));
     let mut add = |label: &str, value: &str| {
@@ -88,16 +88,16 @@ fn for_people(letter: &StoredDeadLetter, event: ShowEvent) -> String {
     if *attempts > 0 {
         add("attempts", &attempts.to_string());
     }
-    for death in &letter.history {
+    for death in &dead_letter.history {
         let stream = death.stream.as_deref().map(|stream| format!(", stream {stream}"));
         let stream = stream.unwrap_or_default();
         add("before", &format!("{}  {}{stream}: {}", death.time, death.reason, death.detail));
     }
-    if let Some(bytes) = letter.bytes_total {
+    if let Some(bytes) = dead_letter.bytes_total {
         add("length", &format!("{bytes} bytes; only the start is kept"));
     }
     if event == ShowEvent::Yes {
-        add("event", &String::from_utf8_lossy(&letter.event));
+        add("event", &String::from_utf8_lossy(&dead_letter.event));
     }
     text
 }

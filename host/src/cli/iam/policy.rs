@@ -28,7 +28,7 @@ const POLICY_CHARS_MAX: usize = 6144;
 const POLICIES_OF_ROLE_MAX: usize = 10;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct PolicyArguments {
     /// The settings file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
 }
 
 /// What is printed.
-pub(super) fn policy_text(mut arguments: Arguments) -> anyhow::Result<String> {
+pub(super) fn policy_text(mut arguments: PolicyArguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let has_mapping =
         arguments.config.is_some() || arguments.plugin.is_some() || !arguments.mappings.is_empty();
@@ -130,7 +130,7 @@ fn note_roles(settings: &Settings) {
     }
 }
 
-fn render_policy(grants: &PolicyGrants, arguments: &Arguments) -> anyhow::Result<String> {
+fn render_policy(grants: &PolicyGrants, arguments: &PolicyArguments) -> anyhow::Result<String> {
     let whole = grants.document();
     if whole.statements.is_empty() {
         bail!("no delivery streams to write to: name them with --config, --map or --stream");
@@ -199,7 +199,10 @@ fn base_policy(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
     Ok(if terraform { terraform_policies(&[document]) } else { to_json(&document) })
 }
 
-fn stream_location(settings: &Settings, arguments: &Arguments) -> anyhow::Result<StreamLocation> {
+fn stream_location(
+    settings: &Settings,
+    arguments: &PolicyArguments,
+) -> anyhow::Result<StreamLocation> {
     let region = aws_settings(settings).region.as_deref();
     let region = region.context("unknown region: set --region, or `region` under [aws]")?;
     let region: Region = region.parse()?;

@@ -20,7 +20,7 @@ use standpipe_iam::{
 const TRUST_CHARS_MAX: usize = 2048;
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct TrustArguments {
     /// A principal that may assume the role: an account's 12 digits, or the ARN of
     /// a role or user. Can be given several times.
     #[arg(long = "principal", value_name = "ARN", required = true)]
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 /// What is printed.
-pub(super) fn trust_text(arguments: &Arguments) -> anyhow::Result<String> {
+pub(super) fn trust_text(arguments: &TrustArguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let file = arguments.config.as_deref();
     let settings = check_settings(raw, &directory, file, Overrides::default())?;

@@ -27,7 +27,7 @@ const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Both plugins map the events in batches as in production, in turns. Compiling starts
 /// from scratch: cached code is not used.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct BenchPluginArguments {
     /// The component's file.
     #[arg(value_name = "PLUGIN.wasm")]
     plugin: PathBuf,
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &BenchPluginArguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let report = measure(arguments).map_err(usage)?;
     let faults = report.plugins.first().map_or(0, |plugin| plugin.faults);
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn measure(arguments: &Arguments) -> anyhow::Result<PluginReport> {
+fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     let bytes = read_plugin(&arguments.plugin)?;
     let (of_run, settings) = arguments.settings.read(None)?;
     // What is compiled for its time is read from there when it is loaded.

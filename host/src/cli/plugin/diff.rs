@@ -23,7 +23,7 @@ const EXIT_CODES: &str = "Exit codes:
 /// Both plugins map the same events. Payloads are never shown.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub(crate) struct Arguments {
+pub(crate) struct DiffArguments {
     /// The old component; `host plugin export` writes the default one.
     #[arg(value_name = "OLD.wasm")]
     old: PathBuf,
@@ -58,22 +58,22 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &DiffArguments) -> CommandResult {
     start_logging(LogFormat::Human);
-    let (comparison, no_events) = compare(arguments).map_err(usage)?;
+    let (comparison, no_events) = compare_plugins(arguments).map_err(usage)?;
     let to_json = || {
         let mut report = json!(comparison);
         report["not_events"] = no_events.into();
         report.to_string()
     };
-    let to_text = || format!("{no_events:>12}  lines that are no event, left out\n{comparison}");
+    let to_text = || format!("{no_events:>12}  lines that are not events, left out\n{comparison}");
     print_report(arguments.json, to_json, to_text)?;
     let fails = arguments.fail_on_change && comparison.changed() > 0;
     Ok(if fails { Exit::Fault } else { Exit::Done })
 }
 
-/// With the number of lines that are no event.
-fn compare(arguments: &Arguments) -> anyhow::Result<(Comparison, u64)> {
+/// With the number of lines that are not events.
+fn compare_plugins(arguments: &DiffArguments) -> anyhow::Result<(Comparison, u64)> {
     let inputs = arguments.inputs.iter().map(|input| Input::from_argument(input));
     let inputs: Vec<_> = inputs.collect();
     for input in &inputs {
@@ -94,7 +94,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<(Comparison, u64)> {
     Ok((comparison, no_events))
 }
 
-fn load_both(arguments: &Arguments) -> anyhow::Result<(Plugin, Plugin)> {
+fn load_both(arguments: &DiffArguments) -> anyhow::Result<(Plugin, Plugin)> {
     let settings = read_run_settings(arguments.config.as_deref(), arguments.data_dir.clone())?;
     let own = |own: Option<&Path>| match own {
         Some(file) => read_plugin_settings(file),

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::source::Input;
 use standpipe_core::event::{Event, Lines, scan};
 
-/// Hand over an input's events. What comes out is the number of lines that are no
+/// Hand over an input's events. What comes out is the number of lines that are not
 /// event.
 pub(super) fn for_each_batch(
     input: &Input,

@@ -13,7 +13,7 @@ use standpipe_plugin_host::{Engine, Inspection, inspect};
 
 pub(super) fn run(file: Option<&Path>) -> CommandResult {
     let inspection = read_and_inspect(file).map_err(usage)?;
-    print_text(&describe(&inspection))
+    print_text(&inspection_text(&inspection))
 }
 
 fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
@@ -23,7 +23,7 @@ fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
     inspect(&engine, &bytes).map_err(|error| anyhow!("{}: {error}", file.display()))
 }
 
-fn describe(inspection: &Inspection) -> String {
+fn inspection_text(inspection: &Inspection) -> String {
     let world = if inspection.is_mapping_plugin {
         "standpipe:mapping/plugin@0.1.0"
     } else {

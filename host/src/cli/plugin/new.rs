@@ -20,17 +20,17 @@ const RESERVED_NAMES: &str = "abstract alloc as async await become box break bui
     use virtual where while";
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct NewPluginArguments {
     /// The language.
     #[arg(long, value_name = "LANGUAGE")]
-    lang: Language,
+    lang: PluginLanguage,
     /// The directory to create; the plugin gets its name.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Language {
+enum PluginLanguage {
     Rust,
     #[value(name = "javascript")]
     JavaScript,
@@ -46,7 +46,7 @@ macro_rules! source {
     };
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
     let directory = &arguments.directory;
     check_is_free(directory).map_err(usage)?;
     let files = template_files(arguments.lang, &package_name(directory));
@@ -104,11 +104,11 @@ fn package_name(directory: &Path) -> String {
 }
 
 /// The files of a plugin with this name.
-fn template_files(language: Language, name: &str) -> Vec<TemplateFile> {
+fn template_files(language: PluginLanguage, name: &str) -> Vec<TemplateFile> {
     let mut files = match language {
-        Language::Rust => rust_files(name),
-        Language::JavaScript => javascript_files(name),
-        Language::Python => python_files(name),
+        PluginLanguage::Rust => rust_files(name),
+        PluginLanguage::JavaScript => javascript_files(name),
+        PluginLanguage::Python => python_files(name),
     };
     files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
     files.push(("wit/mapping.wit", source!("wit/mapping.wit").to_owned()));
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn nothing_points_out_of_the_directory() {
-        for language in [Language::Rust, Language::JavaScript, Language::Python] {
+        for language in [PluginLanguage::Rust, PluginLanguage::JavaScript, PluginLanguage::Python] {
             for (path, text) in template_files(language, "orders") {
                 // The SDK looks for the contract beside itself.
                 let text = text.replace("path: \"../wit\"", "");

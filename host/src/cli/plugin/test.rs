@@ -10,7 +10,7 @@ use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_report, usage};
 use crate::run::read_candidate;
 use standpipe_plugin_host::cases::{CaseFailure, Cases};
-use standpipe_plugin_host::swap::Step;
+use standpipe_plugin_host::swap::SwapStep;
 
 const FORM: &str = r#"The form of cases:
   {
@@ -38,7 +38,7 @@ Exit codes:
 
 #[derive(Debug, Args)]
 #[command(after_help = FORM)]
-pub(crate) struct Arguments {
+pub(crate) struct TestPluginArguments {
     /// The component's file.
     #[arg(value_name = "PLUGIN.wasm")]
     plugin: PathBuf,
@@ -55,15 +55,15 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> CommandResult {
+pub(super) fn run(arguments: &TestPluginArguments) -> CommandResult {
     start_logging(LogFormat::Human);
     let (cases, failures) = run_cases(arguments).map_err(usage)?;
     let report = json!({"cases": cases, "failed": failures.len(), "failures": failures});
-    print_report(arguments.json, || report.to_string(), || describe(cases, &failures))?;
+    print_report(arguments.json, || report.to_string(), || failures_text(cases, &failures))?;
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Fault })
 }
 
-fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<CaseFailure>)> {
+fn run_cases(arguments: &TestPluginArguments) -> anyhow::Result<(usize, Vec<CaseFailure>)> {
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
     let component = read_candidate(&arguments.plugin)?;
@@ -71,7 +71,9 @@ fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<CaseFailure>)>
     let load = |settings: &str| match loader.load_with(&component, settings) {
         Ok(plugin) => Ok(Ok(plugin)),
         // These depend on the settings.
-        Err(error) if matches!(error.step, Step::Configure | Step::Samples) => Ok(Err(error.cause)),
+        Err(error) if matches!(error.step, SwapStep::Configure | SwapStep::Samples) => {
+            Ok(Err(error.cause))
+        }
         Err(error) => Err(error),
     };
     let failures = cases.run_all(&of_plugin, load).map_err(|error| {
@@ -80,7 +82,7 @@ fn run_cases(arguments: &Arguments) -> anyhow::Result<(usize, Vec<CaseFailure>)>
     Ok((cases.len(), failures))
 }
 
-fn describe(cases: usize, failures: &[CaseFailure]) -> String {
+fn failures_text(cases: usize, failures: &[CaseFailure]) -> String {
     let mut text: String = failures.iter().map(|failure| format!("{failure}\n\n")).collect();
     text += &format!("{cases} cases, {} failed\n", failures.len());
     text

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::{
-    DestinationType, ImportError, JsonObject, Vendor, find_field, quoted, rudderstack, segment,
+    DestinationType, ImportError, JsonObject, Vendor, find_field, quote_text, rudderstack, segment,
 };
 
 /// Keys that only wrap a destination, in the answers of APIs and in exports.
@@ -75,7 +75,7 @@ pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObje
         match vendor.destination_type(destination) {
             DestinationType::Firehose => firehose.push(destination),
             DestinationType::Unstated => unsaid.push(destination),
-            DestinationType::Other(kind) => others.push(quoted(&kind)),
+            DestinationType::Other(kind) => others.push(quote_text(&kind)),
         }
     }
     let usable = if firehose.is_empty() { unsaid } else { firehose };

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Imported, JsonObject, escape_path, find_field, is_blank, quoted};
+use super::{Imported, JsonObject, escape_path, find_field, is_blank, quote_text};
 
 /// What a filter does to events that fulfil its condition, in Segment's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ fn read_filter(
     imported: &mut Imported,
 ) {
     let name = match find_field(filter, "title").and_then(Value::as_str) {
-        Some(title) if !title.is_empty() => format!("the destination filter {}", quoted(title)),
+        Some(title) if !title.is_empty() => format!("the destination filter {}", quote_text(title)),
         _ => format!("destination filter {}", index + 1),
     };
     if find_field(filter, "enabled") == Some(&Value::Bool(false)) {
@@ -101,7 +101,7 @@ fn read_action(action: &Value) -> Result<(FilterAction, Map<String, Value>), Str
     let fields = action.as_object().ok_or("it is not an object")?;
     let word = find_field(fields, "type").and_then(Value::as_str).ok_or("it has no `type`")?;
     let action =
-        FilterAction::parse(word).ok_or_else(|| format!("unknown type {}", quoted(word)))?;
+        FilterAction::parse(word).ok_or_else(|| format!("unknown type {}", quote_text(word)))?;
     let transform = match action {
         FilterAction::Drop => json!({"drop": true}),
         FilterAction::Sample => read_sample(fields)?,

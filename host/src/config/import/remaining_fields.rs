@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Imported, JsonObject, Vendor, quoted};
+use super::{Imported, JsonObject, Vendor, quote_text};
 
 /// A vendor's settings that nobody has dealt with yet: what is left at the end
 /// has no counterpart here.
@@ -45,7 +45,7 @@ impl Imported {
 
     pub(super) fn note_remaining(&mut self, unread: &RemainingFields) {
         for (key, _) in unread.0.iter().filter(|(_, value)| !is_blank(value)) {
-            self.add_note(format!("{} has no counterpart here and is left out", quoted(key)));
+            self.add_note(format!("{} has no counterpart here and is left out", quote_text(key)));
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::remaining_fields::is_filled_in;
 use super::{
-    DestinationType, ImportError, Imported, JsonObject, MappingRow, RemainingFields, consent,
+    DestinationType, ImportError, Imported, ImportedRow, JsonObject, RemainingFields, consent,
     find_field, is_blank,
 };
 use standpipe_core::secret::Secret;
@@ -79,7 +79,7 @@ fn read_mappings(rows: Option<Value>, imported: &mut Imported) {
 
 /// Here case counts in the keys, as RudderStack looks rows up with other code
 /// than settings.
-fn read_row(row: &Value) -> Result<MappingRow, String> {
+fn read_row(row: &Value) -> Result<ImportedRow, String> {
     let row = row.as_object().ok_or("it is not an object with `from` and `to`")?;
     let text = |key: &str| match row.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -94,7 +94,7 @@ fn read_row(row: &Value) -> Result<MappingRow, String> {
     if is_filled_in(&event) || is_filled_in(&stream) {
         return Err("RudderStack fills it in, from its environment or from the event".to_owned());
     }
-    Ok(MappingRow { event, stream })
+    Ok(ImportedRow { event, stream })
 }
 
 fn read_credentials(

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::{
-    DestinationType, Imported, JsonObject, MappingRow, RemainingFields, consent, filters,
-    find_field, quoted,
+    DestinationType, Imported, ImportedRow, JsonObject, RemainingFields, consent, filters,
+    find_field, quote_text,
 };
 use standpipe_core::secret::Secret;
 
@@ -146,7 +146,7 @@ fn read_mappings(streams: Option<Value>, imported: &mut Imported) {
             (1..).zip(&list).for_each(|(number, row)| add(format!("row {number}"), read_row(row)));
         }
         Some(Value::Object(streams)) => streams.iter().for_each(|(event, to)| {
-            add(format!("entry {}", quoted(event)), new_row(Some(event), to.as_str()));
+            add(format!("entry {}", quote_text(event)), new_row(Some(event), to.as_str()));
         }),
         Some(_) => {
             imported.add_note("`mappedStreams` is neither rows nor an object, and is left out");
@@ -155,20 +155,20 @@ fn read_mappings(streams: Option<Value>, imported: &mut Imported) {
     imported.set_mappings(rows);
 }
 
-fn read_row(row: &Value) -> Result<MappingRow, String> {
+fn read_row(row: &Value) -> Result<ImportedRow, String> {
     let fields = row.as_object().ok_or("it is not an object with an event and a stream")?;
     let event = find_unique_field("event", &EVENT_FIELDS, fields)?;
     let stream = find_unique_field("stream", &STREAM_FIELDS, fields)?;
     new_row(event.as_str(), stream.as_str())
 }
 
-fn new_row(event: Option<&str>, stream: Option<&str>) -> Result<MappingRow, String> {
+fn new_row(event: Option<&str>, stream: Option<&str>) -> Result<ImportedRow, String> {
     let event = event.ok_or("its event is not text")?;
     let stream = stream.ok_or("its stream is not text")?;
     if event.is_empty() || stream.is_empty() {
         return Err("its event or its stream is empty".to_owned());
     }
-    Ok(MappingRow { event: event.to_owned(), stream: stream.to_owned() })
+    Ok(ImportedRow { event: event.to_owned(), stream: stream.to_owned() })
 }
 
 /// What the fields with one of the names hold, in the row itself and in the

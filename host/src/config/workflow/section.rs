@@ -2,7 +2,7 @@
 //! line, path and the closest known key.
 
 use super::WorkflowError;
-use super::yaml::{Node, Value};
+use super::yaml::{YamlNode, YamlValue};
 use crate::config::nearest_key;
 use standpipe_core::secret::Secret;
 
@@ -12,17 +12,17 @@ use standpipe_core::secret::Secret;
 pub(super) struct Section {
     path: String,
     line: Option<usize>,
-    entries: Vec<(String, Node)>,
+    entries: Vec<(String, YamlNode)>,
     known: Vec<&'static str>,
 }
 
 impl Section {
     /// A mapping at a path, which is empty for the whole document.
-    pub(super) fn new(path: String, node: Node) -> Result<Self, WorkflowError> {
+    pub(super) fn new(path: String, node: YamlNode) -> Result<Self, WorkflowError> {
         let line = node.line;
         let entries = match node.value {
-            Value::Map(entries) => entries,
-            Value::Null => Vec::new(),
+            YamlValue::Map(entries) => entries,
+            YamlValue::Null => Vec::new(),
             _ => {
                 let what = if path.is_empty() { "the file" } else { &path };
                 return Err(WorkflowError::at(
@@ -49,17 +49,17 @@ impl Section {
     }
 
     /// Any value. One that is null is none, as if the key were not there.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<YamlNode> {
         self.known.push(key);
         let place = self.entries.iter().position(|(known, _)| known == key)?;
         let (_, node) = self.entries.remove(place);
-        (node.value != Value::Null).then_some(node)
+        (node.value != YamlValue::Null).then_some(node)
     }
 
     /// What is below a key; empty where there is nothing.
     pub(super) fn section(&mut self, key: &'static str) -> Result<Section, WorkflowError> {
         let path = self.path_of(key);
-        let node = self.take(key).unwrap_or(Node { line: self.line, value: Value::Null });
+        let node = self.take(key).unwrap_or(YamlNode { line: self.line, value: YamlValue::Null });
         Section::new(path, node)
     }
 
@@ -131,11 +131,11 @@ impl Section {
     ) -> Result<Option<Vec<String>>, WorkflowError> {
         let Some(node) = self.take(key) else { return Ok(None) };
         let line = node.line;
-        let Value::List(items) = node.value else {
+        let YamlValue::List(items) = node.value else {
             return Err(self.error_at_line(line, key, "write a list, such as [one, another]"));
         };
-        let text = |node: Node| match node.value {
-            Value::Scalar(text) => Ok(text),
+        let text = |node: YamlNode| match node.value {
+            YamlValue::Scalar(text) => Ok(text),
             _ => Err(self.error_at_line(node.line, key, "write a list of text")),
         };
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
@@ -144,8 +144,8 @@ impl Section {
     /// All its keys with text as values.
     pub(super) fn into_texts(mut self) -> Result<Vec<(String, String)>, WorkflowError> {
         let entries = std::mem::take(&mut self.entries);
-        let text = |(key, node): (String, Node)| match node.value {
-            Value::Scalar(text) => Ok((key, text)),
+        let text = |(key, node): (String, YamlNode)| match node.value {
+            YamlValue::Scalar(text) => Ok((key, text)),
             _ => Err(self.error_at_line(node.line, &key, "write text")),
         };
         entries.into_iter().map(text).collect()
@@ -181,7 +181,7 @@ impl Section {
     ) -> Result<Option<(String, Option<usize>)>, WorkflowError> {
         match self.take(key) {
             None => Ok(None),
-            Some(Node { line, value: Value::Scalar(text) }) => Ok(Some((text, line))),
+            Some(YamlNode { line, value: YamlValue::Scalar(text) }) => Ok(Some((text, line))),
             Some(node) => Err(self.error_at_line(node.line, key, &format!("write {what}"))),
         }
     }

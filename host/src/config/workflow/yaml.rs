@@ -23,22 +23,22 @@ const MERGE: &str = "<<";
 
 /// A node, and the line where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub(super) line: Option<usize>,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Null,
     /// A scalar as it was written: what it means is for who reads it to say.
     Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    List(Vec<YamlNode>),
+    Map(Vec<(String, YamlNode)>),
 }
 
 /// Read a document.
-pub(super) fn parse_yaml(text: &str) -> Result<Node, WorkflowError> {
+pub(super) fn parse_yaml(text: &str) -> Result<YamlNode, WorkflowError> {
     let mut reader =
         Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     loop {
@@ -59,26 +59,26 @@ pub(super) fn parse_yaml(text: &str) -> Result<Node, WorkflowError> {
 }
 
 /// Reads JSON as nodes, which have no lines then.
-pub(super) fn from_json(value: serde_json::Value) -> Node {
+pub(super) fn from_json(value: serde_json::Value) -> YamlNode {
     use serde_json::Value as Json;
 
     let value = match value {
-        Json::Null => Value::Null,
-        Json::Bool(flag) => Value::Scalar(flag.to_string()),
-        Json::Number(number) => Value::Scalar(number.to_string()),
-        Json::String(text) => Value::Scalar(text),
-        Json::Array(items) => Value::List(items.into_iter().map(from_json).collect()),
+        Json::Null => YamlValue::Null,
+        Json::Bool(flag) => YamlValue::Scalar(flag.to_string()),
+        Json::Number(number) => YamlValue::Scalar(number.to_string()),
+        Json::String(text) => YamlValue::Scalar(text),
+        Json::Array(items) => YamlValue::List(items.into_iter().map(from_json).collect()),
         Json::Object(map) => {
-            Value::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect())
+            YamlValue::Map(map.into_iter().map(|(key, value)| (key, from_json(value))).collect())
         }
     };
-    Node { line: None, value }
+    YamlNode { line: None, value }
 }
 
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     /// What aliases stand for, with how many nodes that is.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (YamlNode, usize)>,
     nodes: usize,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         event: Event<'a>,
         line: usize,
         depth: usize,
-    ) -> Result<Node, WorkflowError> {
+    ) -> Result<YamlNode, WorkflowError> {
         if depth > WORKFLOW_DEPTH_MAX {
             let problem = format!("more than {WORKFLOW_DEPTH_MAX} levels: no workflow has as many");
             return Err(WorkflowError::at(line, problem));
@@ -132,20 +132,21 @@ impl<'a> Reader<'a> {
                 let is_null = style == ScalarStyle::Plain
                     && !is_text
                     && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                (anchor, if is_null { Value::Null } else { Value::Scalar(text.into_owned()) })
+                let scalar = YamlValue::Scalar(text.into_owned());
+                (anchor, if is_null { YamlValue::Null } else { scalar })
             }
-            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.read_list(depth)?)),
-            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.read_map(depth)?)),
+            Event::SequenceStart(anchor, _) => (anchor, YamlValue::List(self.read_list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, YamlValue::Map(self.read_map(depth)?)),
             _ => return Err(WorkflowError::at(line, "this is not YAML: a value is missing")),
         };
-        let node = Node { line: Some(line), value };
+        let node = YamlNode { line: Some(line), value };
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), self.nodes - before));
         }
         Ok(node)
     }
 
-    fn read_list(&mut self, depth: usize) -> Result<Vec<Node>, WorkflowError> {
+    fn read_list(&mut self, depth: usize) -> Result<Vec<YamlNode>, WorkflowError> {
         let mut items = Vec::new();
         loop {
             match self.next_event()? {
@@ -155,22 +156,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_map(&mut self, depth: usize) -> Result<Vec<(String, Node)>, WorkflowError> {
-        let (mut entries, mut merged) = (Vec::<(String, Node)>::new(), Vec::new());
+    fn read_map(&mut self, depth: usize) -> Result<Vec<(String, YamlNode)>, WorkflowError> {
+        let (mut entries, mut merged) = (Vec::<(String, YamlNode)>::new(), Vec::new());
         loop {
             let (event, line) = match self.next_event()? {
                 (Event::MappingEnd, _) => break,
                 next => next,
             };
-            let Value::Scalar(key) = self.read_node(event, line, depth + 1)?.value else {
+            let YamlValue::Scalar(key) = self.read_node(event, line, depth + 1)?.value else {
                 return Err(WorkflowError::at(line, "a key must be text"));
             };
             let (event, value_line) = self.next_event()?;
             let value = self.read_node(event, value_line, depth + 1)?;
             // An empty value would stand at the line after.
-            let value = Node { line: Some(line), ..value };
+            let value = YamlNode { line: Some(line), ..value };
             match value.value {
-                Value::Map(map) if key == MERGE => merged.extend(map),
+                YamlValue::Map(map) if key == MERGE => merged.extend(map),
                 _ if entries.iter().any(|(known, _)| *known == key) => {
                     return Err(WorkflowError::at(
                         line,
@@ -188,14 +189,14 @@ impl<'a> Reader<'a> {
         Ok(entries)
     }
 
-    fn read_alias(&mut self, anchor: usize, line: usize) -> Result<Node, WorkflowError> {
+    fn read_alias(&mut self, anchor: usize, line: usize) -> Result<YamlNode, WorkflowError> {
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
             return Err(WorkflowError::at(
                 line,
                 "an alias stands for what contains it, or for nothing",
             ));
         };
-        let (node, nodes) = (Node { line: Some(line), ..node.clone() }, *nodes);
+        let (node, nodes) = (YamlNode { line: Some(line), ..node.clone() }, *nodes);
         self.count_nodes(nodes, line)?;
         Ok(node)
     }
@@ -222,36 +223,38 @@ mod tests {
         parse_yaml(text).unwrap_err().to_string()
     }
 
-    fn scalar<'a>(node: &'a Node, key: &str) -> &'a Value {
-        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+    fn scalar<'a>(node: &'a YamlNode, key: &str) -> &'a YamlValue {
+        let YamlValue::Map(entries) = &node.value else { panic!("{node:?}") };
         &entries.iter().find(|(known, _)| known == key).unwrap().1.value
     }
 
     #[test]
     fn values_and_their_lines_are_read() {
         let node = parse_yaml("a: 1\nb:\n  - x\n  - \"null\"\nc:\nd: {e: 'f: g'}\n").unwrap();
-        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        let YamlValue::Map(entries) = &node.value else { panic!("{node:?}") };
         let lines: Vec<_> =
             entries.iter().map(|(key, node)| (&**key, node.line.unwrap())).collect();
         assert_eq!(lines, [("a", 1), ("b", 2), ("c", 5), ("d", 6)]);
-        assert_eq!(entries[2].1.value, Value::Null);
-        let Value::List(items) = &entries[1].1.value else { panic!("{entries:?}") };
-        assert_eq!(items[1].value, Value::Scalar("null".into()));
-        assert_eq!(scalar(&entries[3].1, "e"), &Value::Scalar("f: g".into()));
+        assert_eq!(entries[2].1.value, YamlValue::Null);
+        let YamlValue::List(items) = &entries[1].1.value else { panic!("{entries:?}") };
+        assert_eq!(items[1].value, YamlValue::Scalar("null".into()));
+        assert_eq!(scalar(&entries[3].1, "e"), &YamlValue::Scalar("f: g".into()));
     }
 
     #[test]
     fn json_is_yaml_and_read_alike() {
         let text = "{\"a\": [1, true, null], \"b\": {\"c\": \"d\\n\"}}";
-        fn without_lines(node: Node) -> Node {
+        fn without_lines(node: YamlNode) -> YamlNode {
             let value = match node.value {
-                Value::List(items) => Value::List(items.into_iter().map(without_lines).collect()),
-                Value::Map(map) => Value::Map(
+                YamlValue::List(items) => {
+                    YamlValue::List(items.into_iter().map(without_lines).collect())
+                }
+                YamlValue::Map(map) => YamlValue::Map(
                     map.into_iter().map(|(key, node)| (key, without_lines(node))).collect(),
                 ),
                 value => value,
             };
-            Node { line: None, value }
+            YamlNode { line: None, value }
         }
         assert_eq!(
             without_lines(parse_yaml(text).unwrap()),
@@ -262,10 +265,10 @@ mod tests {
     #[test]
     fn aliases_stand_for_what_they_name() {
         let node = parse_yaml("a: &x {b: 1, c: 2}\nd: *x\ne: {<<: *x, c: 3}\n").unwrap();
-        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
-        assert_eq!(scalar(&entries[1].1, "b"), &Value::Scalar("1".into()));
-        assert_eq!(scalar(&entries[2].1, "b"), &Value::Scalar("1".into()));
-        assert_eq!(scalar(&entries[2].1, "c"), &Value::Scalar("3".into()));
+        let YamlValue::Map(entries) = &node.value else { panic!("{node:?}") };
+        assert_eq!(scalar(&entries[1].1, "b"), &YamlValue::Scalar("1".into()));
+        assert_eq!(scalar(&entries[2].1, "b"), &YamlValue::Scalar("1".into()));
+        assert_eq!(scalar(&entries[2].1, "c"), &YamlValue::Scalar("3".into()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Shared, SubmissionQueue, Submitted};
+use super::{SubmissionQueue, SubmissionState, Submitted};
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use standpipe_core::event::{
@@ -45,7 +45,7 @@ pub struct SubmissionReader {
 /// The room that some events take in the queue, until this is dropped.
 #[derive(Debug)]
 struct QueueShare {
-    shared: Arc<Shared>,
+    shared: Arc<SubmissionState>,
     events: usize,
     bytes: usize,
 }
@@ -60,7 +60,7 @@ struct PendingSubmissions {
 
 /// The submitters that wait for the outcomes of the events of a chunk.
 struct PendingOutcomes {
-    shared: Arc<Shared>,
+    shared: Arc<SubmissionState>,
     events: Mutex<Vec<(u32, oneshot::Sender<EventOutcome>)>>,
 }
 
@@ -84,7 +84,7 @@ impl SubmissionReader {
         Some(gathered)
     }
 
-    fn chunk(&mut self, gathered: PendingSubmissions, chunker: &Chunker) -> Chunk {
+    fn make_chunk(&mut self, gathered: PendingSubmissions, chunker: &Chunker) -> Chunk {
         let PendingSubmissions { lines, waiting, room } = gathered;
         chunker.count_read(lines.bytes.len(), lines.len());
         self.next_line += lines.len() as u64;
@@ -117,7 +117,7 @@ impl ChunkSource for SubmissionReader {
             return NextChunk::End;
         };
         self.is_idle = gathered.has_room();
-        NextChunk::Chunk(self.chunk(gathered, chunker))
+        NextChunk::Chunk(self.make_chunk(gathered, chunker))
     }
 }
 

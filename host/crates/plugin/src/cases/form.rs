@@ -45,13 +45,13 @@ struct RawReject {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawDelivery {
+struct RawExpectedDelivery {
     stream: String,
     payload: Option<ExpectedPayload>,
 }
 
 /// The error says where.
-pub(super) fn parse(text: &[u8]) -> Result<RawCases, CasesFormError> {
+pub(super) fn parse_cases(text: &[u8]) -> Result<RawCases, CasesFormError> {
     let cases: RawCases = serde_json::from_slice(text)?;
     if cases.cases.is_empty() {
         return Err(CasesFormError::Empty);
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for EventText {
         let text = <&RawValue>::deserialize(deserializer)?.get();
         let text = match text.as_bytes().first() {
             Some(b'"') => serde_json::from_str(text).map_err(D::Error::custom)?,
-            Some(b'{') => compact(text),
+            Some(b'{') => remove_white_space(text),
             _ => return Err(D::Error::custom("`event` must be an object, or a string: its text")),
         };
         scan(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX).map_err(|malformed| {
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Expected {
 
 impl<'de> Deserialize<'de> for ExpectedDelivery {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = RawDelivery::deserialize(deserializer)?;
+        let raw = RawExpectedDelivery::deserialize(deserializer)?;
         let stream = StreamName::parse(&raw.stream).map_err(D::Error::custom)?;
         Ok(ExpectedDelivery { stream, payload: raw.payload.unwrap_or(ExpectedPayload::Original) })
     }
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for ExpectedPayload {
 
 /// JSON without the white space between its parts. Numbers, strings and the order
 /// of keys stay as they are written.
-fn compact(json: &str) -> String {
+fn remove_white_space(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let keep = |&c: &char| {
         if !in_string && matches!(c, ' ' | '\t' | '\n' | '\r') {
@@ -157,6 +157,6 @@ mod tests {
     #[test]
     fn white_space_goes_and_all_else_stays() {
         let json = "{ \"b\" :\t\"x \\\" \\\\\", \n\"a\": [1.50, {}] }";
-        assert_eq!(compact(json), r#"{"b":"x \" \\","a":[1.50,{}]}"#);
+        assert_eq!(remove_white_space(json), r#"{"b":"x \" \\","a":[1.50,{}]}"#);
     }
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Decision, LoadError, Output, Target};
+use crate::{Decision, LoadError, Output, OutputTarget};
 
 const ROWS: &str = r#"{"mappings":[{"event":"A","stream":"a"}],"unmapped":"dead_letter"}"#;
 
@@ -22,8 +22,8 @@ fn native(settings: &str) -> Result<Result<Plugin, LoadError>, Infallible> {
     Ok(Plugin::native(settings))
 }
 
-/// What the default mapping makes of a case, as it is told.
-fn told(case: &str) -> Option<String> {
+/// Returns the failure of a case with the default mapping.
+fn failure_of(case: &str) -> Option<String> {
     let failures = one(case).run_all("{}", native).unwrap();
     failures.first().map(ToString::to_string)
 }
@@ -37,7 +37,7 @@ fn cases_that_come_out_as_expected_are_silent() {
         r#"{"name":"n","event":{},"expect":{"reject":"no mapping row"}}"#,
         r#"{"name":"n","settings":{"mappings":[{"event":"x","stream":"s"}]},"event":{},"expect":[]}"#,
     ] {
-        assert_eq!(told(case), None, "{case}");
+        assert_eq!(failure_of(case), None, "{case}");
     }
 }
 
@@ -71,8 +71,8 @@ fn differences_are_readable() {
             "FAILED \"n\" (case 1)\n  ! it refuses its settings: no mapping row names both",
         ),
     ] {
-        let told = told(case).unwrap_or_else(|| panic!("no failure: {case}"));
-        assert!(told.starts_with(lines), "{told}\n{lines}");
+        let failure = failure_of(case).unwrap_or_else(|| panic!("no failure: {case}"));
+        assert!(failure.starts_with(lines), "{failure}\n{lines}");
     }
 }
 
@@ -81,7 +81,7 @@ fn an_object_takes_no_payload_that_a_text_asks_for() {
     let plugin = Plugin::native(ROWS).unwrap();
     let payloads = [r#"{"x":1}"#, r#"{ "x": 1 }"#];
     let output = |payload: &str| {
-        let decision = Decision::Deliver(Target::Declared(0), Some(payload.into()));
+        let decision = Decision::Deliver(OutputTarget::Declared(0), Some(payload.into()));
         Output { input: 0, decision }
     };
     let expected = r#"[{"stream":"a","payload":{"x":1}},{"stream":"a","payload":"{\"x\":1}"}]"#;

@@ -61,7 +61,7 @@ fn health_is_judged_by_source() {
         assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
     }
     assert_eq!(breaker.changes.get(), 2);
-    // Whoever is silent for long is not reported any more.
+    // A source that is silent for long is no longer reported.
     let later = start + SECOND * 60;
     assert_eq!(breaker.health(later), Health::Healthy);
     breaker.count_calls("good", &attempt(1, 0, Duration::ZERO), later);
@@ -127,7 +127,7 @@ fn who_wastes_time_waits_and_nobody_else_does() {
     assert!(wasted >= burst && wasted < burst + event);
     let Admission::Wait(pause) = breaker.admit("bad", start) else { panic!("it waits") };
     assert!(pause > Duration::ZERO && pause < SECOND, "{pause:?}");
-    assert!(asks(&breaker, "bad", start + pause), "it waits no longer than it was told");
+    assert!(asks(&breaker, "bad", start + pause), "it waits no longer than the pause");
     let Admission::Ask(patience) = breaker.admit("bad", start + pause) else { unreachable!() };
     assert_eq!(patience.grouping, Grouping::Alone);
     let Admission::Ask(patience) = breaker.admit("good", start) else { panic!("it may ask") };
@@ -213,7 +213,7 @@ fn the_longest_allowance_makes_no_endless_wait() {
 }
 
 proptest! {
-    /// Whatever others do, a source that wastes nothing may always ask; and whoever has
+    /// Whatever others do, a source that wastes nothing may always ask; and one that has
     /// to wait may ask after the time that it was informed, if all are quiet.
     #[test]
     fn nobody_pays_for_others(

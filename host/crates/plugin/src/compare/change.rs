@@ -30,7 +30,7 @@ pub enum ChangeKind {
 
 /// Events whose fate changes alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change<'a> {
+pub struct DecisionChange<'a> {
     /// How.
     pub kind: ChangeKind,
     /// The streams before, or what else became of them.
@@ -40,12 +40,12 @@ pub struct Change<'a> {
     /// How many there are.
     pub events: u64,
     /// Some of them.
-    pub samples: &'a [Sample],
+    pub samples: &'a [ChangeSample],
 }
 
 /// An event whose fate changes, by its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Sample {
+pub struct ChangeSample {
     /// Its source.
     pub source: String,
     /// Its line there, counted from 1.
@@ -141,8 +141,8 @@ impl<'a> EventFate<'a> {
 
     pub(super) fn reason(&self) -> Option<String> {
         match self {
-            EventFate::Failed(fault) => Some(cut(&fault.to_string())),
-            EventFate::Rejected(reason) => Some(cut(reason)),
+            EventFate::Failed(fault) => Some(shorten_text(&fault.to_string())),
+            EventFate::Rejected(reason) => Some(shorten_text(reason)),
             EventFate::Delivered(_) => None,
         }
     }
@@ -176,7 +176,7 @@ impl fmt::Display for EventFate<'_> {
             EventFate::Delivered(deliveries) if deliveries.is_empty() => f.write_str("(filtered)"),
             EventFate::Delivered(deliveries) => {
                 let streams: Vec<_> = deliveries.iter().map(|(stream, _)| *stream).collect();
-                f.write_str(&cut(&streams.join(" + ")))
+                f.write_str(&shorten_text(&streams.join(" + ")))
             }
         }
     }
@@ -187,7 +187,7 @@ fn has_same_streams(before: &[(&str, &[u8])], after: &[(&str, &[u8])]) -> bool {
 }
 
 /// The start of a text, harmless to a terminal.
-pub(super) fn cut(text: &str) -> String {
+pub(super) fn shorten_text(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).collect();
     if short.len() > COMPARISON_TEXT_BYTES_MAX {
         short.truncate(short.floor_char_boundary(COMPARISON_TEXT_BYTES_MAX));

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{ChangeKind, Comparison, Sample};
+use super::{ChangeKind, ChangeSample, Comparison};
 
 impl ChangeKind {
     fn words(self) -> &'static str {
@@ -55,7 +55,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-impl fmt::Display for Sample {
+impl fmt::Display for ChangeSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.line)?;
         for (label, value) in [("type", &self.message_type), ("event", &self.name)] {

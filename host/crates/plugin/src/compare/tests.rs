@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::decision::Answers;
 use crate::envelope_groups::EnvelopeGroups;
-use crate::{Mapper, Target};
+use crate::{Mapper, OutputTarget};
 use standpipe_core::event::scan;
 
 /// The default mapping with these rows.
@@ -37,7 +37,10 @@ fn faulty() -> Decisions {
 }
 
 fn deliver(stream: usize, payload: Option<&str>) -> Decision {
-    Decision::Deliver(Target::Declared(stream), payload.map(|payload| payload.as_bytes().to_vec()))
+    Decision::Deliver(
+        OutputTarget::Declared(stream),
+        payload.map(|payload| payload.as_bytes().to_vec()),
+    )
 }
 
 fn reject(reason: &str) -> Decisions {
@@ -101,9 +104,9 @@ fn payloads_are_compared_as_what_is_sent() {
     assert_eq!((sample.source.as_str(), sample.line), ("web", 7));
     let payload = sample.payload.as_ref().unwrap();
     assert_eq!((payload.differs_at, payload.old_bytes, payload.new_bytes), (10, 13, 14));
-    let told = comparison.to_string();
-    assert!(told.contains("web:7  event \"E\"  payload to a differs from byte 10"), "{told}");
-    assert!(!told.contains(text), "{told}");
+    let report = comparison.to_string();
+    assert!(report.contains("web:7  event \"E\"  payload to a differs from byte 10"), "{report}");
+    assert!(!report.contains(text), "{report}");
 }
 
 #[test]
@@ -126,7 +129,7 @@ fn memory_is_bounded_and_merging_adds_up() {
     let one = || {
         let mut comparison = Comparison::new(2);
         for number in 0..2 * COMPARISON_CHANGES_MAX {
-            let to = Target::Named(
+            let to = OutputTarget::Named(
                 standpipe_core::event::StreamName::parse(&format!("s{number}")).unwrap(),
             );
             let new_decisions = decisions(vec![Decision::Deliver(to, None)]);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, Step, samples};
+use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, SwapStep, samples};
 use crate::cases::Cases;
 use crate::{
     AdmittedPlugin, CompiledComponent, Engine, LoadError, Mapper, Plugin, PluginSettings, Role,
@@ -41,9 +41,9 @@ impl CandidateValidator {
         known: &[Plugin],
     ) -> Result<AdmittedPlugin, RejectedCandidate> {
         let digest = self.candidate_digest(candidate);
-        let untrusted = |error: Untrusted| RejectedCandidate::new(Step::Trust, &digest, error);
+        let untrusted = |error: Untrusted| RejectedCandidate::new(SwapStep::Trust, &digest, error);
         let check = || policy.trust.check(role, &candidate.bytes, &digest, &candidate.signature);
-        let checked = Step::Trust.run(check);
+        let checked = SwapStep::Trust.run(check);
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| policy.trust.admit(role, plugin, evidence).map_err(untrusted);
         let settings = candidate.settings.as_ref().unwrap_or(&policy.settings);
@@ -66,7 +66,7 @@ impl CandidateValidator {
         settings: PluginSettings,
         cases: Option<&Cases>,
     ) -> Result<Plugin, RejectedCandidate> {
-        let configured = Step::Configure.run(|| plugin.configure_anew(settings));
+        let configured = SwapStep::Configure.run(|| plugin.configure_anew(settings));
         let configured =
             configured.map_err(|error| RejectedCandidate::load_failed(plugin.digest(), error))?;
         Self::run_samples_and_cases(&configured, cases)?;
@@ -81,13 +81,13 @@ impl CandidateValidator {
         let refuse =
             |step, cause: RejectionCause| RejectedCandidate::new(step, plugin.digest(), cause);
         let mut mapper = Mapper::new(plugin.clone());
-        let mapped = Step::Samples.run(|| samples::map_samples(&mut mapper));
-        mapped.map_err(|cause| refuse(Step::Samples, cause))?;
+        let mapped = SwapStep::Samples.run(|| samples::map_samples(&mut mapper));
+        mapped.map_err(|cause| refuse(SwapStep::Samples, cause))?;
         if let Some(cases) = cases {
-            let failures = Step::Cases.run(|| cases.run(&mut mapper));
+            let failures = SwapStep::Cases.run(|| cases.run(&mut mapper));
             let count = failures.len();
             if let Some(first) = failures.into_iter().next() {
-                return Err(refuse(Step::Cases, RejectionCause::Cases { count, first }));
+                return Err(refuse(SwapStep::Cases, RejectionCause::Cases { count, first }));
             }
         }
         mapper.retire();
@@ -117,11 +117,11 @@ impl CandidateValidator {
         settings: PluginSettings,
     ) -> Result<Plugin, LoadError> {
         #[cfg(test)]
-        if let Some(script) = crate::scripted::registered(bytes) {
-            return Step::Configure.run(|| Plugin::scripted_as(script, digest, settings));
+        if let Some(script) = crate::scripted::registered_script(bytes) {
+            return SwapStep::Configure.run(|| Plugin::scripted_as(script, digest, settings));
         }
-        let compiled = Step::Compile.run(|| self.compile_once(engine, bytes, digest))?;
-        Step::Configure.run(|| compiled.configure(settings))
+        let compiled = SwapStep::Compile.run(|| self.compile_once(engine, bytes, digest))?;
+        SwapStep::Configure.run(|| compiled.configure(settings))
     }
 
     fn compile_once(
@@ -172,7 +172,7 @@ mod tests {
         };
         let prepared =
             CandidateValidator::default().validate(&engine, &candidate, &policy, Role::Active, &[]);
-        assert_eq!(prepared.unwrap_err().step, Step::Compile);
+        assert_eq!(prepared.unwrap_err().step, SwapStep::Compile);
         drop(guard);
         let log = fs::read_to_string(log.path()).unwrap();
         let steps = log.lines().filter(|line| line.contains("swap_step"));

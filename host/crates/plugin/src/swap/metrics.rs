@@ -72,7 +72,7 @@ fn write_present(
 }
 
 /// A metric's name, what it means, and its counter.
-type Column = (&'static str, &'static str, fn(&PluginCounters) -> &Counter);
+type CounterColumn = (&'static str, &'static str, fn(&PluginCounters) -> &Counter);
 
 /// Writes the counters of each role.
 fn write_done(
@@ -80,7 +80,7 @@ fn write_done(
     roles: [(&'static str, &Arc<RoleCounters>); 2],
 ) -> fmt::Result {
     let counts = roles.map(|(role, counters)| (role, &counters.counts));
-    let columns: [Column; 3] = [
+    let columns: [CounterColumn; 3] = [
         ("plugin_events", "Events that the plugin decided about or failed on", |of| &of.events),
         (
             "plugin_filtered_events",

@@ -27,7 +27,7 @@ const SAMPLES: [&str; 14] = [
 
 /// Maps the samples. The plugin may decide as it likes; the error is its first fault.
 pub(super) fn map_samples(mapper: &mut Mapper) -> Result<(), RejectionCause> {
-    let events: Vec<_> = SAMPLES.iter().zip(1..).map(event).collect();
+    let events: Vec<_> = SAMPLES.iter().zip(1..).map(sample_event).collect();
     let decisions = mapper.map(SOURCE, &events);
     for (position, event) in events.iter().enumerate() {
         if let Err(fault) = decisions.of(position) {
@@ -38,7 +38,7 @@ pub(super) fn map_samples(mapper: &mut Mapper) -> Result<(), RejectionCause> {
     Ok(())
 }
 
-fn event((text, line): (&&'static str, u64)) -> Event<'static> {
+fn sample_event((text, line): (&&'static str, u64)) -> Event<'static> {
     let (text, envelope) = scan(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)
         .expect("the samples are events");
     Event { index: 0, line, text, envelope }

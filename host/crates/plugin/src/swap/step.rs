@@ -12,7 +12,7 @@ use crate::{Fault, LoadError, Untrusted};
 
 /// A step that a candidate has to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum SwapStep {
     /// Its file and settings are read.
     Read,
     /// Its hash and signature are checked.
@@ -34,7 +34,7 @@ pub enum Step {
 #[error("it failed the step {}: {cause}", step.word())]
 pub struct RejectedCandidate {
     /// The step that it failed.
-    pub step: Step,
+    pub step: SwapStep,
     /// Why, and what to do about it.
     #[source]
     pub cause: Box<RejectionCause>,
@@ -90,22 +90,22 @@ pub enum RejectionCause {
 
 impl RejectedCandidate {
     /// A candidate with this SHA-256 that did not pass a step.
-    pub fn new(step: Step, digest: &Arc<str>, cause: impl Into<RejectionCause>) -> Self {
+    pub fn new(step: SwapStep, digest: &Arc<str>, cause: impl Into<RejectionCause>) -> Self {
         RejectedCandidate { step, cause: Box::new(cause.into()), digest: Some(Arc::clone(digest)) }
     }
 
     /// A component that cannot be loaded.
     pub(super) fn load_failed(digest: &Arc<str>, error: LoadError) -> Self {
-        RejectedCandidate::new(Step::of(&error), digest, error)
+        RejectedCandidate::new(SwapStep::of(&error), digest, error)
     }
 
     /// A candidate that could not be read.
     pub(super) fn unreadable(cause: RejectionCause) -> Self {
-        RejectedCandidate { step: Step::Read, cause: Box::new(cause), digest: None }
+        RejectedCandidate { step: SwapStep::Read, cause: Box::new(cause), digest: None }
     }
 }
 
-impl Step {
+impl SwapStep {
     /// The words for all of them, in their order.
     pub const WORDS: [&str; 7] =
         ["read", "trust", "compile", "fit", "configure", "samples", "cases"];
@@ -121,20 +121,20 @@ impl Step {
     }
 
     /// The step that a load error belongs to.
-    pub(super) fn of(error: &LoadError) -> Step {
+    pub(super) fn of(error: &LoadError) -> SwapStep {
         match error {
             LoadError::NotWasm { .. } | LoadError::CoreModule | LoadError::Compile(_) => {
-                Step::Compile
+                SwapStep::Compile
             }
             LoadError::OtherWorld { .. }
             | LoadError::OtherVersion(_)
             | LoadError::TooMuchMemory(_)
             | LoadError::TooManyParts(_)
-            | LoadError::DoesNotFit(_) => Step::Fit,
+            | LoadError::DoesNotFit(_) => SwapStep::Fit,
             LoadError::Fault(_)
             | LoadError::Settings(_)
             | LoadError::Streams(_)
-            | LoadError::Unstable(_) => Step::Configure,
+            | LoadError::Unstable(_) => SwapStep::Configure,
         }
     }
 }

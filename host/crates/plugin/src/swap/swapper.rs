@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::candidate_validator::CandidateValidator;
 use super::report::{CanaryReport, GenerationReport, PauseReport, PluginStatus, ShadowReport};
 use super::swap_state::{Previous, SwapState};
-use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, Step};
+use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, SwapStep};
 use crate::counts::RoleCounters;
 use crate::{
     AdmittedPlugin, Canary, CanarySettings, CircuitBreakerSettings, Engine, Generation, Plugin,
@@ -23,10 +23,10 @@ use crate::{
 ///
 /// Calls can take seconds, since compiling does: make them on blocking threads.
 #[derive(Debug, Clone)]
-pub struct Swapper(Arc<Inner>);
+pub struct Swapper(Arc<SwapperInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct SwapperInner {
     /// None if the plugin is native code, which cannot be swapped.
     engine: Option<Engine>,
     settings: SwapperSettings,
@@ -46,13 +46,13 @@ pub(super) struct SwapCounters {
     pub(super) canary: Arc<RoleCounters>,
     /// Swaps.
     pub(super) swaps: Counter,
-    refused: [Counter; Step::WORDS.len()],
+    refused: [Counter; SwapStep::WORDS.len()],
 }
 
 impl SwapCounters {
     /// Rejected candidates, by the step that they failed.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Step::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
+        SwapStep::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
     }
 }
 
@@ -122,7 +122,7 @@ impl Swapper {
     ) -> Result<Self, RejectedCandidate> {
         let mut validator = CandidateValidator::default();
         let plugin = validator.validate(&engine, candidate, &policy, Role::Active, &[])?;
-        warm(plugin.plugin(), settings.workers.get())?;
+        warm_plugin(plugin.plugin(), settings.workers.get())?;
         let origin = candidate.origin.clone();
         Ok(Self::with_plugin(Some(engine), settings, plugin, origin, validator, policy))
     }
@@ -162,7 +162,7 @@ impl Swapper {
             last_refused: None,
         };
         let (validator, state) = (Mutex::new(validator), Mutex::new(state));
-        Swapper(Arc::new(Inner { engine, settings, roles, validator, state, counters }))
+        Swapper(Arc::new(SwapperInner { engine, settings, roles, validator, state, counters }))
     }
 
     /// The published plugins, by role.
@@ -369,7 +369,7 @@ impl Swapper {
         self.warm_for(role, &plugin)?;
         let digest = Arc::clone(plugin.digest());
         let admitted = generation.admit(plugin, &policy.trust, role);
-        admitted.map_err(|error| RejectedCandidate::new(Step::Trust, &digest, error))
+        admitted.map_err(|error| RejectedCandidate::new(SwapStep::Trust, &digest, error))
     }
 
     /// Publishes the active plugin as another generation, beside the same canary, shadow and
@@ -508,7 +508,7 @@ impl Swapper {
         let generation = self.next_generation(admitted, origin, Role::Shadow);
         let number = generation.number();
         let shadow = Shadow::start(generation).map_err(|error| {
-            RejectedCandidate::new(Step::Configure, &digest, RejectionCause::Thread(error))
+            RejectedCandidate::new(SwapStep::Configure, &digest, RejectionCause::Thread(error))
         });
         let shadow = Arc::new(self.count_rejection(shadow)?);
         self.change_roles(|roles| roles.shadow = Some(shadow));
@@ -587,7 +587,7 @@ impl Swapper {
     /// Starts an instance for each worker. A shadow needs no more than the one that mapped the samples.
     fn warm_for(&self, role: Role, plugin: &Plugin) -> Result<(), RejectedCandidate> {
         match role {
-            Role::Active | Role::Canary => warm(plugin, self.0.settings.workers.get()),
+            Role::Active | Role::Canary => warm_plugin(plugin, self.0.settings.workers.get()),
             Role::Shadow => Ok(()),
         }
     }
@@ -676,7 +676,7 @@ impl Swapper {
             let checked = generation.check_trust(trust, role);
             let refused = checked.map_err(|error| {
                 let cause = RejectionCause::RoleEnded { what, error };
-                RejectedCandidate::new(Step::Trust, generation.plugin().digest(), cause)
+                RejectedCandidate::new(SwapStep::Trust, generation.plugin().digest(), cause)
             });
             self.count_rejection(refused).is_ok()
         };
@@ -693,6 +693,6 @@ impl Swapper {
 }
 
 /// Starts instances of a plugin until so many are spare.
-fn warm(plugin: &Plugin, instances: usize) -> Result<(), RejectedCandidate> {
+fn warm_plugin(plugin: &Plugin, instances: usize) -> Result<(), RejectedCandidate> {
     plugin.warm(instances).map_err(|error| RejectedCandidate::load_failed(plugin.digest(), error))
 }

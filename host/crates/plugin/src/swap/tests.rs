@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::cases::Cases;
-use crate::scripted::{self, Act, End, Script};
+use crate::scripted::{self, PluginScript, ScriptedAct, ScriptedEnd};
 use crate::{
     CanarySettings, CircuitBreakerSettings, Engine, Generation, PluginRoles, PluginSettings, Trust,
     sha256_hex,
@@ -36,13 +36,13 @@ struct Fake {
 
 type Meanwhile = Box<dyn FnOnce() + Send>;
 
-impl Script for Fake {
-    fn act(&self, _source: &str, _text: &str) -> Act {
+impl PluginScript for Fake {
+    fn act(&self, _source: &str, _text: &str) -> ScriptedAct {
         let end = match self.traps {
-            true => End::Trap,
-            false => End::Deliver(vec![self.name.to_owned()]),
+            true => ScriptedEnd::Trap,
+            false => ScriptedEnd::Deliver(vec![self.name.to_owned()]),
         };
-        Act { cpu: Duration::ZERO, end }
+        ScriptedAct { cpu: Duration::ZERO, end }
     }
 
     fn spend(&self, _cpu: Duration) {}
@@ -72,7 +72,7 @@ fn fake(name: &'static str) -> Fake {
 fn candidate(fake: Fake) -> (Candidate, Arc<Fake>) {
     let fake = Arc::new(fake);
     let bytes = format!("script {}", fake.name).into_bytes();
-    scripted::register(&bytes, Arc::clone(&fake) as Arc<dyn Script>);
+    scripted::register_script(&bytes, Arc::clone(&fake) as Arc<dyn PluginScript>);
     let origin = format!("{}.wasm", fake.name);
     let candidate = Candidate {
         bytes: Cow::Owned(bytes),
@@ -148,14 +148,14 @@ fn a_refused_candidate_changes_nothing_but_a_counter() {
     let no_component = Candidate { bytes: Cow::Owned(b"text".to_vec()), ..plain("none") };
     for (step, candidate, policy) in [
         (
-            Step::Trust,
+            SwapStep::Trust,
             plain("other"),
             LoadPolicy { trust: pinned(&first), ..LoadPolicy::default() },
         ),
-        (Step::Compile, no_component, LoadPolicy::default()),
-        (Step::Configure, with_settings(picky, r#"{"a":"bad"}"#), LoadPolicy::default()),
-        (Step::Samples, trap, LoadPolicy::default()),
-        (Step::Cases, plain("third"), cases("elsewhere")),
+        (SwapStep::Compile, no_component, LoadPolicy::default()),
+        (SwapStep::Configure, with_settings(picky, r#"{"a":"bad"}"#), LoadPolicy::default()),
+        (SwapStep::Samples, trap, LoadPolicy::default()),
+        (SwapStep::Cases, plain("third"), cases("elsewhere")),
     ] {
         let swapper = start(&first, LoadPolicy::default());
         let before = swapper.roles().load();
@@ -253,7 +253,7 @@ fn a_canary_is_beside_the_active_plugin_until_another_one_takes_over() {
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;
     assert_eq!(
         swapper.try_canary(&trap, CanarySettings::default()).unwrap_err().step,
-        Step::Samples
+        SwapStep::Samples
     );
     assert_eq!(swapper.report().canary.unwrap().plugin.generation, 2);
     // The canary was tried beside the plugin that is replaced, the shadow beside any.
@@ -299,7 +299,7 @@ fn what_new_terms_do_not_trust_ends() {
     let beside = Some("canary.wasm".to_owned());
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, beside, None));
     let report = swapper.report();
-    assert_eq!(report.refused[Step::Trust.word()], 1);
+    assert_eq!(report.refused[SwapStep::Trust.word()], 1);
     assert!(report.last_refused.unwrap().reason.contains("the shadow ends"));
 }
 
@@ -344,7 +344,7 @@ fn a_changed_secret_configures_each_role_anew() {
     assert_eq!(text(&stage.active), NEW);
     assert_eq!(text(stage.canary.as_ref().unwrap().generation()), NEW);
     assert_eq!(text(stage.shadow.as_ref().unwrap().generation()), NEW);
-    assert_eq!(swapper.report().swaps, 1, "a refresh is no swap");
+    assert_eq!(swapper.report().swaps, 1, "a refresh is not a swap");
     // What is gone back to has the new secret too.
     swapper.roll_back(None).unwrap();
     assert_eq!(active(&swapper), "first.wasm");
@@ -363,7 +363,7 @@ fn a_secret_that_a_plugin_refuses_leaves_it_as_it_is() {
     assert!(is_unchanged(&swapper, &before));
     let stage = swapper.roles().load();
     assert_eq!(stage.active.plugin().settings().text(), r#"{"key":"old"}"#);
-    assert_eq!(swapper.report().refused[Step::Configure.word()], 1);
+    assert_eq!(swapper.report().refused[SwapStep::Configure.word()], 1);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn renew_beside_a_check() {
     swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap();
     assert_eq!(swapper.renew().unwrap(), Swapped::Unchanged(1));
     own.has_redeclared.store(true, Ordering::Relaxed);
-    // While a candidate is worked on, whoever does that comes first.
+    // While a candidate is worked on, that comes first.
     let (second, script) = candidate(fake("second"));
     let (renewing, renewed) = (swapper.clone(), Arc::new(Mutex::new(None)));
     let renew = {
@@ -416,7 +416,7 @@ fn a_check_leaves_everything_as_it_is() {
     let before = swapper.roles().load();
     assert_eq!(&**swapper.check(&plain("second")).unwrap().digest(), digest(&plain("second")));
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;
-    assert_eq!(swapper.check(&trap).unwrap_err().step, Step::Samples);
+    assert_eq!(swapper.check(&trap).unwrap_err().step, SwapStep::Samples);
     assert!(is_unchanged(&swapper, &before));
     assert_eq!(swapper.report().refused.values().sum::<u64>(), 0, "nobody offered it");
 }
