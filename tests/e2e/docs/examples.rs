@@ -1,5 +1,5 @@
-//! Runs the examples of the docs as a reader would: a page's files are written and its commands
-//! run, from top to bottom, in one directory, which is empty at first.
+//! Runs the examples of the README and of every page of the docs as a reader would: a page's files are
+//! written and its commands run, from top to bottom, in one directory, which is empty at first.
 //!
 //! The first word after the fence is the language; what follows it says what to do:
 //!
@@ -28,8 +28,8 @@
 //!   `cargo` and `rustup` are replaced by `examples/cargo.sh`, which builds nothing, starts the programs
 //!   that are built, and fails where a named test, bench, package or path does not exist.
 //!
-//! `EXAMPLES=delivery,README cargo test --release --test e2e -- docs::examples` runs the pages
-//! whose paths contain one of these words, whether [`PAGES`] has them or not.
+//! `EXAMPLES=delivery,README cargo test --release --test e2e -- docs::examples` runs only the pages
+//! whose paths contain one of these words.
 
 mod page;
 mod script;
@@ -53,41 +53,8 @@ const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(10);
 /// Pages that run at the same time.
 const PAGES_AT_ONCE: usize = 3;
 
-/// The pages, and directories of pages, whose examples run.
-const PAGES: &[&str] = &[
-    // To begin with, settings and AWS, the project itself.
-    "README.md",
-    "host/docs/architecture.md",
-    "host/docs/changelog.md",
-    "host/docs/credentials.md",
-    "host/docs/decisions",
-    "host/docs/development.md",
-    "host/docs/glossary.md",
-    "host/docs/iam.md",
-    "host/docs/settings.md",
-    "host/docs/soak.md",
-    // Events, delivery and operation.
-    "host/docs/admin.md",
-    "host/docs/benchmarks.md",
-    "host/docs/collector.md",
-    "host/docs/dead-letters.md",
-    "host/docs/delivery.md",
-    // Plugins and embedding.
-    "host/docs/transformations.md",
-    "host/docs/fql.md",
-    "host/docs/plugins.md",
-    "host/docs/hosting.md",
-    "host/docs/embedding.md",
-    "host/docs/catalog.md",
-    // Coming from other programs.
-    "host/docs/migrating",
-];
-
 /// Languages of blocks that are shown only, each with the reason.
 const SHOWN_LANGUAGES: &[(&str, &str)] = &[
-    ("dockerfile", "building an image needs a container engine"),
-    ("ini", "a unit needs systemd as the first process"),
-    ("mermaid", "a diagram"),
     ("nginx", "another program's configuration; tests/e2e/nginx.rs runs the recipes of embedding"),
     ("text", "a drawing, or a format in words"),
 ];
@@ -161,7 +128,6 @@ const SHOWN: &[Shown] = &[
         start: "clusters:",
         reason: "a part of Envoy's configuration; tests/e2e/envoy.rs runs Envoy with it",
     },
-    // Coming from other programs.
 ];
 
 #[test]
@@ -253,15 +219,13 @@ fn an_example_that_holds_is_no_failure() {
     }
 }
 
-/// The pages that run, by name, with their text.
+/// Every page by name, with its text, or those that `EXAMPLES` chooses.
 fn pages() -> Vec<(String, String)> {
-    let only = env::var("EXAMPLES").ok();
-    let is_page = |document: &PathBuf| match &only {
-        Some(words) => words.split(',').any(|word| shown(document).contains(word)),
-        None => PAGES.iter().any(|page| document.starts_with(workspace_directory().join(page))),
-    };
-    let documents = documents().into_iter().filter(is_page);
-    documents.map(|document| (shown(&document), fs::read_to_string(&document).unwrap())).collect()
+    let words = env::var("EXAMPLES").unwrap_or_default();
+    let is_chosen = |name: &str| words.split(',').any(|word| name.contains(word));
+    let documents = documents().into_iter().map(|path| (shown(&path), path));
+    let chosen = documents.filter(|(name, _)| is_chosen(name));
+    chosen.map(|(name, path)| (name, fs::read_to_string(path).unwrap())).collect()
 }
 
 /// Runs the examples of pages, of some at a time: they wait more than they work. Returns what failed.
