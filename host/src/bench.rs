@@ -200,7 +200,7 @@ fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
 
 fn run_settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings {
     let mut settings = Settings { inputs: vec![input], ..plan.settings.clone() };
-    // Copies of dead letters are no part of the path, and would be counted as records.
+    // Copies of dead letters are not part of the path, and would be counted as records.
     settings.dead_letter_stream = None;
     if let Some(endpoint) = endpoint {
         let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]
