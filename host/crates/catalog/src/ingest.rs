@@ -215,7 +215,7 @@ impl Ingestion<'_> {
         }
         match self.server.remove_pipelines(&removal, existing).await {
             Ok(failed) => {
-                failed.iter().for_each(|(name, error)| sink.add_failure(SINK, name, error))
+                failed.iter().for_each(|(name, error)| sink.add_failure(SINK, name, error));
             }
             Err(error) => sink.add_failure(SINK, "deleted pipelines", &error),
         }
