@@ -84,7 +84,7 @@ fn live(world: &mut World, from: Duration, life: Option<&Life>) -> Result<Durati
         let process = Process::start(world, from)?;
         let (disk, dead_letters) = (process.disk.clone(), Arc::clone(&process.dead_letters));
         let lived = process.live(life).await;
-        Ok::<_, String>((lived, disk, dead_letters.report().dropped.letters))
+        Ok::<_, String>((lived, disk, dead_letters.report().dropped.dead_letters))
     })?;
     // What is dropped now belongs to a process that is gone.
     disk.die();

@@ -167,8 +167,9 @@ mod tests {
         let [UnreadInput { from_line, .. }] = &report.unread[..] else { panic!("{report:?}") };
         assert_eq!(*from_line, lines + 1);
         assert_eq!(compactor.finish(), None);
-        let left =
-            DeadLetterReader::open(&path).unwrap().map(|entry| entry.unwrap().letter.unwrap().line);
+        let left = DeadLetterReader::open(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().dead_letter.unwrap().line);
         let expected: Vec<_> = [1].into_iter().chain(*from_line..=20).collect();
         assert_eq!(left.collect::<Vec<_>>(), expected);
     }

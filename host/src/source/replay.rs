@@ -196,9 +196,9 @@ impl<'a> ReplaySource<'a> {
 
     /// The chunk of a dead letter's event, unless the dead letter is to stay where it is.
     fn take_entry(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
-        let DeadLetterLine { bytes, letter, .. } = entry;
+        let DeadLetterLine { bytes, dead_letter, .. } = entry;
         chunker.count_read((bytes.end - bytes.start) as usize, 0);
-        let Ok(dead_letter) = letter else {
+        let Ok(dead_letter) = dead_letter else {
             self.left.unreadable += 1;
             return None;
         };

@@ -11,7 +11,7 @@ fuzz_target!(|file: &[u8]| {
         let entry = entry.expect("reading from memory does not fail");
         assert_eq!((entry.bytes.start, entry.number), (offset, number + 1));
         (offset, number) = (entry.bytes.end, entry.number);
-        if let Ok(dead_letter) = entry.letter {
+        if let Ok(dead_letter) = entry.dead_letter {
             let json = dead_letter.to_json(ShowEvent::Yes);
             let again = StoredDeadLetter::parse(json.as_bytes()).expect("what was written is a dead letter");
             assert_eq!((&again.event, &again.history), (&dead_letter.event, &dead_letter.history));

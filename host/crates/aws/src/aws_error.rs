@@ -55,7 +55,7 @@ impl AwsError {
     /// A response that refuses the request. Without a code it has none of the service.
     pub(super) fn of_refusal(status: u16, code: &str, message: &str, is_skewed: bool) -> Self {
         let has_code = !code.is_empty();
-        let code = if has_code { bounded(code) } else { format!("HTTP {status}") };
+        let code = if has_code { truncate_detail(code) } else { format!("HTTP {status}") };
         // Some services call too many requests a limit.
         let is_passing = status >= 500
             || status == 429
@@ -63,7 +63,7 @@ impl AwsError {
             || code.contains("LimitExceeded");
         let advice = advice_of_refusal(&code, message, is_skewed);
         let status = (!has_code).then_some(status);
-        AwsError { code, message: bounded(message), advice, is_passing, status }
+        AwsError { code, message: truncate_detail(message), advice, is_passing, status }
     }
 
     /// What an error of the SDK's means.
@@ -165,6 +165,6 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Truncates a text of AWS to the length that an error or a log line may have.
-pub fn bounded(text: &str) -> String {
+pub fn truncate_detail(text: &str) -> String {
     text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
 }

@@ -1,4 +1,4 @@
-//! Responses that lack what each response has: they are no responses, whatever their status.
+//! Responses that lack what each response has: none of them counts as one, whatever its status.
 
 use thiserror::Error;
 

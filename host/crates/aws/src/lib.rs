@@ -31,7 +31,7 @@ use advice::is_without_login;
 pub use advice::{advice_of_code, advice_of_failure, advice_of_refusal};
 pub use arn::Arn;
 pub use aws_credential_types::provider::error::CredentialsError;
-pub use aws_error::{AwsError, INVALID_RESPONSE, bounded, refuses_credentials};
+pub use aws_error::{AwsError, INVALID_RESPONSE, refuses_credentials, truncate_detail};
 pub use caller::{CallerError, CallerIdentity};
 pub use clock::{AwsClock, is_skewed};
 pub use error::{CertificatesError, ConnectError};

@@ -25,10 +25,10 @@ const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
 /// request fail from ten seconds before the expiry on.
 #[derive(Debug, Clone)]
 pub struct AwsSession {
-    inner: Arc<Inner>,
+    inner: Arc<SharedSession>,
 }
 
-struct Inner {
+struct SharedSession {
     source: Box<dyn ProvideCredentials>,
     /// How long credentials without an expiry are used.
     reload: Duration,
@@ -57,7 +57,7 @@ impl AwsSession {
         reload: Duration,
         clock: &AwsClock,
     ) -> Self {
-        let inner = Inner {
+        let inner = SharedSession {
             source: Box::new(source),
             reload,
             clock: clock.clone(),
@@ -113,7 +113,7 @@ impl AwsSession {
     }
 }
 
-impl Inner {
+impl SharedSession {
     async fn current_credentials(&self) -> provider::Result {
         let held = self.held.lock().clone();
         if let Some(held) = held.as_ref().filter(|held| !held.is_due()) {
@@ -194,9 +194,9 @@ impl ProvideCredentials for AwsSession {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for SharedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("SharedSession").field("source", &self.source).finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ const LOCK_AGAIN: Duration = Duration::from_millis(10);
 /// # Errors
 ///
 /// The file is still locked, or cannot be locked.
-#[expect(clippy::disallowed_methods, reason = "nothing tells when a lock of a file is free")]
+#[expect(clippy::disallowed_methods, reason = "nothing signals when a lock is free")]
 pub fn lock_until(file: &File, deadline: Instant) -> Result<(), TryLockError> {
     loop {
         match file.try_lock() {

@@ -8,10 +8,10 @@
 //! # Why nobody waits for ever
 //!
 //! Who waits stands in a queue, in the order of coming, and is given what it waits for by
-//! whoever gives enough back: nobody has to come at the right moment. Who stops waiting
+//! the user that gives enough back: nobody has to come at the right moment. Who stops waiting
 //! leaves the queue at once, and gives back what it was given meanwhile; those behind it
 //! move up. By [`Sharing::InOrder`] the first in the queue stands before everybody, so that
-//! a large reservation is not starved by small ones. By [`Sharing::Evenly`] whoever holds
+//! a large reservation is not starved by small ones. By [`Sharing::Evenly`] a user that holds
 //! nothing is given what it wants as soon as anything is free, so that each holds something
 //! in turn.
 
@@ -26,21 +26,21 @@ use parking_lot::{Mutex, MutexGuard};
 
 /// A number of bytes that many share.
 #[derive(Debug, Clone)]
-pub struct MemoryBudget(Arc<Shared>);
+pub struct MemoryBudget(Arc<SharedBudget>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedBudget {
     sharing: Sharing,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
 }
 
 /// Who is given memory that is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// Whoever asked first, once there is enough of it. Nobody else is given any as long as
+    /// The user that asked first, once there is enough of it. Nobody else is given any as long as
     /// somebody waits.
     InOrder,
-    /// Whoever leaves to the others as much as it has: one user alone gets half of the
+    /// A user that leaves to the others as much as it has: one user alone gets half of the
     /// whole, of two each gets a third. A user that has nothing is given what it wants as
     /// soon as anything is free, so that all together may exceed the budget by less than
     /// one such reservation.
@@ -48,7 +48,7 @@ pub enum Sharing {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BudgetState {
     /// Bytes; below zero while the first reservation of a user is larger than what was left.
     free: i64,
     /// In the order of coming, and so by their tickets.
@@ -84,8 +84,8 @@ pub struct Reservation {
 impl MemoryBudget {
     /// So many bytes, shared in this way.
     pub fn new(bytes: usize, sharing: Sharing) -> Self {
-        let state = State { free: to_signed(bytes), ..State::default() };
-        MemoryBudget(Arc::new(Shared { sharing, state: Mutex::new(state) }))
+        let state = BudgetState { free: to_signed(bytes), ..BudgetState::default() };
+        MemoryBudget(Arc::new(SharedBudget { sharing, state: Mutex::new(state) }))
     }
 
     /// A reservation of nothing yet, which is a user of its own.
@@ -119,14 +119,14 @@ impl MemoryBudget {
     }
 
     /// Gives what is free to those who wait.
-    fn grant_waiting(&self, mut state: MutexGuard<'_, State>) {
+    fn grant_waiting(&self, mut state: MutexGuard<'_, BudgetState>) {
         let woken = state.grant_free_bytes(self.0.sharing);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }
 }
 
-impl State {
+impl BudgetState {
     /// Takes bytes for all who wait and may have them, and returns their wakers.
     fn grant_free_bytes(&mut self, sharing: Sharing) -> Vec<Waker> {
         let (mut woken, mut at) = (Vec::new(), 0);

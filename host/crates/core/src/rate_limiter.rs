@@ -109,7 +109,7 @@ mod tests {
                         None => given_up += 1,
                     }
                 }
-                // Whoever gave up is in nobody's way.
+                // A waiter that gave up is in nobody's way.
                 limiter.turn().await;
                 (turns, given_up)
             });

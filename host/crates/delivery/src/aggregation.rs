@@ -62,7 +62,7 @@ impl StreamAggregation {
 
     /// An event has come: the size of a record that it may share, if it may.
     ///
-    /// Another answer can come with the next event, so whoever asks decides
+    /// Another answer can come with the next event, so the caller decides
     /// everything about this one by the same answer.
     pub(super) fn for_event(&self) -> Option<usize> {
         if let Some(auto) = &self.auto {

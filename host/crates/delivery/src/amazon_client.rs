@@ -16,8 +16,8 @@ use super::firehose_client::{DescribeFuture, PutFuture, retry_class_of_code};
 use super::{Batch, FirehoseClient, RequestError, RetryClass, request_body};
 use crate::limits;
 use standpipe_aws::{
-    AwsAccess, AwsError, AwsSession, StreamInspector, advice_of_code, bounded, firehose_client,
-    send_with_reader,
+    AwsAccess, AwsError, AwsSession, StreamInspector, advice_of_code, firehose_client,
+    send_with_reader, truncate_detail,
 };
 use standpipe_core::event::StreamName;
 
@@ -101,7 +101,7 @@ fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestE
         RetryClass::TooLarge => format!(
             "{}: a proxy before Firehose refuses a request whose body has {request_bytes} bytes: raise its limit for \
              request bodies to 8 MiB, or check `endpoint_url` under [aws]",
-            bounded(words)
+            truncate_detail(words)
         ),
         _ => with_advice(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
     };
@@ -141,7 +141,7 @@ fn advice_of_status(status: u16) -> Option<&'static str> {
 /// The words of an error, and what to change.
 fn with_advice(words: &str, advice: Option<&str>) -> String {
     match advice {
-        Some(advice) => format!("{}: {advice}", bounded(words)),
-        None => bounded(words),
+        Some(advice) => format!("{}: {advice}", truncate_detail(words)),
+        None => truncate_detail(words),
     }
 }

@@ -23,12 +23,12 @@ pub struct Batch {
     /// For each record, the number of events up to its end.
     records: Vec<u32>,
     /// Who answers for the events.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<ProvenanceRun>,
 }
 
 /// Events in a row with the same provenance.
 #[derive(Debug, Clone)]
-pub(super) struct Run {
+pub(super) struct ProvenanceRun {
     /// The first of them, by its position in the batch.
     first: u32,
     provenance: Provenance,
@@ -64,14 +64,14 @@ struct Entry {
     /// Where its payload and newline end in `bytes`; they start where those of
     /// the event before end.
     end: u32,
-    text: Text,
+    text: TextLocation,
     event: u32,
     line: u64,
 }
 
 /// Where an event's text as received stands.
 #[derive(Debug, Clone, Copy)]
-enum Text {
+enum TextLocation {
     /// It is the first so many bytes of the payload.
     Payload(u32),
     /// It is kept in `texts`.
@@ -185,11 +185,11 @@ impl Batch {
     /// The text of an event, as received.
     pub(super) fn text(&self, event: usize) -> &[u8] {
         match self.events[event].text {
-            Text::Payload(length) => {
+            TextLocation::Payload(length) => {
                 let start = self.start(event);
                 &self.bytes[start..start + length as usize]
             }
-            Text::Kept { start, end } => &self.texts[start as usize..end as usize],
+            TextLocation::Kept { start, end } => &self.texts[start as usize..end as usize],
         }
     }
 
@@ -230,7 +230,7 @@ impl Batch {
     }
 
     /// Have the sources write down what has been settled.
-    pub(super) fn record(&self) {
+    pub(super) fn checkpoint(&self) {
         self.runs.iter().for_each(|run| run.provenance.ack.checkpoint());
     }
 
@@ -274,7 +274,7 @@ impl Batch {
         texts: Vec<u8>,
         index: &[u8],
         events: usize,
-        runs: Vec<Run>,
+        runs: Vec<ProvenanceRun>,
     ) -> Self {
         let (entries, records) = index.split_at(events * ENTRY_BYTES);
         let events = entries.as_chunks().0.iter().map(Entry::from_bytes).collect();
@@ -287,7 +287,7 @@ impl Batch {
         self.bytes.extend_from_slice(record.payload());
         self.bytes.extend_from_slice(newline);
         let text = match record.payload {
-            None => Text::Payload(to_u32(record.text.len())),
+            None => TextLocation::Payload(to_u32(record.text.len())),
             Some(_) => self.keep_text(record.text),
         };
         let end = to_u32(self.bytes.len());
@@ -300,18 +300,18 @@ impl Batch {
             self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
             let entry = other.events[event];
             let text = match entry.text {
-                Text::Payload(length) => Text::Payload(length),
-                Text::Kept { .. } => self.keep_text(other.text(event)),
+                TextLocation::Payload(length) => TextLocation::Payload(length),
+                TextLocation::Kept { .. } => self.keep_text(other.text(event)),
             };
             self.events.push(Entry { end: to_u32(self.bytes.len()), text, ..entry });
         }
         self.records.push(to_u32(self.events.len()));
     }
 
-    fn keep_text(&mut self, text: &[u8]) -> Text {
+    fn keep_text(&mut self, text: &[u8]) -> TextLocation {
         let start = to_u32(self.texts.len());
         self.texts.extend_from_slice(text);
-        Text::Kept { start, end: to_u32(self.texts.len()) }
+        TextLocation::Kept { start, end: to_u32(self.texts.len()) }
     }
 
     /// Inlined, for a run of events has one provenance, and the comparison is all there is.
@@ -319,7 +319,7 @@ impl Batch {
     fn begin_span(&mut self, provenance: &Provenance) {
         if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
             let (first, provenance) = (to_u32(self.events.len()), provenance.clone());
-            self.runs.push(Run { first, provenance });
+            self.runs.push(ProvenanceRun { first, provenance });
         }
     }
 
@@ -336,8 +336,8 @@ impl Entry {
     fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         // A kept text starts before the end of all numbers.
         let (start, end) = match self.text {
-            Text::Payload(length) => (u32::MAX, length),
-            Text::Kept { start, end } => (start, end),
+            TextLocation::Payload(length) => (u32::MAX, length),
+            TextLocation::Kept { start, end } => (start, end),
         };
         let mut bytes = [0; ENTRY_BYTES];
         for (place, number) in [self.end, start, end, self.event].into_iter().enumerate() {
@@ -354,8 +354,8 @@ impl Entry {
             u32::from_le_bytes(number.expect("four bytes"))
         };
         let text = match (number(1), number(2)) {
-            (u32::MAX, length) => Text::Payload(length),
-            (start, end) => Text::Kept { start, end },
+            (u32::MAX, length) => TextLocation::Payload(length),
+            (start, end) => TextLocation::Kept { start, end },
         };
         let line = u64::from_le_bytes(line.try_into().expect("eight bytes"));
         Entry { end: number(0), text, event: number(3), line }

@@ -1,17 +1,17 @@
 //! Dead letters: events that cannot be delivered, kept with the reason.
 //!
-//! One JSON object on each line of a few files. A letter is written with a
+//! One JSON object on each line of a few files. A dead letter is written with a
 //! single call as soon as it is known, so that a crash can tear the last line of
 //! a file and no other. A file belongs to the process that began it, which holds
-//! a lock on it until it is done with it; from then on letters are only taken
+//! a lock on it until it is done with it; from then on dead letters are only taken
 //! out. The directory is bounded: see [`DeadLetterLimit`].
 //!
-//! An event is dead once its letter is there, and not before: a source that keeps
+//! An event is dead once its dead letter is there, and not before: a source that keeps
 //! its events lets one go only then. Where the source promises to outlive a loss
-//! of power, so does the letter: see [`DeadLetterDurability`].
+//! of power, so does the dead letter: see [`DeadLetterDurability`].
 //!
-//! Dead letters can be forwarded to a place beside ([`DeadLetterWriter::start_forwarding`]). The file is what
-//! counts: nothing waits for a copy, and there is no letter about one.
+//! Dead letters can be forwarded to a place beside ([`DeadLetterWriter::start_forwarding`]). The
+//! file is what counts: nothing waits for a copy, and there is no dead letter about one.
 
 mod dead_letter;
 mod directory;
@@ -62,13 +62,13 @@ use storage::{Files, Storage};
 
 /// Writes dead letters, and counts them by their reason.
 ///
-/// An event whose letter is not written is never settled as dead. What becomes of
-/// it is decided when this is made: a run that ends by itself has its letters
+/// An event whose dead letter is not written is never settled as dead. What becomes of
+/// it is decided when this is made: a run that ends by itself has its dead letters
 /// [refused](DeadLetterWriter::bounded) and ends with a fault; one that goes on until it is
 /// stopped has them [wait](DeadLetterWriter::waiting), and goes on once there is room.
 pub struct DeadLetterWriter {
     log: Arc<DeadLetterLog>,
-    /// Where letters wait, if they do.
+    /// Where dead letters wait, if they do.
     queue: Option<DeadLetterQueue>,
     on_refusal: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -79,20 +79,20 @@ pub struct DeadLetterReport {
     /// The file that was written last, if there is one.
     pub file: Option<PathBuf>,
     /// Dead letters by their reason. One event can have several.
-    pub letters: BTreeMap<Reason, u64>,
+    pub dead_letters: BTreeMap<Reason, u64>,
     /// What was dropped to make room for them.
     pub dropped: DroppedDeadLetters,
     /// What became of their copies, if they are copied.
     pub copies: Option<ForwardingReport>,
-    /// Why the first letter that was refused could not be written.
+    /// Why the first dead letter that was refused could not be written.
     pub failure: Option<String>,
     /// Dead letters that were refused: their events are not settled.
     pub refused: u64,
-    /// Attempts to write letters that failed.
+    /// Attempts to write dead letters that failed.
     pub write_errors: u64,
     /// Dead letters that wait to be written.
     pub waiting: u64,
-    /// Why letters cannot be written at present, if they wait for that.
+    /// Why dead letters cannot be written at present, if they wait for that.
     pub trouble: Option<String>,
 }
 
@@ -147,21 +147,21 @@ impl DeadLetterWriter {
         (DeadLetterWriter { log, queue: Some(queue), on_refusal: OnceLock::new() }, steps)
     }
 
-    /// Have this done when a letter is refused that does not wait. Only the first
+    /// Have this done when a dead letter is refused that does not wait. Only the first
     /// call has an effect.
     pub fn on_refusal(&self, work: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_refusal.set(Box::new(work));
     }
 
-    /// From now on each letter is copied: the copies come out here, in the order
-    /// of the letters, until [`DeadLetterWriter::end_forwarding`].
+    /// From now on each dead letter is copied: the copies come out here, in the order
+    /// of the dead letters, until [`DeadLetterWriter::end_forwarding`].
     pub fn start_forwarding(&self) -> Receiver<ForwardedLetter> {
         let (copies, queue) = ForwardQueue::new(limits::DEAD_COPIES_BYTES_MAX);
         self.log.copy_to(copies);
         queue
     }
 
-    /// No more letters will be written.
+    /// No more dead letters will be written.
     pub fn end_forwarding(&self) {
         self.log.with_copies(ForwardQueue::close_queue);
     }
@@ -170,27 +170,27 @@ impl DeadLetterWriter {
     /// later, and never: then the event is not settled.
     ///
     /// This does not wait for room: see [`DeadLetterWriter::wait_for_room`].
-    pub fn settle_dead(&self, letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
+    pub fn settle_dead(&self, dead_letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
         match &self.queue {
-            Some(queue) if letter.on_undeliverable == OnUndeliverable::DeadLetter => {
-                let line = match letter.to_line() {
+            Some(queue) if dead_letter.on_undeliverable == OnUndeliverable::DeadLetter => {
+                let line = match dead_letter.to_line() {
                     Ok(line) => line,
                     Err(error) => return self.log.count_refused(&error, 1),
                 };
-                let (reason, ack) = (letter.reason, ack.clone());
+                let (reason, ack) = (dead_letter.reason, ack.clone());
                 if queue.push(QueuedDeadLetter { line, reason, ack, event }).is_err() {
                     self.log.count_refused(&io::ErrorKind::BrokenPipe.into(), 1);
                 }
             }
             _ => {
-                if self.write(letter).is_ok() {
-                    ack.settle(event, OutputOutcome::Dead(letter.reason));
+                if self.write(dead_letter).is_ok() {
+                    ack.settle(event, OutputOutcome::Dead(dead_letter.reason));
                 }
             }
         }
     }
 
-    /// Wait until no more letters wait to be written than there is memory for. Blocks
+    /// Wait until no more dead letters wait to be written than there is memory for. Blocks
     /// the thread, so it must not be called on the runtime's threads.
     pub fn wait_for_room_blocking(&self) {
         if let Some(queue) = &self.queue {
@@ -209,16 +209,17 @@ impl DeadLetterWriter {
     ///
     /// # Errors
     ///
-    /// The letter is not on its file: the event is not accounted for. The
-    /// first failure is kept for the [`DeadLetterReport`]. A letter about the copy of a
-    /// letter is none, and never written: it would be copied in turn, without
+    /// The dead letter is not on its file: the event is not accounted for. The
+    /// first failure is kept for the [`DeadLetterReport`]. A dead letter about the copy of a
+    /// dead letter is none, and never written: it would be copied in turn, without
     /// end.
-    pub fn write(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
-        if letter.on_undeliverable == OnUndeliverable::Discard {
-            self.log.with_copies(|copies| copies.give_up(letter.detail));
+    pub fn write(&self, dead_letter: &DeadLetter<'_>) -> io::Result<()> {
+        if dead_letter.on_undeliverable == OnUndeliverable::Discard {
+            self.log.with_copies(|copies| copies.give_up(dead_letter.detail));
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let written = letter.to_line().and_then(|line| self.log.write(&line, letter.reason));
+        let written =
+            dead_letter.to_line().and_then(|line| self.log.write(&line, dead_letter.reason));
         if written.is_err()
             && let Some(on_refusal) = self.on_refusal.get()
         {
@@ -231,8 +232,8 @@ impl DeadLetterWriter {
     ///
     /// # Errors
     ///
-    /// The disk failed, now or before: letters that were written are lost. A disk that
-    /// failed once to sync bytes says no more about them the second time. Letters that
+    /// The disk failed, now or before: dead letters that were written are lost. A disk that
+    /// failed once to sync bytes says no more about them the second time. Dead letters that
     /// wait are written again where that happens, so of these it is not an error.
     pub fn sync(&self) -> io::Result<()> {
         let mut writer = self.log.writer.lock();
@@ -245,14 +246,14 @@ impl DeadLetterWriter {
         }
     }
 
-    /// Nobody waits any longer for letters that cannot be written: they are refused.
+    /// Nobody waits any longer for dead letters that cannot be written: they are refused.
     pub fn stop_waiting(&self) {
         if let Some(queue) = &self.queue {
             queue.stop_waiting();
         }
     }
 
-    /// Wait until each letter is written, or refused. None may come any more. Blocks
+    /// Wait until each dead letter is written, or refused. None may come any more. Blocks
     /// the thread.
     pub fn finish(&self) {
         if let Some(queue) = &self.queue {
@@ -287,9 +288,9 @@ mod tests {
     #[test]
     fn letters_are_lines_of_json_and_keep_every_byte() {
         let directory = tempfile::tempdir().unwrap();
-        let letters = DeadLetterWriter::new(directory.path().join("dead"));
-        assert_eq!(letters.report(), DeadLetterReport::default());
-        let letter = DeadLetter {
+        let dead_letters = DeadLetterWriter::new(directory.path().join("dead"));
+        assert_eq!(dead_letters.report(), DeadLetterReport::default());
+        let dead_letter = DeadLetter {
             reason: Reason::NotJson,
             detail: "not JSON from byte 3",
             source: "in.ndjson",
@@ -303,11 +304,13 @@ mod tests {
             bytes_total: None,
             original: b"{\"a",
         };
-        letters.write(&letter).unwrap();
-        letters.write(&DeadLetter { original: b"\xff\0", stream: Some("s"), ..letter }).unwrap();
-        letters.sync().unwrap();
-        let report = letters.report();
-        assert_eq!(report.letters, BTreeMap::from([(Reason::NotJson, 2)]));
+        dead_letters.write(&dead_letter).unwrap();
+        dead_letters
+            .write(&DeadLetter { original: b"\xff\0", stream: Some("s"), ..dead_letter })
+            .unwrap();
+        dead_letters.sync().unwrap();
+        let report = dead_letters.report();
+        assert_eq!(report.dead_letters, BTreeMap::from([(Reason::NotJson, 2)]));
         let text = std::fs::read_to_string(report.file.unwrap()).unwrap();
         let lines =
             text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -322,14 +325,14 @@ mod tests {
     #[test]
     fn a_letter_that_follows_another_tells_of_it() {
         let directory = tempfile::tempdir().unwrap();
-        let letters = DeadLetterWriter::new(directory.path().to_owned());
+        let dead_letters = DeadLetterWriter::new(directory.path().to_owned());
         let first = "in".into();
-        letters.write(&DeadLetter::of_line(Reason::NotJson, "d", &first, 7, b"x")).unwrap();
-        let read = || DeadLetterReader::open(&letters.report().file.unwrap()).unwrap();
-        let first = read().next().unwrap().unwrap().letter.unwrap();
+        dead_letters.write(&DeadLetter::of_line(Reason::NotJson, "d", &first, 7, b"x")).unwrap();
+        let read = || DeadLetterReader::open(&dead_letters.report().file.unwrap()).unwrap();
+        let first = read().next().unwrap().unwrap().dead_letter.unwrap();
         let again = EventSource::with_history(&first.source, &first.history_with_this());
-        letters.write(&DeadLetter::of_line(Reason::ZeroByte, "", &again, 7, b"x")).unwrap();
-        let second = read().last().unwrap().unwrap().letter.unwrap();
+        dead_letters.write(&DeadLetter::of_line(Reason::ZeroByte, "", &again, 7, b"x")).unwrap();
+        let second = read().last().unwrap().unwrap().dead_letter.unwrap();
         assert_eq!((second.source.as_str(), second.history.len()), ("in", 1));
         let death = &second.history[0];
         assert_eq!((death.reason.as_str(), death.detail.as_str()), ("not_json", "d"));
@@ -339,18 +342,19 @@ mod tests {
     fn a_full_directory_says_what_to_change() {
         let directory = tempfile::tempdir().unwrap();
         let bound = DeadLetterLimit { bytes_max: 300, when_full: WhenFull::Stop };
-        let letters = DeadLetterWriter::bounded(directory.path().to_owned(), bound);
+        let dead_letters = DeadLetterWriter::bounded(directory.path().to_owned(), bound);
         let (source, refusals) = ("in".into(), Arc::<AtomicUsize>::default());
         let counted = Arc::clone(&refusals);
-        letters.on_refusal(move || {
+        dead_letters.on_refusal(move || {
             counted.fetch_add(1, Ordering::Relaxed);
         });
-        let write = || letters.write(&DeadLetter::of_line(Reason::NotJson, "", &source, 1, b""));
+        let write =
+            || dead_letters.write(&DeadLetter::of_line(Reason::NotJson, "", &source, 1, b""));
         write().unwrap();
         assert!(write().is_ok() || refusals.load(Ordering::Relaxed) == 1);
         assert!(write().is_err());
         assert!(refusals.load(Ordering::Relaxed) > 0);
-        let failure = letters.report().failure.unwrap();
+        let failure = dead_letters.report().failure.unwrap();
         assert!(failure.contains("`max_bytes`") && failure.contains("`when_full`"), "{failure}");
     }
 
@@ -359,10 +363,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let in_the_way = directory.path().join("dead");
         std::fs::write(&in_the_way, "a file").unwrap();
-        let letters = DeadLetterWriter::new(in_the_way);
+        let dead_letters = DeadLetterWriter::new(in_the_way);
         let source = "in".into();
-        let letter = DeadLetter::of_line(Reason::NotJson, "", &source, 1, b"");
-        assert!(letters.write(&letter).is_err());
-        assert!(letters.report().failure.unwrap().contains("--data-dir"));
+        let dead_letter = DeadLetter::of_line(Reason::NotJson, "", &source, 1, b"");
+        assert!(dead_letters.write(&dead_letter).is_err());
+        assert!(dead_letters.report().failure.unwrap().contains("--data-dir"));
     }
 }

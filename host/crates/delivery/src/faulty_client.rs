@@ -30,7 +30,7 @@ pub enum InjectedFault {
 
 /// Chooses what is done to a request, by the stream, its records, and how many
 /// requests there were before.
-pub type Script = dyn Fn(&StreamName, &Batch, usize) -> InjectedFault + Send + Sync;
+pub type PutScript = dyn Fn(&StreamName, &Batch, usize) -> InjectedFault + Send + Sync;
 
 /// Chooses what is said of a stream, and after how long, by how often it was
 /// asked about before.
@@ -39,13 +39,13 @@ pub type DescribeScript =
 
 /// A Firehose in memory that follows a script.
 pub struct FaultyClient {
-    script: Box<Script>,
+    script: Box<PutScript>,
     describe_script: Box<DescribeScript>,
-    state: Mutex<State>,
+    state: Mutex<FaultyState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FaultyState {
     requests: usize,
     describes: BTreeMap<StreamName, usize>,
     accepted: BTreeMap<StreamName, Vec<Vec<u8>>>,

@@ -49,7 +49,7 @@ pub const REQUEST_BYTES_ENOUGH: usize = 1024 * 1024;
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long the disk is left alone after it failed to take such records, and how often
-/// whoever waits for it looks again.
+/// those who wait for it look again.
 pub const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a stream stays in use without records, unless the settings say otherwise:
@@ -69,15 +69,15 @@ pub const RETRY_BACKOFF: Backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_M
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a file of dead letters, beyond which the next one is begun. Taking
-/// letters out of a file writes the rest of it anew, so a file is not large.
+/// dead letters out of a file writes the rest of it anew, so a file is not large.
 pub const DEAD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Bytes of copies of dead letters that their delivery stream has not accepted
 /// yet; a copy beyond is not made. Enough for what dies while a request is under
-/// way, and small beside [`IN_FLIGHT_BYTES_MAX`]: the letters are in their files.
+/// way, and small beside [`IN_FLIGHT_BYTES_MAX`]: the dead letters are in their files.
 pub const DEAD_COPIES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Bytes of dead letters that wait to be written, in memory. Beyond it, whoever has
+/// Bytes of dead letters that wait to be written, in memory. Beyond it, a thread that has
 /// another one waits. As much as records in flight may take: both are of events that
 /// their source has not let go.
 pub const DEAD_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;

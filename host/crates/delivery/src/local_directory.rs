@@ -1,8 +1,8 @@
 //! A local directory in Firehose's place.
 //!
 //! A batch is in its file whole or not at all, whatever ends the process: before it
-//! is appended, the [`Journal`] notes where it begins and ends, and whoever uses the
-//! directory next cuts off what is there of a batch that was not finished. That is
+//! is appended, the [`Journal`] notes where it begins and ends, and the next process
+//! that uses the directory cuts off what is there of a batch that was not finished. That is
 //! exact for records of any form, with or without newlines. One process at a time
 //! uses a directory.
 //!
@@ -57,7 +57,7 @@ impl LocalDirectory {
     /// # Errors
     ///
     /// It can be neither used nor made, or another process uses it.
-    #[expect(clippy::disallowed_methods, reason = "the directory is for whoever asked for it")]
+    #[expect(clippy::disallowed_methods, reason = "the directory is for the user who asked for it")]
     pub fn new(path: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&path)?;
         let journal = Arc::new(Journal::open(&path)?);
@@ -80,7 +80,7 @@ impl FirehoseClient for LocalDirectory {
                 let mut stream_file = stream_file.lock();
                 stream_file
                     .append(&path, &name, &journal, &batch.bytes)
-                    .map_err(|error| failed(&path, &error))
+                    .map_err(|error| append_error(&path, &error))
             });
             write.await.expect("writing a file does not panic")?;
             Ok(PutResponse::default())
@@ -95,7 +95,7 @@ impl FirehoseClient for LocalDirectory {
 }
 
 impl StreamFile {
-    #[expect(clippy::disallowed_methods, reason = "the file is for whoever asked for it")]
+    #[expect(clippy::disallowed_methods, reason = "the file is for the user who asked for it")]
     fn append(
         &mut self,
         path: &Path,
@@ -143,7 +143,7 @@ fn path_of(directory: &Path, stream: &str) -> PathBuf {
     directory.join(format!("{stream}.ndjson"))
 }
 
-fn failed(path: &Path, error: &io::Error) -> RequestError {
+fn append_error(path: &Path, error: &io::Error) -> RequestError {
     RequestError {
         retry_class: RetryClass::Hold,
         code: "LocalFile".to_owned(),

@@ -16,7 +16,7 @@ const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
 /// Keeps the log readable where thousands of streams have something to say: of each
 /// kind of line, a few are written in a minute, and the others counted.
 #[derive(Debug, Default)]
-pub(super) struct LogLimit(Mutex<[Window; LogKind::ALL]>);
+pub(super) struct LogLimit(Mutex<[LogWindow; LogKind::ALL]>);
 
 /// What a line about a stream says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) enum LogKind {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Window {
+struct LogWindow {
     started: Option<Instant>,
     lines: u64,
     suppressed: u64,
@@ -76,7 +76,7 @@ impl LogLimit {
         let mut suppressed = 0;
         if is_over {
             suppressed = window.suppressed;
-            *window = Window { started: Some(now), ..Window::default() };
+            *window = LogWindow { started: Some(now), ..LogWindow::default() };
         }
         if window.lines == STREAM_LOG_LINES_MAX {
             window.suppressed += 1;
@@ -104,6 +104,6 @@ mod tests {
         let later = start + STREAM_LOG_WINDOW;
         assert_eq!(log.count_line(LogKind::Trouble, later - Duration::from_millis(1)), (false, 0));
         assert_eq!(log.count_line(LogKind::Trouble, later), (true, 8));
-        assert_eq!(log.count_line(LogKind::Trouble, later), (true, 0), "it is told once");
+        assert_eq!(log.count_line(LogKind::Trouble, later), (true, 0), "it is logged once");
     }
 }

@@ -27,11 +27,11 @@ impl DeadLetterWriter {
 }
 
 /// A metric's name, what it means, and its value for a stream.
-type Column = (&'static str, &'static str, fn(&StreamReport) -> u64);
+type StreamColumn = (&'static str, &'static str, fn(&StreamReport) -> u64);
 
 fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result {
     let report = delivery.report();
-    let columns: [Column; 12] = [
+    let columns: [StreamColumn; 12] = [
         ("firehose_events", "Events in accepted records", |stream| stream.events),
         ("firehose_records", "Accepted records", |stream| stream.records),
         ("firehose_bytes", "Bytes of accepted records, before base64", |stream| stream.bytes),
@@ -98,8 +98,8 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
 }
 
 fn write_dead_letters(page: &mut MetricsPage<'_>, report: &DeadLetterReport) -> fmt::Result {
-    let rows = report.letters.iter();
-    let rows = rows.map(|(reason, letters)| ([("reason", reason.word())], *letters));
+    let rows = report.dead_letters.iter();
+    let rows = rows.map(|(reason, dead_letters)| ([("reason", reason.word())], *dead_letters));
     page.counters("dead_letters", "Dead letters by their reason", rows)?;
     let waiting = report.waiting as f64;
     page.gauge("dead_letters_waiting", "Dead letters that wait to be written", waiting)?;
@@ -121,6 +121,6 @@ fn write_dead_letters(page: &mut MetricsPage<'_>, report: &DeadLetterReport) -> 
     page.counter(
         "dead_letters_dropped",
         "Dead letters that were deleted to make room for newer ones",
-        report.dropped.letters,
+        report.dropped.dead_letters,
     )
 }

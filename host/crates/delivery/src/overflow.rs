@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::Batch;
-use super::batch::Run;
+use super::batch::ProvenanceRun;
 use crate::limits;
 use standpipe_core::files::punch_hole;
 use standpipe_core::private;
@@ -46,14 +46,14 @@ const OVERFLOW_UNBUDGETED_READS: usize = 2;
 pub(super) struct Overflow {
     directory: PathBuf,
     bytes_max: u64,
-    state: Mutex<State>,
+    state: Mutex<OverflowState>,
     freed: Notify,
     /// For batches that are read back outside of the memory that all share.
     unbudgeted: Semaphore,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OverflowState {
     /// What the files take of the disk.
     bytes: u64,
     runs: usize,
@@ -63,7 +63,7 @@ struct State {
     failed: Option<Instant>,
 }
 
-/// A file of batches. Its counts change under the lock of [`State`] alone.
+/// A file of batches. Its counts change under the lock of [`OverflowState`] alone.
 #[derive(Debug)]
 struct SpillFile {
     file: File,
@@ -84,7 +84,7 @@ pub(super) struct SpilledBatch {
     /// Of the records, of other texts, and of the index, one after the other.
     lengths: [usize; 3],
     /// The acknowledgements stay in memory.
-    runs: Vec<Run>,
+    runs: Vec<ProvenanceRun>,
     /// What the batch takes in memory.
     pub(super) held_bytes: usize,
     /// The number of its events.
@@ -197,7 +197,7 @@ impl Overflow {
         Ok(Extent { overflow, backlog, file, offset, bytes, runs })
     }
 
-    fn note_failure(&self, state: &mut State, error: &io::Error) {
+    fn note_failure(&self, state: &mut OverflowState, error: &io::Error) {
         if state.failed.replace(Instant::now()).is_none() {
             tracing::warn!(
                 "failed to write records of slow streams to {}: {error}: they stay in memory and may hold up other streams: free disk space there, or set --data-dir",
@@ -207,7 +207,7 @@ impl Overflow {
     }
 }
 
-impl State {
+impl OverflowState {
     /// Where so many bytes more can be written.
     fn extend_file(
         &mut self,

@@ -129,9 +129,9 @@ pub(super) struct Pacer {
     paid_until: [Duration; 3],
     grown_at: Duration,
     ceiling: Ceiling,
-    sample: Sample,
+    sample: RateSample,
     throttling: Throttling,
-    window: Window,
+    window: RequestWindow,
 }
 
 /// What came of a request, as far as the pace of the ones to come depends on it.
@@ -179,7 +179,7 @@ struct Ceiling {
 
 /// What was sent at one rate, and what became of it.
 #[derive(Debug, Default)]
-struct Sample {
+struct RateSample {
     /// What was sent before does not belong to it.
     since: Duration,
     first_sent: Duration,
@@ -232,9 +232,9 @@ impl Pacer {
             paid_until: [Duration::ZERO; 3],
             grown_at: now,
             ceiling: Ceiling::new(rate, now),
-            sample: Sample::new(now),
+            sample: RateSample::new(now),
             throttling: Throttling::default(),
-            window: Window::new(window_max),
+            window: RequestWindow::new(window_max),
         }
     }
 
@@ -300,7 +300,7 @@ impl Pacer {
                     None => {}
                 }
                 self.throttling.follow_background(seen);
-                self.sample = Sample::new(self.sample.last_sent);
+                self.sample = RateSample::new(self.sample.last_sent);
             }
         }
     }
@@ -334,7 +334,7 @@ impl Pacer {
             Rate::Share(share) => share,
             Rate::Unbounded if sent < 2.0 * SHARE_MIN => {
                 // Too little to be the reason.
-                self.sample = Sample::new(self.sample.last_sent);
+                self.sample = RateSample::new(self.sample.last_sent);
                 return;
             }
             Rate::Unbounded => sent,
@@ -354,7 +354,7 @@ impl Pacer {
 
     fn set_rate(&mut self, now: Duration, rate: Rate) {
         self.rate = rate;
-        self.sample = Sample::new(now + RATE_SETTLES);
+        self.sample = RateSample::new(now + RATE_SETTLES);
         // The other side has nothing saved up either: no burst.
         self.paid_until = [now + BURST; 3];
         self.grown_at = now;
@@ -434,9 +434,9 @@ impl Ceiling {
     }
 }
 
-impl Sample {
+impl RateSample {
     fn new(since: Duration) -> Self {
-        Sample { since, first_sent: Duration::MAX, last_sent: since, ..Sample::default() }
+        RateSample { since, first_sent: Duration::MAX, last_sent: since, ..RateSample::default() }
     }
 
     fn add(&mut self, sent: Duration, bytes: usize, throttled_bytes: usize, accepted_bytes: usize) {
@@ -520,7 +520,7 @@ impl Trial {
 
 /// How many requests may be under way.
 #[derive(Debug)]
-struct Window {
+struct RequestWindow {
     size: f64,
     size_max: f64,
     under_way: usize,
@@ -532,10 +532,10 @@ struct Window {
 /// What is left of the window when a queue has formed.
 const WINDOW_SHRINKS: f64 = 0.8;
 
-impl Window {
+impl RequestWindow {
     fn new(size_max: usize) -> Self {
         let size_max = size_max as f64;
-        Window {
+        RequestWindow {
             size: size_max.min(4.0),
             size_max,
             under_way: 0,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::stream::{Stream, StreamLease};
+use super::stream::{DeliveryStream, StreamLease};
 use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStreams};
 use crate::limits;
 use standpipe_core::event::StreamName;
@@ -21,11 +21,12 @@ const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A worker's open batches, one for each delivery stream.
 ///
-/// A batch that is closed is queued here until it is handed over. Threads do both
-/// in one go, and block while too much is in flight ([`RecordAccumulator::push`],
-/// [`RecordAccumulator::close_due`], [`RecordAccumulator::close_all`]); an asynchronous driver fills and
-/// closes batches without waiting ([`RecordAccumulator::add`], [`RecordAccumulator::end_due`],
-/// [`RecordAccumulator::end_all`]) and then awaits [`RecordAccumulator::flush`].
+/// A batch that is closed is queued here until it is handed over. Threads do both in one go, and
+/// block while too much is in flight ([`RecordAccumulator::push`],
+/// [`RecordAccumulator::close_due`], [`RecordAccumulator::close_all`]); an asynchronous driver
+/// fills and closes batches without waiting ([`RecordAccumulator::add`],
+/// [`RecordAccumulator::end_due`], [`RecordAccumulator::end_all`]) and then awaits
+/// [`RecordAccumulator::flush`].
 pub struct RecordAccumulator {
     delivery: Delivery,
     max_delay: Duration,
@@ -35,7 +36,7 @@ pub struct RecordAccumulator {
     by_name: HashMap<(Identity, StreamName), StreamSlot>,
     /// Bytes in all open batches.
     open_bytes: usize,
-    /// Closed batches that have not been handed over, oldest first. Whoever adds
+    /// Closed batches that have not been handed over, oldest first. A caller that adds
     /// records hands these over before the next one, so that there are few.
     closed: VecDeque<(StreamLease, Batch)>,
     swept: Instant,
@@ -61,7 +62,7 @@ struct SlotGeneration {
 struct Slot {
     identity: Identity,
     named_by: NamedBy,
-    stream: Arc<Stream>,
+    stream: Arc<DeliveryStream>,
     /// While the batch is open.
     in_use: Option<StreamLease>,
     batch: Batch,
@@ -99,14 +100,14 @@ impl RecordAccumulator {
             by_name: HashMap::new(),
             open_bytes: 0,
             closed: VecDeque::new(),
-            swept: now(),
+            swept: runtime_now(),
             #[cfg(any(test, feature = "testing"))]
             is_deferred: false,
         }
     }
 
-    /// The place of a stream in this accumulator, to be used in [`RecordAccumulator::push`] for as long
-    /// as the accumulator [holds](RecordAccumulator::holds) it.
+    /// The place of a stream in this accumulator, to be used in [`RecordAccumulator::push`] for
+    /// as long as the accumulator [holds](RecordAccumulator::holds) it.
     ///
     /// # Errors
     ///
@@ -135,7 +136,7 @@ impl RecordAccumulator {
             in_use: None,
             batch: Batch::default(),
             aggregate_bytes_max: None,
-            opened: now(),
+            opened: runtime_now(),
         });
         self.by_name.insert(key, place);
         Ok(place)
@@ -222,7 +223,7 @@ impl RecordAccumulator {
     /// Close the batches that have been open for long enough:
     /// [`RecordAccumulator::flush`] is to follow.
     pub fn end_due(&mut self, now: Instant) {
-        for slot in slots(&mut self.slots) {
+        for slot in used_slots(&mut self.slots) {
             if now.duration_since(slot.opened) >= self.max_delay {
                 self.open_bytes -= slot.close(&mut self.closed);
             }
@@ -241,7 +242,7 @@ impl RecordAccumulator {
 
     /// Close all batches: [`RecordAccumulator::flush`] is to follow.
     pub fn end_all(&mut self) {
-        for slot in slots(&mut self.slots) {
+        for slot in used_slots(&mut self.slots) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
@@ -266,7 +267,7 @@ impl RecordAccumulator {
     /// Send the batch that is worth it most. The others go on growing, so that
     /// requests get twice as large as if all were sent.
     fn close_largest(&mut self) {
-        if let Some(slot) = slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
+        if let Some(slot) = used_slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
@@ -298,7 +299,7 @@ impl RecordAccumulator {
 }
 
 /// The slots that have a stream.
-fn slots(all: &mut [SlotGeneration]) -> impl Iterator<Item = &mut Slot> {
+fn used_slots(all: &mut [SlotGeneration]) -> impl Iterator<Item = &mut Slot> {
     all.iter_mut().filter_map(|generation| generation.slot.as_mut())
 }
 
@@ -357,7 +358,7 @@ impl Slot {
 
     fn add(&mut self, provenance: &Provenance, record: Record<'_>) {
         if self.batch.is_empty() {
-            self.opened = now();
+            self.opened = runtime_now();
         }
         let newline = self.newline();
         if self.can_aggregate(record.bytes(newline)) {
@@ -374,7 +375,7 @@ impl Slot {
 }
 
 /// The runtime's time, which tests can stop.
-fn now() -> Instant {
+fn runtime_now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::firehose_client::RequestError;
 use super::pacer::Feedback;
 use super::send_queue::{Attempts, PendingBatch, Suspicion};
-use super::stream::Stream;
+use super::stream::DeliveryStream;
 use super::{Batch, PutResponse, RecordRefusal, RetryClass};
 use crate::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
 use crate::limits;
@@ -44,13 +44,13 @@ pub(super) enum RemainingRecords {
     /// shows once the stream accepts another one.
     Accused(PendingBatch, RequestError),
     /// The stream does not exist, and the time for it to appear is over: what
-    /// waits for it is to be buried like these, which are.
+    /// waits for it is to be dead-lettered like these, which are.
     Missing(RequestError),
 }
 
 impl RequestRunner {
     /// A stream stays held. Where nobody is to wait for that, delivery gives up.
-    pub(super) fn fail_fast(&self, stream: &Stream) {
+    pub(super) fn fail_fast(&self, stream: &DeliveryStream) {
         if let Some(on_held) = self.on_held.get()
             && !self.abort.is_cancelled()
         {
@@ -72,7 +72,7 @@ impl RequestRunner {
     /// Send a request.
     pub(super) async fn send_request(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         mut pending: PendingBatch,
     ) -> (Feedback, RemainingRecords) {
         let _permission = tokio::select! {
@@ -142,7 +142,7 @@ impl RequestRunner {
     /// Settle what was accepted; what was refused is to be sent again.
     fn take_answer(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         mut pending: PendingBatch,
         answer: &PutResponse,
     ) -> RemainingRecords {
@@ -150,7 +150,7 @@ impl RequestRunner {
         if refused.is_empty() {
             stream.counts.add_accepted(&batch, 0..batch.len());
             batch.settle_all_delivered();
-            batch.record();
+            batch.checkpoint();
             return RemainingRecords::Nothing;
         }
         let is_refused =
@@ -167,7 +167,7 @@ impl RequestRunner {
             let detail = format!("{}: {}", refusal.code, refusal.message);
             self.dead_letter(stream, &batch, *record, Reason::RecordRefused, &detail, count + 1);
         }
-        batch.record();
+        batch.checkpoint();
         if again.is_empty() {
             return RemainingRecords::Nothing;
         }
@@ -194,7 +194,7 @@ impl RequestRunner {
     /// all records of a request are is not to be believed.
     fn take_refusals(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         mut pending: PendingBatch,
         error: RequestError,
     ) -> (Feedback, RemainingRecords) {
@@ -212,7 +212,7 @@ impl RequestRunner {
                 &detail,
                 attempts,
             );
-            pending.batch.record();
+            pending.batch.checkpoint();
             // It may be the stream nevertheless, which then costs a record at each attempt.
             if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
                 let bytes = pending.batch.payload_bytes();
@@ -229,7 +229,7 @@ impl RequestRunner {
     /// What of a request that failed as a whole is to be sent again.
     fn take_error(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         mut pending: PendingBatch,
         error: RequestError,
     ) -> RemainingRecords {
@@ -258,7 +258,7 @@ impl RequestRunner {
                 if suspicion.is_some_and(|suspicion| stream.has_accepted_since(suspicion.since)) {
                     let detail = error.to_string();
                     self.dead_letter_batch(stream, batch, Reason::RecordRefused, &detail, attempts);
-                    batch.record();
+                    batch.checkpoint();
                     return RemainingRecords::Nothing;
                 }
                 pending.attempts.count = attempts;
@@ -285,9 +285,9 @@ impl RequestRunner {
         RemainingRecords::Again(pending, pause)
     }
 
-    /// Bury what was never sent before the run ended. Waits for room, so it must not
+    /// Dead-letter what was never sent before the run ended. Waits for room, so it must not
     /// be called on the runtime's threads.
-    pub(super) fn dead_letter_given_up(&self, stream: &Stream, batch: &Batch) {
+    pub(super) fn dead_letter_given_up(&self, stream: &DeliveryStream, batch: &Batch) {
         self.dead_letters.wait_for_room_blocking();
         self.dead_letter_batch(stream, batch, Reason::GivenUp, &stream.why_given_up(), 0);
     }
@@ -295,7 +295,7 @@ impl RequestRunner {
     /// Write the dead letters of all events of a batch.
     pub(super) fn dead_letter_batch(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         batch: &Batch,
         reason: Reason,
         detail: &str,
@@ -309,7 +309,7 @@ impl RequestRunner {
     /// Write the dead letters of a record's events.
     fn dead_letter(
         &self,
-        stream: &Stream,
+        stream: &DeliveryStream,
         batch: &Batch,
         record: usize,
         reason: Reason,
@@ -322,15 +322,15 @@ impl RequestRunner {
             if reason == Reason::GivenUp && source.keeps_unsettled() {
                 continue;
             }
-            let letter = DeadLetter {
+            let dead_letter = DeadLetter {
                 stream: Some(stream.name.as_str()),
                 plugin: &provenance.plugin,
                 generation: provenance.generation,
                 attempts,
                 ..DeadLetter::of_line(reason, detail, source, line, batch.text(event))
             };
-            // An event whose letter cannot be written stays unsettled.
-            self.dead_letters.settle_dead(&letter, &provenance.ack, batch.event(event));
+            // An event whose dead letter cannot be written stays unsettled.
+            self.dead_letters.settle_dead(&dead_letter, &provenance.ack, batch.event(event));
         }
     }
 }

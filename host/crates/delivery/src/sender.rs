@@ -16,19 +16,19 @@ use super::overflow::{Overflow, SpilledBatch};
 use super::pacer::Feedback;
 use super::request_runner::{RemainingRecords, RequestRunner, fault_of_stream};
 use super::send_queue::{Attempts, PendingBatch, QueuedBatch, SendQueue, Suspicion};
-use super::stream::Stream;
+use super::stream::DeliveryStream;
 use crate::dead_letters::Reason;
 use crate::limits;
 use standpipe_core::blocking;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation};
 
 /// Writes one stream's batches until its queue is closed and empty, and every
-/// record accepted, buried or given up.
+/// record accepted, dead-lettered or given up.
 ///
 /// It alone decides what goes out next. Batches go out in the order in which
 /// they came; only what is sent again may be overtaken.
 pub(super) struct Sender {
-    pub(super) stream: Arc<Stream>,
+    pub(super) stream: Arc<DeliveryStream>,
     pub(super) runner: Arc<RequestRunner>,
     pub(super) memory: MemoryBudget,
     pub(super) overflow: Arc<Overflow>,
@@ -353,7 +353,7 @@ impl Sender {
             let (batch, attempts) = match queued {
                 QueuedBatch::InMemory(PendingBatch { batch, attempts, .. }) => (batch, attempts),
                 QueuedBatch::Spilled(stored, attempts) => {
-                    match load(Arc::clone(&self.stream), stored).await {
+                    match load_batch(Arc::clone(&self.stream), stored).await {
                         Some(batch) => (Arc::new(batch), attempts),
                         None => continue,
                     }
@@ -371,11 +371,14 @@ impl Sender {
 
 /// Read a batch back, once there is memory for it; none if it could not be read. Nothing is
 /// lost where nobody waits for it to the end.
-async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<PendingBatch> {
+async fn load_on(
+    loading: &mut Option<Loading>,
+    stream: &Arc<DeliveryStream>,
+) -> Option<PendingBatch> {
     if let Some(Loading::Memory(reserved, ..)) = loading {
         let memory = reserved.await;
         if let Some(Loading::Memory(_, stored, attempts)) = loading.take() {
-            let load = load(Arc::clone(stream), stored);
+            let load = load_batch(Arc::clone(stream), stored);
             *loading = Some(Loading::Disk(tokio::spawn(async move {
                 let batch = Arc::new(load.await?);
                 Some(PendingBatch { batch, memory, attempts })
@@ -389,7 +392,7 @@ async fn load_on(loading: &mut Option<Loading>, stream: &Arc<Stream>) -> Option<
 }
 
 /// Read a batch back. Where the disk fails its events are not delivered.
-async fn load(stream: Arc<Stream>, stored: SpilledBatch) -> Option<Batch> {
+async fn load_batch(stream: Arc<DeliveryStream>, stored: SpilledBatch) -> Option<Batch> {
     let loaded = blocking::run(move || stored.load()).await;
     loaded.inspect_err(|(events, error)| stream.add_unread(*events, error)).ok()
 }

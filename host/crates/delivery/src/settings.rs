@@ -1,4 +1,5 @@
-//! The settings of delivery: `[delivery]`, and `[streams.NAME]` for what differs for a delivery stream.
+//! The settings of delivery: `[delivery]`, and `[streams.NAME]` for what differs for a delivery
+//! stream.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -113,7 +114,7 @@ pub struct RawStream {
 
 /// Whether several events share a record.
 ///
-/// The variants are told apart by hand: serde's own attempt at that ends in an
+/// The variants are distinguished by hand: serde's own attempt at that ends in an
 /// error that names neither of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -159,8 +160,8 @@ impl<'de> Deserialize<'de> for RawAggregate {
 }
 
 impl RawDelivery {
-    /// Checks how records are delivered, with what differs for single streams. What waits for slow streams is kept in
-    /// the data directory.
+    /// Checks how records are delivered, with what differs for single streams. What waits for
+    /// slow streams is kept in the data directory.
     pub fn check(
         &self,
         streams: &BTreeMap<String, RawStream>,
@@ -211,7 +212,8 @@ impl RawDelivery {
     }
 }
 
-/// What differs for single streams from the settings of all, with whether these are right about aggregation.
+/// What differs for single streams from the settings of all, with whether these are right about
+/// aggregation.
 fn check_streams(
     streams: &BTreeMap<String, RawStream>,
     (all, is_aggregated): (StreamSettings, bool),
@@ -286,7 +288,7 @@ fn check_aggregate(
     None
 }
 
-/// Whether what is aggregated can be told apart.
+/// Whether the events of an aggregated record can be separated.
 fn check_newline(stream: StreamSettings, check: &mut TableChecker<'_>) -> bool {
     let is_good = stream.aggregation == Aggregation::Off || stream.newline;
     if !is_good {

@@ -34,7 +34,8 @@ pub struct StreamSettings {
     pub aggregation: Aggregation,
 }
 
-/// Has what is counted for a stream in one place: what is reported, and the counters of a stream at work.
+/// Has what is counted for a stream in one place: what is reported, and the counters of a stream
+/// at work.
 macro_rules! stream_counts {
     ($($(#[$attribute:meta])* $count:ident,)*) => {
         /// What went to a stream.
@@ -74,7 +75,7 @@ macro_rules! stream_counts {
             }
         }
 
-        impl Stream {
+        impl DeliveryStream {
             pub(super) fn report(&self) -> StreamReport {
                 StreamReport {
                     $($count: self.counts.$count.get(),)*
@@ -126,7 +127,7 @@ stream_counts! {
 }
 
 /// A delivery stream that records have been sent to.
-pub(super) struct Stream {
+pub(super) struct DeliveryStream {
     pub(super) name: StreamName,
     pub(super) port: Arc<dyn FirehoseClient>,
     pub(super) settings: StreamSettings,
@@ -138,24 +139,24 @@ pub(super) struct Stream {
     pub(super) backlog: Backlog,
     is_held: AtomicBool,
     trouble: Mutex<Trouble>,
-    queue: Mutex<Queue>,
+    queue: Mutex<StreamQueue>,
     log: Arc<LogLimit>,
 }
 
 /// The way to who serves a stream.
 #[derive(Debug)]
-struct Queue {
+struct StreamQueue {
     /// None once no more records will come.
     batches: Option<UnboundedSender<QueuedBatch>>,
     /// Batches that are open, or closed and not in the queue yet.
     open: usize,
-    /// Whether new batches go to another [`Stream`] of the same name.
+    /// Whether new batches go to another [`DeliveryStream`] of the same name.
     is_superseded: bool,
 }
 
 /// A stream that stays in use for as long as this is kept: what a batch is filled and
 /// handed over with.
-pub(super) struct StreamLease(Arc<Stream>);
+pub(super) struct StreamLease(Arc<DeliveryStream>);
 
 impl StreamCounters {
     /// Count a request that failed, or of which no record was accepted.
@@ -226,7 +227,7 @@ struct Trouble {
     refused_alone: u32,
 }
 
-impl Stream {
+impl DeliveryStream {
     pub(super) fn new(
         name: StreamName,
         port: Arc<dyn FirehoseClient>,
@@ -234,7 +235,7 @@ impl Stream {
         batches: UnboundedSender<QueuedBatch>,
         log: Arc<LogLimit>,
     ) -> Self {
-        Stream {
+        DeliveryStream {
             name,
             port,
             aggregation: Arc::new(StreamAggregation::new(settings.aggregation)),
@@ -244,7 +245,11 @@ impl Stream {
             backlog: Backlog::default(),
             is_held: AtomicBool::new(false),
             trouble: Mutex::default(),
-            queue: Mutex::new(Queue { batches: Some(batches), open: 0, is_superseded: false }),
+            queue: Mutex::new(StreamQueue {
+                batches: Some(batches),
+                open: 0,
+                is_superseded: false,
+            }),
             log,
         }
     }
@@ -407,7 +412,7 @@ impl Stream {
 
 impl StreamLease {
     /// Begin to use a stream; none if it has been retired or superseded.
-    pub(super) fn begin(stream: &Arc<Stream>) -> Option<Self> {
+    pub(super) fn begin(stream: &Arc<DeliveryStream>) -> Option<Self> {
         let mut queue = stream.queue.lock();
         if queue.is_superseded || queue.batches.is_none() {
             return None;
@@ -416,7 +421,7 @@ impl StreamLease {
         Some(StreamLease(Arc::clone(stream)))
     }
 
-    pub(super) fn stream(&self) -> &Arc<Stream> {
+    pub(super) fn stream(&self) -> &Arc<DeliveryStream> {
         &self.0
     }
 }

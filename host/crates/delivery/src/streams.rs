@@ -44,7 +44,7 @@ use super::request_runner::RequestRunner;
 use super::retired_streams::RetiredStreams;
 use super::send_queue::{Attempts, PendingBatch, QueuedBatch, SendQueue};
 use super::sender::{Sender, SenderEnd};
-use super::stream::{Stream, StreamLease, StreamReport};
+use super::stream::{DeliveryStream, StreamLease, StreamReport};
 use super::{Aggregation, Batch, FirehoseClients, Identity, StartRate, StreamSettings};
 use crate::dead_letters::DeadLetterWriter;
 use crate::limits;
@@ -101,12 +101,12 @@ pub struct TooManyStreams {
 
 /// All delivery streams of a run, and the tasks that write to them.
 #[derive(Clone)]
-pub struct Delivery(Arc<Shared>);
+pub struct Delivery(Arc<SharedDelivery>);
 
 /// A [`Delivery`] that does not keep it alive: what it writes to is released with the
 /// last of the others.
 #[derive(Debug, Clone)]
-pub struct WeakDelivery(Weak<Shared>);
+pub struct WeakDelivery(Weak<SharedDelivery>);
 
 impl WeakDelivery {
     /// The delivery, if anything still uses it.
@@ -115,7 +115,7 @@ impl WeakDelivery {
     }
 }
 
-struct Shared {
+struct SharedDelivery {
     runner: Arc<RequestRunner>,
     ports: FirehoseClients,
     /// For each identity: quotas are the account's.
@@ -129,14 +129,14 @@ struct Shared {
     streams: Mutex<StreamTable>,
 }
 
-type Key = (Identity, StreamName);
+type StreamKey = (Identity, StreamName);
 
 struct StreamTable {
     settings: StreamSettingsTable,
-    in_use: BTreeMap<Key, ActiveStream>,
+    in_use: BTreeMap<StreamKey, ActiveStream>,
     /// Streams that others of the same name have taken the place of, until their last
     /// records are delivered.
-    superseded: Vec<(Key, ActiveStream)>,
+    superseded: Vec<(StreamKey, ActiveStream)>,
     /// How many of those in use events have chosen.
     dynamic: usize,
     retired: RetiredStreams,
@@ -144,12 +144,12 @@ struct StreamTable {
 
 impl StreamTable {
     /// All that are served: those of before first.
-    fn all_streams(&self) -> impl Iterator<Item = (&Key, &ActiveStream)> {
+    fn all_streams(&self) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
         self.superseded.iter().map(|(key, served)| (key, served)).chain(&self.in_use)
     }
 
     /// Take a stream out of use.
-    fn remove(&mut self, key: &Key) -> Option<ActiveStream> {
+    fn remove(&mut self, key: &StreamKey) -> Option<ActiveStream> {
         let served = self.in_use.remove(key)?;
         self.dynamic -= usize::from(served.is_dynamic);
         Some(served)
@@ -175,7 +175,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A stream, and the task that writes to it.
 struct ActiveStream {
-    stream: Arc<Stream>,
+    stream: Arc<DeliveryStream>,
     /// None once somebody waits for it.
     task: Option<JoinHandle<()>>,
     /// What keeps its aggregation up to date, where that is automatic; it ends with this.
@@ -215,7 +215,7 @@ impl Delivery {
             dynamic: 0,
             retired: RetiredStreams::default(),
         };
-        Delivery(Arc::new(Shared {
+        Delivery(Arc::new(SharedDelivery {
             runner,
             ports,
             aggregation_watchers,
@@ -247,7 +247,7 @@ impl Delivery {
         let mut streams = self.0.streams.lock();
         let before =
             std::mem::replace(&mut streams.settings, StreamSettingsTable { default, by_name });
-        let is_changed = |(_, name): &Key| before.of(name) != streams.settings.of(name);
+        let is_changed = |(_, name): &StreamKey| before.of(name) != streams.settings.of(name);
         let changed: Vec<_> =
             streams.in_use.keys().filter(|key| is_changed(key)).cloned().collect();
         for key in changed {
@@ -286,8 +286,9 @@ impl Delivery {
     /// use, a bounded number is reported by name and the others together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
         let streams = self.0.streams.lock();
-        let report =
-            |(key, served): (&Key, &ActiveStream)| (self.0.label(key), served.stream.report());
+        let report = |(key, served): (&StreamKey, &ActiveStream)| {
+            (self.0.label(key), served.stream.report())
+        };
         streams.retired.with(streams.all_streams().map(report))
     }
 
@@ -342,12 +343,17 @@ impl Delivery {
         clippy::disallowed_methods,
         reason = "the memory of batches bounds those in the queue"
     )]
-    fn start_stream(&self, key: &Key, of_stream: StreamSettings, is_dynamic: bool) -> ActiveStream {
-        let (Shared { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
+    fn start_stream(
+        &self,
+        key: &StreamKey,
+        of_stream: StreamSettings,
+        is_dynamic: bool,
+    ) -> ActiveStream {
+        let (SharedDelivery { settings, runtime, .. }, (identity, name)) = (&*self.0, key);
         let (batches, queue) = unbounded_channel();
         let port = Arc::clone(self.0.ports.of(*identity));
         let log = Arc::clone(&self.0.log);
-        let stream = Arc::new(Stream::new(name.clone(), port, of_stream, batches, log));
+        let stream = Arc::new(DeliveryStream::new(name.clone(), port, of_stream, batches, log));
         let mut describing = JoinSet::new();
         if of_stream.aggregation == Aggregation::Auto {
             let watcher = Arc::clone(&self.0.aggregation_watchers[identity.0]);
@@ -378,7 +384,7 @@ impl Delivery {
 
     /// Hand a batch over, and block the thread while too much is in flight: not to
     /// be called on the runtime's threads.
-    pub(super) fn submit_blocking(&self, stream: &Stream, batch: Batch) {
+    pub(super) fn submit_blocking(&self, stream: &DeliveryStream, batch: Batch) {
         let mut submission = pin!(self.submit_batch(stream, batch));
         // Mostly there is room, and nothing to wait for.
         let is_done = {
@@ -392,7 +398,7 @@ impl Delivery {
 
     /// Hand a batch over, once there is room for it. Blocks for no more than the
     /// writing of a file.
-    pub(super) async fn submit_batch(&self, stream: &Stream, batch: Batch) {
+    pub(super) async fn submit_batch(&self, stream: &DeliveryStream, batch: Batch) {
         let runner = &self.0.runner;
         let batch = Arc::new(batch);
         let Some(queued) = self.place_batch(stream, &batch).await else {
@@ -419,12 +425,16 @@ impl Delivery {
     /// follows a batch on disk goes there too, since its turn comes later still, and
     /// waits outside while the disk takes nothing: in memory it would be in the way of
     /// the one before it.
-    async fn place_batch(&self, stream: &Stream, batch: &Arc<Batch>) -> Option<QueuedBatch> {
+    async fn place_batch(
+        &self,
+        stream: &DeliveryStream,
+        batch: &Arc<Batch>,
+    ) -> Option<QueuedBatch> {
         let attempts = Attempts::default();
         let held = |memory| {
             QueuedBatch::InMemory(PendingBatch { batch: Arc::clone(batch), memory, attempts })
         };
-        let Shared { memory, overflow, runner, .. } = &*self.0;
+        let SharedDelivery { memory, overflow, runner, .. } = &*self.0;
         if runner.abort.is_cancelled() {
             return None;
         }
@@ -471,13 +481,13 @@ impl Delivery {
     }
 }
 
-impl Shared {
-    fn label(&self, (identity, name): &Key) -> String {
+impl SharedDelivery {
+    fn label(&self, (identity, name): &StreamKey) -> String {
         self.ports.label(*identity, name.as_str())
     }
 
     /// A stream has been retired by who served it.
-    fn retire(&self, key: &Key, stream: &Arc<Stream>) {
+    fn retire(&self, key: &StreamKey, stream: &Arc<DeliveryStream>) {
         let mut streams = self.streams.lock();
         let is_current = |served: &ActiveStream| Arc::ptr_eq(&served.stream, stream);
         if streams.in_use.get(key).is_some_and(is_current) {
@@ -492,20 +502,20 @@ impl Shared {
 
     /// Have a stream end once its records are delivered. The next batch of its name
     /// begins another one.
-    fn supersede(&self, streams: &mut StreamTable, key: &Key) {
+    fn supersede(&self, streams: &mut StreamTable, key: &StreamKey) {
         if let Some(served) = streams.remove(key) {
             served.stream.supersede();
             streams.superseded.push((key.clone(), served));
         }
     }
 
-    fn take_out(&self, streams: &mut StreamTable, key: &Key) {
+    fn take_out(&self, streams: &mut StreamTable, key: &StreamKey) {
         if let Some(served) = streams.remove(key) {
             self.add_retired(streams, key, &served);
         }
     }
 
-    fn add_retired(&self, streams: &mut StreamTable, key: &Key, served: &ActiveStream) {
+    fn add_retired(&self, streams: &mut StreamTable, key: &StreamKey, served: &ActiveStream) {
         streams.retired.add(self.label(key), served.stream.report(), served.is_dynamic);
     }
 }

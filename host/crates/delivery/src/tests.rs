@@ -262,10 +262,10 @@ async fn a_stream_that_stays_missing_goes_to_the_dead_letters_after_its_grace() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_guilty_record_of_an_invalid_request_is_found() {
+async fn the_invalid_record_of_a_request_is_found() {
     let port = FaultyClient::new(|_, batch, _| {
-        let guilty = batch.payloads().any(|payload| matches!(payload, b"7\n" | b"123\n"));
-        if guilty {
+        let is_invalid = batch.payloads().any(|payload| matches!(payload, b"7\n" | b"123\n"));
+        if is_invalid {
             InjectedFault::FailBefore(RetryClass::Invalid, "ValidationException")
         } else {
             InjectedFault::None
@@ -358,7 +358,7 @@ async fn without_the_disk_the_input_waits_for_a_held_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_grace_everything_that_waits_for_a_missing_stream_is_buried_at_once() {
+async fn after_the_grace_everything_that_waits_for_a_missing_stream_is_dead_lettered_at_once() {
     let port = FaultyClient::new(|_, _, _| {
         InjectedFault::FailBefore(RetryClass::Missing, "ResourceNotFoundException")
     });
@@ -659,7 +659,7 @@ async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
         accumulator.end_all();
         accumulator.flush().await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let dead = dead_letters.report().letters.values().sum::<u64>();
+        let dead = dead_letters.report().dead_letters.values().sum::<u64>();
         assert_eq!(dead, u64::from(event), "it is compared with another one first");
         assert_eq!(delivery.report()["s"].problem.is_some(), event == 0);
     }

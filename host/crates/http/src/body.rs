@@ -48,10 +48,10 @@ const PEERS_KEPT: usize = 1024;
 /// [`limits::HTTP_SCARCE_BODY_PATIENCE`] or more, the largest first: nobody holds up
 /// others by sending slowly.
 #[derive(Debug, Clone)]
-pub struct BodyMemory(Arc<Inner>);
+pub struct BodyMemory(Arc<SharedBodyMemory>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedBodyMemory {
     budget: MemoryBudget,
     /// Bodies that hold memory and are waited for, oldest first.
     coming: Mutex<BTreeMap<(Instant, u64), Arc<IncomingBody>>>,
@@ -103,7 +103,7 @@ impl BodyMemory {
     /// Memory of so many bytes.
     pub fn new(bytes: usize) -> Self {
         let budget = MemoryBudget::new(bytes, Sharing::InOrder);
-        BodyMemory(Arc::new(Inner { budget, coming: Mutex::default() }))
+        BodyMemory(Arc::new(SharedBodyMemory { budget, coming: Mutex::default() }))
     }
 
     /// Grows a reservation by so many bytes, and waits for them for a while.

@@ -61,10 +61,10 @@ pub struct ConnectionLimits {
 
 /// All connections of a server.
 #[derive(Debug, Clone)]
-pub(super) struct Connections(Arc<Inner>);
+pub(super) struct Connections(Arc<SharedConnections>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedConnections {
     limits: ConnectionLimits,
     open: Mutex<OpenConnections>,
     /// Notified whenever a place becomes free.
@@ -81,7 +81,7 @@ pub(super) struct ConnectionCounts {
     pub(super) evicted: Counter,
     /// At once, since their peer has as many as it may.
     pub(super) refused: Counter,
-    /// After bytes that are no request, or a head that is too long.
+    /// After bytes that are not a request, or a head that is too long.
     pub(super) malformed: Counter,
 }
 
@@ -162,7 +162,7 @@ impl HeaderWindow {
 
 impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Self {
-        Connections(Arc::new(Inner {
+        Connections(Arc::new(SharedConnections {
             limits,
             open: Mutex::default(),
             freed: Notify::new(),

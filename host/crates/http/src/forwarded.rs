@@ -36,8 +36,8 @@ impl<'a> Forwarded<'a> {
         let name = if is_list { X_FORWARDED_FOR } else { FORWARDED };
         let elements = self.0.get_all(name).iter().flat_map(|value| header_text(value).split(','));
         let addresses = elements.map(move |element| match is_list {
-            true => unquoted(element),
-            false => parameter(element, "for").unwrap_or_default(),
+            true => strip_quotes(element),
+            false => forwarded_parameter(element, "for").unwrap_or_default(),
         });
         addresses.filter(|address| !address.is_empty()).map(parse_address)
     }
@@ -62,12 +62,12 @@ impl<'a> Forwarded<'a> {
     /// The first element of a header that lists some.
     fn first_element(self, name: &HeaderName) -> Option<&'a str> {
         let elements = self.0.get_all(name).iter().flat_map(|value| header_text(value).split(','));
-        elements.map(unquoted).find(|element| !element.is_empty())
+        elements.map(strip_quotes).find(|element| !element.is_empty())
     }
 
     /// A parameter of the first element of `Forwarded`.
     fn parameter(self, name: &str) -> Option<&'a str> {
-        parameter(self.first_element(&FORWARDED)?, name)
+        forwarded_parameter(self.first_element(&FORWARDED)?, name)
     }
 }
 
@@ -86,13 +86,13 @@ fn header_text(value: &HeaderValue) -> &str {
 }
 
 /// The value of a parameter in an element of `Forwarded`, such as `for="[2001:db8::1]:4711"`.
-fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+fn forwarded_parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(known, _)| known.trim().eq_ignore_ascii_case(name))?;
-    Some(unquoted(value))
+    Some(strip_quotes(value))
 }
 
-fn unquoted(text: &str) -> &str {
+fn strip_quotes(text: &str) -> &str {
     let text = text.trim();
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     inner.map_or(text, str::trim)
@@ -164,7 +164,7 @@ mod tests {
             ("[2001:db8::7]:443", "2001:db8::7"),
             ("\"[2001:db8::7]:443\"", "2001:db8::7"),
             ("[ 2001:db8::7 ] :443", "2001:db8::7"),
-            // Five digits are no part of an address, and a ninth part is none either.
+            // Five digits are not a part of an address, and a ninth part is none either.
             ("2001:db8::7:51234", "2001:db8::7"),
             ("2001:db8:1:2:3:4:5:7:443", "2001:db8:1:2:3:4:5:7"),
             ("fe80::7%eth0", "fe80::7"),

@@ -39,7 +39,7 @@ fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats
         ),
         (
             "http_connections_malformed",
-            "Connections that were closed for bytes that are no request, or a head that is too long",
+            "Connections that were closed for bytes that are not a request, or a head that is too long",
             |counts| &counts.malformed,
         ),
     ];

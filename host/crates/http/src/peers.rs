@@ -45,14 +45,14 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// The address of whoever a request is from.
+/// The address of the sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserAddress {
     /// A proxy that is believed has named it.
     Named(IpAddr),
     /// The connection's, since nobody names another one.
     OfPeer(IpAddr),
-    /// The connection's, though headers name another one: it is no proxy that is believed.
+    /// The connection's, though headers name another one: it is not a proxy that is believed.
     Ignored(IpAddr),
     /// The connection's, though it is a proxy: no address can be read in its headers.
     Unreadable(IpAddr),

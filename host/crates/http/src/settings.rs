@@ -1,7 +1,7 @@
 //! The settings of a server: `[http]`.
 //!
-//! What a body may take, and by which URL clients reach the server, is for whoever reads the bodies and answers the
-//! requests: those keys are in the raw form and are checked there.
+//! What a body may take, and by which URL clients reach the server, is for the code that reads
+//! the bodies and answers the requests: those keys are in the raw form and are checked there.
 
 use std::path::PathBuf;
 use std::time::Duration;

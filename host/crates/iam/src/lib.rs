@@ -21,7 +21,7 @@ mod trust;
 pub use document::{PolicyDocument, PolicyStatement};
 pub use grants::{AssumedRole, PolicyGrants, assume_roles_policy};
 pub use key::KeyArn;
-pub use location::{Account, Partition, Region, StreamLocation};
+pub use location::{AccountId, Partition, Region, StreamLocation};
 pub use pattern::{most_common_prefix, remove_covered};
 pub use split::split_document;
 pub use terraform::{terraform_policies, terraform_role};

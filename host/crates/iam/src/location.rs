@@ -98,27 +98,27 @@ impl fmt::Display for Region {
 
 /// The id of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account(String);
+pub struct AccountId(String);
 
-impl Account {
+impl AccountId {
     /// The account that an ARN stands in, if it does in one.
     pub fn of_arn(arn: &str) -> Option<Self> {
         super::arn_fields(arn)?[3].parse().ok()
     }
 }
 
-impl FromStr for Account {
+impl FromStr for AccountId {
     type Err = InvalidName;
 
     fn from_str(id: &str) -> Result<Self, InvalidName> {
         if id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidName::Account(id.to_owned()));
         }
-        Ok(Account(id.to_owned()))
+        Ok(AccountId(id.to_owned()))
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -132,7 +132,7 @@ pub struct StreamLocation {
     /// The region.
     pub region: Region,
     /// The account.
-    pub account: Account,
+    pub account: AccountId,
 }
 
 impl StreamLocation {

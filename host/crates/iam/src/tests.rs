@@ -141,7 +141,7 @@ fn wrong_names_are_refused_with_what_to_write() {
     refused("eu central".parse::<Region>().map(drop), "us-east-1");
     refused("".parse::<Region>().map(drop), "us-east-1");
     refused("eu-central-1a".parse::<Region>().map(drop), "write its region, eu-central-1");
-    refused("1111-2222-3333".parse::<Account>().map(drop), "12 digits");
+    refused("1111-2222-3333".parse::<AccountId>().map(drop), "12 digits");
     refused("aws-moon".parse::<Partition>().map(drop), "aws-us-gov");
     for key in [
         "1234abcd",
@@ -330,10 +330,10 @@ proptest! {
         let _ = text.parse::<Principal>();
         let _ = text.parse::<KeyArn>();
         let _ = text.parse::<Region>();
-        let _ = text.parse::<Account>();
+        let _ = text.parse::<AccountId>();
         let _ = text.parse::<Partition>();
         let _ = text.parse::<ExternalId>();
-        let _ = Account::of_arn(&text);
+        let _ = AccountId::of_arn(&text);
         let _ = Partition::of_arn(&text);
     }
 

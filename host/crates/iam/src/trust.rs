@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::{Account, InvalidName, Partition, PolicyDocument, PolicyStatement, arn_fields};
+use super::{AccountId, InvalidName, Partition, PolicyDocument, PolicyStatement, arn_fields};
 
 /// Who may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// Whoever an account allows to.
-    Account(Account),
+    /// All that an account allows to.
+    Account(AccountId),
     /// The account, user, role or session of an ARN.
     Arn(String),
 }
@@ -42,7 +42,7 @@ impl FromStr for Principal {
 
 fn is_identity(arn: &str) -> bool {
     let Some([partition, service, "", account, resource]) = arn_fields(arn) else { return false };
-    let known = partition.parse::<Partition>().is_ok() && account.parse::<Account>().is_ok();
+    let known = partition.parse::<Partition>().is_ok() && account.parse::<AccountId>().is_ok();
     known && is_identity_of(service, resource)
 }
 

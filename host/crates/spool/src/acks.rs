@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::frame::number;
+use super::frame::read_u32;
 use crate::limits;
 
 const BLOCK: usize = 64;
@@ -57,7 +57,7 @@ impl Acks {
         let mut corrupt = u64::from(!image.len().is_multiple_of(BLOCK));
         image.truncate(image.len() / BLOCK * BLOCK);
         for (index, block) in image.chunks_exact_mut(BLOCK).enumerate() {
-            let is_valid = number(block, BLOCK_DATA) == checksum(segment, index, block);
+            let is_valid = read_u32(block, BLOCK_DATA) == block_checksum(segment, index, block);
             if !is_valid && block.iter().any(|byte| *byte != 0) {
                 corrupt += 1;
                 block.fill(0);
@@ -69,8 +69,9 @@ impl Acks {
     /// What the segment was when it was complete, if that stands here.
     pub(super) fn summary(&self) -> Option<SegmentSummary> {
         let block = self.image.get(..BLOCK).filter(|block| block[0] == 1)?;
-        let long = |at| u64::from(number(block, at)) | u64::from(number(block, at + 4)) << 32;
-        let summary = SegmentSummary { end: long(4), punched: long(12), items: number(block, 20) };
+        let long = |at| u64::from(read_u32(block, at)) | u64::from(read_u32(block, at + 4)) << 32;
+        let summary =
+            SegmentSummary { end: long(4), punched: long(12), items: read_u32(block, 20) };
         let is_possible =
             summary.items <= limits::SPOOL_SEGMENT_ITEMS_MAX && summary.punched <= summary.end;
         is_possible.then_some(summary)
@@ -135,7 +136,7 @@ impl Acks {
         }
         for index in self.dirty.clone() {
             let block = &mut self.image[index * BLOCK..][..BLOCK];
-            let checksum = checksum(self.segment, index, block);
+            let checksum = block_checksum(self.segment, index, block);
             block[BLOCK_DATA..].copy_from_slice(&checksum.to_le_bytes());
         }
         let bytes = self.dirty.start * BLOCK..self.dirty.end * BLOCK;
@@ -173,7 +174,7 @@ fn bit_position(item: u32) -> (usize, usize, u8) {
     ((1 + item / BLOCK_ITEMS) as usize, (within / 8) as usize, 1 << (within % 8))
 }
 
-fn checksum(segment: u64, index: usize, block: &[u8]) -> u32 {
+fn block_checksum(segment: u64, index: usize, block: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&segment.to_le_bytes());
     hasher.update(&(index as u64).to_le_bytes());

@@ -50,12 +50,12 @@ impl FrameHeader {
     pub(super) fn parse(bytes: &[u8], segment: u64, offset: u64) -> Option<Self> {
         let is_valid = bytes.len() == FRAME_HEADER_BYTES
             && bytes[..8] == FRAME_MAGIC
-            && number(bytes, 24) == header_checksum(&bytes[..24], segment, offset);
+            && read_u32(bytes, 24) == header_checksum(&bytes[..24], segment, offset);
         let header = Self {
-            length: is_valid.then(|| number(bytes, 8))?,
-            items: number(bytes, 12),
-            first: number(bytes, 16),
-            checksum: number(bytes, 20),
+            length: is_valid.then(|| read_u32(bytes, 8))?,
+            items: read_u32(bytes, 12),
+            first: read_u32(bytes, 16),
+            checksum: read_u32(bytes, 20),
         };
         let items_end = u64::from(header.first) + u64::from(header.items);
         let is_possible = header.length as usize <= limits::SPOOL_ENTRY_BYTES_MAX
@@ -101,8 +101,8 @@ pub(super) fn encode_file_header(segment: u64) -> [u8; FILE_HEADER_BYTES] {
 pub(super) fn parse_file_header(bytes: &[u8], segment: u64) -> FileHeader {
     let is_valid = bytes.len() == FILE_HEADER_BYTES
         && bytes[..8] == FILE_MAGIC
-        && number(bytes, 12) == header_checksum(&bytes[..12], segment, 0);
-    match is_valid.then(|| number(bytes, 8)) {
+        && read_u32(bytes, 12) == header_checksum(&bytes[..12], segment, 0);
+    match is_valid.then(|| read_u32(bytes, 8)) {
         Some(VERSION) => FileHeader::Valid,
         Some(other) => FileHeader::Version(other),
         None => FileHeader::Corrupt,
@@ -130,7 +130,7 @@ pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The number that stands at this place of bytes that reach that far.
-pub(super) fn number(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 

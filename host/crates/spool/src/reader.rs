@@ -42,7 +42,7 @@ impl SegmentReader {
     /// The next entry, if it comes by then.
     #[expect(
         clippy::disallowed_methods,
-        reason = "nothing tells when a disk works again, and the pause is bounded by `until`"
+        reason = "nothing signals when a disk works again, and the pause is bounded by `until`"
     )]
     pub(super) fn next(&mut self, until: Instant) -> NextEntry {
         loop {

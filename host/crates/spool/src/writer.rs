@@ -8,7 +8,7 @@
 //!
 //! Where there is no room, a segment of which nobody needs anything is removed, and
 //! one that is needed little is ended, so that the janitor gives the rest of it back.
-//! While the disk fails it is tried every second: whoever decides by the spool's
+//! While the disk fails it is tried every second: a caller that decides by the spool's
 //! status whether to send more may send nothing until it works.
 
 use std::fs::File;

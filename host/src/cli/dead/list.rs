@@ -91,8 +91,8 @@ fn count_file(
     let (path, bytes) = (file.path.clone(), file.bytes);
     let mut listed = Listed { path, bytes, live: file.is_live()?, letters: 0, unreadable: 0 };
     for entry in DeadLetterReader::open(&file.path)? {
-        let DeadLetterLine { number, letter, .. } = entry?;
-        match letter {
+        let DeadLetterLine { number, dead_letter, .. } = entry?;
+        match dead_letter {
             Ok(letter) if filter.matches(&letter) => {
                 listed.letters += 1;
                 add_to_group(groups, letter);

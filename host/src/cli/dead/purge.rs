@@ -47,7 +47,7 @@ fn purge_file(file: &DeadLetterFile, filter: &DeadLetterFilter) -> anyhow::Resul
     let (mut ranges, mut dead_letters) = (Vec::new(), 0);
     for entry in DeadLetterReader::open(&file.path)? {
         let entry = entry?;
-        if entry.letter.is_ok_and(|dead_letter| filter.matches(&dead_letter)) {
+        if entry.dead_letter.is_ok_and(|dead_letter| filter.matches(&dead_letter)) {
             dead_letters += 1;
             ranges.push(entry.bytes);
         }

@@ -43,7 +43,7 @@ fn show(folder: &DeadLetterDirectory, arguments: &ShowDeadLettersArguments) -> a
     'files: for file in list_files(folder)? {
         let reading = || format!("read {}", file.path.display());
         for entry in DeadLetterReader::open(&file.path).with_context(reading)? {
-            let Ok(dead_letter) = entry.with_context(reading)?.letter else { continue };
+            let Ok(dead_letter) = entry.with_context(reading)?.dead_letter else { continue };
             if !filter.matches(&dead_letter) {
                 continue;
             }

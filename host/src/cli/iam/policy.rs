@@ -15,8 +15,9 @@ use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_delivery::Aggregation;
 use standpipe_iam::{
-    Account, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, Region, StreamLocation,
-    assume_roles_policy, most_common_prefix, remove_covered, split_document, terraform_policies,
+    AccountId, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, Region,
+    StreamLocation, assume_roles_policy, most_common_prefix, remove_covered, split_document,
+    terraform_policies,
 };
 
 /// Characters of a managed policy, white space not counted. IAM's, and not to be
@@ -45,7 +46,7 @@ pub(crate) struct PolicyArguments {
     streams: Vec<String>,
     /// The account of the streams [default: that of the settings' `role_arn`].
     #[arg(long, value_name = "ID")]
-    account: Option<Account>,
+    account: Option<AccountId>,
     /// The region of the streams [default: that of the settings].
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
@@ -206,7 +207,7 @@ fn stream_location(
     let region = aws_settings(settings).region.as_deref();
     let region = region.context("unknown region: set --region, or `region` under [aws]")?;
     let region: Region = region.parse()?;
-    let of_role = || Account::of_arn(&aws_settings(settings).role.as_ref()?.arn);
+    let of_role = || AccountId::of_arn(&aws_settings(settings).role.as_ref()?.arn);
     let account = arguments.account.clone().or_else(of_role);
     let account = account
         .context("unknown account of the delivery streams: set --account to its 12 digits")?;

@@ -8,7 +8,7 @@ use super::*;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// Gives numbered credentials, as long as it is not told to fail.
+/// Gives numbered credentials, until a test has it fail.
 #[derive(Debug, Default)]
 struct Source {
     asked: AtomicU32,

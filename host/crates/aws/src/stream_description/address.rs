@@ -24,7 +24,7 @@ pub(super) fn redact_jdbc_url(text: &str) -> Option<Jdbc> {
     if !is_scheme || !scheme.to_ascii_lowercase().starts_with("jdbc:") {
         return None;
     }
-    let Parts { host, port, path } = Parts::read(rest)?;
+    let AddressParts { host, port, path } = AddressParts::read(rest)?;
     let database = path.split([':', '/']).next().filter(|name| !name.is_empty());
     let database = database.map(str::to_owned);
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) fn redact_http_url(text: &str) -> Option<String> {
     if scheme != "https" && scheme != "http" {
         return None;
     }
-    let Parts { host, port, path } = Parts::read(rest)?;
+    let AddressParts { host, port, path } = AddressParts::read(rest)?;
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let parts: Vec<_> =
         path.split('/').map(|part| if may_be_token(part) { HIDDEN } else { part }).collect();
@@ -52,18 +52,18 @@ pub(super) fn redact_http_url(text: &str) -> Option<String> {
 
 /// The host of a text that may have a port.
 pub(super) fn redact_host(text: &str) -> Option<String> {
-    Parts::read(text.trim()).map(|parts| parts.host)
+    AddressParts::read(text.trim()).map(|parts| parts.host)
 }
 
 /// What follows a scheme.
-struct Parts<'a> {
+struct AddressParts<'a> {
     host: String,
     port: Option<u16>,
     /// Without the `/` before it, and without parameters.
     path: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> AddressParts<'a> {
     fn read(rest: &'a str) -> Option<Self> {
         let end = rest.find(['?', '#', ';', '&']).unwrap_or(rest.len());
         let (head, parameters) = rest.split_at(end);
@@ -77,7 +77,7 @@ impl<'a> Parts<'a> {
         let is_doubtful = parameters.contains('@');
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let (host, port) = split_port(authority)?;
-        (!is_doubtful).then(|| Parts { host: host.to_ascii_lowercase(), port, path })
+        (!is_doubtful).then(|| AddressParts { host: host.to_ascii_lowercase(), port, path })
     }
 }
 

@@ -45,7 +45,7 @@ pub struct StreamStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StreamOrigin {
-    /// Whoever writes to it.
+    /// Producers that write to it.
     DirectPut,
     /// A Kinesis stream.
     Kinesis {

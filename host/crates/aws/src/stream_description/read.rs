@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{StreamDescription, StreamStatus, destination, origin};
 use crate::fields::{JsonFields, unknown_word};
-use crate::{InvalidResponse, ResponseDefect, bounded};
+use crate::{InvalidResponse, ResponseDefect, truncate_detail};
 
 /// Read the response to `DescribeDeliveryStream` for the stream of this name.
 ///
@@ -63,5 +63,5 @@ fn read_failure(described: JsonFields<'_>) -> Option<String> {
     let failure = described.object("FailureDescription")?;
     let parts = [failure.text("Type"), failure.text("Details")];
     let words = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-    Some(bounded(&words))
+    Some(truncate_detail(&words))
 }

@@ -200,8 +200,8 @@ impl User {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever users do: what is taken is what they hold, the bound holds, whoever may be
-    /// given its bytes is woken, in order, and in the end all has come back.
+    /// Whatever users do: what is taken is what they hold, the bound holds, a waiter that
+    /// may be given its bytes is woken, in order, and in the end all has come back.
     #[test]
     fn what_is_taken_is_bounded_and_comes_back(
         sharing in prop::sample::select(vec![Sharing::InOrder, Sharing::Evenly]),

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{PutResponse, RecordRefusal};
-use standpipe_aws::{InvalidResponse, ResponseDefect, bounded};
+use standpipe_aws::{InvalidResponse, ResponseDefect, truncate_detail};
 
 /// Read the answer to a request of so many records.
 ///
@@ -89,7 +89,7 @@ fn is_plain(text: &[u8]) -> bool {
 /// The members of an answer or of a result, as they are written: a struct of theirs would
 /// also be read from an array, and a wrong type would be quoted in the error.
 #[derive(Deserialize)]
-struct Members<'a> {
+struct AnswerMembers<'a> {
     #[serde(borrow, rename = "FailedPutCount")]
     count: Option<&'a RawValue>,
     #[serde(borrow, rename = "RequestResponses")]
@@ -150,7 +150,8 @@ fn parse_result(
     match (has_id, !code.is_empty()) {
         (true, false) => Ok(None),
         (false, true) => {
-            let (code, message) = (bounded(&code), bounded(&text(members.message)?));
+            let (code, message) =
+                (truncate_detail(&code), truncate_detail(&text(members.message)?));
             Ok(Some(RecordRefusal { code, message }))
         }
         (has_both, _) => Err(ResponseDefect::Undecided { position, has_both }),
@@ -158,7 +159,7 @@ fn parse_result(
 }
 
 /// What a text that is a JSON object holds. None if it is none, or has another form.
-fn parse_object(text: &str) -> Option<Members<'_>> {
+fn parse_object(text: &str) -> Option<AnswerMembers<'_>> {
     let is_object = text.trim_ascii_start().starts_with('{');
     is_object.then(|| serde_json::from_str(text).ok()).flatten()
 }

@@ -8,7 +8,7 @@ use super::json_line::JsonLine;
 use standpipe_core::clock;
 use standpipe_core::event::{EventSource, OnUndeliverable, Reason};
 
-/// Bytes that a letter mostly has beside its event.
+/// Bytes that a dead letter mostly has beside its event.
 const LINE_BYTES: usize = 512;
 
 /// An event that cannot be delivered.
@@ -31,9 +31,9 @@ pub struct DeadLetter<'a> {
     pub generation: u64,
     /// How often it was sent.
     pub attempts: u32,
-    /// Whether the letter is to be written at all.
+    /// Whether the dead letter is to be written at all.
     pub on_undeliverable: OnUndeliverable,
-    /// The letters about it before this one, where there are some: see
+    /// The dead letters about it before this one, where there are some: see
     /// [`EventSource::history`].
     pub history: Option<&'a str>,
     /// The length of the event, where only its start is kept.
@@ -43,7 +43,7 @@ pub struct DeadLetter<'a> {
 }
 
 impl<'a> DeadLetter<'a> {
-    /// A letter about a line that never got as far as a plugin.
+    /// A dead letter about a line that never got as far as a plugin.
     pub fn of_line(
         reason: Reason,
         detail: &'a str,
@@ -67,7 +67,7 @@ impl<'a> DeadLetter<'a> {
         }
     }
 
-    /// The letter as its line in a file, with the line ending.
+    /// The dead letter as its line in a file, with the line ending.
     pub(super) fn to_line(self) -> io::Result<Vec<u8>> {
         let text = std::str::from_utf8(self.original).ok();
         let encode = || base64_simd::STANDARD.encode_to_string(self.original).into();

@@ -1,6 +1,6 @@
 //! The directory of dead letters: numbered files in their order, a lock on the file that a host
-//! writes, and one on the directory for whoever removes letters. Removal replaces a file by a copy
-//! that is on disk first.
+//! writes, and one on the directory for a process that removes dead letters. Removal replaces a
+//! file by a copy that is on disk first.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,10 +22,10 @@ const DIGITS: usize = 10;
 
 /// The directory of dead letters.
 ///
-/// Files are numbered, and their order is that of the numbers: the time in their
-/// names is for people, since a clock can be set back. A host holds a lock on the file that it writes, for as long as it does, and
-/// never opens one again: a file without a lock does not grow. What takes
-/// letters out of files locks the directory first, so that only one does.
+/// Files are numbered, and their order is that of the numbers: the time in their names is for
+/// people, since a clock can be set back. A host holds a lock on the file that it writes, for as
+/// long as it does, and never opens one again: a file without a lock does not grow. What takes
+/// dead letters out of files locks the directory first, so that only one does.
 #[derive(Debug, Clone)]
 pub struct DeadLetterDirectory {
     path: PathBuf,
@@ -40,14 +40,14 @@ pub struct DeadLetterFile {
     pub bytes: u64,
 }
 
-/// The right to take letters out of files; given back when it is dropped.
+/// The right to take dead letters out of files; given back when it is dropped.
 #[derive(Debug)]
 pub struct DeadLetterDirectoryLock {
     _directory: File,
 }
 
 impl DeadLetterDirectory {
-    /// The letters of a data directory.
+    /// The dead letters of a data directory.
     pub fn of_data_dir(data_dir: &Path) -> Self {
         DeadLetterDirectory { path: data_dir.join("dead") }
     }
@@ -73,7 +73,7 @@ impl DeadLetterDirectory {
                 Ok(metadata) if metadata.is_file() => {
                     files.push(DeadLetterFile { path, bytes: metadata.len() });
                 }
-                // Somebody else has taken its last letter out.
+                // Somebody else has taken its last dead letter out.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -131,8 +131,8 @@ impl DeadLetterDirectory {
 }
 
 impl DeadLetterFile {
-    /// Whether a host may still write to it. Where locks do not work nobody can
-    /// tell, and it is taken for one that is written to.
+    /// Whether a host may still write to it. Where locks do not work nobody
+    /// knows, and it is taken for one that is written to.
     ///
     /// # Errors
     ///

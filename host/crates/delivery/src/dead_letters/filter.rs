@@ -26,14 +26,14 @@ impl DeadLetterFilter {
     }
 
     /// Whether the filter selects this dead letter.
-    pub fn matches(&self, letter: &StoredDeadLetter) -> bool {
+    pub fn matches(&self, dead_letter: &StoredDeadLetter) -> bool {
         let is_stream =
-            |stream: &String| letter.stream.as_ref().is_some_and(|other| other == stream);
-        (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
+            |stream: &String| dead_letter.stream.as_ref().is_some_and(|other| other == stream);
+        (self.reasons.is_empty() || self.reasons.contains(&dead_letter.reason))
             && (self.streams.is_empty() || self.streams.iter().any(is_stream))
-            && self.source.as_ref().is_none_or(|source| *source == letter.source)
-            && self.since.is_none_or(|since| letter.time >= since)
-            && self.until.is_none_or(|until| letter.time < until)
+            && self.source.as_ref().is_none_or(|source| *source == dead_letter.source)
+            && self.since.is_none_or(|since| dead_letter.time >= since)
+            && self.until.is_none_or(|until| dead_letter.time < until)
     }
 }
 
@@ -44,24 +44,25 @@ mod tests {
     #[test]
     fn every_condition_must_hold() {
         let line = br#"{"time":"2026-01-02T00:00:00Z","reason":"r","source":"in","line":1,"stream":"s","event":""}"#;
-        let letter = StoredDeadLetter::parse(line).unwrap();
+        let dead_letter = StoredDeadLetter::parse(line).unwrap();
         let all = DeadLetterFilter::default();
         let filters = [
             DeadLetterFilter { reasons: vec!["q".to_owned(), "r".to_owned()], ..all.clone() },
             DeadLetterFilter { streams: vec!["s".to_owned()], ..all.clone() },
             DeadLetterFilter { source: Some("in".to_owned()), ..all.clone() },
-            DeadLetterFilter { since: Some(letter.time), ..all.clone() },
+            DeadLetterFilter { since: Some(dead_letter.time), ..all.clone() },
         ];
-        assert!(all.is_empty() && all.matches(&letter));
+        assert!(all.is_empty() && all.matches(&dead_letter));
         for filter in filters {
-            assert!(!filter.is_empty() && filter.matches(&letter), "{filter:?}");
-            let filter = DeadLetterFilter { until: Some(letter.time), ..filter };
-            assert!(!filter.matches(&letter), "{filter:?}");
+            assert!(!filter.is_empty() && filter.matches(&dead_letter), "{filter:?}");
+            let filter = DeadLetterFilter { until: Some(dead_letter.time), ..filter };
+            assert!(!filter.matches(&dead_letter), "{filter:?}");
         }
         assert!(
-            !DeadLetterFilter { streams: vec!["t".to_owned()], ..all.clone() }.matches(&letter)
+            !DeadLetterFilter { streams: vec!["t".to_owned()], ..all.clone() }
+                .matches(&dead_letter)
         );
-        let no_stream = StoredDeadLetter { stream: None, ..letter };
+        let no_stream = StoredDeadLetter { stream: None, ..dead_letter };
         assert!(!DeadLetterFilter { streams: vec!["s".to_owned()], ..all }.matches(&no_stream));
     }
 }

@@ -7,9 +7,9 @@ use prometheus_client::metrics::counter::Counter;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
-/// Where letters are copied to once they are on their file.
+/// Where dead letters are copied to once they are on their file.
 ///
-/// Whoever writes a letter never waits for its copy, and never fails because of
+/// A thread that writes a dead letter never waits for its copy, and never fails because of
 /// it: a copy that finds no room is not made. Room is taken until the copy has
 /// arrived or is dropped, wherever it is meanwhile.
 #[derive(Debug)]
@@ -19,15 +19,15 @@ pub(super) struct ForwardQueue {
     bytes_max: usize,
     /// For the copies that are on their way.
     memory: MemoryBudget,
-    letters: u64,
+    dead_letters: u64,
     arrived: Counter,
     problem: Option<String>,
 }
 
-/// A copy of a letter, on its way.
+/// A copy of a dead letter, on its way.
 #[derive(Debug)]
 pub struct ForwardedLetter {
-    /// The letter's line, without its line ending.
+    /// The dead letter's line, without its line ending.
     pub line: Vec<u8>,
     /// What is given up when the copy has arrived, or cannot.
     pub receipt: ForwardingReceipt,
@@ -44,9 +44,9 @@ pub struct ForwardingReceipt {
 /// What became of the copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardingReport {
-    /// Letters of which a copy has arrived.
+    /// Dead letters of which a copy has arrived.
     pub copied: u64,
-    /// Letters of which none has, so far.
+    /// Dead letters of which none has, so far.
     pub not_copied: u64,
     /// Why the first of them was given up, where that is known.
     pub problem: Option<String>,
@@ -62,16 +62,16 @@ impl ForwardQueue {
             queue: Some(queue),
             bytes_max,
             memory: MemoryBudget::new(bytes_max, Sharing::InOrder),
-            letters: 0,
+            dead_letters: 0,
             arrived: Counter::default(),
             problem: None,
         };
         (copies, received)
     }
 
-    /// Copy a letter's line, which has its line ending, if there is room.
+    /// Copy a dead letter's line, which has its line ending, if there is room.
     pub(super) fn forward(&mut self, line: &[u8]) {
-        self.letters += 1;
+        self.dead_letters += 1;
         let bytes = line.len();
         if bytes > limits::RECORD_BYTES_MAX {
             let most = limits::RECORD_BYTES_MAX;
@@ -103,7 +103,7 @@ impl ForwardQueue {
         }
     }
 
-    /// No more letters will come.
+    /// No more dead letters will come.
     pub(super) fn close_queue(&mut self) {
         self.queue = None;
     }
@@ -112,7 +112,7 @@ impl ForwardQueue {
         let copied = self.arrived.get();
         ForwardingReport {
             copied,
-            not_copied: self.letters - copied,
+            not_copied: self.dead_letters - copied,
             problem: self.problem.clone(),
         }
     }

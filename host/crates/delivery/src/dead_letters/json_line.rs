@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A dead letter as it stands on its line, written and read by this one form.
 ///
 /// Keys that it does not know are passed over, and reasons are words, so that
-/// letters of newer versions can be read.
+/// dead letters of newer versions can be read.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct JsonLine<'a> {
     pub(super) time: Cow<'a, str>,
@@ -38,7 +38,7 @@ pub(super) struct JsonLine<'a> {
 /// An earlier dead letter of the same event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorAttempt {
-    /// When that letter was written, RFC 3339.
+    /// When that dead letter was written, RFC 3339.
     pub time: String,
     /// Its reason.
     pub reason: String,

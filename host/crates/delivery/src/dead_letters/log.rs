@@ -18,38 +18,38 @@ use super::{DeadLetterDirectory, DeadLetterLimit, DeadLetterReport, DroppedDeadL
 /// The least time from one log line about dead letters that cannot be written to the next.
 const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file that letters are written to, and the counts.
+/// The file that dead letters are written to, and the counts.
 ///
-/// Counts have a lock of their own, which is held for moments alone: whoever asks
-/// for them never waits for the disk.
+/// Counts have a lock of their own, which is held for moments alone: a report
+/// of them never waits for the disk.
 #[derive(Debug)]
 pub(super) struct DeadLetterLog {
     folder: DeadLetterDirectory,
     bound: DeadLetterLimit,
     /// Locked before `state`, where both are.
     pub(super) writer: Mutex<DeadLetterFileWriter>,
-    state: Mutex<State>,
-    /// Letters that were written, by their reason.
-    letters: [Counter; Reason::ALL.len()],
+    state: Mutex<LogState>,
+    /// Dead letters that were written, by their reason.
+    dead_letters: [Counter; Reason::ALL.len()],
     /// Dead letters that were refused.
     refused: Counter,
-    /// Attempts to write letters that failed.
+    /// Attempts to write dead letters that failed.
     write_errors: Counter,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogState {
     file: Option<PathBuf>,
     dropped: DroppedDeadLetters,
     copies: Option<ForwardQueue>,
-    /// The first refusal, or letters that were lost.
+    /// The first refusal, or dead letters that were lost.
     failure: Option<String>,
-    /// Why letters cannot be written at present, and when that was last logged.
+    /// Why dead letters cannot be written at present, and when that was last logged.
     trouble: Option<(String, Instant)>,
 }
 
 impl DeadLetterLog {
-    /// Letters that are to be written to this directory.
+    /// Dead letters that are to be written to this directory.
     pub(super) fn new(
         directory: PathBuf,
         bound: DeadLetterLimit,
@@ -63,13 +63,13 @@ impl DeadLetterLog {
             bound,
             writer: Mutex::new(writer),
             state: Mutex::default(),
-            letters: Default::default(),
+            dead_letters: Default::default(),
             refused: Counter::default(),
             write_errors: Counter::default(),
         })
     }
 
-    /// Write one letter now.
+    /// Write one dead letter now.
     ///
     /// # Errors
     ///
@@ -90,17 +90,17 @@ impl DeadLetterLog {
         written
     }
 
-    /// Write letters, with one sync for all where they are to be synced. Returns how
+    /// Write dead letters, with one sync for all where they are to be synced. Returns how
     /// many are written, and why the next one is not.
     pub(super) fn write_group(
         &self,
-        letters: &VecDeque<QueuedDeadLetter>,
+        dead_letters: &VecDeque<QueuedDeadLetter>,
     ) -> (usize, Option<io::Error>) {
         let mut writer = self.writer.lock();
         let (mut written, mut error) = (0, None);
         let losses = writer.losses;
-        for letter in letters {
-            match writer.append(&letter.line) {
+        for dead_letter in dead_letters {
+            match writer.append(&dead_letter.line) {
                 Ok(()) => written += 1,
                 Err(failed) => {
                     error = Some(failed);
@@ -124,8 +124,8 @@ impl DeadLetterLog {
         }
         let mut state = self.state.lock();
         state.note_writer(&writer);
-        for letter in letters.iter().take(written) {
-            self.count(&mut state, &letter.line, letter.reason);
+        for dead_letter in dead_letters.iter().take(written) {
+            self.count(&mut state, &dead_letter.line, dead_letter.reason);
         }
         match &error {
             Some(_) => drop(self.write_errors.inc()),
@@ -134,10 +134,10 @@ impl DeadLetterLog {
         (written, error)
     }
 
-    /// Count letters that are refused for good.
-    pub(super) fn count_refused(&self, error: &io::Error, letters: usize) {
+    /// Count dead letters that are refused for good.
+    pub(super) fn count_refused(&self, error: &io::Error, dead_letters: usize) {
         let mut state = self.state.lock();
-        self.refused.inc_by(letters as u64);
+        self.refused.inc_by(dead_letters as u64);
         if state.failure.is_none() {
             let failure = self.describe_failure(error);
             tracing::error!("failed to {failure}");
@@ -145,7 +145,7 @@ impl DeadLetterLog {
         }
     }
 
-    /// Log that so many letters wait, but not at every attempt.
+    /// Log that so many dead letters wait, but not at every attempt.
     pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
         let mut state = self.state.lock();
         let failure = self.describe_failure(error);
@@ -182,17 +182,18 @@ impl DeadLetterLog {
         self.state.lock().copies = Some(copies);
     }
 
-    /// Do something with the copies, if letters are copied.
+    /// Do something with the copies, if dead letters are copied.
     pub(super) fn with_copies(&self, work: impl FnOnce(&mut ForwardQueue)) {
         self.state.lock().copies.as_mut().map(work);
     }
 
     pub(super) fn report(&self) -> DeadLetterReport {
         let state = self.state.lock();
-        let letters = Reason::ALL.iter().copied().zip(self.letters.iter().map(Counter::get));
+        let dead_letters =
+            Reason::ALL.iter().copied().zip(self.dead_letters.iter().map(Counter::get));
         DeadLetterReport {
             file: state.file.clone(),
-            letters: letters.filter(|(_, count)| *count > 0).collect(),
+            dead_letters: dead_letters.filter(|(_, count)| *count > 0).collect(),
             dropped: state.dropped,
             copies: state.copies.as_ref().map(ForwardQueue::report),
             failure: state.failure.clone(),
@@ -203,15 +204,15 @@ impl DeadLetterLog {
         }
     }
 
-    fn count(&self, state: &mut State, line: &[u8], reason: Reason) {
+    fn count(&self, state: &mut LogState, line: &[u8], reason: Reason) {
         if let Some(copies) = &mut state.copies {
             copies.forward(line);
         }
-        self.letters[reason as usize].inc();
+        self.dead_letters[reason as usize].inc();
     }
 }
 
-impl State {
+impl LogState {
     /// What the writer counts.
     fn note_writer(&mut self, writer: &DeadLetterFileWriter) {
         if writer.path() != self.file.as_deref()
@@ -222,7 +223,7 @@ impl State {
         self.dropped = writer.dropped;
     }
 
-    /// Letters can be written.
+    /// Dead letters can be written.
     fn log_recovery(&mut self) {
         if let Some((trouble, _)) = self.trouble.take() {
             tracing::info!("dead letters are written again, after: failed to {trouble}");

@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::*;
-use disk::Disk;
+use disk::PowerLossDisk;
 use standpipe_core::event::{EventOutcome, Settled, Settlements};
 
 /// What became of events, as their source was informed.
 #[derive(Debug, Clone, Default)]
-struct Source(Arc<Mutex<Account>>);
+struct Source(Arc<Mutex<SourceAccount>>);
 
 #[derive(Debug, Default)]
-struct Account {
+struct SourceAccount {
     /// The numbers of events that the source has let go.
     acknowledged: BTreeSet<usize>,
     settled: Settled,
@@ -55,18 +55,18 @@ impl Source {
         Ack::with_checkpoint("in".into(), events, record, notice)
     }
 
-    fn account(&self) -> MutexGuard<'_, Account> {
+    fn account(&self) -> MutexGuard<'_, SourceAccount> {
         self.0.lock()
     }
 }
 
-/// Have letters written about events of these numbers, in chunks of ten.
-fn kill(letters: &DeadLetterWriter, source: &Source, numbers: Range<usize>) {
-    kill_and_look(letters, source, numbers, |_| {});
+/// Have dead letters written about events of these numbers, in chunks of ten.
+fn kill(dead_letters: &DeadLetterWriter, source: &Source, numbers: Range<usize>) {
+    kill_and_look(dead_letters, source, numbers, |_| {});
 }
 
 fn kill_and_look(
-    letters: &DeadLetterWriter,
+    dead_letters: &DeadLetterWriter,
     source: &Source,
     numbers: Range<usize>,
     look: impl Fn(&BTreeSet<usize>) + Clone + Send + Sync + 'static,
@@ -75,11 +75,11 @@ fn kill_and_look(
         let chunk = first..numbers.end.min(first + 10);
         let ack = source.promise(chunk.clone(), look.clone());
         for (event, number) in (0..).zip(chunk) {
-            letters.wait_for_room_blocking();
+            dead_letters.wait_for_room_blocking();
             let text = format!("{number} {}", "x".repeat(number % 300));
             let name = "in".into();
-            let letter = DeadLetter::of_line(Reason::NotJson, "", &name, 1, text.as_bytes());
-            letters.settle_dead(&letter, &ack, event);
+            let dead_letter = DeadLetter::of_line(Reason::NotJson, "", &name, 1, text.as_bytes());
+            dead_letters.settle_dead(&dead_letter, &ack, event);
         }
     }
 }
@@ -91,8 +91,8 @@ fn numbers(texts: impl IntoIterator<Item = Vec<u8>>) -> Vec<usize> {
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             // A crash can tear the last line of a file.
             let Some(line) = line.strip_suffix(b"\n") else { continue };
-            let letter = StoredDeadLetter::parse(line).unwrap();
-            let event = String::from_utf8(letter.event).unwrap();
+            let dead_letter = StoredDeadLetter::parse(line).unwrap();
+            let event = String::from_utf8(dead_letter.event).unwrap();
             numbers.push(event.split_once(' ').unwrap().0.parse().unwrap());
         }
     }

@@ -21,7 +21,7 @@ use standpipe_core::event::OutputOutcome;
 const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The least time from one sync of dead letters to the next, unless a whole group waits:
-/// a disk that syncs for the spool at the same time is not to be busy with a few letters.
+/// a disk that syncs for the spool at the same time is not to be busy with a few dead letters.
 const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The pauses before dead letters are tried again that could not be written. The longest is
@@ -34,15 +34,15 @@ const DEAD_RETRY_BACKOFF: Backoff =
 /// One thread writes them, as many at a time as wait, and settles their events
 /// once they are durable. While they cannot be written it tries again after
 /// pauses, and they wait here with their events unsettled: the memory for that is
-/// bounded, and beyond the bound whoever has another one is to wait.
+/// bounded, and beyond the bound a worker that has another one waits.
 #[derive(Debug)]
 pub(super) struct DeadLetterQueue {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SharedQueue {
     waiting: Mutex<QueueState>,
     /// Notified whenever [`QueueState`] changes.
     changed: Condvar,
@@ -52,8 +52,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    letters: VecDeque<QueuedDeadLetter>,
-    /// Letters and bytes that wait, those that are being written among them.
+    dead_letters: VecDeque<QueuedDeadLetter>,
+    /// Dead letters and bytes that wait, those that are being written among them.
     count: usize,
     bytes: usize,
     /// No more will come.
@@ -69,35 +69,35 @@ impl DeadLetterQueue {
         log: Arc<DeadLetterLog>,
         durability: DeadLetterDurability,
     ) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<SharedQueue>::default();
         let writing = QueueWriter { log, durability, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new().name("dead-letters".to_owned());
         let thread = thread.spawn(move || writing.run())?;
         Ok(DeadLetterQueue { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Add a letter, whether there is room or not. It comes back if nobody would
+    /// Add a dead letter, whether there is room or not. It comes back if nobody would
     /// write it.
-    pub(super) fn push(&self, letter: QueuedDeadLetter) -> Result<(), QueuedDeadLetter> {
+    pub(super) fn push(&self, dead_letter: QueuedDeadLetter) -> Result<(), QueuedDeadLetter> {
         let mut waiting = self.shared.waiting.lock();
         if waiting.is_over {
-            return Err(letter);
+            return Err(dead_letter);
         }
         waiting.count += 1;
-        waiting.bytes += letter.bytes();
-        waiting.letters.push_back(letter);
+        waiting.bytes += dead_letter.bytes();
+        waiting.dead_letters.push_back(dead_letter);
         drop(waiting);
         self.shared.changed.notify_all();
         Ok(())
     }
 
-    /// Wait until there is room for another letter. Not for the runtime's threads.
+    /// Wait until there is room for another dead letter. Not for the runtime's threads.
     pub(super) fn wait_for_room_blocking(&self) {
         let is_full = |waiting: &mut QueueState| !waiting.has_room();
         self.shared.changed.wait_while(&mut self.shared.waiting.lock(), is_full);
     }
 
-    /// Wait until there is room for another letter.
+    /// Wait until there is room for another dead letter.
     pub(super) async fn wait_for_room(&self) {
         loop {
             let mut freed = std::pin::pin!(self.shared.freed.notified());
@@ -109,17 +109,17 @@ impl DeadLetterQueue {
         }
     }
 
-    /// How many letters wait.
+    /// How many dead letters wait.
     pub(super) fn count(&self) -> usize {
         self.shared.waiting.lock().count
     }
 
-    /// From now on letters that cannot be written are refused.
+    /// From now on dead letters that cannot be written are refused.
     pub(super) fn stop_waiting(&self) {
         self.shared.change_state(|waiting| waiting.is_overdue = true);
     }
 
-    /// Wait until every letter is written, or refused. No more may come.
+    /// Wait until every dead letter is written, or refused. No more may come.
     pub(super) fn finish(&self) {
         self.shared.change_state(|waiting| waiting.is_closed = true);
         let thread = self.thread.lock().take();
@@ -137,49 +137,52 @@ impl Drop for DeadLetterQueue {
 }
 
 impl QueueState {
-    /// A letter that is larger than the bound gets through alone.
+    /// A dead letter that is larger than the bound gets through alone.
     fn has_room(&self) -> bool {
         self.is_over || self.bytes < limits::DEAD_QUEUE_BYTES_MAX
     }
 }
 
-impl Shared {
+impl SharedQueue {
     fn change_state(&self, change: impl FnOnce(&mut QueueState)) {
         change(&mut self.waiting.lock());
         self.changed.notify_all();
         self.freed.notify_waiters();
     }
 
-    /// The next letters, to be written together; none once no more will come.
+    /// The next dead letters, to be written together; none once no more will come.
     fn take_group(&self) -> Option<VecDeque<QueuedDeadLetter>> {
-        let is_idle = |waiting: &mut QueueState| waiting.letters.is_empty() && !waiting.is_closed;
+        let is_idle =
+            |waiting: &mut QueueState| waiting.dead_letters.is_empty() && !waiting.is_closed;
         let mut waiting = self.waiting.lock();
         self.changed.wait_while(&mut waiting, is_idle);
         let (mut group, mut bytes) = (VecDeque::new(), 0);
-        while let Some(letter) = waiting.letters.pop_front_if(|_| bytes < DEAD_GROUP_BYTES_MAX) {
-            bytes += letter.bytes();
-            group.push_back(letter);
+        while let Some(dead_letter) =
+            waiting.dead_letters.pop_front_if(|_| bytes < DEAD_GROUP_BYTES_MAX)
+        {
+            bytes += dead_letter.bytes();
+            group.push_back(dead_letter);
         }
         (!group.is_empty()).then_some(group)
     }
 
-    /// Let letters come together for a while, unless there are enough of them.
+    /// Let dead letters come together for a while, unless there are enough of them.
     fn wait_for_group(&self, patience: Duration) {
         let is_early =
             |waiting: &mut QueueState| !waiting.is_closed && waiting.bytes < DEAD_GROUP_BYTES_MAX;
         self.changed.wait_while_for(&mut self.waiting.lock(), is_early, patience);
     }
 
-    /// Give the room of these letters back.
-    fn release_memory(&self, letters: &[QueuedDeadLetter]) {
-        let bytes: usize = letters.iter().map(QueuedDeadLetter::bytes).sum();
+    /// Give the room of these dead letters back.
+    fn release_memory(&self, dead_letters: &[QueuedDeadLetter]) {
+        let bytes: usize = dead_letters.iter().map(QueuedDeadLetter::bytes).sum();
         self.change_state(|waiting| {
-            waiting.count -= letters.len();
+            waiting.count -= dead_letters.len();
             waiting.bytes -= bytes;
         });
     }
 
-    /// Wait before a letter is tried again, unless nobody is to wait any longer.
+    /// Wait before a dead letter is tried again, unless nobody is to wait any longer.
     fn pause(&self, pause: Duration) {
         let is_early = |waiting: &mut QueueState| !waiting.is_overdue;
         self.changed.wait_while_for(&mut self.waiting.lock(), is_early, pause);
@@ -190,7 +193,7 @@ impl Shared {
 struct QueueWriter {
     log: Arc<DeadLetterLog>,
     durability: DeadLetterDurability,
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
 impl QueueWriter {
@@ -203,13 +206,13 @@ impl QueueWriter {
         }
     }
 
-    /// Write these letters, however often that takes, or refuse them.
+    /// Write these dead letters, however often that takes, or refuse them.
     fn write(&self, mut group: VecDeque<QueuedDeadLetter>) {
         let mut failures = 0;
         while !group.is_empty() {
-            let letters = group.len();
+            let dead_letters = group.len();
             let error = self.try_group(&mut group);
-            if group.len() < letters {
+            if group.len() < dead_letters {
                 failures = 0;
             }
             if let Some(error) = error {
@@ -220,7 +223,7 @@ impl QueueWriter {
         }
     }
 
-    /// Try to write these letters once. What cannot be written stays in the group, and
+    /// Try to write these dead letters once. What cannot be written stays in the group, and
     /// comes with the reason if it is to be tried again; what is not is refused.
     fn try_group(&self, group: &mut VecDeque<QueuedDeadLetter>) -> Option<io::Error> {
         let (written, error) = self.log.write_group(group);
@@ -251,7 +254,7 @@ impl DeadLetterQueue {
         log: Arc<DeadLetterLog>,
         durability: DeadLetterDurability,
     ) -> (Self, DeadLetterSteps) {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<SharedQueue>::default();
         let writing = QueueWriter { log, durability, shared: Arc::clone(&shared) };
         (DeadLetterQueue { shared, thread: Mutex::default() }, DeadLetterSteps(writing))
     }
@@ -263,14 +266,14 @@ impl DeadLetterSteps {
     pub fn write(&self) {
         let waiting = &self.0.shared.waiting;
         loop {
-            let mut group = std::mem::take(&mut waiting.lock().letters);
+            let mut group = std::mem::take(&mut waiting.lock().dead_letters);
             if group.is_empty() {
                 return;
             }
             let error = self.0.try_group(&mut group);
             let mut waiting = waiting.lock();
-            group.append(&mut waiting.letters);
-            waiting.letters = group;
+            group.append(&mut waiting.dead_letters);
+            waiting.dead_letters = group;
             if error.is_some() {
                 return;
             }
@@ -286,12 +289,12 @@ impl Drop for QueueWriter {
 }
 
 /// Settle events as dead, and have their sources write that down: once for all
-/// letters of a chunk that follow each other.
-fn settle_events(letters: Vec<QueuedDeadLetter>) {
-    let mut letters = letters.into_iter().peekable();
-    while let Some(QueuedDeadLetter { reason, ack, event, .. }) = letters.next() {
+/// dead letters of a chunk that follow each other.
+fn settle_events(dead_letters: Vec<QueuedDeadLetter>) {
+    let mut dead_letters = dead_letters.into_iter().peekable();
+    while let Some(QueuedDeadLetter { reason, ack, event, .. }) = dead_letters.next() {
         ack.settle(event, OutputOutcome::Dead(reason));
-        if letters.peek().is_none_or(|next| !next.ack.is(&ack)) {
+        if dead_letters.peek().is_none_or(|next| !next.ack.is(&ack)) {
             ack.checkpoint();
         }
     }

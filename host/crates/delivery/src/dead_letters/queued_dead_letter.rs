@@ -2,10 +2,10 @@
 
 use standpipe_core::event::{Ack, Reason};
 
-/// Memory that a waiting letter takes beside its line, in bytes.
+/// Memory that a waiting dead letter takes beside its line, in bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-/// What a letter survives once its event counts as dead.
+/// What a dead letter survives once its event counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterDurability {
     /// A loss of power: it is synced to the disk, with all that wait at the same

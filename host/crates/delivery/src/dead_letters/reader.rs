@@ -21,7 +21,7 @@ const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX +
 ///
 /// No line hides another: a line that is not a dead letter is an entry like the dead letters
 /// before and after it. One line is held at a time, and none that is longer than
-/// a letter can be.
+/// a dead letter can be.
 #[derive(Debug)]
 pub struct DeadLetterReader<R> {
     reader: R,
@@ -40,8 +40,8 @@ pub struct DeadLetterLine {
     pub number: u64,
     /// Its bytes in the file, with its line ending.
     pub bytes: Range<u64>,
-    /// The letter.
-    pub letter: Result<StoredDeadLetter, UnreadableLine>,
+    /// The dead letter.
+    pub dead_letter: Result<StoredDeadLetter, UnreadableLine>,
 }
 
 /// Why a line is not a dead letter.
@@ -51,10 +51,10 @@ pub enum UnreadableLine {
     /// it just now.
     #[error("incomplete line at the end of the file")]
     Torn,
-    /// It was damaged, or never was a letter.
+    /// It was damaged, or never was a dead letter.
     #[error(transparent)]
     Corrupt(#[from] CorruptDeadLetter),
-    /// It is longer than any letter, and was not held.
+    /// It is longer than any dead letter, and was not held.
     #[error("longer than any dead letter")]
     TooLong,
 }
@@ -72,7 +72,7 @@ impl DeadLetterReader<BufReader<File>> {
 }
 
 impl<R: BufRead> DeadLetterReader<R> {
-    /// Read letters of which no line is longer than this, without its ending.
+    /// Read dead letters of which no line is longer than this, without its ending.
     pub fn new(reader: R, line_bytes_max: usize) -> Self {
         DeadLetterReader { reader, line_bytes_max, line: Vec::new(), offset: 0, number: 0 }
     }
@@ -85,7 +85,7 @@ impl<R: BufRead> DeadLetterReader<R> {
             return Ok(None);
         }
         let has_end = self.line.pop_if(|last| *last == b'\n').is_some();
-        let letter = if self.line.len() > self.line_bytes_max {
+        let dead_letter = if self.line.len() > self.line_bytes_max {
             read += self.reader.skip_until(b'\n')? as u64;
             Err(UnreadableLine::TooLong)
         } else {
@@ -97,7 +97,7 @@ impl<R: BufRead> DeadLetterReader<R> {
         let start = self.offset;
         self.offset += read;
         self.number += 1;
-        Ok(Some(DeadLetterLine { number: self.number, bytes: start..self.offset, letter }))
+        Ok(Some(DeadLetterLine { number: self.number, bytes: start..self.offset, dead_letter }))
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn numbers(entries: &[DeadLetterLine]) -> Vec<u64> {
-        entries.iter().filter_map(|entry| Some(entry.letter.as_ref().ok()?.line)).collect()
+        entries.iter().filter_map(|entry| Some(entry.dead_letter.as_ref().ok()?.line)).collect()
     }
 
     #[test]
@@ -138,11 +138,11 @@ mod tests {
         let first = line(1, b"a").len();
         for end in first + 1..whole.len() - 1 {
             let entries = read(&whole[..end]);
-            assert_eq!(entries[0].letter.as_ref().unwrap().line, 1);
-            assert_eq!(entries[1].letter, Err(UnreadableLine::Torn));
+            assert_eq!(entries[0].dead_letter.as_ref().unwrap().line, 1);
+            assert_eq!(entries[1].dead_letter, Err(UnreadableLine::Torn));
             assert_eq!(entries[1].bytes, first as u64..end as u64);
         }
-        // Only the line ending is missing: the letter is whole.
+        // Only the line ending is missing: the dead letter is whole.
         assert_eq!(numbers(&read(&whole[..whole.len() - 1])), [1, 2]);
     }
 
@@ -151,8 +151,8 @@ mod tests {
         let file = [line(1, b"a"), b"\0\0\0\n".to_vec(), b"\n".to_vec(), line(2, b"b")].concat();
         let entries = read(&file);
         assert_eq!(numbers(&entries), [1, 2]);
-        assert!(matches!(entries[1].letter, Err(UnreadableLine::Corrupt(_))));
-        assert!(matches!(entries[2].letter, Err(UnreadableLine::Corrupt(_))));
+        assert!(matches!(entries[1].dead_letter, Err(UnreadableLine::Corrupt(_))));
+        assert!(matches!(entries[2].dead_letter, Err(UnreadableLine::Corrupt(_))));
         assert_eq!(entries[3].number, 4);
     }
 
@@ -161,10 +161,10 @@ mod tests {
         let long = [vec![b'x'; LIMIT + 1], b"\n".to_vec()].concat();
         let entries = read(&[line(1, b"a"), long, line(2, b"b")].concat());
         assert_eq!(numbers(&entries), [1, 2]);
-        assert_eq!(entries[1].letter, Err(UnreadableLine::TooLong));
-        assert_eq!(read(&vec![b'x'; 3 * LIMIT])[0].letter, Err(UnreadableLine::TooLong));
+        assert_eq!(entries[1].dead_letter, Err(UnreadableLine::TooLong));
+        assert_eq!(read(&vec![b'x'; 3 * LIMIT])[0].dead_letter, Err(UnreadableLine::TooLong));
         let longest = [vec![b'x'; LIMIT], b"\n".to_vec()].concat();
-        assert!(matches!(read(&longest)[0].letter, Err(UnreadableLine::Corrupt(_))));
+        assert!(matches!(read(&longest)[0].dead_letter, Err(UnreadableLine::Corrupt(_))));
     }
 
     proptest! {

@@ -30,16 +30,16 @@ pub struct RawDeadLetters {
     pub stream: Option<String>,
 }
 
-/// What the letters of a directory may take.
+/// What the dead letters of a directory may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadLetterLimit {
     /// All files together, in bytes.
     pub bytes_max: u64,
-    /// What happens to the letter that does not fit.
+    /// What happens to the dead letter that does not fit.
     pub when_full: WhenFull,
 }
 
-/// What happens to a letter that does not fit in the directory.
+/// What happens to a dead letter that does not fit in the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
     /// It is refused, and nothing is lost behind anybody's back: see

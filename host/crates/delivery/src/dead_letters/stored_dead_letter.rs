@@ -38,12 +38,12 @@ pub struct StoredDeadLetter {
     pub bytes_total: Option<u64>,
     /// The event as received, or its start.
     pub event: Vec<u8>,
-    /// The letters about it before this one, oldest first.
+    /// The dead letters about it before this one, oldest first.
     pub history: Vec<PriorAttempt>,
 }
 
 impl StoredDeadLetter {
-    /// Read a letter's line.
+    /// Read a dead letter's line.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl StoredDeadLetter {
         })
     }
 
-    /// The history of a letter that would follow this one: JSON text, of the
-    /// newest `DEAD_HISTORY_MAX` letters.
+    /// The history of a dead letter that would follow this one: JSON text, of the
+    /// newest `DEAD_HISTORY_MAX` dead letters.
     pub fn history_with_this(&self) -> String {
         let this = PriorAttempt {
             time: clock::rfc3339(self.time),
@@ -93,7 +93,7 @@ impl StoredDeadLetter {
         serde_json::to_string(&kept).expect("attempts have string keys")
     }
 
-    /// The letter as JSON on one line; without its event where that is not to
+    /// The dead letter as JSON on one line; without its event where that is not to
     /// be shown.
     pub fn to_json(&self, event: ShowEvent) -> String {
         let text = std::str::from_utf8(&self.event).ok();
@@ -118,7 +118,7 @@ impl StoredDeadLetter {
     }
 }
 
-/// Whether a letter is shown with its event, which can hold personal data.
+/// Whether a dead letter is shown with its event, which can hold personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShowEvent {
     /// Whole.
@@ -171,12 +171,12 @@ mod tests {
 
     #[test]
     fn letters_of_newer_versions_can_be_read() {
-        let letter = StoredDeadLetter::parse(LINE.as_bytes()).unwrap();
-        assert_eq!((letter.reason.as_str(), letter.line), ("of_tomorrow", 7));
-        assert_eq!(letter.event, b"{}");
-        let json = letter.to_json(ShowEvent::Yes);
-        assert_eq!(StoredDeadLetter::parse(json.as_bytes()).unwrap(), letter);
-        assert!(!letter.to_json(ShowEvent::No).contains("event"));
+        let dead_letter = StoredDeadLetter::parse(LINE.as_bytes()).unwrap();
+        assert_eq!((dead_letter.reason.as_str(), dead_letter.line), ("of_tomorrow", 7));
+        assert_eq!(dead_letter.event, b"{}");
+        let json = dead_letter.to_json(ShowEvent::Yes);
+        assert_eq!(StoredDeadLetter::parse(json.as_bytes()).unwrap(), dead_letter);
+        assert!(!dead_letter.to_json(ShowEvent::No).contains("event"));
     }
 
     #[test]
@@ -197,13 +197,13 @@ mod tests {
 
     #[test]
     fn a_history_keeps_the_newest() {
-        let mut letter = StoredDeadLetter::parse(LINE.as_bytes()).unwrap();
+        let mut dead_letter = StoredDeadLetter::parse(LINE.as_bytes()).unwrap();
         for attempts in 0..30 {
-            letter.attempts = attempts;
-            letter.history = serde_json::from_str(&letter.history_with_this()).unwrap();
+            dead_letter.attempts = attempts;
+            dead_letter.history = serde_json::from_str(&dead_letter.history_with_this()).unwrap();
         }
-        assert_eq!(letter.history.len(), DEAD_HISTORY_MAX);
-        let attempts: Vec<_> = letter.history.iter().map(|death| death.attempts).collect();
+        assert_eq!(dead_letter.history.len(), DEAD_HISTORY_MAX);
+        let attempts: Vec<_> = dead_letter.history.iter().map(|death| death.attempts).collect();
         assert_eq!(attempts, (10..30).collect::<Vec<_>>());
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct DeadLetterFileWriter {
     folder: DeadLetterDirectory,
     bound: DeadLetterLimit,
     storage: Box<dyn Storage>,
-    /// Made with the first letter.
+    /// Made with the first dead letter.
     open: Option<OpenDeadLetterFile>,
     /// The highest number that a file of this writer had.
     last_sequence: u64,
@@ -33,10 +33,10 @@ pub(super) struct DeadLetterFileWriter {
     used: u64,
     counted: Option<Instant>,
     pub(super) dropped: DroppedDeadLetters,
-    /// How often letters that had been written were lost before they were durable:
+    /// How often dead letters that had been written were lost before they were durable:
     /// the disk could not sync them, or somebody removed their file.
     pub(super) losses: u64,
-    /// Letters that are synced before they count are all written again where that fails, so
+    /// Dead letters that are synced before they count are all written again where that fails, so
     /// they are cut off. Others stay in their file as far as they are there.
     pub(super) durability: DeadLetterDurability,
 }
@@ -46,8 +46,8 @@ pub(super) struct DeadLetterFileWriter {
 pub struct DroppedDeadLetters {
     /// Files.
     pub files: u64,
-    /// Lines in them, each a letter.
-    pub letters: u64,
+    /// Lines in them, each a dead letter.
+    pub dead_letters: u64,
 }
 
 /// The file that is written. It is locked for as long.
@@ -63,12 +63,12 @@ struct OpenDeadLetterFile {
     seen: Instant,
 }
 
-/// Whether the bound of the settings, and not the disk, refused a letter.
+/// Whether the bound of the settings, and not the disk, refused a dead letter.
 pub(super) fn is_bound_reached(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none()
 }
 
-/// Whether a letter is refused for good: it alone is larger than all may be.
+/// Whether a dead letter is refused for good: it alone is larger than all may be.
 pub(super) fn is_too_large(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none()
 }
@@ -108,7 +108,7 @@ impl DeadLetterFileWriter {
         }
         let is_due = |open: &OpenDeadLetterFile| open.seen.elapsed() >= DEAD_COUNT_INTERVAL;
         if self.open.as_ref().is_some_and(is_due) {
-            // What is lost is counted; this letter goes to another file.
+            // What is lost is counted; this dead letter goes to another file.
             let _ = self.verify_in_place();
         }
         self.make_room(bytes)?;
@@ -135,7 +135,7 @@ impl DeadLetterFileWriter {
     /// # Errors
     ///
     /// The disk failed, or the file was removed: what was written since the last
-    /// time is lost, and another file is begun with the next letter. A disk that
+    /// time is lost, and another file is begun with the next dead letter. A disk that
     /// failed to sync bytes once says no more about them the second time, so the
     /// file is never trusted again.
     pub(super) fn sync(&mut self) -> io::Result<()> {
@@ -166,7 +166,7 @@ impl DeadLetterFileWriter {
     ///
     /// # Errors
     ///
-    /// It is not. Another file is begun with the next letter.
+    /// It is not. Another file is begun with the next dead letter.
     pub(super) fn verify_in_place(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let in_place = open.is_in_place();
@@ -189,7 +189,7 @@ impl DeadLetterFileWriter {
         if self.durability == DeadLetterDurability::Written {
             return;
         }
-        // Where this fails, some letters are there twice.
+        // Where this fails, some dead letters are there twice.
         let is_cut_off = self.storage.truncate(&open.file, open.synced).is_ok();
         if is_cut_off && open.synced == 0 {
             // One that stays is an empty file, which harms nobody.
@@ -230,12 +230,12 @@ impl DeadLetterFileWriter {
             if file.is_live().unwrap_or(true) {
                 continue;
             }
-            let letters = count_lines(&file.path)?;
+            let dead_letters = count_lines(&file.path)?;
             fs::remove_file(&file.path)?;
-            tracing::warn!("dropped {letters} dead letters: {}", file.path.display());
+            tracing::warn!("dropped {dead_letters} dead letters: {}", file.path.display());
             self.used -= file.bytes;
             self.dropped.files += 1;
-            self.dropped.letters += letters;
+            self.dropped.dead_letters += dead_letters;
         }
         Ok(())
     }
@@ -277,7 +277,7 @@ impl OpenDeadLetterFile {
             match file.try_lock() {
                 // Somebody looks at it right now; it stays empty.
                 Err(TryLockError::WouldBlock) => continue,
-                // Where locks do not work, nobody takes letters out of files.
+                // Where locks do not work, nobody takes dead letters out of files.
                 Ok(()) | Err(TryLockError::Error(_)) => {
                     let (bytes, synced, is_name_synced) = (0, 0, false);
                     let seen = Instant::now();
@@ -395,7 +395,7 @@ mod tests {
         writer.append(&[b'e'; 100]).unwrap();
         writer.append(&[b'f'; 100]).unwrap();
         assert_eq!(sizes(directory.path()), [100; 6]);
-        assert_eq!(writer.dropped, DroppedDeadLetters { files: 2, letters: 600 });
+        assert_eq!(writer.dropped, DroppedDeadLetters { files: 2, dead_letters: 600 });
         let files = DeadLetterDirectory::new(directory.path().to_owned()).files().unwrap();
         let first = files.iter().map(|file| fs::read(&file.path).unwrap()[0]);
         assert_eq!(first.collect::<Vec<_>>(), b"abcdef");
@@ -413,7 +413,7 @@ mod tests {
         let mut writer = writer(directory.path(), 800, WhenFull::DropOldest);
         writer.append(b"xxxxxxxxxx").unwrap();
         assert_eq!(sizes(directory.path()), [100, 690, 10]);
-        assert_eq!(writer.dropped, DroppedDeadLetters { files: 1, letters: 2 });
+        assert_eq!(writer.dropped, DroppedDeadLetters { files: 1, dead_letters: 2 });
         writer.append(&[b'x'; 690]).unwrap();
         assert_eq!(sizes(directory.path()), [100, 10, 690]);
         assert!(writer.append(&[b'x'; 701]).is_err(), "there is no room beside another's");

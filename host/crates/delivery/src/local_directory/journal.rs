@@ -103,7 +103,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         let slots = self.slots.get_mut();
         if slots.free.len() == slots.count {
-            // Still locked: whoever waits for it sees that it is gone.
+            // Still locked: a process that waits for it sees that it is gone.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -175,7 +175,7 @@ fn lock_journal(path: &Path) -> io::Result<File> {
         let mut options = File::options();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         match lock_until(&file, end) {
-            // Whoever had it may have removed it meanwhile.
+            // The process that had it may have removed it meanwhile.
             Ok(()) if is_at(&file, path)? => return Ok(file),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -92,7 +92,7 @@ fn a_torn_line_of_an_earlier_version_is_cut_off_where_records_are_lines() {
         ("{\"a\":1}{\"b", true, "{\"a\":1}\n{}\n"),
         ("some text", true, "some text\n{}\n"),
         ("", true, "{}\n"),
-        // Nobody can tell where a record ends.
+        // Nothing shows where a record ends.
         ("{\"a\":1}\n{\"b", false, "{\"a\":1}\n{\"b{}"),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ fn one_process_uses_a_directory() {
     let first = open(directory.path());
     let error = LocalDirectory::new(directory.path().to_owned()).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
-    // Whoever waits gets it once it is free.
+    // A process that waits gets it once it is free.
     let path = directory.path().to_owned();
     let second = std::thread::spawn(move || LocalDirectory::new(path));
     std::thread::sleep(std::time::Duration::from_millis(100));

@@ -1,7 +1,7 @@
 //! Finds the two keys that routing needs.
 
 use super::token;
-use super::walk::{Marks, Notes, bit_positions};
+use super::walk::{BlockMarks, Notes, bit_positions};
 
 /// Where the values of the two keys begin; of equal keys, that of the last one.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl Notes for EnvelopeKeys {
     const ITEMS: bool = false;
 
     #[inline(always)]
-    fn note_block(&mut self, text: &str, at: usize, marks: &Marks) {
+    fn note_block(&mut self, text: &str, at: usize, marks: &BlockMarks) {
         // A string of four characters ends five bytes behind its start. Escapes
         // make it longer, but those that spell letters are next to never seen.
         let short = marks.string_starts << 5 | marks.string_starts << 6 | self.short;

@@ -6,7 +6,7 @@ use std::slice::Iter;
 
 use thiserror::Error;
 
-use super::walk::{Marks, Notes, bit_positions, walk};
+use super::walk::{BlockMarks, Notes, bit_positions, walk};
 use super::{Malformed, explain_malformed, token};
 
 /// Where the parts of a text stand that a request consists of: the members of
@@ -89,7 +89,7 @@ impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
     const ITEMS: bool = ITEMS;
 
     #[inline(always)]
-    fn note_block(&mut self, _: &str, at: usize, marks: &Marks) {
+    fn note_block(&mut self, _: &str, at: usize, marks: &BlockMarks) {
         if self.outer.len() + self.inner.len() >= self.places_max {
             // The rest is only checked.
             self.is_full = true;

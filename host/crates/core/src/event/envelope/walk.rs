@@ -16,18 +16,18 @@ use super::token;
 
 /// What is remembered of a text while it is checked.
 pub(super) trait Notes {
-    /// Whether [`Marks::items`] is wanted, which costs time.
+    /// Whether [`BlockMarks::items`] is wanted, which costs time.
     const ITEMS: bool;
 
     /// Look at the block that begins at this place. All before its end is JSON,
     /// as far as it goes.
-    fn note_block(&mut self, text: &str, at: usize, marks: &Marks);
+    fn note_block(&mut self, text: &str, at: usize, marks: &BlockMarks);
 }
 
 /// A block that has been checked, as masks. Level 1 is inside the outermost
 /// object or array; a bracket that opens a level belongs to it, and one that
 /// closes a level does not.
-pub(super) struct Marks {
+pub(super) struct BlockMarks {
     /// Opening quotes.
     pub(super) string_starts: u64,
     /// Closing quotes.
@@ -162,7 +162,7 @@ impl<'a, N: Notes> Walk<'a, N> {
             return Err(at + faults.trailing_zeros() as usize);
         }
 
-        let marks = Marks {
+        let marks = BlockMarks {
             string_starts,
             string_ends,
             structure: separators | brackets,
@@ -182,7 +182,7 @@ impl<'a, N: Notes> Walk<'a, N> {
         if backslashes == 0 {
             return Escapes { backslashes: 0, escaped: std::mem::take(&mut self.escaped) };
         }
-        // Subtraction borrows through a run of backslashes, which tells whether
+        // Subtraction borrows through a run of backslashes, which shows whether
         // it begins at an even place; flipping the odd places then leaves every
         // second backslash of the run, and what stands behind an odd run.
         let unescaped = backslashes & !self.escaped;
@@ -208,7 +208,7 @@ impl<'a, N: Notes> Walk<'a, N> {
             let place = brackets.trailing_zeros() as usize;
             let from = (brackets & brackets.wrapping_neg()).wrapping_neg();
             brackets &= brackets - 1;
-            // In ASCII, these bits tell `{[` from `}]`, and `{}` from `[]`.
+            // In ASCII, these bits distinguish `{[` from `}]`, and `{}` from `[]`.
             let opens = block[place] & 0x02 != 0;
             let fits = self.nesting.open_or_close(opens, block[place] & 0x20 != 0);
             let too_deep = self.nesting.levels() > self.levels_max;
@@ -263,7 +263,7 @@ struct Levels {
     in_object: u64,
     /// Where the innermost level is 0 or 1.
     top: u64,
-    /// Where it is one of [`Marks::items`].
+    /// Where it is one of [`BlockMarks::items`].
     items: u64,
     /// What stands behind the outermost level.
     ended: u64,

@@ -1,4 +1,4 @@
-//! A disk that fails when it is told to, and knows what a loss of power would leave.
+//! A disk that fails when a test says so, and knows what a loss of power would leave.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -21,10 +21,10 @@ pub(super) const ENOSPC: i32 = 28;
 const SYNC_TIME: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk(Arc<Inner>);
+pub(super) struct PowerLossDisk(Arc<PowerLossState>);
 
 #[derive(Debug, Default)]
-pub(super) struct Inner {
+pub(super) struct PowerLossState {
     /// What fails, each with an error number of the operating system, or 0.
     append: AtomicI32,
     truncate: AtomicI32,
@@ -43,10 +43,10 @@ struct Durable {
     names: HashMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
-impl Disk {
+impl PowerLossDisk {
     /// From now on appending, cutting off and syncing fail so.
     pub(super) fn fail(&self, append: i32, truncate: i32, sync: i32, sync_folder: i32) {
-        let Inner { append: a, truncate: t, sync: s, sync_folder: f, .. } = &*self.0;
+        let PowerLossState { append: a, truncate: t, sync: s, sync_folder: f, .. } = &*self.0;
         for (fault, error) in [(a, append), (t, truncate), (s, sync), (f, sync_folder)] {
             fault.store(error, Ordering::SeqCst);
         }
@@ -56,7 +56,7 @@ impl Disk {
         self.0.syncs.load(Ordering::SeqCst)
     }
 
-    /// The events whose letters a loss of power at this moment would leave.
+    /// The events whose dead letters a loss of power at this moment would leave.
     pub(super) fn survivors(&self, directory: &Path) -> BTreeSet<usize> {
         let durable = self.0.durable.lock();
         let has = |path: &Path| {
@@ -85,7 +85,7 @@ fn check(fault: &AtomicI32) -> io::Result<()> {
     }
 }
 
-impl Storage for Disk {
+impl Storage for PowerLossDisk {
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = check(&self.0.append) {
             // A part of it is there all the same.

@@ -1,25 +1,25 @@
-//! A disk that fails, fills up and recovers, while letters come.
+//! A disk that fails, fills up and recovers, while dead letters come.
 
 use super::disk::{EIO, ENOSPC};
 use super::*;
 
-struct QueueState {
+struct FailingQueue {
     directory: tempfile::TempDir,
-    disk: Disk,
-    letters: DeadLetterWriter,
+    disk: PowerLossDisk,
+    dead_letters: DeadLetterWriter,
     source: Source,
 }
 
-impl QueueState {
+impl FailingQueue {
     fn within(bytes_max: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (disk, source) = (Disk::default(), Source::default());
+        let (disk, source) = (PowerLossDisk::default(), Source::default());
         let bound = DeadLetterLimit { bytes_max, when_full: WhenFull::Stop };
         let dead = directory.path().canonicalize().unwrap().join("dead");
         let durability = DeadLetterDurability::Synced;
-        let letters =
+        let dead_letters =
             DeadLetterWriter::waiting_on(dead, bound, durability, Box::new(disk.clone())).unwrap();
-        QueueState { directory, disk, letters, source }
+        FailingQueue { directory, disk, dead_letters, source }
     }
 
     fn dead(&self) -> PathBuf {
@@ -33,7 +33,7 @@ impl QueueState {
 
 #[test]
 fn whatever_fails_is_tried_again_and_nothing_is_let_go_before_it_is_there() {
-    let waiting = QueueState::within(1 << 30);
+    let waiting = FailingQueue::within(1 << 30);
     let look = {
         let (disk, dead) = (waiting.disk.clone(), waiting.dead());
         move |acknowledged: &BTreeSet<usize>| {
@@ -45,27 +45,27 @@ fn whatever_fails_is_tried_again_and_nothing_is_let_go_before_it_is_there() {
     let faults =
         [(ENOSPC, 0, 0, 0), (EIO, EIO, 0, 0), (0, 0, EIO, 0), (0, EIO, EIO, 0), (0, 0, 0, EIO)];
     for (round, (append, truncate, sync, sync_folder)) in faults.into_iter().enumerate() {
-        let (letters, source) = (&waiting.letters, &waiting.source);
+        let (dead_letters, source) = (&waiting.dead_letters, &waiting.source);
         let first = 100 * round;
-        kill_and_look(letters, source, first..first + 50, look.clone());
+        kill_and_look(dead_letters, source, first..first + 50, look.clone());
         eventually("the disk is fine", || waiting.settled() == first as u64 + 50);
         if sync_folder != 0 {
             // A new file has a new name.
             std::fs::remove_dir_all(waiting.dead()).unwrap();
         }
         waiting.disk.fail(append, truncate, sync, sync_folder);
-        kill_and_look(letters, source, first + 50..first + 100, look.clone());
-        eventually("it fails", || waiting.letters.report().trouble.is_some());
-        let report = waiting.letters.report();
+        kill_and_look(dead_letters, source, first + 50..first + 100, look.clone());
+        eventually("it fails", || waiting.dead_letters.report().trouble.is_some());
+        let report = waiting.dead_letters.report();
         assert_eq!((report.waiting, report.refused, report.failure), (50, 0, None));
         assert_eq!(waiting.settled(), first as u64 + 50, "{round}");
         waiting.disk.fail(0, 0, 0, 0);
         eventually("it is fine again", || waiting.settled() == first as u64 + 100);
-        let report = waiting.letters.report();
+        let report = waiting.dead_letters.report();
         assert_eq!((report.waiting, report.trouble), (0, None));
         assert!(report.write_errors > round as u64);
     }
-    waiting.letters.finish();
+    waiting.dead_letters.finish();
     let survivors = waiting.disk.survivors(&waiting.dead());
     // What was removed with the directory was there before.
     assert!(survivors.is_superset(&(450..500).collect()), "{survivors:?}");
@@ -74,10 +74,10 @@ fn whatever_fails_is_tried_again_and_nothing_is_let_go_before_it_is_there() {
 
 #[test]
 fn a_disk_that_fails_for_long_fills_up_with_nothing() {
-    let waiting = QueueState::within(1 << 30);
+    let waiting = FailingQueue::within(1 << 30);
     waiting.disk.fail(0, 0, EIO, 0);
-    kill(&waiting.letters, &waiting.source, 0..10);
-    eventually("it was tried a few times", || waiting.letters.report().write_errors >= 3);
+    kill(&waiting.dead_letters, &waiting.source, 0..10);
+    eventually("it was tried a few times", || waiting.dead_letters.report().write_errors >= 3);
     let files = DeadLetterDirectory::new(waiting.dead()).files().unwrap();
     assert!(files.len() <= 1, "{files:?}");
     waiting.disk.fail(0, 0, 0, 0);
@@ -87,37 +87,37 @@ fn a_disk_that_fails_for_long_fills_up_with_nothing() {
 
 #[test]
 fn what_waits_is_bounded_and_a_stop_lets_everybody_go() {
-    let waiting = QueueState::within(1 << 30);
+    let waiting = FailingQueue::within(1 << 30);
     waiting.disk.fail(ENOSPC, 0, 0, 0);
     let long = vec![b'x'; 1 << 20];
     let push = |number: usize| {
         let name = "in".into();
         let ack = waiting.source.promise(number..number + 1, |_| {});
-        let letter = DeadLetter::of_line(Reason::NotJson, "", &name, 1, &long);
-        waiting.letters.settle_dead(&letter, &ack, 0);
+        let dead_letter = DeadLetter::of_line(Reason::NotJson, "", &name, 1, &long);
+        waiting.dead_letters.settle_dead(&dead_letter, &ack, 0);
     };
-    let (letters, source) = (&waiting.letters, &waiting.source);
+    let (dead_letters, source) = (&waiting.dead_letters, &waiting.source);
     thread::scope(|scope| {
         let pushed = scope.spawn(|| {
             for number in 0..40 {
-                letters.wait_for_room_blocking();
+                dead_letters.wait_for_room_blocking();
                 push(number);
             }
         });
-        eventually("as many wait as may", || letters.report().waiting == 16);
+        eventually("as many wait as may", || dead_letters.report().waiting == 16);
         thread::sleep(Duration::from_millis(50));
-        assert!(!pushed.is_finished() && letters.report().waiting == 16);
+        assert!(!pushed.is_finished() && dead_letters.report().waiting == 16);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let wait_for_room = async {
-            tokio::time::timeout(Duration::from_millis(50), letters.wait_for_room()).await
+            tokio::time::timeout(Duration::from_millis(50), dead_letters.wait_for_room()).await
         };
         assert!(runtime.block_on(wait_for_room).is_err(), "there is no room");
-        letters.stop_waiting();
+        dead_letters.stop_waiting();
         pushed.join().unwrap();
-        runtime.block_on(letters.wait_for_room());
-        letters.finish();
+        runtime.block_on(dead_letters.wait_for_room());
+        dead_letters.finish();
     });
-    let report = letters.report();
+    let report = dead_letters.report();
     assert_eq!((report.waiting, report.refused), (0, 40));
     assert!(report.failure.unwrap().contains("No space left"));
     let settled = source.account().settled;
@@ -125,18 +125,18 @@ fn what_waits_is_bounded_and_a_stop_lets_everybody_go() {
     assert_eq!(source.account().acknowledged, BTreeSet::new());
     // What comes too late is refused, and not forgotten.
     push(40);
-    assert_eq!((letters.report().refused, source.account().settled.undelivered), (41, 41));
+    assert_eq!((dead_letters.report().refused, source.account().settled.undelivered), (41, 41));
 }
 
 #[test]
 fn a_full_directory_is_waited_for() {
-    let waiting = QueueState::within(100_000);
+    let waiting = FailingQueue::within(100_000);
     std::fs::create_dir(waiting.dead()).unwrap();
     let old = waiting.dead().join("20260101T000000.000Z-1-0.ndjson");
     std::fs::write(&old, [b'\n'; 100_000]).unwrap();
-    kill(&waiting.letters, &waiting.source, 0..20);
-    eventually("they wait", || waiting.letters.report().trouble.is_some());
-    let trouble = waiting.letters.report().trouble.unwrap();
+    kill(&waiting.dead_letters, &waiting.source, 0..20);
+    eventually("they wait", || waiting.dead_letters.report().trouble.is_some());
+    let trouble = waiting.dead_letters.report().trouble.unwrap();
     assert!(trouble.contains("`max_bytes`") && trouble.contains("100000 bytes"), "{trouble}");
     std::fs::remove_file(old).unwrap();
     eventually("all are settled", || waiting.settled() == 20);
@@ -145,43 +145,43 @@ fn a_full_directory_is_waited_for() {
 
 #[test]
 fn a_letter_that_never_fits_is_refused_and_holds_up_no_other() {
-    let waiting = QueueState::within(100_000);
-    let (letters, source) = (&waiting.letters, &waiting.source);
+    let waiting = FailingQueue::within(100_000);
+    let (dead_letters, source) = (&waiting.dead_letters, &waiting.source);
     let name = "in".into();
     let ack = source.promise(1000..1001, |_| {});
     let long = vec![b'x'; 100_000];
-    letters.settle_dead(&DeadLetter::of_line(Reason::NotJson, "", &name, 1, &long), &ack, 0);
+    dead_letters.settle_dead(&DeadLetter::of_line(Reason::NotJson, "", &name, 1, &long), &ack, 0);
     drop(ack);
-    kill(letters, source, 0..20);
+    kill(dead_letters, source, 0..20);
     eventually("the others are settled", || waiting.settled() == 20);
-    let report = letters.report();
+    let report = dead_letters.report();
     assert_eq!((report.refused, source.account().settled.undelivered), (1, 1));
     assert!(report.failure.unwrap().contains("`max_bytes`"));
 }
 
 #[test]
 fn letters_go_on_where_their_files_are_removed() {
-    let waiting = QueueState::within(1 << 30);
+    let waiting = FailingQueue::within(1 << 30);
     for round in 0..3 {
-        kill(&waiting.letters, &waiting.source, 10 * round..10 * round + 10);
+        kill(&waiting.dead_letters, &waiting.source, 10 * round..10 * round + 10);
         eventually("they are settled", || waiting.settled() == 10 * round as u64 + 10);
         assert!(
             written(&waiting.dead()).ends_with(&(10 * round..10 * round + 10).collect::<Vec<_>>())
         );
         match round {
             0 => std::fs::remove_dir_all(waiting.dead()).unwrap(),
-            _ => std::fs::remove_file(waiting.letters.report().file.unwrap()).unwrap(),
+            _ => std::fs::remove_file(waiting.dead_letters.report().file.unwrap()).unwrap(),
         }
     }
-    assert_eq!(waiting.letters.report().refused, 0);
+    assert_eq!(waiting.dead_letters.report().refused, 0);
 }
 
-/// Replayed letters are taken out of their files once the new ones are synced. After a
+/// Replayed dead letters are taken out of their files once the new ones are synced. After a
 /// failure a second sync says nothing about what the first one lost.
 #[test]
 fn a_sync_that_failed_once_is_never_believed_again() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = Disk::default();
+    let disk = PowerLossDisk::default();
     let storage = Box::new(disk.clone());
     let durability = DeadLetterDurability::Written;
     let log = DeadLetterLog::new(
@@ -190,14 +190,14 @@ fn a_sync_that_failed_once_is_never_believed_again() {
         durability,
         storage,
     );
-    let letters = DeadLetterWriter { log, queue: None, on_refusal: OnceLock::new() };
+    let dead_letters = DeadLetterWriter { log, queue: None, on_refusal: OnceLock::new() };
     let name = "in".into();
-    let write = || letters.write(&DeadLetter::of_line(Reason::NotJson, "", &name, 1, b"x"));
+    let write = || dead_letters.write(&DeadLetter::of_line(Reason::NotJson, "", &name, 1, b"x"));
     write().unwrap();
     disk.fail(0, 0, EIO, 0);
-    assert!(letters.sync().is_err());
+    assert!(dead_letters.sync().is_err());
     disk.fail(0, 0, 0, 0);
-    assert!(letters.sync().is_err());
+    assert!(dead_letters.sync().is_err());
     write().unwrap();
-    assert!(letters.sync().is_err());
+    assert!(dead_letters.sync().is_err());
 }
