@@ -1,6 +1,6 @@
 //! Measures the speed of the whole path, and how close it is to the least possible cost.
 //!
-//! A [`Plan`] is carried out by [`measure`]: the events of a file, generated or
+//! A [`Plan`] is carried out by [`run_bench`]: the events of a file, generated or
 //! given, go through the very same [`Run`](crate::run::Run) that `host run` is,
 //! several times over. Each repeat is a [`BenchSample`]; the report has their medians, too.
 //!

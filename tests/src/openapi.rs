@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::client::HttpResponse;
 use crate::{tools, workspace_directory};
 
-/// An answer as [`complaints`] wants it; the path is that of the document.
+/// An answer as [`find_violations`] wants it; the path is that of the document.
 pub fn describe_response(method: &str, path: &str, reply: &HttpResponse) -> Value {
     let body = match serde_json::from_slice(&reply.body) {
         _ if reply.body.is_empty() => Value::Null,

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// The access key id that [`verify`] knows.
+/// The access key id that [`verify_signature`] knows.
 pub const ACCESS_KEY_ID: &str = "AKIDTESTSTANDPIPE";
 /// Its secret.
 pub const SECRET_ACCESS_KEY: &str = "a secret that only tests have";

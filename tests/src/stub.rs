@@ -2,7 +2,7 @@
 //! real one, checks signatures, and fails as a script says.
 //!
 //! ```no_run
-//! use standpipe_tests::{Fate, Stub};
+//! use standpipe_tests::{Stub, StubResponse};
 //!
 //! let stub = Stub::start(|put| match put.number {
 //!     0 => StubResponse::Refuse { records: vec![0], code: "ServiceUnavailableException" },

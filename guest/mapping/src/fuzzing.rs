@@ -10,7 +10,7 @@ use crate::redact::{Detectors, redact_text};
 use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
 /// Checks that a condition's text compiles or is refused, that its printed form compiles to the
-/// same condition, and that an event's type and name decide it where [`Condition`] says so. The
+/// same condition, and that an event's type and name decide it if it says so. The
 /// event need not be JSON.
 ///
 /// # Panics

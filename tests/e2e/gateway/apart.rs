@@ -34,7 +34,7 @@ async fn submit_until(host: Host, name: &'static str, is_over: Arc<AtomicBool>) 
     sent
 }
 
-/// Swap plugins, and refuse some, while [`load`] goes on. The stream of an event that
+/// Swap plugins, and refuse some, while [`submit_until`] goes on. The stream of an event that
 /// comes after a swap is that of the plugin swapped to.
 async fn swap_under_load(
     host: &Host,

@@ -131,7 +131,7 @@ fn account_put(ledger: &Ledger, put: &PutRequest, fate: &StubResponse) {
 
 impl Gate {
     /// The next turn of a sender, once it may go on; none at the end. It is busy until
-    /// it calls [`Gate::leave`].
+    /// it calls [`Gate::leave_block`].
     pub(super) fn enter_block(&self, sender: u64) -> Option<u64> {
         loop {
             if self.is_over() {
