@@ -19,10 +19,10 @@ use standpipe_core::event::{EventOutcome, Settled, Settlements};
 
 /// What became of events, as their source was informed.
 #[derive(Debug, Clone, Default)]
-struct Source(Arc<Mutex<SourceAccount>>);
+struct Source(Arc<Mutex<EventAccount>>);
 
 #[derive(Debug, Default)]
-struct SourceAccount {
+struct EventAccount {
     /// The numbers of events that the source has let go.
     acknowledged: BTreeSet<usize>,
     settled: Settled,
@@ -55,7 +55,7 @@ impl Source {
         Ack::with_checkpoint("in".into(), events, record, notice)
     }
 
-    fn account(&self) -> MutexGuard<'_, SourceAccount> {
+    fn account(&self) -> MutexGuard<'_, EventAccount> {
         self.0.lock()
     }
 }
