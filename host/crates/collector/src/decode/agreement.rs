@@ -27,7 +27,7 @@ const TIMES: [(&str, OffsetDateTime, bool); 7] = [
     ("\"0000-01-01 00:00\"", datetime!(0000-01-01 00:00 UTC), false),
 ];
 
-type Outcome = Option<Vec<(String, Option<EventRefusal>)>>;
+type ModelOutcome = Option<Vec<(String, Option<EventRefusal>)>>;
 
 /// Where the JSON value ends that begins a text.
 fn value_end(text: &str) -> usize {
@@ -233,7 +233,12 @@ fn made_id(text: &str) -> String {
     json!(id).to_string()
 }
 
-fn model(facts: &RequestFacts<'_>, shape: BodyShape, body: &str, decoded: &Outcome) -> Outcome {
+fn model(
+    facts: &RequestFacts<'_>,
+    shape: BodyShape,
+    body: &str,
+    decoded: &ModelOutcome,
+) -> ModelOutcome {
     let body = body.trim_matches([' ', '\t', '\r', '\n']);
     let items = match shape {
         _ if !body.starts_with('{') => return None,
@@ -267,7 +272,7 @@ fn model(facts: &RequestFacts<'_>, shape: BodyShape, body: &str, decoded: &Outco
     Some(items.iter().enumerate().map(event).collect())
 }
 
-fn decoded(facts: &RequestFacts<'_>, shape: BodyShape, body: &[u8]) -> Outcome {
+fn decoded(facts: &RequestFacts<'_>, shape: BodyShape, body: &[u8]) -> ModelOutcome {
     let mut out = DecodedEvents::default();
     ParsedBody::parse(body).ok()?.append_events(facts, shape, &mut out).ok()?;
     let text = |event: &DecodedEvent| String::from_utf8(out.text(*event).to_vec()).unwrap();
@@ -484,7 +489,7 @@ proptest! {
         if cuts { damaged.truncate(at) } else { damaged.insert(at, byte) }
         let text = std::str::from_utf8(&damaged).ok();
         let decoded = decoded(&facts, shape, &damaged);
-        let refusals = |it: &Outcome| {
+        let refusals = |it: &ModelOutcome| {
             it.as_ref().map(|it| it.iter().map(|(_, refused)| *refused).collect::<Vec<_>>())
         };
         match text.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
