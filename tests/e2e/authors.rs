@@ -180,7 +180,7 @@ fn a_diff_lists_changed_decisions_and_their_events() {
     };
     let printed = stdout_text(&diff(&["--new-settings", "new.json"]).expect_exit(0));
     for words in [
-        "1  lines that are no event",
+        "1  lines that are not events",
         "4  events compared",
         "1  same",
         "1  newly rejected",
