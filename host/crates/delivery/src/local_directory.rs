@@ -63,17 +63,13 @@ impl LocalDirectory {
         let journal = Arc::new(Journal::open(&path)?);
         Ok(LocalDirectory { path, journal, files: Mutex::default() })
     }
-
-    fn file_of(&self, stream: &StreamName) -> Arc<Mutex<StreamFile>> {
-        let mut files = self.files.lock();
-        Arc::clone(files.entry(stream.clone()).or_default())
-    }
 }
 
 impl FirehoseClient for LocalDirectory {
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         let path = path_of(&self.path, stream.as_str());
-        let (journal, stream_file) = (Arc::clone(&self.journal), self.file_of(stream));
+        let journal = Arc::clone(&self.journal);
+        let stream_file = Arc::clone(self.files.lock().entry(stream.clone()).or_default());
         Box::pin(async move {
             let name = stream.clone();
             let write = tokio::task::spawn_blocking(move || {

@@ -97,7 +97,7 @@ impl RequestRunner {
             biased;
             answer = put.instrument(span.clone()) => answer,
             () = self.abort.cancelled() => {
-                stream.counts.add_ambiguous(&pending.batch);
+                stream.counts.ambiguous.inc_by(pending.batch.len() as u64);
                 pending.attempts.count += 1;
                 return (Feedback::Failed, RemainingRecords::Again(pending, Duration::ZERO));
             }
@@ -171,7 +171,8 @@ impl RequestRunner {
         if again.is_empty() {
             return RemainingRecords::Nothing;
         }
-        stream.counts.add_refused(again.len(), batch.len());
+        stream.counts.throttled.inc_by(again.len() as u64);
+        stream.counts.partial_failures.inc_by(u64::from(again.len() < batch.len()));
         if let Some((_, refusal)) = again.first()
             && refused.len() == batch.len()
         {
@@ -239,7 +240,7 @@ impl RequestRunner {
             RetryClass::Retry | RetryClass::Hold => stream.log_problem(&error.to_string()),
             RetryClass::RetryAmbiguous => {
                 stream.log_problem(&error.to_string());
-                stream.counts.add_ambiguous(batch);
+                stream.counts.ambiguous.inc_by(batch.len() as u64);
                 stream.counts.invalid_answers.inc_by(u64::from(error.is_invalid_answer()));
             }
             RetryClass::Missing if stream.missing_for() >= self.missing_stream_grace => {

@@ -170,18 +170,6 @@ impl StreamCounters {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Count records that may have been accepted.
-    pub(super) fn add_ambiguous(&self, batch: &Batch) {
-        self.ambiguous.inc_by(batch.len() as u64);
-    }
-
-    /// Count records of a request that are to be sent again, since they were too
-    /// many at once.
-    pub(super) fn add_refused(&self, refused: usize, records: usize) {
-        self.throttled.inc_by(refused as u64);
-        self.partial_failures.inc_by(u64::from(refused < records));
-    }
-
     /// Count records that Firehose has taken.
     pub(super) fn add_accepted(&self, batch: &Batch, records: impl Iterator<Item = usize>) {
         let (mut events, mut count, mut bytes) = (0, 0, 0);

@@ -145,10 +145,6 @@ impl Acks {
         Ok(())
     }
 
-    pub(super) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
     fn is_acked(&self, item: u32) -> bool {
         let (block, byte, mask) = bit_position(item);
         self.image.get(block * BLOCK + byte).is_some_and(|byte| byte & mask != 0)
@@ -242,7 +238,7 @@ mod tests {
         acks.set_items(5000);
         acks.acknowledge(4000..4001);
         assert_eq!(acks.write_dirty(|_, _| Err(())), Err(()));
-        assert!(acks.is_dirty());
+        assert!(!acks.dirty.is_empty());
         acks.acknowledge(3..4);
         acks.set_summary(SegmentSummary { end: 1 << 40, punched: 5, items: 5000 });
         write(&mut acks, &mut file);

@@ -188,11 +188,10 @@ impl SegmentLog {
     }
 
     fn try_write_acks(&self, segment: u64, state: &mut SegmentState) -> io::Result<()> {
-        if !state.acks.is_dirty() {
-            return Ok(());
-        }
-        let file = self.ack_files.open_file(&self.folder, segment)?;
-        state.acks.write_dirty(|offset, bytes| self.storage.overwrite(&file, offset, bytes))
+        state.acks.write_dirty(|offset, bytes| {
+            let file = self.ack_files.open_file(&self.folder, segment)?;
+            self.storage.overwrite(&file, offset, bytes)
+        })
     }
 
     /// Make a segment's acknowledgements durable.

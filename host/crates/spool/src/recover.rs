@@ -106,7 +106,7 @@ fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState)
     let length = state.end;
     let mut walk = FrameWalk::new(number, file);
     while walk.next_frame(length, limits::SPOOL_SEGMENT_ITEMS_MAX).is_some() {}
-    let (end, items) = (walk.offset().min(length), walk.expected_item());
+    let (end, items) = (walk.offset().min(length), walk.expected);
     let tail = walk.pass_over(length, items);
     state.acks.set_items(items);
     // The reader comes to what is there, and reports it.

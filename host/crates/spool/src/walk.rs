@@ -41,7 +41,7 @@ pub(super) struct FrameWalk {
     window: ReadAhead,
     offset: u64,
     /// The number that the next item should have.
-    expected: u32,
+    pub(super) expected: u32,
     /// Something since the last frame could not be read.
     is_unreadable: bool,
 }
@@ -93,11 +93,6 @@ impl FrameWalk {
     /// The place behind the last frame.
     pub(super) fn offset(&self) -> u64 {
         self.offset
-    }
-
-    /// The number behind the last item.
-    pub(super) fn expected_item(&self) -> u32 {
-        self.expected
     }
 
     /// The bytes of the entry in this frame, whatever they are.

@@ -80,22 +80,18 @@ impl Journal {
         let slot = self.slots.lock().take();
         let note = Note { stream: stream.as_str(), before, after };
         let written = self.write(slot, &note.encode());
-        written.inspect_err(|_| self.free_slot(slot)).map(|()| slot)
+        written.inspect_err(|_| self.slots.lock().free.push(slot)).map(|()| slot)
     }
 
     /// Note that an append has come to its end: all of it is in the file, or nothing.
     pub(super) fn end(&self, slot: usize) {
         // A note that stays agrees with the file: there is nothing to undo.
         let _ = self.write(slot, &[0; SLOT_BYTES]);
-        self.free_slot(slot);
+        self.slots.lock().free.push(slot);
     }
 
     fn write(&self, slot: usize, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {
         self.file.write_all_at(bytes, (slot * SLOT_BYTES) as u64)
-    }
-
-    fn free_slot(&self, slot: usize) {
-        self.slots.lock().free.push(slot);
     }
 }
 
