@@ -2,9 +2,9 @@
 //! was written, within its bounds.
 #![no_main]
 
-use standpipe::admin::{parse_bearer_token, canary_settings, parse_signature_header};
-use standpipe_plugin_host::swap::SignatureCheck;
 use libfuzzer_sys::fuzz_target;
+use standpipe::admin::{canary_settings, parse_bearer_token, parse_signature_header};
+use standpipe_plugin_host::swap::SignatureCheck;
 
 fuzz_target!(|input: &[u8]| {
     if let Some(token) = parse_bearer_token(input) {

@@ -3,9 +3,9 @@
 
 use std::convert::Infallible;
 
+use libfuzzer_sys::fuzz_target;
 use standpipe_plugin_host::Plugin;
 use standpipe_plugin_host::cases::Cases;
-use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(cases) = Cases::parse(text) {

@@ -2,10 +2,12 @@
 //! event is one JSON object on one line that differs from the item only in members with a rule.
 #![no_main]
 
-use standpipe_core::clock;
-use standpipe_collector::{ParsedBody, DecodedEvents, Dialect, RequestFacts, MessageType, BodyShape};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use standpipe_collector::{
+    BodyShape, DecodedEvents, Dialect, MessageType, ParsedBody, RequestFacts,
+};
+use standpipe_core::clock;
 
 /// The members that some rule may change.
 const CHANGED: [&str; 10] = [

@@ -2,8 +2,8 @@
 //! written reads the same again.
 #![no_main]
 
-use standpipe_delivery::dead_letters::{DeadLetterReader, ShowEvent, StoredDeadLetter};
 use libfuzzer_sys::fuzz_target;
+use standpipe_delivery::dead_letters::{DeadLetterReader, ShowEvent, StoredDeadLetter};
 
 fuzz_target!(|file: &[u8]| {
     let (mut offset, mut number) = (0, 0);
@@ -13,7 +13,8 @@ fuzz_target!(|file: &[u8]| {
         (offset, number) = (entry.bytes.end, entry.number);
         if let Ok(dead_letter) = entry.dead_letter {
             let json = dead_letter.to_json(ShowEvent::Yes);
-            let again = StoredDeadLetter::parse(json.as_bytes()).expect("what was written is a dead letter");
+            let again = StoredDeadLetter::parse(json.as_bytes())
+                .expect("what was written is a dead letter");
             assert_eq!((&again.event, &again.history), (&dead_letter.event, &dead_letter.history));
         }
     }

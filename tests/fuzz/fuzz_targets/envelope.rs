@@ -2,10 +2,10 @@
 //! finds the same type and name.
 #![no_main]
 
-use standpipe_core::event::{Malformed, scan};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use standpipe_core::event::{Malformed, scan};
 
 fuzz_target!(|line: &[u8]| {
     let text = std::str::from_utf8(line).ok();

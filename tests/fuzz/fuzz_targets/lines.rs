@@ -4,9 +4,9 @@
 
 use std::io::{self, Read};
 
-use standpipe_core::event::LineError;
-use standpipe::source::{Fill, LineLimits, LineReader};
 use libfuzzer_sys::fuzz_target;
+use standpipe::source::{Fill, LineLimits, LineReader};
+use standpipe_core::event::LineError;
 use tokio_util::sync::CancellationToken;
 
 const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };

@@ -2,8 +2,10 @@
 //! empty.
 #![no_main]
 
-use standpipe_catalog::openmetadata::{EntityKind, ServiceScope, ServerVersion, read_hits, error_message, split_name};
 use libfuzzer_sys::fuzz_target;
+use standpipe_catalog::openmetadata::{
+    EntityKind, ServerVersion, ServiceScope, error_message, read_hits, split_name,
+};
 
 fuzz_target!(|input: &[u8]| {
     let _ = error_message(input);

@@ -8,12 +8,12 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use standpipe_plugin_host::{InstanceLimits, CompiledComponent, Engine, inspect};
-use standpipe::run::DEFAULT_PLUGIN;
 use libfuzzer_sys::fuzz_target;
+use standpipe_plugin_host::{CompiledComponent, DEFAULT_PLUGIN, Engine, InstanceLimits, inspect};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let instance_limits = InstanceLimits { configure_cpu: Duration::from_millis(50), ..InstanceLimits::default() };
+    let instance_limits =
+        InstanceLimits { configure_cpu: Duration::from_millis(50), ..InstanceLimits::default() };
     Engine::with(None, instance_limits, NonZero::<usize>::MIN).expect("an engine")
 });
 

@@ -2,8 +2,8 @@
 //! static part; its parent levels end at the bucket.
 #![no_main]
 
-use standpipe_catalog::prefix::{parent_prefixes, static_prefix};
 use libfuzzer_sys::fuzz_target;
+use standpipe_catalog::prefix::{parent_prefixes, static_prefix};
 
 fuzz_target!(|written: &str| {
     let prefix = static_prefix(written);

@@ -2,9 +2,9 @@
 //! with the count, one result for each record, and as many error codes as it counts.
 #![no_main]
 
-use standpipe_delivery::read_put_answer;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use standpipe_delivery::read_put_answer;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (records, answer) = input;

@@ -1,9 +1,9 @@
 //! Any schedule: its due times increase. Any history of runs: reading it ends.
 #![no_main]
 
+use libfuzzer_sys::fuzz_target;
 use standpipe_catalog::schedule::{RunHistory, Schedule};
 use standpipe_core::clock;
-use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = RunHistory::parse(bytes);

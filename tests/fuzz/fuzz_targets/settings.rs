@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use standpipe::config::import::{Secrets, Vendor, import};
-use standpipe::config::{Overrides, parse};
 use libfuzzer_sys::fuzz_target;
+use standpipe::config::import::{SecretDisplay, Vendor, import};
+use standpipe::config::{Overrides, parse};
 
 fuzz_target!(|text: &str| {
     if let Ok(raw) = parse(text) {
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     }
     for vendor in [Vendor::RudderStack, Vendor::Segment] {
         if let Ok(imported) = import(vendor, text) {
-            let toml = imported.to_toml(Secrets::Shown);
+            let toml = imported.to_toml(SecretDisplay::Shown);
             assert!(parse(&toml).is_ok(), "what was imported cannot be read");
         }
     }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use standpipe_spool::{Durability, SpoolEntry, NextEntry, Consumer, Spool, SpoolSettings};
 use libfuzzer_sys::fuzz_target;
+use standpipe_spool::{Consumer, Durability, NextEntry, Spool, SpoolEntry, SpoolSettings};
 
 const LOG: &str = "00000000000000000001.log";
 const ACKS: &str = "00000000000000000001.acks";

@@ -2,11 +2,11 @@
 //! split into events at the bytes 0xff, which JSON does not contain.
 #![no_main]
 
-use standpipe_core::event::scan;
-use standpipe_core::limits;
-use standpipe::source::{Chunker, Progress, SubmissionLimits, SubmissionReader, Submitter};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use standpipe::source::{Chunker, Progress, SubmissionLimits, SubmissionReader, Submitter};
+use standpipe_core::event::scan;
+use standpipe_core::limits;
 use tokio_util::sync::CancellationToken;
 
 fuzz_target!(|input: &[u8]| {

@@ -3,4 +3,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (&str, &str, &str)| mapping::fuzzing::check_timestamp(input.0, input.1, input.2));
+fuzz_target!(|input: (&str, &str, &str)| mapping::fuzzing::check_timestamp(
+    input.0, input.1, input.2
+));

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use standpipe::config::{Overrides, WorkflowFormat, read_workflow};
 use libfuzzer_sys::fuzz_target;
+use standpipe::config::{Overrides, WorkflowFormat, read_workflow};
 
 fuzz_target!(|text: &str| {
     let variable = |name: &str| (name.len() < 3).then(|| "!hidden-secret!".to_owned());
