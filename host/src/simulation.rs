@@ -15,7 +15,7 @@
 //! - disk use stays within the bounds of the settings.
 //!
 //! ```text
-//! SIMULATION_SEEDS=0..1000000 cargo test --release -p host --lib simulation -- --nocapture
+//! SIMULATION_SEEDS=0..1000000 cargo test --release --lib simulation -- --nocapture
 //! ```
 //!
 //! runs other seeds than those of every test run; `SIMULATION_SEEDS=4711` prints the

@@ -71,7 +71,7 @@ fn a_plugin_is_named_after_its_directory() {
     }
 }
 
-/// Cases for the default plugin, which is written to `p.wasm`.
+/// Cases for the built-in plugin, which is written to `p.wasm`.
 fn run_plugin_test(cases: &str, arguments: &[&str]) -> FinishedRun {
     let program = with_default_plugin().file("c.json", cases.as_bytes());
     program.args(["plugin", "test", "p.wasm", "c.json"]).args(arguments).run()
@@ -252,7 +252,7 @@ fn a_plugin_bench_prints_the_cost_of_each_plugin() {
     }
     let printed =
         stdout_text(&bench(&ROWS.replacen('{', r#"{"add":{"x":"y"},"#, 1), &[]).expect_exit(0));
-    assert!(printed.contains(" text ") && printed.contains("default plugin"), "{printed}");
+    assert!(printed.contains(" text ") && printed.contains("built-in plugin"), "{printed}");
     bench("{}", &[])
         .expect_exit(2)
         .expect_stderr(&["refuses its settings", "--settings or --config"]);

@@ -121,7 +121,7 @@ fn wrong_bench_arguments_are_refused() {
     let unreachable = ["--endpoint-url=http://127.0.0.1:1", "--region=a", "--events=10"];
     refused(&unreachable, &["reach the endpoint http://127.0.0.1:1", "leave --endpoint-url out"]);
     let ran = bench_command(&["--events=10", "--map=*=no spaces"]).run().expect_exit(2);
-    ran.expect_stderr(&["the default mapping plugin", "row 1"]);
+    ran.expect_stderr(&["the built-in plugin", "row 1"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The folders of `tests/cases`, each run with the default plugin and with the templates in Rust,
+//! The folders of `tests/cases`, each run with the built-in plugin and with the templates in Rust,
 //! JavaScript and Python.
 
 use std::path::Path;

@@ -34,7 +34,7 @@ fn inspect_prints_the_world_and_the_imports() {
         assert!(text.contains(words), "{words}: {text}");
     }
     for forbidden in ["wasi:http", "wasi:sockets", "wasi:filesystem"] {
-        assert!(!text.contains(forbidden), "the default plugin imports {forbidden}");
+        assert!(!text.contains(forbidden), "the built-in plugin imports {forbidden}");
     }
     let other = Program::new().file("c.wasm", b"\0asm\x0d\0\x01\0");
     let text = run_inspect(other.args(["plugin", "inspect", "c.wasm"]));

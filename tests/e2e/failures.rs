@@ -267,7 +267,7 @@ fn new_program(settings: &str) -> Program {
     Program::host_run_locally().settings(&settings)
 }
 
-/// The default plugin sends all to `main`, the canary to `good`.
+/// The built-in plugin sends all to `main`, the canary to `good`.
 fn run_with_canary(settings: &str, input: String) -> FinishedRun {
     let settings = format!(
         "[plugin.settings]\nmappings = [{{ event = '*', stream = 'main' }}]\n[plugin.canary]\npath = '{}'\n{settings}\n",

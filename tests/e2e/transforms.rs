@@ -1,4 +1,4 @@
-//! Transforms of the default plugin in the whole program.
+//! Transforms of the built-in plugin in the whole program.
 
 use std::collections::BTreeMap;
 use std::fs;

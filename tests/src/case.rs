@@ -38,7 +38,7 @@ pub fn is_for(folder: &Path, plugin: &str) -> bool {
     plugins.map_or(true, |plugins| plugins.lines().any(|line| line == plugin))
 }
 
-/// Runs a case with this component, or with the default plugin.
+/// Runs a case with this component, or with the built-in plugin.
 ///
 /// # Errors
 ///

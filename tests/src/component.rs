@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::binary::{cargo_command, target_directory};
 
 /// The component of `tests/plugins/misbehaving`, built once for each process of
-/// tests, where the default mapping plugin is built too.
+/// tests, where the built-in plugin is built too.
 pub fn misbehaving_plugin() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| build_plugin("misbehaving")).clone()

@@ -1,4 +1,4 @@
-// A mapping plugin that routes events by name and type, as the default plugin
+// A mapping plugin that routes events by name and type, as the built-in plugin
 // does, and can add members to what it delivers.
 //
 //   [[plugin.settings.mappings]]

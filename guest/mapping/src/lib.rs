@@ -1,4 +1,4 @@
-//! The default mapping plugin: event names and types to delivery streams.
+//! The built-in plugin: event names and types to delivery streams.
 //!
 //! ```toml
 //! [[plugin.settings.mappings]]
@@ -85,7 +85,7 @@ use table::EventTable;
 /// Why an event goes to the dead letters where the settings ask for it.
 const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
 
-/// The default mapping plugin.
+/// The built-in plugin.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     routing: Routing,

@@ -1,4 +1,4 @@
-//! Builds the default mapping plugin, so that it can be built into the host.
+//! Builds the built-in plugin, so that it can be built into the host.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn build_mapping(workspace: &Path) -> PathBuf {
     let status = cargo.status().expect("cargo can be started");
     assert!(
         status.success(),
-        "the default mapping plugin could not be built; if the target is missing: rustup target add wasm32-wasip2"
+        "the built-in plugin could not be built; if the target is missing: rustup target add wasm32-wasip2"
     );
     target.join("wasm32-wasip2/release/mapping.wasm")
 }

@@ -68,7 +68,7 @@ fn part_mistakes(settings: &Settings, part: PreparedPart, error: &RunError) -> V
     mistakes.into_iter().map(|mistake| settings.places.locate(mistake)).collect()
 }
 
-/// What the default plugin would say about its settings, in whatever role, and what the
+/// What the built-in plugin would say about its settings, in whatever role, and what the
 /// settings say about texts of their own.
 fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     let roles = [PreparedPart::Plugin, PreparedPart::Canary, PreparedPart::Shadow];

@@ -24,9 +24,9 @@ pub(super) enum PluginSubcommand {
     Test(test::TestPluginArguments),
     /// Show what changes when one plugin replaces another.
     Diff(diff::DiffArguments),
-    /// Measure what a plugin costs compared with the default plugin.
+    /// Measure what a plugin costs compared with the built-in plugin.
     Bench(bench::BenchPluginArguments),
-    /// Write the default mapping plugin to a file.
+    /// Write the built-in plugin to a file.
     Export {
         /// The file to write; `-` is standard output.
         #[arg(value_name = "FILE.wasm")]
@@ -34,7 +34,7 @@ pub(super) enum PluginSubcommand {
     },
     /// Show a component's world, imports, size and hash.
     Inspect {
-        /// The component's file; the default mapping plugin if there is none.
+        /// The component's file; the built-in plugin if there is none.
         #[arg(value_name = "FILE.wasm")]
         file: Option<PathBuf>,
     },

@@ -55,7 +55,7 @@ pub struct Settings {
     pub plugin_settings: String,
     /// The plugin's settings as written in the file, for other components that may become the plugin.
     pub written_plugin_settings: String,
-    /// What the settings of the default plugin have on top where they do not say otherwise.
+    /// What the settings of the built-in plugin have on top where they do not say otherwise.
     pub default_plugin_members: serde_json::Map<String, Value>,
     /// How the plugin is hosted.
     pub hosting: PluginHosting,
@@ -251,7 +251,7 @@ impl Settings {
     }
 }
 
-/// A plugin's settings, with members that are meant for the default plugin alone.
+/// A plugin's settings, with members that are meant for the built-in plugin alone.
 fn with_members(
     plugin: &PluginSource,
     members: &serde_json::Map<String, Value>,

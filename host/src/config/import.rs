@@ -211,7 +211,7 @@ impl Imported {
         }
         if mappings.iter().all(|row| row.stream.is_empty()) {
             self.add_note(
-                "no mapping row names both an event and a stream, and the default mapping plugin \
+                "no mapping row names both an event and a stream, and the built-in plugin \
                  needs one: add [[plugin.settings.mappings]] with `event` and `stream`",
             );
         }

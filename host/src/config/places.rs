@@ -18,7 +18,7 @@ use standpipe_core::settings::{SettingsTable, item_labels};
 const PLUGIN_SETTINGS: [&[&str]; 3] =
     [&["plugin", "settings"], &["plugin", "canary", "settings"], &["plugin", "shadow", "settings"]];
 
-/// What the default plugin calls the items of its lists.
+/// What the built-in plugin calls the items of its lists.
 const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mappings row"), ("transforms", "transform")];
 
 /// Bytes of an error's beginning that can be a key: names of streams and sources in it
@@ -204,7 +204,7 @@ impl PositionCollector<'_> {
         }
     }
 
-    /// The items of a plugin's lists, by what the default plugin calls them.
+    /// The items of a plugin's lists, by what the built-in plugin calls them.
     fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &SettingsTable) {
         let Some((_, word)) = PLUGIN_ITEMS.iter().find(|(list, _)| *list == key) else { return };
         match value.get_ref() {

@@ -15,7 +15,7 @@ use standpipe_plugin_host::{
 /// Where the plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginSource {
-    /// The default mapping plugin, which is part of the program.
+    /// The built-in plugin, which is part of the program.
     BuiltIn,
     /// A component's file.
     File(PathBuf),
@@ -35,7 +35,7 @@ impl PluginSource {
         }
     }
 
-    /// The component's file; none where the default mapping plugin decides.
+    /// The component's file; none where the built-in plugin decides.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             PluginSource::File(path) => Some(path),
@@ -113,7 +113,7 @@ fn secret_texts(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Where events are collected, what a vendor's SDK says in them about where they may
-/// go is respected by the default plugin, unless its settings have it otherwise.
+/// go is respected by the built-in plugin, unless its settings have it otherwise.
 pub(super) fn default_plugin_members(is_collecting: bool) -> serde_json::Map<String, Value> {
     let integrations = is_collecting.then(|| ("integrations".to_owned(), Value::Bool(true)));
     integrations.into_iter().collect()

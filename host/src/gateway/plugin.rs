@@ -34,9 +34,9 @@ impl Plugin {
         Plugin::of(Cow::Owned(component), SignatureCheck::None, origin)
     }
 
-    /// Returns the default mapping plugin, which is part of the library.
+    /// Returns the built-in plugin, which is part of the library.
     pub fn built_in() -> Self {
-        let origin = "the default mapping plugin";
+        let origin = "the built-in plugin";
         Plugin::of(Cow::Borrowed(DEFAULT_PLUGIN), SignatureCheck::BuiltIn, origin)
     }
 

@@ -165,7 +165,7 @@ pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, RunError> {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
             signature: SignatureCheck::BuiltIn,
             settings: None,
-            origin: "the default mapping plugin".to_owned(),
+            origin: "the built-in plugin".to_owned(),
         }),
         Some(path) => read_candidate(path),
     }

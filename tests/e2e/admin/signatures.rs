@@ -51,7 +51,7 @@ fn rollback_refuses_plugins_that_are_not_trusted() {
             send_request(&collector, "PUT", "/plugin", &default_plugin_variant(1)).status,
             200
         );
-        // The settings bring the default plugin back, which needs no signature.
+        // The settings bring the built-in plugin back, which needs no signature.
         let path = collector.running().path("settings.toml");
         std::fs::write(path, settings_with_token().with_line("plugin", &trust).to_string())
             .unwrap();

@@ -30,7 +30,7 @@ const DISK_BYTES: usize = 768 << 20;
 /// How much of the disk is filled at once.
 const FILLER_BYTES: usize = 1 << 20;
 
-/// How many different components with the default plugin's code there are: few, as
+/// How many different components with the built-in plugin's code there are: few, as
 /// each has its place in the cache of compiled code.
 const PLUGIN_VERSIONS: u64 = 4;
 
@@ -137,7 +137,7 @@ mappings = [
         self.replace_file("settings.toml", text.as_bytes());
     }
 
-    /// Replaces the plugin's file with another version of the default plugin.
+    /// Replaces the plugin's file with another version of the built-in plugin.
     pub(super) fn write_plugin(&self, number: u64) {
         self.replace_file("plugin.wasm", &plugin_version(number));
     }
@@ -173,7 +173,7 @@ mappings = [
     }
 }
 
-/// A version of the default plugin.
+/// A version of the built-in plugin.
 pub(super) fn plugin_version(number: u64) -> Vec<u8> {
     stamp_component(DEFAULT_PLUGIN, &(number % PLUGIN_VERSIONS).to_le_bytes())
 }

@@ -16,7 +16,7 @@ pub(super) const SINGLE_SENDER: u64 = 3;
 /// The senders whose source speaks RudderStack's dialect, which takes more events.
 const RUDDERSTACK_SENDERS: std::ops::Range<u64> = 4..7;
 
-/// The streams that the default plugin chooses.
+/// The streams that the built-in plugin chooses.
 pub(super) const STREAMS: [&str; 6] = ["soak-0", "soak-1", "soak-2", "soak-3", "soak-4", "soak-5"];
 
 /// The stream that the misbehaving plugin chooses for everything.
@@ -123,7 +123,7 @@ impl Recipes {
         kinds.get((drawn >> 40) as usize % kinds.len().max(1)).copied()
     }
 
-    /// The stream of an event, where the default plugin decides; none if it has none.
+    /// The stream of an event, where the built-in plugin decides; none if it has none.
     pub(super) fn stream_of(&self, id: u64) -> Option<&'static str> {
         match self.kind_of(id) {
             EventKind::Good | EventKind::Trap | EventKind::Loop => Some(STREAMS[self.route_of(id)]),

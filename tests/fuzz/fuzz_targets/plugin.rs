@@ -1,6 +1,6 @@
 //! Any bytes as a component: loading them ends with a plugin or an error.
 //!
-//! The first byte selects what the others are: a component, or changes to the default plugin's, each
+//! The first byte selects what the others are: a component, or changes to the built-in plugin's, each
 //! a position of three bytes and a value.
 #![no_main]
 

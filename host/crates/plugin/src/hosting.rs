@@ -25,11 +25,11 @@ use standpipe_core::settings::{TableChecker, is_default};
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPlugin {
-    /// The component's file; the default mapping plugin if there is none.
+    /// The component's file; the built-in plugin if there is none.
     /// A relative path starts at the settings file.
     #[schemars(example = &"router.wasm")]
     pub path: Option<PathBuf>,
-    /// Settings that are handed to the plugin. The default mapping plugin takes
+    /// Settings that are handed to the plugin. The built-in plugin takes
     /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     #[serde(deserialize_with = "json::object")]

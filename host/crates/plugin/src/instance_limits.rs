@@ -20,7 +20,7 @@ const PLUGIN_INSTANCE_AGE_MAX: Duration = Duration::from_secs(3600);
 const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
 
 /// Processor time of a call for each byte that the plugin is handed. The slowest action
-/// of the default plugin on the worst text found, `redact` with all that it can find on
+/// of the built-in plugin on the worst text found, `redact` with all that it can find on
 /// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
 const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 

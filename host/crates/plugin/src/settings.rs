@@ -18,7 +18,7 @@ pub struct PluginSettings {
     text: Arc<str>,
 }
 
-/// Checks settings of the default mapping plugin without running the component.
+/// Checks settings of the built-in plugin without running the component.
 ///
 /// # Errors
 ///

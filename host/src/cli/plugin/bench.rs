@@ -37,7 +37,7 @@ pub(crate) struct BenchPluginArguments {
     events: PathBuf,
     #[command(flatten)]
     settings: PluginSettingsArguments,
-    /// The default plugin's settings: a JSON object [default: the mapping rows of
+    /// The built-in plugin's settings: a JSON object [default: the mapping rows of
     /// the plugin's own].
     #[arg(long, value_name = "FILE.json")]
     default_settings: Option<PathBuf>,
@@ -85,7 +85,7 @@ fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     let candidates = [
         BenchCandidate { name: arguments.plugin.display().to_string(), bytes: &bytes, settings },
         BenchCandidate {
-            name: "default plugin".to_owned(),
+            name: "built-in plugin".to_owned(),
             bytes: DEFAULT_PLUGIN,
             settings: default_settings,
         },
@@ -115,7 +115,7 @@ fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     Ok(read)
 }
 
-/// What the default plugin understands of another one's settings; a row for
+/// What the built-in plugin understands of another one's settings; a row for
 /// everything, if that is nothing.
 fn default_settings(settings: &str) -> anyhow::Result<String> {
     let Value::Object(mut settings) = serde_json::from_str(settings)? else {

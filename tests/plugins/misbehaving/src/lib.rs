@@ -51,7 +51,7 @@ struct MisbehavingSettings {
     refuse_from_ms: Option<u128>,
     /// Secrets, of which events named `secret` are delivered `key` in their place.
     secrets: HashMap<String, String>,
-    /// Settings of the default mapping plugin, so that both accept the same settings.
+    /// Settings of the built-in plugin, so that both accept the same settings.
     mappings: serde::de::IgnoredAny,
 }
 
