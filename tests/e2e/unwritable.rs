@@ -139,6 +139,10 @@ fn a_collector_reports_a_full_disk_and_recovers_without_a_restart() {
     let (bad, good) = (number_names("bad", 30), number_names("good", 20));
     send_events(&collector, &bad);
     wait_until("it is not ready", || get_readiness(&collector).0 == 503);
+    // The first ones wait before the last ones are dead letters.
+    wait_until("all dead letters wait", || {
+        read_metric(&collector, "standpipe_dead_letters_waiting") == 30.0
+    });
     let (_, why) = get_readiness(&collector);
     assert!(why.contains("30 dead letters wait") && why.contains("`max_bytes`"), "{why}");
     // Other events are delivered.

@@ -38,8 +38,8 @@ impl PolicyGrants {
             allow("ListStreams", &["firehose:ListDeliveryStreams"], vec!["*".to_owned()]);
         }
         if self.catalog {
-            let read = &["firehose:DescribeDeliveryStream", "firehose:ListTagsForDeliveryStream"];
-            allow("CatalogStreams", read, vec![self.place.arn("firehose", "deliverystream/*")]);
+            let streams = vec![self.place.arn("firehose", "deliverystream/*")];
+            allow("CatalogStreams", &["firehose:DescribeDeliveryStream"], streams);
             allow("ListTables", &["dynamodb:ListTables"], vec!["*".to_owned()]);
             let tables = vec![self.place.arn("dynamodb", "table/*")];
             allow("CatalogTables", &["dynamodb:DescribeKinesisStreamingDestination"], tables);
