@@ -1,4 +1,4 @@
-//! The settings of access to AWS: `[aws]`, and `[catalog.aws]` where the catalog has its own.
+//! The settings of access to AWS: `[aws]`, and `[catalog.aws]` for the catalog only.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,113 +13,121 @@ use crate::AwsRole;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_core::settings::{SecretManager, TableChecker, is_default};
 
-/// How long a session of a role may last. STS's bounds.
+/// The range of `session_duration`, as STS allows it.
 const SESSION_DURATION: RangeInclusive<Duration> =
     Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 3600);
 
-/// Characters of a session's name. STS's bounds.
+/// The number of characters of a session name, as STS allows it.
 const SESSION_NAME_CHARACTERS: RangeInclusive<usize> = 2..=64;
 
-/// Tags of a session. STS's bound.
+/// The maximum number of tags of a session, as STS allows it.
 const SESSION_TAGS_MAX: usize = 50;
 
-/// Characters of a tag's key. STS's bound.
+/// The maximum number of characters of a tag's key, as STS allows it.
 const TAG_KEY_CHARACTERS_MAX: usize = 128;
 
-/// Characters of a tag's value. STS's bound.
+/// The maximum number of characters of a tag's value, as STS allows it.
 const TAG_VALUE_CHARACTERS_MAX: usize = 256;
 
-/// Access to AWS. A secret may be written as a reference, `secret:NAME`.
+/// Access to AWS: region, credentials, role, endpoints and proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAws {
-    /// The region of the delivery streams, such as `us-east-1`.
+    /// Region of the delivery streams. Default: as in the AWS SDKs.
     #[schemars(example = &"eu-central-1")]
     pub region: Option<String>,
-    /// A URL that replaces the region's Firehose endpoint.
+    /// URL of Firehose. Default: the environment variable `AWS_ENDPOINT_URL_FIREHOSE` or
+    /// `AWS_ENDPOINT_URL`, else the endpoint of the region.
     #[schemars(example = &"http://127.0.0.1:4566")]
     pub endpoint_url: Option<String>,
-    /// A URL that replaces the region's STS endpoint.
+    /// URL of STS. Default: the environment variable `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL`,
+    /// else the endpoint of the region.
     #[schemars(example = &"http://127.0.0.1:4566")]
     pub sts_endpoint_url: Option<String>,
-    /// The region whose STS issues the role's session; `region` by default.
+    /// Region of the STS endpoint. Default: the value of `region`.
     #[schemars(example = &"eu-central-1")]
     pub sts_region: Option<String>,
-    /// A profile of the shared AWS configuration files.
+    /// Profile of the shared AWS configuration files. Default: as in the AWS SDKs.
     pub profile: Option<String>,
-    /// Static credentials: the access key id.
+    /// Access key id of static credentials, or a reference `secret:NAME`. Requires
+    /// `secret_access_key`.
     pub access_key_id: Option<String>,
-    /// Static credentials: the secret access key.
+    /// Secret access key of static credentials, or a reference `secret:NAME`. Requires
+    /// `access_key_id`.
     pub secret_access_key: Option<Secret>,
-    /// Static credentials: the session token of temporary ones.
+    /// Session token of static credentials that are temporary, or a reference `secret:NAME`.
     pub session_token: Option<Secret>,
-    /// The ARN of a role to assume with the credentials found.
+    /// ARN of the IAM role that Standpipe assumes with the credentials that it finds. Default:
+    /// none.
     #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
     pub role_arn: Option<String>,
-    /// The external id that the role's trust policy requires.
+    /// External id for `role_arn`, or a reference `secret:NAME`. Default: none.
     pub external_id: Option<Secret>,
-    /// The name of the role's session; `standpipe` by default.
+    /// Name of the role's session in CloudTrail, 2 to 64 characters. Default: `"standpipe"`.
     pub session_name: Option<String>,
-    /// Who is behind the role's session, for CloudTrail.
+    /// Source identity of the role's session, 2 to 64 characters. Default: none.
     pub source_identity: Option<String>,
-    /// How long a session of the role lasts, `15m` to `12h`; an hour by default.
+    /// Duration of the role's session, `"15m"` to `"12h"`. Default: `"1h"`.
     #[schemars(example = &"1h")]
     pub session_duration: Option<String>,
-    /// Tags of the role's session.
+    /// Tags of the role's session, at most 50. Default: none.
     pub session_tags: Option<BTreeMap<String, String>>,
-    /// Whether to use endpoints with FIPS 140 validated cryptography.
+    /// Whether to use FIPS 140 endpoints. Cannot be `true` if a URL of Firehose or STS is set.
     pub use_fips: Option<bool>,
-    /// Whether to use dual-stack endpoints, which support IPv6.
+    /// Whether to use dual-stack (IPv4 and IPv6) endpoints. Cannot be `true` if a URL of Firehose
+    /// or STS is set.
     pub use_dual_stack: Option<bool>,
-    /// A proxy for all requests: `http://HOST:PORT` or
-    /// `http://USER:PASSWORD@HOST:PORT`.
+    /// HTTP proxy for requests to AWS: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`.
+    /// Default: the environment variable `HTTPS_PROXY` or `ALL_PROXY`. Hosts in `NO_PROXY` are
+    /// reached without the proxy.
     #[schemars(example = &"http://HOST:PORT")]
     pub proxy: Option<Secret>,
-    /// A PEM file of certificates that are trusted in addition to the system's. A
-    /// relative path starts at the settings file.
+    /// PEM file with certificates to trust in addition to those of the system. A relative path
+    /// starts at the directory of the settings file. Default: the environment variable
+    /// `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
-    /// URLs that replace the region's endpoints, by service.
+    /// URLs of AWS services. Default: the endpoints of the region.
     #[serde(skip_serializing_if = "is_default")]
     pub endpoints: RawEndpoints,
 }
 
-/// URLs that replace a region's endpoints.
+/// URLs of AWS services. They replace the endpoints of the region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawEndpoints {
-    /// The endpoint of Amazon Data Firehose: the same as `endpoint_url`.
+    /// URL of Amazon Data Firehose: the same as `endpoint_url`. Set only one of the two keys.
     pub firehose: Option<String>,
-    /// The endpoint of AWS STS: the same as `sts_endpoint_url`.
+    /// URL of AWS STS: the same as `sts_endpoint_url`. Set only one of the two keys.
     pub sts: Option<String>,
-    /// The endpoint of AWS Secrets Manager.
+    /// URL of AWS Secrets Manager.
     pub secretsmanager: Option<String>,
-    /// The endpoint of AWS Systems Manager.
+    /// URL of AWS Systems Manager.
     pub ssm: Option<String>,
-    /// The endpoint of Amazon DynamoDB.
+    /// URL of Amazon DynamoDB, for the catalog.
     pub dynamodb: Option<String>,
 }
 
-/// The checked settings of AWS. Everything is optional: what is missing is looked for
-/// where every AWS SDK looks.
+/// The checked settings of access to AWS. For a setting that is `None`, the value that the AWS SDKs
+/// find is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AwsSettings {
     /// The region of the delivery streams.
     pub region: Option<String>,
-    /// A profile of the shared configuration files.
+    /// A profile of the shared AWS configuration files.
     pub profile: Option<String>,
-    /// Keys that stand in the settings themselves.
+    /// Static credentials in the settings.
     pub keys: Option<StaticKeys>,
-    /// A role to assume with whatever credentials there are.
+    /// The role to assume with the credentials that are found.
     pub role: Option<AwsRole>,
-    /// The region of STS, in place of `region`.
+    /// The region of the STS endpoint, if it differs from `region`.
     pub sts_region: Option<String>,
-    /// URLs in place of what region and service come to.
+    /// URLs that replace the region's endpoints.
     pub endpoints: Endpoints,
     /// Whether to use endpoints with FIPS 140 validated cryptography.
     pub use_fips: Option<bool>,
-    /// Whether to use endpoints that IPv6 reaches too.
+    /// Whether to use dual-stack (IPv4 and IPv6) endpoints.
     pub use_dual_stack: Option<bool>,
-    /// The way to all of them.
+    /// The proxy and the certificates for connections to AWS.
     pub transport: TransportSettings,
 }
 
@@ -134,26 +142,25 @@ pub struct StaticKeys {
     pub session_token: Option<SecretSetting>,
 }
 
-/// URLs in place of the services' own.
+/// URLs that replace a region's endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Of AWS STS.
+    /// The URL of AWS STS.
     pub sts: Option<String>,
-    /// Of AWS Secrets Manager.
+    /// The URL of AWS Secrets Manager.
     pub secretsmanager: Option<String>,
-    /// Of AWS Systems Manager.
+    /// The URL of AWS Systems Manager.
     pub ssm: Option<String>,
-    /// Of Amazon DynamoDB.
+    /// The URL of Amazon DynamoDB.
     pub dynamodb: Option<String>,
 }
 
-/// The way to AWS's endpoints.
+/// The proxy and the certificates for connections to AWS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TransportSettings {
-    /// A proxy for all requests: `http://HOST:PORT`, perhaps with a user and a
-    /// password.
+    /// A proxy for all requests: `http://HOST:PORT`, optionally with a user and a password.
     pub proxy: Option<SecretSetting>,
-    /// Certificates in PEM that are trusted besides the system's.
+    /// A PEM file with certificates to trust in addition to those of the system.
     pub ca_bundle: Option<PathBuf>,
 }
 
@@ -162,12 +169,13 @@ pub struct TransportSettings {
 pub struct AwsOverrides {
     /// The region.
     pub region: Option<String>,
-    /// A URL in place of the region's Firehose endpoint.
+    /// A URL that replaces the region's Firehose endpoint.
     pub endpoint_url: Option<String>,
 }
 
 impl RawAws {
-    /// Checks how AWS is reached. Also returns a URL in place of Firehose's endpoint.
+    /// Checks the settings of access to AWS. Also returns the URL that replaces the region's
+    /// Firehose endpoint.
     pub fn check(
         &self,
         overrides: AwsOverrides,
@@ -217,7 +225,8 @@ impl RawAws {
         (settings, endpoint_url)
     }
 
-    /// AWS's rules for endpoints know no variant of a URL that is given.
+    /// Rejects `use_fips` and `use_dual_stack` together with a URL: they only select among the
+    /// endpoints of AWS.
     fn check_variants(&self, is_url_set: bool, check: &mut TableChecker<'_>) {
         let variants = [("use_fips", self.use_fips), ("use_dual_stack", self.use_dual_stack)];
         let wrong = variants.iter().find(|(_, value)| *value == Some(true) && is_url_set);
@@ -294,7 +303,7 @@ impl RawAws {
         })
     }
 
-    /// Keys that say something about a role, where there is none.
+    /// Rejects keys that apply to a role if no role is set.
     fn refuse_keys_of_role(&self, check: &mut TableChecker<'_>) {
         let keys = [
             ("external_id", self.external_id.is_some()),
@@ -333,7 +342,7 @@ impl RawAws {
     }
 }
 
-/// A URL that can be written in two places.
+/// Returns a URL that two keys can set, and rejects it if both do.
 fn one_of(
     (key, url): (&str, &Option<String>),
     (service, same): (&str, &Option<String>),
@@ -362,7 +371,7 @@ fn check_urls(firehose: Option<&str>, endpoints: &Endpoints, check: &mut TableCh
     }
 }
 
-/// What STS takes for names of sessions and their sources.
+/// Checks the characters and the length of a session name or source identity, as STS allows them.
 fn check_session_name(key: &str, name: Option<&str>, check: &mut TableChecker<'_>) {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     if let Some(name) = name
@@ -374,7 +383,7 @@ fn check_session_name(key: &str, name: Option<&str>, check: &mut TableChecker<'_
     }
 }
 
-/// Whether this is a proxy's URL, as far as can be seen.
+/// Whether a text has the form of the URL of a proxy.
 pub(crate) fn is_proxy_url(url: &Secret) -> bool {
     let url = url.expose();
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));

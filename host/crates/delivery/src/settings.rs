@@ -1,5 +1,4 @@
-//! The settings of delivery: `[delivery]`, and `[streams.NAME]` for what differs for a delivery
-//! stream.
+//! The settings of delivery: `[delivery]` for all delivery streams, and `[streams.NAME]` for one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,117 +18,114 @@ use crate::{Aggregation, DeliverySettings, StartRate, StreamSettings};
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::{SettingsChecker, TableChecker};
 
-/// Requests for one stream under way at once, unless the settings say otherwise.
+/// The default of `concurrency`.
 const CONCURRENCY: usize = 16;
 
-/// The most that the settings may say: as many as there may be for all streams together.
+/// The maximum of `concurrency`: the limit for the requests of all streams together.
 const CONCURRENCY_MAX: usize = standpipe_aws::limits::REQUESTS_AT_ONCE_MAX;
 
-/// The least record that events are aggregated into: what Firehose bills of a smaller one too.
+/// The minimum of `max_bytes` in `aggregate`: Firehose bills smaller records as if they had this
+/// size.
 const AGGREGATE_BYTES_MIN: usize = BILLED_STEP_BYTES;
 
-/// How long an event may wait for its batch to fill, unless the settings say otherwise.
+/// The default of `max_delay`.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// The most that the settings may say.
+/// The maximum of `max_delay`.
 const MAX_DELAY_MAX: Duration = Duration::from_secs(900);
 
-/// How long a stream may not exist, unless the settings say otherwise: streams are created in less.
+/// The default of `missing_stream_grace`. To create a stream takes less time.
 const MISSING_STREAM_GRACE: Duration = Duration::from_secs(60);
 
-/// How long to go on delivering after a signal to stop, unless the settings say otherwise.
+/// The default of `drain_timeout`.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most that the settings may say for all durations but `max_delay`.
+/// The maximum of all durations except `max_delay`.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Bytes of disk that records of streams that are held or slow may take, unless the
-/// settings say otherwise. Beyond it such a stream holds up the others.
+/// The default of `overflow_max_bytes`. When the overflow has this size, a held or slow stream
+/// delays the other streams.
 pub(crate) const OVERFLOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Delivery streams that events choose, by names that stand in neither the settings nor
-/// the plugin's declaration, and that are in use at once, unless the settings say
-/// otherwise. An idle stream takes some 10 KB.
+/// The default of `max_dynamic_streams`. An idle stream takes about 10 KB of memory.
 const DYNAMIC_STREAMS_MAX: usize = 1000;
 
-/// The most that the settings may say: four times Firehose's default quota of streams
-/// for an account and region.
+/// The maximum of `max_dynamic_streams`: four times Firehose's default quota of streams for an
+/// account and region.
 const DYNAMIC_STREAMS_MAX_MAX: usize = 20_000;
-/// How records are delivered.
+
+/// How Standpipe delivers records to Firehose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawDelivery {
-    /// Whether each record ends with a newline; true by default.
+    /// Whether each record ends with a newline. Default: `true`.
     pub newline: Option<bool>,
-    /// Whether several events share a record: `"off"`, the default, `"auto"`
-    /// (where the stream's description shows that it is safe), or
-    /// `{ max_bytes = N }`.
+    /// Whether several events share a record, to reduce cost: `"off"`, `"auto"` (if all
+    /// destinations of the stream can read such records) or `{ max_bytes = N }`. `"auto"` and
+    /// `max_bytes` require `newline = true`. Default: `"off"`.
     #[schemars(example = &"auto")]
     pub aggregate: Option<RawAggregate>,
-    /// The most requests for one stream that may be under way at once; 16 by
-    /// default.
+    /// Maximum number of concurrent requests for one stream, 1 to 256. Default: 16.
     #[schemars(example = 16)]
     pub concurrency: Option<usize>,
-    /// How long an event may wait for its batch to fill, such as `1s`, the
-    /// default.
+    /// How long an event may wait until its batch is complete, at most `"15m"`. Default: `"1s"`.
     #[schemars(example = &"1s")]
     pub max_delay: Option<String>,
-    /// How long a stream may not exist before its records go to the dead
-    /// letters, such as `1m`, the default.
+    /// How long a stream may be missing before its records become dead letters, at most `"7d"`.
+    /// Default: `"1m"`.
     #[schemars(example = &"1m")]
     pub missing_stream_grace: Option<String>,
-    /// How long to go on delivering after a signal to stop, such as `30s`, the
-    /// default.
+    /// How long Standpipe continues to deliver after SIGINT or SIGTERM, at most `"7d"`. Default:
+    /// `"30s"`.
     #[schemars(example = &"30s")]
     pub drain_timeout: Option<String>,
-    /// Bytes of records of held and slow streams that may be kept on disk, so
-    /// that they hold up no other stream; 1 GiB by default.
+    /// Maximum size in bytes of `DATA_DIR/overflow`, where the records of slow and held streams
+    /// wait. 0: the records wait in memory only. Default: 1073741824 (1 GiB).
     #[schemars(example = 1_073_741_824)]
     pub overflow_max_bytes: Option<u64>,
-    /// Delivery streams that may be in use at once, of those that events choose: whose
-    /// names stand in neither the settings nor the plugin's declaration. Events that
-    /// choose a further one become dead letters; 1,000 by default.
+    /// Maximum number of dynamic streams (streams whose names come from events) in use at the same
+    /// time, at most 20000. Events for further dynamic streams become dead letters. Default: 1000.
     #[schemars(example = 1000)]
     pub max_dynamic_streams: Option<usize>,
-    /// How long a delivery stream stays in use without records, such as `5m`, the
-    /// default.
+    /// How long a stream counts as in use after its last record, at most `"7d"`. Default: `"5m"`.
     #[schemars(example = &"5m")]
     pub stream_idle_timeout: Option<String>,
 }
 
-/// What differs for a delivery stream.
+/// Settings of one delivery stream. They replace the values in `[delivery]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStream {
-    /// Whether each record ends with a newline.
+    /// Whether each record ends with a newline. Default: the value in `[delivery]`.
     pub newline: Option<bool>,
-    /// Whether several events share a record: `"off"`, `"auto"` or
-    /// `{ max_bytes = N }`.
+    /// Whether several events share a record: `"off"`, `"auto"` or `{ max_bytes = N }`. Default:
+    /// the value in `[delivery]`.
     #[schemars(example = &"auto")]
     pub aggregate: Option<RawAggregate>,
-    /// Requests for the stream that may be under way at once.
+    /// Maximum number of concurrent requests for the stream, 1 to 256. Default: the value in
+    /// `[delivery]`.
     #[schemars(example = 16)]
     pub concurrency: Option<usize>,
 }
 
 /// Whether several events share a record.
-///
-/// The variants are distinguished by hand: serde's own attempt at that ends in an
-/// error that names neither of them.
+// `Deserialize` is written by hand: the error of serde's derived form for untagged enums names
+// neither variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RawAggregate {
-    /// A word: `off` or `auto`.
+    /// `"off"`: each event has its own record. `"auto"`: Standpipe aggregates events if all
+    /// destinations of the stream can read records with several events.
     Word(String),
-    /// Records of a size.
+    /// Standpipe aggregates events into records of a maximum size.
     UpTo(RawAggregateUpTo),
 }
 
-/// Events are aggregated into records.
+/// Standpipe aggregates up to 500 events into a record, one event in each line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAggregateUpTo {
-    /// The size of a record in bytes, at most 1,024,000.
+    /// Maximum size of a record in bytes, 5120 to 1024000.
     #[schemars(example = 102_400)]
     pub max_bytes: usize,
 }
@@ -160,8 +156,8 @@ impl<'de> Deserialize<'de> for RawAggregate {
 }
 
 impl RawDelivery {
-    /// Checks how records are delivered, with what differs for single streams. What waits for
-    /// slow streams is kept in the data directory.
+    /// Checks the settings of delivery and of single streams. The overflow is in the data
+    /// directory.
     pub fn check(
         &self,
         streams: &BTreeMap<String, RawStream>,
@@ -205,15 +201,15 @@ impl RawDelivery {
         }
     }
 
-    /// Checks how long to go on delivering after a signal to stop.
+    /// Checks `drain_timeout`.
     pub fn check_drain_timeout(&self, check: &mut TableChecker<'_>) -> Duration {
         let text = self.drain_timeout.as_deref();
         check.duration("drain_timeout", text, DRAIN_TIMEOUT, Duration::ZERO..=DURATION_MAX)
     }
 }
 
-/// What differs for single streams from the settings of all, with whether these are right about
-/// aggregation.
+/// Checks the settings of single streams. `is_aggregated` is whether `newline` and `aggregate` of
+/// `[delivery]` are valid together.
 fn check_streams(
     streams: &BTreeMap<String, RawStream>,
     (all, is_aggregated): (StreamSettings, bool),
@@ -225,7 +221,7 @@ fn check_streams(
         let mut check = check.table(name);
         let of_stream = (raw.newline, raw.concurrency, raw.aggregate.as_ref());
         let own = check_stream(of_stream, all, &mut check);
-        // What is wrong for all streams is reported once.
+        // A mistake in `[delivery]` is reported only once.
         if is_aggregated || own != all {
             check_newline(own, &mut check);
         }
@@ -250,7 +246,8 @@ fn check_dynamic_streams(streams: Option<usize>, check: &mut TableChecker<'_>) -
     streams
 }
 
-/// Checks `newline`, `concurrency` and `aggregate`; the usual ones where none are set.
+/// Checks `newline`, `concurrency` and `aggregate`. The values of `usual` replace those that are
+/// not set.
 fn check_stream(
     (newline, concurrency, aggregate): (Option<bool>, Option<usize>, Option<&RawAggregate>),
     usual: StreamSettings,
@@ -288,7 +285,7 @@ fn check_aggregate(
     None
 }
 
-/// Whether the events of an aggregated record can be separated.
+/// Checks that newlines separate the events of an aggregated record.
 fn check_newline(stream: StreamSettings, check: &mut TableChecker<'_>) -> bool {
     let is_good = stream.aggregation == Aggregation::Off || stream.newline;
     if !is_good {

@@ -1,7 +1,7 @@
-//! The settings of how a plugin is hosted: `[plugin]` and the tables in it.
+//! The settings of hosting a plugin: `[plugin]` and the tables below it.
 //!
-//! Which component is loaded from where, and what becomes of events that it fails on, is for the program to say: those
-//! keys are in the raw form and are checked there.
+//! The program decides which plugin is loaded, and what happens to events that the plugin fails on.
+//! The raw form contains the keys for this, and the program checks them.
 
 mod breaker;
 mod canary;
@@ -21,71 +21,75 @@ use serde::{Deserialize, Serialize};
 use crate::Trust;
 use standpipe_core::settings::{TableChecker, is_default};
 
-/// The mapping plugin.
+/// The plugin that decides which delivery streams an event goes to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPlugin {
-    /// The component's file; the built-in plugin if there is none.
-    /// A relative path starts at the settings file.
+    /// WebAssembly file of the plugin. A relative path starts at the directory of the settings
+    /// file. Default: the built-in plugin.
     #[schemars(example = &"router.wasm")]
     pub path: Option<PathBuf>,
-    /// Settings that are handed to the plugin. The built-in plugin takes
-    /// `mappings` (rows of `event` and `stream`), `fan_out` and `unmapped`.
+    /// Settings of the plugin, which receives them as JSON. For the built-in plugin, `mappings`
+    /// lists tables with `event` and `stream`. Default: empty.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     #[serde(deserialize_with = "json::object")]
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// The SHA-256 that the component must have, in whatever role it is used; any by
-    /// default.
+    /// SHA-256 that the plugin's file must have, 64 hexadecimal digits. Default: none.
     #[schemars(example = &"64 hexadecimal digits")]
     pub sha256: Option<String>,
-    /// The key of minisign's that the component must be signed with, whose signature
-    /// is beside it in FILE.wasm.minisig; none by default.
+    /// minisign public key. Standpipe rejects a plugin file without a signature in
+    /// `FILE.wasm.minisig` that matches this key. Default: none.
     #[schemars(example = &"RW...")]
     pub public_key: Option<String>,
-    /// A file of cases, or a directory of such files, that a plugin must pass before
-    /// it is taken: see `host plugin test`.
+    /// File or directory of test cases that the plugin must pass before Standpipe uses it. A
+    /// relative path starts at the directory of the settings file. Default: none.
     #[schemars(example = &"cases.json")]
     pub cases: Option<PathBuf>,
-    /// What becomes of an event that the plugin fails on: `"dead_letter"`, the
-    /// default, `"drop"`, `"pass_through"` or `"halt"`.
+    /// What happens to an event if the plugin fails on it: `"dead_letter"`, `"drop"`,
+    /// `"pass_through"` (Standpipe delivers the event unchanged) or `"halt"` (Standpipe stops).
+    /// Default: `"dead_letter"`.
     #[schemars(example = &"dead_letter")]
     pub on_failure: Option<String>,
-    /// The stream that such events are passed through to.
+    /// Delivery stream for the events that `on_failure = "pass_through"` delivers unchanged.
+    /// Default: none.
     #[schemars(example = &"unrouted")]
     pub pass_through_stream: Option<String>,
-    /// Whether the component's file and this settings file are watched, and taken
-    /// anew when they change; true by default.
+    /// Whether Standpipe reloads the plugin's file and the settings file when they change. Default:
+    /// `true`.
     pub watch: Option<bool>,
-    /// A plugin that is asked about all events too, to see where it would decide
-    /// otherwise; nothing that it decides is carried out.
+    /// Second plugin that receives the same events as the active plugin. Standpipe compares the
+    /// decisions of both, and uses only those of the active plugin.
     pub shadow: Option<RawShadow>,
-    /// A plugin that decides about the events of some users.
+    /// New plugin that receives the events of some users. The active plugin receives the events of
+    /// all other users.
     pub canary: Option<RawCanary>,
-    /// What an instance of the plugin may take.
+    /// Limits of a plugin instance: memory, CPU time and age.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: RawPluginLimits,
-    /// When the plugin counts as failing, and what its failures may cost.
+    /// Circuit breakers, which limit the CPU time for events that the plugin fails on. Each source
+    /// has its own circuit breaker.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: RawBreaker,
 }
 
-/// A plugin that is asked about all events too.
+/// Second plugin that receives the same events as the active plugin. `path`, `settings` or both are
+/// required.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawShadow {
-    /// Its component's file; that of the plugin if there is none.
+    /// WebAssembly file of the shadow. A relative path starts at the directory of the settings
+    /// file. Default: the value in `[plugin]`.
     #[schemars(example = &"next.wasm")]
     pub path: Option<PathBuf>,
-    /// Its settings; those of the plugin if there are none.
+    /// Settings of the shadow. Default: the value in `[plugin]`.
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
-    /// The SHA-256 that its component must have; by default the one that `sha256`
-    /// under `[plugin]` demands, if it demands any.
+    /// SHA-256 that the file of the shadow must have. Default: the value in `[plugin]`.
     pub sha256: Option<String>,
 }
 
 impl RawPlugin {
-    /// Checks which components may be loaded.
+    /// Checks the hashes and the public key that plugin files must match.
     pub fn check_trust(&self, check: &mut TableChecker<'_>) -> Trust {
         let canary = self.canary.as_ref().and_then(|canary| canary.sha256.as_deref());
         let shadow = self.shadow.as_ref().and_then(|shadow| shadow.sha256.as_deref());
@@ -119,7 +123,7 @@ fn check_public_key(text: Option<&str>, check: &mut TableChecker<'_>) -> Option<
     .ok()
 }
 
-/// A share of something, from 0 to 1.
+/// Checks that a share is from 0 to 1.
 fn check_share(key: &str, value: Option<f64>, usual: f64, check: &mut TableChecker<'_>) -> f64 {
     let share = value.unwrap_or(usual);
     if !(0.0..=1.0).contains(&share) {

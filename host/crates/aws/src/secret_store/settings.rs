@@ -9,65 +9,66 @@ use serde::{Deserialize, Serialize};
 use crate::{AwsSettings, Endpoints};
 use standpipe_core::settings::{SecretManager, TableChecker, is_default};
 
-/// The default time after which a secret is resolved again.
+/// The default of `refresh`.
 pub(super) const REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// The least that the settings may say.
+/// The minimum of `refresh`.
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 
-/// The most that the settings may say.
+/// The maximum of `refresh`.
 const REFRESH_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
 
-/// The manager that resolves secrets written as `secret:NAME`.
+/// Where Standpipe reads the secrets from that the settings refer to as `secret:NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSecrets {
-    /// `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`.
+    /// Manager of the secrets: `"aws-secretsmanager"`, `"aws-ssm"`, `"files"` or `"env"`. Default:
+    /// none.
     #[schemars(example = &"aws-secretsmanager")]
     pub manager: Option<String>,
-    /// The directory of the files, for `files`. A relative path starts at the settings
-    /// file.
+    /// Directory of the files, required with `manager = "files"`. A relative path starts at the
+    /// directory of the settings file.
     pub directory: Option<PathBuf>,
-    /// A prefix for each name; none by default.
+    /// Text that Standpipe puts before each NAME. Default: empty.
     pub prefix: Option<String>,
-    /// How long a secret is used before it is resolved again, such as `5m`, the
-    /// default.
+    /// Time after which Standpipe reads a secret again, `"1s"` to `"7d"`. Default: `"5m"`.
     #[schemars(example = &"5m")]
     pub refresh: Option<String>,
-    /// The region of AWS's managers; that of `[aws]` by default.
+    /// Region of AWS Secrets Manager or SSM. Default: the value in `[aws]`.
     pub region: Option<String>,
-    /// A profile of the shared AWS configuration files for AWS's managers.
+    /// Profile of the shared AWS configuration files for requests to AWS Secrets Manager or SSM.
+    /// Default: as in the AWS SDKs.
     pub profile: Option<String>,
 }
 
-/// How secrets are managed.
+/// The checked settings of the secret store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretStoreSettings {
-    /// Who keeps them.
+    /// The backend that holds the secrets.
     pub manager: SecretBackend,
-    /// What stands before each name.
+    /// The text before each name.
     pub prefix: String,
-    /// How long a secret is used before it is resolved again.
+    /// The time after which a secret is resolved again.
     pub refresh: Duration,
 }
 
-/// Who keeps secrets.
+/// The backend that holds the secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretBackend {
     /// AWS Secrets Manager.
     SecretsManager(Box<AwsSettings>),
     /// The parameter store of AWS Systems Manager.
     Parameters(Box<AwsSettings>),
-    /// A file for each secret in a directory, as Kubernetes mounts them.
+    /// A directory with one file for each secret, as Kubernetes mounts them.
     Files(PathBuf),
-    /// Variables of the environment.
+    /// Environment variables.
     Environment,
 }
 
 impl SecretBackend {
-    /// The word for it in the settings.
+    /// The value of `manager` for the backend.
     pub fn name(&self) -> &'static str {
         match self {
             SecretBackend::SecretsManager(_) => "aws-secretsmanager",
@@ -79,7 +80,7 @@ impl SecretBackend {
 }
 
 impl RawSecrets {
-    /// Who resolves references to secrets.
+    /// The kind of manager that resolves references to secrets.
     pub fn secret_manager(&self) -> SecretManager {
         match &self.manager {
             None => SecretManager::None,
@@ -88,7 +89,8 @@ impl RawSecrets {
         }
     }
 
-    /// Checks who keeps secrets. A service of AWS is reached as `aws` says, but with credentials of its own.
+    /// Checks the settings of the secret store. Requests to AWS use the endpoints and the transport
+    /// of `aws`, but other credentials.
     pub fn check(
         &self,
         aws: &AwsSettings,
@@ -147,7 +149,8 @@ impl RawSecrets {
         }
     }
 
-    /// Access with its own credentials: it may keep the keys and the role of `[aws]`.
+    /// Settings for requests to the manager, without the static credentials and the role of
+    /// `[aws]`: these may be references that the manager resolves.
     fn own_aws(&self, aws: &AwsSettings) -> Box<AwsSettings> {
         Box::new(AwsSettings {
             region: self.region.clone().or_else(|| aws.region.clone()),

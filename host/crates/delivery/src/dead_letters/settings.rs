@@ -7,46 +7,48 @@ use crate::limits;
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::TableChecker;
 
-/// Bytes of all files of dead letters, unless the settings say otherwise.
+/// The default of `max_bytes`.
 const BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
-/// The least that the settings may say, in bytes.
+/// The minimum of `max_bytes`.
 const BYTES_MAX_MIN: u64 = 1024 * 1024;
 
-/// What the dead letters may take, and where copies of them go.
+/// The size limit of the dead letters, and the delivery stream that receives copies of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawDeadLetters {
-    /// Bytes of all files of dead letters; 10 GiB by default.
+    /// Maximum total size in bytes of the files of dead letters, at least 1048576. Default:
+    /// 10737418240 (10 GiB).
     #[schemars(example = 10_737_418_240_u64)]
     pub max_bytes: Option<u64>,
-    /// What happens to a letter that does not fit: `"stop"`, the default, or
-    /// `"drop_oldest"`.
+    /// What happens if the next dead letter does not fit into `max_bytes`. `"stop"`: Standpipe
+    /// stops with an error if it reads files or standard input. Events from SDKs stay in the spool
+    /// until there is space. `"drop_oldest"`: Standpipe deletes the oldest dead letters. Default:
+    /// `"stop"`.
     #[schemars(example = &"stop")]
     pub when_full: Option<String>,
-    /// A delivery stream that a copy of each dead letter is sent to; none by
-    /// default.
+    /// Delivery stream that receives a copy of each dead letter. Default: none.
     #[schemars(example = &"dead-letters")]
     pub stream: Option<String>,
 }
 
-/// What the dead letters of a directory may take.
+/// The size limit of the dead letters of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeadLetterLimit {
-    /// All files together, in bytes.
+    /// The maximum total size of all files in bytes.
     pub bytes_max: u64,
-    /// What happens to the dead letter that does not fit.
+    /// What happens to a dead letter that does not fit.
     pub when_full: WhenFull,
 }
 
-/// What happens to a dead letter that does not fit in the directory.
+/// What happens to a dead letter that does not fit into the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It is refused, and nothing is lost behind anybody's back: see
-    /// [`super::DeadLetterWriter`] for what becomes of the event then.
+    /// The dead letter is refused, and no other dead letter is deleted. [`super::DeadLetterWriter`]
+    /// describes what happens to the event.
     Stop,
-    /// The oldest files make room for it. The run goes on, and events are lost
-    /// for good; they are counted.
+    /// The oldest files are deleted to make space. Their events are lost and counted, and the run
+    /// continues.
     DropOldest,
 }
 
@@ -57,15 +59,15 @@ impl Default for DeadLetterLimit {
 }
 
 impl DeadLetterLimit {
-    /// The size beyond which a file is followed by another one: a part of the
-    /// whole, so that there is an oldest file to drop.
+    /// The size at which another file is started. It is a fraction of the limit, so that there is
+    /// an oldest file to delete.
     pub(super) fn file_bytes_max(&self) -> u64 {
         (self.bytes_max / 8).min(limits::DEAD_FILE_BYTES_MAX)
     }
 }
 
 impl RawDeadLetters {
-    /// Checks what the dead letters may take.
+    /// Checks the size limit of the dead letters.
     pub fn check(&self, check: &mut TableChecker<'_>) -> DeadLetterLimit {
         let when_full = match self.when_full.as_deref() {
             None | Some("stop") => WhenFull::Stop,
@@ -86,7 +88,7 @@ impl RawDeadLetters {
         DeadLetterLimit { bytes_max, when_full }
     }
 
-    /// Checks which delivery stream copies are sent to.
+    /// Checks the delivery stream for copies.
     pub fn check_stream(&self, check: &mut TableChecker<'_>) -> Option<StreamName> {
         let stream = StreamName::parse(self.stream.as_deref()?);
         check.parsed("stream", stream)

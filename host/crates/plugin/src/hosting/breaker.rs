@@ -1,4 +1,4 @@
-//! The settings of when a plugin counts as failing: `[plugin.breaker]`.
+//! The settings of the circuit breakers: `[plugin.breaker]`.
 
 use std::time::Duration;
 
@@ -9,45 +9,51 @@ use super::check_share;
 use crate::{CircuitBreakerSettings, WhenOff};
 use standpipe_core::settings::TableChecker;
 
-/// The longest window, and the longest time to the next trial, that the settings may say.
+/// The maximum of `window` and `retry`.
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 
-/// The least share of processor time that the settings may say: with less, a source whose
-/// events fail would stand still.
+/// The minimum of `failing_cpu`. With less CPU time, a source with many failing events would come
+/// to a halt.
 const FAILING_CPU_MIN: f64 = 0.01;
 
-/// When the plugin counts as failing, and what its failures may cost.
+/// Circuit breakers, which limit the CPU time for failing events: the events that the plugin fails
+/// on. Each source has its own circuit breaker.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawBreaker {
-    /// The share of a source's events that it fails on, from 0 to 1, from which it is
-    /// degraded; 0.1 by default.
+    /// Share of a source's events, 0 to 1. If the plugin fails on at least this share, metrics and
+    /// readiness report the plugin as `degraded`. Default: 0.1.
     #[schemars(example = 0.1)]
     pub degraded_from: Option<f64>,
-    /// The share from which it is off for the source after a window; 0.95 by default.
+    /// Share of a source's events, 0 to 1. If the plugin fails on at least this share for a whole
+    /// `window`, the circuit breaker of the source opens, and metrics and readiness report the
+    /// plugin as `off`. Default: 0.95.
     #[schemars(example = 0.95)]
     pub off_from: Option<f64>,
-    /// For how long events are counted together; `10s` by default.
+    /// Period over which Standpipe measures the share of a source's events that the plugin fails
+    /// on, at most `"1h"`. Default: `"10s"`.
     #[schemars(example = &"10s")]
     pub window: Option<String>,
-    /// How long a source stays off before it is judged anew, and the time from one
-    /// trial to the next where `when_off` is `"fail"`; `5s` by default.
+    /// Period that replaces `window` while the circuit breaker of a source is open, at most `"1h"`.
+    /// With `when_off = "fail"`, `retry` is also the time between two tests of the plugin. Default:
+    /// `"5s"`.
     #[schemars(example = &"5s")]
     pub retry: Option<String>,
-    /// The share of the workers' processor time, from 0.01 to 1, that events may take
-    /// which it fails on. A source whose events take more waits for its turn; 0.5 by
-    /// default.
+    /// Share of the workers' CPU time that the failing events of all sources together may use, 0.01
+    /// to 1. To enforce this limit, Standpipe delays all events of the sources that have many
+    /// failing events. Default: 0.5.
     #[schemars(example = 0.5)]
     pub failing_cpu: Option<f64>,
-    /// What happens to the events of a source that it is off for: `"wait"`, the
-    /// default: each is asked about in its turn; or `"fail"`: they are treated as
-    /// `on_failure` says without being asked about, but for a trial now and then.
+    /// What happens to the events of a source while its circuit breaker is open. `"wait"`:
+    /// Standpipe calls the plugin with one event at a time, as often as `failing_cpu` allows.
+    /// `"fail"`: Standpipe applies `on_failure` without a call, and tests the plugin once per
+    /// `retry`. Default: `"wait"`.
     #[schemars(example = &"wait")]
     pub when_off: Option<String>,
 }
 
 impl RawBreaker {
-    /// Checks from where on a plugin does badly.
+    /// Checks the settings of the circuit breakers.
     pub fn check(&self, check: &mut TableChecker<'_>) -> CircuitBreakerSettings {
         let usual = CircuitBreakerSettings::default();
         let mut time = |key, value: &Option<String>, usual| {

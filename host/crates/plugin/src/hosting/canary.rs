@@ -9,33 +9,35 @@ use super::{check_share, json};
 use crate::CanarySettings;
 use standpipe_core::settings::TableChecker;
 
-/// A plugin that decides about the events of some users.
+/// New plugin that receives the events of some users. `path`, `settings` or both are required.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCanary {
-    /// Its component's file; that of the plugin if there is none.
+    /// WebAssembly file of the canary. A relative path starts at the directory of the settings
+    /// file. Default: the value in `[plugin]`.
     #[schemars(example = &"next.wasm")]
     pub path: Option<PathBuf>,
-    /// Its settings; those of the plugin if there are none.
+    /// Settings of the canary. Default: the value in `[plugin]`.
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
-    /// The SHA-256 that its component must have; by default the one that `sha256`
-    /// under `[plugin]` demands, if it demands any.
+    /// SHA-256 that the file of the canary must have. Default: the value in `[plugin]`.
     pub sha256: Option<String>,
-    /// The share of users whose events it decides about, from 0 to 100; 5 by default.
+    /// Percentage of users whose events the canary receives, 0 to 100. Default: 5.
     #[schemars(example = 5.0)]
     pub percent: Option<f64>,
-    /// The share of its events, from 0 to 1, that it may fail on or reject before it
-    /// is not asked any more; 0.01 by default.
+    /// Share of the canary's events, 0 to 1, that the canary may fail on or reject. Above this
+    /// share, Standpipe stops the canary, and the active plugin receives all events again. Default:
+    /// 0.01.
     #[schemars(example = 0.01)]
     pub max_error_rate: Option<f64>,
-    /// Events that it must have seen before it is judged; 1000 by default.
+    /// Number of events that the canary must have received before `max_error_rate` applies.
+    /// Default: 1000.
     #[schemars(example = 1000)]
     pub min_events: Option<u64>,
 }
 
 impl RawCanary {
-    /// Checks how the canary is tried.
+    /// Checks the settings of the canary.
     pub fn check(&self, check: &mut TableChecker<'_>) -> CanarySettings {
         let usual = CanarySettings::default();
         let percent = self.percent.unwrap_or(usual.percent);

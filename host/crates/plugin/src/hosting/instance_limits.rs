@@ -1,4 +1,4 @@
-//! The settings of what an instance may take: `[plugin.limits]`.
+//! The settings of the limits of a plugin instance: `[plugin.limits]`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,56 +9,58 @@ use serde::{Deserialize, Serialize};
 use crate::InstanceLimits;
 use standpipe_core::settings::TableChecker;
 
-/// Processor time of a call that the settings may say.
+/// The maximum of `configure_cpu`, `call_cpu` and `event_cpu`.
 const CPU_MAX: Duration = Duration::from_secs(60);
 
-/// Processor time for a byte that the settings may say: a second for each kilobyte, more
-/// than any mapping needs.
+/// The maximum of `byte_cpu`: one second for each kilobyte, more than any plugin needs.
 const BYTE_CPU_MAX: Duration = Duration::from_millis(1);
 
-/// The age of an instance that the settings may say.
+/// The maximum of `max_age`.
 const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Bytes of memory that the settings may say: the most that a 32-bit memory has.
+/// The range of `memory_bytes`. A 32-bit memory has at most 4 GiB.
 const MEMORY_BYTES: RangeInclusive<u64> = 1024 * 1024..=4 * 1024 * 1024 * 1024;
 
-/// Bytes of an answer that the settings may say.
+/// The range of `answer_bytes`.
 const ANSWER_BYTES: RangeInclusive<u64> = 1024 * 1024..=1024 * 1024 * 1024;
 
-/// What an instance of the plugin may take.
+/// Limits of a plugin instance: memory, CPU time and age.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPluginLimits {
-    /// Bytes of memory; 134,217,728 (128 MiB) by default.
+    /// Maximum memory of a plugin instance in bytes, 1048576 to 4294967296. Default: 134217728 (128
+    /// MiB).
     #[schemars(example = 134_217_728)]
     pub memory_bytes: Option<u64>,
-    /// Bytes that the answer about one batch may take in the host's memory;
-    /// 67,108,864 (64 MiB) by default.
+    /// Maximum memory in bytes that Standpipe uses for the result of one call of the plugin,
+    /// 1048576 to 1073741824. Default: 67108864 (64 MiB).
     #[schemars(example = 67_108_864)]
     pub answer_bytes: Option<u64>,
-    /// Processor time for being configured; `5s` by default.
+    /// Maximum CPU time to configure an instance, at most `"1m"`. Default: `"5s"`.
     #[schemars(example = &"5s")]
     pub configure_cpu: Option<String>,
-    /// Processor time of a call, whatever its batch; `50ms` by default.
+    /// Maximum CPU time of a call with a batch of events, at most `"1m"`. `event_cpu` and
+    /// `byte_cpu` increase this maximum. Default: `"50ms"`.
     #[schemars(example = &"50ms")]
     pub call_cpu: Option<String>,
-    /// What comes on top for each event of the batch; `2ms` by default.
+    /// Increase of the maximum CPU time of a call for each event of the batch, at most `"1m"`.
+    /// Default: `"2ms"`.
     #[schemars(example = &"2ms")]
     pub event_cpu: Option<String>,
-    /// What comes on top for each byte of the batch that the plugin is handed; `1us` by
-    /// default.
+    /// Increase of the maximum CPU time of a call for each byte of the batch, at most `"1ms"`.
+    /// Default: `"1us"`.
     #[schemars(example = &"1us")]
     pub byte_cpu: Option<String>,
-    /// Calls after which an instance is replaced; 20,000 by default.
+    /// Number of calls after which Standpipe replaces an instance, at least 1. Default: 20000.
     #[schemars(example = 20_000)]
     pub max_calls: Option<u64>,
-    /// The age at which an instance is replaced; `1h` by default.
+    /// Age at which Standpipe replaces an instance, at most `"7d"`. Default: `"1h"`.
     #[schemars(example = &"1h")]
     pub max_age: Option<String>,
 }
 
 impl RawPluginLimits {
-    /// Checks what an instance may take.
+    /// Checks the limits of an instance.
     pub fn check(&self, check: &mut TableChecker<'_>) -> InstanceLimits {
         let usual = InstanceLimits::default();
         let mut time = |key, value: &Option<String>, usual, longest| {

@@ -1,10 +1,8 @@
-//! Settings of plugins, which are handed on as JSON, read from whatever they are
-//! written in.
+//! Reads the settings of plugins, in TOML or another format, and converts them to JSON.
 //!
-//! TOML has dates and times, which serde knows nothing of: to any reader but TOML's own
-//! they look like a table with a key that nobody has written. They become their text.
-//! It has also numbers that JSON has no words for, which would become null. They are
-//! refused. Settings that are a part of another program's own file come along here too.
+//! Dates and times of TOML become text: serde has no type for them, and the crate `toml` presents
+//! them as a table with a private key. Numbers that JSON cannot express are errors, since they
+//! would become null.
 
 use std::fmt;
 
@@ -12,17 +10,17 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-/// The key under which the crate `toml` hands out the text of a date or time.
+/// The private key with which the crate `toml` presents the text of a date or time.
 const DATE_TIME: &str = "$__toml_private_datetime";
 
-/// An object.
+/// Deserializes a table as a JSON object.
 pub(super) fn object<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Map<String, Value>, D::Error> {
     of_object(Json::deserialize(deserializer)?)
 }
 
-/// An object, where there is one.
+/// Deserializes an optional table as a JSON object.
 pub(super) fn optional_object<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Map<String, Value>>, D::Error> {
