@@ -9,25 +9,25 @@ use super::AdminToken;
 use standpipe_core::secret::{Secret, SecretSetting};
 use standpipe_core::settings::SettingsChecker;
 
-/// Where the admin address is, unless the settings say otherwise, where SDKs are listened to.
+/// The default address of the admin server, if Standpipe listens for SDKs.
 const ADDRESS: &str = "127.0.0.1:9180";
 
-/// Health, metrics, and control of the plugin.
+/// Health checks, metrics and the admin API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawAdmin {
-    /// The address for `/health/live`, `/health/ready`, `/metrics` and `/plugin`, or
+    /// Address for `/health/live`, `/health/ready`, `/metrics` and the admin API (`/plugin`),
+    /// or `"off"`. Default: `127.0.0.1:9180` if the top-level `listen` is an address, else
     /// `"off"`.
-    /// `127.0.0.1:9180` by default where SDKs are listened to, and otherwise off.
     #[schemars(example = &"127.0.0.1:9180")]
     pub listen: Option<String>,
-    /// What requests about the plugin must bring along as `Authorization: Bearer
-    /// TOKEN`. Without it there are none.
+    /// Bearer token for requests to `/plugin`, at least 16 characters, or a reference
+    /// `secret:NAME`. Without a token, Standpipe refuses these requests.
     pub token: Option<Secret>,
 }
 
 impl RawAdmin {
-    /// Checks the address, of which an override goes before that of the file.
+    /// Checks the address. `over`, from the command line, overrides the address in the file.
     pub fn check_address(
         &self,
         over: Option<&str>,
@@ -41,7 +41,7 @@ impl RawAdmin {
         }
     }
 
-    /// Checks what requests about the plugin must bring along.
+    /// Checks the bearer token for requests to `/plugin`.
     pub fn check_token(&self, checker: &mut SettingsChecker) -> Option<SecretSetting> {
         let token = checker.table("admin").optional_secret("token", self.token.clone());
         if let Some(SecretSetting::Value(token)) = &token

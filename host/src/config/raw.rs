@@ -19,71 +19,77 @@ use standpipe_http::RawHttp;
 use standpipe_plugin_host::RawPlugin;
 use standpipe_spool::RawSpool;
 
-/// The settings file of Standpipe's host.
+/// The settings of Standpipe. Relative paths start at the directory of the settings file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSettings {
-    /// The directory of dead letters, compiled plugins and the spool; `standpipe-data` beside
-    /// the settings file by default.
+    /// Directory for dead letters, compiled plugins, the spool and the overflow. Default:
+    /// `standpipe-data` in the directory of the settings file. Protect the directory:
+    /// Standpipe runs the files in `cache/` as native code.
     #[schemars(example = &"/var/lib/standpipe")]
     pub data_dir: Option<PathBuf>,
-    /// Threads that map events; one for each processor by default.
+    /// Number of threads that run the plugin, 1 to 256. Default: one for each processor.
     #[schemars(example = 4)]
     pub workers: Option<usize>,
-    /// Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`,
-    /// `off`), or levels of parts of the program, separated by commas:
-    /// `info,standpipe_delivery=debug`. `info` by default. The variable `RUST_LOG` overrides
-    /// it.
+    /// Log level: `error`, `warn`, `info`, `debug`, `trace` or `off`. Default: `info`. Parts
+    /// of the program can have other levels: `info,standpipe_delivery=debug`. The environment
+    /// variable `RUST_LOG` overrides this key.
     #[schemars(example = &"info")]
     pub log: Option<String>,
-    /// The address that SDKs send to, such as `0.0.0.0:8080`. Without
-    /// it, and without `--listen`, the host reads files and standard input.
+    /// Address that SDKs send events to, such as `0.0.0.0:8080`. If neither this key nor the
+    /// option `--listen` is set, Standpipe reads files or standard input. `off` is for a
+    /// program that embeds Standpipe and passes the requests of SDKs to Standpipe.
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Option<String>,
-    /// The sources that may send events to that address.
+    /// The sources: websites and apps whose SDKs may send events to the address in `listen`.
+    /// With `listen`, at least one source is required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<RawSource>,
-    /// How that address is served.
+    /// Connections and request bodies at the address in `listen`.
     #[serde(skip_serializing_if = "is_default")]
     pub http: RawHttp,
-    /// The spool, which keeps events from the response until they are delivered.
+    /// The spool: the queue on disk that holds accepted events until they are delivered.
     #[serde(skip_serializing_if = "is_default")]
     pub spool: RawSpool,
-    /// Health and metrics.
+    /// Health checks, metrics and the admin API.
     #[serde(skip_serializing_if = "is_default")]
     pub admin: RawAdmin,
-    /// The mapping plugin.
+    /// The plugin that chooses the delivery streams of each event.
     pub plugin: RawPlugin,
-    /// Access to AWS. What is missing here is looked for where every AWS SDK
-    /// looks.
+    /// Access to AWS. If the keys for credentials, region and endpoints are not set, Standpipe
+    /// looks for them in the same places as the AWS SDKs.
     #[serde(skip_serializing_if = "is_default")]
     pub aws: RawAws,
-    /// The manager that resolves secrets written as `secret:NAME`.
+    /// The manager that Standpipe reads secrets from. Settings refer to these secrets as
+    /// `secret:NAME`.
     #[serde(skip_serializing_if = "is_default")]
     pub secrets: RawSecrets,
-    /// How records are delivered.
+    /// Delivery of the records to Firehose.
     #[serde(skip_serializing_if = "is_default")]
     pub delivery: RawDelivery,
-    /// What the dead letters may take, and where copies of them go.
+    /// The size of the files of dead letters, and the delivery stream for copies of dead
+    /// letters.
     #[serde(skip_serializing_if = "is_default")]
     pub dead_letters: RawDeadLetters,
-    /// What is reported about the delivery streams to data catalogs.
+    /// Reports on the delivery streams and their lineage for OpenMetadata and OpenLineage, and
+    /// as files.
     pub catalog: Option<RawCatalog>,
-    /// What differs for a delivery stream, by its name.
+    /// Settings of single delivery streams, by the name of the stream. They override
+    /// `[delivery]`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub streams: BTreeMap<String, RawStream>,
-    /// Where its keys stand in the file, for errors.
+    /// The positions of the keys in the file, for errors.
     #[serde(skip)]
     #[schemars(skip)]
     pub places: KeyPositions,
 }
 
-/// What is reported about the delivery streams to data catalogs. This build has no catalog, so
-/// that only the key matters by which runs would come by themselves.
+// Without the feature `catalog`, `schedule` is an error, and all other keys are ignored.
+/// Reports on the delivery streams. This build of Standpipe has no catalog.
 #[cfg(not(feature = "catalog"))]
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct RawCatalog {
-    /// When it is read.
+    /// When runs of the catalog start. This build of Standpipe does not accept this key.
     pub schedule: Option<String>,
 }

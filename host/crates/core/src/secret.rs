@@ -13,14 +13,15 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A secret: neither `Debug` nor an error shows it, and its memory is
-/// overwritten when it is dropped.
+// `Debug` and errors do not show the text, and its memory is overwritten when it is dropped.
+/// A secret. Some keys also accept a reference `secret:NAME` to a secret in the manager of
+/// `[secrets]`.
 #[derive(Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(transparent)]
 pub struct Secret(#[schemars(with = "String")] Zeroizing<String>);
 
-/// By hand, since the usual error about a value of the wrong type shows the
-/// value: a key of digits alone, without its quotes, is a number.
+/// Implemented by hand because the derived error shows a value of the wrong type: a key of
+/// digits without quotes is a number.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer);
@@ -36,12 +37,12 @@ impl Serialize for Secret {
 }
 
 impl Secret {
-    /// Protects a text.
+    /// Creates a secret from a text.
     pub fn new(text: String) -> Self {
         Secret(Zeroizing::new(text))
     }
 
-    /// Returns the text, for code that has to use it.
+    /// Returns the text, for code that uses it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,7 @@
 //! The settings of a server: `[http]`.
 //!
-//! What a body may take, and by which URL clients reach the server, is for the code that reads
-//! the bodies and answers the requests: those keys are in the raw form and are checked there.
+//! The raw form also has the keys for the size of request bodies and for the public URL. The
+//! collector checks these keys, because it reads the bodies and handles the requests.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,63 +12,62 @@ use serde::{Deserialize, Serialize};
 use crate::TrustedProxies;
 use standpipe_core::settings::TableChecker;
 
-/// Connections that the settings may ask for: far more than one machine can serve.
+/// The maximum of `max_connections`: far more connections than one machine can serve.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
-/// How long a connection may be unused after a request, unless the settings say otherwise.
-/// A load balancer must be the one that closes: an Application Load Balancer does after 60 s,
-/// and a request that it sends while its target closes is answered with 502.
+/// The default of `keep_alive`. The load balancer must be the side that closes an idle
+/// connection: an Application Load Balancer closes after 60 s, and answers 502 if it sends a
+/// request while its target closes the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
-/// The least that the settings may say.
+/// The minimum of `keep_alive`.
 const KEEP_ALIVE_MIN: Duration = Duration::from_secs(1);
 
-/// The most that the settings may say: more than the 4,000 s that an Application Load
-/// Balancer can be set to.
+/// The maximum of `keep_alive`: more than 4,000 s, the maximum of an Application Load
+/// Balancer.
 pub(crate) const KEEP_ALIVE_MAX: Duration = Duration::from_secs(2 * 3600);
 
-/// How the address for SDKs is served.
+/// Connections and request bodies at the address in `listen`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawHttp {
-    /// A certificate with its chain, in PEM; with `key` it turns TLS on. Both
-    /// files are read again when they change. A relative path starts at the
-    /// settings file.
+    /// PEM file with the certificate chain. With `certificate` and `key`, Standpipe uses TLS,
+    /// and reads the files again when they change. Default: no TLS.
     #[schemars(example = &"certificate.pem")]
     pub certificate: Option<PathBuf>,
-    /// The certificate's key, in PEM.
+    /// PEM file with the private key of the certificate.
     #[schemars(example = &"key.pem")]
     pub key: Option<PathBuf>,
-    /// Connections that are open at once; 10,000 by default, or fewer where the limit
-    /// of open files leaves room for fewer. Beyond it, connections that wait for their
-    /// client are closed for new ones, the oldest first.
+    /// Maximum number of open connections, 1 to 1000000. Default: 10000, or fewer if the limit
+    /// of open files is too low. When this number is reached, Standpipe closes some open
+    /// connections to accept new ones.
     #[schemars(example = 10_000)]
     pub max_connections: Option<usize>,
-    /// Connections of one IP address (of IPv6, of one /64 network) that are open at once;
-    /// half of `max_connections` by default.
+    /// Maximum number of connections from one client: an IPv4 address or an IPv6 /64 network.
+    /// Standpipe closes further connections. Default: half of `max_connections`.
     #[schemars(example = 5_000)]
     pub max_connections_per_peer: Option<usize>,
-    /// Bytes of a request's body, also once it is decompressed; 4,096,000 by
-    /// default.
+    /// Maximum size of a request body in bytes, 32768 to 16777216. The limit applies both
+    /// before and after decompression. Default: 4096000.
     #[schemars(example = 4_096_000)]
     pub max_body_bytes: Option<usize>,
-    /// Bytes of all bodies of one client that are read or worked on at once; 33,554,432
-    /// by default, which is half of what all clients have.
+    /// Maximum memory in bytes for the request bodies of one client, at least
+    /// `max_body_bytes`, at most 67108864. Default: 33554432.
     #[schemars(example = 33_554_432)]
     pub max_body_bytes_per_peer: Option<usize>,
-    /// How long a connection may be unused after a request, such as `"620s"`; `"120s"` by
-    /// default, `"1s"` to `"2h"`. It must be longer than a load balancer before the collector
-    /// keeps connections, or that sends requests while they are closed.
+    /// How long a connection may be idle between requests, `"1s"` to `"2h"`. Default:
+    /// `"120s"`. Choose a longer time than the idle timeout of a load balancer in front of
+    /// Standpipe.
     pub keep_alive: Option<String>,
-    /// IP addresses and networks of proxies, such as `203.0.113.0/24`, whose headers
-    /// `X-Forwarded-For`, `-Host` and `-Proto`, and `Forwarded`, are believed; private
-    /// networks and loopback by default. The limits of one address do not hold for them,
-    /// but for the clients that they name.
+    /// Addresses and networks of proxies, such as `203.0.113.0/24`. Standpipe uses the headers
+    /// `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto` and `Forwarded` only in
+    /// requests from these proxies. Default: private and loopback networks; with `[]`,
+    /// Standpipe trusts no proxy.
     #[schemars(example = ["203.0.113.0/24"])]
     pub trusted_proxies: Option<Vec<String>>,
-    /// The URL by which clients reach the collector, such as `https://collect.example`,
-    /// which SDKs are told to send to. By default what a trusted proxy says, or the
-    /// request's own `Host`.
+    /// URL of the collector as clients see it, such as `https://collect.example`. Standpipe
+    /// sends this URL in the settings that SDKs download. Default: the URL from the headers of
+    /// a trusted proxy, else from the `Host` header of the request.
     #[schemars(example = &"https://collect.example")]
     pub public_url: Option<String>,
 }
@@ -76,29 +75,30 @@ pub struct RawHttp {
 /// How a server serves connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// With what certificate, if the connections are encrypted.
+    /// The files of the certificate, or `None` without TLS.
     pub certificate: Option<CertificateFiles>,
-    /// Connections at once. None where the limit of open files decides.
+    /// Maximum number of open connections. If `None`, 10,000, or fewer if the limit of open
+    /// files is too low.
     pub connections_max: Option<usize>,
-    /// Connections of one peer at once; half of all where it is not set.
+    /// Maximum number of open connections of one peer. If `None`, half of all connections.
     pub connections_per_peer_max: Option<usize>,
-    /// How long a connection may be unused after a request.
+    /// How long a connection may be idle between requests.
     pub keep_alive: Duration,
-    /// Proxies that are believed about their clients.
+    /// Proxies whose headers about their clients are used.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// A certificate with its key.
+/// The files of a certificate and its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate with its chain, in PEM.
+    /// PEM file with the certificate chain.
     pub certificate: PathBuf,
-    /// Its key, in PEM.
+    /// PEM file with the private key.
     pub key: PathBuf,
 }
 
 impl RawHttp {
-    /// Checks how connections are served.
+    /// Checks the settings of connections.
     pub fn check(&self, check: &mut TableChecker<'_>) -> HttpSettings {
         let mut connections = |key, count: Option<usize>| {
             count.and_then(|count| check.number(key, count, 1..=CONNECTIONS_MAX))

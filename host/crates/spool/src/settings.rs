@@ -7,50 +7,50 @@ use serde::{Deserialize, Serialize};
 
 use standpipe_core::settings::TableChecker;
 
-/// Bytes that the spool may take, unless the settings say otherwise.
+/// The default of `max_bytes`.
 const BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
-/// The least that the settings may say, in bytes: some segments of the smallest size.
+/// The minimum of `max_bytes`: some segments of the smallest size.
 const BYTES_MAX_MIN: u64 = 16 * 1024 * 1024;
 
-/// Where events are kept from the answer until they are delivered.
+/// The spool: the queue on disk that holds accepted events until they are delivered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSpool {
-    /// Bytes that the spool may take; 10 GiB by default. Beyond it requests are
-    /// answered with 503.
+    /// Maximum size of the spool in bytes, at least 16777216. When the spool is full, requests
+    /// get status 503. Default: 10 GiB (10737418240).
     #[schemars(example = 10_737_418_240_u64)]
     pub max_bytes: Option<u64>,
-    /// What an answer of 200 promises: `"fsync"`, the default, that the event
-    /// outlives a loss of power, `"os"` that it outlives the process, `"memory"`
-    /// nothing beyond the process.
+    /// What accepted events survive: with `"fsync"`, the default, a power loss; with `"os"` a
+    /// crash of Standpipe, but not a power loss; with `"memory"` neither a crash nor a restart
+    /// of Standpipe.
     #[schemars(example = &"fsync")]
     pub durability: Option<String>,
 }
 
-/// Where a spool is, and how much it may hold.
+/// The directory of a spool, its maximum size and its durability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolSettings {
-    /// The directory of its files, which is made if it is missing. Other files in
-    /// it are left alone.
+    /// The directory of the spool's files. The spool creates the directory if it does not
+    /// exist, and does not change other files in it.
     pub directory: PathBuf,
-    /// What its segments may come to, in bytes.
+    /// The maximum size of the segments in bytes.
     pub bytes_max: u64,
     /// What an appended entry survives.
     pub durability: Durability,
 }
 
-/// What an entry survives once it has been appended.
+/// What an appended entry survives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// A loss of power: it is synced to the disk. Entries that come at the same
-    /// time are synced together, so many of them cost little more than one.
+    /// A power loss: the spool syncs the entry to the disk. Entries that arrive at the same
+    /// time share one sync, so many of them cost little more than one.
     #[default]
     Fsync,
-    /// The end of the process, however sudden: the operating system has it. With
-    /// the machine, the last seconds may be lost.
+    /// A crash of the process: the operating system has the entry. A power loss can lose the
+    /// entries of the last seconds.
     Os,
-    /// Nothing: it is in memory, and the directory is not touched.
+    /// Nothing: the entry is only in memory, and the spool does not use the directory.
     Memory,
 }
 

@@ -6,48 +6,53 @@ use serde::{Deserialize, Serialize};
 use crate::lineage::LineageOptions;
 use crate::openmetadata::ServiceNames;
 
-/// What is found out about where records come from and go.
+/// The lineage that the catalog reads and writes.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawLineage {
-    /// Whether it is written to OpenMetadata; true by default.
+    /// Whether lineage is written to OpenMetadata. Default: `true`.
     pub include: Option<bool>,
-    /// Whether OpenMetadata's edges of a pipeline are deleted first; false by default.
+    /// Whether a run deletes existing edges before it writes new ones. The run deletes only
+    /// edges of the pipelines whose delivery streams it reads. Default: `false`.
     pub r#override: Option<bool>,
-    /// Services of OpenMetadata in which tables are looked for; all by default.
+    /// Services of OpenMetadata in which the catalog looks for tables. Default: all services.
     pub database_services: Option<Vec<String>>,
-    /// Those in which buckets are.
+    /// Services of OpenMetadata in which the catalog looks for buckets. Default: all services.
     pub storage_services: Option<Vec<String>>,
-    /// Those in which topics and Kinesis streams are.
+    /// Services of OpenMetadata in which the catalog looks for topics. If `messaging_service`
+    /// is set, this key applies only to Kinesis streams. Default: all services.
     pub messaging_services: Option<Vec<String>>,
-    /// Those in which search indices are.
+    /// Services of OpenMetadata in which the catalog looks for search indexes. Default: all
+    /// services.
     pub search_services: Option<Vec<String>>,
-    /// The one in which the topics of streams that are fed by Kafka are.
+    /// The only service of OpenMetadata in which the catalog looks for Kafka topics. Default:
+    /// none, `messaging_services` applies.
     pub messaging_service: Option<String>,
-    /// Whether DynamoDB is asked which tables feed a Kinesis stream; true by default.
+    /// Whether the catalog reads which DynamoDB tables feed a Kinesis stream. Default: `true`.
     pub dynamodb: Option<bool>,
-    /// Whether OpenMetadata gets edges from a pipeline that only Direct PUT feeds to
-    /// its destinations; false by default.
+    /// Whether OpenMetadata gets edges for a delivery stream that only Direct PUT feeds.
+    /// Default: `false`.
     pub direct_put: Option<bool>,
-    /// Whether columns of the same name are joined; false by default, and never where
-    /// a function changes records.
+    /// Whether lineage connects columns of the same name. Columns are never connected if a
+    /// Lambda function changes the records, or if the edge starts at a DynamoDB table or at a
+    /// pipeline. Default: `false`.
     pub columns: Option<bool>,
-    /// Whether pictures and files show buckets for copies and failed records; false
-    /// by default.
+    /// Whether diagrams and files contain the S3 buckets for backup and failed records.
+    /// Default: `false`.
     pub backups: Option<bool>,
-    /// Whether pictures and files show the tables that columns are taken from; false
-    /// by default.
+    /// Whether diagrams and files contain the Glue tables whose schemas Firehose uses to
+    /// convert records. Default: `false`.
     pub schemas: Option<bool>,
 }
 
 impl RawLineage {
-    /// What pictures and files show.
+    /// Returns what diagrams and files contain.
     pub(super) fn lineage_options(&self) -> LineageOptions {
         let is_drawn = |set: Option<bool>| set.unwrap_or(false);
         LineageOptions { backups: is_drawn(self.backups), schemas: is_drawn(self.schemas) }
     }
 
-    /// Where assets are looked for.
+    /// Returns the services of OpenMetadata in which the catalog looks for assets.
     pub(super) fn service_names(&self) -> ServiceNames {
         let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         ServiceNames {

@@ -11,26 +11,29 @@ use super::servers::{check_headers, tls_verification};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
-/// A server and a file for OpenLineage events.
+/// The server and the file for OpenLineage events.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenLineage {
-    /// A server that takes events with POST, such as `http://localhost:5000`.
+    /// URL of a server that accepts events with POST, such as `http://localhost:5000`.
+    /// Default: none.
     pub url: Option<String>,
-    /// The path of its API; that of Marquez by default, `/api/v1/lineage`.
+    /// Path of the server's API. Default: `/api/v1/lineage`, the path of Marquez.
     pub path: Option<String>,
-    /// Its token.
+    /// Bearer token for the server, or a reference `secret:NAME`. Default: none.
     pub token: Option<Secret>,
-    /// As for OpenMetadata.
+    /// Which certificates are trusted: `"system"`, `"nothing"` (any certificate), or the path
+    /// of a PEM file with certificate authorities. Default: `"system"`.
     pub verify: Option<String>,
-    /// Headers of each request. Their values may be references to secrets.
+    /// Headers of each request. The values can be references `secret:NAME`. Default: none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
-    /// A broker's `HOST:PORT` by the ARN of its cluster of Kafka: what OpenLineage
-    /// calls a cluster by, and AWS does not return.
+    /// Brokers of MSK clusters. Each key is the ARN of a cluster, each value the `HOST:PORT`
+    /// of one of its brokers. OpenLineage names the topics of the cluster by this address,
+    /// which AWS does not return.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub brokers: BTreeMap<String, String>,
-    /// A file of events, one on each line.
+    /// File for OpenLineage events, one on each line. Default: none.
     pub file: Option<PathBuf>,
 }
 

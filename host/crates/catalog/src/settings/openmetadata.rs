@@ -13,60 +13,64 @@ use crate::openmetadata::{DeletionPolicy, OpenMetadataSettings};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
-/// How long an attempt of a request may take that the settings may say.
+/// The maximum of `timeout`.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
-/// Pipelines in one request: what the settings say beyond is taken for as many, since the
-/// vendor's program takes more.
+/// The maximum of pipelines in one request. A larger value of `batch` is not an error, because
+/// OpenMetadata's own program accepts more; this maximum is used instead.
 const BATCH_MAX: u64 = 1000;
 
-/// The part of a service's pipelines that a run may delete, of 100, unless set otherwise:
-/// more than half of the streams hardly go at once, but wrong settings make it look so.
+/// The default of `delete_percent_max`. People rarely delete more than half of the streams at
+/// once, but wrong settings can look like that.
 const DELETE_PERCENT_MAX: u64 = 50;
 
-/// An OpenMetadata server.
+/// The OpenMetadata server to write to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawOpenMetadata {
-    /// The address of its API, such as `http://localhost:8585/api`.
+    /// URL of the API, such as `http://localhost:8585/api`. Required.
     pub url: Option<String>,
-    /// The token of a bot.
+    /// Token of a bot, or a reference `secret:NAME`. Default: none.
     pub token: Option<Secret>,
-    /// The version of its API; `v1` by default.
+    /// Version of the API. Only `v1`, the default, is supported.
     pub api_version: Option<String>,
-    /// Which certificates are trusted: `"system"`, the default, `"nothing"` to trust
-    /// any, or the path of a PEM file of authorities.
+    /// Which certificates are trusted: `"system"`, `"nothing"` (any certificate), or the path
+    /// of a PEM file with certificate authorities. Default: `"system"`.
     pub verify: Option<String>,
-    /// Headers of each request. Their values may be references to secrets.
+    /// Headers of each request. The values can be references `secret:NAME`. Default: none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
-    /// How long an attempt of a request may take, such as `30s`.
+    /// Time limit for each attempt of a request, at most `"10m"`. Default: `"60s"`.
     #[schemars(example = &"30s")]
     pub timeout: Option<String>,
-    /// Pipelines in one request; 100 by default.
+    /// Number of pipelines in one request, at least 1. If the value is above 1000, the catalog
+    /// uses 1000. Default: 100.
     pub batch: Option<u64>,
-    /// Whether its version must be one that is known; true by default.
+    /// Whether a run fails if the version of OpenMetadata is not a known one. Default: `true`.
     pub check_version: Option<bool>,
-    /// Whether region and filters are kept with the service, without credentials; true
-    /// by default.
+    /// Whether `role_arn` and `messaging_service` are stored with the service in OpenMetadata.
+    /// Credentials are never stored. Default: `true`.
     pub store_connection: Option<bool>,
-    /// Whether a service of another program is marked as that of this account and
-    /// region, without which nothing is marked as deleted in it; false by default.
+    /// Whether a run marks a service that another program created as that of this account and
+    /// region. Without the mark, the catalog marks no pipelines of the service as deleted.
+    /// Default: `false`.
     pub adopt_service: Option<bool>,
-    /// Whether descriptions and names that people changed there are overwritten; false
-    /// by default.
+    /// Whether descriptions and names that people changed in OpenMetadata are overwritten.
+    /// Default: `false`.
     pub overwrite: Option<bool>,
-    /// Whether pipelines whose stream is gone are marked as deleted; true by default.
+    /// Whether a run marks the pipelines of deleted delivery streams as deleted. Default:
+    /// `true`.
     pub mark_deleted: Option<bool>,
-    /// Whether streams that the patterns leave out count as gone; false by default.
+    /// Whether a run also marks pipelines as deleted if `include` and `exclude` do not select
+    /// their delivery streams. Default: `false`.
     pub delete_filtered: Option<bool>,
-    /// How many of a hundred pipelines a run may mark as deleted at most; 50 by
-    /// default.
+    /// Maximum percentage of the service's pipelines that a run may mark as deleted, 0 to 100.
+    /// If the run would mark more, the run marks none, and counts a failure. Default: 50.
     pub delete_percent_max: Option<u64>,
 }
 
 impl RawOpenMetadata {
-    /// Checks a server, to which the streams are one service.
+    /// Checks the settings of the server. `service` is the name of the pipeline service.
     pub(super) fn check(
         &self,
         service: &str,

@@ -19,81 +19,88 @@ use standpipe_aws::secret_store::SecretStoreSettings;
 use standpipe_aws::{AwsSettings, RawAws};
 use standpipe_core::settings::{TableChecker, is_default};
 
-/// The catalog: delivery streams and their lineage, for OpenMetadata, OpenLineage and
+/// Reports on the delivery streams and their lineage for OpenMetadata and OpenLineage, and as
 /// files.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCatalog {
-    /// What the delivery streams are called together, such as `aws_firehose`: the
-    /// name of the pipeline service in OpenMetadata.
+    /// Name of the pipeline service in OpenMetadata, such as `aws_firehose`. The service
+    /// contains one pipeline for each delivery stream. Required with `[catalog.openmetadata]`.
     #[schemars(example = &"aws_firehose")]
     pub service_name: Option<String>,
-    /// Patterns of names of streams that are read; all by default. They are matched
-    /// from the beginning of the name, whatever its case.
+    /// Regular expressions for the names of the delivery streams to read. An expression is
+    /// matched from the start of the name, and letter case is ignored. Default: all delivery
+    /// streams.
     #[schemars(example = ["orders.*"])]
     pub include: Option<Vec<String>>,
-    /// Patterns of names of streams that are not read, also where `include` names
-    /// them.
+    /// Regular expressions for the names of delivery streams that are not read, even if
+    /// `include` matches them. Default: none.
     #[schemars(example = ["test-.*"])]
     pub exclude: Option<Vec<String>>,
-    /// When it is read: `"manual"`, the default, `"hourly"`, `"daily"`, `"weekly"`,
-    /// `"every 15m"`, or a cron expression such as `"30 6 * * mon-fri"`, in UTC.
+    /// When runs start, in UTC: `"manual"`, `"hourly"`, `"daily"`, `"weekly"`, an interval
+    /// such as `"every 15m"`, or a cron expression such as `"30 6 * * mon-fri"`. Default:
+    /// `"manual"`, only when you call `host catalog ingest`.
     #[schemars(example = &"every 15m")]
     pub schedule: Option<String>,
-    /// The first day or moment of the schedule.
+    /// Start of the schedule: a date, or a time such as `2026-01-31T06:00:00Z`. Default: none.
     #[schemars(example = &"2026-01-31")]
     pub start_date: Option<String>,
-    /// The last one.
+    /// End of the schedule: a date or a time. If the end is a date, runs still start on that
+    /// day. Default: none.
     #[schemars(example = &"2026-12-31")]
     pub end_date: Option<String>,
-    /// The level of a run's log: `"debug"`, `"info"`, the default, `"warn"` or
-    /// `"error"`.
+    /// Level of the log of a run: `"debug"`, `"info"`, `"warn"` or `"error"`. Default:
+    /// `"info"`.
     #[schemars(example = &"info")]
     pub log_level: Option<String>,
-    /// Whether lineage that is not found is a failure of the run; false by default.
+    /// Whether a run fails if an edge of the lineage is not found, ambiguous or failed.
+    /// Default: `false`.
     pub strict: Option<bool>,
-    /// How many of a hundred must succeed; 90 by default.
+    /// Percentage of the items of each step, such as delivery streams, that must succeed, 0 to
+    /// 100. With a lower percentage, the run fails, unless `raise_on_error` is `false`.
+    /// Default: 90.
     #[schemars(example = 90)]
     pub success_threshold: Option<u64>,
-    /// Whether a run that is below that fails; true by default.
+    /// Whether a run fails if a step does not reach `success_threshold`, or if the list of
+    /// delivery streams is incomplete. Default: `true`.
     pub raise_on_error: Option<bool>,
-    /// Calls in a second of each of Amazon's operations; 4 by default, since Amazon
-    /// takes 5 in an account and a region. What emulators take may be more.
+    /// Calls per second to each AWS operation, 0.1 to 1000. Raise the value only for emulators
+    /// of AWS: AWS allows five per account and region. Default: 4.
     #[schemars(example = 4.0)]
     pub calls_per_second: Option<f64>,
-    /// Access to AWS in place of `[aws]`, of which nothing is taken over then.
+    /// AWS settings for the catalog only, with the keys of `[aws]`. If this table is set, the
+    /// catalog ignores `[aws]`.
     pub aws: Option<RawAws>,
-    /// What is found out about where records come from and go.
+    /// The lineage that the catalog reads and writes.
     #[serde(skip_serializing_if = "is_default")]
     pub lineage: RawLineage,
-    /// The OpenMetadata server to write to.
+    /// The OpenMetadata server to write to. Default: none.
     pub openmetadata: Option<RawOpenMetadata>,
-    /// A server and a file for OpenLineage events.
+    /// The server and the file for OpenLineage events.
     #[serde(skip_serializing_if = "is_default")]
     pub openlineage: RawOpenLineage,
-    /// Files that are written anew with each run. Relative paths start at the
-    /// settings file.
+    /// Files that each run writes.
     #[serde(skip_serializing_if = "is_default")]
     pub files: RawCatalogFiles,
 }
 
-/// Files that are written anew with each run.
+/// Files that each run writes. Relative paths start at the directory of the settings file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCatalogFiles {
-    /// The graph as JSON.
+    /// JSON file for the graph, in Standpipe's own format.
     pub json: Option<PathBuf>,
-    /// A picture as SVG.
+    /// SVG file for the diagram.
     pub svg: Option<PathBuf>,
-    /// The graph as a Mermaid flowchart.
+    /// File for the diagram as a Mermaid flowchart.
     pub mermaid: Option<PathBuf>,
-    /// The graph as a Graphviz graph.
+    /// File for the diagram in the DOT format of Graphviz.
     pub dot: Option<PathBuf>,
 }
 
 impl RawCatalog {
-    /// Checks the settings of the catalog, apart from what it shares with the rest: its access
-    /// to AWS, the manager of secrets, and the directory of the history.
+    /// Checks the settings of the catalog. The caller checks what the catalog shares with
+    /// other parts: access to AWS, the manager of secrets, and the data directory.
     pub fn check(
         &self,
         aws: AwsSettings,

@@ -1,7 +1,7 @@
-//! The sources of events, `[[sources]]`, as they are written, and what they are called.
+//! The raw form of the sources of events, `[[sources]]`, and the check of their names.
 //!
-//! Most of their keys are for the collector, which checks them; the roles and the names
-//! hold for events of an embedder too.
+//! The collector uses and checks most of the keys. The roles and the names also apply to
+//! events of a program that embeds Standpipe.
 
 use std::collections::HashSet;
 
@@ -12,69 +12,74 @@ use super::{SettingsChecker, item_labels};
 use crate::event::SourceNames;
 use crate::secret::Secret;
 
-/// Characters of a source's name.
+/// The maximum number of characters in the name of a source.
 pub const NAME_CHARACTERS_MAX: usize = 100;
 
-/// Who may send events.
+/// A source: a website or app whose SDK may send events to the address in `listen`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSource {
-    /// What plugins and dead letters know the source by.
+    /// Name of the source in plugins, dead letters and metrics, 1 to 100 characters.
     #[schemars(example = &"web")]
     pub name: String,
-    /// Names that it had before: events of these that wait in the spool or in the
-    /// dead letters are taken for events of this source.
+    /// Former names of the source. In dead letters and in the spool, Standpipe treats these
+    /// names as names of this source.
     #[schemars(example = ["website"])]
     pub formerly: Option<Vec<String>>,
-    /// Whose endpoint it takes the place of: `"segment"` or `"rudderstack"`.
+    /// The vendor whose API the SDK uses: `"segment"` or `"rudderstack"`.
     #[schemars(example = &"segment")]
     pub dialect: String,
-    /// What its SDKs identify themselves with.
+    /// Keys with which the SDK can authenticate, or references `secret:NAME`. Two sources
+    /// cannot share a key.
     #[schemars(example = ["WRITE-KEY"])]
     pub write_keys: Vec<Secret>,
-    /// Whether it takes anything at present; true by default.
+    /// Whether the source may send events. If `false`, its requests get status 404. Default:
+    /// `true`.
     pub enabled: Option<bool>,
-    /// Whether one bad event has its whole request refused with 400. By default
-    /// the good ones are taken, and the bad ones go to the dead letters.
+    /// If `true`, a request with an invalid event gets status 400, and none of its events is
+    /// accepted. If `false`, invalid events become dead letters, unless a request has more
+    /// than 100 of them and they are more than half of its events. Default: `false`.
     pub strict: Option<bool>,
-    /// Whether the bodies of its requests that are refused for what is in them go to the
-    /// dead letters: SDKs delete what is refused. False by default.
+    /// If `true`, the body of a request becomes a dead letter if Standpipe refuses the request
+    /// because the body is invalid, or is too large after decompression. Default: `false`.
     pub keep_refused: Option<bool>,
-    /// Origins of pages that may send, such as `https://shop.example` or
-    /// `https://*.shop.example`; all by default. Senders that are no pages
-    /// name no origin, and are not held by this.
+    /// Origins of the web pages that may send events, such as `https://shop.example` or
+    /// `https://*.shop.example`. Default: all origins. Requests without an `Origin` header are
+    /// always allowed.
     #[schemars(example = ["https://shop.example"])]
     pub allowed_origins: Option<Vec<String>>,
-    /// Events a second; what is beyond is answered with 429. A second's worth may come
-    /// at once, and a larger request is taken where nothing came before it; others then
-    /// wait until its time has passed. No limit by default.
+    /// Maximum number of events per second. Standpipe uses a token bucket that holds at most
+    /// `rate_limit` tokens. A request with more events than tokens gets status 429, unless the
+    /// bucket is full. Default: no limit.
     #[schemars(example = 1000)]
     pub rate_limit: Option<u32>,
-    /// Bytes of events a second, as they are stored: decompressed, and with what is
-    /// added to them. Otherwise like `rate_limit`, and both hold where both are set. No
-    /// limit by default.
+    /// Like `rate_limit`, in bytes per second. Standpipe counts the bytes of the events after
+    /// decompression, including the members that the collector adds. A source can have both
+    /// limits. Default: no limit.
     #[schemars(example = 1_000_000)]
     pub rate_limit_bytes: Option<u32>,
-    /// A role that the source's records are written with, in place of that under
-    /// `[aws]`.
+    /// IAM role that Standpipe assumes to deliver the records of this source. Default: the
+    /// value in `[aws]`.
     #[schemars(example = &"arn:aws:iam::111122223333:role/NAME")]
     pub role_arn: Option<String>,
-    /// The external id that the role asks for, in place of that under `[aws]`.
+    /// External id for the role, or a reference `secret:NAME`. Default: the value in `[aws]`.
     pub external_id: Option<Secret>,
 }
 
-/// Returns the labels by which mistakes name the sources.
+/// Returns the labels of the sources in error messages.
 pub fn source_labels(sources: &[RawSource]) -> Vec<String> {
     item_labels(sources.iter().map(|source| source.name.as_str()))
 }
 
-/// Returns whether a text has 1 to `characters_max` characters and no control characters.
+/// Returns whether a text has 1 to `characters_max` characters, none of them a control
+/// character.
 pub fn is_printable_within(text: &str, characters_max: usize) -> bool {
     !text.is_empty() && text.chars().count() <= characters_max && !text.contains(char::is_control)
 }
 
-/// What the sources are called, and were. A name of before that is also one of today,
-/// or of another source, would not say whose events they are.
+/// Checks the former names of the sources, and returns all names. A former name must not be
+/// the name or a former name of another source, because the source of an event would then be
+/// ambiguous.
 pub fn check_source_names(sources: &[RawSource], checker: &mut SettingsChecker) -> SourceNames {
     let mut taken: HashSet<_> = sources.iter().map(|source| source.name.as_str()).collect();
     for (source, label) in sources.iter().zip(source_labels(sources)) {
