@@ -4,7 +4,7 @@
 //! throttled, missing or flapping, answers that are lost, disks that fill and fail, a
 //! plugin that traps and loops, and processes that are stopped, killed, and started
 //! again. The world runs the real spool, pipeline, delivery and dead letters on one
-//! thread under paused time, so that a seed always tells the same story.
+//! thread under paused time, so that a seed always gives the same story.
 //!
 //! What must hold in every world:
 //!

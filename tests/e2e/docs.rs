@@ -1,4 +1,4 @@
-//! Docs for contributors stay true where a machine can tell: every path and link that
+//! Docs for contributors stay true where a machine can check: every path and link that
 //! they name exists, and every module says what it is.
 
 mod examples;

@@ -68,7 +68,7 @@ impl Account {
     }
 
     /// Adds a line to the story.
-    pub(super) fn tell(&self, at: Duration, line: impl FnOnce() -> String) {
+    pub(super) fn narrate(&self, at: Duration, line: impl FnOnce() -> String) {
         if !self.is_told {
             return;
         }

@@ -142,7 +142,7 @@ impl World {
         };
         sleep(Duration::from_millis(latency as u64)).await;
         let at = self.now();
-        self.account.tell(at, || format!("{stream}: {} records, {behaviour:?}", batch.len()));
+        self.account.narrate(at, || format!("{stream}: {} records, {behaviour:?}", batch.len()));
         let failed = |retry_class, code: &str| {
             let (code, message) = (code.to_owned(), "simulated".to_owned());
             Err(RequestError { retry_class, code, message })

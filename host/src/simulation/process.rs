@@ -59,7 +59,7 @@ struct Process<'a> {
 
 /// Lives from the beginning to the end of a world, and checks how every event ended.
 pub(super) fn run(world: &mut World) -> Result<(), String> {
-    world.account.tell(Duration::ZERO, || world.describe());
+    world.account.narrate(Duration::ZERO, || world.describe());
     let mut at = Duration::ZERO;
     for life in world.lives.clone() {
         at = live(world, at, Some(&life))?.max(life.until) + Duration::from_millis(10);
@@ -110,7 +110,7 @@ impl<'a> Process<'a> {
             Box::new(disk.clone()),
         );
         let (spool, consumer, recovered, steps) = opened.map_err(|error| error.to_string())?;
-        world.account.tell(from, || format!("a process starts: {recovered:?}"));
+        world.account.narrate(from, || format!("a process starts: {recovered:?}"));
         let durability = match world.durability {
             Durability::Fsync => DeadLetterDurability::Synced,
             Durability::Os | Durability::Memory => DeadLetterDurability::Written,
@@ -172,8 +172,8 @@ impl<'a> Process<'a> {
         self.born.0 + self.born.1.elapsed()
     }
 
-    fn tell(&self, line: impl FnOnce() -> String) {
-        self.world.account.tell(self.now(), line);
+    fn narrate(&self, line: impl FnOnce() -> String) {
+        self.world.account.narrate(self.now(), line);
     }
 
     async fn live(self, life: Option<&Life>) -> Result<Duration, String> {
@@ -196,7 +196,7 @@ impl<'a> Process<'a> {
                 sleep_until(self.at(*until)).await;
                 match end {
                     LifeEnd::Kill | LifeEnd::PowerLoss => {
-                        self.tell(|| format!("{end:?}"));
+                        self.narrate(|| format!("{end:?}"));
                         self.let_repeat();
                         Ok(())
                     }
@@ -229,7 +229,7 @@ impl<'a> Process<'a> {
             }
             if now > until {
                 let report = self.delivery.report();
-                self.tell(|| format!("{report:#?}"));
+                self.narrate(|| format!("{report:#?}"));
                 let dead = if self.dead_letters.report().failure.is_some() {
                     "dead letters could not be written"
                 } else {
@@ -246,7 +246,7 @@ impl<'a> Process<'a> {
         workers: Vec<JoinHandle<()>>,
         drain_timeout: Duration,
     ) -> Result<(), String> {
-        self.tell(|| format!("stop, for {drain_timeout:?}"));
+        self.narrate(|| format!("stop, for {drain_timeout:?}"));
         self.spool.close();
         self.steps.lock().write();
         self.news.notify_waiters();
@@ -262,7 +262,7 @@ impl<'a> Process<'a> {
         };
         let overdue = async {
             sleep(drain_timeout).await;
-            self.tell(|| "gives up".to_owned());
+            self.narrate(|| "gives up".to_owned());
             self.let_repeat();
             self.stop.delivery_abort.cancel();
             self.dead_letters.stop_waiting();
@@ -365,7 +365,7 @@ impl<'a> Process<'a> {
                     let items = u32::try_from(texts.len()).expect("few");
                     let appended = append(&spool, &steps, items, entry).await;
                     let at = born.0 + born.1.elapsed();
-                    account.tell(at, || {
+                    account.narrate(at, || {
                         format!("{:?} of {}: {appended:?}", arrival.events, arrival.source)
                     });
                     set(if appended.is_ok() { Acceptance::Accepted } else { Acceptance::Refused });

@@ -8,7 +8,7 @@
 //!     {"stream": "arn:...", "tables": ["arn:...", ...]}
 //!   ],
 //!   "graph": {
-//!     "assets": [                 // sorted; `kind` tells which other fields there are
+//!     "assets": [                 // sorted; `kind` says which other fields there are
 //!       {"kind": "delivery_stream", "name": "orders", "arn": "arn:..."},
 //!       ...
 //!     ],

@@ -67,7 +67,7 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
         ),
         (
             "overflow_unread_events",
-            "Events that could not be read back from disk, and count as not delivered",
+            "Events that could not be read back from disk, and are not delivered in this run",
             |stream| stream.unread,
         ),
     ];

@@ -742,6 +742,6 @@ async fn a_stream_that_is_held_is_told_of_every_30_seconds() {
     let ran = deliver(port, numbered(10)).await;
     assert_eq!(ran.settled.dead, 10, "the run gave up after an hour");
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
-    let told = text.lines().filter(|line| line.contains("AccessDeniedException")).count();
-    assert!((115..=122).contains(&told), "{told} lines in an hour");
+    let logged = text.lines().filter(|line| line.contains("AccessDeniedException")).count();
+    assert!((115..=122).contains(&logged), "{logged} lines in an hour");
 }

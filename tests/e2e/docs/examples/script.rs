@@ -177,7 +177,7 @@ fn saved(name: &str, text: &str) -> String {
     heredoc(&format!("\"$EXAMPLE/{name}\""), text)
 }
 
-/// The delimiter is no line of any example.
+/// No example has the delimiter as a line.
 fn heredoc(file: &str, text: &str) -> String {
     format!("cat > {file} <<'END-OF-EXAMPLE'\n{text}\nEND-OF-EXAMPLE\n")
 }

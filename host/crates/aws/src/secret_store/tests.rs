@@ -88,8 +88,8 @@ async fn a_secret_may_have_as_many_bytes_as_secrets_manager_keeps() {
         fs::write(directory.path().join(name), content).unwrap();
         let found = text(&secrets, name).await;
         assert_eq!(found.is_ok(), is_good, "{name}");
-        let told = found.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(is_good || told.contains("more than 65536 bytes"), "{name}: {told}");
+        let message = found.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(is_good || message.contains("more than 65536 bytes"), "{name}: {message}");
     }
     assert_eq!(object.len(), most);
     assert_eq!(text(&secrets, "most-in-json#b").await.unwrap(), "hush");

@@ -195,13 +195,13 @@ mod tests {
         }
 
         #[test]
-        fn no_password_is_told(password in PASSWORD, end in "(/db)?(\\?a=b)?") {
+        fn no_password_is_shown(password in PASSWORD, end in "(/db)?(\\?a=b)?") {
             let read = redact_jdbc_url(&format!("jdbc:redshift://user:{password}@host:5439{end}"));
-            let told = read.map_or(String::new(), |read| read.url + &read.host);
-            prop_assert!(!told.to_uppercase().contains("SECRET"), "{}", told);
+            let shown = read.map_or(String::new(), |read| read.url + &read.host);
+            prop_assert!(!shown.to_uppercase().contains("SECRET"), "{}", shown);
             let read = redact_http_url(&format!("https://user:{password}@host{end}"));
-            let told = read.unwrap_or_default();
-            prop_assert!(!told.to_uppercase().contains("SECRET"), "{}", told);
+            let shown = read.unwrap_or_default();
+            prop_assert!(!shown.to_uppercase().contains("SECRET"), "{}", shown);
         }
 
         #[test]

@@ -37,7 +37,7 @@ impl EventSource {
         EventSource { keeps_unsettled: true, ..name.into() }
     }
 
-    /// The source of copies of dead letters, about which there are no letters.
+    /// The source of copies of dead letters, about which there are no dead letters.
     pub fn of_copies() -> Self {
         EventSource {
             on_undeliverable: OnUndeliverable::Discard,

@@ -19,7 +19,7 @@ fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
     (directory, unclosed)
 }
 
-/// What comes out, and what is told of it.
+/// What comes out, and what the log says of it.
 fn read_all(directory: &Path) -> (Vec<SpoolEntry>, Recovered, SpoolStatus) {
     let (spool, mut consumer, recovered) = open(directory);
     let entries = drain(&mut consumer);
