@@ -22,6 +22,22 @@ fn record_counts(port: &FaultyClient) -> BTreeMap<String, u64> {
     accepted.map(|(name, records)| (name.to_string(), records.len() as u64)).collect()
 }
 
+/// Starts a host that sends events `one` to a stream of this name, and one for `two`, each with a
+/// client of its own.
+async fn start_two_hosts() -> ([Embedded; 2], [Arc<FaultyClient>; 2]) {
+    let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
+    let [of_first, of_second] = ports.clone();
+    let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {
+        builder.firehose_client(of_first)
+    })
+    .await;
+    let second = Embedded::start_host(&mapping_settings(&["two"]), |builder| {
+        builder.firehose_client(of_second)
+    })
+    .await;
+    ([first, second], ports)
+}
+
 /// Submits events of this name until the test is over, and returns their number.
 async fn submit_until(host: Host, name: &'static str, is_over: Arc<AtomicBool>) -> u64 {
     let text = format!("{{\"event\":\"{name}\"}}");
@@ -58,16 +74,7 @@ async fn swap_under_load(
 async fn two_hosts_in_one_process_swap_plugins_independently() {
     const SWAPS: usize = 20;
     let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
-    let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
-    let [of_first, of_second] = ports.clone();
-    let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {
-        builder.firehose_client(of_first)
-    })
-    .await;
-    let second = Embedded::start_host(&mapping_settings(&["two"]), |builder| {
-        builder.firehose_client(of_second)
-    })
-    .await;
+    let ([first, second], ports) = start_two_hosts().await;
     let second_plugin = Plugin::new(other.clone()).with_settings(r#"{"stream":"two"}"#);
     // From now on they differ in their components, and not in their settings alone.
     assert_eq!(second.host.swap(second_plugin).await, Ok(Swapped::Taken(2)));
@@ -126,16 +133,7 @@ async fn two_hosts_in_one_process_swap_plugins_independently() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_keeps_running_when_another_one_stops() {
-    let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
-    let [of_first, of_second] = ports.clone();
-    let first = Embedded::start_host(&mapping_settings(&["one"]), |builder| {
-        builder.firehose_client(of_first)
-    })
-    .await;
-    let second = Embedded::start_host(&mapping_settings(&["two"]), |builder| {
-        builder.firehose_client(of_second)
-    })
-    .await;
+    let ([first, second], ports) = start_two_hosts().await;
     first.host.stop().await;
     assert_eq!(second.host.submit("{\"event\":\"two\"}").await, Ok(EventOutcome::Delivered));
     // The host has no earlier plugin to roll back to.

@@ -124,7 +124,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// There is no response, it is a redirect, or it is too long.
+    /// The server did not respond, or the response is a redirect or too long.
     pub async fn send(
         &self,
         method: Method,

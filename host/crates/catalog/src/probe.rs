@@ -32,7 +32,7 @@ pub enum ProbeOutcome {
         /// The answer, and what to change.
         message: String,
     },
-    /// There is no resource to try it on.
+    /// The permission was not tested, because a resource for the test is missing.
     Untried {
         /// Why.
         why: String,

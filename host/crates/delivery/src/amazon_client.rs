@@ -35,8 +35,8 @@ pub struct AmazonClient {
 }
 
 impl AmazonClient {
-    /// Write with these credentials; `endpoint_url` goes before whatever the
-    /// configuration and the environment say.
+    /// Creates a client with these credentials. `endpoint_url` overrides the endpoint of the
+    /// configuration and of the environment.
     pub fn new(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
         let client = firehose_client(&access.config, endpoint_url, limits::REQUEST_TIMEOUT);
         AmazonClient { client, session: access.session.clone() }

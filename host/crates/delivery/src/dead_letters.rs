@@ -11,7 +11,7 @@
 //! of power, so does the dead letter: see [`DeadLetterDurability`].
 //!
 //! Dead letters can be forwarded to a place beside ([`DeadLetterWriter::start_forwarding`]). The
-//! file is what counts: nothing waits for a copy, and there is no dead letter about one.
+//! stream gets copies only: nothing waits for a copy, and a lost copy makes no dead letter.
 
 mod dead_letter;
 mod directory;

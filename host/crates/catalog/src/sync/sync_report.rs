@@ -30,7 +30,7 @@ pub struct Judged<'a> {
 }
 
 impl SyncReport {
-    /// Returns whether it is as good as the settings require.
+    /// Returns whether the run meets the criteria of success in the settings.
     pub fn is_good(&self) -> bool {
         !self.outcome.has_failed(&self.options) && self.strict_failures() == 0
     }

@@ -47,7 +47,7 @@ pub struct DeadLetterDirectoryLock {
 }
 
 impl DeadLetterDirectory {
-    /// The dead letters of a data directory.
+    /// Returns the directory of dead letters in a data directory.
     pub fn of_data_dir(data_dir: &Path) -> Self {
         DeadLetterDirectory { path: data_dir.join("dead") }
     }

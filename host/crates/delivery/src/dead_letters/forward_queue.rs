@@ -44,9 +44,9 @@ pub struct ForwardingReceipt {
 /// What became of the copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardingReport {
-    /// Dead letters of which a copy has arrived.
+    /// Dead letters whose copy the stream has accepted.
     pub copied: u64,
-    /// Dead letters of which none has, so far.
+    /// Dead letters whose copy the stream has not accepted so far.
     pub not_copied: u64,
     /// Why the first of them was given up, where that is known.
     pub problem: Option<String>,

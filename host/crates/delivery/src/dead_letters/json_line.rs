@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// A dead letter as it stands on its line, written and read by this one form.
 ///
-/// Keys that it does not know are passed over, and reasons are words, so that
-/// dead letters of newer versions can be read.
+/// The reader ignores unknown keys, and reasons are words. So this version can read the dead
+/// letters of newer versions.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct JsonLine<'a> {
     pub(super) time: Cow<'a, str>,

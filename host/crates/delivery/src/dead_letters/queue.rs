@@ -288,8 +288,8 @@ impl Drop for QueueWriter {
     }
 }
 
-/// Settle events as dead, and have their sources write that down: once for all
-/// dead letters of a chunk that follow each other.
+/// Settles events as dead. Their sources then save a checkpoint: one for consecutive dead
+/// letters of the same chunk.
 fn settle_events(dead_letters: Vec<QueuedDeadLetter>) {
     let mut dead_letters = dead_letters.into_iter().peekable();
     while let Some(QueuedDeadLetter { reason, ack, event, .. }) = dead_letters.next() {
