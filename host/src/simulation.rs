@@ -1,18 +1,18 @@
-//! A deterministic simulation of everything between the spool and the streams.
+//! A deterministic simulation of all parts between the spool and the streams.
 //!
-//! One seed makes a world: events that arrive, streams that are slow, denied,
-//! throttled, missing or flapping, answers that are lost, disks that fill and fail, a
-//! plugin that traps and loops, and processes that are stopped, killed, and started
-//! again. The world runs the real spool, pipeline, delivery and dead letters on one
-//! thread under paused time, so that a seed always gives the same story.
+//! One seed determines a world: events that arrive; streams that are slow, denied, throttled,
+//! missing or flapping; lost responses; disks that fill up and fail; a plugin that traps and loops;
+//! and processes that stop, are killed, and start again. The world runs the real spool, pipeline,
+//! delivery and dead letters on one thread under paused time, so a seed always gives the same
+//! story.
 //!
-//! What must hold in every world:
+//! These invariants hold in every world:
 //!
-//! - every accepted event ends as what it must: delivered to each of its streams,
-//!   filtered or dead-lettered, once, unless a kill or a lost answer allows a repetition;
-//! - when the faults are over, everything drains within [`DRAINED_WITHIN`];
-//! - a stop returns within its timeout, whatever the state;
-//! - disk use stays within the bounds of the settings.
+//! - every accepted event has the correct outcome: delivered to each of its streams, filtered or
+//!   dead-lettered, exactly once, unless a kill or a lost response permits a duplicate;
+//! - after the last fault, everything drains within [`DRAINED_WITHIN`];
+//! - a stop returns within its timeout, in any state;
+//! - disk use stays within the limits of the settings.
 //!
 //! ```text
 //! SIMULATION_SEEDS=0..1000000 cargo test --release --lib simulation -- --nocapture
@@ -36,26 +36,26 @@ use std::time::{Duration, Instant};
 
 use world::World;
 
-/// How long it may take from the end of the last fault until nothing waits: several
-/// of the longest pauses between attempts, and the time that a request may take.
+/// Maximum time from the end of the last fault until nothing waits. It allows several of the
+/// longest pauses between attempts, and the timeout of a request.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 
-/// The processor time of an event that the plugin never comes to an end with.
+/// The processor time of an event whose call never ends.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Seeds that found a defect once: a full overflow that stopped delivery, and the end of
-/// the process with it (44, 58, 92, 155, 333, 475); dead letters that were never tried
-/// again (13, 154, 158, 205); a flood of one source that switched the plugin off for
-/// others (49, 51, 116, 119, 141); records at fault alone that a held stream was tried with
-/// for too long (558); a record condemned by what was accepted before its stream turned to
-/// refusing everything (1892).
+/// Seeds that found a defect in the past: a full overflow that stopped delivery, and the end of the
+/// process with it (44, 58, 92, 155, 333, 475); dead letters that were never retried (13, 154, 158,
+/// 205); a flood of one source that turned off the plugin for other sources (49, 51, 116, 119,
+/// 141); a held stream that was tested for too long with records that were the only faulty ones
+/// (558); a record that was dead-lettered because of earlier successes, although its stream had
+/// begun to reject everything (1892).
 const KEPT: &[u64] =
     &[13, 44, 49, 51, 58, 92, 116, 119, 141, 154, 155, 158, 205, 333, 475, 558, 1892];
 
-/// Seeds of every test run.
+/// Seeds that every test run uses.
 const SEEDS: Range<u64> = 0..10_000;
 
-/// Runs a world. Returns its story, and what was wrong with it.
+/// Runs a world. Returns its story, and the violated invariant.
 fn run(seed: u64, is_told: bool) -> (String, Result<(), String>) {
     let mut world = World::new(seed, is_told);
     let ran = catch_unwind(AssertUnwindSafe(|| process::run(&mut world)));
@@ -67,7 +67,7 @@ fn run(seed: u64, is_told: bool) -> (String, Result<(), String>) {
     (world.story(), result)
 }
 
-/// Runs seeds on all processors. Returns those that failed.
+/// Runs seeds on all processors. Returns the seeds that failed.
 fn run_all(seeds: Range<u64>) -> Vec<(u64, String)> {
     let next = AtomicU64::new(seeds.start);
     let work = || {
@@ -89,7 +89,7 @@ fn run_all(seeds: Range<u64>) -> Vec<(u64, String)> {
     })
 }
 
-/// The seeds that a person asks for: `N` or `A..B`.
+/// The seeds in `SIMULATION_SEEDS`: `N` or `A..B`.
 fn asked_seeds() -> Option<Range<u64>> {
     let text = std::env::var("SIMULATION_SEEDS").ok()?;
     let number = |text: &str| text.trim().parse().expect("SIMULATION_SEEDS is N or A..B");
@@ -138,7 +138,7 @@ fn a_seed_always_tells_the_same_story() {
     }
 }
 
-/// Prints a line of a test's own report.
+/// Prints a line of the test's report.
 fn report(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What the world owes: each event that was accepted, and how it ended.
+//! Records every accepted event of the world and its outcome.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,30 +13,30 @@ use standpipe_plugin_host::scripted::ScriptedEnd;
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) source: String,
-    /// What the plugin does with it.
+    /// What the plugin does with the event.
     pub(super) end: ScriptedEnd,
-    /// The processor time that the plugin takes for it.
+    /// The processor time of the plugin for the event.
     pub(super) cpu: Duration,
-    /// Whether Firehose refuses it for good.
+    /// Whether Firehose rejects the event permanently.
     pub(super) is_poison: bool,
-    /// Bytes of its text beside what it must say.
+    /// Bytes of padding in the event's text.
     pub(super) padding: usize,
     pub(super) acceptance: Acceptance,
-    /// How often each stream took it.
+    /// How often each stream accepted the event.
     pub(super) delivered: BTreeMap<String, u32>,
-    /// The reason and the stream of each of its dead letters.
+    /// The reason and the stream of each of the event's dead letters.
     pub(super) dead: Vec<(String, Option<String>)>,
-    /// Whether an answer was lost, or a process killed, since it was accepted.
+    /// Whether a response was lost, or a process was killed, after the event was accepted.
     pub(super) may_repeat: bool,
 }
 
-/// Whether the collector would have answered 200 for an event.
+/// Whether the collector would have responded with 200 for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acceptance {
     NotOffered,
     Accepted,
     Refused,
-    /// The process was killed before there was an answer.
+    /// The process was killed before it responded.
     Unknown,
 }
 
@@ -48,14 +48,14 @@ pub(super) struct State {
     story_lines: usize,
 }
 
-/// The account, as all parts of a world share it.
+/// The account. All parts of a world share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
     state: Arc<Mutex<State>>,
     is_told: bool,
 }
 
-/// Lines of a story: more than that nobody reads.
+/// Maximum lines of a story. Nobody reads a longer one.
 const STORY_LINES_MAX: usize = 5000;
 
 impl Account {
@@ -72,7 +72,7 @@ impl Account {
         if !self.is_told {
             return;
         }
-        // The line may look at the account itself.
+        // The closure may lock the account itself.
         let line = line();
         let mut state = self.state();
         if state.story_lines < STORY_LINES_MAX {
@@ -86,24 +86,24 @@ impl Account {
     }
 }
 
-/// What a world allows.
+/// Deviations that a world allows.
 pub(super) struct Rules<'a> {
-    /// Dead letters made room for others.
+    /// Whether new dead letters replaced older ones.
     pub(super) is_dropping_dead: bool,
-    /// Events share records, and so the fate of one that is refused.
+    /// Whether events share records. Then they also share the outcome of a rejected record.
     pub(super) is_aggregated: bool,
-    /// Whether a stream does not exist for a while.
+    /// Whether a stream does not exist for some time.
     pub(super) may_be_missing: &'a dyn Fn(&str) -> bool,
 }
 
 impl Event {
-    /// The event's text, which says what the plugin does with it.
+    /// The event's text, which determines what the plugin does with it.
     pub(super) fn text(&self, id: usize) -> String {
         let padding = self.padding;
         format!(r#"{{"messageId":"{id}","type":"track","event":"e","pad":"{:padding$}"}}"#, "")
     }
 
-    /// What is wrong with how it ended, if it was accepted.
+    /// Checks the outcome of an accepted event.
     pub(super) fn check(&self, rules: &Rules<'_>) -> Result<(), String> {
         if self.acceptance != Acceptance::Accepted {
             return Ok(());
@@ -128,7 +128,7 @@ impl Event {
         let dead = self.dead.iter().filter(|(_, of)| of.as_deref() == Some(stream));
         let dead: Vec<_> = dead.map(|(reason, _)| reason.as_str()).collect();
         let without_stream: Vec<_> = self.dead.iter().filter(|(_, of)| of.is_none()).collect();
-        // A plugin that runs into its deadline condemns the event, and names no stream.
+        // An event whose call runs into the deadline is dead-lettered without a stream.
         if self.is_endless() {
             return self.check_dead("plugin_deadline", rules);
         }
@@ -159,7 +159,7 @@ impl Event {
         }
     }
 
-    /// Whether the plugin never comes to an end with it.
+    /// Whether the plugin's call for the event never ends.
     pub(super) fn is_endless(&self) -> bool {
         self.cpu >= super::ENDLESS
     }
@@ -168,7 +168,7 @@ impl Event {
         if !self.delivered.is_empty() {
             return Err(format!("{expected}, and delivered"));
         }
-        // A plugin that is off fails on what it would have failed on.
+        // A plugin that is off only fails on events that it would have failed on anyway.
         let is_expected = |reason: &str| reason == expected || reason == "plugin_unavailable";
         let reasons: Vec<_> = self.dead.iter().map(|(reason, _)| reason.as_str()).collect();
         match reasons[..] {

@@ -1,5 +1,5 @@
-//! The disk of the spool: it fills, fails, recovers, tears, and loses what was not
-//! synced.
+//! The spool's disk in the world: it fills up, fails, recovers, tears frames, and loses unsynced
+//! data.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,20 +15,20 @@ use tokio::time::Instant;
 
 use standpipe_spool::{FileStorage, SpoolStorage};
 
-/// What the disk does for a while.
+/// How the disk behaves for some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DiskFault {
-    /// Nothing more fits.
+    /// Every write fails because the disk is full.
     Full,
-    /// Something more fits, and then nothing.
+    /// The next write succeeds in part, then every write fails.
     TornFull,
-    /// What was written cannot be synced.
+    /// Syncing written data fails.
     SyncFails,
-    /// Files cannot be overwritten in place.
+    /// Overwriting files in place fails.
     OverwriteFails,
 }
 
-/// What the disk does from when until when.
+/// The faults of the disk, each with its time range.
 pub(super) type DiskPlan = Vec<(std::ops::Range<Duration>, DiskFault)>;
 
 #[derive(Debug, Clone)]
@@ -38,16 +38,16 @@ pub(super) struct Disk(Arc<Shared>);
 struct Shared {
     plan: DiskPlan,
     born: (Duration, Instant),
-    /// The process is gone: nothing is written any more.
+    /// The process has ended: the disk accepts no more writes.
     is_dead: AtomicBool,
     synced: Mutex<Synced>,
 }
 
 #[derive(Debug, Default)]
 struct Synced {
-    /// The length up to which a file is safe, by its number.
+    /// The synced length of each file, by inode number.
     lengths: BTreeMap<u64, u64>,
-    /// Files whose names are not safe yet.
+    /// Files whose directory entry is not synced yet.
     new: Vec<PathBuf>,
 }
 
@@ -60,12 +60,12 @@ impl Disk {
         Disk(Arc::new(Shared { plan, born, is_dead, synced }))
     }
 
-    /// The process is gone.
+    /// Marks the end of the process.
     pub(super) fn die(&self) {
         self.0.is_dead.store(true, Ordering::Relaxed);
     }
 
-    /// Loses what was not synced: names, and some of the bytes.
+    /// Loses unsynced data: file names, and some of the bytes.
     pub(super) fn lose_power(&self, directory: &Path, rng: &mut fastrand::Rng) -> io::Result<()> {
         let synced = self.synced();
         for path in &synced.new {
@@ -79,7 +79,7 @@ impl Disk {
                 continue;
             }
             let metadata = path.metadata()?;
-            // What was written before this life is safe.
+            // Data from before this life is synced.
             let Some(&safe) = synced.lengths.get(&metadata.ino()) else { continue };
             if metadata.len() > safe {
                 let length = rng.u64(safe..=metadata.len());

@@ -1,4 +1,4 @@
-//! Firehose as the world has it: each stream behaves as its plan says at the time.
+//! The simulated Firehose: each stream behaves as its plan says for the current time.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,34 +17,34 @@ use standpipe_delivery::{
     RetryClass,
 };
 
-/// How a stream behaves for a while.
+/// How a stream behaves for some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
     Healthy,
-    /// It takes seconds for each request.
+    /// Each request takes seconds.
     Slow,
-    /// It refuses some records of each request, or all.
+    /// The stream rejects some or all records of each request.
     Throttled,
     Denied,
     Unreachable,
     Missing,
-    /// It takes the records, and its answer is lost.
+    /// The stream accepts the records, but the response is lost.
     LosesAnswers,
-    /// It fails before it takes anything.
+    /// The request fails before any record is accepted.
     Fails,
-    /// It takes some records, and its answer does not say which.
+    /// The stream accepts some records, but the response does not say which ones.
     Garbled,
-    /// It refuses some records for a fault of its own.
+    /// The stream rejects some records because of an internal error.
     Partial,
-    /// It never answers.
+    /// The stream never responds.
     Hangs,
-    /// It refuses every request as invalid, as a stream that reads from Kinesis does.
+    /// The stream rejects every request as invalid, like a stream that reads from Kinesis.
     Refuses,
-    /// It does any of these, each time another.
+    /// The stream behaves differently for each request.
     Flapping,
 }
 
-/// What a phase may be. [`Behaviour::Refuses`] is none of them, since it has its own plan.
+/// The behaviours of a phase. [`Behaviour::Refuses`] is not among them because it has its own plan.
 pub(super) const BEHAVIOURS: [Behaviour; 12] = [
     Behaviour::Healthy,
     Behaviour::Slow,
@@ -60,20 +60,21 @@ pub(super) const BEHAVIOURS: [Behaviour; 12] = [
     Behaviour::Flapping,
 ];
 
-/// What a stream does from when until when.
+/// The behaviour of a stream over time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamPlan {
-    /// Each with the world's time at which it ends; healthy behind the last one.
+    /// Each phase with the world's time at which it ends. After the last phase, the stream is
+    /// healthy.
     pub(super) phases: Vec<(Duration, Behaviour)>,
-    /// When it refuses everything, whatever else it would do.
+    /// When the stream rejects everything, regardless of its phase.
     pub(super) refuses: Option<Range<Duration>>,
 }
 
-/// The service, for the life of a process.
+/// The service during one life of the process.
 pub(super) struct World {
     pub(super) account: Account,
     pub(super) streams: Arc<BTreeMap<String, StreamPlan>>,
-    /// The world's time at the start of this life, and that start.
+    /// The world's time at the start of this life, and the same moment as an instant.
     pub(super) born: (Duration, Instant),
     pub(super) rng: Mutex<fastrand::Rng>,
 }
@@ -87,7 +88,7 @@ impl StreamPlan {
         phase.map_or(Behaviour::Healthy, |(_, behaviour)| *behaviour)
     }
 
-    /// Whether it is missing for long enough that its records may be dead-lettered.
+    /// Whether the stream is missing for so long that its records may be dead-lettered.
     pub(super) fn may_be_missing(&self) -> bool {
         self.phases
             .iter()
@@ -104,7 +105,7 @@ impl World {
         self.rng.lock().usize(..below)
     }
 
-    /// Takes these records of a batch; `is_lost` if nobody will know.
+    /// Accepts these records of a batch. `is_lost` means that the sender does not learn it.
     fn take(&self, stream: &StreamName, batch: &Batch, records: &[usize], is_lost: bool) {
         let mut state = self.account.state();
         for &record in records {
@@ -117,7 +118,7 @@ impl World {
         }
     }
 
-    /// The records that Firehose refuses for good.
+    /// The records that Firehose rejects permanently.
     fn poisoned(&self, batch: &Batch) -> Vec<usize> {
         let state = self.account.state();
         let is_poison = |record: &usize| {
@@ -155,7 +156,7 @@ impl World {
         };
         match behaviour {
             Behaviour::Healthy | Behaviour::Slow | Behaviour::Flapping => {
-                // A request with a record that is wrong may be refused as a whole.
+                // Firehose may reject a whole request because of one invalid record.
                 if !poisoned.is_empty() && self.random(2) == 0 {
                     return failed(RetryClass::Invalid, "ValidationException");
                 }

@@ -1,4 +1,4 @@
-//! The plugin of the world: it does with each event what the world has laid down.
+//! The world's plugin: it treats each event as the world determined.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Plugin {
         Plugin { account, spent_ns: AtomicU64::new(0) }
     }
 
-    /// The processor time spent since this was last asked.
+    /// The processor time since the last call of this function.
     pub(super) fn take_spent(&self) -> Duration {
         Duration::from_nanos(self.spent_ns.swap(0, Ordering::Relaxed))
     }
@@ -36,7 +36,7 @@ impl PluginScript for Plugin {
     }
 }
 
-/// The number of the event that has this text.
+/// The number of the event with this text.
 pub(super) fn id_of(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("{\"messageId\":\"")?;
     rest.split('"').next()?.parse().ok()

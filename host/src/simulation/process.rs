@@ -1,4 +1,4 @@
-//! One life of the process: its parts put together as a run does, on one thread.
+//! One life of the process: it connects the parts as a real run does, on one thread.
 
 use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
@@ -34,13 +34,13 @@ use standpipe_plugin_host::{
 };
 use standpipe_spool::{Durability, Spool, SpoolSteps};
 
-/// What a stop may take beyond its timeout: the pause of the steps that end it.
+/// The time that a stop may take beyond its timeout: the pause between the final steps.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// The process's parts.
+/// The parts of the process.
 struct Process<'a> {
     world: &'a World,
-    /// The world's time at its start, and that start.
+    /// The world's time at the start of the process, and the same moment as an instant.
     born: (Duration, Instant),
     disk: Disk,
     spool: Spool,
@@ -53,11 +53,11 @@ struct Process<'a> {
     reader: Arc<Mutex<SpoolReader>>,
     stop: StopTokens,
     totals: Arc<EventTotals>,
-    /// There is something new in the spool.
+    /// Notifies the consumer of new spool entries.
     news: Arc<Notify>,
 }
 
-/// Lives from the beginning to the end of a world, and checks how every event ended.
+/// Runs all lives of a world, and checks the outcome of each event.
 pub(super) fn run(world: &mut World) -> Result<(), String> {
     world.account.narrate(Duration::ZERO, || world.describe());
     let mut at = Duration::ZERO;
@@ -69,13 +69,13 @@ pub(super) fn run(world: &mut World) -> Result<(), String> {
     world.check()
 }
 
-/// Lives from this time of the world on, until the life's end or, in the last one,
-/// until everything has ended. Returns the world's time then.
+/// Runs one life from this time of the world on: until the life ends or, in the last life, until
+/// every event has an outcome. Returns the world's time at the end.
 fn live(world: &mut World, from: Duration, life: Option<&Life>) -> Result<Duration, String> {
     let seed = world.seed ^ from.as_millis() as u64;
     fastrand::seed(seed);
     blocking::simulated::set(true);
-    // The clock of the day jumps from one life to the next, forward or back.
+    // The wall clock jumps between lives, forwards or backwards.
     let day = OffsetDateTime::from_unix_timestamp(1_700_000_000 + (seed % 100_000) as i64);
     clock::simulated::set(Some(day.expect("a day of our time")));
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -86,7 +86,7 @@ fn live(world: &mut World, from: Duration, life: Option<&Life>) -> Result<Durati
         let lived = process.live(life).await;
         Ok::<_, String>((lived, disk, dead_letters.report().dropped.dead_letters))
     })?;
-    // What is dropped now belongs to a process that is gone.
+    // Nothing may be written when the parts are dropped: they belong to a dead process.
     disk.die();
     drop(runtime);
     world.dropped += dropped;
@@ -217,7 +217,7 @@ impl<'a> Process<'a> {
         self.born.1 + world.saturating_sub(self.born.0)
     }
 
-    /// Waits until nothing waits, once the faults are over.
+    /// Waits until nothing waits any more, after the faults.
     async fn drained(&self, appends: &JoinHandle<()>) -> Result<(), String> {
         let until = self.world.calm.max(self.born.0) + DRAINED_WITHIN;
         loop {
@@ -240,7 +240,7 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Stops as a run does: takes nothing more, and gives up after the timeout.
+    /// Stops as a real run does: accepts nothing more, and gives up after the timeout.
     async fn stop(
         &self,
         workers: Vec<JoinHandle<()>>,
@@ -281,7 +281,7 @@ impl<'a> Process<'a> {
         stopped.unwrap_or_else(|_| Err(format!("stop did not return within {drain_timeout:?}")))
     }
 
-    /// Whatever has not ended may be delivered again.
+    /// Permits duplicates of all events without an outcome.
     fn let_repeat(&self) {
         for event in &mut self.world.account.state().events {
             event.may_repeat = true;
@@ -298,10 +298,10 @@ impl<'a> Process<'a> {
         if !is_filled && dead > self.world.dead.bytes_max {
             return Err(format!("dead letters take {dead} bytes"));
         }
-        // The bound is the segments'; files of acknowledgements come on top.
+        // The limit counts segments only, not the files of acknowledgements.
         let spool = bytes_in(&self.world.spool_directory(), "log");
-        // The beginning of a write that failed may stand there until it is cut off, and
-        // segments begin with headers that no entry is charged for.
+        // A partial write stays in the file until it is cut off, and segments begin with headers
+        // that no entry is charged for.
         let most = self.world.spool_bytes + SPOOL_SLACK_BYTES;
         if spool > most {
             return Err(format!("the spool takes {spool} bytes, and {most} at most"));
@@ -331,7 +331,7 @@ impl<'a> Process<'a> {
         ))
     }
 
-    /// Brings the requests that arrive in this life.
+    /// Sends the requests that arrive in this life.
     fn spawn_arrivals(&self, until: Option<Duration>) -> JoinHandle<()> {
         let (from, account) = (self.born.0, self.world.account.clone());
         let is_new = |arrival: &&Arrival| {
@@ -379,7 +379,7 @@ impl<'a> Process<'a> {
     }
 }
 
-/// Appends an entry, and lets the writer do its part a little later.
+/// Appends an entry. The spool writer runs a little later.
 async fn append(
     spool: &Spool,
     steps: &Mutex<SpoolSteps>,
@@ -399,7 +399,7 @@ async fn append(
     }
 }
 
-/// What a worker's thread does.
+/// Does the work of a worker thread.
 async fn work(
     mut worker: Worker,
     reader: Arc<Mutex<SpoolReader>>,
@@ -442,13 +442,13 @@ async fn work(
     worker.accumulator().flush().await;
 }
 
-/// What a spool may take on disk beyond its bound, in bytes.
+/// Bytes that a spool may use on disk above its limit.
 const SPOOL_SLACK_BYTES: u64 = 16 * 1024;
 
-/// How often waiting dead letters are tried.
+/// How often waiting dead letters are retried.
 const DEAD_LETTERS_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the thread of the dead letters does.
+/// Does the work of the dead letter thread.
 async fn write_dead_letters(steps: Arc<DeadLetterSteps>) {
     loop {
         sleep(DEAD_LETTERS_PAUSE).await;
@@ -456,7 +456,7 @@ async fn write_dead_letters(steps: Arc<DeadLetterSteps>) {
     }
 }
 
-/// What the spool's janitor does at intervals.
+/// Does the work of the spool's janitor at intervals.
 async fn tend(steps: Arc<Mutex<SpoolSteps>>) {
     loop {
         sleep(standpipe_spool::limits::SPOOL_TEND_INTERVAL).await;
@@ -466,7 +466,7 @@ async fn tend(steps: Arc<Mutex<SpoolSteps>>) {
     }
 }
 
-/// Fills the directory of dead letters for a while with somebody else's file.
+/// Fills the directory of dead letters for some time with a foreign file.
 async fn fill_dead_letters(
     directory: std::path::PathBuf,
     when: Option<std::ops::Range<Duration>>,
@@ -485,7 +485,8 @@ async fn fill_dead_letters(
     let _ = std::fs::remove_file(&file);
 }
 
-/// What a directory's files of a kind take: a part that was given back takes nothing.
+/// The disk space of a directory's files with this extension. Released parts of a file do not
+/// count.
 fn bytes_in(directory: &Path, extension: &str) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

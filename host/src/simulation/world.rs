@@ -1,4 +1,4 @@
-//! A world: what a seed lays down, and the lives of the process in it.
+//! A world: everything that a seed determines, and the lives of the process in it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use standpipe_delivery::{Aggregation, DeliverySettings, StartRate, StreamSetting
 use standpipe_plugin_host::scripted::ScriptedEnd;
 use standpipe_spool::{Durability, SpoolSettings};
 
-/// Everything that a seed decides, and what came of it so far.
+/// Everything that a seed determines, and the results so far.
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) account: Account,
@@ -32,13 +32,13 @@ pub(super) struct World {
     pub(super) streams: Arc<BTreeMap<String, StreamPlan>>,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) disk: DiskPlan,
-    /// While somebody else's files fill the directory of dead letters.
+    /// When foreign files fill the directory of dead letters.
     pub(super) dead_full: Option<Range<Duration>>,
-    /// How each life but the last one ends.
+    /// How each life except the last one ends.
     pub(super) lives: Vec<Life>,
-    /// From when on nothing fails any more.
+    /// The time after which nothing fails any more.
     pub(super) calm: Duration,
-    /// Dead letters that made room for others.
+    /// Number of dead letters that were replaced by newer ones.
     pub(super) dropped: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Arrival {
     pub(super) events: Range<usize>,
 }
 
-/// A life of the process that ends before the world does.
+/// A life of the process that ends before the end of the world.
 #[derive(Debug, Clone)]
 pub(super) struct Life {
     pub(super) until: Duration,
@@ -60,47 +60,47 @@ pub(super) struct Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LifeEnd {
     Kill,
-    /// What was not synced is gone.
+    /// Unsynced data is lost.
     PowerLoss,
     Stop {
         drain_timeout: Duration,
     },
 }
 
-/// How the events of a world are made.
+/// How the events of a world are generated.
 #[derive(Debug, Clone, Copy)]
 struct Mix {
     events: usize,
     padding_max: usize,
-    /// Percent of events that end like this.
+    /// Percentages of events with each of these outcomes.
     filtered: usize,
     rejected: usize,
     trapped: usize,
     endless: usize,
     poison: usize,
-    /// All of those come from one source.
+    /// Whether all events of these kinds come from one source.
     has_flooder: bool,
-    /// Processor time of usual events, in microseconds.
+    /// Maximum processor time of a usual event, in microseconds.
     cpu_us_max: u64,
 }
 
-/// From which seed on streams may refuse everything for a while: worlds of older seeds
-/// that found a defect stay as they were.
+/// The first seed whose streams may reject everything for some time. Older seeds that found a
+/// defect keep their worlds.
 const FIRST_SEED_WITH_REFUSALS: u64 = 500;
 
-/// What the seed of their own random numbers differs by.
+/// XORed with the seed, for the random numbers of these rejections.
 const REFUSALS: u64 = 0x0ef0_5a15;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// One of these.
+/// Picks one of the values.
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
-/// A range of time of at most so many milliseconds, that begins before this time.
+/// A time range of at most this number of milliseconds that begins before this time.
 fn window(rng: &mut Rng, begins_before: Duration, ms_max: u64) -> Range<Duration> {
     let start = ms(rng.u64(..=begins_before.as_millis() as u64));
     start..start + ms(rng.u64(1..=ms_max))
@@ -134,7 +134,7 @@ impl World {
             if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
         let directory = directory.expect("a temporary directory");
         let enough = pick(rng, &[1024, 4096, 16_384]);
-        // The largest batch must fit, with what it holds beside its payload.
+        // The largest batch must fit, including the data besides its payload.
         let batch_max = 2 * (enough + 2 * (mix.padding_max + 200)) + 4096;
         let in_flight = batch_max * pick(rng, &[2, 3, 6, 20]);
         let overflow_bytes_max = pick(rng, &[0, 2000, 20_000, 200_000, 10_000_000]);
@@ -156,7 +156,7 @@ impl World {
             overflow_directory: directory.path().join("overflow"),
             overflow_bytes_max,
             dynamic_streams_max: 1000,
-            // Of its own, so that older seeds keep their worlds.
+            // This value has its own random numbers, so that older seeds keep their worlds.
             stream_idle_timeout: ms(pick(&mut Rng::with_seed(!seed), &[1_000, 30_000, 600_000])),
         };
         let when_full = pick(rng, &[WhenFull::Stop, WhenFull::Stop, WhenFull::DropOldest]);
@@ -170,7 +170,7 @@ impl World {
             segment_bytes: pick(rng, &[4_000, 40_000, 1_000_000]),
             durability,
             delivery,
-            // What must be dead-lettered fits, unless the oldest may go.
+            // All dead letters must fit, unless the oldest may be deleted.
             dead: if when_full == WhenFull::Stop {
                 DeadLetterLimit { bytes_max: 100_000_000, ..dead }
             } else {
@@ -236,7 +236,7 @@ impl World {
         )
     }
 
-    /// Reads all dead letters that are left.
+    /// Reads all remaining dead letters.
     pub(super) fn take_dead_letters(&self) -> Result<(), String> {
         let Ok(entries) = std::fs::read_dir(self.dead_directory()) else { return Ok(()) };
         let mut state = self.account.state();
@@ -311,7 +311,7 @@ fn streams(rng: &mut Rng) -> BTreeMap<String, StreamPlan> {
     (0..count).map(|number| (format!("s{number}"), plan(rng))).collect()
 }
 
-/// Has a third of the streams refuse everything for a while.
+/// Lets a third of the streams reject everything for some time.
 fn plan_refusals(streams: &mut BTreeMap<String, StreamPlan>, rng: &mut Rng, span: Duration) {
     for plan in streams.values_mut() {
         plan.refuses = (rng.u8(..3) == 0).then(|| window(rng, span, 90_000));

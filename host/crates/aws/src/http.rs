@@ -1,6 +1,5 @@
-//! The HTTP client that all AWS clients share: proxy, trusted certificates, the clock, and a bound
-//! on every response. Metadata endpoints of machines and containers are never reached through a
-//! proxy.
+//! The HTTP client that all AWS clients share: proxy, trusted certificates, clock, and a size limit
+//! for responses. Requests to the metadata endpoints of machines and containers never use a proxy.
 
 mod bounded;
 mod checked;
@@ -32,11 +31,11 @@ use super::{AwsClock, CertificatesError, ConnectError};
 use crate::limits;
 use standpipe_core::secret::{Secret, SecretResolver};
 
-/// Where credentials of machines and containers come from: never through a proxy,
-/// which would be given those of its own machine, if any.
+/// Hosts that provide the credentials of machines and containers. Requests to them bypass the
+/// proxy: a proxy would return the credentials of its own machine.
 const METADATA: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
 
-/// An HTTP client, and the clock that its responses set.
+/// An HTTP client, and the clock that its responses correct.
 #[derive(Debug, Clone)]
 pub struct AwsHttp {
     pub(super) client: SharedHttpClient,
@@ -44,7 +43,7 @@ pub struct AwsHttp {
 }
 
 impl AwsHttp {
-    /// A client of the caller's own, whose responses do not set the clock.
+    /// Wraps a client of the caller. Its responses do not correct the clock.
     pub fn with_client(client: SharedHttpClient) -> Self {
         AwsHttp { client, clock: AwsClock::default() }
     }
@@ -52,15 +51,15 @@ impl AwsHttp {
 
 /// Creates the HTTP client that all AWS clients share.
 ///
-/// Without a `proxy` the environment's `HTTPS_PROXY` (or `ALL_PROXY`) counts, for
-/// `https` alone, and without a `ca_bundle` its `AWS_CA_BUNDLE`; `NO_PROXY` holds
-/// for both kinds of proxies.
+/// Without a `proxy`, the client uses the environment variable `HTTPS_PROXY` (or `ALL_PROXY`), for
+/// `https` only. Without a `ca_bundle`, it uses `AWS_CA_BUNDLE`. `NO_PROXY` applies to proxies from
+/// both places.
 ///
-/// Responses end at [`limits::AWS_RESPONSE_BYTES_MAX`], with [`ResponseTooLong`].
+/// A response longer than [`limits::AWS_RESPONSE_BYTES_MAX`] fails with [`ResponseTooLong`].
 ///
 /// # Errors
 ///
-/// The proxy's URL or the certificates cannot be used.
+/// Fails if the proxy's URL or the certificates cannot be used.
 pub async fn http_client(
     settings: &TransportSettings,
     secrets: &dyn SecretResolver,
@@ -77,11 +76,11 @@ pub async fn http_client(
 }
 
 /// Creates a connector like that of [`http_client`], for requests that are signed outside of the
-/// SDK by this clock.
+/// SDK with this clock.
 ///
 /// # Errors
 ///
-/// As for [`http_client`].
+/// Fails in the same cases as [`http_client`].
 pub async fn http_connector(
     settings: &TransportSettings,
     secrets: &dyn SecretResolver,
@@ -94,12 +93,12 @@ pub async fn http_connector(
     Ok(SharedHttpConnector::new(Intercepted { inner, handling }))
 }
 
-/// A client that has successful responses read by the [`ResponseReader`] of their request.
+/// Wraps a client, so that the [`ResponseReader`] of a request reads its successful response.
 pub(super) fn with_response_reader(inner: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Intercepted { inner, handling: ResponseHandling::Read })
 }
 
-/// The settings, checked.
+/// The checked settings.
 struct Transport {
     proxy: ProxyConfig,
     tls: TlsContext,
@@ -152,11 +151,11 @@ fn environment_variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-/// Check the certificates that are trusted besides the system's, if any are.
+/// Checks the certificates to trust in addition to those of the system, if the settings name any.
 ///
 /// # Errors
 ///
-/// They cannot be read.
+/// Fails if the certificates cannot be read.
 pub fn check_ca_bundle(settings: &TransportSettings) -> Result<(), ConnectError> {
     trust_store(settings).map(drop)
 }
@@ -174,12 +173,12 @@ fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError>
     }
 }
 
-/// A file of certificates in PEM: its text, and what stands in it. Clients that are
-/// given the text panic where nothing does.
+/// Reads a PEM file with certificates. Returns its text and its certificates. The check is
+/// necessary because clients panic if the text contains no certificate.
 ///
 /// # Errors
 ///
-/// It cannot be read, or has none.
+/// Fails if the file cannot be read or contains no certificate.
 pub fn read_certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), CertificatesError> {
     let pem = fs::read(path)?;
     let mut roots = RootCertStore::empty();

@@ -1,5 +1,5 @@
-//! Assumes a role at STS, with external id, session tags and source identity. Incomplete responses
-//! are refused, since the SDK would fill in empty texts and the year 1970.
+//! Assumes a role with STS, with an external id, session tags and a source identity. Rejects
+//! incomplete responses, because the SDK would fill in empty texts and the year 1970.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use super::{AwsAccess, AwsClock, AwsSession};
 use crate::limits;
 use standpipe_core::secret::{SecretResolver, SecretSetting};
 
-/// The session name under which a role is assumed, unless another is set.
+/// The default name of a role session.
 const SESSION_NAME: &str = "standpipe";
 
 /// A role to assume.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AwsRole {
-    /// Its ARN.
+    /// The role's ARN.
     pub arn: String,
-    /// The external id that its trust policy asks for.
+    /// The external id that the role's trust policy requires.
     pub external_id: Option<SecretSetting>,
     /// The session's name.
     pub session_name: Option<String>,
-    /// Who is behind the session, for CloudTrail.
+    /// The source identity of the session, for CloudTrail.
     pub source_identity: Option<String>,
-    /// How long a session lasts; an hour by default.
+    /// The duration of a session. Default: one hour.
     pub session_duration: Option<Duration>,
     /// Tags of the session.
     pub session_tags: BTreeMap<String, String>,
 }
 
-/// Sessions of a role, begun with the credentials of `base`.
+/// Creates a source of role sessions. It assumes the role with the credentials of `base`.
 pub(super) fn role_session(role: &AwsRole, base: &AwsAccess) -> AwsSession {
     let client = sts_client(base);
     let (secrets, clock) = (Arc::clone(&base.secrets), base.clock.clone());
@@ -47,7 +47,7 @@ pub(super) fn role_session(role: &AwsRole, base: &AwsAccess) -> AwsSession {
     AwsSession::new(provide_credentials_fn(assume), limits::CREDENTIALS_RELOAD, &base.clock)
 }
 
-/// STS, wherever the settings have it.
+/// Creates an STS client for the endpoint in the settings.
 pub(super) fn sts_client(access: &AwsAccess) -> Client {
     let mut config = aws_sdk_sts::config::Builder::from(&access.config);
     if let Some(region) = &access.sts_region {
@@ -59,8 +59,8 @@ pub(super) fn sts_client(access: &AwsAccess) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Assumes a role at STS. The provider of the SDK has no source identity, and
-/// keeps an external id forever.
+/// Assumes a role with STS. The SDK's provider is not used: it does not support a source identity,
+/// and never reads the external id again.
 struct RoleSource {
     role: AwsRole,
     client: Client,
@@ -88,7 +88,8 @@ impl RoleSource {
             .set_tags((!tags.is_empty()).then_some(tags));
         let correction = self.clock.correction_seconds();
         let assumed = match request.clone().send().await {
-            // It was refused for the time, which has just been set right.
+            // STS rejected the request because of its time, and the response has just corrected the
+            // clock.
             Err(_) if self.clock.correction_seconds() != correction => request.send().await,
             assumed => assumed,
         };
@@ -100,8 +101,8 @@ fn session_tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().expect("a key and a value are all it needs")
 }
 
-/// Credentials of which nothing is missing. The SDK fills in what a response lacks: with
-/// empty texts, and with the year 1970.
+/// Reads the credentials from a response and checks that they are complete. The SDK fills in
+/// missing values with empty texts and the year 1970.
 fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     let credentials = assumed.credentials.ok_or(IncompleteStsResponse("Credentials"))?;
     let Credentials { access_key_id, secret_access_key, session_token, expiration, .. } =
@@ -127,7 +128,7 @@ fn read_session(assumed: AssumeRoleOutput) -> provider::Result {
     ))
 }
 
-/// A response of STS without something that each has.
+/// An STS response that lacks a required value.
 #[derive(Debug, Error)]
 #[error(
     "the response has no {0}, so it is not a complete response of STS: check `sts_endpoint_url` under [aws], and the \

@@ -27,78 +27,78 @@ use standpipe_core::secret::SecretSetting;
 /// What the catalog reads, where it writes, and when.
 #[derive(Debug, Clone)]
 pub struct CatalogSettings {
-    /// What the delivery streams are called together, if they are.
+    /// The name for all delivery streams together, if one is set.
     pub service: Option<String>,
-    /// What is read, and with what.
+    /// Settings for reading the streams.
     pub discovery: DiscoverySettings,
-    /// Who keeps the secrets that are not in the settings, if anybody does.
+    /// The secret store for secrets that are not in the settings, if one is set.
     pub secrets: Option<SecretStoreSettings>,
-    /// What is drawn.
+    /// Options for the lineage graph.
     pub lineage: LineageOptions,
     /// The OpenMetadata server to write to.
     pub openmetadata: Option<OpenMetadataSettings>,
     /// The server for OpenLineage events.
     pub openlineage: Option<OpenLineageServer>,
-    /// `HOST:PORT` of a broker by the ARN of its cluster, which is what OpenLineage
-    /// calls a cluster by.
+    /// `HOST:PORT` of a broker by the ARN of its cluster. OpenLineage identifies a cluster by a
+    /// broker.
     pub brokers: BTreeMap<String, String>,
-    /// The files that are written.
+    /// The files to write.
     pub files: OutputFiles,
-    /// When a run has failed.
+    /// When a run counts as failed.
     pub judgement: SuccessCriteria,
     /// The level of a run's log.
     pub log_level: Level,
-    /// When it runs on its own.
+    /// When runs start automatically.
     pub schedule: Schedule,
-    /// Where its history is kept.
+    /// The directory of the run history.
     pub data_dir: PathBuf,
 }
 
 impl CatalogSettings {
-    /// What the delivery streams are called together, in summaries and by OpenLineage.
+    /// The name for all delivery streams together, in summaries and in OpenLineage events.
     pub fn service_name(&self) -> &str {
         self.service.as_deref().unwrap_or("standpipe")
     }
 }
 
-/// A server that takes events of OpenLineage.
+/// A server that accepts OpenLineage events.
 #[derive(Debug, Clone)]
 pub struct OpenLineageServer {
-    /// The server, such as `http://localhost:5000`.
+    /// The server's URL, such as `http://localhost:5000`.
     pub url: String,
-    /// The path of the API there, if it is not that of Marquez.
+    /// The path of the API on the server. Default: the path of Marquez.
     pub path: Option<String>,
-    /// The token of its requests.
+    /// The token for requests.
     pub token: Option<SecretSetting>,
-    /// Their headers.
+    /// Headers of each request.
     pub headers: Headers,
-    /// Checks which certificates are trusted.
+    /// Which server certificates are trusted.
     pub verify: TlsVerification,
 }
 
-/// Files that are written anew with each run, where they are set.
+/// Files that each run writes again, if they are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputFiles {
     /// Streams and lineage as JSON.
     pub json: Option<PathBuf>,
-    /// The picture.
+    /// The picture as SVG.
     pub svg: Option<PathBuf>,
     /// The picture as a Mermaid flowchart.
     pub mermaid: Option<PathBuf>,
     /// The picture as a Graphviz graph.
     pub dot: Option<PathBuf>,
-    /// Events of OpenLineage, one on each line.
+    /// OpenLineage events, one in each line.
     pub openlineage: Option<PathBuf>,
 }
 
-/// When a run has failed.
+/// When a run counts as failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SuccessCriteria {
-    /// Whether lineage that was not resolved is a failure, whatever the rest says.
+    /// Whether unresolved lineage fails the run, regardless of the other criteria.
     pub strict: bool,
-    /// How many of a hundred must succeed.
+    /// The percentage that must succeed.
     pub success_threshold: u64,
-    /// Whether a run that is below that fails.
+    /// Whether a run below this percentage fails.
     pub raise_on_error: bool,
 }
 

@@ -1,33 +1,32 @@
-//! Bounds that this crate enforces, each with its unit and where the number is from.
+//! Limits that this crate enforces, each with its unit and the source of the number.
 
 use std::time::Duration;
 
-/// The longest event that is read, in bytes without its line ending.
+/// The maximum size of an event, in bytes without its line ending.
 ///
-/// A plugin may make a record of permitted size out of an event that is itself
-/// too large for one, so this is larger than `RECORD_BYTES_MAX`; what is
-/// longer is never held in memory whole.
+/// A plugin may turn an event that is too large for a record into a record of permitted size, so
+/// this is larger than `RECORD_BYTES_MAX`. A longer event is never in memory as a whole.
 pub const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The deepest nesting of objects and arrays in an event, in levels.
 ///
-/// Far beyond any real event. The scan keeps a bit for each level, but what reads
-/// events behind it may descend by recursion, so that depth is stack.
+/// Far more than any real event has. The scanner needs one bit for each level, but later readers of
+/// the event may recurse, so depth costs stack.
 pub const EVENT_NESTING_MAX: usize = 1024;
 
-/// The size of the pieces in which inputs are read, in bytes.
+/// The size of the chunks in which inputs are read, in bytes.
 ///
-/// Small enough that a piece stays in a core's second-level cache between
-/// being read, scanned and copied into its records.
+/// A chunk of this size stays in a core's second-level cache while it is read, scanned and copied
+/// into records.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Bytes of a detail in a dead letter or a log line, so that an error never
-/// carries a whole event.
+/// Bytes of a detail in a dead letter or a log line. The limit prevents an error from containing a
+/// whole event.
 pub const DETAIL_BYTES_MAX: usize = 1024;
 
-/// How often a source that waits for data looks whether it should stop.
+/// How often a source that waits for data checks whether it should stop.
 pub const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// Names of unknown sources that are logged and reported one by one. Events of further ones
-/// are only counted: names come out of files.
+/// Names of unknown sources that are logged and reported individually. The names come from files,
+/// so their number is unlimited. Events of further sources are only counted.
 pub const UNKNOWN_SOURCES_NAMED_MAX: usize = 100;

@@ -8,7 +8,7 @@ use super::{AccountId, InvalidName, Partition, PolicyDocument, PolicyStatement, 
 /// Who may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// All that an account allows to.
+    /// Every identity that this account permits to assume the role.
     Account(AccountId),
     /// The account, user, role or session of an ARN.
     Arn(String),
@@ -61,9 +61,9 @@ fn is_identity_of(service: &str, resource: &str) -> bool {
     is_named && is_kind
 }
 
-/// What a request to assume a role must bring, agreed on beforehand.
+/// The external id that a request to assume a role must contain, as agreed beforehand.
 ///
-/// Some take it for a secret, so that no error shows it.
+/// Some users treat it as a secret, so errors never show it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExternalId(String);
 
@@ -85,17 +85,17 @@ impl FromStr for ExternalId {
     }
 }
 
-/// What the sessions of a role are marked with, which its trust must allow too.
+/// Attributes of role sessions that the role's trust policy must permit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionAttributes {
-    /// Whether they have tags.
+    /// Whether sessions have tags.
     pub are_tagged: bool,
-    /// Whether they say who is behind them.
+    /// Whether sessions have a source identity.
     pub have_source_identity: bool,
 }
 
-/// The trust policy of a role that these may assume, with one of the external
-/// ids where there are any. Accounts are of the partition.
+/// Creates the trust policy of a role that these principals may assume. If external ids are given,
+/// a request must contain one of them. Accounts are of the partition.
 pub fn trust_policy(
     principals: &[Principal],
     external_ids: &BTreeSet<ExternalId>,
@@ -115,8 +115,8 @@ pub fn trust_policy(
     actions.extend(marks.have_source_identity.then_some("sts:SetSourceIdentity"));
     actions.extend(marks.are_tagged.then_some("sts:TagSession"));
     if !actions.is_empty() {
-        // Only a request that may assume the role can mark its session, so the external id
-        // is asked for above alone.
+        // A session gets its attributes only from a request that may assume the role. The first
+        // statement already requires the external id.
         statements.push(PolicyStatement {
             sid: "MarkSession",
             actions,

@@ -1,17 +1,17 @@
-//! Bounds the processor time that a plugin wastes on events that it fails on, by source.
+//! Limits the processor time that failing events of a source can use.
 //!
-//! A failing event costs time: one that loops uses its whole limit, one that traps an instance. So
-//! the circuit breaker keeps an account of wasted time for each source whose events fail. Below
-//! [`BREAKER_BURST_CPU`], the plugin is called with every event. Beyond, the source's events wait,
-//! and the account is paid back at a share of the workers' time. No event is given up for what the
-//! plugin did with others, unless the settings demand that ([`WhenOff::Fail`]): each one that fails
-//! had its whole limit.
+//! A failing event is expensive: an event that loops uses its whole time limit, and an event that
+//! traps costs an instance. Therefore the circuit breaker keeps an account of wasted time for each
+//! source with failing events. Below [`BREAKER_BURST_CPU`], the plugin is called with every event.
+//! Above, the source's events wait while the account is paid back at a share of the workers' time.
+//! Each failing event still had its whole time limit: no event is given up because of other events,
+//! unless the settings require that ([`WhenOff::Fail`]).
 //!
 //! Sources without failures have no account and cost nothing here, so a flood of bad events in one
-//! source changes nothing for another. All accounts together are paid back at one rate: a plugin
-//! that fails for all sources takes no more than its share either.
+//! source does not affect other sources. All accounts together are paid back at one rate, so a
+//! plugin that fails for all sources does not use more than its share either.
 //!
-//! Nothing here reads a clock: every time is passed in.
+//! This module does not read a clock: callers pass every time.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -23,11 +23,10 @@ use prometheus_client::metrics::counter::Counter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The share of a source's events that the plugin fails on from which it counts as degraded, by
-/// default.
+/// The default share of a source's events that fail at which the plugin counts as degraded.
 const BREAKER_DEGRADED_FROM: f64 = 0.1;
 
-/// The share from which the circuit opens for the source, by default.
+/// The default share at which the circuit opens for the source.
 const BREAKER_OFF_FROM: f64 = 0.95;
 
 /// How long a source's failures are counted together, and how long the plugin must fail before the
@@ -37,71 +36,72 @@ const BREAKER_WINDOW: Duration = Duration::from_secs(10);
 /// How long the circuit stays open before the source is judged again.
 const BREAKER_RETRY: Duration = Duration::from_secs(5);
 
-/// The fewest events by which a window is judged.
+/// The minimum number of events to judge a window.
 const BREAKER_EVENTS_MIN: u64 = 100;
 
-/// The share of the workers' processor time that failing events may take in the long
-/// run, unless the settings say otherwise: as much is left for all others.
+/// The default share of the workers' processor time that failing events may use in the long run.
+/// The other half is left for all other events.
 const BREAKER_FAILING_CPU: f64 = 0.5;
 
-/// Processor time that failing events of one source may take at once, before they have
-/// to wait: a batch of the largest size that loops, and some tens of its events alone.
+/// Processor time that failing events of one source may use at once before they wait. It is enough
+/// for a batch of maximum size that loops, and for some tens of its events in separate calls.
 const BREAKER_BURST_CPU: Duration = Duration::from_secs(2);
 
-/// The least processor time that a source waits for, once it has to wait: what a
-/// looping event takes is more, and nobody should look all the time.
+/// The minimum processor time that a waiting source waits for. A looping event uses more than this,
+/// and a shorter pause would make workers poll constantly.
 const BREAKER_PAUSE_CPU_MIN: Duration = Duration::from_millis(10);
 
-/// Sources that can have an account: as many as there are write keys or files in practice. Beyond,
-/// the one that was silent for the longest time is forgotten.
+/// Maximum number of sources with an account. In practice, there are as many sources as write keys
+/// or files. Above the limit, the source without calls for the longest time is dropped.
 const BREAKER_SOURCES_MAX: usize = 1000;
 
-/// Events of a half-open probe: few, since a plugin that loops uses its whole limit for each.
+/// Events of a half-open probe. The number is small because a looping plugin uses its whole limit
+/// for each.
 const BREAKER_PROBE_EVENTS: usize = 20;
 
-/// Longer than any debt takes to be paid back; what time there is beyond it needs no
-/// account.
+/// Longer than the time to pay back any debt. The account ignores time beyond it.
 const MONTH_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
 /// The health of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// It fails on few events or on none.
+    /// The plugin fails on few events or none.
     Healthy,
-    /// It fails on many.
+    /// The plugin fails on many events.
     Degraded,
-    /// It fails on nearly all: its circuit is open.
+    /// The plugin fails on nearly all events: its circuit is open.
     #[serde(rename = "off")]
     Open,
 }
 
-/// What happens to the events of a source that the plugin fails on nearly always.
+/// What happens to the events of a source if the plugin fails on nearly all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenOff {
-    /// They wait: the plugin is called with each of them, within the share of processor time that
-    /// failures may take. None is lost to the failures of others; a source whose events all loop
-    /// gets slow.
+    /// The events wait. The plugin is called with each of them, within the share of processor time
+    /// for failures. No event is lost because of other failures, but a source whose events all loop
+    /// becomes slow.
     #[default]
     Wait,
-    /// They count as failed without a call, except for a half-open probe at intervals. Fast, and an
-    /// event that would have succeeded can be among them.
+    /// The events count as failed without a call, except for a half-open probe at intervals. This
+    /// is fast, but an event that would have succeeded can be among them.
     Fail,
 }
 
 /// When a plugin counts as failing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CircuitBreakerSettings {
-    /// The share of a source's events, from 0 to 1, from which it counts as degraded.
+    /// The share of a source's events that fail, from 0 to 1, at which the plugin counts as
+    /// degraded.
     pub degraded_from: f64,
-    /// The share from which the circuit opens for that source, after a whole window.
+    /// The share at which the circuit opens for that source, after a whole window.
     pub off_from: f64,
-    /// For how long events are counted together.
+    /// How long events are counted together.
     pub window: Duration,
     /// How long the circuit stays open before the source is judged again.
     pub retry: Duration,
-    /// The share of the workers' processor time, from 0 to 1 and above 0, that events
-    /// may take which the plugin fails on.
+    /// The share of the workers' processor time, above 0 and at most 1, that failing events may
+    /// use.
     pub failing_cpu: f64,
     /// What happens to the events of a source while its circuit is open.
     pub when_off: WhenOff,
@@ -110,44 +110,44 @@ pub struct CircuitBreakerSettings {
 /// Whether the plugin may be called with events of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It may be called.
+    /// The plugin may be called.
     Ask(Patience),
-    /// The source has used up its time: try again after this long.
+    /// The source has used up its time. Try again after this time.
     Wait(Duration),
-    /// Treat them as events that the plugin failed on.
+    /// Treat the events as failed.
     Refuse,
 }
 
-/// How far the calls for a batch may go.
+/// Limits of the calls for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// How many events, from the first one on.
+    /// Maximum number of events, from the first one on.
     pub events_max: usize,
-    /// Whether they share a call: a batch that fails as a whole costs more than the events that
-    /// cause it.
+    /// Whether the events share a call. A batch that fails as a whole costs more than the events
+    /// that cause it.
     pub grouping: Grouping,
-    /// Once failures have taken so much processor time, the rest waits for another call.
+    /// When failures have used this much processor time, the remaining events wait for another
+    /// call.
     pub wasted_max: Duration,
 }
 
 /// How the events of a batch are grouped into calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
-    /// All of them in one call, and in smaller groups where that fails.
+    /// All events in one call. If the call fails, smaller groups.
     Together,
-    /// Each in a call of its own.
+    /// Each event in its own call.
     Alone,
 }
 
 /// The outcome of calls with some events of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallOutcome {
-    /// The events that were decided about or failed on.
+    /// Events that succeeded or failed.
     pub events: u64,
-    /// Those that were failed on.
+    /// Events that failed.
     pub failed: u64,
-    /// Processor time spent on calls that failed, and on instances in place of those
-    /// that they cost.
+    /// Processor time of failed calls, and of replacing the instances that they destroyed.
     pub wasted: Duration,
 }
 
@@ -155,9 +155,9 @@ pub struct CallOutcome {
 #[derive(Debug)]
 pub struct CircuitBreaker {
     settings: CircuitBreakerSettings,
-    /// Wasted time that is paid back for each second.
+    /// Wasted time that is paid back per second.
     rate: f64,
-    /// How many sources have an account. At 0, no worker takes the lock.
+    /// Number of sources with an account. If it is 0, no worker takes the lock.
     tracked: AtomicUsize,
     changes: Counter,
     accounts: Mutex<Accounts>,
@@ -196,10 +196,10 @@ impl Default for CircuitBreakerSettings {
 }
 
 impl Health {
-    /// All of them.
+    /// All states, the best first.
     pub const ALL: [Health; 3] = [Health::Healthy, Health::Degraded, Health::Open];
 
-    /// The word that stands in metrics.
+    /// The state's label in metrics.
     pub fn word(self) -> &'static str {
         match self {
             Health::Healthy => "healthy",
@@ -210,7 +210,7 @@ impl Health {
 }
 
 impl Patience {
-    /// Until every event is decided, at any cost.
+    /// No limit: the calls continue until every event is decided.
     pub const ENDLESS: Patience = Patience {
         events_max: usize::MAX,
         grouping: Grouping::Together,
@@ -219,7 +219,7 @@ impl Patience {
 }
 
 impl CircuitBreaker {
-    /// A circuit breaker of a plugin that so many workers call.
+    /// Creates the circuit breaker of a plugin that this number of workers call.
     pub fn new(settings: CircuitBreakerSettings, workers: NonZero<usize>, now: Instant) -> Self {
         let accounts = Accounts { of: HashMap::new(), paid_until: now };
         CircuitBreaker {
@@ -231,7 +231,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Counts changes of health in this counter, which others may share.
+    /// Counts changes of health in this counter, which several circuit breakers may share.
     #[must_use]
     pub(super) fn with_changes(self, changes: Counter) -> Self {
         CircuitBreaker { changes, ..self }
@@ -242,13 +242,13 @@ impl CircuitBreaker {
         self.settings.when_off
     }
 
-    /// The health with the source that it does worst with.
+    /// The plugin's health with its worst source.
     pub fn health(&self, now: Instant) -> Health {
         let sources = self.failing_sources(now);
         sources.first().map_or(Health::Healthy, |(_, health)| *health)
     }
 
-    /// The sources that it fails on, the worst first, by name among equals.
+    /// The sources that the plugin fails on, the worst first, then by name.
     pub fn failing_sources(&self, now: Instant) -> Vec<(String, Health)> {
         if self.is_idle() {
             return Vec::new();
@@ -262,7 +262,7 @@ impl CircuitBreaker {
         sources
     }
 
-    /// Whether the plugin may be called with events of this source now, and how far.
+    /// Whether the plugin may be called with events of this source now, and with which limits.
     pub fn admit(&self, source: &str, now: Instant) -> Admission {
         let burst = BREAKER_BURST_CPU;
         let free =
@@ -283,12 +283,13 @@ impl CircuitBreaker {
             return Admission::Ask(Patience {
                 events_max: BREAKER_PROBE_EVENTS,
                 grouping: Grouping::Alone,
-                // As much as is paid back until the next one.
+                // The time that is paid back until the next probe.
                 wasted_max: self.settings.retry.mul_f64(self.rate),
             });
         }
         if account.debt >= burst {
-            // Until there is room for a little, so that nobody looks all the time.
+            // The pause ends only when some time is available again, so that workers do not poll
+            // constantly.
             let excess = account.debt - burst + BREAKER_PAUSE_CPU_MIN;
             let pause = excess.as_secs_f64() * indebted as f64 / self.rate;
             return Admission::Wait(Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX));
@@ -349,7 +350,7 @@ impl CircuitBreaker {
         let window = if was_off { settings.retry } else { settings.window };
         let share = account.failed as f64 / account.events.max(1) as f64;
         let is_over = now.saturating_duration_since(account.window_start) >= window;
-        // Few events can say enough: those that loop take their time.
+        // Events that loop prove a failure even if they are few, because each uses much time.
         let is_enough =
             account.events >= BREAKER_EVENTS_MIN || account.debt >= BREAKER_BURST_CPU / 2;
         if was_off && !is_over && share >= settings.off_from {
@@ -373,7 +374,7 @@ impl CircuitBreaker {
         share
     }
 
-    /// Drops the accounts of sources that owe nothing and have been silent for long.
+    /// Drops the accounts of sources without a debt and without recent calls.
     fn forget_silent_sources(&self, accounts: &mut Accounts, now: Instant) {
         let is_kept =
             |account: &SourceAccount| !account.debt.is_zero() || !self.is_over(account, now);
@@ -383,19 +384,18 @@ impl CircuitBreaker {
         self.tracked.store(accounts.of.len(), Ordering::Relaxed);
     }
 
-    /// Whether a source has been silent for so long that its account says nothing of
-    /// the present.
+    /// Whether a source had no calls for so long that its account says nothing about the present.
     fn is_over(&self, account: &SourceAccount, now: Instant) -> bool {
         let silence = now.saturating_duration_since(account.last_count);
         silence > self.settings.window + self.settings.retry
     }
 
-    /// Pays back for the time since the last call, divided among the sources that owe.
+    /// Pays back the time since the last call, divided among the sources with a debt.
     fn pay_back(&self, accounts: &mut Accounts, now: Instant) {
         let elapsed = now.saturating_duration_since(accounts.paid_until);
         accounts.paid_until = accounts.paid_until.max(now);
         let mut paid = elapsed.as_secs_f64().min(MONTH_SECONDS) * self.rate;
-        // What pays back more than one owes goes to the others.
+        // If the share of a source exceeds its debt, the rest goes to the other sources.
         loop {
             let indebted = accounts.count_indebted();
             if paid <= 0.0 || indebted == 0 {
@@ -424,7 +424,7 @@ impl Accounts {
         self.of.values().filter(|account| !account.debt.is_zero()).count()
     }
 
-    /// Makes room for another source, by dropping the one that was silent for the longest time.
+    /// Makes room for another source: drops the source without calls for the longest time.
     fn make_room(&mut self) {
         if self.of.len() < BREAKER_SOURCES_MAX {
             return;

@@ -1,27 +1,27 @@
-//! The limits of one instance: memory, size of an answer, processor time, calls and age. The time of a
-//! call grows with the events and bytes of the batch.
+//! The limits of one instance: memory, size of the result, processor time, calls and age. The time
+//! limit of a call grows with the events and bytes of the batch.
 
 use std::time::Duration;
 
 use crate::limits;
 
-/// Memory of one plugin instance, in bytes. Interpreters of JavaScript and
-/// Python need some tens of megabytes.
+/// Memory of one plugin instance, in bytes. JavaScript and Python interpreters need some tens of
+/// megabytes.
 const PLUGIN_MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Calls after which an instance is replaced: a guest's memory never shrinks.
+/// Calls after which an instance is replaced, because the memory of a guest never shrinks.
 const PLUGIN_CALLS_MAX: u64 = 20_000;
 
-/// The age at which an instance is replaced, busy or not: what a plugin keeps by
-/// mistake ends with it.
+/// The age at which an instance is replaced, even if it is busy. A replacement frees what a plugin
+/// leaks.
 const PLUGIN_INSTANCE_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Processor time for configuring a plugin instance.
 const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
 
-/// Processor time of a call for each byte that the plugin is handed. The slowest action
-/// of the built-in plugin on the worst text found, `redact` with all that it can find on
-/// addresses, takes 74 ns (AMD EPYC); so a chain of a dozen such actions has room.
+/// Processor time of a call for each byte that the plugin gets. The slowest action of the built-in
+/// plugin on the worst text found, `redact` with all detectors on addresses, takes 74 ns (AMD
+/// EPYC). So a chain of a dozen such actions fits.
 const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 
 /// The limits of one instance of a plugin.
@@ -29,11 +29,11 @@ const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
 pub struct InstanceLimits {
     /// Memory, in bytes.
     pub memory_bytes: usize,
-    /// The answer of one call, in bytes of the host's memory.
+    /// The result of one call, in bytes of the host's memory.
     pub answer_bytes: usize,
     /// Processor time of `configure`.
     pub configure_cpu: Duration,
-    /// Processor time of a call, whatever its batch.
+    /// Processor time of a call, independent of its batch.
     pub call_cpu: Duration,
     /// Additional processor time for each event of the batch.
     pub event_cpu: Duration,
@@ -61,7 +61,7 @@ impl Default for InstanceLimits {
 }
 
 impl InstanceLimits {
-    /// Processor time of a call with so many events of so many bytes together.
+    /// The processor time limit of a call with this number of events and bytes.
     pub fn call_cpu_for(&self, events: usize, bytes: usize) -> Duration {
         let times = |cpu: Duration, count: usize| {
             cpu.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))

@@ -1,79 +1,75 @@
-//! Bounds that this crate enforces, each with its unit and where the number is from.
+//! Limits that this crate enforces, each with its unit and the source of the number.
 
 use std::time::Duration;
 
 use standpipe_core::backoff::{Backoff, Jitter};
 
-/// Bytes of a reason with which a plugin rejects an event.
+/// Bytes of the reason that a plugin gives when it rejects an event.
 pub const PLUGIN_REASON_BYTES_MAX: usize = 1024;
 
-/// What the answer of one call may take in the host's memory, in bytes.
+/// The result of one call in the host's memory, in bytes.
 pub const PLUGIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Elements of one table of a plugin instance.
 pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 100_000;
 
-/// Outputs of one event, so that a plugin cannot turn one event into millions.
+/// Outputs of one event. The limit prevents a plugin from turning one event into millions.
 pub const PLUGIN_OUTPUTS_PER_EVENT_MAX: usize = 1000;
 
 /// Delivery streams that a plugin may declare. Firehose's default quota is
 /// 5,000 streams for an account and region.
 pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 
-/// Routes that a plugin may report: some for each of its streams.
+/// Routes that a plugin may report: several for each of its streams.
 pub const PLUGIN_ROUTES_MAX: usize = 4 * PLUGIN_STREAMS_MAX;
 
-/// Processor time of a call, whatever its batch; [`PLUGIN_EVENT_CPU_MAX`] comes
-/// on top for each event.
+/// Processor time of a call, independent of its batch. [`PLUGIN_EVENT_CPU_MAX`] is added for each
+/// event.
 pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
 
 /// Processor time of a call for each event of its batch. An interpreted plugin
 /// needs some tens of microseconds.
 pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
 
-/// The pauses before it is tried again to make an instance of a plugin, where none could be
-/// made. For each second of processor time that an attempt takes, the pause has
-/// [`PLUGIN_RESTART_CPU_PAUSES`].
+/// The pauses before another attempt to create a plugin instance after a failure. For each second
+/// of processor time of the attempt, the pause is [`PLUGIN_RESTART_CPU_PAUSES`] seconds.
 pub const PLUGIN_RESTART_BACKOFF: Backoff =
     Backoff::new(Duration::from_secs(1), PLUGIN_RESTART_PAUSE_MAX, Jitter::None);
 
-/// The longest of them.
+/// The longest of these pauses.
 pub const PLUGIN_RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// See [`PLUGIN_RESTART_BACKOFF`].
 pub const PLUGIN_RESTART_CPU_PAUSES: u32 = 4;
 
-/// Characters of the engine's words for what a plugin did wrong, and bytes of what the plugin
-/// printed at that: together they fit into a dead letter's detail.
+/// Characters of the engine's message about a failure of the plugin, and bytes of the text that the
+/// plugin printed before it. Both fit into the detail of a dead letter.
 pub const PLUGIN_CAUSE_CHARACTERS_MAX: usize = 200;
 
 /// See [`PLUGIN_CAUSE_CHARACTERS_MAX`].
 pub const PLUGIN_PRINTED_BYTES_MAX: usize =
     standpipe_core::limits::DETAIL_BYTES_MAX - 64 - PLUGIN_CAUSE_CHARACTERS_MAX;
 
-/// The share of users, in percent, whose events a canary decides about, unless the
-/// settings say otherwise.
+/// The default percentage of users whose events a canary decides.
 pub const CANARY_PERCENT: f64 = 5.0;
 
-/// The share of events that a canary may fail on or reject, unless the settings say
-/// otherwise.
+/// The default share of events that a canary may fail on or reject.
 pub const CANARY_ERROR_RATE_MAX: f64 = 0.01;
 
-/// Events that a canary must have seen before it is judged, unless the settings say
-/// otherwise.
+/// The default number of events that a canary must process before it is judged.
 pub const CANARY_EVENTS_MIN: u64 = 1000;
 
-/// Bytes of all compiled components that are kept on disk, and how many they are.
+/// Maximum bytes of all compiled components in the cache on disk. Their number is limited too.
 pub const PLUGIN_CACHE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// See [`PLUGIN_CACHE_BYTES_MAX`].
 pub const PLUGIN_CACHE_ENTRIES_MAX: usize = 64;
 
-/// Samples of each of these, unless the caller says otherwise.
+/// The default number of samples of each kind of change.
 pub const COMPARISON_SAMPLES: usize = 5;
 
-/// Bytes of answers about a batch that was asked about in pieces, since it failed
-/// as a whole: beyond, they are carried out before the plugin is asked about the
-/// rest. Each piece may take [`PLUGIN_ANSWER_BYTES_MAX`], so that without this a
-/// batch of events with huge answers would take gigabytes.
+/// Bytes of decisions that are held if a batch failed as a whole and is processed in pieces. Above
+/// the limit, the decisions are applied before the plugin gets the next piece. Each piece may take
+/// [`PLUGIN_ANSWER_BYTES_MAX`], so a batch of events with huge results would otherwise take
+/// gigabytes.
 pub const PLUGIN_ANSWERS_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;

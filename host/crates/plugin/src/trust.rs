@@ -1,10 +1,10 @@
-//! Which components may be loaded, and the one gate through which they get a role.
+//! Decides which components may be loaded. This is the only gate through which a component gets a
+//! role.
 //!
-//! A component becomes a [`Generation`](super::Generation), in whatever role, only as
-//! an [`AdmittedPlugin`], and only [`Trust::admit`] makes one of a component: so no
-//! path around the pin and the key can be forgotten. The result of the check stays with the
-//! component as [`Evidence`], so that it can be compared with other settings later, without the
-//! signature.
+//! A component becomes a [`Generation`](super::Generation) in any role only as an
+//! [`AdmittedPlugin`], and only [`Trust::admit`] turns a component into one. So no code path can
+//! skip the checks of hash and key. The result of a check stays with the component as [`Evidence`],
+//! for a later comparison with other settings without the signature.
 
 use std::sync::Arc;
 
@@ -13,42 +13,42 @@ use thiserror::Error;
 
 use super::Plugin;
 
-/// Which components may be loaded. The default trusts all.
+/// Which components may be loaded. The default trusts all components.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The SHA-256 that a component must have, in lower-case hexadecimal.
     pub sha256: Option<String>,
-    /// The same for a canary, in place of `sha256`.
+    /// The SHA-256 of a canary, in place of `sha256`.
     pub canary_sha256: Option<String>,
-    /// The same for a shadow, in place of `sha256`.
+    /// The SHA-256 of a shadow, in place of `sha256`.
     pub shadow_sha256: Option<String>,
-    /// The key that it must be signed with, in whatever role.
+    /// The key that must have signed a component, in any role.
     pub public_key: Option<PublicKey>,
 }
 
-/// What a component is used for.
+/// The role of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It decides about events.
+    /// The component decides events.
     Active,
-    /// It decides about the events of some users.
+    /// The component decides the events of some users.
     Canary,
-    /// It maps all events, and its decisions are only compared.
+    /// The component maps all events, but its decisions are only compared.
     Shadow,
 }
 
 /// How a component's signature is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignatureCheck {
-    /// It has none.
+    /// The component has no signature.
     None,
-    /// By the text of its detached signature.
+    /// The text of the detached signature is verified.
     Detached(String),
-    /// Not at all: it is part of this program, and trusted as much.
+    /// No check: the component is part of this program, and equally trusted.
     BuiltIn,
 }
 
-/// The result of checking a component. Only [`Trust::check`] makes one.
+/// The result of a check of a component. Only [`Trust::check`] creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     digest: Arc<str>,
@@ -61,7 +61,7 @@ enum Signer {
     Unknown,
     /// The owner of this key.
     Key(PublicKey),
-    /// The makers of this program.
+    /// The authors of this program.
     Program,
 }
 
@@ -75,36 +75,36 @@ pub struct AdmittedPlugin {
 /// A component that may not be loaded.
 #[derive(Debug, Error)]
 pub enum Untrusted {
-    /// It is another one.
+    /// The component has another hash.
     #[error(
         "its SHA-256 is {found}, and sha256 under {place} is {wanted}: use that component, or write this hash \
          there if you trust it"
     )]
     DigestMismatch {
-        /// The part of the settings that says which one.
+        /// The table of the settings with the expected hash.
         place: &'static str,
-        /// The hash of the settings.
+        /// The hash in the settings.
         wanted: String,
-        /// Its own.
+        /// The hash of the component.
         found: String,
     },
-    /// It was not signed with the present key when it was read.
+    /// The component was read and verified under another key than the current one.
     #[error(
         "it was not verified with the current public_key under [plugin]: load it again with its signature"
     )]
     OtherKey,
-    /// It has no signature.
+    /// The component has no signature.
     #[error(
         "it has no signature, and public_key under [plugin] requires one: sign it with `minisign -S -m FILE.wasm` and \
          keep FILE.wasm.minisig beside it"
     )]
     NotSigned,
-    /// Its signature is not one of minisign.
+    /// The signature is not a minisign signature.
     #[error(
         "its signature is not a minisign signature ({0}): sign it again with `minisign -S -m FILE.wasm`"
     )]
     MalformedSignature(#[source] minisign_verify::Error),
-    /// It is signed with another key, or was changed afterwards.
+    /// The component was signed with another key, or was changed after it was signed.
     #[error(
         "its signature does not match the component and public_key under [plugin] ({0}): the component was changed after it was signed, or \
          signed with another key"
@@ -113,11 +113,11 @@ pub enum Untrusted {
 }
 
 impl Trust {
-    /// Checks a component before it is compiled. The digest is its SHA-256, in hexadecimal.
+    /// Checks a component before it is compiled. `digest` is its SHA-256, in hexadecimal.
     ///
     /// # Errors
     ///
-    /// It may not be used in this role.
+    /// Fails if the component may not be used in this role.
     pub fn check(
         &self,
         role: Role,
@@ -125,7 +125,7 @@ impl Trust {
         digest: &Arc<str>,
         signature: &SignatureCheck,
     ) -> Result<Evidence, Untrusted> {
-        // Before the signature, which costs more.
+        // The hash is checked first because a signature costs more.
         self.check_pin(role, digest)?;
         let signer = match (signature, &self.public_key) {
             (SignatureCheck::BuiltIn, _) => Signer::Program,
@@ -146,7 +146,7 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// It may not be used in this role.
+    /// Fails if the component may not be used in this role.
     pub fn check_again(&self, role: Role, evidence: &Evidence) -> Result<(), Untrusted> {
         self.check_pin(role, &evidence.digest)?;
         match (&self.public_key, &evidence.signer) {
@@ -156,11 +156,11 @@ impl Trust {
         }
     }
 
-    /// Admits a plugin to a role, by the evidence of its component.
+    /// Admits a plugin to a role, based on the evidence of its component.
     ///
     /// # Errors
     ///
-    /// It may not be, or the evidence is about another component.
+    /// Fails if the plugin may not have the role, or if the evidence is about another component.
     pub fn admit(
         &self,
         role: Role,
@@ -196,8 +196,8 @@ impl Trust {
 
 impl AdmittedPlugin {
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
-    /// Admits a plugin that is native code or a script of this program. One with a component is not
-    /// admitted.
+    /// Admits a plugin that is native code or a script of this program. Returns `None` for a plugin
+    /// with a component.
     pub fn without_component(plugin: Plugin) -> Option<Self> {
         if plugin.has_component() {
             return None;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn other_key() -> PublicKey {
-        // The public half of a pair that nothing here is signed with.
+        // The public key of a pair that signed nothing in these tests.
         PublicKey::from_base64("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap()
     }
 

@@ -15,8 +15,8 @@ use standpipe_iam::{
     ExternalId, Partition, Principal, Region, SessionAttributes, terraform_role, trust_policy,
 };
 
-/// Characters of a role's trust policy, white space not counted. IAM's default;
-/// it can be raised to twice as many.
+/// Characters of a role's trust policy without white space. This is IAM's default, which can be
+/// doubled.
 const TRUST_CHARS_MAX: usize = 2048;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(crate) struct TrustArguments {
     terraform: bool,
 }
 
-/// What is printed.
+/// The text to print.
 pub(super) fn trust_text(arguments: &TrustArguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let file = arguments.config.as_deref();
@@ -66,7 +66,7 @@ pub(super) fn trust_text(arguments: &TrustArguments) -> anyhow::Result<String> {
     Ok(if arguments.terraform { terraform_role(&document) } else { to_json(&document) })
 }
 
-/// Parses external ids here, since an error of the command line would show the value.
+/// Parses external ids here, because an error of the command line parser would show the value.
 fn external_ids(
     given: &[String],
     settings: &Settings,
@@ -85,8 +85,8 @@ fn external_ids(
     .collect()
 }
 
-/// The ways in which the role of [aws] is assumed: also by sources, with an external id of
-/// their own.
+/// The sessions in which the role of [aws] is assumed. Sources also assume it, with their own
+/// external id.
 fn role_sessions<'a>(
     settings: &'a Settings,
     aws: &'a AwsSettings,
