@@ -44,7 +44,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Some events became dead letters.
     DeadLetters = 3,
-    /// Stopped by a signal before the end of the input.
+    /// Stopped by a signal before all events were processed.
     Stopped = 4,
 }
 
@@ -53,7 +53,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  an error that no single event caused; some events may not be delivered
   2  wrong usage or settings; nothing was read
   3  some events became dead letters
-  4  stopped by a signal before the end of the input; what was read was delivered";
+  4  stopped by a signal; the remaining events are still in the input or in the spool";
 
 /// Deliver analytics events to Amazon Data Firehose. A WebAssembly plugin decides
 /// which delivery stream each event goes to.

@@ -67,7 +67,7 @@ immediately.
 
 Exit codes:
   0  the schedule has ended, or a signal stopped it
-  1  the history of runs cannot be read
+  1  the history of runs cannot be read, or a second signal ended the process
   2  wrong usage or settings";
 
 #[derive(Debug, Subcommand)]
