@@ -22,15 +22,15 @@ use standpipe_delivery::dead_letters::{
     DeadLetterDirectory, DeadLetterDirectoryLock, DeadLetterFile, DeadLetterFilter, Reason,
 };
 
-const LIST_HELP: &str = "Dead dead_letters are in DATA_DIR/dead. A dead dead_letter is counted if it passes all given \
+const LIST_HELP: &str = "Dead letters are in DATA_DIR/dead. A dead letter is counted if it passes all given \
 filters. Unreadable lines are reported on standard error.";
 
 const SHOW_HELP: &str =
     "Dead letters are printed oldest first, without their events unless --events is given.";
 
 const REPLAY_HELP: &str = "The active plugin decides where an event goes, also where it was delivered before: delivery \
-is at least once. An event that is dead again gets a new dead dead_letter, with its history; one that is not delivered keeps its \
-dead dead_letter. Dead dead_letters with only the start of an event, and files that a running host writes to, are skipped. The exit \
+is at least once. An event that is dead again gets a new dead letter, with its history; one that is not delivered keeps its \
+dead letter. Dead letters with only the start of an event, and files that a running host writes to, are skipped. The exit \
 codes are those of `host run`.";
 
 const PURGE_HELP: &str =

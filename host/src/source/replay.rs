@@ -247,9 +247,9 @@ impl<'a> ReplaySource<'a> {
         let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
         if self.logged.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !self.logged.contains(source) {
             tracing::warn!(
-                "leaving dead dead_letters of the source {source:?} in their file: no [[sources]] entry has this name, so the role \
+                "leaving dead letters of the source {source:?} in their file: no [[sources]] entry has this name, so the role \
                  to deliver them with is unknown. Put the source back, or set formerly = [{source:?}] in the source that \
-                 replaces it; --allow-unknown-sources replays dead dead_letters of files and programs with the default role"
+                 replaces it; --allow-unknown-sources replays dead letters of files and programs with the default role"
             );
             self.logged.insert(source.to_owned());
         }
