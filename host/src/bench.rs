@@ -5,7 +5,7 @@
 //! several times over. Each repeat is a [`BenchSample`]; the report has their medians, too.
 //!
 //! - The endpoint is by default one in this process, on loopback, that answers
-//!   like Firehose. The processor time of its threads is taken off the
+//!   like Firehose. The CPU time of its threads is taken off the
 //!   process's, so that the figures are the program's own.
 //! - The *floor* is the work that no writer to Firehose is spared, in a bare
 //!   loop on one thread over the same events: scan each, encode each record, hash

@@ -46,7 +46,7 @@ pub const ADMIN_BODIES_BYTES_MAX: usize = ADMIN_CANDIDATES_MAX * PLUGIN_FILE_BYT
 /// Characters of a wrong parameter that a response shows.
 pub const ADMIN_SHOWN_CHARACTERS_MAX: usize = 40;
 
-/// Processor time that a worker spends on failing events of one chunk before it turns to other
+/// CPU time that a worker spends on failing events of one chunk before it turns to other
 /// chunks.
 pub const TURN_WASTED_CPU: Duration = Duration::from_millis(250);
 

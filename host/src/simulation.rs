@@ -40,7 +40,7 @@ use world::World;
 /// longest pauses between attempts, and the timeout of a request.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 
-/// The processor time of an event whose call never ends.
+/// The CPU time of an event whose call never ends.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
 /// Seeds that found a defect in the past: a full overflow that stopped delivery, and the end of the

@@ -1,4 +1,4 @@
-//! A flood of events that the plugin fails on costs those events, and processor time
+//! A flood of events that the plugin fails on costs those events, and CPU time
 //! within its bounds. It costs no other event, of another source or of its own.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! A gallery of hostile plugins: each costs the events that it is hostile about, and
-//! memory and processor time within what the limits of the settings say.
+//! memory and CPU time within what the limits of the settings say.
 //!
 //! With `--nocapture` the tests show what each has used.
 
@@ -29,7 +29,7 @@ const BATCH: u32 = 270;
 /// Halvings of a batch until an event is alone.
 const HALVINGS: u32 = 9;
 
-/// Processor time that no run takes, whatever the limits would let it.
+/// CPU time that no run takes, whatever the limits would let it.
 const CPU_MAX: Duration = Duration::from_secs(10);
 
 /// The resource usage of a run without hostile events.

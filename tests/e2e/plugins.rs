@@ -77,7 +77,7 @@ fn decisions_of_every_kind_are_carried_out() {
 
 #[test]
 fn a_poisoned_run_is_bounded() {
-    // Each that loops has its 52 ms of processor time, in half of the workers' time.
+    // Each that loops has its 52 ms of CPU time, in half of the workers' time.
     for (name, count) in [("trap", 10_000), ("loop", 300)] {
         let input = format!("{{\"event\":\"{name}\"}}\n").repeat(count) + "{\"event\":\"good\"}\n";
         let ran = run_program("", input).expect_exit(3);
@@ -189,7 +189,7 @@ fn lines_that_are_not_shown_are_counted() {
 fn a_plugin_that_cannot_be_configured_stops_the_start() {
     for (configure, words) in [
         ("trap", ["failed while it was being configured", "trapped"]),
-        ("loop", ["5000 ms of processor time", "raise configure_cpu under [plugin.limits]"]),
+        ("loop", ["5000 ms of CPU time", "raise configure_cpu under [plugin.limits]"]),
         ("memory", ["128 MiB of memory", "raise memory_bytes under [plugin.limits]"]),
         ("refuse", ["refuses its settings", "remove it"]),
     ] {

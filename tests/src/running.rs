@@ -1,4 +1,4 @@
-//! The program while it runs: input, signals, output, memory, processor time and descriptors;
+//! The program while it runs: input, signals, output, memory, CPU time and descriptors;
 //! killed when dropped.
 
 use std::fs;
@@ -38,7 +38,7 @@ pub struct ProcessUsage {
     pub memory_bytes: u64,
     /// Its peak resident memory, in bytes.
     pub memory_bytes_max: u64,
-    /// Processor time of all its threads.
+    /// CPU time of all its threads.
     pub cpu: Duration,
 }
 
@@ -47,11 +47,11 @@ pub struct ProcessUsage {
 pub struct ProgramThread(PathBuf);
 
 impl ProgramThread {
-    /// The processor time that it has used so far.
+    /// The CPU time that it has used so far.
     pub fn cpu_time(&self) -> Duration {
         let text = fs::read_to_string(self.0.join("schedstat")).expect("the thread is there");
         let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-        Duration::from_nanos(nanos.expect("nanoseconds of processor time"))
+        Duration::from_nanos(nanos.expect("nanoseconds of CPU time"))
     }
 }
 

@@ -73,7 +73,7 @@ pub struct SwapOutcome {
     pub report: PluginStatus,
     /// From before the start to after the end.
     pub wall: Duration,
-    /// The processor time of this process meanwhile.
+    /// The CPU time of this process meanwhile.
     pub cpu: Duration,
 }
 
@@ -299,5 +299,5 @@ fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, SwapStep) {
 
 fn cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(now).expect("processor time is not negative")
+    Duration::try_from(now).expect("CPU time is not negative")
 }

@@ -1,7 +1,7 @@
 //! A Firehose in this process, on loopback: it accepts every record, and counts records and its own
-//! processor time.
+//! CPU time.
 //!
-//! Its threads use nothing of the host's, and the processor time of each request
+//! Its threads use nothing of the host's, and the CPU time of each request
 //! is counted, so that it can be taken off the process's. It keeps no body: what
 //! memory it needs would count as the host's.
 
@@ -39,7 +39,7 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EndpointCounts {
     pub(super) records: u64,
-    /// Processor time of its threads.
+    /// CPU time of its threads.
     pub(super) cpu: Duration,
     /// When the first records were taken.
     pub(super) first: Option<Instant>,

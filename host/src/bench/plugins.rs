@@ -1,4 +1,4 @@
-//! What plugins cost, side by side: the processor time of their decisions about
+//! What plugins cost, side by side: the CPU time of their decisions about
 //! the same events, and what they take before the first.
 //!
 //! Only the plugin's part of the path is measured: batches go in, decisions come
@@ -18,7 +18,7 @@ use standpipe_plugin_host::{
     Engine, EventReads, Fault, LoadError, Mapper, Plugin, engine_version, inspect,
 };
 
-/// The least processor time of a round: the events go round again until it is used.
+/// The least CPU time of a round: the events go round again until it is used.
 const ROUND_CPU: Duration = Duration::from_millis(200);
 
 /// Instances that are started, for the median of what that costs.
@@ -59,7 +59,7 @@ pub struct PluginFigures {
     pub component_bytes: usize,
     /// The parts of each event that the plugin gets.
     pub reads: EventReads,
-    /// Processor time for an event in nanoseconds: the median of the rounds.
+    /// CPU time for an event in nanoseconds: the median of the rounds.
     pub cpu_ns_per_event: f64,
     /// Each round's.
     pub rounds: Vec<f64>,
@@ -70,9 +70,9 @@ pub struct PluginFigures {
     /// Time on the clock for compiling it, in milliseconds. The program does that
     /// once, and keeps what comes out.
     pub compile_wall_ms: f64,
-    /// Processor time for it.
+    /// CPU time for it.
     pub compile_cpu_ms: f64,
-    /// Processor time for starting an instance and its reading the settings, in
+    /// CPU time for starting an instance and its reading the settings, in
     /// microseconds: the median of some.
     pub start_cpu_us: f64,
     /// An instance's memory then.

@@ -1,4 +1,4 @@
-//! EventReads CPU time, memory and machine from the system.
+//! Reads CPU time, memory and machine from the system.
 
 use std::fs;
 use std::time::Duration;
@@ -29,18 +29,18 @@ impl Machine {
     }
 }
 
-/// Processor time that all threads of the process have used.
+/// CPU time that all threads of the process have used.
 pub(super) fn cpu_time() -> Duration {
     read_clock(ClockId::ProcessCPUTime)
 }
 
-/// Processor time that this thread has used.
+/// CPU time that this thread has used.
 pub(super) fn thread_cpu_time() -> Duration {
     read_clock(ClockId::ThreadCPUTime)
 }
 
 fn read_clock(clock: ClockId) -> Duration {
-    Duration::try_from(clock_gettime(clock)).expect("processor time is not negative")
+    Duration::try_from(clock_gettime(clock)).expect("CPU time is not negative")
 }
 
 /// The start of the period of a memory peak.

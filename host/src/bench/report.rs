@@ -33,7 +33,7 @@ pub struct Report {
     /// The series with the default mapping as native code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Series>,
-    /// How much more processor time the component takes than native code for the
+    /// How much more CPU time the component takes than native code for the
     /// whole path, in percent: the median over the pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox_price_percent: Option<f64>,
@@ -84,15 +84,15 @@ pub struct BenchSample {
     pub wall_seconds: f64,
     /// Events in a second of that.
     pub events_per_second: f64,
-    /// The host's own processor time in it: the process's without the endpoint's.
+    /// The host's own CPU time in it: the process's without the endpoint's.
     pub cpu_seconds: f64,
     /// The endpoint's, where it is in this process.
     pub endpoint_cpu_seconds: Option<f64>,
-    /// Events in a second of the host's processor time.
+    /// Events in a second of the host's CPU time.
     pub events_per_cpu_second: f64,
-    /// The host's processor time for an event, in nanoseconds.
+    /// The host's CPU time for an event, in nanoseconds.
     pub cpu_ns_per_event: f64,
-    /// The floor for an event, in nanoseconds of processor time.
+    /// The floor for an event, in nanoseconds of CPU time.
     pub floor_ns_per_event: f64,
     /// The floor divided by what the host takes: 1 cannot be reached.
     pub ratio_to_floor: f64,
@@ -249,7 +249,7 @@ impl fmt::Display for Report {
             writeln!(f, "{:17} {}", format!("{name} median"), series.median)?;
         }
         if let Some(price) = self.sandbox_price_percent {
-            writeln!(f, "\nthe sandbox costs {price:+.1} % of processor time on the whole path")?;
+            writeln!(f, "\nthe sandbox costs {price:+.1} % of CPU time on the whole path")?;
         }
         if self.named_series().any(|(_, series)| series.median.peak_since == PeakSince::Process) {
             writeln!(f, "\npeaks of memory are those of the whole process so far")?;

@@ -1,5 +1,5 @@
 //! One worker's use of a generation of the plugin: its mapper, and the slots of the declared streams.
-//! Failures within a batch are bounded by processor time.
+//! Failures within a batch are bounded by CPU time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl PluginSession {
         PluginSession { generation, slots, mapper }
     }
 
-    /// Maps the first events of a batch, as many as one call takes, until so much processor time has
+    /// Maps the first events of a batch, as many as one call takes, until so much CPU time has
     /// been wasted.
     pub(super) fn map_events(
         &mut self,

@@ -15,7 +15,7 @@ pub(super) struct Event {
     pub(super) source: String,
     /// What the plugin does with the event.
     pub(super) end: ScriptedEnd,
-    /// The processor time of the plugin for the event.
+    /// The CPU time of the plugin for the event.
     pub(super) cpu: Duration,
     /// Whether Firehose rejects the event permanently.
     pub(super) is_poison: bool,

@@ -17,7 +17,7 @@ impl Plugin {
         Plugin { account, spent_ns: AtomicU64::new(0) }
     }
 
-    /// The processor time since the last call of this function.
+    /// The CPU time since the last call of this function.
     pub(super) fn take_spent(&self) -> Duration {
         Duration::from_nanos(self.spent_ns.swap(0, Ordering::Relaxed))
     }

@@ -80,7 +80,7 @@ struct Mix {
     poison: usize,
     /// Whether all events of these kinds come from one source.
     has_flooder: bool,
-    /// Maximum processor time of a usual event, in microseconds.
+    /// Maximum CPU time of a usual event, in microseconds.
     cpu_us_max: u64,
 }
 

@@ -17,7 +17,7 @@ const MEMORY_BYTES_MAX: u64 = 300_000_000;
 /// For how long most of them go on, so that the honest client meets them.
 const FLOOD: Duration = Duration::from_secs(2);
 
-/// Processor time that the process may use for a request of 16 MiB: some times what it
+/// CPU time that the process may use for a request of 16 MiB: some times what it
 /// needs. It is not the time until the answer, which depends on who else is on the machine.
 const CPU_PER_REQUEST: Duration = Duration::from_secs(4);
 

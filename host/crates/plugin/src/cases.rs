@@ -39,7 +39,7 @@ use standpipe_core::limits::DETAIL_BYTES_MAX;
 /// Bytes of a file of cases: far more than a person writes.
 const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Processor time that a candidate may waste on failed cases: it is rejected anyway, and others wait.
+/// CPU time that a candidate may waste on failed cases: it is rejected anyway, and others wait.
 const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
 
 /// The source of an event whose case names none.
@@ -229,7 +229,7 @@ impl Cases {
 }
 
 impl PluginCase {
-    /// No failure if it comes out as expected; and the processor time that was wasted.
+    /// No failure if it comes out as expected; and the CPU time that was wasted.
     fn run(&self, mapper: &mut Mapper) -> (Option<CaseFailure>, Duration) {
         let (text, envelope) =
             scan(self.event.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)

@@ -1,4 +1,4 @@
-//! Limits the processor time that failing events of a source can use.
+//! Limits the CPU time that failing events of a source can use.
 //!
 //! A failing event is expensive: an event that loops uses its whole time limit, and an event that
 //! traps costs an instance. Therefore the circuit breaker keeps an account of wasted time for each
@@ -39,15 +39,15 @@ const BREAKER_RETRY: Duration = Duration::from_secs(5);
 /// The minimum number of events to judge a window.
 const BREAKER_EVENTS_MIN: u64 = 100;
 
-/// The default share of the workers' processor time that failing events may use in the long run.
+/// The default share of the workers' CPU time that failing events may use in the long run.
 /// The other half is left for all other events.
 const BREAKER_FAILING_CPU: f64 = 0.5;
 
-/// Processor time that failing events of one source may use at once before they wait. It is enough
+/// CPU time that failing events of one source may use at once before they wait. It is enough
 /// for a batch of maximum size that loops, and for some tens of its events in separate calls.
 const BREAKER_BURST_CPU: Duration = Duration::from_secs(2);
 
-/// The minimum processor time that a waiting source waits for. A looping event uses more than this,
+/// The minimum CPU time that a waiting source waits for. A looping event uses more than this,
 /// and a shorter pause would make workers poll constantly.
 const BREAKER_PAUSE_CPU_MIN: Duration = Duration::from_millis(10);
 
@@ -78,7 +78,7 @@ pub enum Health {
 /// What happens to the events of a source if the plugin fails on nearly all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenOff {
-    /// The events wait. The plugin is called with each of them, within the share of processor time
+    /// The events wait. The plugin is called with each of them, within the share of CPU time
     /// for failures. No event is lost because of other failures, but a source whose events all loop
     /// becomes slow.
     #[default]
@@ -100,7 +100,7 @@ pub struct CircuitBreakerSettings {
     pub window: Duration,
     /// How long the circuit stays open before the source is judged again.
     pub retry: Duration,
-    /// The share of the workers' processor time, above 0 and at most 1, that failing events may
+    /// The share of the workers' CPU time, above 0 and at most 1, that failing events may
     /// use.
     pub failing_cpu: f64,
     /// What happens to the events of a source while its circuit is open.
@@ -126,7 +126,7 @@ pub struct Patience {
     /// Whether the events share a call. A batch that fails as a whole costs more than the events
     /// that cause it.
     pub grouping: Grouping,
-    /// When failures have used this much processor time, the remaining events wait for another
+    /// When failures have used this much CPU time, the remaining events wait for another
     /// call.
     pub wasted_max: Duration,
 }
@@ -147,11 +147,11 @@ pub struct CallOutcome {
     pub events: u64,
     /// Events that failed.
     pub failed: u64,
-    /// Processor time of failed calls, and of replacing the instances that they destroyed.
+    /// CPU time of failed calls, and of replacing the instances that they destroyed.
     pub wasted: Duration,
 }
 
-/// Keeps the accounts of wasted processor time by source, and admits calls.
+/// Keeps the accounts of wasted CPU time by source, and admits calls.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     settings: CircuitBreakerSettings,

@@ -241,7 +241,7 @@ impl CompiledComponent {
 /// What an instance takes before its first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
-    /// Processor time for making it and for its reading the settings.
+    /// CPU time for making it and for its reading the settings.
     pub cpu: Duration,
     /// Its memory then, in bytes.
     pub memory_bytes: usize,

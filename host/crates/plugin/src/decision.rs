@@ -28,7 +28,7 @@ pub(super) struct Answers {
     pub(super) postponed: Option<(usize, Fault)>,
     /// What the outputs take in memory.
     pub(super) bytes: usize,
-    /// Processor time of calls that failed.
+    /// CPU time of calls that failed.
     pub(super) wasted: Duration,
 }
 
@@ -78,7 +78,7 @@ impl Decisions {
         }
     }
 
-    /// The processor time that was spent on calls which failed.
+    /// The CPU time that was spent on calls which failed.
     pub fn wasted_cpu(&self) -> Duration {
         self.answers.wasted
     }

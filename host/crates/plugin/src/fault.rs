@@ -14,15 +14,15 @@ pub enum Fault {
     /// and there is one fault for each event.
     #[error("the plugin trapped: {0}")]
     Trap(String),
-    /// It used up its processor time for a call.
+    /// It used up its CPU time for a call.
     #[error(
-        "the plugin did not answer within {0} ms of processor time: fix it, or raise call_cpu, event_cpu or byte_cpu \
+        "the plugin did not answer within {0} ms of CPU time: fix it, or raise call_cpu, event_cpu or byte_cpu \
          under [plugin.limits]"
     )]
     Deadline(u128),
-    /// It used up its processor time for starting and reading its settings.
+    /// It used up its CPU time for starting and reading its settings.
     #[error(
-        "the plugin did not answer within {0} ms of processor time: fix it, or raise configure_cpu under \
+        "the plugin did not answer within {0} ms of CPU time: fix it, or raise configure_cpu under \
          [plugin.limits]"
     )]
     ConfigureDeadline(u128),

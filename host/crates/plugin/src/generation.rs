@@ -122,7 +122,7 @@ impl Generation {
         &self.breaker
     }
 
-    /// Counts the results of a source's events, and the processor time that was wasted on them.
+    /// Counts the results of a source's events, and the CPU time that was wasted on them.
     pub fn count_batch(&self, source: &str, tally: &BatchTally, wasted: Duration) {
         self.counts.add_tally(tally);
         self.role_counters.counts.add_tally(tally);

@@ -56,7 +56,7 @@ impl Instance {
         answer.map_err(|error| fault_of_call(&self.store, &error, configure_deadline(cpu_max)))
     }
 
-    /// Calls the plugin with events. Its time runs from `start` of the thread's processor time.
+    /// Calls the plugin with events. Its time runs from `start` of the thread's CPU time.
     pub(super) fn map_events(
         &mut self,
         events: &[contract::Event<'_>],
@@ -148,7 +148,7 @@ fn configure_deadline(cpu_max: Duration) -> Fault {
     Fault::ConfigureDeadline(cpu_max.as_millis())
 }
 
-/// The fault of a failed call; `deadline` if its processor time was over.
+/// The fault of a failed call; `deadline` if its CPU time was over.
 fn fault_of_call(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fault {
     if error.is::<DeadlinePassed>() {
         return deadline;

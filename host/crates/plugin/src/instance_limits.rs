@@ -1,4 +1,4 @@
-//! The limits of one instance: memory, size of the result, processor time, calls and age. The time
+//! The limits of one instance: memory, size of the result, CPU time, calls and age. The time
 //! limit of a call grows with the events and bytes of the batch.
 
 use std::time::Duration;
@@ -16,10 +16,10 @@ const PLUGIN_CALLS_MAX: u64 = 20_000;
 /// leaks.
 const PLUGIN_INSTANCE_AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Processor time for configuring a plugin instance.
+/// CPU time for configuring a plugin instance.
 const PLUGIN_CONFIGURE_CPU_MAX: Duration = Duration::from_secs(5);
 
-/// Processor time of a call for each byte that the plugin gets. The slowest action of the built-in
+/// CPU time of a call for each byte that the plugin gets. The slowest action of the built-in
 /// plugin on the worst text found, `redact` with all detectors on addresses, takes 74 ns (AMD
 /// EPYC). So a chain of a dozen such actions fits.
 const PLUGIN_BYTE_CPU_MAX: Duration = Duration::from_nanos(1000);
@@ -31,13 +31,13 @@ pub struct InstanceLimits {
     pub memory_bytes: usize,
     /// The result of one call, in bytes of the host's memory.
     pub answer_bytes: usize,
-    /// Processor time of `configure`.
+    /// CPU time of `configure`.
     pub configure_cpu: Duration,
-    /// Processor time of a call, independent of its batch.
+    /// CPU time of a call, independent of its batch.
     pub call_cpu: Duration,
-    /// Additional processor time for each event of the batch.
+    /// Additional CPU time for each event of the batch.
     pub event_cpu: Duration,
-    /// Additional processor time for each byte that the plugin gets.
+    /// Additional CPU time for each byte that the plugin gets.
     pub byte_cpu: Duration,
     /// Calls after which an instance is replaced.
     pub calls: u64,
@@ -61,7 +61,7 @@ impl Default for InstanceLimits {
 }
 
 impl InstanceLimits {
-    /// The processor time limit of a call with this number of events and bytes.
+    /// The CPU time limit of a call with this number of events and bytes.
     pub fn call_cpu_for(&self, events: usize, bytes: usize) -> Duration {
         let times = |cpu: Duration, count: usize| {
             cpu.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))

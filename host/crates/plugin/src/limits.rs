@@ -23,16 +23,16 @@ pub const PLUGIN_STREAMS_MAX: usize = 20_000;
 /// Routes that a plugin may report: several for each of its streams.
 pub const PLUGIN_ROUTES_MAX: usize = 4 * PLUGIN_STREAMS_MAX;
 
-/// Processor time of a call, independent of its batch. [`PLUGIN_EVENT_CPU_MAX`] is added for each
+/// CPU time of a call, independent of its batch. [`PLUGIN_EVENT_CPU_MAX`] is added for each
 /// event.
 pub const PLUGIN_CALL_CPU_MAX: Duration = Duration::from_millis(50);
 
-/// Processor time of a call for each event of its batch. An interpreted plugin
+/// CPU time of a call for each event of its batch. An interpreted plugin
 /// needs some tens of microseconds.
 pub const PLUGIN_EVENT_CPU_MAX: Duration = Duration::from_millis(2);
 
 /// The pauses before another attempt to create a plugin instance after a failure. For each second
-/// of processor time of the attempt, the pause is [`PLUGIN_RESTART_CPU_PAUSES`] seconds.
+/// of CPU time of the attempt, the pause is [`PLUGIN_RESTART_CPU_PAUSES`] seconds.
 pub const PLUGIN_RESTART_BACKOFF: Backoff =
     Backoff::new(Duration::from_secs(1), PLUGIN_RESTART_PAUSE_MAX, Jitter::None);
 

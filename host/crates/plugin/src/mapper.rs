@@ -238,7 +238,7 @@ impl Mapper {
     }
 
     /// Starts an instance, unless that has just failed. Attempts back off, and take no more than a
-    /// share of the processor time.
+    /// share of the CPU time.
     fn new_instance(&mut self, start: Duration) -> Result<Instance, Fault> {
         if let Some(outage) = &self.outage
             && Instant::now() < outage.retry_at

@@ -26,7 +26,7 @@ pub(super) struct Sandbox {
     wasi: WasiCtx,
     table: ResourceTable,
     pub(super) bounds: Bounds,
-    /// The thread's processor time at which a call is interrupted.
+    /// The thread's CPU time at which a call is interrupted.
     pub(super) deadline: Duration,
     pub(super) log: PluginLog,
     pub(super) ticker: TickerHandle,
@@ -60,7 +60,7 @@ impl Sandbox {
 
     /// Called at every tick while the plugin runs.
     ///
-    /// The limit is the thread's processor time and not wall-clock time, so that a slow machine costs no
+    /// The limit is the thread's CPU time and not wall-clock time, so that a slow machine costs no
     /// events.
     pub(super) fn on_tick(&self) -> Result<UpdateDeadline> {
         if thread_cpu_time() < self.deadline {
@@ -71,10 +71,10 @@ impl Sandbox {
     }
 }
 
-/// The processor time that this thread has used.
+/// The CPU time that this thread has used.
 pub(super) fn thread_cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(now).expect("processor time is not negative")
+    Duration::try_from(now).expect("CPU time is not negative")
 }
 
 impl WasiView for Sandbox {

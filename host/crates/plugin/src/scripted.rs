@@ -18,7 +18,7 @@ pub trait PluginScript: Send + Sync {
     /// What it does with the event that has this text.
     fn act(&self, source: &str, text: &str) -> ScriptedAct;
 
-    /// Counts processor time that a call took.
+    /// Counts CPU time that a call took.
     fn spend(&self, cpu: Duration);
 
     /// Why no instance can be started at present, and for how long, if so.
@@ -62,7 +62,7 @@ pub(crate) fn registered_script(component: &[u8]) -> Option<Arc<dyn PluginScript
 /// What a scripted plugin does with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptedAct {
-    /// The processor time that it takes.
+    /// The CPU time that it takes.
     pub cpu: Duration,
     /// How the call ends.
     pub end: ScriptedEnd,
@@ -79,7 +79,7 @@ pub enum ScriptedEnd {
     Trap,
 }
 
-/// Runs a batch, as an instance would. Returns the processor time that it took, too.
+/// Runs a batch, as an instance would. Returns the CPU time that it took, too.
 pub(super) fn run_script(
     script: &dyn PluginScript,
     events: &[contract::Event<'_>],

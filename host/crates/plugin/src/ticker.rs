@@ -1,4 +1,4 @@
-//! The thread that has running plugins look at their processor time, every
+//! The thread that has running plugins look at their CPU time, every
 //! [`PLUGIN_TICK`].
 //!
 //! It rests while no plugin runs. A call wakes it, which costs a system call only if it was
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// How often a running plugin's processor time is looked at.
+/// How often a running plugin's CPU time is looked at.
 const PLUGIN_TICK: Duration = Duration::from_millis(1);
 
 /// After how many of these looks without a plugin that runs they end, until one is called
