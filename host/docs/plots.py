@@ -20,12 +20,12 @@ WAYS = {"component": "#2563a8", "native": "#c2571a"}
 PLOTS = [
     ("workers", "workers", "Throughput by workers", "workers", "events a second", "events_per_second", 1, ""),
     ("event-bytes", "event_bytes", "Cost by size", "bytes of an event", "µs of CPU an event", "cpu_ns_per_event", 1e-3, "xy"),
-    ("mapping-rows", "mapping_rows", "Cost by mapping rows", "mapping rows", "ns of CPU an event", "cpu_ns_per_event", 1, "x"),
+    ("mappings", "mappings", "Cost by mappings", "mappings", "ns of CPU an event", "cpu_ns_per_event", 1, "x"),
     ("streams", "streams", "Cost by delivery streams", "delivery streams", "ns of CPU an event", "cpu_ns_per_event", 1, "x"),
     ("memory", "streams", "Memory by delivery streams", "delivery streams", "MB at the peak", "peak_memory_bytes", 1e-6, "x"),
 ]
 
-TABLES = [("workers", "workers"), ("event_bytes", "bytes of an event"), ("mapping_rows", "mapping rows"), ("streams", "delivery streams")]
+TABLES = [("workers", "workers"), ("event_bytes", "bytes of an event"), ("mappings", "mappings"), ("streams", "delivery streams")]
 COLUMNS = [
     ("events/s", "events_per_second", 1, 0),
     ("events/CPU s", "events_per_cpu_second", 1, 0),
@@ -108,7 +108,7 @@ def plot(points, title, x_label, y_label, figure, factor, logarithmic):
 
 def table(points, label):
     ways = [way for way in WAYS if way in points[0]["report"]]
-    rows = [[label, "default mapping", *(head for head, *_ in COLUMNS)], ["---:", "---", *("---:" for _ in COLUMNS)]]
+    rows = [[label, "built-in plugin", *(head for head, *_ in COLUMNS)], ["---:", "---", *("---:" for _ in COLUMNS)]]
     for point in points:
         for way in ways:
             median = point["report"][way]["median"]

@@ -186,7 +186,7 @@ fn a_diff_lists_changed_decisions_and_their_events() {
         "1  newly rejected",
         "2  to other streams",
         "to other streams: rest -> b: 2 events\n  e.ndjson:5  type \"track\"  event \"B\"\n  e.ndjson:6",
-        "newly rejected: rest -> (rejected): 1 events\n  e.ndjson:4  type \"page\"  no mapping row",
+        "newly rejected: rest -> (rejected): 1 events\n  e.ndjson:4  type \"page\"  no mapping matches",
     ] {
         assert!(printed.contains(words), "{words}: {printed}");
     }

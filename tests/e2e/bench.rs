@@ -31,7 +31,7 @@ fn both_ways_deliver_all_events_and_are_compared_with_the_floor() {
     }
     assert_eq!(component["bytes"], native["bytes"]);
     assert!(report["sandbox_price_percent"].is_number());
-    assert_eq!((&report["mapping_rows"], &report["endpoint"]), (&3.into(), &"in process".into()));
+    assert_eq!((&report["mappings"], &report["endpoint"]), (&3.into(), &"in process".into()));
 }
 
 #[test]
@@ -54,13 +54,13 @@ fn generated_events_and_mappings_have_the_given_shape() {
         "--no-plugin",
         "--events",
         "1000",
-        "--mapping-rows",
+        "--mappings",
         "500",
         "--workers",
         "1",
     ]);
     let rows = parse_report(&ran.run().expect_exit(0));
-    assert_eq!((&rows["mapping_rows"], &rows["workers"]), (&500.into(), &1.into()));
+    assert_eq!((&rows["mappings"], &rows["workers"]), (&500.into(), &1.into()));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_bench_uses_settings_and_files() {
         .settings(settings);
     let report = parse_report(&ran.run().expect_exit(0));
     let sample = &report["component"]["median"];
-    assert_eq!((&sample["events"], &report["mapping_rows"]), (&3000.into(), &2.into()));
+    assert_eq!((&sample["events"], &report["mappings"]), (&3000.into(), &2.into()));
     assert!(read_figure(sample, "records") < 300.0, "nothing was aggregated: {sample}");
 }
 
@@ -113,7 +113,7 @@ fn wrong_bench_arguments_are_refused() {
     refused(&["/dev/null", "--map=*=a"], &["/dev/null", "give a regular file"]);
     refused(&["empty", "--map=*=a"], &["empty holds no events"]);
     refused(&["--events=10"], &["failed to read the plugin p.wasm"]);
-    refused(&["--no-plugin"], &["--no-plugin runs the default mapping", "p.wasm"]);
+    refused(&["--no-plugin"], &["--no-plugin runs the built-in plugin", "p.wasm"]);
     refused(&["--events=10", "empty"], &["cannot be used with"]);
     refused(&["--events=10", "--event-bytes=99"], &["100"]);
     refused(&["--events=10", "--workers=0"], &["workers is 0"]);
@@ -121,7 +121,7 @@ fn wrong_bench_arguments_are_refused() {
     let unreachable = ["--endpoint-url=http://127.0.0.1:1", "--region=a", "--events=10"];
     refused(&unreachable, &["reach the endpoint http://127.0.0.1:1", "leave --endpoint-url out"]);
     let ran = bench_command(&["--events=10", "--map=*=no spaces"]).run().expect_exit(2);
-    ran.expect_stderr(&["the built-in plugin", "row 1"]);
+    ran.expect_stderr(&["the built-in plugin", "mapping 1"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn bench_series_become_tables_and_plots() {
     let table = String::from_utf8(drawn.stdout).unwrap();
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
     for (name, points) in
-        [("workers", 1..=9), ("event_bytes", 4..=4), ("mapping_rows", 4..=4), ("streams", 4..=4)]
+        [("workers", 1..=9), ("event_bytes", 4..=4), ("mappings", 4..=4), ("streams", 4..=4)]
     {
         let series = series[name].as_array().unwrap();
         assert!(points.contains(&series.len()), "{name}: {series:?}");
@@ -150,7 +150,7 @@ fn bench_series_become_tables_and_plots() {
             assert!(table.contains(&format!("| {x} |")), "{x} is not in {table}");
         }
     }
-    for plot in ["workers", "event-bytes", "mapping-rows", "streams", "memory"] {
+    for plot in ["workers", "event-bytes", "mappings", "streams", "memory"] {
         let svg = std::fs::read_to_string(ran.path("plots").join(format!("{plot}.svg"))).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("<polyline"), "{plot}: {svg}");
     }

@@ -67,7 +67,7 @@ fn checking_settings_includes_the_plugin_settings() {
         String::from_utf8_lossy(&ran.stdout),
         "s.toml: good; delivery streams: orders, rest\n"
     );
-    check(settings("a", "no spaces")).expect_exit(2).expect_stderr(&["row 1"]);
+    check(settings("a", "no spaces")).expect_exit(2).expect_stderr(&["mapping 1"]);
     check("workers = 0".to_owned()).expect_exit(2).expect_stderr(&["workers is 0"]);
 }
 

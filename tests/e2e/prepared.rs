@@ -228,9 +228,9 @@ fn doubtful_settings_are_reported_with_their_line() {
                     { event = 'B ', stream = 'c' },\n  { event = '*', stream = 'd', when = 'type = track' },\n]\n[streams.e]\n\
                     newline = true\n[aws]\nprofile = 'mine '\n";
     let warnings = [
-        "line 4, column 3: [plugin.settings] mappings row 2 (\"order\"): row 1 is about \"Order\"",
-        "line 5, column 3: [plugin.settings] mappings row 3 (\"B \")",
-        "line 6, column 3: [plugin.settings] mappings row 4: `when`: `track` without quotes",
+        "line 4, column 3: [plugin.settings] mapping 2 (\"order\"): mapping 1 is about \"Order\"",
+        "line 5, column 3: [plugin.settings] mapping 3 (\"B \")",
+        "line 6, column 3: [plugin.settings] mapping 4: `when`: `track` without quotes",
         "[streams.e]: nothing is written to this stream",
         "line 11, column 1: [aws] profile begins or ends with a blank",
     ];
@@ -244,7 +244,7 @@ fn doubtful_settings_are_reported_with_their_line() {
     let checked =
         new_program(settings, &["check", "--region", "eu-central-1"]).run().expect_exit(1);
     let report = String::from_utf8(checked.stdout).unwrap();
-    assert!(report.contains("mappings row 2") && report.contains("[streams.e]"), "{report}");
+    assert!(report.contains("mapping 2") && report.contains("[streams.e]"), "{report}");
 }
 
 #[test]

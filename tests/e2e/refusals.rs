@@ -40,8 +40,11 @@ const BAD_SETTINGS: &[(&str, &[&str])] = &[
     ("[plugin]\nsettings = 'x'", &["line 2"]),
     ("[plugin.settings]\nmapping = 'x'", &["unknown key \"mapping\"", "`mappings`"]),
     ("[plugin.settings]\nunmapped = 'drop'", &["`unmapped`", "\"dead_letter\""]),
-    ("[[plugin.settings.mappings]]\nevent = 'a'\nto = 'b'", &["row 1", "\"to\"", "`stream`"]),
-    ("[[plugin.settings.mappings]]\nevent = 'a'\nstream = 'b c'", &["row 1", "' '", "letters a-z"]),
+    ("[[plugin.settings.mappings]]\nevent = 'a'\nto = 'b'", &["mapping 1", "\"to\"", "`stream`"]),
+    (
+        "[[plugin.settings.mappings]]\nevent = 'a'\nstream = 'b c'",
+        &["mapping 1", "' '", "letters a-z"],
+    ),
 ];
 
 #[test]
@@ -73,8 +76,8 @@ fn bad_rows_of_the_command_line_are_refused() {
     assert_refused(&new_program().args(["--map=a=b c"]).run(), "a space", &["\"b c\""]);
     assert_refused(
         &new_program().run(),
-        "no row at all",
-        &["no mapping row", "--map EVENT=STREAM"],
+        "no mapping at all",
+        &["no mapping names", "--map EVENT=STREAM"],
     );
 }
 

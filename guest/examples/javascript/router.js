@@ -8,7 +8,7 @@
 //   [plugin.settings.add]
 //   environment = "production"  # each event gets "environment":"production"
 
-const UNMAPPED = "no mapping row matches the event's name or type, and there is no row *";
+const UNMAPPED = "no mapping matches the event's name or type, and there is no mapping for *";
 const ANY = '*';
 
 // What the rule about a final sigma looks past: the usual ones of Unicode's Case_Ignorable.
@@ -84,7 +84,7 @@ function tableOf(rows) {
     table.set(key, row);
     row.last = undefined;
     if (stream === '') continue;
-    checkName(stream, `mappings row ${number} (${JSON.stringify(event)})`);
+    checkName(stream, `mapping ${number} (${JSON.stringify(event)})`);
     row.last = streams.indexOf(stream);
     if (row.last < 0) row.last = streams.push(stream) - 1;
     if (!row.all.includes(row.last)) row.all.push(row.last);
@@ -136,10 +136,10 @@ function parseSettings(text) {
   }
   if (!isObject(add)) throw wrong('`add` must be an object of strings');
   const members = membersOf(add);
-  if (!Array.isArray(mappings)) throw wrong('`mappings` must be an array of rows');
+  if (!Array.isArray(mappings)) throw wrong('`mappings` must be an array of tables');
   const rows = mappings.map((row, index) => parseRow(index + 1, row)).filter((row) => row !== undefined);
   if (rows.every((row) => row.stream === '')) {
-    throw 'no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` with `event` '
+    throw 'no mapping names both an event and a stream: add `[[plugin.settings.mappings]]` with `event` '
       + 'and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)';
   }
   return { rows, fanOut, unmapped, members };
@@ -148,15 +148,15 @@ function parseSettings(text) {
 // Undefined for a row that can match nothing.
 function parseRow(number, row) {
   if (!isObject(row)) {
-    throw `mappings row ${number} is not a table: write \`event = "..."\` and \`stream = "..."\``;
+    throw `mapping ${number} is not a table: write \`event = "..."\` and \`stream = "..."\``;
   }
   const unknown = Object.keys(row).sort().find((key) => key !== 'event' && key !== 'stream');
   if (unknown !== undefined) {
-    throw `mappings row ${number} has the unknown key ${JSON.stringify(unknown)}: a row has \`event\` and \`stream\``;
+    throw `mapping ${number} has the unknown key ${JSON.stringify(unknown)}: a mapping has \`event\` and \`stream\``;
   }
   const stream = row.stream ?? '';
   if (typeof stream !== 'string') {
-    throw `mappings row ${number}: \`stream\` must be a string, the name of a delivery stream`;
+    throw `mapping ${number}: \`stream\` must be a string, the name of a delivery stream`;
   }
   return typeof row.event === 'string' && row.event !== '' ? { number, event: row.event, stream } : undefined;
 }

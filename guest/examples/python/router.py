@@ -30,7 +30,7 @@ from wit_world.exports.mapper import (
     Target_Declared,
 )
 
-UNMAPPED = "no mapping row matches the event's name or type, and there is no row *"
+UNMAPPED = "no mapping matches the event's name or type, and there is no mapping for *"
 ANY = "*"
 NAME_CHARACTERS = set(string.ascii_letters + string.digits + "_.-")
 
@@ -88,7 +88,7 @@ class Router:
             row.last = None
             if not stream:
                 continue
-            check_name(stream, f"mappings row {number} ({quoted(event)})")
+            check_name(stream, f"mapping {number} ({quoted(event)})")
             if stream not in self.streams:
                 self.streams.append(stream)
             row.last = self.streams.index(stream)
@@ -167,12 +167,12 @@ def parse_settings(text: str) -> dict:
     members = members_of(add)
     mappings = raw.get("mappings", [])
     if not isinstance(mappings, list):
-        raise wrong("`mappings` must be an array of rows")
+        raise wrong("`mappings` must be an array of tables")
     rows = [parse_row(number, row) for number, row in enumerate(mappings, 1)]
     rows = [row for row in rows if row is not None]
     if all(stream == "" for _, _, stream in rows):
         raise ValueError(
-            "no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` with `event` "
+            "no mapping names both an event and a stream: add `[[plugin.settings.mappings]]` with `event` "
             "and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
         )
     return {"rows": rows, "fan_out": fan_out, "unmapped": unmapped, "members": members}
@@ -182,18 +182,18 @@ def parse_row(number: int, row):
     """None for a row that can match nothing."""
     if not isinstance(row, dict):
         raise ValueError(
-            f'mappings row {number} is not a table: write `event = "..."` and `stream = "..."`'
+            f'mapping {number} is not a table: write `event = "..."` and `stream = "..."`'
         )
     for unknown in sorted(row.keys() - {"event", "stream"}):
         raise ValueError(
-            f"mappings row {number} has the unknown key {quoted(unknown)}: a row has `event` and `stream`"
+            f"mapping {number} has the unknown key {quoted(unknown)}: a mapping has `event` and `stream`"
         )
     stream = row.get("stream")
     if stream is None:
         stream = ""
     if not isinstance(stream, str):
         raise ValueError(
-            f"mappings row {number}: `stream` must be a string, the name of a delivery stream"
+            f"mapping {number}: `stream` must be a string, the name of a delivery stream"
         )
     event = row.get("event")
     return (number, event, stream) if isinstance(event, str) and event else None

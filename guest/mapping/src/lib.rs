@@ -83,7 +83,7 @@ use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup, Stream};
 use table::EventTable;
 
 /// Why an event goes to the dead letters where the settings ask for it.
-const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
+const UNMAPPED: &str = "no mapping matches the event's name or type, and there is no mapping for *";
 
 /// The built-in plugin.
 #[derive(Debug, Clone)]

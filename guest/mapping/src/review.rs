@@ -10,8 +10,8 @@ use crate::Mapping;
 use crate::fql::Condition;
 use crate::settings::{MappingRow, MappingSettings, RowTarget};
 
-/// The result of a review of settings. Each begins with the row or transform that it is
-/// about: `mappings row 2`, `transform 1`.
+/// The result of a review of settings. Each begins with the mapping or transform that it
+/// is about: `mapping 2`, `transform 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsReview {
     /// Why the plugin refuses them: all reasons.
@@ -54,7 +54,7 @@ fn find_warnings(text: &str, settings: &MappingSettings) -> Vec<String> {
     let mut warnings = find_blank_rows(&settings.rows);
     warnings.extend(same_events(settings));
     let fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-    for (list, word) in [("mappings", "mappings row"), ("transforms", "transform")] {
+    for (list, word) in [("mappings", "mapping"), ("transforms", "transform")] {
         let items = match fields.get(list) {
             Some(Value::Array(items)) => &items[..],
             Some(item) => std::slice::from_ref(item),
@@ -94,13 +94,13 @@ fn same_events(settings: &MappingSettings) -> Vec<String> {
         };
         if before.event != row.event {
             warnings.push(row.stream_error(&format!(
-                "row {number} is about {:?}, which differs in case only, and case is ignored, so that {outcome}: write \
-                 one row, or conditions",
+                "mapping {number} is about {:?}, which differs in case only, and case is ignored, so that {outcome}: write \
+                 one mapping, or conditions",
                 before.event
             )));
         } else if !settings.fan_out && row.when.is_none() {
             warnings.push(row.stream_error(&format!(
-                "row {number} is about the same event and is never asked, since {outcome}: remove one of them, or give \
+                "mapping {number} is about the same event and is never asked, since {outcome}: remove one of them, or give \
                  this one a condition"
             )));
         }
@@ -122,7 +122,7 @@ mod tests {
         let (mistakes, _) = review_texts(
             r#"{"mappings":[{"event":"a","to":"b"},{"event":"b","stream":"c"},{"event":"c","stream":7}],"unmapped":"x"}"#,
         );
-        for words in ["mappings row 1 has", "mappings row 3: `stream`", "`unmapped`"] {
+        for words in ["mapping 1 has", "mapping 3: `stream`", "`unmapped`"] {
             assert!(mistakes.contains(words), "{words}: {mistakes}");
         }
         let (mistakes, _) = review_texts(
@@ -135,9 +135,9 @@ mod tests {
     fn doubtful_rows_are_reported() {
         for (rows, words) in [
             (r#"[{"event":"A","stream":"a"},{"event":"a","stream":"b"}]"#, "differs in case only"),
-            (r#"[{"event":"A ","stream":"a"}]"#, "row 1 (\"A \"): `event` begins or ends"),
+            (r#"[{"event":"A ","stream":"a"}]"#, "mapping 1 (\"A \"): `event` begins or ends"),
             (r#"[{"event":"a","stream":"a"},{"event":"a","stream":"b"}]"#, "never asked"),
-            (r#"[{"event":"*","stream":"a","when":"type = track"}]"#, "row 1: `when`: `track`"),
+            (r#"[{"event":"*","stream":"a","when":"type = track"}]"#, "mapping 1: `when`: `track`"),
         ] {
             let (mistakes, warnings) = review_texts(&format!("{{\"mappings\":{rows}}}"));
             assert_eq!(mistakes, "", "{rows}");

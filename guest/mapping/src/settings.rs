@@ -111,8 +111,8 @@ impl MappingSettings {
         let unused = named.keys().find(|name| !rows.iter().any(|row| row.uses.contains(*name)));
         if let Some(unused) = unused {
             mistakes.push(format!(
-                "no mapping row names the transform {unused:?}, so it does nothing: write `transform = \
-                 {unused:?}` in a row, or leave its `name` out to have it run for all events"
+                "no mapping names the transform {unused:?}, so it does nothing: write `transform = \
+                 {unused:?}` in a mapping, or leave its `name` out to have it run for all events"
             ));
         }
         if !mistakes.is_empty() {
@@ -185,7 +185,7 @@ fn parse_rows(
     }
     if rows.iter().all(MappingRow::names_nothing) {
         mistakes.push(
-            "no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
+            "no mapping names both an event and a stream: add `[[plugin.settings.mappings]]` \
              with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
                 .to_owned(),
         );

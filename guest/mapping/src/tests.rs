@@ -128,15 +128,15 @@ fn unmapped_events_are_filtered_or_rejected() {
 fn bad_settings_name_the_row() {
     let long = "x".repeat(65);
     for (settings, expected) in [
-        ("{}".to_owned(), "no mapping row"),
-        (r#"{"mappings":[]}"#.to_owned(), "no mapping row"),
-        (rows_json(&[("a", "")]), "no mapping row"),
-        (rows_json(&[("a", "ok"), ("b", "no spaces")]), "row 2"),
-        (rows_json(&[("a", "straße")]), "row 1"),
-        (rows_json(&[("a", long.as_str())]), "row 1"),
-        (r#"{"mappings":[{"event":"a","stream":7}]}"#.to_owned(), "row 1"),
+        ("{}".to_owned(), "no mapping names"),
+        (r#"{"mappings":[]}"#.to_owned(), "no mapping names"),
+        (rows_json(&[("a", "")]), "no mapping names"),
+        (rows_json(&[("a", "ok"), ("b", "no spaces")]), "mapping 2"),
+        (rows_json(&[("a", "straße")]), "mapping 1"),
+        (rows_json(&[("a", long.as_str())]), "mapping 1"),
+        (r#"{"mappings":[{"event":"a","stream":7}]}"#.to_owned(), "mapping 1"),
         (r#"{"mappings":[{"event":"a","to":"b"}]}"#.to_owned(), "\"to\""),
-        (r#"{"mappings":["a"]}"#.to_owned(), "row 1"),
+        (r#"{"mappings":["a"]}"#.to_owned(), "mapping 1"),
         (r#"{"fanout":true}"#.to_owned(), "fanout"),
         ("[]".to_owned(), "settings"),
     ] {

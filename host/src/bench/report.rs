@@ -25,12 +25,12 @@ pub struct Report {
     pub endpoint: String,
     /// Threads that map events.
     pub workers: usize,
-    /// Rows of the mapping; none if the plugin's settings have no mapping.
-    pub mapping_rows: Option<usize>,
+    /// Number of mappings; none if the plugin's settings have no `mappings`.
+    pub mappings: Option<usize>,
     /// The series with the plugin as a component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<Series>,
-    /// The series with the default mapping as native code.
+    /// The series with the built-in plugin as native code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Series>,
     /// How much more CPU time the component takes than native code for the
@@ -140,7 +140,7 @@ impl Report {
             input,
             endpoint,
             workers: plan.settings.workers.get(),
-            mapping_rows: mapping_rows(&plan.settings.plugin_settings),
+            mappings: count_mappings(&plan.settings.plugin_settings),
             sandbox_price_percent: component.as_ref().zip(native.as_ref()).map(price_percent),
             component,
             native,
@@ -164,7 +164,7 @@ impl Report {
     }
 }
 
-fn mapping_rows(plugin_settings: &str) -> Option<usize> {
+fn count_mappings(plugin_settings: &str) -> Option<usize> {
     let settings: serde_json::Value = serde_json::from_str(plugin_settings).ok()?;
     settings["mappings"].as_array().map(Vec::len)
 }
@@ -232,13 +232,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}: {} events, {:.1} MB, {:.0} bytes an event; {} workers, {} mapping rows, endpoint {}",
+            "{}: {} events, {:.1} MB, {:.0} bytes an event; {} workers, {} mappings, endpoint {}",
             input.file.as_deref().unwrap_or("generated"),
             input.events,
             input.bytes as f64 / 1e6,
             input.bytes_per_event,
             self.workers,
-            self.mapping_rows.map_or("no".to_owned(), |rows| rows.to_string()),
+            self.mappings.map_or("no".to_owned(), |count| count.to_string()),
             self.endpoint
         )?;
         writeln!(f, "\n{HEAD}")?;

@@ -1,4 +1,4 @@
-//! The mapping rows of a bench.
+//! The mappings of a bench.
 
 use super::EventShape;
 

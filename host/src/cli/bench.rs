@@ -50,8 +50,8 @@ pub(super) struct BenchArguments {
     /// streams]. Can be repeated.
     #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
     mappings: Vec<(String, String)>,
-    /// Use N mapping rows, 1 to 10000; the additional ones match no event.
-    #[arg(long, value_name = "N")]
+    /// Use N mappings, 1 to 10000; the additional ones match no event.
+    #[arg(long = "mappings", alias = "mapping-rows", value_name = "N")]
     #[arg(value_parser = within(1, MAPPING_ROWS_MAX))]
     mapping_rows: Option<usize>,
     /// Settings file, for example for aggregation. Its credentials and its endpoint
@@ -62,7 +62,7 @@ pub(super) struct BenchArguments {
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Option<PathBuf>,
     #[cfg(feature = "native-mapping")]
-    /// Measure only the default mapping as native code, without a sandbox.
+    /// Measure only the built-in plugin as native code, without a sandbox.
     #[arg(long, conflicts_with = "plugin")]
     no_plugin: bool,
     /// Number of threads that map events [default: one for each processor].
@@ -81,7 +81,7 @@ pub(super) struct BenchArguments {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-    /// Measure series over workers, event sizes, mapping rows and streams, each point
+    /// Measure series over workers, event sizes, mappings and streams, each point
     /// in its own process.
     #[arg(long, requires = "json")]
     #[arg(conflicts_with_all = ["file", "event_bytes", "streams", "mappings", "mapping_rows", "plugin", "endpoint_url"])]
@@ -145,7 +145,7 @@ fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan
     #[cfg(feature = "native-mapping")]
     let ways: &[BenchMapping] = match (&settings.plugin, no_plugin) {
         (PluginSource::File(path), true) => bail!(
-            "--no-plugin runs the default mapping, and the settings name the plugin {}: leave one of them out",
+            "--no-plugin runs the built-in plugin, and the settings name the plugin {}: leave one of them out",
             path.display()
         ),
         (PluginSource::File(_), false) => &[BenchMapping::Component],
@@ -166,7 +166,7 @@ fn bench_settings(
     let is_default_plugin = arguments.plugin.is_none() && raw.plugin.path.is_none();
     let rows = arguments.mapping_rows;
     let own = raw.plugin.settings.get("mappings").and_then(Value::as_array).map_or(0, Vec::len);
-    // Another plugin may have settings without rows.
+    // Another plugin may have settings without mappings.
     let wants_rows = is_default_plugin || rows.is_some() || shape.streams.is_some();
     let mappings = match arguments.mappings {
         given if wants_rows => mapping_rows(given, own, shape, rows),

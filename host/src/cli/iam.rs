@@ -22,7 +22,7 @@ or else `external_id` of the settings.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum IamCommand {
-    /// Print the least policy that the host needs for the streams of a mapping.
+    /// Print the least policy that the host needs for the streams of the mappings.
     #[command(after_help = POLICY_HELP)]
     Policy(Box<policy::PolicyArguments>),
     /// Print the trust policy of the role that the host writes with.

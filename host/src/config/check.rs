@@ -117,7 +117,7 @@ pub struct Overrides {
     pub admin: Option<String>,
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
-    /// Further mapping rows, as event and stream.
+    /// Further mappings, as event and stream.
     pub mappings: Vec<(String, String)>,
     /// A local directory in Firehose's place.
     pub local: Option<PathBuf>,
@@ -320,7 +320,7 @@ fn check_log(filter: Option<String>, checker: &mut SettingsChecker) -> Option<St
     Some(filter)
 }
 
-/// Appends the mapping rows of the command line to those of the file: of equal rows the last one counts.
+/// Appends the mappings of the command line to those of the file: of equal mappings the last one counts.
 fn with_mappings(
     mut settings: serde_json::Map<String, Value>,
     mappings: Vec<(String, String)>,
@@ -335,7 +335,7 @@ fn with_mappings(
             mappings.into_iter().map(|(event, stream)| json!({"event": event, "stream": stream})),
         ),
         None => checker.add(
-            "[plugin.settings] mappings must be rows of `event` and `stream` for --map to add to",
+            "[plugin.settings] mappings must be a list of tables with `event` and `stream`, for --map to add to",
         ),
     }
     settings

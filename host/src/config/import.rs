@@ -211,7 +211,7 @@ impl Imported {
         }
         if mappings.iter().all(|row| row.stream.is_empty()) {
             self.add_note(
-                "no mapping row names both an event and a stream, and the built-in plugin \
+                "no mapping names both an event and a stream, and the built-in plugin \
                  needs one: add [[plugin.settings.mappings]] with `event` and `stream`",
             );
         }
@@ -293,7 +293,7 @@ impl ImportedRow {
         match StreamName::parse(&self.stream) {
             Ok(_) => Ok(self),
             Err(error) => Err(format!(
-                "{error}; other rows may now match the event {}",
+                "{error}; other mappings may now match the event {}",
                 quote_text(&self.event)
             )),
         }

@@ -19,7 +19,7 @@ const PLUGIN_SETTINGS: [&[&str]; 3] =
     [&["plugin", "settings"], &["plugin", "canary", "settings"], &["plugin", "shadow", "settings"]];
 
 /// What the built-in plugin calls the items of its lists.
-const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mappings row"), ("transforms", "transform")];
+const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mapping"), ("transforms", "transform")];
 
 /// Bytes of an error's beginning that can be a key: names of streams and sources in it
 /// have limits, and what is longer is none.
@@ -265,8 +265,8 @@ mod tests {
             ("[[sources]] \"web\": rate_limit is 0", Some((8, 1))),
             ("[[sources]] \"web\": enabled is", Some((6, 1))),
             ("[[sources]] number 2: dialect is", Some((10, 1))),
-            ("[plugin.settings] mappings row 1: `stream`", Some((13, 3))),
-            ("[plugin.settings] mappings row 2 (\"b\"): no", Some((14, 3))),
+            ("[plugin.settings] mapping 1: `stream`", Some((13, 3))),
+            ("[plugin.settings] mapping 2 (\"b\"): no", Some((14, 3))),
             ("[plugin.settings] fan_out", Some((11, 9))),
             ("nothing of the kind", None),
         ] {

@@ -19,7 +19,7 @@ use settings::{Settings, Unmapped};
 use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 use table::Table;
 
-const UNMAPPED: &str = "no mapping row matches the event's name or type, and there is no row *";
+const UNMAPPED: &str = "no mapping matches the event's name or type, and there is no mapping for *";
 
 /// The plugin: settings, ready for use.
 pub struct Router {

@@ -61,10 +61,10 @@ impl Settings {
         let rows = match raw.get("mappings") {
             None => Vec::new(),
             Some(Value::Array(rows)) => parse_rows(rows)?,
-            Some(_) => return Err(settings_error("`mappings` must be an array of rows")),
+            Some(_) => return Err(settings_error("`mappings` must be an array of tables")),
         };
         if rows.iter().all(|row| row.stream.is_empty()) {
-            return Err("no mapping row names both an event and a stream: add `[[plugin.settings.mappings]]` \
+            return Err("no mapping names both an event and a stream: add `[[plugin.settings.mappings]]` \
                         with `event` and `stream`, or give `--map EVENT=STREAM` (`*` matches every event)"
                 .to_owned());
         }
@@ -82,12 +82,12 @@ fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
     for (number, row) in (1..).zip(rows) {
         let row = row.as_object().ok_or_else(|| {
             format!(
-                "mappings row {number} is not a table: write `event = \"...\"` and `stream = \"...\"`"
+                "mapping {number} is not a table: write `event = \"...\"` and `stream = \"...\"`"
             )
         })?;
         if let Some(unknown) = row.keys().find(|key| !matches!(key.as_str(), "event" | "stream")) {
             return Err(format!(
-                "mappings row {number} has the unknown key {unknown:?}: a row has `event` and `stream`"
+                "mapping {number} has the unknown key {unknown:?}: a mapping has `event` and `stream`"
             ));
         }
         let stream = match row.get("stream") {
@@ -95,7 +95,7 @@ fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
             Some(Value::String(stream)) => stream,
             Some(_) => {
                 return Err(format!(
-                    "mappings row {number}: `stream` must be a string, the name of a delivery stream"
+                    "mapping {number}: `stream` must be a string, the name of a delivery stream"
                 ));
             }
         };

@@ -31,9 +31,9 @@ impl Table {
             if row.stream.is_empty() {
                 continue;
             }
-            let stream = setup.declare(&row.stream).map_err(|error| {
-                format!("mappings row {} ({:?}): {error}", row.number, row.event)
-            })?;
+            let stream = setup
+                .declare(&row.stream)
+                .map_err(|error| format!("mapping {} ({:?}): {error}", row.number, row.event))?;
             streams.last = Some(stream);
             if !streams.all.contains(&stream) {
                 streams.all.push(stream);

@@ -53,7 +53,7 @@ impl MappingRow {
         shared: &SharedSettings,
         named: &NamedTransforms,
     ) -> SettingsResult<Option<Self>> {
-        let place = format!("mappings row {number}");
+        let place = format!("mapping {number}");
         let table = SettingsTable::new(&place, value, "`event = \"...\"` and `stream = \"...\"`")?;
         let own = ["event", "stream", "fallback", "when", "transform"];
         let keys: Vec<_> = own.into_iter().chain(ACTIONS).collect();
@@ -89,7 +89,7 @@ impl MappingRow {
 
     /// Formats an error about the row's stream.
     pub(crate) fn stream_error(&self, what: &str) -> String {
-        format!("mappings row {} ({:?}): {what}", self.number, self.event)
+        format!("mapping {} ({:?}): {what}", self.number, self.event)
     }
 
     /// Whether the row has only an event and a stream.
@@ -115,7 +115,7 @@ fn parse_stream(table: SettingsTable<'_>) -> SettingsResult<RowTarget> {
     if table.get_flag("drop")? {
         return match (stream, fallback) {
             ("", None) => Ok(RowTarget::Dropped),
-            _ => Err(table.key_error("drop", "the row's events go nowhere: leave `stream` out")),
+            _ => Err(table.key_error("drop", "the mapping filters events: leave `stream` out")),
         };
     }
     if Template::is_one(stream) {

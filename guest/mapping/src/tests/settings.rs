@@ -92,7 +92,7 @@ fn errors_name_the_place_and_the_fix() {
             transform_json(r#"{"name":"a","drop":true},{"name":"a","drop":true}"#),
             &["transform 3", "`name`", "rename"],
         ),
-        (transform_json(r#"{"name":"a","drop":true}"#), &["\"a\"", "no mapping row names"]),
+        (transform_json(r#"{"name":"a","drop":true}"#), &["\"a\"", "no mapping names"]),
         (row_json(r#","secrets":{"pii":""}"#), &["`secrets`", "\"pii\"", "not empty"]),
         (row_json(r#","tables":{"t":1}"#), &["`tables`", "[plugin.settings.tables.t]"]),
         (row_json(r#","integrations":7"#), &["`integrations`"]),
@@ -105,19 +105,19 @@ fn errors_name_the_place_and_the_fix() {
         (row_json(r#","transform":[]"#), &["did you mean `transforms`?"]),
         (
             r#"{"mappings":[{"event":"a","stream":"b","transform":"c"}]}"#.to_owned(),
-            &["row 1", "\"c\""],
+            &["mapping 1", "\"c\""],
         ),
         (
             r#"{"mappings":[{"event":"a","stream":"b","when":"("}]}"#.to_owned(),
-            &["row 1", "`when`"],
+            &["mapping 1", "`when`"],
         ),
         (
             r#"{"mappings":[{"event":"a","stream":"b","drop":true}]}"#.to_owned(),
-            &["row 1", "leave `stream` out"],
+            &["mapping 1", "leave `stream` out"],
         ),
         (
             r#"{"mappings":[{"event":"a","stream":"b","hash":[7]}]}"#.to_owned(),
-            &["row 1", "`hash`"],
+            &["mapping 1", "`hash`"],
         ),
     ] {
         let error = Harness::<Mapping>::configure(&settings).expect_err(&settings);

@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     let series = [
         ("workers", &workers[..]),
         ("event-bytes", SIZES),
-        ("mapping-rows", ROWS),
+        ("mappings", ROWS),
         ("streams", STREAMS),
     ];
     let mut all = Map::new();

@@ -33,8 +33,7 @@ pub(crate) struct PolicyArguments {
     /// The settings file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// A further row of the mapping, as in `host run`. Can be given several
-    /// times.
+    /// Add a mapping, as in `host run`. Can be repeated.
     #[arg(long = "map", value_name = "EVENT=STREAM", value_parser = parse_mapping)]
     mappings: Vec<(String, String)>,
     /// The mapping plugin [default: that of the settings].

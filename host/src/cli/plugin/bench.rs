@@ -37,8 +37,8 @@ pub(crate) struct BenchPluginArguments {
     events: PathBuf,
     #[command(flatten)]
     settings: PluginSettingsArguments,
-    /// The built-in plugin's settings: a JSON object [default: the mapping rows of
-    /// the plugin's own].
+    /// The built-in plugin's settings: a JSON object [default: the mappings of the
+    /// plugin's own].
     #[arg(long, value_name = "FILE.json")]
     default_settings: Option<PathBuf>,
     /// Rounds to measure, after one that is discarded.
@@ -115,7 +115,7 @@ fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     Ok(read)
 }
 
-/// What the built-in plugin understands of another one's settings; a row for
+/// What the built-in plugin understands of another one's settings; a mapping for
 /// everything, if that is nothing.
 fn default_settings(settings: &str) -> anyhow::Result<String> {
     let Value::Object(mut settings) = serde_json::from_str(settings)? else {

@@ -70,10 +70,10 @@ pub(super) fn import_destination(
 fn read_mappings(rows: Option<Value>, imported: &mut Imported) {
     let rows = rows.unwrap_or_else(|| json!([]));
     if !rows.is_array() {
-        imported.add_note("`mapEvents` is not a list of rows, so RudderStack has no mapping");
+        imported.add_note("`mapEvents` is not a list, so RudderStack has no mapping");
     }
     let rows = (1..).zip(rows.as_array().into_iter().flatten());
-    let rows = rows.map(|(number, row)| (format!("`mapEvents` row {number}"), read_row(row)));
+    let rows = rows.map(|(number, row)| (format!("`mapEvents` entry {number}"), read_row(row)));
     imported.set_mappings(rows);
 }
 
@@ -229,7 +229,7 @@ fn note_filters(config: &mut RemainingFields, destination: &JsonObject, imported
     if is_filtering && has_events {
         imported.add_note(
             "`eventFilteringOption` is left out: RudderStack's SDKs filter by it in device mode, and \
-             Firehose gets its events in cloud mode. If you want it here, add rows with `drop = true` \
+             Firehose gets its events in cloud mode. If you want it here, add mappings with `drop = true` \
              for the events of `blacklistedEvents`",
         );
     }

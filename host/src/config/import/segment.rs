@@ -81,8 +81,8 @@ pub(super) fn import_destination(
     read_transforms(&mut settings, destination, listed, imported);
     imported.note_remaining(&settings);
     imported.add_note(
-        "Segment does not say what it does with an event that several rows match, whereas this \
-         host takes the row of the event's name before that of its type before `*`, and all of \
+        "Segment does not say what it does with an event that several mappings match. This \
+         host uses the mapping for the event's name before that for its type before `*`, and all of \
          them with `fan_out = true` under [plugin.settings]",
     );
 }
@@ -143,13 +143,15 @@ fn read_mappings(streams: Option<Value>, imported: &mut Imported) {
     match streams {
         None => {}
         Some(Value::Array(list)) => {
-            (1..).zip(&list).for_each(|(number, row)| add(format!("row {number}"), read_row(row)));
+            (1..).zip(&list).for_each(|(number, row)| {
+                add(format!("entry {number}"), read_row(row));
+            });
         }
         Some(Value::Object(streams)) => streams.iter().for_each(|(event, to)| {
             add(format!("entry {}", quote_text(event)), new_row(Some(event), to.as_str()));
         }),
         Some(_) => {
-            imported.add_note("`mappedStreams` is neither rows nor an object, and is left out");
+            imported.add_note("`mappedStreams` is neither a list nor an object, and is left out");
         }
     }
     imported.set_mappings(rows);

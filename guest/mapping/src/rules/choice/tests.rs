@@ -79,8 +79,8 @@ fn unbounded_templates_are_refused() {
     for (template, more, expected) in [
         ("${tenant}", "", "streams_allowed"),
         ("${a}${b}", "", "streams_allowed"),
-        ("a b ${tenant}", "", "row 1"),
-        ("e-${tenant", "", "row 1"),
+        ("a b ${tenant}", "", "mapping 1"),
+        ("e-${tenant", "", "mapping 1"),
         ("e-${p[].x}", "", "many values"),
         ("e-${tenant | loud}", "", "loud"),
         ("e-${tenant}", r#","streams_allowed":["a b"]"#, "streams_allowed"),

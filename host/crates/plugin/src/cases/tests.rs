@@ -34,7 +34,7 @@ fn cases_that_come_out_as_expected_are_silent() {
         r#"{"name":"n","event":{"event":"a"},"expect":[{"stream":"a"}]}"#,
         r#"{"name":"n","event":"{ \"event\":\"A\" }","expect":[{"stream":"a","payload":"{ \"event\":\"A\" }"}]}"#,
         r#"{"name":"n","event":{"event":"A","n":1.50},"expect":[{"stream":"a","payload":{"n":1.5,"event":"A"}}]}"#,
-        r#"{"name":"n","event":{},"expect":{"reject":"no mapping row"}}"#,
+        r#"{"name":"n","event":{},"expect":{"reject":"no mapping matches"}}"#,
         r#"{"name":"n","settings":{"mappings":[{"event":"x","stream":"s"}]},"event":{},"expect":[]}"#,
     ] {
         assert_eq!(failure_of(case), None, "{case}");
@@ -59,8 +59,8 @@ fn differences_are_readable() {
         ),
         (
             r#"{"name":"n","event":{"event":"b"},"expect":[]}"#,
-            "FAILED \"n\" (case 1)\n  - expected no rejection\n  + got      a rejection: \"no mapping row matches \
-             the event's name or type, and there is no row *\"",
+            "FAILED \"n\" (case 1)\n  - expected no rejection\n  + got      a rejection: \"no mapping matches \
+             the event's name or type, and there is no mapping for *\"",
         ),
         (
             r#"{"name":"n","settings":{"mappings":[{"event":"x","stream":"s"}]},"event":{},"expect":[{"stream":"s"}]}"#,
@@ -68,7 +68,7 @@ fn differences_are_readable() {
         ),
         (
             r#"{"name":"n","settings":{},"event":{"event":"b"},"expect":[]}"#,
-            "FAILED \"n\" (case 1)\n  ! it refuses its settings: no mapping row names both",
+            "FAILED \"n\" (case 1)\n  ! it refuses its settings: no mapping names both",
         ),
     ] {
         let failure = failure_of(case).unwrap_or_else(|| panic!("no failure: {case}"));

@@ -191,7 +191,7 @@ fn rows_that_cannot_be_used_are_noted_by_number() {
             &json!({"mapEvents": [{"from": "1", "to": "one"}, row, {"from": "3", "to": "three"}]}),
         );
         assert_eq!(rows(&imported), [("1", "one"), ("3", "three")], "{row}");
-        assert_noted(&imported, &["`mapEvents` row 2 is left out"]);
+        assert_noted(&imported, &["`mapEvents` entry 2 is left out"]);
         assert_noted(&imported, words);
         assert_not_noted(&imported, "names both");
     }
@@ -203,7 +203,7 @@ fn no_usable_row_is_noted() {
         [(json!(null), true), (json!([{"from": "a", "to": ""}]), true), (json!({"a": "b"}), false)]
     {
         let imported = rudderstack(&json!({"mapEvents": map_events}));
-        assert_noted(&imported, &["no mapping row names both"]);
+        assert_noted(&imported, &["no mapping names both"]);
         let complaints = noted(&imported, &["`mapEvents` is not a list"]);
         assert_eq!(complaints, usize::from(!is_list), "{map_events}");
         assert_round_trip(&imported);

@@ -39,7 +39,7 @@ fn a_whole_destination_becomes_these_settings() {
     assert_eq!(imported.settings.aws, expected);
     assert_round_trip(&imported);
     assert_noted(&imported, &["trust policy", "595280932656:role/customer-firehose-access"]);
-    assert_noted(&imported, &["several rows match", "fan_out = true"]);
+    assert_noted(&imported, &["several mappings match", "fan_out = true"]);
     assert_noted(&imported, &["firehose:PutRecordBatch"]);
     assert_noted(&imported, &["lists no destination filters", "GET /destination/ID/filters"]);
     assert_eq!(imported.notes.len(), 4, "{:#?}", imported.notes);
@@ -158,7 +158,7 @@ fn rows_that_cannot_be_read_are_noted_by_number() {
     ] {
         let imported = segment(&json!({"mappedStreams": [{"key": "1", "value": "one"}, row]}));
         assert_eq!(rows(&imported), [("1", "one")], "{row}");
-        assert_noted(&imported, &["`mappedStreams` row 2 is left out", words]);
+        assert_noted(&imported, &["`mappedStreams` entry 2 is left out", words]);
     }
 }
 
@@ -166,7 +166,7 @@ fn rows_that_cannot_be_read_are_noted_by_number() {
 fn no_usable_row_is_noted() {
     for (streams, is_noted) in [(json!(null), false), (json!([]), false), (json!("a"), true)] {
         let imported = segment(&json!({"mappedStreams": streams}));
-        assert_noted(&imported, &["no mapping row names both"]);
+        assert_noted(&imported, &["no mapping names both"]);
         let complaints = noted(&imported, &["`mappedStreams` is neither"]);
         assert_eq!(complaints, usize::from(is_noted), "{streams}");
     }
