@@ -1,23 +1,22 @@
-//! The whole path of an event: out of its chunk, through the plugin, into the
-//! batch of its delivery stream, or to the dead letters.
+//! The path of an event: from its chunk, through the plugin, into the batch of its delivery stream
+//! or to the dead letters.
 //!
-//! One [`Worker`] for each core runs on a thread of its own, with its own
-//! instance of the plugin and its own open batches, so that workers share
-//! nothing but queues. Plugin code never runs on the threads that do input and
+//! Each core has one [`Worker`] on its own thread, with its own instance of the plugin and its own
+//! open batches. Workers share only queues. Plugin code never runs on the threads that do input and
 //! output.
 //!
-//! Between two batches a worker checks whether another plugin has been published: one generation
-//! decides about a whole batch, and each record carries its number.
+//! Between two batches, a worker checks whether another plugin has been published. One generation
+//! decides a whole batch, and each record carries its number.
 //!
-//! A source whose events the plugin fails on may have to wait (see
-//! [`CircuitBreaker`](standpipe_plugin_host::CircuitBreaker)). Its chunk is then set aside, with what
-//! is undecided, and others pass. A worker spends no more than
-//! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it looks at others,
-//! and holds no more than [`limits::HELD_BYTES_MAX`]: beyond, it takes nothing new until
-//! what it holds is through.
+//! A source with failing events may have to wait (see
+//! [`CircuitBreaker`](standpipe_plugin_host::CircuitBreaker)). The worker then sets the chunk aside
+//! with its undecided events, and processes others. A worker spends at most
+//! [`limits::TURN_WASTED_CPU`] on the failures of one chunk before it turns to others, and holds at
+//! most [`limits::HELD_BYTES_MAX`]. Above this limit, it accepts nothing new until the held chunks
+//! are done.
 //!
-//! If no instance of the plugin can be started, chunks are set aside until one can, or until the
-//! plugin is swapped: no event is lost.
+//! If no instance of the plugin can be started, chunks are set aside until an instance starts or
+//! the plugin is swapped. No event is lost.
 
 mod decision_applier;
 mod failure;
@@ -52,7 +51,7 @@ use standpipe_plugin_host::{
 /// How often a busy worker looks for batches that have been open for too long.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The shortest pause of a worker that takes nothing new.
+/// The shortest pause of a worker that accepts nothing new.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// The longest time for which a chunk is set aside before the worker looks at it again.
@@ -70,46 +69,46 @@ pub struct Worker {
     held: HeldChunks,
     /// When a chunk that was set aside was last resumed.
     last_held_turn: Instant,
-    /// The run's tokens of these names, in children of this worker's own: polling them takes
-    /// no lock that others take.
+    /// The run's tokens of these names, as child tokens of this worker: polling them does not
+    /// contend for a lock with other workers.
     mapping_abort: CancellationToken,
     mapping_halt: CancellationToken,
 }
 
-/// How far a batch has come.
+/// The progress of a batch.
 enum BatchProgress {
-    /// Every event is decided about.
+    /// Every event is decided.
     Done,
-    /// These lines are undecided, and can be mapped again from then on.
+    /// These lines are undecided, and can be mapped again after `until`.
     Waiting { undecided: Vec<u32>, until: Instant },
 }
 
 /// What all workers of a run share.
 #[derive(Clone)]
 pub struct WorkerContext {
-    /// Where chunks come from.
+    /// The queue of incoming chunks.
     pub chunks: Receiver<Chunk>,
-    /// Where their buffers go.
+    /// Returns the buffers of chunks for reuse.
     pub buffers: Sender<Vec<u8>>,
     /// The published plugins.
     pub roles: Arc<PublishedRoles>,
-    /// Where dead letters go.
+    /// Writes dead letters.
     pub dead_letters: Arc<DeadLetterWriter>,
-    /// The identities that records of sources are written as.
+    /// The identities for writing the records of each source.
     pub identities: Arc<SourceIdentities>,
     /// What happens to events that the plugin fails on.
     pub on_failure: OnFailure,
-    /// Configures the active plugin again, on the thread of the worker that calls it. A worker
-    /// does so when a fresh instance declares other streams than the plugin did at first, such as
-    /// names made of the date after midnight. It has no instance then, and so nothing else to do.
+    /// Configures the active plugin again, on the thread of the calling worker. A worker calls it
+    /// when a new instance declares other streams than the plugin did at first, such as names with
+    /// the date after midnight. The worker then has no instance, and nothing else to do.
     pub renew_plugin: Arc<dyn Fn() + Send + Sync>,
-    /// How the run ends. From `mapping_abort` on, events that wait for their
-    /// turn stay with a source that keeps them, or are treated as failed.
+    /// How the run ends. After `mapping_abort`, waiting events stay with a source that keeps them,
+    /// or count as failed.
     pub stop: StopTokens,
 }
 
 impl Worker {
-    /// A worker that takes its chunks from a queue.
+    /// Creates a worker that takes its chunks from a queue.
     pub fn new(shared: WorkerContext, accumulator: RecordAccumulator) -> Self {
         let WorkerContext { dead_letters, on_failure, stop, .. } = shared.clone();
         let roles = shared.roles.reader();
@@ -128,8 +127,8 @@ impl Worker {
         }
     }
 
-    /// Processes chunks until the queue is closed and empty, and nothing is set aside. All records
-    /// have then been handed over.
+    /// Processes chunks until the queue is closed and empty, and nothing is set aside. By then, all
+    /// records have been submitted.
     pub fn run(mut self) {
         let mut last_check = Instant::now();
         let mut is_open = true;
@@ -142,7 +141,7 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             let now = Instant::now();
-            // Chunks of other sources go first, and leave some time for these.
+            // Chunks of other sources have priority, but leave some time for these.
             if is_idle || now.duration_since(self.last_held_turn) >= limits::TURN_WASTED_CPU {
                 self.resume_held_chunk(now);
             }
@@ -161,7 +160,7 @@ impl Worker {
     )]
     fn next_chunk(&self, is_open: bool) -> Result<Chunk, RecvTimeoutError> {
         let held_due = self.held.next_due().map(|due| {
-            // A swap, or the end, may come sooner.
+            // A swap, or the end of the run, may come sooner.
             due.min(Instant::now() + limits::HELD_LOOK_INTERVAL)
         });
         let due = [self.applier.accumulator.next_due().map(Instant::from_std), held_due]
@@ -185,7 +184,7 @@ impl Worker {
         if self.held.is_empty() {
             return;
         }
-        // A halt ends the waiting, too.
+        // A halt also ends the wait.
         if self.roles.has_changed() || self.is_aborted() {
             self.held.release_all(now);
         }
@@ -208,7 +207,7 @@ impl Worker {
             adopt_roles = self.map_next(&chunk, &mut next, &mut wasted_left);
         }
         match adopt_roles {
-            // A full pool of buffers needs no more of them.
+            // A full pool needs no more buffers.
             BatchProgress::Done => drop(self.shared.buffers.try_send(chunk.bytes)),
             BatchProgress::Waiting { undecided, until } => {
                 self.held.set_aside(PartialChunk { chunk, next, undecided }, until);
@@ -279,7 +278,7 @@ impl Worker {
         self.map_batch(&chunk.ack, &events, wasted_left)
     }
 
-    /// Maps a batch. Once the run is halted, its events are left unsettled.
+    /// Maps a batch. After a halt of the run, its events stay unsettled.
     fn map_batch(
         &mut self,
         ack: &Ack,
@@ -339,7 +338,7 @@ impl Worker {
                     }
                 },
             };
-            // Where the settings do not allow events to wait for a plugin, they count as failed.
+            // If the settings do not allow events to wait for a plugin, they count as failed.
             let must_not_wait = why != Fault::Skipped
                 && (applier.on_failure == OnFailure::Halt
                     || active.generation.breaker().when_off() == WhenOff::Fail);
@@ -364,9 +363,9 @@ impl Worker {
         self.mapping_abort.is_cancelled()
     }
 
-    /// Maps the events of the canary's users with the canary, and returns the others: those of other
-    /// users, those that it fails on, and those that would have to wait, since a canary delays
-    /// nothing.
+    /// Maps the events of the canary's users with the canary. Returns the others: those of other
+    /// users, those that the canary fails on, and those that would have to wait, because a canary
+    /// must not delay events.
     fn map_with_canary<'a>(
         &mut self,
         canary: &Canary,
@@ -459,7 +458,8 @@ fn explain_malformed_line(malformed: &Malformed) -> (Reason, String, Option<u64>
     (reason, malformed.to_string(), None)
 }
 
-/// Returns the same for a line that the source could not read as an event.
+/// Returns the reason, the detail and the bytes for a line that the source could not read as an
+/// event.
 fn explain_line_error(error: &LineError) -> (Reason, String, Option<u64>) {
     match error {
         LineError::TooLong { bytes } => {

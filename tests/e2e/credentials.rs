@@ -1,4 +1,4 @@
-//! Sources of credentials, and their renewal.
+//! Tests the sources of credentials, and their renewal.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use standpipe_tests::{DEADLINE, Endpoint, Program, Stub, StubResponse, moto, wai
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const ROLE: &str = "arn:aws:iam::123456789012:role/firehose-writer";
 
-/// Everything that credentials can come from, each with a key of its own. A case
-/// leaves out the sources that are named, and says whose key signs.
+/// Every source of credentials with its own key, in order of priority. A case removes the named
+/// sources, and contains the expected key.
 const ORDER: &[(&[&str], &str)] = &[
     (&[], "SESSION0"),
     (&["role"], "AKIDSETTINGS"),
@@ -138,7 +138,7 @@ fn the_role_is_assumed_once_with_all_settings() {
     }
 }
 
-/// The stub does what AWS does: it calls a token expired once its time is over.
+/// The stub behaves like AWS: it rejects a token as expired when its time is over.
 #[test]
 fn sessions_of_two_seconds_cost_no_request() {
     const LIFE: Duration = Duration::from_secs(2);
@@ -214,11 +214,11 @@ fn an_expired_token_is_retried_with_new_credentials() {
     let ran = program.mapping(&[("*", "s")]).stdin(EVENT.repeat(700)).run().expect_exit(0);
     assert_eq!((ran.count("delivered"), ran.count("dead")), (700, 0));
     assert_eq!(stub.accepted_records()["s"].len(), 700);
-    // A refusal that comes late can look like one of the new session.
+    // A late error can look like an error of the new session.
     assert!((2..=3).contains(&sts.requests().len()), "{} sessions", sts.requests().len());
 }
 
-/// Rotated keys of a file are read when the old ones are refused.
+/// Rotated keys in a file are read after the old keys are rejected.
 #[test]
 fn rotated_keys_of_a_shared_file_are_noticed() {
     let stub = Stub::start(|put| match put.headers["authorization"].contains("AKIDNEW") {
@@ -264,7 +264,7 @@ fn the_external_id_decides_at_a_server_that_checks_it() {
     }
 }
 
-/// A proxy sees which host is asked for, and nothing leaves this machine.
+/// A proxy records the requested host, and nothing leaves this machine.
 #[test]
 fn endpoints_are_chosen_and_reached_through_the_proxy() {
     for (settings, host) in [

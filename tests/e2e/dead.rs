@@ -1,4 +1,4 @@
-//! Dead dead letters as a place to work with: listed, shown, purged, replayed.
+//! Tests the commands for dead letters: list, show, purge and replay.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,12 +15,12 @@ use standpipe_tests::{
 };
 use tempfile::TempDir;
 
-/// Events that no row maps are dead.
+/// With these settings, events without a matching row become dead letters.
 const STRICT: &str = "workers = 2\n[plugin.settings]\nunmapped = 'dead_letter'\n[delivery]\nmax_delay = '5ms'\nconcurrency = 1";
 const A: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 const B: &str = "{\"type\":\"track\",\"event\":\"B\"}\n";
 
-/// A data directory that several starts of the program work in.
+/// A data directory that several runs of the program share.
 struct DataDirectory {
     _directory: TempDir,
     path: PathBuf,
@@ -34,7 +34,7 @@ impl DataDirectory {
         DataDirectory { _directory: directory, path }
     }
 
-    /// A run into the dead letters of what no row maps.
+    /// Fills the directory: a run dead-letters the events without a matching row.
     fn filled_by(input: &str) -> Self {
         let data = DataDirectory::new();
         data.run(input).expect_exit(3);
@@ -50,7 +50,7 @@ impl DataDirectory {
         program.args(["--data-dir"]).args([&self.path])
     }
 
-    /// `host dead` with these arguments.
+    /// Runs `host dead` with these arguments.
     fn dead_command(&self, arguments: &[&str]) -> Program {
         self.program_at(Program::new().args(["dead"]).args(arguments))
     }
@@ -122,7 +122,7 @@ fn events_are_shown_only_where_that_is_asked_for() {
     assert!(text.contains("hush\\u{1b}[2J") && !text.contains("line 2"), "{text}");
     let json = stdout_text(&data.dead_command(&["show", "--json"]).run().expect_exit(0));
     assert!(json.lines().count() == 2 && !json.contains("event\":"), "{json}");
-    // Shown whole, the dead letters are those of the file.
+    // With all details, the output equals the lines of the file.
     let ran = data.dead_command(&["show", "--json", "--events"]).run().expect_exit(0);
     assert_eq!(ran.stdout, fs::read(&data.dead_letter_files()[0]).unwrap());
 }
@@ -331,8 +331,8 @@ fn a_full_directory_refuses_dead_letters_or_drops_the_oldest() {
     assert_eq!(dead_letters.last().unwrap().line, 3000);
 }
 
-/// A replay that is killed leaves every event in a dead letter, or delivered it; the
-/// next replay goes on from there.
+/// A killed replay leaves every event in a dead letter or delivered. The next replay continues from
+/// there.
 #[test]
 fn a_killed_replay_loses_no_event() {
     let data = DataDirectory::new();
@@ -361,7 +361,7 @@ fn a_killed_replay_loses_no_event() {
             "eu-central-1",
         ]);
         let program = program.args(["--summary", "summary.json"]);
-        // Half of the events die again.
+        // Half of the events become dead letters again.
         let rows = [("page", "pages"), ("identify", "people"), ("Product Viewed", "views")];
         program.with_keys().settings(STRICT).mapping(&rows).start()
     };
@@ -397,12 +397,12 @@ fn a_killed_replay_loses_no_event() {
     );
 }
 
-/// The events that were delivered, or are in a dead letter.
+/// The events that were delivered or are in a dead letter.
 fn accounted_events(data: &DataDirectory, stub: &Stub) -> BTreeSet<Vec<u8>> {
     let mut events = BTreeSet::new();
     for file in data.dead_letter_files().iter().filter(|file| file.extension().unwrap() == "ndjson")
     {
-        // The last line of the killed replay's own file can be torn.
+        // The last line in the file of the killed replay can be torn.
         let text = fs::read_to_string(file).unwrap();
         let dead_letters = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         events.extend(

@@ -1,5 +1,4 @@
-//! What becomes of events that the plugin fails on, and of a plugin that does so all
-//! the time.
+//! Tests the outcome of events that the plugin fails on, and plugins that fail permanently.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -36,7 +35,7 @@ fn passed_through_events_are_unchanged() {
     assert_eq!(event_counts(&ran), [110, 110, 0, 0, 0]);
     let raw = (0..10).map(bad_event).collect::<String>();
     assert_eq!(String::from_utf8_lossy(&ran.streams()["raw"]), raw);
-    // An event too large for a record is still accounted for.
+    // An event that is too large for a record also has an outcome.
     let large = format!("{{\"event\":\"trap\",\"x\":\"{}\"}}\n", "x".repeat(1 << 20));
     let ran = run_program(settings, large).expect_exit(3);
     assert_eq!(ran.dead_letters()[0].reason, "record_too_large");
@@ -58,7 +57,7 @@ fn a_halted_run_reports_the_line_and_accounts_for_every_event() {
     let unread = ran.summary()["unread"][0]["from_line"].as_u64();
     assert!(unread.is_none_or(|line| line == read + 1), "{unread:?} after {read}");
     assert!(unread.is_some() || read == 6001);
-    // Records are delivered once, and no event read before is missing.
+    // Records are delivered once, and no earlier event is missing.
     let records = parse_numbers(&ran.streams()["good"]);
     assert_eq!(records.len() as u64, delivered);
     assert!((0..2500).all(|n| records.contains(&n)), "what was read long before is delivered");
@@ -92,7 +91,7 @@ fn a_halted_run_leaves_the_rest_in_the_spool() {
         let headers = [("Authorization", &*basic_auth("key").1)];
         match client.post("/v1/batch", &headers, body.as_bytes()) {
             Ok(reply) if reply.status == 200 => acknowledged.extend(ids),
-            // The program is ending already.
+            // The program is already ending.
             _ => break,
         }
     }
@@ -175,7 +174,7 @@ fn a_plugin_that_always_fails_is_switched_off_if_configured() {
         "the plugin was degraded and is off: it fails on 100 % of the source's events",
     );
     running.write_stdin(&make_event("good").repeat(3000).into_bytes());
-    // A trial finds that it does well again.
+    // A probe shows that the plugin has recovered.
     write_events_until(&mut running, "good", "the plugin was off and is ");
     let before = delivered_locally(&running);
     running.write_stdin(&make_event("good").repeat(300).into_bytes());
@@ -208,7 +207,8 @@ fn a_looping_plugin_costs_little_once_it_is_switched_off() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let used = running.usage().unwrap().cpu - before;
-    // Three trials, each of as many events as take a fifth of the time until the next.
+    // There are three probes, each with as many events as use a fifth of the time until the next
+    // one.
     assert!(used < Duration::from_millis(1200), "{used:?} in {:?}", start.elapsed());
     let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(3);
     assert_eq!(ran.count("read"), ran.count("dead"));
@@ -242,7 +242,7 @@ fn a_canary_that_fails_is_removed_and_loses_no_event() {
         assert!(!ran.streams().contains_key("good"));
         let _ = ran.expect_stderr(&["canary stopped: it failed on or rejected"]);
     }
-    // A canary that fails rarely stays.
+    // A canary that rarely fails stays.
     let input =
         (0..2000).map(|user| event_of_user_named(user, if user % 100 == 7 { "trap" } else { "x" }));
     let ran =
@@ -257,8 +257,8 @@ fn run_program(settings: &str, input: String) -> FinishedRun {
     new_program(settings).stdin(input).run()
 }
 
-/// Runs with one worker, so that the order of records is known. The settings begin in
-/// `[plugin]`.
+/// Creates a program with one worker, which makes the order of records predictable. The settings
+/// start in the table `[plugin]`.
 fn new_program(settings: &str) -> Program {
     let settings = format!(
         "workers = 1\n[delivery]\nmax_delay = '10ms'\n[plugin]\npath = '{}'\n{settings}\n",
@@ -267,7 +267,7 @@ fn new_program(settings: &str) -> Program {
     Program::host_run_locally().settings(&settings)
 }
 
-/// The built-in plugin sends all to `main`, the canary to `good`.
+/// The built-in plugin sends all events to `main`, the canary to `good`.
 fn run_with_canary(settings: &str, input: String) -> FinishedRun {
     let settings = format!(
         "[plugin.settings]\nmappings = [{{ event = '*', stream = 'main' }}]\n[plugin.canary]\npath = '{}'\n{settings}\n",
@@ -276,7 +276,7 @@ fn run_with_canary(settings: &str, input: String) -> FinishedRun {
     Program::host_run_locally().settings(&settings).stdin(input).run()
 }
 
-/// Write such events until the program says so.
+/// Writes events of this name until the program logs this text.
 fn write_events_until(running: &mut Running, name: &str, until: &str) {
     wait_until(until, || {
         running.write_stdin(make_event(name).repeat(100).as_bytes());

@@ -1,5 +1,5 @@
-//! The library inside another program: each submitted event ends exactly once, and its submitter
-//! gets the outcome.
+//! Tests the library inside another program: each submitted event gets exactly one outcome, and its
+//! submitter receives it.
 
 mod apart;
 mod api;
@@ -21,7 +21,7 @@ const EVENTS: usize = 100_000;
 const TASKS: usize = 50;
 const BUSY: &str = "ServiceUnavailableException";
 
-/// A host, and where its data is.
+/// A host, and the place of its data.
 struct Embedded {
     host: Host,
     directory: TempDir,
@@ -41,7 +41,7 @@ impl Embedded {
     }
 }
 
-/// Events that cannot be dead-lettered are not given up, and health and metrics show it.
+/// Events whose dead letters cannot be written are not given up. Health and metrics report it.
 #[tokio::test(flavor = "multi_thread")]
 async fn unwritable_dead_letters_are_reported_and_wait() {
     let directory = TempDir::new().unwrap();
@@ -186,7 +186,7 @@ fn assert_outcomes(numbers: &[usize], ended: &[Result<EventOutcome, SubmitError>
     }
 }
 
-/// Hand in what is refused again, until it is taken.
+/// Submits refused events again until they are accepted.
 async fn submit_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
     let mut receipts = Vec::new();
     for number in numbers {
@@ -209,7 +209,7 @@ async fn submit_all(host: &Host, numbers: &[usize], refusals: &AtomicU64) {
     }
 }
 
-/// Amazon's settings for a stub.
+/// AWS settings for a stub.
 pub(crate) fn stub_settings(stub: &Stub) -> String {
     format!(
         "[aws]\nregion = 'eu-central-1'\naccess_key_id = '{}'\nsecret_access_key = '{}'\n\
@@ -247,7 +247,7 @@ async fn throttling_refuses_events_at_once_and_loses_none() {
     let stats = embedded.host.stats();
     assert_eq!((receipts.len(), refused), (1000, 19_000));
     assert_eq!((stats.accepted, stats.refused_full), (1000, 19_000));
-    // Mere bookkeeping; the bounds leave room for a machine that does other work too.
+    // This measures only bookkeeping. The bounds leave room for other work on the machine.
     assert!(most < Duration::from_millis(1), "p50 {half:?} p99 {most:?} max {slowest:?}");
     is_throttled.store(false, Ordering::Relaxed);
     for (id, receipt) in receipts {
@@ -368,7 +368,7 @@ async fn a_host_follows_its_settings_file_and_ignores_wrong_settings() {
     assert!(refused.reason.contains("surprise"), "{refused}");
     assert!(is_taken("two").await && !is_taken("one").await);
     write(&mapping_settings(&["three"]));
-    // The one who watches the file may have been first.
+    // The file watcher may have been faster.
     host.reload().await.unwrap();
     assert!(is_taken("three").await);
     host.stop().await;

@@ -1,7 +1,7 @@
 //! A gallery of hostile plugins: each costs the events that it is hostile about, and
 //! memory and CPU time within what the limits of the settings say.
 //!
-//! With `--nocapture` the tests show what each has used.
+//! With `--nocapture`, the tests print the resource usage of each.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use standpipe_tests::{FinishedRun, ProcessUsage, Program, misbehaving_plugin, st
 
 const MIB: u64 = 1024 * 1024;
 
-/// The limits that the gallery runs under.
+/// The limits of these tests.
 const WORKERS: u64 = 2;
 const MEMORY_BYTES: u64 = 64 * MIB;
 const ANSWER_BYTES: u64 = 16 * MIB;
@@ -18,15 +18,15 @@ const CALL_CPU: Duration = Duration::from_millis(50);
 const EVENT_CPU: Duration = Duration::from_micros(500);
 const CONFIGURE_CPU: Duration = Duration::from_secs(1);
 
-/// Innocent events of a run, and the bytes that each of them has at least: some
-/// chunks, so that all workers have to do.
+/// Number of innocent events in a run, and the minimum bytes of each. They fill several chunks,
+/// which gives all workers something to do.
 const GOOD: usize = 1000;
 const GOOD_BYTES: usize = 1000;
 
-/// Events of a chunk of such events, which is the largest batch.
+/// Events of a chunk of such events. It is the largest batch.
 const BATCH: u32 = 270;
 
-/// Halvings of a batch until an event is alone.
+/// Halvings of a batch until a single event is left.
 const HALVINGS: u32 = 9;
 
 /// CPU time that no run takes, whatever the limits would let it.
@@ -36,8 +36,7 @@ const CPU_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy)]
 struct Base(ProcessUsage);
 
-/// The name of hostile events, how many there are, and the reasons of which each has
-/// to have one in the end.
+/// The name of hostile events, their number, and the permitted reasons of their dead letters.
 const ON_EVENTS: &[(&str, usize, &[&str])] = &[
     ("trap", 200, &["plugin_trapped"]),
     ("loop", 10, &["plugin_deadline"]),
@@ -72,7 +71,7 @@ fn only_hostile_events_are_dead_lettered() {
             dead_letters.iter().find(|dead_letter| !reasons.contains(&&*dead_letter.reason));
         let other = other.map(|dead_letter| (&dead_letter.reason, &dead_letter.detail));
         assert_eq!(other, None, "{name}");
-        // An event is asked about once in each group that it is in.
+        // An event is part of one call for each group that contains it.
         let batches = u32::try_from((GOOD + count) * GOOD_BYTES / (256 * 1024) + 1).unwrap();
         let alone = CALL_CPU * u32::try_from(*count).unwrap();
         let together = (CALL_CPU + EVENT_CPU * BATCH) * batches;
@@ -129,7 +128,7 @@ fn hostile_plugins_fail_fast_in_configure() {
     }
 }
 
-/// Components that are not plugins, as text, and the words of the error.
+/// Components that are not plugins, as text, and words of the error.
 const COMPONENTS: &[(&str, &str, &str)] = &[
     ("nothing", "(component)", "another world"),
     ("core module", "(module)", "core WebAssembly module"),
@@ -217,7 +216,7 @@ fn a_large_component_works_and_one_too_large_is_not_read() {
     base.assert_bounded("4 GiB", usage, Duration::from_secs(1));
 }
 
-/// 300,000 leaks of 4 KiB: nine times what both workers' instances may have.
+/// 300,000 leaks of 4 KiB are nine times the memory of both workers' instances.
 #[test]
 fn a_leaking_plugin_does_not_grow_memory() {
     let base = measure_base();
@@ -238,11 +237,11 @@ fn a_leaking_plugin_does_not_grow_memory() {
 }
 
 impl Base {
-    /// Fail unless a run has kept to what its limits come to, and show what it used.
+    /// Fails unless a run stayed within its limits, and prints its resource usage.
     fn assert_bounded(&self, what: &str, usage: ProcessUsage, cpu: Duration) {
         let Base(base) = self;
         let cpu_max = base.cpu * 2 + cpu + Duration::from_secs(1);
-        // An answer is there twice while it is checked.
+        // During its check, a result exists twice in memory.
         let memory_max = base.memory_bytes_max + WORKERS * (MEMORY_BYTES + 2 * ANSWER_BYTES);
         print_report(what, usage, memory_max, cpu_max);
         assert!(
@@ -300,7 +299,7 @@ fn good_events(count: usize) -> String {
     })
 }
 
-/// Innocent events with hostile ones among them.
+/// Innocent events mixed with hostile ones.
 fn mix_events(name: &str, hostile: usize) -> String {
     let mut lines = String::new();
     let step = GOOD / hostile;

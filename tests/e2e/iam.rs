@@ -1,4 +1,4 @@
-//! IAM policies for the host, held against what others find in them.
+//! Tests IAM policies for the host, and compares them with the results of other programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -152,7 +152,7 @@ fn roles_of_sources_are_assumed_too() {
         "arn:aws:iam::444455556666:role/shop",
     ]);
     assert_eq!(arns(&base(&settings), "AssumeRole"), roles);
-    // Also without a default role.
+    // The same without a default role.
     let alone = format!(
         "{}[plugin.settings]\nmappings = [{{ event = '*', stream = 's' }}]\n",
         source("shop", "")
@@ -345,7 +345,7 @@ fn parse_document(ran: &FinishedRun) -> Value {
     serde_json::from_slice(&ran.stdout).expect("JSON")
 }
 
-/// The names of streams in a document's statement.
+/// The stream names in a statement of a document.
 fn statement_streams(document: &Value, sid: &str) -> Vec<String> {
     let statements = document["Statement"].as_array().expect("statements");
     let found = statements.iter().find(|statement| statement["Sid"] == sid).expect(sid);

@@ -1,5 +1,5 @@
-//! Standard error and standard output that are closed, full, or read by nobody: events
-//! are delivered, signals have their effect, and the exit code is right.
+//! Tests standard error and standard output that are closed, full, or unread: events are delivered,
+//! signals take effect, and the exit code is right.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -16,18 +16,18 @@ use standpipe_tests::{Program, Running, Stub, StubResponse, free_port, wait_unti
 
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"a\",\"userId\":\"u\"}\n";
 
-/// Within what time a run ends that has nothing to wait for. Far more than it needs,
-/// on a machine that does much else.
+/// Maximum time for a run to end if it has nothing to wait for. It is far more than necessary on a
+/// busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
 /// The ways in which standard error can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BrokenStderr {
-    /// A pipe whose reader is gone.
+    /// A pipe without a reader.
     Gone,
-    /// A device on which there is never room.
+    /// A device that is always full.
     Full,
-    /// A full pipe whose reader is there and reads nothing.
+    /// A full pipe whose reader reads nothing.
     Stalled,
 }
 
@@ -53,7 +53,7 @@ impl BrokenStderr {
     }
 }
 
-/// A pipe that takes nothing more until it is read.
+/// A pipe that accepts nothing more until it is read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -64,7 +64,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A collector on fixed addresses, which it need not print.
+/// A collector on fixed addresses, which the test knows without its output.
 struct QuietCollector {
     running: Running,
     url: String,
@@ -126,7 +126,7 @@ fn a_collector_works_and_stops_with_broken_standard_error() {
     }
 }
 
-/// Every line of the log goes there, and nobody reads.
+/// All lines of the log go to the broken output, and nothing reads them.
 #[test]
 fn dropped_log_lines_are_counted_and_delay_nothing() {
     let stub = Stub::start(|_| StubResponse::Accept);
@@ -143,7 +143,7 @@ fn dropped_log_lines_are_counted_and_delay_nothing() {
         collector.dropped_lines() > 0.0
     });
     assert_eq!(collector.send_get("/health/live").0, 200);
-    // Once somebody reads, the number is reported.
+    // When the test reads again, the number is reported.
     let reads = std::thread::spawn(move || {
         let mut text = Vec::new();
         let _ = reader.read_to_end(&mut text);
@@ -189,7 +189,7 @@ fn closed_standard_streams_have_no_effect() {
     }
 }
 
-/// Wrong settings and wrong usage have their exit code too.
+/// Wrong settings and wrong usage also have their exit codes.
 #[test]
 fn errors_keep_their_exit_code_with_closed_standard_error() {
     for broken in BROKEN {
@@ -237,12 +237,12 @@ fn tables_end_when_their_reader_closes_the_pipe() {
     }
 }
 
-/// A run that has left a dead letter behind.
+/// A run that wrote a dead letter.
 fn run_with_dead_letter() -> standpipe_tests::FinishedRun {
     Program::host_run_locally().mapping(&[("*", "all")]).stdin("x\n").run().expect_exit(3)
 }
 
-/// The program with these arguments, and for `dead` the data directory of that run.
+/// The program with these arguments. For `dead`, it uses the data directory of that run.
 fn program_with_dead_letter(
     dead_letter: &standpipe_tests::FinishedRun,
     arguments: &[&str],
@@ -290,7 +290,7 @@ fn untrusted_texts_cannot_forge_log_lines() {
         assert!(parsed.is_ok(), "{line}");
         assert!(!line.contains('\u{202e}'), "{line}");
     }
-    // The summary is an object of its own, and notices are lines of the log.
+    // The summary is a separate object, and notices are lines of the log.
     let lines = || ran.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let summary = lines().find(|line| line["fields"]["summary"].is_object()).expect("a summary");
     assert_eq!(summary["fields"]["summary"]["read"], 600);

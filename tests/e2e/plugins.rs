@@ -1,4 +1,4 @@
-//! Plugins that misbehave cost only the events that they misbehave on.
+//! Tests that misbehaving plugins cost only the events that they misbehave on.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::Signal;
 use standpipe_tests::{FinishedRun, Program, Running, misbehaving_plugin};
 
-/// Event names that the plugin misbehaves on, with the reason that follows and words of its
-/// detail: a limit names the setting that it is from.
+/// Event names on which the plugin misbehaves, each with the reason and with words of the detail:
+/// the detail of a limit contains the setting.
 const FAULTS: &[(&str, &str, &str)] = &[
     ("trap", "plugin_trapped", "trap requested"),
     ("loop", "plugin_deadline", "raise call_cpu, event_cpu or byte_cpu under [plugin.limits]"),
@@ -85,14 +85,14 @@ fn a_poisoned_run_is_bounded() {
     }
 }
 
-/// The thread that interrupts plugins rests while none runs, and is there when one does.
+/// The thread that interrupts plugins sleeps while no plugin runs, and wakes when one does.
 #[test]
 fn the_plugin_ticker_rests_while_no_plugin_runs() {
     let mut running = start_program("");
     running.write_stdin(b"{\"event\":\"print\"}\n");
     running.wait_for("a line on standard error");
     let ticker = running.thread("plugin-ticker");
-    // The ticker rests.
+    // The ticker sleeps.
     let mut before = ticker.cpu_time();
     standpipe_tests::wait_until("the thread rests", || {
         std::thread::sleep(Duration::from_millis(100));
@@ -113,7 +113,7 @@ fn the_plugin_ticker_rests_while_no_plugin_runs() {
 
 #[test]
 fn a_plugin_that_leaks_is_renewed_before_it_fails() {
-    // 5,000 leaks of 64 KiB are 2.5 times what an instance may have.
+    // 5,000 leaks of 64 KiB are 2.5 times the memory of an instance.
     let ran = run_program("", "{\"event\":\"leak\"}\n".repeat(5000)).expect_exit(0);
     assert_eq!(ran.count("delivered"), 5000);
 }
@@ -130,8 +130,8 @@ fn plugin_output_becomes_log_lines() {
     assert!(ran.stderr.lines().count() < 200, "a flood of lines: {}", ran.stderr.lines().count());
 }
 
-/// A dead letter has what the plugin printed for its own event, whatever it printed for
-/// others before.
+/// A dead letter contains what the plugin printed for its own event, and nothing that it printed
+/// for other events.
 #[test]
 fn dead_letters_quote_no_other_event() {
     for between in ["", "{\"event\":\"good\"}\n"] {
@@ -202,7 +202,7 @@ fn a_plugin_that_cannot_be_configured_stops_the_start() {
 
 #[test]
 fn streams_may_be_declared_in_any_order() {
-    // Each call has an instance of its own, and four workers have four.
+    // Each call gets its own instance, and four workers have four instances.
     for limits in ["", "[plugin.limits]\nmax_calls = 1\n"] {
         let settings = format!("workers = 4\n{limits}[plugin.settings]\ndeclare = 'shuffled'\n");
         let mut input = String::new();
@@ -251,8 +251,8 @@ fn a_plugin_that_declares_other_streams_each_time_is_refused_before_anything_is_
     assert!(words.iter().all(|words| printed.contains(words)), "{printed}");
 }
 
-/// The name changes while events flow, and each call has a fresh instance: none of them
-/// is the fault of an event.
+/// The name changes while events flow, and each call gets a new instance. No event fails because of
+/// that.
 #[test]
 fn a_plugin_whose_streams_change_is_configured_again() {
     let settings = "workers = 2\n[delivery]\nmax_delay = '10ms'\n[plugin.limits]\nmax_calls = 1\n\
@@ -272,8 +272,8 @@ fn a_plugin_whose_streams_change_is_configured_again() {
     assert!(dated >= 2, "{:?}", streams.keys());
 }
 
-/// Once the plugin refuses its settings, no instance of it can be made: events wait until
-/// another plugin takes over, and those that still wait at the end are dead letters.
+/// When the plugin rejects its settings, no instance can be created. Events wait for another
+/// plugin, and those that still wait at the end become dead letters.
 #[test]
 fn events_wait_for_a_plugin_that_cannot_be_started_again() {
     let settings = |plugin: &str| {
@@ -312,8 +312,8 @@ fn events_wait_for_a_plugin_that_cannot_be_started_again() {
     }
 }
 
-/// A canary that cannot be started again costs no event either: it is out, and the active
-/// plugin has all of them.
+/// A canary that cannot be restarted does not cost an event either: the canary ends, and the active
+/// plugin gets all events.
 #[test]
 fn a_canary_that_cannot_be_restarted_is_removed() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -339,7 +339,7 @@ fn a_canary_that_cannot_be_restarted_is_removed() {
     assert_eq!(streams, ["active", "canary"]);
 }
 
-/// Runs with one worker, so that the order of records is known.
+/// Runs with one worker, which makes the order of records predictable.
 fn run_program(settings: &str, input: String) -> FinishedRun {
     new_program(settings).stdin(input).run()
 }

@@ -1,4 +1,4 @@
-//! Secrets that are kept elsewhere.
+//! Tests secrets from secret managers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use standpipe_tests::{
 const EVENT: &str = "{\"type\":\"track\"}\n";
 const BODY: &[u8] = b"{\"event\":\"a\",\"userId\":\"u\"}";
 
-/// Static keys of [aws], from each manager; the stub checks the signature.
+/// Tests static keys of [aws] from each manager. The stub checks the signature.
 #[test]
 fn every_manager_gives_keys_that_sign() {
     let json = format!("{{\"id\":\"{ACCESS_KEY_ID}\",\"key\":\"{SECRET_ACCESS_KEY}\",\"n\":1}}");
@@ -43,7 +43,7 @@ fn every_manager_gives_keys_that_sign() {
         let program = Program::host_run().settings(&settings).mapping(&[("*", "s")]);
         fs::create_dir(program.path("mounted")).unwrap();
         let program = program.file("mounted/aws", json.as_bytes()).env("STANDPIPE_aws", &json);
-        // Only what asks AWS's managers; moto takes any.
+        // Only for AWS's managers. moto accepts any credentials.
         let program =
             program.env("AWS_ACCESS_KEY_ID", "AKIDOTHER").env("AWS_SECRET_ACCESS_KEY", "x");
         program.stdin(EVENT).run().expect_exit(0);
@@ -53,7 +53,7 @@ fn every_manager_gives_keys_that_sign() {
     }
 }
 
-/// Secrets Manager keeps 65,536 bytes, and so may the others.
+/// Secrets Manager stores up to 65,536 bytes, and other managers may do so too.
 #[test]
 fn a_secret_may_have_the_maximum_size_of_secrets_manager() {
     const BYTES_MAX: usize = 65_536;
@@ -74,7 +74,7 @@ fn a_secret_may_have_the_maximum_size_of_secrets_manager() {
         ("manager = 'env'\nprefix = 'STANDPIPE_'", BYTES_MAX + 1),
     ] {
         let stub = Stub::start(|_| StubResponse::Accept);
-        // The whole secret is asked for where it is too large, and a field of it elsewhere.
+        // The largest secret is requested as a whole, the others as a field.
         let field = if bytes > BYTES_MAX { "" } else { "#key" };
         let settings = format!(
             "[aws]\nregion = 'eu-central-1'\nendpoint_url = '{}'\naccess_key_id = '{ACCESS_KEY_ID}'\n\
@@ -151,7 +151,7 @@ fn unresolved_secrets_stop_the_start() {
             let program =
                 Program::host_run().settings(&settings).mapping(&[("*", "s")]).with_keys();
             let ran = program.env("EMPTY", "").run().expect_exit(2);
-            // A proxy that AWS's manager would be reached through is another fault.
+            // A proxy is a different error if AWS's manager would be reached through it.
             let is_circular = place == "proxy" && manager.contains("aws-");
             let words =
                 if is_circular { &["[aws] proxy", "`manager` under [secrets]"] } else { words };
@@ -206,7 +206,7 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     wait_until("the new key is taken", || status("two") == 200);
     assert_eq!(["fixed", "one", "app-one"].map(status), [200, 401, 200]);
 
-    // Unusable secrets change nothing: no file, a key of another source, no key.
+    // Unusable secrets change nothing: a missing file, a key of another source, an empty key.
     fs::remove_file(mounted.join("app")).unwrap();
     collector.running().wait_for("could not resolve secret:app");
     rotate_secret(&mounted, "app", "two");
@@ -223,8 +223,8 @@ fn write_keys_are_rotated_while_the_collector_runs() {
     }
 }
 
-/// A refresh hands a secret that has changed to the plugin in use, and to the one that can
-/// be gone back to; which of them decides is not its affair.
+/// A refresh passes a changed secret to the active plugin and to the previous one. It does not
+/// change their roles.
 #[test]
 fn a_refresh_of_secrets_changes_no_plugin() {
     const TOKEN: &str = "0123456789abcdef-admin";
@@ -257,7 +257,7 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     };
     let digest = |number: u8| standpipe_plugin_host::sha256_hex(&version(number));
     let refreshes = || std::thread::sleep(Duration::from_millis(2500));
-    // The secret that the plugin in use has by now.
+    // The current secret of the active plugin.
     let secret = || {
         let good = collector.running().path("out/good.ndjson");
         let before = fs::read_to_string(&good).unwrap_or_default();
@@ -298,12 +298,12 @@ fn a_refresh_of_secrets_changes_no_plugin() {
     wait_until("the canary that was promoted has it", || active().0 > 9);
     assert_eq!((secret(), active().1), ("four".to_owned(), digest(3)));
 
-    // Other changes of the settings do not load their plugin.
+    // Other changes of the settings do not reload the plugin.
     let (generation, path) = (active().0, collector.running().path("settings.toml"));
     fs::write(&path, settings("drain_timeout = '20s'\n")).unwrap();
     refreshes();
     assert_eq!(active(), (generation, digest(3)));
-    // Changes of the plugin's own settings do.
+    // Changes of the plugin's own settings reload it.
     let other = settings("").replace(
         "[plugin.settings.secrets]",
         "[plugin.settings]\nstream = 'good'\n[plugin.settings.secrets]",
@@ -329,7 +329,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     let builder =
         Builder::from_toml(settings, directory.path()).unwrap().firehose_client(port.clone());
     let host = builder.start(&tokio::runtime::Handle::current()).await.unwrap();
-    // Settings that come with a plugin have secrets, too.
+    // Settings that are loaded with a plugin also have secrets.
     let own = r#"{"stream":"second","secrets":{"key":"secret:key"}}"#;
     let swapped = Plugin::new(stamp_component(&component, b"2")).with_settings(own);
     host.swap(swapped.clone()).await.unwrap();
@@ -347,7 +347,7 @@ async fn a_refresh_of_secrets_changes_no_plugin_of_an_embedded_host() {
     let found: BTreeMap<_, _> = secret().await;
     assert_eq!(found, records(&["one"]));
     rotate_secret(&mounted, "key", "two");
-    // Some refreshes pass, each of which sees the new secret.
+    // Several refreshes happen meanwhile. Each reads the new secret.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let found: BTreeMap<_, _> = secret().await;
     assert_eq!(found, records(&["one", "two"]));

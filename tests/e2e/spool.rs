@@ -1,4 +1,4 @@
-//! An answer of 200 is a promise, whatever becomes of the process and its disk.
+//! Tests that accepted events survive crashes of the process and errors of its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -53,8 +53,8 @@ fn a_kill_loses_no_acknowledged_event_and_repeats_few() {
     assert_eq!(missing, 0, "of {} acknowledged events", acknowledged.len());
     assert!(acknowledged.len() > 10_000, "{} acknowledged of {sent}", acknowledged.len());
     assert!(deliveries.keys().all(|id| *id < sent), "unknown events");
-    // An event may be there twice only if the request that it was first in was
-    // under way when the process was killed: one of the last few before that.
+    // An event may be delivered twice only if its first request was in flight when the process was
+    // killed: it is one of the last requests before that.
     let under_way = 16 * ROWS.len();
     for (id, puts) in deliveries.iter().filter(|(_, puts)| puts.len() > 1) {
         for first in &puts[..puts.len() - 1] {
@@ -106,7 +106,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert!(acknowledged.len() >= 1000, "{} acknowledged", acknowledged.len());
     assert_eq!(get_readiness(&collector), 503);
     is_open.store(true, Ordering::Relaxed);
-    // Clients that check readiness send nothing before it.
+    // Clients that check readiness wait for this before they send.
     wait_until("there is room again", || get_readiness(&collector) == 200);
     let ids = id..id + 1000;
     let large = batch_body(ids.clone(), 3500);
@@ -141,7 +141,7 @@ fn a_corrupt_byte_loses_at_most_one_request_and_is_reported() {
     assert!(deliveries.len() >= 490, "{} are there", deliveries.len());
 }
 
-/// A damaged last entry looks like a write that was interrupted, and is none.
+/// A damaged last entry looks like an interrupted write, but is not one.
 #[test]
 fn a_damaged_segment_end_is_reported_and_kept() {
     let data = tempfile::TempDir::new().unwrap();
@@ -196,8 +196,8 @@ fn a_renamed_segment_is_refused_and_nothing_of_it_is_lost() {
     assert_eq!(count_deliveries(&stub).len(), 200);
 }
 
-/// Kill a collector that has answered so many requests, of ten events each, and
-/// delivered nothing. Returns the file that they are in.
+/// Kills a collector that has responded to this number of requests, of ten events each, and has
+/// delivered nothing. Returns the file with these events.
 fn killed_with_requests(data_dir: &Path, requests: u64) -> PathBuf {
     let nobody = Stub::start(|_| StubResponse::Hang);
     let collector = Collector::start(new_program(&nobody.url(), data_dir, SETTINGS));
@@ -296,7 +296,7 @@ fn new_program(endpoint: &str, data_dir: &Path, settings: &str) -> Program {
     program.args(["--data-dir"]).args([data_dir])
 }
 
-/// A batch of events of these ids, each with some more bytes.
+/// A batch of events with these ids and this number of additional bytes each.
 fn batch_body(ids: std::ops::Range<u64>, bytes: usize) -> Vec<u8> {
     let event = |id: u64| {
         let message_type = ["track", "page", "identify"][id as usize % 3];
@@ -320,7 +320,7 @@ fn count_deliveries(stub: &Stub) -> BTreeMap<u64, Vec<usize>> {
     deliveries
 }
 
-/// The status of the answer to whether more events may come.
+/// The status of the readiness response.
 fn get_readiness(collector: &Collector) -> u16 {
     Client::connect(collector.admin_url()).get("/health/ready").unwrap().status
 }

@@ -1,4 +1,5 @@
-//! A changed plugin is swapped in while events flow, and a broken one changes nothing.
+//! Tests that a changed plugin is swapped in while events flow, and that a broken one changes
+//! nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +13,7 @@ use standpipe_tests::{
     FinishedRun, Program, Running, misbehaving_plugin, stamp_component, wait_until,
 };
 
-/// Longer than files must stay as they are before they are read.
+/// Longer than the time that a file must stay unchanged before it is read.
 const SETTLED: Duration = Duration::from_millis(300);
 
 #[test]
@@ -22,11 +23,11 @@ fn a_renamed_file_is_swapped_in_and_dead_letters_name_the_plugin() {
     run.replace_file("plugin.wasm", &plugin_version(2));
     run.wait_for_swap(2, &plugin_version(2));
     run.send_and_wait("reject", "s1");
-    // Without the file, the plugin goes on.
+    // Without the file, the plugin stays in use.
     fs::remove_file(run.path("plugin.wasm")).unwrap();
     run.wait_for_refusal("read", "plugin.wasm");
     run.send_and_wait("x", "s1");
-    // The same file again is not another plugin.
+    // The same file is not a new plugin.
     run.replace_file("plugin.wasm", &plugin_version(2));
     run.replace_file("plugin.wasm", &plugin_version(3));
     run.wait_for_swap(3, &plugin_version(3));
@@ -42,7 +43,8 @@ fn a_renamed_file_is_swapped_in_and_dead_letters_name_the_plugin() {
     );
 }
 
-/// As `cp -p` and `tar` do: the same file, the same size, and the old modification time.
+/// `cp -p` and `tar` overwrite a file in this way: same name, same size, and the old modification
+/// time.
 #[test]
 fn a_file_overwritten_with_its_old_time_is_swapped_in() {
     let mut run = SwapRun::start("");
@@ -103,7 +105,7 @@ fn changed_settings_make_a_new_generation() {
     run.replace_file("settings.toml", plugin_settings_file("", "stream = 's2'").as_bytes());
     run.wait_for_swap(2, &plugin_version(1));
     run.send_and_wait("x", "s2");
-    // Settings outside of the plugin do not concern it.
+    // Settings outside of the plugin do not affect it.
     run.replace_file(
         "settings.toml",
         plugin_settings_file("", "stream = 's2'\n[dead_letters]").as_bytes(),
@@ -134,7 +136,7 @@ fn a_signal_reloads_files_that_are_not_watched() {
 #[test]
 fn changes_during_validation_are_noticed() {
     let run = SwapRun::start("");
-    // Whichever of them are tried, the last one decides in the end.
+    // Some versions may be skipped, but the last one becomes active.
     for number in 2..7 {
         run.replace_file("plugin.wasm", &plugin_version(number));
         std::thread::sleep(SETTLED / 2);
@@ -258,7 +260,7 @@ fn precompiled_code_is_refused_at_the_start_too() {
 /// A run whose plugin changes, with one worker.
 struct SwapRun {
     running: Running,
-    /// The part of standard error that has been read.
+    /// The length of the part of standard error that has been read.
     looked_at: usize,
 }
 
@@ -288,13 +290,13 @@ impl SwapRun {
         fs::rename(new, path).unwrap();
     }
 
-    /// Wait until this plugin has taken over as this generation.
+    /// Waits until this plugin is active as this generation.
     fn wait_for_swap(&mut self, generation: u32, plugin: &[u8]) {
         let digest = sha256_of(plugin);
         self.wait_for_words(&format!("plugin swapped generation={generation} digest={digest}"));
     }
 
-    /// Wait until a plugin has been refused at this step, which says why.
+    /// Waits until a plugin is rejected at this step for this reason.
     fn wait_for_refusal(&mut self, step: &str, reason: &str) {
         let step = format!("the active plugin stays in use: it failed the step {step}: ");
         wait_until(&format!("{step}{reason}"), || {
@@ -311,8 +313,7 @@ impl SwapRun {
         self.looked_at = self.running.stderr().len();
     }
 
-    /// Send an event, and wait until it has been delivered to this stream, or is in
-    /// the dead letters.
+    /// Sends an event, and waits until it is delivered to this stream or in the dead letters.
     fn send_and_wait(&mut self, name: &str, stream: &str) {
         let place = match name {
             "reject" => PathBuf::from("standpipe-data/dead"),
@@ -333,7 +334,7 @@ impl SwapRun {
     }
 }
 
-/// The bytes of a file, or of a directory's files.
+/// The size of a file, or of all files in a directory.
 fn size_of_path(path: &Path) -> u64 {
     match fs::read_dir(path) {
         Ok(files) => files.flatten().map(|file| file.metadata().map_or(0, |file| file.len())).sum(),
@@ -350,7 +351,7 @@ fn plugin_settings_file(plugin: &str, plugin_settings: &str) -> String {
     )
 }
 
-/// The plugin, in versions that differ in nothing but their digest.
+/// The plugin in versions that differ only in their digest.
 fn plugin_version(number: u32) -> Vec<u8> {
     stamp_component(&fs::read(misbehaving_plugin()).unwrap(), &number.to_le_bytes())
 }

@@ -1,5 +1,5 @@
-//! What a run waits for, and says so: services that are not reached, streams that accept
-//! nothing, clocks that are wrong. Nothing is lost meanwhile.
+//! Tests the conditions that a run waits for, and reports: unreachable services, streams that
+//! accept nothing, and wrong clocks. Nothing is lost meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +41,7 @@ fn send_get(collector: &Collector, path: &str) -> (u16, String) {
     (reply.status, reply.text())
 }
 
-/// Each attempt of the SDK asks three times.
+/// The SDK sends three requests for each attempt.
 #[test]
 fn a_run_of_files_waits_for_sts_and_reports_it() {
     let stub = Stub::start(|_| StubResponse::Accept);
@@ -74,7 +74,7 @@ fn a_temporary_error_has_its_own_exit_code() {
         .run()
         .expect_exit(1)
         .expect_stderr(&["secret:key"]);
-    // An error that needs a change is wrong usage.
+    // An error that requires a change is a usage error.
     let sts = Endpoint::start(|_| (403, sts_error("AccessDenied", "no")));
     new_program(&role_settings("http://127.0.0.1:1", &sts.url())).stdin(EVENT).run().expect_exit(2);
 }
@@ -169,7 +169,7 @@ fn a_run_that_is_to_fail_fast_ends_when_a_stream_accepts_nothing() {
     }
 }
 
-/// The words of Firehose for a stream whose source is a Kinesis stream.
+/// Firehose's message for a stream that reads from a Kinesis stream.
 #[test]
 fn a_stream_that_refuses_everything_is_held_until_it_accepts() {
     let accepts = Arc::<AtomicBool>::default();
@@ -198,8 +198,8 @@ fn a_stream_that_refuses_everything_is_held_until_it_accepts() {
     assert!(stream["errors"]["invalid"].as_u64().unwrap() >= 10, "{stream}");
 }
 
-/// A server whose clock is so many seconds ahead of this machine's: it refuses signatures
-/// that are five minutes away from its own time.
+/// A server whose clock is this number of seconds ahead of this machine's: it rejects signatures
+/// that differ by five minutes from its own time.
 fn start_skewed_server(ahead: i64, accepted: impl Fn(&str) -> String + Send + 'static) -> Endpoint {
     Endpoint::start_with_headers(move |asked| {
         let now = clock::now() + parse_time(ahead);
@@ -227,7 +227,7 @@ fn parse_time(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
 }
 
-/// `20260101T000000Z` in seconds.
+/// Converts `20260101T000000Z` to seconds.
 fn amz_seconds(text: &str) -> i64 {
     let at = |range: std::ops::Range<usize>| text.get(range).unwrap_or("00");
     let text = format!(
@@ -256,7 +256,7 @@ fn http_date(seconds: i64) -> String {
     format!("{day}, {} {} {} {} GMT", &text[8..10], months[month - 1], &text[..4], &text[11..19])
 }
 
-/// Firehose's answer that takes everything.
+/// Firehose's response if it accepts everything.
 fn accept_all(body: &str) -> String {
     let request: Value = serde_json::from_str(body).unwrap_or_default();
     let records = request["Records"].as_array().map_or(0, Vec::len);
@@ -268,7 +268,7 @@ fn accept_all(body: &str) -> String {
 fn a_wrong_clock_is_corrected_and_not_reported_as_a_wrong_key() {
     for has_role in [false, true] {
         let firehose = start_skewed_server(3600, accept_all);
-        // Its sessions expire an hour from its own time.
+        // Sessions expire one hour after the server's own time.
         let sts = start_skewed_server(3600, |_| session_response(0, 2 * HOUR));
         let settings = match has_role {
             true => role_settings(&firehose.url(), &sts.url()),

@@ -1,8 +1,8 @@
-//! The API of OpenMetadata for tests: it speaks HTTP on loopback, keeps entities and
-//! edges in memory, and refuses whatever the real one does: keys that it does not
-//! know, references without an id, names that are not quoted.
+//! An OpenMetadata API for tests: it serves HTTP on loopback, keeps entities and edges in memory,
+//! and rejects what the real one rejects: unknown keys, references without an id, and unquoted
+//! names.
 //!
-//! Its responses to reads have the members of the real ones that the catalog reads.
+//! Responses to reads contain the members that the catalog reads.
 
 mod connection;
 mod lineage;
@@ -17,7 +17,7 @@ use std::thread;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
-/// A running server. It takes no more connections once this is dropped.
+/// A running server. It accepts no more connections after it is dropped.
 #[derive(Debug)]
 pub struct OpenMetadataServer {
     address: SocketAddr,
@@ -27,23 +27,23 @@ pub struct OpenMetadataServer {
 /// The behavior of the server.
 #[derive(Debug, Clone)]
 pub struct ServerTraits {
-    /// The version that it reports.
+    /// The version that the server reports.
     pub version: String,
-    /// The only token that it accepts.
+    /// The only token that the server accepts.
     pub token: Option<String>,
-    /// Whether it has a service type for Firehose.
+    /// Whether the server has a service type for Firehose.
     pub has_firehose: bool,
-    /// Whether it stores state, hash, start and address of pipelines.
+    /// Whether the server stores state, hash, start and address of pipelines.
     pub has_new_keys: bool,
-    /// Whether it accepts bulk requests of pipelines.
+    /// Whether the server accepts bulk requests of pipelines.
     pub has_bulk: bool,
-    /// Whether it deletes stale pipelines in one request.
+    /// Whether the server deletes stale pipelines in one request.
     pub has_delete_stale: bool,
-    /// Whether it silently drops the pipeline of an edge.
+    /// Whether the server silently drops the pipeline of an edge.
     pub drops_pipeline: bool,
-    /// Whether its search finds nothing yet.
+    /// Whether the search of the server finds nothing yet.
     pub search_lags: bool,
-    /// The response to every request, for a server that is not OpenMetadata.
+    /// The response to every request, to simulate a server that is not OpenMetadata.
     pub page: Option<String>,
 }
 
@@ -66,11 +66,11 @@ impl Default for ServerTraits {
 /// A request.
 #[derive(Debug, Clone)]
 pub struct ApiRequest {
-    /// Such as `PUT`.
+    /// The method, such as `PUT`.
     pub method: String,
-    /// As it was sent.
+    /// The path as sent.
     pub path: String,
-    /// Without escapes.
+    /// The query without escapes.
     pub query: BTreeMap<String, String>,
     /// The headers, whose names are in lower case.
     pub headers: BTreeMap<String, String>,
@@ -78,7 +78,7 @@ pub struct ApiRequest {
     pub body: Value,
 }
 
-/// A failure of coming requests.
+/// A failure of future requests.
 #[derive(Debug, Clone)]
 pub struct InjectedFault {
     /// The method of the requests.
@@ -89,11 +89,11 @@ pub struct InjectedFault {
     pub times: usize,
     /// The status.
     pub status: u16,
-    /// Seconds.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
 }
 
-/// A response that replaces its own.
+/// A response that replaces the server's own one.
 #[derive(Debug, Clone)]
 pub struct ReplacedResponse {
     /// The method of the requests.

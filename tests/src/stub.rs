@@ -1,5 +1,5 @@
-//! A Firehose for tests: it speaks HTTP on loopback, keeps to the limits of the
-//! real one, checks signatures, and fails as a script says.
+//! A Firehose for tests: it serves HTTP on loopback, enforces the limits of the real Firehose,
+//! checks signatures, and fails as a script says.
 //!
 //! ```no_run
 //! use standpipe_tests::{Stub, StubResponse};
@@ -12,9 +12,9 @@
 //! assert!(stub.violations().is_empty());
 //! ```
 //!
-//! [`Stub::start`] keeps every request, and follows its script one request after the
-//! other. [`Stub::start_forgetful`] keeps none and answers connections side by side,
-//! for tests that run for long; [`BehaviorSwitches`] then say how each stream behaves.
+//! [`Stub::start`] stores every request, and follows its script one request at a time.
+//! [`Stub::start_forgetful`] stores none and serves connections concurrently, for long tests.
+//! [`BehaviorSwitches`] then determine how each stream behaves.
 
 mod behavior;
 mod connection;
@@ -40,24 +40,24 @@ use connection::Connection;
 pub enum StubResponse {
     /// Every record is accepted.
     Accept,
-    /// These records, by their position, are refused with this code; the others
-    /// are accepted, and the answer is a 200.
+    /// The records at these positions are rejected with this code, the others are accepted. The
+    /// status is 200.
     Refuse {
         /// Positions in the request.
         records: Vec<usize>,
-        /// Such as `ServiceUnavailableException`.
+        /// The error code, such as `ServiceUnavailableException`.
         code: &'static str,
     },
-    /// The answer is an error.
+    /// The response is an error.
     Fail {
         /// The HTTP status.
         status: u16,
-        /// Such as `InternalFailure`; empty for a body that is none of AWS's.
+        /// The error code, such as `InternalFailure`. If it is empty, the body is not one of AWS.
         code: &'static str,
-        /// Whether the records were accepted all the same.
+        /// Whether the records were accepted nevertheless.
         accepted: bool,
     },
-    /// The response is this many bytes of blanks.
+    /// The response is this number of spaces.
     Long {
         /// The HTTP status.
         status: u16,
@@ -66,7 +66,7 @@ pub enum StubResponse {
     },
     /// The connection is reset instead of a response.
     Reset {
-        /// Whether the records were accepted before.
+        /// Whether the records were accepted first.
         accepted: bool,
     },
     /// The response comes late.
@@ -81,15 +81,15 @@ pub enum StubResponse {
         status: u16,
         /// The body.
         body: String,
-        /// By how many bytes `Content-Length` announces more than the body has. The
-        /// connection is closed where it is not 0.
+        /// Number of bytes by which `Content-Length` exceeds the body. If it is not 0, the
+        /// connection is closed.
         missing_bytes: usize,
         /// Whether the records were accepted.
         accepted: bool,
     },
 }
 
-/// A running server. It stops when this is dropped.
+/// A running server. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Stub {
     address: SocketAddr,
@@ -126,22 +126,23 @@ struct StubState {
     described: Vec<String>,
     violations: Vec<String>,
     connections: usize,
-    /// How often connections without a response were released.
+    /// Number of times that connections without a response were released.
     releases: usize,
-    /// The connections that are open, to be closed at the end.
+    /// Open connections, to close at the end.
     open: Vec<TcpStream>,
     stopped: bool,
 }
 
 impl Stub {
-    /// Listens on a free port, and follows this script. Requests are numbered from 0; requests that
-    /// break a limit do not reach the script.
+    /// Listens on a free port, and follows this script. Requests are numbered from 0. Requests that
+    /// exceed a limit do not reach the script.
     pub fn start(script: impl FnMut(&PutRequest) -> StubResponse + Send + 'static) -> Self {
         Stub::serve_with(PutDecider::Script(Mutex::new(Box::new(script))))
     }
 
-    /// Listens on a free port, answers each connection by this handler, and stores neither requests
-    /// nor records: the handler accounts for accepted records. Every request has the number 0.
+    /// Listens on a free port, and serves each connection with this handler. Stores neither
+    /// requests nor records: the handler accounts for accepted records. Every request has the
+    /// number 0.
     pub fn start_forgetful(
         handler: impl Fn(&PutRequest) -> StubResponse + Send + Sync + 'static,
     ) -> Self {
@@ -161,7 +162,7 @@ impl Stub {
         Stub { address, shared }
     }
 
-    /// Answers descriptions of streams. Without this, a description is a violation.
+    /// Responds to descriptions of streams. Without this, a description is a violation.
     #[must_use]
     pub fn with_descriptions(
         self,
@@ -178,12 +179,12 @@ impl Stub {
         format!("http://{}", self.address)
     }
 
-    /// The records that were accepted, by stream, in their order.
+    /// The accepted records by stream, in order.
     pub fn accepted_records(&self) -> Streams {
         self.shared.lock_state().accepted.clone()
     }
 
-    /// Every request that broke no limit, in their order.
+    /// All requests that exceeded no limit, in order.
     pub fn requests(&self) -> Vec<PutRequest> {
         self.shared.lock_state().puts.clone()
     }
@@ -193,7 +194,7 @@ impl Stub {
         self.shared.lock_state().described.clone()
     }
 
-    /// Requests that were refused because they broke a limit or had no valid signature.
+    /// Requests that were rejected because they exceeded a limit or had no valid signature.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock_state().violations.clone()
     }
@@ -203,7 +204,7 @@ impl Stub {
         self.shared.lock_state().releases += 1;
     }
 
-    /// How many connections were made.
+    /// The number of connections so far.
     pub fn connection_count(&self) -> usize {
         self.shared.lock_state().connections
     }

@@ -1,4 +1,4 @@
-//! Swaps many plugins while events flow: one of them decides about each event, once, and the
+//! Swaps many plugins while events flow. Exactly one of them decides each event, once, and the
 //! record or dead letter shows which one.
 
 use std::borrow::Cow;
@@ -25,33 +25,33 @@ use tempfile::TempDir;
 
 use crate::{DeadLetter, misbehaving_plugin};
 
-/// One event in so many is known to one of the two mappings alone, and is a dead
-/// dead letter where the other decides.
+/// One of this number of events is known to only one of the two mappings, and becomes a dead letter
+/// if the other one decides.
 const ODD_STEP: u32 = 1000;
 
-/// A run in this process that swaps plugins at regular distances.
+/// A run in this process that swaps plugins at regular intervals of events.
 #[derive(Debug, Clone, Copy)]
 pub struct SwapTrial {
-    /// Events of some 250 bytes.
+    /// The number of events, of about 250 bytes each.
     pub events: u32,
     /// The number of plugins to swap in.
     pub swaps: u32,
-    /// How many of them are broken.
+    /// How many of the plugins are broken.
     pub broken: BrokenShare,
-    /// How many of them are new.
+    /// How many of the plugins are new.
     pub novelty: CandidateNovelty,
 }
 
-/// Which plugins are new, so that they go through all steps.
+/// Which plugins are new, and therefore go through all steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CandidateNovelty {
-    /// Two plugins take turns.
+    /// Two plugins alternate.
     FirstTwo,
     /// Each plugin is new.
     All,
 }
 
-/// Which plugins are broken, each at another step.
+/// Which plugins are broken. Each fails at another step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrokenShare {
     /// None.
@@ -71,7 +71,7 @@ pub struct SwapOutcome {
     mappings: BTreeMap<u64, char>,
     /// The status that the swapper reports.
     pub report: PluginStatus,
-    /// From before the start to after the end.
+    /// The time from before the start to after the end.
     pub wall: Duration,
     /// The CPU time of this process meanwhile.
     pub cpu: Duration,
@@ -116,7 +116,7 @@ impl SwapTrial {
         }
     }
 
-    /// Swaps plugins at regular distances over the events. The first generation has mapping a.
+    /// Swaps plugins at regular intervals of events. The first generation has mapping a.
     fn swap_plugins(
         &self,
         swapper: &Swapper,
@@ -152,7 +152,7 @@ impl SwapTrial {
 }
 
 impl SwapOutcome {
-    /// Fails unless every event was decided about once, by the generation that it reports.
+    /// Fails unless every event was decided once, by the generation that it reports.
     pub fn assert_accounted(&self) {
         let mut dead = vec![false; self.events as usize];
         for dead_letter in &self.dead_letters {
@@ -213,7 +213,7 @@ fn write_events(directory: &Path, events: u32) -> PathBuf {
     path
 }
 
-/// The only mapping with a row for an event; `None` if both have one.
+/// The only mapping with a row for an event, or `None` if both have one.
 fn known_to(number: u32) -> Option<char> {
     match number % ODD_STEP {
         0 => Some('a'),
@@ -244,7 +244,7 @@ fn mapping_policy(mapping: char) -> LoadPolicy {
     numbered_policy(mapping, 0)
 }
 
-/// A policy with one more row that no event matches, so that its settings are unique.
+/// A policy with one additional row that matches no event, which makes its settings unique.
 fn numbered_policy(mapping: char, number: u32) -> LoadPolicy {
     let rows = ["both", &format!("only {mapping}"), &format!("row {number}")];
     let rows = rows.map(|event| serde_json::json!({"event": event, "stream": mapping.to_string()}));
@@ -265,7 +265,7 @@ fn new_candidate(bytes: Cow<'static, [u8]>) -> Candidate {
     }
 }
 
-/// A candidate that fails at a step, with that step.
+/// A candidate that fails at a step, and the step.
 fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, SwapStep) {
     let with = |settings: &str| LoadPolicy { settings: settings.into(), ..LoadPolicy::default() };
     let bytes = |bytes: &'static [u8]| new_candidate(Cow::Borrowed(bytes));

@@ -155,8 +155,8 @@ pub(super) fn run_with_options(
     };
     let summary =
         runtime.block_on(run_settings(settings, settings_file, set_log_filter, read_again))?;
-    // While the runtime lives, a second signal ends the process, also while the summary waits
-    // for its reader.
+    // While the runtime exists, a second signal ends the process, even while the summary waits for
+    // its reader.
     let reported = write_summary(&summary, summary_path);
     // A thread that writes to a hanging disk must not keep the process alive.
     runtime.shutdown_background();
@@ -218,7 +218,7 @@ async fn run_settings(
     set_log_filter: SetLogFilter,
     read_again: impl Fn() -> Result<Settings, BoxError> + Send + Sync + 'static,
 ) -> Result<Summary, (Exit, anyhow::Error)> {
-    // First, since the signal ends the process as long as nothing listens for it.
+    // The handler is installed first, because SIGHUP ends the process until then.
     let hangup =
         signal(SignalKind::hangup()).context("failed to listen for SIGHUP").map_err(fault)?;
     let sizes: Option<Vec<_>> = settings.inputs.iter().map(Input::size_bytes).collect();

@@ -1,9 +1,9 @@
 //! Standard error: log lines, notices and the summary, written by one thread.
 //!
-//! Lines are put into a queue, so that a reader that is gone, has stopped reading, or is a full
-//! disk delays neither events nor signals. The queue is limited by bytes. Log lines that do
-//! not fit are dropped and counted; notices wait while the reader reads. A reader is stalled if
-//! it has read nothing for [`STDERR_STALL`].
+//! Lines are put into a queue. So a reader that is gone, has stopped reading, or is a full disk
+//! delays neither events nor signals. The queue is limited by bytes. Log lines that do not fit are
+//! dropped and counted; notices wait while the reader reads. A reader is stalled if it has read
+//! nothing for [`STDERR_STALL`].
 //!
 //! `tracing-appender` does a part of this. But it limits lines and not bytes, drops the summary
 //! like a log line, and prints to standard output, which is for the command's output, if its
@@ -30,14 +30,14 @@ use standpipe_core::escape::{json_line, one_line};
 /// are dropped and counted.
 const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A reader of standard error that has read nothing for so long is stalled.
+/// A reader of standard error that has read nothing for this time is stalled.
 const STDERR_STALL: Duration = Duration::from_secs(1);
 
 /// How long the program waits at its end for a slow reader of standard error.
 const STDERR_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of one write: as many as a pipe takes at once, so that lines of several processes do
-/// not mix, and a slow reader is seen to read.
+/// Bytes of one write. A pipe accepts this many bytes atomically, so lines of several processes do
+/// not mix, and the program notices that a slow reader reads.
 const PIECE_BYTES: usize = 4096;
 
 /// The pause before a write is repeated if standard error is non-blocking.
@@ -149,7 +149,7 @@ fn report_panic(info: &PanicHookInfo<'_>) {
         };
         push_line(line, WhenQueueFull::Drop);
     }
-    // The process may be about to end.
+    // The process may be about to end, so the report must be written now.
     flush();
 }
 
@@ -297,7 +297,7 @@ impl StderrQueue {
         }
     }
 
-    /// Writes lines for ever. A line that cannot be written is counted as dropped.
+    /// Writes lines forever. A line that cannot be written is counted as dropped.
     fn write_to(&self, output: &mut impl Write) {
         loop {
             let line = self.next_line();
@@ -509,7 +509,7 @@ mod tests {
         assert_eq!((dropped(queue), queue.state.lock().bytes), (100, 0));
     }
 
-    /// What one event looks like.
+    /// The log output of one event.
     fn logged(message: &str, is_json: bool) -> String {
         #[derive(Clone, Default)]
         struct Kept(Arc<Mutex<Vec<u8>>>);

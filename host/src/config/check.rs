@@ -1,4 +1,4 @@
-//! The checked form of a settings file, and how the crates' checks come together.
+//! The checked form of a settings file. Combines the checks of all crates.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -31,23 +31,24 @@ use standpipe_delivery::dead_letters::DeadLetterLimit;
 /// Where dead letters and compiled plugins are kept, beside the settings file.
 pub const DATA_DIR: &str = "standpipe-data";
 
-/// Threads that map events: more than any machine's processors gain from.
+/// The maximum of `workers`, above the number of processors in any machine.
 const WORKERS_MAX: usize = 256;
 
-/// Settings that can be used.
+/// The checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What to read, in this order.
+    /// The inputs, in this order.
     pub inputs: Vec<Input>,
-    /// How SDKs are listened to, if they are.
+    /// The settings of the collector, if it is enabled.
     pub collect: Option<CollectSettings>,
-    /// The sources, by the names of today and of before.
+    /// The sources, by their current and former names.
     pub source_names: SourceNames,
-    /// The sources that do not write with the role of all others.
+    /// The sources with their own role.
     pub source_roles: Vec<SourceRole>,
-    /// The address that serves health and metrics, if any does.
+    /// The address of health checks, metrics and the admin API, if one is set.
     pub admin: Option<SocketAddr>,
-    /// What gives control of the plugin there; nothing does without it.
+    /// The token for changes of the plugin through the admin API. Without a token, the API refuses
+    /// them.
     pub admin_token: Option<SecretSetting>,
     /// The plugin.
     pub plugin: PluginSource,
@@ -55,43 +56,43 @@ pub struct Settings {
     pub plugin_settings: String,
     /// The plugin's settings as written in the file, for other components that may become the plugin.
     pub written_plugin_settings: String,
-    /// What the settings of the built-in plugin have on top where they do not say otherwise.
+    /// Additional settings of the built-in plugin, used if its own settings do not contain them.
     pub default_plugin_members: serde_json::Map<String, Value>,
-    /// How the plugin is hosted.
+    /// How Standpipe hosts the plugin.
     pub hosting: PluginHosting,
-    /// Where records go.
+    /// The destination of records.
     pub destination: RecordDestination,
-    /// How they are delivered.
+    /// How records are delivered.
     pub delivery: DeliverySettings,
-    /// Where dead letters and compiled plugins are kept.
+    /// The directory of dead letters and compiled plugins.
     pub data_dir: PathBuf,
-    /// What the dead letters may take.
+    /// The limits of dead letters.
     pub dead_letters: DeadLetterLimit,
-    /// Who keeps the secrets that are not in the settings, if anybody does.
+    /// The secret store for secrets that are not in the settings, if one is set.
     pub secrets: Option<SecretStoreSettings>,
-    /// Where a copy of each dead letter goes.
+    /// The stream for copies of dead letters, if one is set.
     pub dead_letter_stream: Option<StreamName>,
     /// Threads that map events.
     pub workers: NonZero<usize>,
-    /// How long to go on delivering after a signal to stop.
+    /// How long delivery continues after a signal to stop.
     pub drain_timeout: Duration,
-    /// Whether the run ends where it would otherwise wait until somebody acts, or until
-    /// a service is reached.
+    /// Whether the run ends instead of waiting for a person, or for a service that cannot be
+    /// reached.
     pub fail_fast: bool,
     /// The catalog that runs on a schedule, if there is one.
     #[cfg(feature = "catalog")]
     pub catalog: Option<Box<CatalogSettings>>,
-    /// Which log lines are written, where the settings say.
+    /// The log filter, if the settings contain one.
     pub log: Option<String>,
-    /// The settings as written in the file, to find later what has changed.
+    /// The settings as written in the file, to find later changes.
     pub stated: Arc<RawSettings>,
-    /// What can be meant as it is written, and hardly is.
+    /// Settings that are valid, but probably a mistake.
     pub warnings: Vec<Mistake>,
-    /// Where the keys stand in the file, for errors that come up later.
+    /// The positions of the keys in the file, for later errors.
     pub places: KeyPositions,
 }
 
-/// Where records go.
+/// The destination of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordDestination {
     /// A file for each stream in a local directory.
@@ -100,7 +101,7 @@ pub enum RecordDestination {
     Amazon {
         /// Region and credentials.
         aws: Box<AwsSettings>,
-        /// A URL in place of the region's endpoint.
+        /// A URL that replaces the region's endpoint.
         endpoint_url: Option<String>,
     },
 }
@@ -108,36 +109,35 @@ pub enum RecordDestination {
 /// Options of the command line, which override the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// What to read; standard input if nothing is named, and nothing is listened
-    /// to.
+    /// The inputs. Standard input is read if no input is named and the collector is off.
     pub inputs: Vec<Input>,
-    /// The address on which SDKs are listened to.
+    /// The address of the collector.
     pub listen: Option<String>,
-    /// The address that serves health and metrics, or `off`.
+    /// The address of health checks and metrics, or `off`.
     pub admin: Option<String>,
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
     /// Further mappings, as event and stream.
     pub mappings: Vec<(String, String)>,
-    /// A local directory in Firehose's place.
+    /// A local directory that replaces Firehose.
     pub local: Option<PathBuf>,
-    /// Where dead letters and compiled plugins are kept.
+    /// The directory of dead letters and compiled plugins.
     pub data_dir: Option<PathBuf>,
     /// The region.
     pub region: Option<String>,
-    /// A URL in place of the region's endpoint.
+    /// A URL that replaces the region's endpoint.
     pub endpoint_url: Option<String>,
-    /// Whether the run ends where it would otherwise wait.
+    /// Whether the run ends instead of waiting.
     pub fail_fast: bool,
 }
 
 impl RawSettings {
-    /// Check the settings, with what the command line says. Relative paths of
-    /// the settings file start at `directory`, where it stands.
+    /// Checks the settings together with the command line. Relative paths in the settings file
+    /// start at `directory`, the directory of the file.
     ///
     /// # Errors
     ///
-    /// A setting is wrong; the error names it.
+    /// Fails if a setting is wrong. The error contains its name.
     pub fn check(
         mut self,
         directory: &Path,
@@ -149,7 +149,7 @@ impl RawSettings {
         Ok(Settings { warnings: places.warnings().to_vec(), places, ..settings })
     }
 
-    /// Checks the settings, without the places of what is wrong.
+    /// Checks the settings without adding positions to the mistakes.
     fn check_all(self, directory: &Path, overrides: Overrides) -> Result<Settings, ConfigError> {
         let stated = Arc::new(self.clone());
         let mut checker = SettingsChecker::new(directory, self.secrets.secret_manager());
@@ -211,7 +211,7 @@ impl RawSettings {
         ConfigError::check(checker, settings)
     }
 
-    /// What is set about a collector is checked also where none runs this time.
+    /// Checks the settings of the collector, even if this run has none.
     #[cfg(feature = "collector")]
     fn check_collect(
         &self,
@@ -232,9 +232,9 @@ impl RawSettings {
         listen.map(|_| collect)
     }
 
-    /// Where dead letters and compiled plugins are kept; a directory of the
-    /// command line goes before that of the file, which stands in `directory`, as the
-    /// default one does.
+    /// The directory of dead letters and compiled plugins. A directory of the command line
+    /// overrides that of the file. `directory` is the directory of the settings file, in which the
+    /// default is located.
     pub fn data_dir(&self, directory: &Path, over: Option<PathBuf>) -> PathBuf {
         let own = self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR));
         over.unwrap_or_else(|| directory.join(own))
@@ -242,7 +242,7 @@ impl RawSettings {
 }
 
 impl Settings {
-    /// The settings of all plugins, whichever role they have.
+    /// The settings of all plugins in all roles.
     pub(crate) fn all_plugin_settings(&self) -> impl Iterator<Item = &str> {
         let PluginHosting { canary, shadow, .. } = &self.hosting;
         let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
@@ -251,7 +251,7 @@ impl Settings {
     }
 }
 
-/// A plugin's settings, with members that are meant for the built-in plugin alone.
+/// A plugin's settings, with additional members for the built-in plugin only.
 fn with_members(
     plugin: &PluginSource,
     members: &serde_json::Map<String, Value>,
@@ -267,7 +267,7 @@ fn with_members(
 
 #[cfg(not(feature = "collector"))]
 impl RawSettings {
-    /// Refuses to listen, since the collector is left out of this build.
+    /// Rejects `listen`, because this build does not contain the collector.
     fn check_collect(
         &self,
         listen: Option<&String>,
@@ -284,13 +284,14 @@ impl RawSettings {
     }
 }
 
-/// The settings of a collector, of which there are none in a build without the feature
+/// The settings of a collector. The type has no values because this build does not have the feature
 /// `collector`.
 #[cfg(not(feature = "collector"))]
 #[derive(Debug, Clone)]
 pub enum CollectSettings {}
 
-/// The catalog is left out of this build, so that no run of it can come by itself.
+/// Rejects a scheduled catalog, because this build does not contain the catalog and could not run
+/// it.
 #[cfg(not(feature = "catalog"))]
 fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut SettingsChecker) {
     if settings.catalog.as_ref().is_some_and(|catalog| catalog.schedule.is_some()) {
@@ -301,13 +302,13 @@ fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut SettingsChecke
     }
 }
 
-/// What an embedder's logger makes of `log` is its own matter.
+/// An embedding program has its own logger, so the filter is not checked.
 #[cfg(not(feature = "cli"))]
 fn check_log(filter: Option<String>, _: &mut SettingsChecker) -> Option<String> {
     filter
 }
 
-/// Checks a filter that is written as in the variable `RUST_LOG`.
+/// Checks a filter in the syntax of the variable `RUST_LOG`.
 #[cfg(feature = "cli")]
 fn check_log(filter: Option<String>, checker: &mut SettingsChecker) -> Option<String> {
     let filter = filter?;

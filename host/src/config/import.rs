@@ -1,12 +1,10 @@
-//! Other vendors' Firehose settings, turned into this host's.
+//! Converts the Firehose settings of other vendors into settings of Standpipe.
 //!
-//! A vendor's export is taken as it comes: one destination, bare or inside the
-//! answer of an API, or a whole workspace with one such destination in it.
-//! Nothing is dropped in silence: what has no counterpart here, or cannot be
-//! read, becomes a note for the operator.
+//! An export of a vendor is accepted unchanged: a single destination, alone or in the response of
+//! an API, or a whole workspace that contains one such destination. Nothing is dropped silently:
+//! options without a counterpart, or options that cannot be read, become a note for the operator.
 //!
-//! Nothing is read, written or printed here. Neither a note nor an error shows
-//! a secret's value.
+//! This module does no input or output. Notes and errors never contain the value of a secret.
 
 mod consent;
 mod destination;
@@ -28,12 +26,12 @@ use standpipe_aws::RawAws;
 use standpipe_core::event::StreamName;
 use standpipe_plugin_host::check_mapping_settings;
 
-/// How much of an export's own words a note, an error or a comment repeats.
+/// Maximum characters of an export that a note, an error or a comment quotes.
 const QUOTED_CHARS_MAX: usize = 80;
 
 type JsonObject = serde_json::Map<String, Value>;
 
-/// Whose settings they are.
+/// The vendor of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Vendor {
@@ -44,29 +42,29 @@ pub enum Vendor {
     Segment,
 }
 
-/// Whether settings are written out with their secrets.
+/// Whether settings are written with their secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretDisplay {
-    /// They are ready to be used, and must be kept from other eyes.
+    /// Secrets are shown. The text is ready for use and must be kept confidential.
     Shown,
-    /// They can be looked at, and a comment stands for each secret.
+    /// Secrets are hidden. The text can be shown, and a comment replaces each secret.
     Hidden,
 }
 
-/// A vendor's settings as this host's.
+/// The settings of a vendor, converted for Standpipe.
 ///
-/// The secret access key and the session token are secrets. So is the external
-/// id where it comes from Segment, which treats its `secretId` as one;
-/// RudderStack's `externalID` is none. `Debug` shows no settings.
+/// The secret access key and the session token are secrets. The external id is a secret if it comes
+/// from Segment, which treats its `secretId` as one, but not if it is RudderStack's `externalID`.
+/// `Debug` shows no settings.
 #[derive(Clone)]
 pub struct Imported {
-    /// What could be taken over.
+    /// The converted settings.
     pub settings: RawSettings,
-    /// What has no counterpart or needs the operator's attention, one sentence
-    /// each, without a secret's value.
+    /// Options without a counterpart, or options that need the operator's attention. Each is one
+    /// sentence without the value of a secret.
     pub notes: Vec<String>,
     vendor: Vendor,
-    /// Which destination it was, as one line.
+    /// The imported destination, described on one line.
     origin: String,
 }
 
@@ -76,53 +74,53 @@ pub enum ImportError {
     /// The text is not JSON.
     #[error("the file is not JSON ({reason}): provide the {vendor} destination's settings as JSON")]
     NotJson {
-        /// Whose settings were expected.
+        /// The expected vendor.
         vendor: Vendor,
-        /// What the parser says, and where.
+        /// The message and the position of the parser.
         reason: String,
     },
-    /// Nothing in the file looks like a destination of the vendor.
+    /// The file contains no destination of the vendor.
     #[error("the file has no {vendor} destination: provide {}", vendor.expected())]
     NoDestination {
-        /// Whose settings were expected.
+        /// The expected vendor.
         vendor: Vendor,
     },
-    /// There are destinations, but none for Firehose.
+    /// The file contains destinations, but none for Firehose.
     #[error(
         "the file's destination is for {found}: provide the {vendor} destination for Amazon Kinesis \
          Firehose"
     )]
     OtherDestination {
-        /// Whose settings were expected.
+        /// The expected vendor.
         vendor: Vendor,
-        /// What the destinations are for.
+        /// The types of the destinations.
         found: String,
     },
-    /// It is not clear which destination is meant.
+    /// The file contains several destinations for Firehose.
     #[error(
         "the file has {count} {vendor} destinations for Firehose: provide a file with only one of \
          them"
     )]
     Several {
-        /// Whose settings they are.
+        /// The vendor.
         vendor: Vendor,
-        /// How many there are.
+        /// The number of destinations.
         count: usize,
     },
-    /// A setting that decides how to log in has neither of its values.
+    /// A setting about credentials is neither true nor false.
     #[error("`{key}` is not a boolean: write true or false, or remove it")]
     NotBoolean {
-        /// The setting, as the vendor names it.
+        /// The setting's name at the vendor.
         key: &'static str,
     },
 }
 
-/// Turn a vendor's settings into this host's.
+/// Converts the settings of a vendor.
 ///
 /// # Errors
 ///
-/// The text is not JSON, or does not hold exactly one destination of the vendor
-/// for Firehose, or leaves open how to log in to AWS.
+/// Fails if the text is not JSON, does not contain exactly one destination of the vendor for
+/// Firehose, or does not determine the credentials for AWS.
 pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
     let json = serde_json::from_str(json.trim_start_matches('\u{feff}'));
     let json: Value =
@@ -141,13 +139,12 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
 }
 
 impl Imported {
-    /// The settings file's text. With its secrets shown it says the same as
-    /// [`Imported::settings`].
+    /// The text of the settings file. With secrets, it is equivalent to [`Imported::settings`].
     ///
     /// # Panics
     ///
-    /// `settings` were changed to hold what TOML cannot express, such as a null
-    /// among the plugin's settings.
+    /// Panics if `settings` were changed and contain something that TOML cannot express, such as a
+    /// null in the plugin's settings.
     pub fn to_toml(&self, secrets: SecretDisplay) -> String {
         let mut settings = self.settings.clone();
         let mut aws = std::mem::take(&mut settings.aws);
@@ -196,8 +193,8 @@ impl Imported {
         self.notes.push(note.into());
     }
 
-    /// Take over the rows that can be used, in their order. Each comes with its
-    /// place, for a note on why it could not.
+    /// Converts the usable rows, in their order. Each row has its position, for a note if it cannot
+    /// be converted.
     fn set_mappings(
         &mut self,
         rows: impl IntoIterator<Item = (String, Result<ImportedRow, String>)>,
@@ -247,8 +244,8 @@ impl Imported {
         }
     }
 
-    /// What the mapping plugin has against its settings. That there are no rows is noted
-    /// where they are read.
+    /// The error of the mapping plugin about its settings. Missing rows are noted elsewhere, when
+    /// they are read.
     fn refused_by_plugin(&self) -> Option<String> {
         let mut settings = self.settings.plugin.settings.clone();
         let rows = settings.entry("mappings").or_insert_with(|| json!([]));
@@ -258,7 +255,7 @@ impl Imported {
 }
 
 impl fmt::Debug for Imported {
-    /// Without the settings: the external id is an ordinary text there.
+    /// Hides the settings, because the external id is an ordinary text there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Imported")
             .field("vendor", &self.vendor)
@@ -277,7 +274,7 @@ impl fmt::Display for Vendor {
     }
 }
 
-/// A row of the mapping. An empty stream lets the lookup fall through.
+/// A row of the mapping. An empty stream means that the lookup continues with the next row.
 #[derive(Debug)]
 struct ImportedRow {
     event: String,
@@ -285,7 +282,8 @@ struct ImportedRow {
 }
 
 impl ImportedRow {
-    /// The mapping plugin refuses all rows for one stream that cannot exist.
+    /// Checks the row, because the mapping plugin rejects all rows if one of them has an invalid
+    /// stream.
     fn check(self) -> Result<Self, String> {
         if self.stream.is_empty() {
             return Ok(self);
@@ -300,7 +298,7 @@ impl ImportedRow {
     }
 }
 
-/// What a destination says it is for.
+/// The type that a destination states.
 #[derive(Debug, PartialEq, Eq)]
 enum DestinationType {
     Firehose,
@@ -308,13 +306,13 @@ enum DestinationType {
     Unstated,
 }
 
-/// A name as a step of a path: what would mean something there has a backslash before it.
+/// A name as a step of a path. Special characters are escaped with a backslash.
 fn escape_path(name: &str, is_special: impl Fn(char) -> bool) -> String {
     let escape = |character| is_special(character).then_some('\\').into_iter().chain([character]);
     name.chars().flat_map(escape).collect()
 }
 
-/// A text of an export on one line, without control characters.
+/// Quotes a text of an export on one line, without control characters.
 fn quote_text(text: &str) -> String {
     let start: String = text.chars().take(QUOTED_CHARS_MAX).collect();
     let rest = if start.len() < text.len() { " (and more)" } else { "" };

@@ -1,11 +1,10 @@
-//! Finds unknown keys, with the nearest known one, and values of the wrong type.
+//! Finds unknown keys, suggests the nearest known one, and finds values of the wrong type.
 //!
-//! Keys and types are read off the JSON Schema of the settings, so there is no second
-//! list that could go stale. A value is never shown: it may be a secret, or a secret
-//! that stands in the wrong place. What is said of it is its type.
+//! Keys and types come from the JSON Schema of the settings, so there is no second list that could
+//! become outdated. Messages show only the type of a value: the value may be a secret, or a secret
+//! at the wrong place.
 //!
-//! Plugins get their settings as JSON, so a number that JSON has no word for is a mistake
-//! there.
+//! Plugins get their settings as JSON, so a number that JSON cannot represent is a mistake there.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -22,22 +21,22 @@ use standpipe_core::settings::{SettingsTable, toml_key};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-/// A settings file's text, read as far as its keys and types go.
+/// The text of a settings file, with checked keys and types.
 pub(super) struct ParsedFile<'a> {
-    /// What it says, without its mistakes.
+    /// The contents without the mistakes.
     pub(super) table: Spanned<DeTable<'a>>,
     pub(super) places: KeyPositions,
     pub(super) mistakes: Vec<Mistake>,
-    /// The paths of the tables that mistakes are in: what seems to be missing there may
-    /// be one of them.
+    /// The paths of tables with mistakes. A key that seems to be missing there may be one of the
+    /// mistakes.
     pub(super) wrong_tables: BTreeSet<String>,
 }
 
-/// Read a text.
+/// Reads a text.
 ///
 /// # Errors
 ///
-/// It is not TOML.
+/// Fails if the text is not TOML.
 pub(super) fn read_file<'a>(
     text: &'a str,
     lines: &LineIndex<'_>,
@@ -60,7 +59,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Check the keys of a table, and take out those that are wrong.
+    /// Checks the keys of a table, and removes the wrong ones.
     fn check_table(&mut self, table: &mut DeTable<'_>, schema: &Value, section: &SettingsTable) {
         let mut wrong = Vec::new();
         for (key, value) in table.iter_mut() {
@@ -79,7 +78,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether a value is one that its key takes.
+    /// Whether a key accepts a value.
     fn check_value(
         &mut self,
         value: &mut Spanned<DeValue<'_>>,
@@ -127,7 +126,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks a value that only a plugin interprets, which gets it as JSON.
+    /// Checks a value that only a plugin interprets. The plugin gets it as JSON.
     fn own_value(
         &mut self,
         value: &Spanned<DeValue<'_>>,
@@ -168,7 +167,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Adds a mistake. Returns false, since the value cannot be used.
+    /// Adds a mistake. Returns false because the value cannot be used.
     fn wrong(&mut self, byte: usize, section: &SettingsTable, key: &str, problem: &str) -> bool {
         self.add_mistake(byte, section, format!("invalid {key}: {problem}"))
     }
@@ -193,7 +192,7 @@ impl Checker<'_> {
         if let Some(example) = example_of_key(section, key, schema) {
             let _ = write!(problem, ": write for example `{example}`");
         }
-        // What was to stand in it, if it is to be a table, is not there now.
+        // If the key should be a table, its contents are missing now.
         self.wrong_tables.insert(section_of(&section.table(key).to_string()).to_owned());
         self.wrong(byte, section, &section.key(key), &problem)
     }
@@ -203,7 +202,7 @@ impl Checker<'_> {
         let known = schema["properties"].as_object().into_iter().flat_map(|known| known.keys());
         let advice = match nearest_key(key, known.clone().map(String::as_str)) {
             Some(nearest) => {
-                // What was to stand there is not.
+                // The contents of the table are missing.
                 self.wrong_tables
                     .insert(section_of(&section.table(nearest).to_string()).to_owned());
                 format!("did you mean `{nearest}`?")
@@ -221,10 +220,10 @@ impl Checker<'_> {
 #[derive(Debug, PartialEq, Eq)]
 struct ValueType {
     toml: &'static str,
-    /// What JSON Schema calls it; empty for dates, which JSON has not.
+    /// The name in JSON Schema. It is empty for dates, which JSON does not have.
     json: &'static str,
     in_words: &'static str,
-    /// A value of the type, where a setting has no example of its own.
+    /// A value of the type, for settings without their own example.
     example: &'static str,
 }
 
@@ -244,15 +243,15 @@ fn type_of(value: &DeValue<'_>) -> &'static ValueType {
     found.expect("the types are those of TOML")
 }
 
-/// Whether a value's type is one that a schema takes.
+/// Whether a schema accepts the type of a value.
 fn fits_schema(value: &DeValue<'_>, schema: &Value) -> bool {
     let found = type_of(value).json;
     let takes = |expected: &str| expected == found || (expected, found) == ("number", "integer");
     schema_types(schema).is_none_or(|expected| expected.iter().any(|expected| takes(expected.json)))
 }
 
-/// The types that a schema takes. None where it takes any, or says so in another way:
-/// serde reports wrong values then.
+/// The types that a schema accepts. `None` if it accepts any type, or expresses it in another way:
+/// serde then reports wrong values.
 fn schema_types(schema: &Value) -> Option<Vec<&'static ValueType>> {
     let words = match &schema["type"] {
         Value::String(word) => vec![word.as_str()],
@@ -265,7 +264,7 @@ fn schema_types(schema: &Value) -> Option<Vec<&'static ValueType>> {
     Some(known.collect())
 }
 
-/// What a schema takes, for people.
+/// The accepted types of a schema, as text for people.
 fn in_words(schema: &Value) -> String {
     let expected = schema_types(schema).unwrap_or_default();
     let mut words = String::new();
@@ -285,7 +284,7 @@ fn in_words(schema: &Value) -> String {
     words
 }
 
-/// How a key is written: with the example of its schema, or any value of its type.
+/// An example of a key: that of its schema, or any value of its type.
 fn example_of_key(section: &SettingsTable, key: &str, schema: &Value) -> Option<String> {
     if let Some(example) = schema["examples"].get(0) {
         return Some(format!("{} = {}", toml_key(key), toml_value(example)));
@@ -316,13 +315,12 @@ fn toml_value(example: &Value) -> String {
                 fields.iter().map(|(key, it)| format!("{} = {}", toml_key(key), toml_value(it)));
             format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
         }
-        // Strings of examples hold nothing that the two write differently.
+        // Strings of examples contain no character that TOML and JSON write differently.
         other => other.to_string(),
     }
 }
 
-/// The schema of a key: none where the key is unknown, and none inside where
-/// anything goes.
+/// The schema of a key. The outer `None` means an unknown key, the inner one a value of any form.
 fn schema_of<'a>(schema: &'a Value, key: &str) -> Option<Option<&'a Value>> {
     if let Some(property) = schema["properties"].get(key) {
         return Some(Some(resolve_reference(property)));
@@ -335,7 +333,7 @@ fn schema_of<'a>(schema: &'a Value, key: &str) -> Option<Option<&'a Value>> {
 }
 
 fn resolve_reference(schema: &Value) -> &Value {
-    // What may be missing is a choice between it and nothing.
+    // The schema of an optional value is a choice between it and null.
     let reference = schema.get("$ref").or_else(|| schema.pointer("/anyOf/0/$ref"));
     let reference = reference.and_then(Value::as_str);
     let definition = reference.and_then(|reference| SCHEMA.pointer(reference.strip_prefix('#')?));

@@ -1,5 +1,5 @@
-//! Settings as a whole: defaults, precedence of the command line, every kind of mistake with its
-//! place, and secrets that no error shows.
+//! Tests settings as a whole: defaults, precedence of the command line, each kind of mistake with
+//! its position, and secrets that no error shows.
 
 use std::path::Path;
 use std::time::Duration;
@@ -278,7 +278,7 @@ fn the_schema_knows_every_section() {
     }
 }
 
-/// Settings with one source, changed by a line.
+/// Settings with one source and these additional lines.
 fn with_source(lines: &str) -> Result<Settings, ConfigError> {
     let good = ["name = \"web\"", "dialect = \"segment\"", "write_keys = [\"hush\"]"];
     let key = |line: &str| line.split(' ').next().map(str::to_owned);
@@ -326,7 +326,7 @@ fn sources_are_checked() {
         ),
         ("[admin]\nlisten = \"on\"", "[admin] listen is \"on\""),
     ] {
-        // A second source and other tables come after the first one.
+        // A second source and other tables follow the first source.
         let checked = match lines.starts_with('[') {
             true => check(&format!(
                 "listen = \"127.0.0.1:0\"\n[[sources]]\nname = \"web\"\ndialect = \"segment\"\nwrite_keys = [\"hush\"]\n{lines}"
@@ -343,7 +343,7 @@ fn sources_are_checked() {
     assert!(nowhere.to_string().contains("such as 0.0.0.0:8080"), "{nowhere}");
 }
 
-/// Where secrets stand, each as a line with `VALUE`, and the table that it is in.
+/// Every setting that is a secret: a line with `VALUE`, and its table.
 const SECRETS: &[(&str, &str)] = &[
     ("[[sources]]", "write_keys = [VALUE]"),
     ("[[sources]]", "external_id = VALUE"),
@@ -359,7 +359,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("[catalog.openlineage]", "headers = { Authorization = VALUE }"),
 ];
 
-/// What no error may show.
+/// The secret value that no error may show.
 const MARK: &str = "hush4711";
 
 #[test]
@@ -390,7 +390,7 @@ fn a_secret_in_the_wrong_shape_is_never_shown() {
                 line.replace("VALUE", shape),
                 line.replace("[VALUE]", shape).replace("VALUE", shape),
             ] {
-                // Twice, and with a mistake beside it.
+                // The key is duplicated, or another mistake is beside it.
                 for more in ["", "\n[", "\nenabled = 7", "\nworkers = true", &format!("\n{line}")] {
                     let text = format!("{table}\n{line}{more}");
                     let Err(error) = parse(&text) else { continue };
@@ -404,7 +404,7 @@ fn a_secret_in_the_wrong_shape_is_never_shown() {
     assert!(refused > 1000, "{refused}");
 }
 
-/// A value of any setting, secret or not, in place of any other.
+/// Puts a value of each kind in place of each setting, secret or not.
 #[test]
 fn a_value_in_the_wrong_place_is_never_shown() {
     let values =
@@ -533,13 +533,13 @@ fn all_mistakes_are_told_at_once() {
         [1, 3, 4, 6, 7, 8, 10, 11, 13, 14, 15, 17, 18, 20, 23, 24, 25, 26, 29],
         "{error}"
     );
-    // The same without what keeps the file from being read.
+    // The same text without the syntax errors that prevent reading.
     let text = text.replace("regoin", "region").replace("max_delay = 5", "max_delay = '5s'");
     let error = check(&text).unwrap_err();
     assert_eq!(error.mistakes().len(), lines.len() - 2, "{error}");
 }
 
-/// What is not there because it is written wrong is not missing besides.
+/// A misspelled key is not also reported as missing.
 #[test]
 fn a_mistake_is_told_once() {
     for text in [
@@ -565,7 +565,7 @@ fn other_languages_are_told() {
         assert_eq!(error.mistakes().len(), 1, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
-    // All that is wrong with the syntax is reported, line by line.
+    // All syntax errors are reported, with their lines.
     let error = parse("workers = \n[aws\nregion = 'a'\nregion = 'b'\n").unwrap_err();
     let lines: Vec<_> = error.mistakes().iter().filter_map(|mistake| mistake.line).collect();
     assert_eq!(lines[..2], [1, 2], "{error}");
@@ -683,7 +683,7 @@ fn the_data_directory_is_beside_the_settings() {
     assert_eq!(settings.data_dir, Path::new("own"));
 }
 
-/// The table in the documentation has the numbers of the constants.
+/// The table in the documentation contains the values of the constants.
 #[test]
 fn limits_are_documented_as_they_are() {
     use standpipe_core::limits::{EVENT_BYTES_MAX, EVENT_NESTING_MAX};

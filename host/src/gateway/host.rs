@@ -1,6 +1,6 @@
-//! A running host: submitting events, handling SDKs' requests, swapping the plugin, statistics, drain
-//! and stop. Dropping the last clone stops the host; delivery then continues in the background for
-//! the drain timeout at most.
+//! A running host: submits events, handles requests of SDKs, swaps the plugin, reports statistics,
+//! drains and stops. Dropping the last clone stops the host; delivery then continues in the
+//! background for the drain timeout at most.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -46,7 +46,7 @@ pub(super) struct HostInner {
     dead_letters: Arc<DeadLetterWriter>,
     address: Option<SocketAddr>,
     pub(super) runtime: Handle,
-    /// None if the host runs on a runtime of the program.
+    /// `None` if the host runs on a runtime of the program.
     own_runtime: Mutex<Option<Runtime>>,
     /// The summary, once the host has stopped.
     pub(super) summary: watch::Receiver<Option<Arc<Summary>>>,
@@ -100,7 +100,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The host accepts no more events, and returns this one; or it gave the event up.
+    /// Fails if the host accepts no more events, and returns this one; or if the host gave the
+    /// event up.
     pub fn submit<E>(
         &self,
         event: E,
@@ -111,8 +112,8 @@ impl Host {
         self.0.submitter.submit(event.into())
     }
 
-    /// Hand an event in if there is room for it. That takes about a microsecond, and
-    /// never waits; it is what the threads of a proxy want.
+    /// Submits an event if there is room for it. The call takes about a microsecond and never
+    /// waits, as the threads of a proxy require.
     ///
     /// ```
     /// # use standpipe::{Builder, EventOutcome, TrySubmitError};
@@ -133,7 +134,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The limits are reached, or the host accepts no more events. The error returns the event.
+    /// Fails if the limits are reached, or if the host accepts no more events. The error returns
+    /// the event.
     pub fn try_submit(&self, event: impl Into<Bytes>) -> Result<OutcomeFuture, TrySubmitError> {
         self.0.submitter.try_submit(event.into())
     }
@@ -291,7 +293,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The plugin is rejected.
+    /// Fails if the plugin is rejected.
     pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapError> {
         let (swapper, reloader) = (self.0.swapper.clone(), self.0.reloader.clone());
         let candidate = self.0.runtime.spawn(async move { reloader.with_secrets(plugin.0).await });
@@ -317,7 +319,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// A file cannot be read, a setting is invalid, or the plugin is rejected.
+    /// Fails if a file cannot be read, a setting is invalid, or the plugin is rejected.
     pub async fn reload(&self) -> Result<Swapped, SwapError> {
         let reloader = self.0.reloader.clone();
         Ok(self.0.runtime.spawn(async move { reloader.reload().await }).await??)
@@ -343,7 +345,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// There is no previous plugin, or it is not trusted any more.
+    /// Fails if there is no previous plugin, or if it is not trusted any more.
     pub async fn roll_back(&self) -> Result<Swapped, SwapError> {
         self.roll_back_to_previous(None).await
     }
@@ -368,7 +370,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The generation is not in use, there is no previous plugin, or it is not trusted any more.
+    /// Fails if the generation is not in use, if there is no previous plugin, or if it is not
+    /// trusted any more.
     pub async fn roll_back_from(&self, generation: u64) -> Result<Swapped, SwapError> {
         self.roll_back_to_previous(Some(generation)).await
     }

@@ -1,6 +1,6 @@
-//! A host inside a program, between a plugin that follows a script and a client that fails on
-//! purpose: the outcomes that submitters get, what the end leaves, and what a layer does around a
-//! service that fails.
+//! Tests a host inside a program, between a scripted plugin and a client that fails on purpose: the
+//! outcomes that submitters get, the state after a stop, and the behavior of a layer around a
+//! failing service.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use standpipe_delivery::faulty_client::{FaultyClient, InjectedFault};
 use standpipe_plugin_host::scripted::{ScriptedAct, ScriptedEnd};
 use standpipe_plugin_host::swap::Swapped;
 
-/// How long anything may take that a test waits for.
+/// Timeout for everything that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A host and what is behind it.
+/// A host and its surroundings.
 struct Scene {
     host: Host,
     client: Arc<FaultyClient>,
@@ -65,7 +65,7 @@ impl Scene {
     }
 }
 
-/// Does with an event what its name says.
+/// Treats an event as its name says.
 fn act(_source: &str, text: &str) -> ScriptedAct {
     let says = |word| text.contains(word);
     let end = match () {
@@ -89,12 +89,12 @@ fn event(name: &str) -> String {
     format!("{{\"event\":\"{name}\"}}")
 }
 
-/// Waits for what must come, and fails where it does not.
+/// Waits for a future, and fails after a timeout.
 async fn soon<T>(coming: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, coming).await.expect("it did not come within the deadline")
 }
 
-/// Limits with room for so many events.
+/// Limits with room for this number of events.
 fn room(events: usize) -> SubmissionLimits {
     SubmissionLimits { events, ..SubmissionLimits::default() }
 }
@@ -125,7 +125,7 @@ async fn each_submitter_is_told_how_its_own_event_ended() {
             dead(Reason::NotJson),
         ]
     );
-    // Only records that are accepted after it show that it is at fault, and not the stream.
+    // Only records that are accepted later show that this record is faulty, and not the stream.
     let mut bad = std::pin::pin!(scene.host.submit(event("bad")));
     let ended = async {
         loop {
@@ -233,7 +233,7 @@ fn a_runtime_that_is_shut_down_waits_for_no_host() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build().unwrap();
     let scene = runtime.block_on(Scene::new(accepts_all()));
-    // Held by a task, as a server's service holds it, the host is asked for no stop.
+    // A task holds the host, as the service of a server does. Nothing calls stop.
     runtime.spawn(async move {
         std::future::pending::<()>().await;
         drop(scene);
@@ -259,7 +259,7 @@ async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(EventOutcome::Delivered));
 }
 
-/// A service that answers every request, or none.
+/// A service that responds to every request, or to none.
 #[derive(Clone)]
 struct Shop {
     is_open: bool,
@@ -320,7 +320,7 @@ async fn a_copy_tells_what_was_asked_for_and_nothing_else() {
     let copies = RequestCapture::new(["/shop"]).request_headers([USER_AGENT, CONTENT_TYPE]);
     let layer = GatewayLayer::new(scene.host.clone()).capture_paths(copies.with_response_body(3));
     let mut shop = layer.layer(OPEN);
-    // Another path, and calls of SDKs where the settings have no sources, are the service's.
+    // The service handles other paths, and requests of SDKs if the settings have no sources.
     for path in ["/shop/1?token=secret", "/other", "/v1/track"] {
         let response = shop.call(get(path)).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "welcome");
@@ -371,7 +371,7 @@ async fn whatever_passes_by_becomes_one_event_of_bounded_size() {
         assert!(text("path") <= limits::COPIED_TEXT_BYTES_MAX);
         assert!(text("query") <= limits::COPIED_TEXT_BYTES_MAX);
         for key in ["request_body", "response_body"] {
-            // Each byte that is not UTF-8 has become three.
+            // Each byte that is not UTF-8 has become three bytes.
             assert!(text(key) <= 3 * limits::COPIED_BODY_BYTES_MAX);
             assert!(properties[format!("{key}_bytes")].as_u64().unwrap() < 100_200);
         }

@@ -1,5 +1,5 @@
-//! A worker between a plugin that follows a script and a Firehose client that fails on
-//! purpose, on one thread under paused time.
+//! Tests a worker between a scripted plugin and a Firehose client that fails on purpose, on one
+//! thread under paused time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
@@ -25,21 +25,21 @@ use standpipe_plugin_host::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How the simulation and these tests drive a worker by hand.
+/// The interface through which the simulation and these tests drive a worker.
 impl Worker {
     /// The batches that wait for more records.
     pub(crate) fn accumulator(&mut self) -> &mut RecordAccumulator {
         &mut self.applier.accumulator
     }
 
-    /// Does what is due beside new chunks.
+    /// Does the work that is due, besides new chunks.
     pub(crate) fn do_due_work(&mut self) {
         let now = Instant::now();
         self.resume_held_chunk(now);
         self.applier.accumulator.close_due(now.into_std());
     }
 
-    /// When there is something to do beside new chunks.
+    /// The time of the next work besides new chunks.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         [self.applier.accumulator.next_due().map(Instant::from_std), self.held.next_due()]
             .into_iter()
@@ -47,21 +47,22 @@ impl Worker {
             .min()
     }
 
-    /// Whether it takes more chunks; none where it has set aside as many as it may.
+    /// Whether the worker accepts more chunks. It does not after it has set aside as many as it
+    /// may.
     pub(crate) fn takes_more(&self) -> bool {
         !self.held.is_full()
     }
 
-    /// Whether it has set chunks aside.
+    /// Whether the worker has set chunks aside.
     pub(crate) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 }
 
-/// Does with each event what its text says.
+/// Treats each event as its text says.
 #[derive(Default)]
 struct Scripted {
-    /// Where events go that say nothing else.
+    /// The stream of events whose text names none.
     stream: &'static str,
     has_no_instance: AtomicBool,
     has_redeclared: AtomicBool,
@@ -113,7 +114,7 @@ impl PluginScript for Scripted {
     }
 }
 
-/// What a scene is made of.
+/// The parts of a scene.
 struct Scene {
     on_failure: OnFailure,
     breaker: CircuitBreakerSettings,
@@ -134,7 +135,7 @@ impl Default for Scene {
     }
 }
 
-/// A scene on stage: a worker that is driven by hand.
+/// A running scene, whose worker is driven by the test.
 struct Driven {
     _directory: TempDir,
     plugin: Arc<Scripted>,
@@ -149,7 +150,7 @@ struct Driven {
     chunk_buffers: Receiver<Vec<u8>>,
 }
 
-/// What came of a scene.
+/// The outcome of a scene.
 #[derive(Debug)]
 struct Outcome {
     settled: Settled,
@@ -230,7 +231,7 @@ fn generation(
 }
 
 impl Driven {
-    /// Hands a chunk of events to the worker, each of which is a text with these words.
+    /// Passes a chunk of events to the worker. Each event is a text with these words.
     fn take(&mut self, source: impl Into<EventSource>, events: &[&str]) {
         let texts: Vec<_> =
             events.iter().map(|words| format!("{{\"event\":\"{words}\"}}")).collect();
@@ -250,14 +251,14 @@ impl Driven {
         self.worker.process_chunk(lines.into_chunk(ack));
     }
 
-    /// Has the worker do what is due after this long.
+    /// Waits for this time, then lets the worker do the work that is due.
     async fn wait(&mut self, time: Duration) {
         tokio::time::sleep(time).await;
         self.worker.do_due_work();
         self.worker.accumulator().flush().await;
     }
 
-    /// Ends as a worker does whose queue is closed.
+    /// Ends as a worker does when its queue is closed.
     async fn finish(mut self) -> Outcome {
         for _ in 0..1000 {
             if !self.worker.is_holding() {
@@ -299,12 +300,12 @@ impl Outcome {
         [delivered, filtered, dead, undelivered]
     }
 
-    /// How many records a stream has.
+    /// The number of records of a stream.
     fn records(&self, stream: &str) -> usize {
         self.accepted.get(stream).map_or(0, Vec::len)
     }
 
-    /// Line and reason of each dead letter.
+    /// The line and the reason of each dead letter.
     fn dead(&self) -> Vec<(u64, &str)> {
         let dead_letters = self.dead_letters.iter();
         let line_and_reason = |dead_letter| (letter_line(dead_letter), letter_reason(dead_letter));
@@ -484,7 +485,7 @@ async fn another_plugin_takes_over_events_that_wait() {
     scene.take("file", &["one"]);
     let active = generation(2, Scripted::to("b"), CircuitBreakerSettings::default());
     scene.roles.publish(PluginRoles { active, canary: None, shadow: None });
-    // Sooner than the first one would be tried again.
+    // The time is shorter than the pause before the first event's next attempt.
     scene.wait(Duration::from_millis(1)).await;
     assert!(!scene.worker.is_holding());
     let outcome = scene.finish().await;
@@ -596,7 +597,7 @@ async fn what_a_canary_fails_on_the_active_plugin_decides_about() {
     assert!(!scene.worker.is_holding(), "a canary delays nothing");
     let outcome = scene.finish().await;
     assert_eq!((outcome.records("canary"), outcome.records("a")), (1, 1));
-    // The active plugin traps on the same event.
+    // The active plugin also traps on this event.
     assert_eq!(outcome.counts(), [2, 1, 2, 0]);
     let reasons: Vec<_> = outcome.dead().iter().map(|(_, reason)| *reason).collect();
     assert_eq!(reasons, ["plugin_rejected", "plugin_trapped"]);

@@ -62,7 +62,7 @@ impl RunParts {
     ///
     /// # Errors
     ///
-    /// A setting does not work.
+    /// Fails if a setting does not work.
     pub(super) async fn open(
         settings: Settings,
         mut options: RunOptions,
@@ -81,7 +81,7 @@ impl RunParts {
             unreached,
             PluginSecrets::resolve(settings.all_plugin_settings(), &secrets).await
         );
-        // Compiling and plugin code would block the threads of the runtime.
+        // Compiling and plugin code would block the runtime's threads.
         let prepare = move || {
             let cache = settings.data_dir.join(CACHE);
             (Preparation::new(&settings, &known, Some(&cache)).into_prepared(), settings)
@@ -101,8 +101,8 @@ impl RunParts {
             Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
         let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let stop = StopTokens::default();
-        // Each can be aborted alone: copies once events are delivered, events where a stream
-        // is held.
+        // Each delivery can be aborted separately: copies after events are delivered, and events if
+        // a stream is held.
         let deliver = |abort| {
             let (firehose_clients, how, dead_letters) =
                 (firehose_clients.clone(), how.clone(), Arc::clone(&dead_letters));
@@ -154,8 +154,8 @@ impl RunParts {
         })
     }
 
-    /// Starts the parts in the order opposite to that of events, so that each part finds the
-    /// next one at work.
+    /// Starts the parts in the reverse order of the events' path, so that each part finds the next
+    /// one running.
     pub(super) fn launch(mut self, runtime: &Handle) -> io::Result<Run> {
         let progress = Progress::default();
         let chunks_max = self.settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
@@ -196,7 +196,8 @@ impl RunParts {
         Addresses { admin, ..collector.unwrap_or_default() }
     }
 
-    /// Stops what takes no token: an embedder's source, and waiting for credentials.
+    /// Stops parts that have no stop token: the source of an embedding program, and the wait for
+    /// credentials.
     fn stop_with_intake(&self, runtime: &Handle) {
         let intake_stop = &self.stop.intake_stop;
         if let Some(embedded_source) = &self.options.embedded_source {
@@ -213,7 +214,7 @@ impl RunParts {
         }
     }
 
-    /// Dead letters that cannot be written, and a held stream, can end the run.
+    /// Lets a held stream, and dead letters that cannot be written, end the run.
     fn stop_on_failures(&self) {
         let intake_stop = self.stop.intake_stop.clone();
         self.dead_letters.on_refusal(move || intake_stop.cancel());
@@ -223,7 +224,7 @@ impl RunParts {
         }
     }
 
-    /// The queue of chunks closes with the last worker.
+    /// Spawns the workers. The queue of chunks closes with the last one.
     fn spawn_workers(
         &mut self,
         chunks: Receiver<Chunk>,
@@ -265,7 +266,7 @@ impl RunParts {
         ReloadableParts::new(&self.settings, collector, deliveries.collect(), set_log_filter)
     }
 
-    /// Events of an embedder are read until its source is closed.
+    /// Reads the events of an embedding program until its source is closed.
     fn read_submissions(&mut self, chunker: &Chunker) -> io::Result<Option<JoinHandle<()>>> {
         let Some(embedded_source) = self.options.embedded_source.take() else { return Ok(None) };
         let reader = SubmissionReader::new(embedded_source.submissions, embedded_source.source);
@@ -319,7 +320,8 @@ impl RunParts {
         thread::Builder::new().name("reader".to_owned()).spawn(|| reader.run())
     }
 
-    /// Its runs stop with the intake, and have the time of the drain.
+    /// Starts the catalog's scheduler. Its runs stop with the intake, and have the time of the
+    /// drain to finish.
     #[cfg(feature = "catalog")]
     fn start_catalog_scheduler(&mut self) -> io::Result<Option<CatalogScheduler>> {
         let Some(settings) = self.settings.catalog.take() else { return Ok(None) };
@@ -328,7 +330,7 @@ impl RunParts {
     }
 }
 
-/// Opens the writer of dead letters. A run that lasts waits for a full disk.
+/// Opens the writer of dead letters. In a long-lived run, dead letters wait while the disk is full.
 fn open_dead_letters(settings: &Settings, is_embedded: bool) -> Result<DeadLetterWriter, RunError> {
     let directory = DeadLetterDirectory::of_data_dir(&settings.data_dir).path().to_owned();
     private::narrow_existing(&directory);
@@ -340,7 +342,8 @@ fn open_dead_letters(settings: &Settings, is_embedded: bool) -> Result<DeadLette
         .map_err(RunError::Thread)
 }
 
-/// Anyone who can read the network can read the token.
+/// Warns if the token is sent in the clear, because anyone who can read the network can read the
+/// token.
 fn warn_of_clear_token(address: SocketAddr, has_token: bool) {
     if has_token && !address.ip().is_loopback() {
         tracing::warn!(

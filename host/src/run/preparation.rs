@@ -2,9 +2,9 @@
 //! limits and cases; canary and shadow; certificate and connections for SDKs; the CA bundle for
 //! AWS.
 //!
-//! `host run` continues with what is prepared here. `host check` and `host config check`
-//! prepare the same and stop. Commands that try a plugin load it with [`PluginLoader`], as this
-//! does. So commands accept exactly what a run accepts.
+//! `host run` continues with the parts prepared here. `host check` and `host config check` prepare
+//! the same parts and stop. Commands that try a plugin load it with the same [`PluginLoader`]. So
+//! commands accept exactly what a run accepts.
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ impl Preparation {
     ///
     /// # Errors
     ///
-    /// The error of the first part that failed.
+    /// Returns the error of the first part that failed.
     pub(super) fn into_prepared(self) -> Result<(Swapper, Option<Tls>), RunError> {
         let failure = self.parts.into_iter().find_map(|(_, result)| result.err());
         match (failure, self.swapper) {
@@ -145,7 +145,7 @@ impl Preparation {
         }
     }
 
-    /// If the cases cannot be read, plugins are tried without them, to find their own errors.
+    /// If the cases cannot be read, plugins are tried without them to find their own errors.
     fn open_loader(
         &mut self,
         settings: &Settings,
@@ -170,7 +170,7 @@ impl Preparation {
 
 /// Loads plugins as a run with these settings does: with limits, pin, key and samples.
 pub(crate) struct PluginLoader {
-    /// With the limits of the settings.
+    /// The engine, with the limits of the settings.
     pub(crate) engine: Engine,
     policy: LoadPolicy,
     validator: CandidateValidator,
@@ -182,7 +182,7 @@ impl PluginLoader {
     ///
     /// # Errors
     ///
-    /// The WebAssembly engine cannot start.
+    /// Fails if the WebAssembly engine cannot start.
     pub(crate) fn new(settings: &Settings, cache: Option<&Path>) -> Result<Self, RunError> {
         Self::with_secrets(settings, &PluginSecrets::unresolved(settings), cache)
     }
@@ -208,7 +208,7 @@ impl PluginLoader {
     ///
     /// # Errors
     ///
-    /// A run would reject it.
+    /// Fails if a run would reject the plugin.
     pub(crate) fn load(&mut self, source: &PluginSource) -> Result<Plugin, RunError> {
         let candidate = candidate(source)?;
         self.validate(&candidate, Role::Active).map_err(|error| refused(&candidate, "", error))
@@ -218,7 +218,7 @@ impl PluginLoader {
     ///
     /// # Errors
     ///
-    /// A run would reject one of them.
+    /// Fails if a run would reject one of them.
     pub(crate) fn load_deciding(&mut self, settings: &Settings) -> Result<Vec<Plugin>, RunError> {
         let mut plugins = vec![self.load(&settings.plugin)?];
         if let Some((canary, _)) = &settings.hosting.canary {
@@ -233,7 +233,7 @@ impl PluginLoader {
     ///
     /// # Errors
     ///
-    /// A run would reject it.
+    /// Fails if a run would reject the component.
     pub(crate) fn load_with(
         &mut self,
         candidate: &Candidate,

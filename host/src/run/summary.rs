@@ -178,11 +178,11 @@ impl Summary {
     }
 }
 
-/// The text for people.
+/// Writes the text for people.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A collector's events count as read once they are settled. Those in the spool are
-        // counted beside them.
+        // Events of a collector count as read once they are settled. Those in the spool are
+        // reported separately.
         match &self.collected {
             None => write!(f, "{} events read", self.read)?,
             Some(CollectorSummary { accepted, .. }) => {
@@ -391,7 +391,7 @@ mod tests {
         let most = limits::SUMMARY_STREAMS_SHOWN;
         assert_eq!(busiest_streams(named(most)), (named(most), (0, 0)));
         let (streams, others) = busiest_streams(named(most + 5));
-        // Of the 11 with one event each, five.
+        // Five of the 11 streams with one event are listed.
         assert_eq!((streams.len(), others), (most, (5, 5)));
         assert!(streams.is_sorted_by_key(|(name, _)| name.clone()));
     }

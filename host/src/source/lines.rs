@@ -1,5 +1,5 @@
-//! Cuts a stream of bytes into chunks of whole lines in buffers of fixed size. Of a line that is
-//! too long the start is kept; a source that fails ends with a damaged line.
+//! Splits a stream of bytes into chunks of whole lines in buffers of fixed size. Of a line that is
+//! too long, the start is kept. A source that fails ends with a damaged line.
 
 use std::io::{self, Read};
 
@@ -9,12 +9,12 @@ use standpipe_core::event::{LineError, Lines};
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-/// How long to wait before lines are handed on.
+/// How long to wait before lines are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
-    /// Until a whole chunk is there: for files, which always have more.
+    /// Until a whole chunk is read: for files, which always have more data.
     Whole,
-    /// Only until there is a whole line: for pipes, where more may come late.
+    /// Only until a whole line is read: for pipes, where more data may arrive late.
     Available,
 }
 
@@ -23,17 +23,16 @@ pub enum Fill {
 pub struct LineLimits {
     /// The usual size of a chunk.
     pub chunk: usize,
-    /// The longest line that is held whole.
+    /// The maximum line that is kept whole.
     pub line: usize,
-    /// What is kept of a longer line.
+    /// The bytes that are kept of a longer line.
     pub prefix: usize,
 }
 
-/// Cuts a stream of bytes into chunks of whole lines.
+/// Splits a stream of bytes into chunks of whole lines.
 ///
-/// Lines end with a line feed, before which one carriage return is dropped; the
-/// last line may lack it. Lines of only white space are skipped. A byte order
-/// mark at the start is dropped.
+/// Lines end with a line feed. One carriage return before it is removed. The last line may end
+/// without it. Lines of only white space are skipped. A byte order mark at the start is removed.
 pub struct LineReader<R> {
     reader: R,
     fill: Fill,
@@ -48,22 +47,21 @@ pub struct LineReader<R> {
 }
 
 impl<R: Read> LineReader<R> {
-    /// Read from the start of a source.
+    /// Creates a reader at the start of a source.
     pub fn new(reader: R, fill: Fill, limits: LineLimits, stop: CancellationToken) -> Self {
         let (carry, next_line) = (Vec::new(), 1);
         LineReader { reader, fill, limits, stop, carry, next_line, at_start: true, at_end: false }
     }
 
-    /// The number of the line after the last one that was handed out.
+    /// The number of the line after the last returned one.
     pub fn next_line(&self) -> u64 {
         self.next_line
     }
 
-    /// The next lines, or none at the end of the source. `bytes` is a buffer to
-    /// use again.
+    /// Returns the next lines, or `None` at the end of the source. `bytes` is a buffer to reuse.
     ///
-    /// A source that fails ends with a [`LineError::CutOff`] line: there are no
-    /// errors. One that was stopped ends after its last whole line.
+    /// A source that fails ends with a [`LineError::CutOff`] line, so there are no errors. A source
+    /// that was stopped ends after its last whole line.
     pub fn next_lines(&mut self, mut bytes: Vec<u8>) -> Option<Lines> {
         while !self.at_end {
             bytes.clear();
@@ -78,7 +76,7 @@ impl<R: Read> LineReader<R> {
     }
 
     fn read_lines(&mut self, mut bytes: Vec<u8>) -> Lines {
-        // Of the bytes up to here it is known that no line ends in them.
+        // The bytes up to this position contain no line feed.
         let mut searched = 0;
         loop {
             if let Some(end) = end_of_last_line(&bytes, searched) {
@@ -103,7 +101,7 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Read until `target` bytes are there, or, where data may come late, once.
+    /// Reads until `target` bytes are available, or only once if data may arrive late.
     fn read_more(&mut self, bytes: &mut Vec<u8>, target: usize) -> io::Result<usize> {
         let before = bytes.len();
         let missing = target - before;
@@ -124,7 +122,7 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Drop it if it is there and whole; it can come in pieces.
+    /// Removes the byte order mark if it is complete. It can arrive in pieces.
     fn drop_byte_order_mark(&mut self, bytes: &mut Vec<u8>) -> bool {
         if !self.at_start
             || BYTE_ORDER_MARK.len() > bytes.len() && BYTE_ORDER_MARK.starts_with(bytes)
@@ -139,8 +137,8 @@ impl<R: Read> LineReader<R> {
         is_there
     }
 
-    /// The source has ended, with `whole` bytes of whole lines and perhaps a
-    /// line without its end.
+    /// Returns the last lines: the source has ended, with `whole` bytes of whole lines and perhaps
+    /// a line without its end.
     fn last_lines(
         &mut self,
         mut bytes: Vec<u8>,
@@ -163,7 +161,7 @@ impl<R: Read> LineReader<R> {
         lines
     }
 
-    /// Make lines of the first `end` bytes.
+    /// Creates lines from the first `end` bytes.
     fn split_lines(&mut self, bytes: Vec<u8>, end: usize) -> Lines {
         let mut split = Lines { first_line: self.next_line, ..Lines::default() };
         let (mut start, mut number) = (0, 0);
@@ -186,8 +184,7 @@ impl<R: Read> LineReader<R> {
         Lines { bytes, ..split }
     }
 
-    /// The line at the start of `bytes` is too long: keep its first part, and
-    /// pass over the rest.
+    /// Keeps the first part of a line that is too long at the start of `bytes`, and skips the rest.
     fn skip_line(&mut self, mut bytes: Vec<u8>) -> Lines {
         let (mut length, mut last) = (bytes.len() as u64, bytes.last().copied());
         bytes.truncate(self.limits.prefix);
@@ -224,7 +221,7 @@ impl<R: Read> LineReader<R> {
         self.failed_line(bytes, LineError::TooLong { bytes: length })
     }
 
-    /// The one line of which these bytes are kept.
+    /// Returns a single line with an error, of which these bytes are kept.
     fn failed_line(&mut self, bytes: Vec<u8>, error: LineError) -> Lines {
         let mut lines = Lines { first_line: self.next_line, ..Lines::default() };
         lines.push_error(0..bytes.len(), 0, error);
@@ -233,7 +230,7 @@ impl<R: Read> LineReader<R> {
     }
 }
 
-/// Where the last line ends that ends after `from`, its line feed included.
+/// The end of the last line that ends after `from`, including its line feed.
 fn end_of_last_line(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memrchr(b'\n', bytes.get(from..)?).map(|at| from + at + 1)
 }
@@ -254,7 +251,7 @@ mod tests {
 
     const LIMITS: LineLimits = LineLimits { chunk: 16, line: 40, prefix: 8 };
 
-    /// Every line with its number; a damaged one with what was kept.
+    /// Every line with its number. Of a damaged line, the kept part.
     fn lines(input: &[u8], fill: Fill) -> Vec<(u64, Vec<u8>, Option<LineError>)> {
         read_lines(LineReader::new(input, fill, LIMITS, CancellationToken::new()))
     }
@@ -311,7 +308,7 @@ mod tests {
         }
     }
 
-    /// Gives one byte at a time.
+    /// Returns one byte per read.
     struct Dripping<'a>(&'a [u8]);
 
     impl Read for Dripping<'_> {
@@ -336,7 +333,7 @@ mod tests {
         assert_eq!(read(b"\xef\xbb"), [(1, b"\xef\xbb".to_vec(), None)]);
     }
 
-    /// Gives some bytes and then fails.
+    /// Returns some bytes and then fails.
     struct Failing<'a>(&'a [u8]);
 
     impl Read for Failing<'_> {
@@ -374,7 +371,7 @@ mod tests {
         assert_eq!(read_lines(reader), [whole(1, "a")]);
     }
 
-    /// The same, said simply.
+    /// A simple model of the same function.
     fn model(input: &[u8]) -> Vec<(u64, Vec<u8>, Option<LineError>)> {
         let input = input.strip_prefix(BYTE_ORDER_MARK).unwrap_or(input);
         let lines = (1..).zip(input.split(|&byte| byte == b'\n'));
@@ -401,7 +398,8 @@ mod tests {
             fill in prop_oneof![Just(Fill::Whole), Just(Fill::Available)],
         ) {
             let input = input.concat();
-            // A blank line that is too long to be seen whole counts as too long.
+            // A blank line that is too long counts as too long, because the reader cannot see it as
+            // a whole.
             prop_assume!(!input.split(|&b| b == b'\n').any(|l| l.len() > 40 && is_blank(l)));
             let (seen, expected) = (lines(&input, fill), model(&input));
             prop_assert_eq!(seen, expected);

@@ -1,4 +1,4 @@
-//! Refused requests, and the responses that SDKs and pages get.
+//! Tests refused requests, and the responses that SDKs and pages get.
 
 use serde_json::json;
 use standpipe_tests::client::{Client, HttpResponse, basic_auth};
@@ -119,7 +119,7 @@ fn beyond_the_rate_limit_a_client_gets_retry_after() {
             }
         }
     }
-    // The first second's worth at once, and the others at ten a second.
+    // The events of the first second are accepted at once, the others at ten per second.
     assert!(
         accepted > 3 || started.elapsed() > Duration::from_millis(1900),
         "{:?}",
@@ -130,7 +130,7 @@ fn beyond_the_rate_limit_a_client_gets_retry_after() {
     assert_eq!(delivered_events(&stub).len(), 10 * accepted + 1);
 }
 
-/// Bytes count as they are stored: what is added to events, and not what is compressed.
+/// Bytes are counted as they are stored: with added members, and after decompression.
 #[test]
 fn beyond_the_byte_rate_limit_a_client_gets_retry_after() {
     let stub = start_accepting_stub();
@@ -158,7 +158,7 @@ fn beyond_the_byte_rate_limit_a_client_gets_retry_after() {
         limited += 1;
         thread::sleep(PACE);
     }
-    // 300,000 bytes: a second's worth at once, and the others at 100,000 a second.
+    // 300,000 bytes: those of one second are accepted at once, the others at 100,000 per second.
     assert!(started.elapsed() > Duration::from_millis(1900), "{:?}", started.elapsed());
     // A client that has used up its rate is refused before its request is read.
     let large = vec![b' '; 1_000_000];
@@ -241,7 +241,7 @@ fn a_preflight_permits_what_the_page_asks_for() {
     collector.stop().expect_exit(0);
 }
 
-/// Responses that depend on request headers say so, and are not cached.
+/// Responses that depend on request headers have a `Vary` header, and are not cached.
 #[test]
 fn settings_are_sent_to_allowed_origins_and_not_cached() {
     let stub = start_accepting_stub();
@@ -349,14 +349,14 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
     collector.stop().expect_exit(0);
 }
 
-/// A page of any origin can read it, and none with credentials.
+/// Asserts that a page of any origin can read the response, but not with credentials.
 fn assert_readable_by_all(reply: &HttpResponse) {
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{reply:?}");
     assert_eq!(reply.header("access-control-allow-credentials"), None);
     assert!(reply.header("vary").is_some_and(|vary| vary.contains("Origin")), "{reply:?}");
 }
 
-/// A page of this origin can read it, whatever it sent.
+/// Asserts that a page of this origin can read the response, with or without credentials.
 fn assert_readable_with_credentials(reply: &HttpResponse, origin: &str) {
     assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{reply:?}");
     assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));

@@ -1,5 +1,5 @@
-//! The layer around a service of plain hyper, over real connections: what is
-//! answered in its place, and what is copied.
+//! Tests the layer around a service of plain hyper, over real connections: which requests it
+//! handles itself, and what it copies.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -34,7 +34,7 @@ const SOURCES: &str = "listen = 'off'\n\
     mappings = [{ event = 'Signed Up', stream = 'accounts' }, { event = '*', stream = 'requests' }]\n\
     [spool]\ndurability = 'memory'\n";
 
-/// Answers with what it was sent, or fails where the path says so.
+/// Responds with the request that it received, or fails if the path says so.
 #[derive(Clone, Default)]
 struct Echo(Arc<AtomicUsize>);
 
@@ -148,7 +148,7 @@ async fn request_bodies_are_copied_as_far_as_they_are_read() {
         let large = client.post("/large", &[], &large).unwrap();
         assert_eq!((large.status, large.body.len()), (201, 3_000_000));
         assert_eq!(client.post("/none", &[], b"").unwrap().status, 201);
-        // The service never reads this one.
+        // The service never reads this body.
         assert!(client.post("/broken", &[], b"unread").is_err());
     };
     tokio::task::spawn_blocking(sent).await.unwrap();
@@ -159,7 +159,7 @@ async fn request_bodies_are_copied_as_far_as_they_are_read() {
         "request_body": "", "request_body_bytes": 0,
     });
     assert_eq!(broken, &unread);
-    // Bytes that are not text are replaced, and Firehose still accepts the record.
+    // Bytes that are not UTF-8 are replaced, and Firehose still accepts the record.
     assert_eq!(large["request_body"], "\u{fffd}".repeat(4));
     let text = large["response_body"].as_str().unwrap();
     assert_eq!(text.chars().count(), standpipe::limits::COPIED_BODY_BYTES_MAX);
@@ -202,7 +202,7 @@ async fn the_layer_works_with_an_axum_router() {
         GatewayLayer::new(embedded.host.clone()).collect_paths(["/v1/"]).capture_paths(copies);
     let shop = |Path(item): Path<u32>, body: String| async move { format!("{item}: {body}") };
     let router = axum::Router::new().route("/shop/{item}", axum::routing::post(shop));
-    // Around the router as a whole: calls of SDKs have no route in it.
+    // The layer surrounds the whole router, because the router has no routes for requests of SDKs.
     let service = axum::Router::new().fallback_service(layer.layer(router));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -212,7 +212,8 @@ async fn the_layer_works_with_an_axum_router() {
         let shop = client.post("/shop/7", &[], b"two").unwrap();
         assert_eq!((shop.status, shop.text()), (200, "7: two".to_owned()));
         assert_eq!(client.post("/shop/none", &[], b"two").unwrap().status, 400);
-        // A client that gets its response before its body is read may find the connection closed.
+        // A client that receives the response before the server has read the body may find the
+        // connection closed.
         let mut client = Client::connect(&url);
         assert_eq!(client.get("/elsewhere").unwrap().status, 404);
         let body = br#"{"writeKey":"key","event":"Signed Up","userId":"u"}"#;
@@ -299,7 +300,7 @@ async fn a_full_host_does_not_slow_the_service_down() {
     assert_eq!(embedded.host.stop().await.dead, 100);
 }
 
-/// Serve over HTTP/1.1 on a free port.
+/// Serves HTTP/1.1 on a free port.
 async fn serve_http<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = String, Future: Send>

@@ -1,5 +1,5 @@
-//! Edges in OpenMetadata: which entities are joined, what is ambiguous or missing, and edges of
-//! other tools that stay.
+//! Tests edges in OpenMetadata: which entities are connected, which names are ambiguous or missing,
+//! and that edges of other tools stay.
 
 use serde_json::json;
 use standpipe_catalog::openmetadata::{EdgeWrite, ServiceNames};
@@ -60,7 +60,7 @@ fn dynamodb_tables_replace_the_stream_that_they_feed() {
     // The bucket is the nearest known entity, and the report says so.
     let EdgeOutcome::Resolved { matched, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*matched, ["s3://lake"]);
-    // With the service named the table's name is known, and nothing is searched for.
+    // If the service is named, the table's name is known, and no search is necessary.
     world.settings.services = ServiceNames {
         database: vec!["redshift".to_owned(), "dynamo".to_owned()],
         storage: vec!["s3".to_owned()],
@@ -79,7 +79,7 @@ fn ambiguous_entities_are_not_joined() {
     let EdgeOutcome::Ambiguous { candidates, .. } = &outcome.report.lines[0].fate else { panic!() };
     assert_eq!(*candidates, ["other.lake.x", "s3.lake.\"a.objects\""]);
     assert_eq!(outcome.report.unresolved(), 1);
-    // Saying which service it is makes it one.
+    // Naming the service makes the name unique.
     world.settings.services.storage = vec!["s3".to_owned()];
     world.run_well();
     assert_eq!(world.server.edges().len(), 1);
@@ -154,7 +154,7 @@ fn topics_are_those_of_their_service() {
         &[Asset::KafkaTopic { cluster, topic: "shop.orders".into() }],
         &[bucket_asset("lake", "")],
     );
-    // A Kinesis stream of that name is none of Kafka's.
+    // A Kinesis stream of this name is not a Kafka topic.
     world.run_well();
     assert_eq!(world.server.edges()[0].0, "local_kafka.\"shop.orders\"");
     world.settings.services.kafka = Some("other".to_owned());
@@ -214,7 +214,7 @@ fn two_streams_share_one_edge() {
     world.run_well();
     assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".a"));
     assert_eq!(world.run_and_list_writes(), [""; 0]);
-    // Once the first one is gone, the second one has it.
+    // When the first stream is deleted, the second one gets the edge.
     world.remove_stream("a");
     world.run_well();
     assert_eq!(world.server.edges()[0].2.as_deref(), Some("\"my.firehose\".b"));
@@ -301,10 +301,10 @@ fn tables_are_searched_in_all_services_by_default() {
     world.add_stream_between("b", &[kinesis_asset("in")], &[redshift(None)]);
     let outcome = world.run_well();
     let ends: Vec<_> = world.server.edges().into_iter().map(|edge| edge.1).collect();
-    // Postgres has a table of that name too, and is not Redshift.
+    // PostgreSQL has a table of the same name, but is not Redshift.
     assert_eq!(ends, ["glue.123456789012.lake.\"a.b\"", "rs.dev.sales.orders"]);
     assert_eq!(outcome.report.unresolved(), 0);
-    // Two streams with one edge: the second one reports the owner of the edge.
+    // Two streams share one edge: the second stream reports the owner of the edge.
     let kept = EdgeWrite::Kept { pipeline: "a".to_owned() };
     let fate = &outcome.report.lines.iter().find(|line| line.stream == "b").unwrap().fate;
     assert_eq!(*fate, EdgeOutcome::Resolved { written: kept, matched: vec![] });

@@ -1,8 +1,8 @@
-//! What has become of every id: an id that was answered with 200 is a debt, which a
-//! stream, a rule or a dead letter pays.
+//! Tracks every id. An id that got a response with 200 must reach a stream, be dropped by a rule,
+//! or become a dead letter.
 //!
-//! An id has four bytes from one checkpoint to the next. At a checkpoint everything
-//! must be settled; whatever happens to older ids after that is a finding.
+//! Each id takes four bytes between two checkpoints. At a checkpoint everything must be settled.
+//! Anything that happens to older ids afterwards is a finding.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use super::findings::Findings;
 use super::incarnations::{Ending, Incarnations};
 use super::recipes::{EventKind, Recipes, STREAM_OF_MISBEHAVING, id_of};
 
-// The state of an id. Above are the number of the process that delivered or
-// dead-lettered it last, and that of the phase in which a stream refused it last.
+// The state of an id. The upper bits hold the number of the process that delivered or dead-lettered
+// it last, and the number of the phase in which a stream last rejected it.
 const POSTED: u32 = 1;
 const ACKNOWLEDGED: u32 = 2;
 const DELIVERED: u32 = 4;
 const DEAD: u32 = 8;
-/// It was accepted by a stream, and the answer was lost or accounted for nothing.
+/// A stream accepted the event, but the response was lost or incomplete.
 const ANSWER_LOST: u32 = 16;
-/// It was posted, and no answer came: the sender posts it again.
+/// The event was posted without a response, so the sender posts it again.
 const POST_UNANSWERED: u32 = 32;
-/// A stream refused it, or the request failed.
+/// A stream rejected the event, or the request failed.
 const REFUSED: u32 = 64;
 const INCARNATION_SHIFT: u32 = 8;
 const INCARNATION: u32 = 0xFF << INCARNATION_SHIFT;
@@ -34,22 +34,22 @@ const PHASE: u32 = 0xFFFF << PHASE_SHIFT;
 
 const CHUNK_IDS: u64 = 1 << 16;
 
-/// How many missing ids a finding names.
+/// Maximum number of missing ids in a finding.
 const MISSING_SHOWN: usize = 5;
 
-/// All debts.
+/// The state of all ids since the last checkpoint.
 #[derive(Debug)]
 pub(super) struct Ledger {
     recipes: Arc<Recipes>,
     findings: Arc<Findings>,
     incarnations: Arc<Incarnations>,
     misbehaving_digest: String,
-    /// Whether the misbehaving plugin has decided since the last checkpoint.
+    /// Whether the misbehaving plugin has been active since the last checkpoint.
     misbehaves: AtomicBool,
     window: RwLock<Window>,
     /// The number of the phase.
     phase: AtomicU16,
-    /// Dead dead letters by their reason.
+    /// Number of dead letters by reason.
     reasons: Mutex<BTreeMap<String, u64>>,
     /// The counts so far.
     pub(super) counts: Counts,
@@ -65,37 +65,37 @@ struct Window {
 /// Counts over the whole run.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Events that were answered with 200.
+    /// Events whose request got a response with 200.
     pub(super) acknowledged: AtomicU64,
     /// Acknowledged events that a rule drops.
     pub(super) filtered: AtomicU64,
-    /// Events that a stream has accepted, each once.
+    /// Events that a stream accepted. Each counts once.
     pub(super) delivered: AtomicU64,
-    /// Events that have a dead letter and were not delivered, each once.
+    /// Events with a dead letter that were not delivered. Each counts once.
     pub(super) dead: AtomicU64,
     /// Events that were missing at a checkpoint.
     pub(super) lost: AtomicU64,
-    /// Dead dead letters about what the hostile source has sent.
+    /// Dead letters of events from the hostile source.
     pub(super) dead_of_hostile: AtomicU64,
-    /// Further deliveries and dead letters of an event, by what permits them.
+    /// Repeated deliveries and dead letters of an event, by the cause that permits them.
     pub(super) duplicates: Duplicates,
 }
 
-/// Further deliveries and dead letters.
+/// Repeated deliveries and dead letters.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    /// An answer of the stream was lost.
+    /// The stream's response was lost.
     pub(super) answer_lost: AtomicU64,
-    /// The collector's answer was lost, and the sender posted once more.
+    /// The collector's response was lost, and the sender posted the event again.
     pub(super) posted_again: AtomicU64,
     /// The process was killed in between.
     pub(super) killed: AtomicU64,
-    /// The process was stopped while requests were not answered yet.
+    /// The process was stopped while requests had no response yet.
     pub(super) stopped: AtomicU64,
 }
 
 impl Counts {
-    /// Events that are to get to a stream or to the dead letters, and have not.
+    /// Events that must still reach a stream or become dead letters.
     pub(super) fn waiting(&self) -> u64 {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let settled = [&self.filtered, &self.delivered, &self.dead, &self.lost].map(load);
@@ -104,7 +104,7 @@ impl Counts {
 }
 
 impl Duplicates {
-    /// All of them.
+    /// The sum of all counts.
     pub(super) fn sum(&self) -> u64 {
         let all = [&self.answer_lost, &self.posted_again, &self.killed, &self.stopped];
         all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
@@ -136,12 +136,12 @@ impl Ledger {
         self.phase.store(self.findings.enter_phase(phase), Ordering::SeqCst);
     }
 
-    /// Dead dead letters by their reason.
+    /// Number of dead letters by reason.
     pub(super) fn dead_letter_reasons(&self) -> BTreeMap<String, u64> {
         self.reasons.lock().clone()
     }
 
-    /// The misbehaving plugin decides, and its stream is a good one until the next
+    /// Expects decisions of the misbehaving plugin, whose stream is valid until the next
     /// checkpoint.
     pub(super) fn expect_misbehaving(&self) {
         self.misbehaves.store(true, Ordering::SeqCst);
@@ -158,7 +158,7 @@ impl Ledger {
         self.mark_all(ids, POST_UNANSWERED);
     }
 
-    /// Records that these ids were answered with 200.
+    /// Records that these ids got a response with 200.
     pub(super) fn record_acknowledged(&self, ids: std::ops::Range<u64>) {
         let filtered = ids.clone().filter(|id| self.recipes.kind_of(*id) == EventKind::Filtered);
         self.counts.filtered.fetch_add(filtered.count() as u64, Ordering::SeqCst);
@@ -166,8 +166,8 @@ impl Ledger {
         self.mark_all(ids, ACKNOWLEDGED);
     }
 
-    /// A stream has accepted a record, of one event or of several lines. The process
-    /// does not know where the answer is lost.
+    /// Records that a stream accepted a record of one or several events. If the response is lost,
+    /// the process does not know it.
     pub(super) fn record_accepted(
         &self,
         stream: &str,
@@ -184,7 +184,7 @@ impl Ledger {
         }
     }
 
-    /// A stream has not accepted a record, and says so or not.
+    /// Records that a stream did not accept a record, with or without a response.
     pub(super) fn record_refused(&self, record: &[u8]) {
         let phase = u32::from(self.phase.load(Ordering::SeqCst)) << PHASE_SHIFT;
         for id in record.split(|&byte| byte == b'\n').filter_map(id_of) {
@@ -193,7 +193,8 @@ impl Ledger {
         }
     }
 
-    /// The id of a delivered event that was sent like this, and belongs there.
+    /// The id of a delivered event, if the event was posted with these contents and belongs to this
+    /// stream.
     fn check_record(&self, stream: &str, line: &[u8], scratch: &mut Vec<u8>) -> Option<u64> {
         let shown = || String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned();
         let Some(id) = id_of(line) else {
@@ -202,7 +203,7 @@ impl Ledger {
         };
         scratch.clear();
         self.recipes.write_event(id, scratch);
-        // Added members come last.
+        // Added members are at the end.
         if !line.starts_with(&scratch[..scratch.len() - 1]) {
             self.findings.add("a record with another text than its event", shown);
         }
@@ -217,7 +218,7 @@ impl Ledger {
         Some(id)
     }
 
-    /// A dead letter has been read.
+    /// Records a dead letter that was read.
     pub(super) fn record_dead_letter(&self, dead_letter: &SoakDeadLetter, incarnation: u8) {
         let id = id_of(&dead_letter.event);
         let mut reasons = self.reasons.lock();
@@ -300,7 +301,7 @@ impl Ledger {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Fail unless everything up to here is settled, and begin a new window.
+    /// Fails unless all earlier ids are settled, then starts a new window.
     pub(super) fn close_window(&self, first_of_next: u64) {
         let mut window = self.window.write();
         let (mut missing, mut unanswered) = (Vec::new(), 0);
@@ -318,7 +319,7 @@ impl Ledger {
             self.findings.add("events that were never answered", || format!("{unanswered}"));
         }
         if !missing.is_empty() {
-            // Made before, since it asks for the names of phases.
+            // The text is created without the lock, because it needs the names of phases.
             let text = self.describe_missing(&missing);
             self.findings.add("acknowledged events that are lost", || text);
             self.counts.lost.fetch_add(missing.len() as u64, Ordering::SeqCst);
@@ -327,7 +328,7 @@ impl Ledger {
         self.misbehaves.store(false, Ordering::SeqCst);
     }
 
-    /// The first of what is missing, and when streams refused it last.
+    /// Describes the first missing ids, and when streams last rejected them.
     fn describe_missing(&self, missing: &[(u64, u32)]) -> String {
         let first = missing.iter().take(MISSING_SHOWN);
         let describe = |(id, _): &(u64, u32)| {
@@ -370,7 +371,7 @@ impl Ledger {
         }
     }
 
-    /// Change the state of an id; returns the old one, or none if it is not in the window.
+    /// Changes the state of an id. Returns the old state, or `None` if the id is not in the window.
     fn update_state(&self, id: u64, with: impl Fn(u32) -> u32) -> Option<u32> {
         let window = self.window.read();
         let place = id.checked_sub(window.base)?;
@@ -389,7 +390,7 @@ mod tests {
 
     const MISBEHAVING: &str = "digest";
 
-    /// A ledger in which the first block of the first sender was posted and answered.
+    /// A ledger whose first block of the first sender was posted with a response.
     struct TestLedger {
         ledger: Ledger,
         findings: Arc<Findings>,
@@ -429,7 +430,7 @@ mod tests {
                 .record_dead_letter(&SoakDeadLetter { reason, detail, source, plugin, event }, 0);
         }
 
-        /// Settle everything but this id as it should be.
+        /// Settles all ids correctly, except this one.
         fn settle_but(&self, left_out: Option<u64>) {
             for id in (0..BLOCK_EVENTS).filter(|id| Some(*id) != left_out) {
                 match self.recipes.kind_of(id) {
@@ -472,7 +473,7 @@ mod tests {
         book.settle_but(Some(good));
         book.ledger.close_window(SENDERS * BLOCK_EVENTS);
         assert!(book.findings_text().starts_with("1 x acknowledged events that are lost"));
-        // An event after the checkpoint is a finding too.
+        // An event after the checkpoint is also a finding.
         book.deliver_event(good, 0, true);
         assert!(book.findings_text().contains("1 x settled once more after a checkpoint"));
 
@@ -518,7 +519,7 @@ mod tests {
         book.incarnations.begin_process(11);
         book.deliver_event(good + 2, 1, true);
         assert_eq!((book.findings_text().as_str(), book.ledger.counts.duplicates.sum()), ("", 3));
-        // After an orderly stop with nothing left, a duplicate has no cause.
+        // After an orderly stop with nothing left, nothing permits a duplicate.
         book.deliver_event(good + 3, 1, true);
         book.incarnations.end_process(Ending::Stopped);
         book.incarnations.begin_process(12);

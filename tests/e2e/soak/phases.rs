@@ -1,4 +1,4 @@
-//! Leads the program from fault to fault, and to rest in between.
+//! Exposes the program to one fault after another, with periods of rest in between.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,46 +25,46 @@ use super::process::{Process, exit_code};
 use super::recipes::{BLOCK_EVENTS, SENDERS, STREAMS};
 use super::world::SoakWorld;
 
-/// Rounds of a long run, so that each part of its table has all faults.
+/// Rounds of a long run. With this number, each row of its table covers all faults.
 const ROUNDS_MAX: u64 = 10;
-/// The least length of a round, if there are several.
+/// The minimum length of a round, if there are several.
 const ROUND_SECONDS_MIN: u64 = 60;
-/// The part of a round that is kept for coming to rest.
+/// The share of a round that is reserved for draining.
 const REST_SHARE: f64 = 0.15;
-/// The part of a phase in which the fault lasts.
+/// The share of a phase during which the fault lasts.
 const FAULT_SHARE: f64 = 0.7;
 const PHASE_MIN: Duration = Duration::from_millis(250);
-/// From this on a phase is long: what can take some time may take it.
+/// The minimum length of a long phase, in which slow operations are possible.
 const PHASE_LONG: Duration = Duration::from_secs(2);
-/// Long enough for everything that waits for standard error to show.
+/// Long enough for the effects of an unread standard error to appear.
 const UNREAD_LONG: Duration = Duration::from_secs(12);
-/// SIGHUP makes a line, in less time than the pipe must stay as it is to be full.
+/// Each SIGHUP produces a log line. The pause is shorter than the time that the pipe must stay
+/// full.
 const HANGUP_PAUSE: Duration = Duration::from_millis(5);
 const FULL_AFTER: Duration = Duration::from_secs(1);
 const FILL_PATIENCE: Duration = Duration::from_secs(60);
-/// How long delivery is held at most until the spool takes no more.
+/// The maximum time that delivery is stopped to fill the spool.
 const FULL_SPOOL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// From a fault's end on: a request without an answer is given up after a minute, its
-/// records are sent again after 20 s at most, and the rest of the time is for a full
-/// spool.
+/// Starts at the end of a fault: a request without a response times out after a minute, its records
+/// are sent again after at most 20 s, and the rest is for draining a full spool.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
-/// Delivery's time to drain, 10 s for answers, and as much again for a busy machine.
+/// The drain timeout, 10 s for responses, and as much again for a busy machine.
 const STOP_PATIENCE: Duration = Duration::from_secs(20).saturating_add(DRAIN_TIMEOUT);
-/// Within this time a dead letter that has been written is read.
+/// The maximum time from writing a dead letter to reading it.
 const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
 const START_PATIENCE: Duration = Duration::from_secs(30);
-/// Compiling a component takes a second or two of a free processor.
+/// Compiling a component takes one or two seconds of an idle processor.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(20);
-/// Between requests that are refused at once.
+/// The pause between requests that are refused immediately.
 const BREATH: Duration = Duration::from_millis(50);
-/// A phase of so many seconds must have seen some answer.
+/// A phase of at least this number of seconds must have seen a response.
 const SERVICE_SECONDS: f64 = 3.0;
 const LOG_LINES_SHOWN: usize = 12;
 
-/// The run, from the side of who does something to the program.
+/// The run, as seen by the side that causes the faults.
 #[derive(Debug)]
 pub(super) struct Soak {
     options: Options,
@@ -73,17 +73,17 @@ pub(super) struct Soak {
     process: Process,
     random: fastrand::Rng,
     misbehaving: Vec<u8>,
-    /// Numbers plugins and settings.
+    /// The number of the next plugin or settings.
     number: u64,
-    /// Whether the process has met a full disk, which its exit code may show.
+    /// Whether the process has met a full disk. Its exit code may reflect that.
     had_full_disk: bool,
-    /// Whether going on makes no sense.
+    /// Whether the run cannot continue.
     is_stuck: bool,
     phases: BTreeMap<String, PhaseResult>,
     exits: BTreeMap<String, u64>,
 }
 
-/// The results of all phases with one fault.
+/// The combined results of all phases with one fault.
 #[derive(Debug, Default)]
 struct PhaseResult {
     times: u64,
@@ -105,7 +105,7 @@ struct SoakCounts {
 
 impl Soak {
     pub(super) fn start(options: Options) -> (Self, Arc<SoakWorld>) {
-        // Built before the time begins.
+        // The program is built before the time starts.
         let _ = program_path();
         let misbehaving = fs::read(misbehaving_plugin()).expect("a plugin");
         let digest = Sha256::digest(&misbehaving);
@@ -131,7 +131,7 @@ impl Soak {
         (soak, world)
     }
 
-    /// All rounds, and an orderly end.
+    /// Runs all rounds, then stops the program in an orderly way.
     pub(super) fn run(&mut self) {
         let (started, duration) = (Instant::now(), self.options.duration);
         let rounds = (duration.as_secs() / ROUND_SECONDS_MIN).clamp(1, ROUNDS_MAX) as u32;
@@ -165,7 +165,7 @@ impl Soak {
         self.reach_checkpoint();
     }
 
-    /// Runs one fault, and some time without any.
+    /// Runs one fault, then some time without a fault.
     fn run_phase(&mut self, fault: SoakFault, length: Duration) {
         self.world.ledger.enter_phase(&fault.name());
         let (began, before) = (Instant::now(), self.read_counts());
@@ -244,7 +244,7 @@ impl Soak {
         self.switch_streams(behavior);
         self.sleep(length);
         self.world.switches.reset();
-        // Where there is time, they are given up by the program itself.
+        // In a long phase, the program itself times out the connections.
         if length < PHASE_LONG {
             self.stub.release_connections();
         }
@@ -289,7 +289,7 @@ impl Soak {
         self.world.switches.reset();
     }
 
-    /// Bring about what a restart is to happen in.
+    /// Creates the situation in which a restart is to happen.
     fn before_restart(&mut self, fault: SoakFault, length: Duration) {
         if matches!(fault, SoakFault::StopAmidFaults | SoakFault::KillAmidFaults) {
             let garbage = Garbage::ALL.map(Behavior::Garbage);
@@ -304,8 +304,8 @@ impl Soak {
         self.sleep(length / 2);
     }
 
-    /// Read standard error no more, have the program write lines until none fits, and
-    /// give its other parts something to write about too.
+    /// Stops reading standard error and makes the program write lines until the pipe is full. Also
+    /// gives the other parts of the program something to log.
     fn fill_log(&mut self) {
         self.process.leave_log_unread(true);
         let (end, mut grown) = (Instant::now() + FILL_PATIENCE, (0, Instant::now()));
@@ -326,7 +326,7 @@ impl Soak {
         self.switch_streams(Behavior::Denied);
     }
 
-    /// Do something again and again.
+    /// Repeats an action.
     fn repeat_for(&mut self, length: Duration, mut act: impl FnMut(&mut Self)) {
         let end = Instant::now() + length;
         while Instant::now() < end && !self.is_stuck {
@@ -341,7 +341,7 @@ impl Soak {
     }
 
     fn put_plugin(&mut self, component: &[u8]) {
-        // Another one may be worked on: the file's, say.
+        // The program may be validating another plugin, such as the one of the file.
         let end = Instant::now() + ADMIN_PATIENCE;
         while Instant::now() < end {
             let reply = self.expect_status(&[200, 503], "PUT", "/plugin", component);
@@ -359,7 +359,7 @@ impl Soak {
             0 => b"no plugin".to_vec(),
             1 => good[..good.len() / 2].to_vec(),
             2 => b"\0asm\x01\0\0\0".to_vec(),
-            // A component, and none of the contract's.
+            // A component that does not implement the contract.
             _ => stamp_component(b"\0asm\x0d\0\x01\0", b"soak"),
         };
         self.expect_status(&[422, 503], "PUT", "/plugin", &broken);
@@ -371,7 +371,7 @@ impl Soak {
         self.number
     }
 
-    /// Ask the admin listener with the token; any other answer is a finding.
+    /// Sends a request with the token to the admin listener. Any other status is a finding.
     fn expect_status(
         &self,
         statuses: &[u16],
@@ -410,7 +410,7 @@ impl Soak {
         client.request(method, path, &[("Authorization", &format!("Bearer {TOKEN}"))], body)
     }
 
-    /// Pause all senders until everything is settled, and begin anew.
+    /// Pauses all senders until everything is settled, and starts a new window.
     fn reach_checkpoint(&mut self) {
         self.world.ledger.enter_phase("coming to rest");
         self.world.switches.reset();
@@ -438,8 +438,8 @@ impl Soak {
         phase.add_phase(began.elapsed().as_secs_f64(), SoakCounts::default(), 0, 0);
     }
 
-    /// Wait until the program has nothing left to do. What the ledger still waits for
-    /// then is lost.
+    /// Waits until the program has nothing left to do. Events that the ledger still expects then
+    /// are lost.
     fn wait_until_drained(&mut self) -> bool {
         let end = Instant::now() + DRAIN_PATIENCE;
         let mut empty_since = None;
@@ -491,7 +491,8 @@ impl Soak {
         }
     }
 
-    /// A process that has ended by itself is a finding, and is started again.
+    /// Checks whether the process has exited by itself. That is a finding, and the process is
+    /// started again.
     fn check_process(&mut self) {
         if self.is_stuck {
             return;
@@ -511,7 +512,7 @@ impl Soak {
         self.record_ending(Ending::Killed, "killed".to_owned());
     }
 
-    /// Stop it in order, as a service manager does.
+    /// Stops the process in an orderly way, as a service manager does.
     fn stop_process(&mut self) {
         self.world.set_serving(false);
         self.process.send_signal(Signal::TERM);
@@ -556,7 +557,7 @@ impl Soak {
         self.world.switches.reset();
     }
 
-    /// Wait until it answers. A run whose program does not start is over.
+    /// Waits until the process responds. If the program does not start, the run is over.
     fn wait_until_started(&mut self) {
         self.world.incarnations.begin_process(self.process.pid());
         self.world.set_pid(self.process.pid());
@@ -578,14 +579,14 @@ impl Soak {
         self.world.set_serving(true);
     }
 
-    /// The waiting events of the spool in the last summary.
+    /// The number of waiting events in the spool, from the last summary.
     fn waiting_by_summary(&self) -> Option<u64> {
         let text = fs::read(self.world.place.path("summary.json")).ok()?;
         let summary: Value = serde_json::from_slice(&text).ok()?;
         summary["collected"]["waiting"].as_u64()
     }
 
-    /// Everything was at rest before the last stop.
+    /// Checks the last summary. Everything was settled before the last stop.
     fn finish_summary(&self) {
         let waiting = self.waiting_by_summary();
         if waiting != Some(0) {

@@ -9,30 +9,29 @@ use std::time::Duration;
 use super::findings::Findings;
 use super::world::SoakWorld;
 
-/// Shorter runs are not judged: warming up would count as growing.
+/// The minimum length of a judged run. In a shorter one, warming up would look like growth.
 const JUDGED_FROM: Duration = Duration::from_secs(600);
 
 /// Parts of the run in the table.
 const PARTS: usize = 10;
-/// One process goes through all faults once in each of the parts between the first and
-/// the last; these are compared. What parts differ in is chance, not the faults.
+/// The early parts to compare. One process has all faults once in each part between the first and
+/// the last. So differences between the parts are chance, and not effects of the faults.
 const EARLY: std::ops::Range<usize> = 1..3;
 const LATE: std::ops::Range<usize> = 7..9;
 
-/// Growth that is not a leak. Each kind of request is made some thousand times from the
-/// early parts to the late ones: one that keeps a kilobyte shows as tens of MB. What is
-/// in flight, in bodies and in batches at the time of a sample differs by as much as
-/// 16 MiB, and the allocator's leftovers by a tenth.
+/// Growth that is not a leak. Between the early and the late parts, each kind of request occurs
+/// several thousand times: a leak of one kilobyte for each would be tens of MB. The bodies and
+/// batches in flight at the time of a sample vary by up to 16 MiB, and the free memory of the
+/// allocator by a tenth.
 const MEMORY_RATIO: f64 = 1.10;
 const MEMORY_BYTES: f64 = (16 << 20) as f64;
-/// A stream has at most 16 connections. Which streams have how many is chance; a
-/// descriptor that is kept for each fault, client or restart of a connection would be
-/// hundreds.
+/// A stream has at most 16 connections. Their number varies by chance. A descriptor that leaks with
+/// each fault, client or restart of a connection would add hundreds.
 const DESCRIPTORS: f64 = 32.0;
-/// The runtime ends threads for blocking work some seconds after they were used.
+/// The runtime ends threads for blocking work some seconds after their last use.
 const THREADS: f64 = 8.0;
-/// What is left when all is delivered: the segment that the spool writes to, which is
-/// an eighth of it at most.
+/// Disk use after everything is delivered: the spool's current segment, which is at most an eighth
+/// of the spool.
 const DISK_BYTES: f64 = (32 << 20) as f64;
 
 /// One sample of the program.
@@ -71,12 +70,12 @@ const COLUMNS: [Column; 7] = [
 pub(super) struct Samples(Vec<ProcessSample>);
 
 impl Samples {
-    /// Look at the program, if it runs.
+    /// Samples the program if it is running.
     pub(super) fn take_sample(&mut self, world: &SoakWorld) {
         self.0.extend(ProcessSample::read_process(world));
     }
 
-    /// The table, and what grows as findings.
+    /// Prints the table, and reports growth as findings.
     pub(super) fn report(&self, findings: &Findings, planned: Duration) -> String {
         let mut text = String::from(
             "each tenth of the run: least / median / most of its samples\npart  processes  accepted/s  delivered/s",
@@ -194,7 +193,7 @@ impl Samples {
         );
     }
 
-    /// Compare the late parts with the early ones.
+    /// Compares the late parts with the early ones.
     fn compare_parts(
         &self,
         findings: &Findings,
@@ -227,7 +226,7 @@ impl Samples {
     }
 }
 
-/// The least, the middle and the most of some values.
+/// The minimum, median and maximum of some values.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spread {
     min: f64,
@@ -280,8 +279,7 @@ impl ProcessSample {
     }
 }
 
-/// How many descriptors a process has, and the bytes on the disk of those that are
-/// files without a name.
+/// The number of a process's descriptors, and the disk space of its unnamed files.
 fn count_descriptors(pid: u32) -> Option<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(Result::ok) {
@@ -302,7 +300,7 @@ mod tests {
 
     use super::*;
 
-    /// Half an hour of samples, of which the memory is given by their second.
+    /// Half an hour of samples, whose memory is a function of the second.
     fn findings_of(anonymous_mib: impl Fn(u64) -> u64, incarnation: impl Fn(u64) -> u8) -> String {
         let sample = |second| ProcessSample {
             at: Duration::from_secs(second),

@@ -1,6 +1,6 @@
-//! What one transform makes of an event's text, case by case: fields dropped, allowed, set, copied,
-//! changed in place and flattened. `bytes` checks that unnamed fields keep their bytes; `oracle`
-//! compares with a tree of serde_json.
+//! Tests the effect of single transforms on an event's text: fields that are dropped, allowed, set,
+//! copied, changed in place and flattened. `bytes` checks that other fields keep their bytes.
+//! `oracle` compares with a tree of serde_json.
 
 mod bytes;
 mod oracle;
@@ -10,7 +10,7 @@ use standpipe_plugin::testing::{Decision, Harness, event};
 
 use crate::Mapping;
 
-/// The text that one transform makes of an event; `None` where it stays.
+/// The text of an event after one transform, or `None` if it is unchanged.
 fn apply_transform(actions: &str, text: &str) -> Option<String> {
     let settings = format!(
         r#"{{"mappings":[{{"event":"*","stream":"s"}}],"transforms":[{actions}],
@@ -26,7 +26,8 @@ fn decided_text(decisions: &[Decision]) -> Option<String> {
     payload.as_ref().map(|payload| String::from_utf8(payload.clone()).expect("UTF-8"))
 }
 
-/// Actions, an event, and what becomes of it; the same text where it stays.
+/// Checks cases of actions, an event, and the resulting text, which is the same if the event is
+/// unchanged.
 #[track_caller]
 fn check_cases(cases: &[(&str, &str, &str)]) {
     for (actions, text, expected) in cases {
@@ -140,7 +141,7 @@ fn values_are_copied_as_they_stand() {
             r#"{"p":[{},{"u":0}],"u":7}"#,
             r#"{"p":[{"u":7},{"u":7}],"u":7}"#,
         ),
-        // Every read is of the event as it comes.
+        // Every action reads the original event.
         (r#"{"copy":{"a":"b","b":"a"}}"#, r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#),
         (r#"{"drop_fields":["a"],"copy":{"a":"b"},"hash":["c"]}"#, r#"{"a":1}"#, r#"{"b":1}"#),
         (

@@ -1,17 +1,15 @@
-//! From the body of a request to events: checks the body, parts it, and adds to
-//! each event what the vendor's server would have added.
+//! Decodes the body of a request into events: validates the body, splits it, and adds to each event
+//! what the vendor's server would have added.
 //!
-//! One pass of SIMD checks the body and notes where its parts stand
-//! ([`Outline`]); from then on bytes are only copied. There is no tree, and
-//! nothing is allocated for an event. What an event holds stays as it is written,
-//! byte for byte and in its place: the text of numbers, escapes, the order of keys,
-//! also keys that stand twice, of which the last one counts. A value that is
-//! replaced keeps its place, new members follow behind all others. Only line
-//! ends between tokens become spaces, so that every text is one line.
+//! One pass of SIMD code validates the body and notes the positions of its parts ([`Outline`]).
+//! After that, bytes are only copied: there is no tree, and no allocation per event. The contents
+//! of an event stay as written, byte for byte and in order: the text of numbers, escapes, the order
+//! of keys, and duplicate keys, of which the last one counts. A replaced value keeps its position,
+//! and new members follow all others. Only line ends between tokens become spaces, so that every
+//! text is one line.
 //!
-//! Nothing here knows HTTP. The parts that speak for themselves are [`pixel`],
-//! which makes bodies of queries, and the rules of either vendor, which are
-//! private: `segment` and `rudderstack`.
+//! This module does not depend on HTTP. Its other parts are [`pixel`], which creates bodies from
+//! queries, and the private rules of each vendor: `segment` and `rudderstack`.
 
 #[cfg(test)]
 mod agreement;
@@ -42,7 +40,7 @@ use patch::ObjectPatch;
 use rudderstack::RudderStackRules;
 use segment::SegmentRules;
 
-/// A body that has been checked: one JSON object or array, with its parts noted.
+/// A validated body: one JSON object or array, with the positions of its parts.
 #[derive(Debug)]
 pub struct ParsedBody<'a> {
     outline: Outline<'a>,
@@ -58,36 +56,36 @@ pub enum BodyShape {
     /// The body has an array `batch` of events, each with its own type. Imports
     /// have the same shape.
     Batch,
-    /// The body is what a webhook sends: an object, or an array of objects. Each
-    /// becomes the properties of an event, by RudderStack's rules.
+    /// The body is the payload of a webhook: an object, or an array of objects. Each becomes the
+    /// properties of an event, according to RudderStack's rules.
     Webhook,
 }
 
-/// Facts about a request beside its body.
+/// Facts about a request besides its body.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
     /// The vendor whose rules apply.
     pub dialect: Dialect,
-    /// By the server's clock.
+    /// The time of receipt on the server's clock.
     pub received_at: OffsetDateTime,
-    /// The address of the client, which may be any text: it can be from a header.
+    /// The address of the client. It may be any text because it can come from a header.
     pub ip: &'a str,
-    /// Whether a browser seems to have sent it.
+    /// Whether a browser seems to have sent the request.
     pub client_side: bool,
 }
 
 /// The events of a request, including refused ones.
 #[derive(Debug)]
 pub struct DecodedEvents {
-    /// The texts of all, one after the other with nothing between.
+    /// The texts of all events without separators.
     pub bytes: Vec<u8>,
-    /// Where each of them stands, in the order of the request.
+    /// The positions of the texts, in the order of the request.
     pub events: Vec<DecodedEvent>,
-    /// Bytes that the texts may take.
+    /// Maximum bytes of the texts.
     bytes_max: usize,
 }
 
-/// Why nothing is appended for an event.
+/// Why no text is appended for an event.
 #[derive(Debug, Error)]
 enum EventError {
     /// The event is refused.
@@ -107,24 +105,24 @@ impl Default for DecodedEvents {
 /// One text in [`DecodedEvents::bytes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodedEvent {
-    /// Its first byte.
+    /// The position of the first byte.
     pub start: u32,
-    /// Behind its last byte.
+    /// The position after the last byte.
     pub end: u32,
-    /// Why it is refused, if it is. Its text is then what was received,
-    /// save for line ends between tokens.
+    /// Why the event is refused, if it is. The text is then as received, except for line ends
+    /// between tokens.
     pub refused: Option<EventRefusal>,
 }
 
 impl DecodedEvents {
-    /// Creates an empty list for texts of at most so many bytes. Memory is allocated when it is
-    /// needed.
+    /// Creates an empty list for texts of at most this number of bytes. Memory is allocated when it
+    /// is needed.
     pub fn of_at_most(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(limits::COLLECTED_BYTES_MAX);
         DecodedEvents { bytes: Vec::new(), events: Vec::new(), bytes_max }
     }
 
-    /// Makes a refused event of a body that is refused as a whole.
+    /// Creates a refused event from a body that is refused as a whole.
     pub(super) fn refused_request(body: Vec<u8>) -> Self {
         let end = u32::try_from(body.len()).expect("a body is limited");
         let event = DecodedEvent { start: 0, end, refused: Some(EventRefusal::Request) };
@@ -136,7 +134,7 @@ impl DecodedEvents {
         &self.bytes[event.start as usize..event.end as usize]
     }
 
-    /// Removes all events, and keeps the memory.
+    /// Removes all events but keeps the allocated memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.events.clear();
@@ -144,17 +142,17 @@ impl DecodedEvents {
 }
 
 impl<'a> ParsedBody<'a> {
-    /// Checks a body, which is an object or an array.
+    /// Validates a body, which is an object or an array.
     ///
     /// # Errors
     ///
-    /// It is empty, not JSON, nested too deeply, neither of these two, or has too many
-    /// parts.
+    /// Fails if the body is empty, not JSON, nested too deeply, neither an object nor an array, or
+    /// has too many parts.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, InvalidBody> {
         if bytes.trim_ascii().is_empty() {
             return Err(InvalidBody::Empty);
         }
-        // One level less, since a webhook's payload is put into an event.
+        // One level less, because the payload of a webhook becomes part of an event.
         let levels_max = standpipe_core::limits::EVENT_NESTING_MAX - 1;
         let outline = Outline::bounded(bytes, levels_max, limits::COLLECT_PARTS_MAX)?;
         let mut top = KnownMembers::default();
@@ -172,9 +170,9 @@ impl<'a> ParsedBody<'a> {
     ///
     /// # Errors
     ///
-    /// The body does not have this shape, or has too many events, or they come to too
-    /// much with what is added to them, which shows before it is done. What has been
-    /// appended by then is not to be used.
+    /// Fails if the body does not have this shape, or has too many events, or if the events would
+    /// become too large with the added members, which is known in advance. Texts that were already
+    /// appended must not be used then.
     pub fn append_events(
         &self,
         facts: &RequestFacts<'_>,
@@ -232,7 +230,7 @@ impl<'a> ParsedBody<'a> {
         loop {
             let mut known = KnownMembers::default();
             let Some(item) = items.next(|member| known.note_member(member, spells)) else {
-                // Segment takes it, and it holds no event that could be lost.
+                // Segment accepts an empty batch, and no event could be lost.
                 let is_bad = count == 0 && dialect == Dialect::RudderStack;
                 return if is_bad { Err(InvalidBody::EmptyBatch) } else { Ok(()) };
             };
@@ -283,9 +281,9 @@ impl BodyShape {
 /// Appends events with their changes.
 struct EventWriter<'o, 'a> {
     outline: &'o Outline<'a>,
-    /// Used again for each event.
+    /// Reused for each event.
     patch: ObjectPatch,
-    /// Bytes that have been added to events, be they taken or refused: it is work, too.
+    /// Bytes that were added to events, including refused ones, because they cost work too.
     added_bytes: usize,
     out: &'o mut DecodedEvents,
 }
@@ -313,8 +311,8 @@ impl EventWriter<'_, '_> {
         self.finish_event(start, None)
     }
 
-    /// Appends an event that is made of a part of the body, and is at most `added_bytes_max` bytes
-    /// longer than the part.
+    /// Appends an event created from a part of the body. The event is at most `added_bytes_max`
+    /// bytes longer than the part.
     fn append_made_event(
         &mut self,
         span: Span,
@@ -348,7 +346,7 @@ impl EventWriter<'_, '_> {
         Ok(())
     }
 
-    /// Checks that a text of so many bytes fits. Returns where it begins.
+    /// Checks that a text of this number of bytes fits. Returns its start.
     fn begin_event(&mut self, bytes: usize) -> Result<usize, InvalidBody> {
         if self.out.events.len() >= limits::COLLECT_EVENTS_MAX {
             return Err(InvalidBody::TooManyEvents);

@@ -1,11 +1,10 @@
-//! Decodes the bodies of requests within bounds of memory and of time.
+//! Decodes the bodies of requests within limits of memory and time.
 //!
-//! A small body is decoded at once, on the thread that received it: that takes about a
-//! millisecond at most, and the memory for what it becomes is reserved before. A body
-//! that is large, or that turns out to become so, is decoded on one of a few threads of
-//! its own, so that nobody else waits for it. Each of them takes as much memory as the
-//! largest body needs and waits for no more; it is taken by the next one once the events
-//! are in the spool.
+//! A small body is decoded at once on the thread that received it. This takes at most about a
+//! millisecond, and the memory for its events is reserved before. A body that is large, or that
+//! becomes large, is decoded on one of a few separate threads, so that other requests do not wait
+//! for it. Each of these threads has a slot with enough memory for the largest body and waits for
+//! no other memory. The next body gets the slot when the events are in the spool.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,22 +27,21 @@ use standpipe_core::clock;
 use standpipe_core::event::EventRefusal;
 use standpipe_http::RequestReservation;
 
-/// Bytes that the events of a body may take that is decoded where it was received.
+/// Maximum bytes of the events of a body that is decoded on the receiving thread.
 const COLLECT_INLINE_EVENTS_BYTES_MAX: usize = 1024 * 1024;
 
-/// Requests that wait for a larger body to be decoded. Others are refused at once.
+/// Requests that wait for a slot to decode a larger body. Further ones are refused at once.
 const COLLECT_DECODERS_WAITING_MAX: usize = 32;
 
-/// Bad events of a request that go to the dead letters although they are more than half of the
-/// request: as many as the batches of SDKs have events. Above that, the sender does not send
-/// events, and each part of two bytes would become a dead letter of two hundred.
+/// Invalid events of a request that become dead letters although they are more than half of the
+/// request. It is the batch size of SDKs. A request with more of them does not contain events at
+/// all, and each part of two bytes would become a dead letter of two hundred.
 const COLLECT_REFUSED_EVENTS_MAX: usize = 100;
 
-/// Bytes that a small body's events may take beside what its bytes say: an event alone
-/// gets some hundred.
+/// Bytes that are added to the events of a small body: a single event gets some hundred bytes.
 const ADDED_BYTES: usize = 1024;
 
-/// How many times as large JSON is as it was compressed, usually.
+/// The usual compression ratio of JSON.
 const USUAL_COMPRESSION: usize = 8;
 
 /// Decodes bodies, at most a few large ones at once.
@@ -51,7 +49,7 @@ const USUAL_COMPRESSION: usize = 8;
 pub(super) struct BodyDecoder {
     sources: Arc<SourceRegistry>,
     body_bytes_max: usize,
-    /// One for each large body.
+    /// Permits for large bodies.
     slots: Arc<Semaphore>,
     /// The requests that wait for a slot.
     waiting: Semaphore,
@@ -61,15 +59,15 @@ pub(super) struct BodyDecoder {
 #[derive(Debug)]
 pub(super) struct ReceivedRequest {
     pub(super) head: RequestHead,
-    /// Its source, if the key stands before the body.
+    /// The source, if the request contains the key before the body.
     pub(super) source: Option<Arc<CollectorSource>>,
     pub(super) shape: BodyShape,
     pub(super) encoding: Encoding,
-    /// Only for webhooks.
+    /// The head of the request, only for webhooks.
     pub(super) webhook: Option<WebhookHead>,
 }
 
-/// The events of a request, on their way into the spool.
+/// The events of a request that are being written to the spool.
 #[derive(Debug)]
 pub(super) struct AcceptedRequest {
     pub(super) source: Arc<CollectorSource>,
@@ -85,11 +83,11 @@ struct DecodeBounds {
     events_bytes_max: usize,
 }
 
-/// A request that is refused, and its body if the source keeps it.
+/// A refused request, with its body if the source keeps it.
 #[derive(Debug)]
 pub(super) struct RejectedRequest {
     pub(super) refused: RefusedRequest,
-    /// Its body, as an event that goes to the dead letters: decompressed, where that was possible.
+    /// The body as an event for the dead letters. It is decompressed if that was possible.
     pub(super) kept: Option<Box<AcceptedRequest>>,
 }
 
@@ -105,8 +103,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Decodes a body whose bytes are reserved. Afterwards the reservation has the size of the
-    /// spool's entry.
+    /// Decodes a body whose bytes are reserved. Afterwards, the reservation has the size of the
+    /// spool entry.
     pub(super) async fn decode(
         &self,
         received: ReceivedRequest,
@@ -134,7 +132,7 @@ impl BodyDecoder {
         self.decode_large(received, bytes, reservation).await
     }
 
-    /// Returns whether the body may fit into the wider limits of a large one.
+    /// Returns whether the body may fit into the wider limits of a large body.
     fn is_of_bounds(&self, bounds: DecodeBounds, refused: &RefusedRequest) -> bool {
         match refused.reason {
             RefusalReason::TooLarge => bounds.body_bytes_max < self.body_bytes_max,
@@ -154,14 +152,14 @@ impl BodyDecoder {
             events_bytes_max: limits::COLLECTED_BYTES_MAX,
         };
         let sources = Arc::clone(&self.sources);
-        // The slot goes along: where the client leaves, the work is done all the same.
+        // The slot moves into the task, because the work continues even if the client disconnects.
         let work = spawn_blocking(move || {
             decode_within(Some(slot), &sources, &received, Cow::Owned(bytes), bounds)
         });
         let decoded = match work.await {
             Ok(decoded) => decoded,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime ends.
+            // The runtime is shutting down.
             Err(_) => return Err(RefusedRequest::busy().into()),
         };
         reservation.shrink_to(0);
@@ -204,8 +202,8 @@ fn reserve_entry(
     is_reserved.then_some(()).ok_or_else(RefusedRequest::busy)
 }
 
-/// Decodes a body within limits, and keeps it if it is refused and its source keeps bodies. A large
-/// body holds its slot until it is in the spool, or dropped.
+/// Decodes a body within limits. Keeps a refused body if its source requires that. A large body
+/// holds its slot until it is in the spool or dropped.
 fn decode_within(
     slot: Option<OwnedSemaphorePermit>,
     sources: &SourceRegistry,
@@ -221,7 +219,7 @@ fn decode_within(
         }
         Err(refused) => refused.of_known_source(source.as_ref()),
     };
-    // Once its source is known, a request is refused for its body alone.
+    // When the source is known, only the body can be a reason to refuse a request.
     let is_kept = refused.reason != RefusalReason::Empty
         && (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
     let source = source.filter(|source| is_kept && source.settings.keep_refused);
@@ -232,7 +230,7 @@ fn decode_within(
     Err(RejectedRequest { refused, kept })
 }
 
-/// Decompresses a body, finds its source if that is not known, and decodes its events.
+/// Decompresses a body, finds its source if that is unknown, and decodes its events.
 fn decode_body(
     sources: &SourceRegistry,
     received: &ReceivedRequest,
@@ -241,7 +239,7 @@ fn decode_body(
     bounds: DecodeBounds,
 ) -> Result<DecodedEvents, RefusedRequest> {
     let ReceivedRequest { head, shape, encoding, webhook, .. } = received;
-    // Where it cannot be decompressed, it is kept as it came.
+    // A body that cannot be decompressed is kept as received.
     let raw = source.as_ref().filter(|source| source.settings.keep_refused).map(|_| body.clone());
     match content_encoding::decompress(*encoding, std::mem::take(body), bounds.body_bytes_max) {
         Ok(decoded) => *body = decoded,
@@ -253,7 +251,7 @@ fn decode_body(
     drop(raw);
     if let Some(webhook) = webhook {
         let payload = webhook.payload(body)?;
-        // Escapes make JSON longer than the form that it is made of.
+        // Escapes make the JSON longer than the form from which it is created.
         if payload.as_ref().is_some_and(|payload| payload.len() > bounds.body_bytes_max) {
             return Err(DecompressError::TooLarge.into());
         }
@@ -277,14 +275,14 @@ fn decode_body(
         client_side: head.is_of_page,
     };
     let mut decoded = DecodedEvents::of_at_most(bounds.events_bytes_max);
-    // What is added to usual events.
+    // Reserves space for the members that are usually added.
     decoded.bytes.reserve(body.len() + body.len() / 2);
     parsed.append_events(&facts, *shape, &mut decoded)?;
     check_refusals(&decoded, source.settings.strict)?;
     Ok(decoded)
 }
 
-/// Checks that a request has not too many bad events.
+/// Checks that a request does not have too many invalid events.
 fn check_refusals(decoded: &DecodedEvents, is_strict: bool) -> Result<(), RefusedRequest> {
     let is_bad = |event: &DecodedEvent| event.refused.is_some();
     let Some(place) = decoded.events.iter().position(is_bad) else { return Ok(()) };

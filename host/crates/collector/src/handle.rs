@@ -33,19 +33,19 @@ use standpipe_core::secret::Secret;
 use standpipe_http::{self as http, Peer, RequestMemory, Response, TrustedProxies};
 use standpipe_spool::Spool;
 
-/// Bytes of memory that a header takes beside its name and value.
+/// Bytes of memory for a header besides its name and value.
 const HTTP_HEADER_OVERHEAD_BYTES: usize = 128;
 
-/// Bytes of memory that a request under way takes beside its headers and its body.
+/// Bytes of memory for a request in progress besides its headers and its body.
 const HTTP_REQUEST_OVERHEAD_BYTES: usize = 4 * 1024;
 
-/// Bytes of memory that the headers of all requests under way may take, overhead
-/// included: a usual request on each of `HTTP_CONNECTIONS_MAX` connections. With
-/// HTTP/2, two bytes on the wire can stand for a header of any length.
+/// Bytes of memory for the headers of all requests in progress, including overhead: a usual request
+/// on each of `HTTP_CONNECTIONS_MAX` connections. With HTTP/2, two bytes on the wire can stand for
+/// a header of any length.
 const HTTP_HEADERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The part of the memory of bodies that larger ones may take together, in bytes. The rest is
-/// for small ones.
+/// The part of the memory for bodies that larger bodies may use together, in bytes. The rest is for
+/// small bodies.
 const HTTP_LARGE_BODIES_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// Handles the requests of SDKs: responds with 200 once their events are in the spool.
@@ -56,12 +56,12 @@ pub struct Collector {
     bodies: RequestBodyMemory,
     proxies: Proxies,
     decoder: BodyDecoder,
-    /// Memory for the headers of requests under way.
+    /// Memory for the headers of requests in progress.
     headers: RequestMemory,
-    /// Memory for bodies that have been read, and for what small ones become.
+    /// Memory for bodies that have been read, and for the events of small bodies.
     decoded: RequestMemory,
     pub(super) responses: ResponseCounters,
-    /// When it started, in RFC 3339: the age of its sources' settings.
+    /// When the collector started, in RFC 3339. It is the age of its sources' settings.
     started_at: String,
 }
 
@@ -106,7 +106,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// A key is a duplicate. Nothing changes then.
+    /// Fails if a key is a duplicate. Nothing changes then.
     pub fn set_kept_keys(&self, keys: &[(usize, Secret)]) -> Result<bool, DuplicateWriteKey> {
         self.sources.set_kept_keys(keys)
     }
@@ -116,7 +116,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// A key is a duplicate. Nothing changes then.
+    /// Fails if a key is a duplicate. Nothing changes then.
     pub fn set_sources(
         &self,
         sources: Vec<SourceSettings>,
@@ -135,9 +135,9 @@ impl Collector {
         self.sources.unknown_keys.get()
     }
 
-    /// Handles a request, from the listener or from an embedder.
+    /// Handles a request from the listener or from an embedding program.
     pub async fn handle(&self, request: Request<impl RequestBody + Unpin>, peer: Peer) -> Response {
-        // Paths and queries can hold write keys: none of them is a field.
+        // Paths and queries can contain write keys, so neither is a field of the span.
         let span = tracing::debug_span!("collector_request", status = field::Empty);
         let response = self.handle_request(request, peer).instrument(span.clone()).await;
         span.record("status", response.status().as_u16());
@@ -152,7 +152,7 @@ impl Collector {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let origin = parts.headers.get(ORIGIN).cloned();
-        // A client that waits for 100 Continue sends no body that has to be read.
+        // A client that waits for 100 Continue sends no body to read.
         let mut is_sending = !parts.headers.contains_key(EXPECT);
         let mut headers = self.headers.try_reserve(request_memory_bytes(&parts));
         let response = match headers {
@@ -162,13 +162,13 @@ impl Collector {
                 Err(RefusedRequest::busy())
             }
         };
-        // Nothing of them is needed while the rest of the body is read.
+        // The rest of the body is read without them, so they are freed first.
         drop(parts);
         if let Some(headers) = &mut headers {
             headers.shrink_to(HTTP_REQUEST_OVERHEAD_BYTES);
         }
         let mut response = response.unwrap_or_else(|refused| refused.response(&self.sources));
-        // Nor is anything read of a client that has stopped sending.
+        // A client that has stopped sending has no rest to read.
         if is_sending && response.status() != StatusCode::REQUEST_TIMEOUT {
             http::discard_body(&mut body).await;
         }
@@ -222,7 +222,7 @@ impl Collector {
             }
             ApiRoute::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
             ApiRoute::Pixel(query) => {
-                // The page gets an image, whether the event is accepted or not.
+                // The page gets an image even if the event is refused.
                 if let Err(refused) = self.accept_query(head, parts, query).await {
                     refused.record_refusal(&self.sources);
                 }
@@ -280,7 +280,7 @@ impl Collector {
                 RefusedRequest::new(RefusalReason::ContentEncoding, text)
             })?;
             let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
-            // Its share of the memory for bodies is held until the spool has the events.
+            // The reservation is held until the spool has the events.
             let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
             self.store_events(ReceivedRequest { head, source, shape, encoding, webhook }, bytes)
                 .await
@@ -327,7 +327,7 @@ impl Collector {
         received: ReceivedRequest,
         bytes: Vec<u8>,
     ) -> Result<Response, RefusedRequest> {
-        // Its memory is held until the spool has the entry.
+        // The reservation is held until the spool has the entry.
         let mut reservation = self.decoded.reservation();
         reservation.grow(bytes.len()).await?;
         match self.decoder.decode(received, bytes, &mut reservation).await {
@@ -403,7 +403,7 @@ mod tests {
         }
     }
 
-    /// What requests to these paths leave in a log of this level.
+    /// The log output of this level for requests to these paths.
     async fn log_of(level: Level, paths: &[&str]) -> String {
         let directory = tempfile::tempdir().unwrap();
         let (spool, _outlet, _) = Spool::open(SpoolSettings {

@@ -1,4 +1,5 @@
-//! The settings of the collector: the sources, `[[sources]]`, and what of `[http]` is about bodies and addresses.
+//! The settings of the collector: the sources, `[[sources]]`, and the settings of `[http]` about
+//! bodies and addresses.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ use standpipe_http::limits::COLLECT_BODY_BYTES_MAX_MAX;
 use standpipe_http::{HttpSettings, RawHttp};
 use standpipe_spool::{RawSpool, SpoolSettings};
 
-/// Bytes of a request's body, also once it is decompressed, unless the settings say
-/// otherwise. Source: RudderStack's gateway takes 4,000 KiB; Segment takes 500 KB.
+/// The default limit for a request's body, before and after decompression, in bytes. Source:
+/// RudderStack's gateway accepts 4,000 KiB, Segment accepts 500 KB.
 const BODY_BYTES_MAX: usize = 4_096_000;
 
 /// The minimum of the setting, in bytes: as much as Segment accepts for one event.
@@ -29,67 +30,67 @@ const BODY_BYTES_MAX_MIN: usize = 32 * 1024;
 /// Characters of a write key.
 const KEY_CHARACTERS_MAX: usize = 200;
 
-/// Who may send events.
+/// A source that may send events.
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
-    /// What plugins and dead letters know it by.
+    /// The source's name in plugins and dead letters.
     pub name: String,
-    /// Whose endpoint it takes the place of.
+    /// The vendor whose API the source accepts.
     pub dialect: Dialect,
-    /// What its SDKs identify themselves with.
+    /// The write keys of the source's SDKs.
     pub write_keys: Vec<Secret>,
-    /// Whether it takes anything at present.
+    /// Whether the source accepts requests now.
     pub enabled: bool,
-    /// Whether one bad event has its whole request refused.
+    /// Whether one invalid event rejects its whole request.
     pub strict: bool,
-    /// The pages that may send; all if there are none.
+    /// The origins of pages that may send. An empty list permits all.
     pub allowed_origins: Vec<OriginRule>,
-    /// What it may send in a second.
+    /// The maximum rate of the source.
     pub rate: SourceRate,
-    /// Whether bodies of its requests that are refused go to the dead letters.
+    /// Whether refused bodies of the source's requests become dead letters.
     pub keep_refused: bool,
 }
 
-/// A write key that a manager of secrets keeps.
+/// A write key in a secret store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferencedKey {
     /// The position of its source.
     pub source: usize,
-    /// What it is kept as.
+    /// The reference of the key.
     pub reference: SecretReference,
 }
 
-/// How SDKs are listened to.
+/// The checked settings of the collector.
 #[derive(Debug, Clone)]
 pub struct CollectSettings {
-    /// The address; none if an embedding program passes on the requests.
+    /// The address, or `None` if an embedding program passes on the requests.
     pub address: Option<SocketAddr>,
-    /// How connections are served there.
+    /// How connections are served.
     pub http: HttpSettings,
-    /// Bytes of a body.
+    /// Maximum bytes of a body.
     pub body_bytes_max: usize,
-    /// Bytes of all bodies of one client.
+    /// Maximum bytes of all bodies of one client.
     pub body_bytes_per_peer_max: usize,
-    /// How clients reach the collector. None where requests say it.
+    /// The public URL of the collector. Without it, the request determines the URL.
     pub public_url: Option<PublicUrl>,
-    /// Who may send.
+    /// The sources.
     pub sources: Vec<SourceSettings>,
-    /// Write keys that a manager of secrets keeps.
+    /// Write keys in a secret store.
     pub referenced_keys: Vec<ReferencedKey>,
-    /// Where events wait.
+    /// The settings of the spool.
     pub spool: SpoolSettings,
 }
 
-/// What a settings file says about a collector.
+/// The settings of a collector as written in a settings file.
 #[derive(Debug, Clone, Copy)]
 pub struct RawCollect<'a> {
     /// The address to listen on, or `off`.
     pub listen: &'a str,
-    /// Who may send.
+    /// The sources.
     pub sources: &'a [RawSource],
-    /// How the address is served.
+    /// How connections are served.
     pub http: &'a RawHttp,
-    /// Where events wait.
+    /// The settings of the spool.
     pub spool: &'a RawSpool,
 }
 
@@ -128,7 +129,8 @@ impl RawCollect<'_> {
     }
 }
 
-/// Checks the source, apart from its role. Also returns those of its keys that are kept elsewhere.
+/// Checks the source, except for its role. Also returns those of its keys that are in a secret
+/// store.
 fn check_source(
     source: &RawSource,
     check: &mut TableChecker<'_>,
@@ -185,7 +187,7 @@ fn check_keys(
     (own, referenced)
 }
 
-/// Whether this can be a write key.
+/// Whether this text can be a write key.
 pub fn is_write_key(text: &str) -> bool {
     is_printable_within(text, KEY_CHARACTERS_MAX)
 }
@@ -245,7 +247,7 @@ fn check_dialect(word: &str, check: &mut TableChecker<'_>) -> Dialect {
     }
 }
 
-/// How much of something a source may send in a second.
+/// Checks a rate of a source.
 fn check_rate(
     key: &str,
     limit: Option<u32>,

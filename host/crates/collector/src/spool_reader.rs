@@ -1,4 +1,4 @@
-//! Reads entries of the spool and makes chunks of their events.
+//! Reads entries from the spool and creates chunks of their events.
 
 use std::error::Error;
 use std::ops::Range;
@@ -18,29 +18,30 @@ use standpipe_core::log_interval::LogInterval;
 use standpipe_spool::limits::SPOOL_LOG_STEP;
 use standpipe_spool::{Consumer, EntryPosition, NextEntry, Spool};
 
-/// Reads entries of the spool and makes chunks of their events.
+/// Reads entries from the spool and creates chunks of their events.
 ///
-/// Entries of one source that wait together share a chunk, so that requests with
-/// single events cost little more than those with many.
+/// Waiting entries of one source share a chunk, so requests with single events cost little more
+/// than requests with many.
 #[derive(Debug)]
 pub struct SpoolReader {
     consumer: Consumer,
-    /// Where entries are acknowledged.
+    /// The spool that receives the acknowledgements.
     spool: Spool,
-    /// What becomes of events is counted here.
+    /// The counters for outcomes of events.
     totals: Arc<EventTotals>,
-    /// The sources that events may be of; they can be replaced meanwhile.
+    /// The known sources. They can be replaced at run time.
     sources: Arc<ArcSwap<SourceNames>>,
-    /// Where events of others are counted.
+    /// The counter for events of unknown sources.
     held: Arc<HeldEvents>,
     gathered: PendingChunk,
     /// The number of the next chunk's first event, counted from 1.
     next_line: u64,
-    /// For events that stay in the spool, since this version of the program cannot read them.
+    /// Limits the log lines about events that stay in the spool because this version of the program
+    /// cannot read them.
     log_of_unreadable: LogInterval,
 }
 
-/// A chunk in the making.
+/// A chunk that is being filled.
 #[derive(Debug, Default)]
 struct PendingChunk {
     source: String,
@@ -48,20 +49,20 @@ struct PendingChunk {
     parts: Vec<EntryEvents>,
 }
 
-/// What of a chunk comes from one entry.
+/// The part of a chunk that comes from one entry.
 #[derive(Debug)]
 struct EntryEvents {
     place: EntryPosition,
-    /// Its events, by their positions in the chunk.
+    /// The positions of the events in the chunk.
     events: Range<usize>,
-    /// The position in the entry of each event, where some of the entry's had been settled
-    /// before a restart, or cannot be read.
+    /// The position of each event in the entry. `None` if the chunk contains all events of the
+    /// entry: none was settled before a restart, and none is unreadable.
     items: Option<Vec<u32>>,
 }
 
 impl SpoolReader {
-    /// Reads what comes out of a spool. Events of sources that are not among `sources` stay
-    /// there, and are counted in `held`.
+    /// Creates a reader of a spool. Events of sources that are not in `sources` stay in the spool,
+    /// and are counted in `held`.
     pub fn new(
         consumer: Consumer,
         spool: Spool,
@@ -81,8 +82,8 @@ impl SpoolReader {
         }
     }
 
-    /// Makes a chunk of the entries that wait, in a buffer to be used again; waits up to so
-    /// long for the first one.
+    /// Creates a chunk of the waiting entries, in a buffer to reuse. Waits up to `patience` for the
+    /// first entry.
     pub fn read_chunk(&mut self, patience: Duration, buffer: impl Fn() -> Vec<u8>) -> NextChunk {
         loop {
             let is_first = self.gathered.lines.is_empty();
@@ -102,7 +103,7 @@ impl SpoolReader {
             };
             let sources = self.sources.load();
             let Some(source) = sources.current(read.source) else {
-                // It is not acknowledged, so it comes again with the next start.
+                // The entry is not acknowledged, so the next run reads it again.
                 let events = u64::from(entry.items) - entry.acked.len() as u64;
                 self.held.hold_events(read.source, events);
                 continue;
@@ -123,7 +124,7 @@ impl SpoolReader {
         }
     }
 
-    /// Turns what was gathered into a chunk.
+    /// Creates a chunk from the collected entries.
     fn take_chunk(&mut self) -> Chunk {
         let PendingChunk { source, lines, parts } = std::mem::take(&mut self.gathered);
         self.next_line += lines.len() as u64;
@@ -131,7 +132,7 @@ impl SpoolReader {
         lines.into_chunk(ack)
     }
 
-    /// What a durable spool keeps does not count as read.
+    /// Creates an ack. Events that a durable spool keeps do not count as read.
     fn make_ack(&self, source: &str, events: usize, parts: Vec<EntryEvents>) -> Ack {
         let (spool, totals) = (self.spool.clone(), Arc::clone(&self.totals));
         let is_durable = spool.is_durable();
@@ -150,8 +151,8 @@ impl SpoolReader {
         Ack::with_checkpoint(source, events, record, notice)
     }
 
-    /// Counts events that are not handed out, and not acknowledged: a later version may be
-    /// able to read them.
+    /// Counts events that are neither returned nor acknowledged: a later version may be able to
+    /// read them.
     fn keep_unreadable(&self, events: u32, reason: &dyn Error) {
         self.spool.count_unreadable(events);
         if self.log_of_unreadable.admit().is_some() {
@@ -166,13 +167,13 @@ impl SpoolReader {
 }
 
 impl PendingChunk {
-    /// Returns whether an entry of this source and so many bytes fits into the same chunk.
+    /// Returns whether an entry of this source with this number of bytes fits into the same chunk.
     fn has_room(&self, source: &str, bytes: usize) -> bool {
         source == self.source && self.lines.bytes.len() + bytes <= CHUNK_BYTES
     }
 
-    /// Adds an entry's events but for those that were settled before, and those that
-    /// cannot be read: how many, and why the last of them cannot.
+    /// Adds an entry's events, except for those that were settled before, and unreadable ones.
+    /// Returns the number of unreadable events and the error of the last one.
     fn add_entry(
         &mut self,
         entry: &RequestEntry<'_>,
@@ -198,7 +199,7 @@ impl PendingChunk {
                 Ok(Some(refusal)) => lines.push_error(text, offset, LineError::Refused(refusal)),
                 Err(unknown) => {
                     kept = Some((kept.map_or(0, |(items, _)| items) + 1, unknown));
-                    // All before it were handed out.
+                    // All earlier events were added.
                     items.get_or_insert_with(|| (0..item).collect());
                     continue;
                 }
@@ -239,7 +240,7 @@ mod tests {
     use standpipe_core::event::{EventRefusal, OutputOutcome};
     use standpipe_spool::{Durability, SpoolSettings, SpoolStatus};
 
-    /// An entry of some events, each a text and the code of why it is refused.
+    /// An entry of some events, each with a text and the code of its refusal.
     fn entry(events: &[(&str, u8)]) -> Vec<u8> {
         let mut decoded = DecodedEvents::default();
         for (text, _) in events {
@@ -258,7 +259,7 @@ mod tests {
         bytes
     }
 
-    /// Hand out what is in a spool, deliver it, and say what came.
+    /// Reads the events of a spool, delivers them, and returns the result.
     fn deliver(
         directory: &Path,
         entries: Vec<(u32, Vec<u8>)>,
@@ -314,7 +315,7 @@ mod tests {
         ];
         let (texts, refused, status) = deliver(directory.path(), entries);
         assert_eq!((texts, refused), (["a", "c", "d", "f"].map(str::to_owned).to_vec(), 1));
-        // Two of the newer version, one malformed, and two with unknown codes.
+        // Two entries of the newer version, one malformed entry, and two unknown codes.
         assert_eq!((status.items_waiting, status.items_unreadable), (5, 5));
         assert_eq!(status.corrupt_items, 0);
         for _ in 0..2 {

@@ -1,19 +1,17 @@
-//! Memory that many share: taken before it is used, and given back when the
+//! A shared memory budget: memory is reserved before it is used, and released when the
 //! [`Reservation`] is dropped.
 //!
-//! One mechanism, two ways to share ([`Sharing`]). What else bounds a part of a program is
-//! made of it: a reservation may count for several budgets, and its holder may be asked to
-//! give it back.
+//! The budget can be shared in two ways ([`Sharing`]). Other limits are built from it: a
+//! reservation can count for several budgets, and its holder can be asked to release it.
 //!
 //! # Why nobody waits for ever
 //!
-//! Who waits stands in a queue, in the order of coming, and is given what it waits for by
-//! the user that gives enough back: nobody has to come at the right moment. Who stops waiting
-//! leaves the queue at once, and gives back what it was given meanwhile; those behind it
-//! move up. By [`Sharing::InOrder`] the first in the queue stands before everybody, so that
-//! a large reservation is not starved by small ones. By [`Sharing::Evenly`] a user that holds
-//! nothing is given what it wants as soon as anything is free, so that each holds something
-//! in turn.
+//! Waiting tasks form a queue in the order of arrival. The user that releases enough bytes also
+//! passes them on, so no task has to retry at the right moment. A task that stops waiting leaves
+//! the queue at once, returns what it received, and the tasks behind it move up. With
+//! [`Sharing::InOrder`], the first task of the queue has priority, so small reservations do not
+//! starve a large one. With [`Sharing::Evenly`], a user with nothing gets its reservation as soon
+//! as any bytes are free, so that each user gets some in turn.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// A number of bytes that many share.
+/// A number of bytes that several users share.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget(Arc<SharedBudget>);
 
@@ -34,81 +32,80 @@ struct SharedBudget {
     state: Mutex<BudgetState>,
 }
 
-/// Who is given memory that is free.
+/// Which user gets free memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// The user that asked first, once there is enough of it. Nobody else is given any as long as
-    /// somebody waits.
+    /// The first user in the queue, as soon as there is enough. No other user gets memory while the
+    /// queue is not empty.
     InOrder,
-    /// A user that leaves to the others as much as it has: one user alone gets half of the
-    /// whole, of two each gets a third. A user that has nothing is given what it wants as
-    /// soon as anything is free, so that all together may exceed the budget by less than
-    /// one such reservation.
+    /// A user that leaves as much to the others as it has: a single user gets half of the budget,
+    /// each of two a third. A user with nothing gets its reservation as soon as any bytes are free.
+    /// So all together may exceed the budget by less than one such reservation.
     Evenly,
 }
 
 #[derive(Debug, Default)]
 struct BudgetState {
-    /// Bytes; below zero while the first reservation of a user is larger than what was left.
+    /// Free bytes. Negative while the first reservation of a user exceeds the bytes that were free.
     free: i64,
-    /// In the order of coming, and so by their tickets.
+    /// Waiting reservations in the order of arrival, which is that of their tickets.
     waiting: VecDeque<WaitingReservation>,
     next_ticket: u64,
 }
 
-/// Somebody who waits for bytes.
+/// A reservation that waits for bytes.
 #[derive(Debug)]
 struct WaitingReservation {
     ticket: u64,
     bytes: usize,
-    /// Whose it is, where that user has several reservations.
+    /// The user of the reservation, if it has several reservations.
     usage: Option<Usage>,
-    /// Bytes of the reservation that is to grow.
+    /// Bytes that the reservation already has.
     own_bytes: usize,
     waker: Waker,
 }
 
-/// What a user of a budget holds in all its reservations.
+/// The bytes of a user in all of its reservations.
 #[derive(Debug, Clone, Default)]
 pub struct Usage(Arc<AtomicUsize>);
 
-/// A part of a budget, given back when it is dropped.
+/// A part of a budget. Dropping it releases the bytes.
 #[derive(Debug)]
 pub struct Reservation {
     budget: MemoryBudget,
-    /// Whose it is, where that user has several.
+    /// The user, if it has several reservations.
     usage: Option<Usage>,
     bytes: usize,
 }
 
 impl MemoryBudget {
-    /// So many bytes, shared in this way.
+    /// Creates a budget of this number of bytes, shared in this way.
     pub fn new(bytes: usize, sharing: Sharing) -> Self {
         let state = BudgetState { free: to_signed(bytes), ..BudgetState::default() };
         MemoryBudget(Arc::new(SharedBudget { sharing, state: Mutex::new(state) }))
     }
 
-    /// A reservation of nothing yet, which is a user of its own.
+    /// Creates an empty reservation, as a user of its own.
     pub fn reservation(&self) -> Reservation {
         Reservation { budget: self.clone(), usage: None, bytes: 0 }
     }
 
-    /// A reservation of nothing yet, for this user.
+    /// Creates an empty reservation of this user.
     pub fn reservation_of(&self, usage: &Usage) -> Reservation {
         Reservation { budget: self.clone(), usage: Some(usage.clone()), bytes: 0 }
     }
 
-    /// Whether nothing is reserved, and nobody has a reservation at hand.
+    /// Whether no reservation exists.
     pub fn is_unused(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Bytes that are free; none while more than all are reserved.
+    /// Free bytes, or 0 while more than the whole budget is reserved.
     pub fn free_bytes(&self) -> usize {
         usize::try_from(self.0.state.lock().free).unwrap_or(0)
     }
 
-    /// Returns bytes to the budget, and gives them to those who wait.
+    /// Returns bytes to the budget, and passes them to waiting reservations.
     fn give_back(&self, usage: Option<&Usage>, bytes: usize) {
         let mut state = self.0.state.lock();
         state.free += to_signed(bytes);
@@ -118,7 +115,7 @@ impl MemoryBudget {
         self.grant_waiting(state);
     }
 
-    /// Gives what is free to those who wait.
+    /// Passes free bytes to waiting reservations.
     fn grant_waiting(&self, mut state: MutexGuard<'_, BudgetState>) {
         let woken = state.grant_free_bytes(self.0.sharing);
         drop(state);
@@ -127,7 +124,7 @@ impl MemoryBudget {
 }
 
 impl BudgetState {
-    /// Takes bytes for all who wait and may have them, and returns their wakers.
+    /// Takes bytes for all waiting reservations that may have them, and returns their wakers.
     fn grant_free_bytes(&mut self, sharing: Sharing) -> Vec<Waker> {
         let (mut woken, mut at) = (Vec::new(), 0);
         while let Some(first) = self.waiting.get(at) {
@@ -152,14 +149,14 @@ impl BudgetState {
         }
     }
 
-    /// Where somebody waits; none once it was given what it waits for.
+    /// The position of a ticket in the queue. `None` after its bytes were granted.
     fn position_of(&self, ticket: u64) -> Option<usize> {
         self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
     }
 }
 
 impl Sharing {
-    /// Whether somebody with `held` bytes may have so many more.
+    /// Whether a user with `held` bytes may have this number of additional bytes.
     fn admits(self, free: i64, held: usize, bytes: usize) -> bool {
         match (self, held) {
             (Sharing::InOrder, _) => to_signed(bytes) <= free,
@@ -170,24 +167,25 @@ impl Sharing {
 }
 
 impl Usage {
-    /// How many bytes it holds.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Returns what a user holds: in all its reservations, or in this one if it has no other.
+/// Returns the bytes of a user: in all of its reservations, or only in this one if the user has no
+/// other.
 fn held_bytes(usage: Option<&Usage>, own_bytes: usize) -> usize {
     usage.map_or(own_bytes, Usage::bytes)
 }
 
 impl Reservation {
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Reserves so many bytes more, if they are free at once.
+    /// Reserves additional bytes if they are free now.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let sharing = self.budget.0.sharing;
         let held = held_bytes(self.usage.as_ref(), self.bytes);
@@ -202,24 +200,23 @@ impl Reservation {
         may_have
     }
 
-    /// Reserve so many bytes more, and wait for them. What is not awaited to the end has
-    /// reserved nothing.
+    /// Waits for additional bytes and reserves them. If the future is dropped, nothing is reserved.
     pub fn grow(&mut self, bytes: usize) -> Grow<'_> {
         Grow { reservation: self, bytes, ticket: None }
     }
 
-    /// The reservation with so many bytes more, once they are there.
+    /// Returns the reservation after it has grown by this number of bytes.
     pub async fn grown(mut self, bytes: usize) -> Self {
         self.grow(bytes).await;
         self
     }
 
-    /// Give back all but so many bytes; nothing, if it has no more than that.
+    /// Releases all but this number of bytes. Does nothing if the reservation is not larger.
     pub fn shrink_to(&mut self, bytes: usize) {
         drop(self.split(self.bytes.saturating_sub(bytes)));
     }
 
-    /// Part with so many bytes of it, or with all that there are.
+    /// Splits off this number of bytes, or all if there are fewer.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Reservation {
         let bytes = bytes.min(self.bytes);
@@ -227,7 +224,7 @@ impl Reservation {
         Reservation { budget: self.budget.clone(), usage: self.usage.clone(), bytes }
     }
 
-    /// Take another one of the same budget and user in.
+    /// Merges another reservation of the same budget and user.
     pub fn merge(&mut self, mut other: Reservation) {
         debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "it is of another budget");
         self.bytes += std::mem::take(&mut other.bytes);
@@ -248,7 +245,7 @@ impl Drop for Reservation {
 pub struct Grow<'a> {
     reservation: &'a mut Reservation,
     bytes: usize,
-    /// Its place in the queue, once it has one and until it has its bytes.
+    /// The ticket in the queue, from the first poll until the bytes are granted.
     ticket: Option<u64>,
 }
 
@@ -281,8 +278,8 @@ impl Future for Grow<'_> {
 }
 
 impl Reservation {
-    /// Stand in the queue for so many bytes. They may be given at once: what was missing
-    /// may have come back meanwhile.
+    /// Enters the queue for this number of bytes. They may be granted at once, because missing
+    /// bytes may have been released meanwhile.
     fn queue_up(&self, bytes: usize, waker: &Waker) -> u64 {
         let mut state = self.budget.0.state.lock();
         let ticket = state.next_ticket;
@@ -303,7 +300,7 @@ impl Drop for Grow<'_> {
         match state.position_of(ticket) {
             Some(place) => {
                 state.waiting.remove(place);
-                // Those behind it may have waited for it alone.
+                // Reservations behind it may have waited only for this one.
                 budget.grant_waiting(state);
             }
             None => {

@@ -1,5 +1,5 @@
-//! Records on their way to one stream in one buffer, with the events in each and who answers for
-//! them. An event's text is copied once, so a slow stream keeps no chunks alive.
+//! A batch: records for one stream in one buffer, with their events and the events' provenance. The
+//! text of an event is copied once, so a slow stream keeps no chunks in memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,45 +7,44 @@ use std::sync::Arc;
 use crate::limits;
 use standpipe_core::event::{Ack, OutputOutcome};
 
-/// Records on their way to one delivery stream, in one buffer.
+/// Records for one delivery stream, in one buffer.
 ///
-/// A record holds one event, or several where events are aggregated. An event's
-/// text is copied here once, with its newline, and leaves the chunk that it was
-/// read in: a stream that fills slowly then holds on to its own records and not
-/// to everything that was read beside them.
+/// A record contains one event, or several with aggregation. The text of an event is copied here
+/// once, with its newline, and leaves its chunk: so a stream that fills slowly keeps only its own
+/// records in memory, and not the other events of the chunk.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The records, one after the other.
     pub(super) bytes: Vec<u8>,
-    /// The texts of events whose payload is another.
+    /// The texts of events whose payload differs from their text.
     pub(super) texts: Vec<u8>,
     events: Vec<Entry>,
     /// For each record, the number of events up to its end.
     records: Vec<u32>,
-    /// Who answers for the events.
+    /// The provenance of the events.
     pub(super) runs: Vec<ProvenanceRun>,
 }
 
-/// Events in a row with the same provenance.
+/// Consecutive events with the same provenance.
 #[derive(Debug, Clone)]
 pub(super) struct ProvenanceRun {
-    /// The first of them, by its position in the batch.
+    /// The position of the first event in the batch.
     first: u32,
     provenance: Provenance,
 }
 
-/// Who answers for an event, and who decided about it.
+/// Where an event comes from, and which plugin decided it.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// The promise of the event's source.
+    /// The acknowledgement of the event's chunk.
     pub ack: Ack,
     /// The SHA-256 of the plugin.
     pub plugin: Arc<str>,
-    /// The number of its generation in this run.
+    /// The number of the plugin's generation in this run.
     pub generation: u64,
 }
 
-/// What is delivered for one event.
+/// One output of an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The event's position in its chunk.
@@ -54,44 +53,44 @@ pub struct Record<'a> {
     pub line: u64,
     /// The event's text as received.
     pub text: &'a [u8],
-    /// What is sent in its place.
+    /// The payload, if it differs from the text.
     pub payload: Option<&'a [u8]>,
 }
 
-/// Where the parts of a [`Record`] are in a batch's buffers.
+/// The positions of the parts of a [`Record`] in a batch's buffers.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where its payload and newline end in `bytes`; they start where those of
-    /// the event before end.
+    /// The end of the event's payload and newline in `bytes`. They start at the end of the previous
+    /// event.
     end: u32,
     text: TextLocation,
     event: u32,
     line: u64,
 }
 
-/// Where an event's text as received stands.
+/// The position of an event's text as received.
 #[derive(Debug, Clone, Copy)]
 enum TextLocation {
-    /// It is the first so many bytes of the payload.
+    /// The text is this number of bytes at the start of the payload.
     Payload(u32),
-    /// It is kept in `texts`.
+    /// The text is stored in `texts`.
     Kept { start: u32, end: u32 },
 }
 
 impl<'a> Record<'a> {
-    /// What is sent.
+    /// The bytes to send.
     fn payload(&self) -> &'a [u8] {
         self.payload.unwrap_or(self.text)
     }
 
-    /// The size of what is sent, with what ends it.
+    /// The size of the bytes to send, including the newline.
     pub(super) fn bytes(&self, newline: &[u8]) -> usize {
         self.payload().len() + newline.len()
     }
 }
 
 impl Batch {
-    /// A batch of one record that no source answers for.
+    /// A batch of one record without a source.
     pub fn of_record(text: &[u8], newline: bool) -> Self {
         let mut batch = Batch::default();
         let provenance =
@@ -101,8 +100,7 @@ impl Batch {
         batch
     }
 
-    /// An empty batch with room for as much as this one holds, so that filling it
-    /// moves nothing about.
+    /// An empty batch with the capacity of this one, so that filling it does not reallocate.
     pub(super) fn empty_of_same_size(&self) -> Self {
         Batch {
             bytes: Vec::with_capacity(self.bytes.len()),
@@ -113,13 +111,13 @@ impl Batch {
         }
     }
 
-    /// Add a record, with what ends it.
+    /// Adds a record and its newline.
     pub(super) fn push(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
         self.push_event(provenance, record, newline);
         self.records.push(to_u32(self.events.len()));
     }
 
-    /// Add what would be a record of its own to the last one.
+    /// Adds an event to the last record.
     pub(super) fn push_to_last_record(
         &mut self,
         provenance: &Provenance,
@@ -130,8 +128,8 @@ impl Batch {
         *self.records.last_mut().expect("there is a record") = to_u32(self.events.len());
     }
 
-    /// Whether the last record has room for so many bytes more, if records are
-    /// aggregated up to `bytes_max`.
+    /// Whether this number of bytes fits into the last record, if records are aggregated up to
+    /// `bytes_max`.
     pub(super) fn last_record_has_room(&self, bytes: usize, bytes_max: usize) -> bool {
         let Some(last) = self.records.len().checked_sub(1) else { return false };
         self.events_of(last).len() < limits::RECORD_EVENTS_MAX
@@ -153,31 +151,31 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// What the batch takes in memory. Of tiny events, knowing where they are
-    /// takes more than they do.
+    /// The bytes of the batch in memory. For tiny events, their positions take more memory than
+    /// their texts.
     pub(super) fn held_bytes(&self) -> usize {
         let index = size_of_val(self.events.as_slice()) + size_of_val(self.records.as_slice());
         self.bytes.len() + self.texts.len() + index
     }
 
-    /// The records' bytes, in order.
+    /// The bytes of each record, in order.
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|record| self.payload(record))
     }
 
-    /// A record's bytes.
+    /// The bytes of a record.
     pub fn payload(&self, record: usize) -> &[u8] {
         let events = self.events_of(record);
         &self.bytes[self.start(events.start)..self.start(events.end)]
     }
 
-    /// A record's events, by their position in the batch.
+    /// The events of a record, by their position in the batch.
     pub(super) fn events_of(&self, record: usize) -> Range<usize> {
         let before = record.checked_sub(1).map_or(0, |before| self.records[before]);
         before as usize..self.records[record] as usize
     }
 
-    /// What an event takes in its record.
+    /// The bytes of an event in its record.
     pub(super) fn event_bytes(&self, event: usize) -> usize {
         self.start(event + 1) - self.start(event)
     }
@@ -198,13 +196,13 @@ impl Batch {
         self.events[event].line
     }
 
-    /// Who answers for an event.
+    /// The provenance of an event.
     pub(super) fn provenance(&self, event: usize) -> &Provenance {
         let after = self.runs.partition_point(|run| run.first as usize <= event);
         &self.runs[after - 1].provenance
     }
 
-    /// Settle all events of these records alike.
+    /// Settles all events of these records with the same outcome.
     pub(super) fn settle(&self, records: impl IntoIterator<Item = usize>, outcome: OutputOutcome) {
         for record in records {
             for event in self.events_of(record) {
@@ -218,7 +216,7 @@ impl Batch {
         self.events[event].event
     }
 
-    /// Settle every event as delivered.
+    /// Settles every event as delivered.
     pub(super) fn settle_all_delivered(&self) {
         let ends = self.runs.iter().skip(1).map(|run| run.first as usize);
         let ends = ends.chain([self.events.len()]);
@@ -229,12 +227,12 @@ impl Batch {
         }
     }
 
-    /// Have the sources write down what has been settled.
+    /// Makes the sources store the settled events.
     pub(super) fn checkpoint(&self) {
         self.runs.iter().for_each(|run| run.provenance.ack.checkpoint());
     }
 
-    /// A new batch of some of the records, in the order given.
+    /// Creates a batch of some of the records, in the given order.
     pub(super) fn select(&self, records: impl IntoIterator<Item = usize>) -> Batch {
         let mut selected = Batch::default();
         for record in records {
@@ -243,7 +241,7 @@ impl Batch {
         selected
     }
 
-    /// Add all records of another batch.
+    /// Adds all records of another batch.
     pub(super) fn append(&mut self, other: &Batch) {
         for record in 0..other.len() {
             self.copy_record(other, record);
@@ -255,7 +253,7 @@ impl Batch {
         self.events.len()
     }
 
-    /// Where events and records are in the batch's bytes, as bytes.
+    /// The positions of events and records in the batch, serialized.
     pub(super) fn index(&self) -> Vec<u8> {
         let bytes = self.events.len() * ENTRY_BYTES + self.records.len() * size_of::<u32>();
         let mut index = Vec::with_capacity(bytes);
@@ -268,7 +266,7 @@ impl Batch {
         index
     }
 
-    /// The batch that these parts were taken from.
+    /// Creates a batch from its parts.
     pub(super) fn from_parts(
         bytes: Vec<u8>,
         texts: Vec<u8>,
@@ -314,7 +312,8 @@ impl Batch {
         TextLocation::Kept { start, end: to_u32(self.texts.len()) }
     }
 
-    /// Inlined, for a run of events has one provenance, and the comparison is all there is.
+    /// Inlined, because consecutive events usually have the same provenance, and then this is only
+    /// a comparison.
     #[inline]
     fn begin_span(&mut self, provenance: &Provenance) {
         if !self.runs.last().is_some_and(|run| run.provenance.is(provenance)) {
@@ -323,18 +322,19 @@ impl Batch {
         }
     }
 
-    /// Where an event's bytes start; for the one after the last, their end.
+    /// The position at which an event's bytes start. For the position after the last event, the end
+    /// of all bytes.
     fn start(&self, event: usize) -> usize {
         event.checked_sub(1).map_or(0, |before| self.events[before].end as usize)
     }
 }
 
-/// An [`Entry`] as bytes.
+/// The size of a serialized [`Entry`].
 const ENTRY_BYTES: usize = 24;
 
 impl Entry {
     fn to_bytes(self) -> [u8; ENTRY_BYTES] {
-        // A kept text starts before the end of all numbers.
+        // The start of a kept text is never the largest number, which marks the other variant.
         let (start, end) = match self.text {
             TextLocation::Payload(length) => (u32::MAX, length),
             TextLocation::Kept { start, end } => (start, end),

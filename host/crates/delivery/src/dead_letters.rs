@@ -1,17 +1,16 @@
-//! Dead letters: events that cannot be delivered, kept with the reason.
+//! Dead letters: events that cannot be delivered, stored with the reason.
 //!
-//! One JSON object on each line of a few files. A dead letter is written with a
-//! single call as soon as it is known, so that a crash can tear the last line of
-//! a file and no other. A file belongs to the process that began it, which holds
-//! a lock on it until it is done with it; from then on dead letters are only taken
-//! out. The directory is bounded: see [`DeadLetterLimit`].
+//! Each dead letter is a JSON object on one line of a file. A single call writes it as soon as it
+//! is known, so a crash can only tear the last line of a file. A file belongs to the process that
+//! created it, which locks the file until it has finished it. After that, dead letters are only
+//! removed from it. The size of the directory is limited: see [`DeadLetterLimit`].
 //!
-//! An event is dead once its dead letter is there, and not before: a source that keeps
-//! its events lets one go only then. Where the source promises to outlive a loss
-//! of power, so does the dead letter: see [`DeadLetterDurability`].
+//! An event is settled as dead only after its dead letter is written. A source that keeps its
+//! events releases an event only then. If the source guarantees durability across a power failure,
+//! its dead letters are durable too: see [`DeadLetterDurability`].
 //!
-//! Dead letters can be forwarded to a place beside ([`DeadLetterWriter::start_forwarding`]). The
-//! stream gets copies only: nothing waits for a copy, and a lost copy makes no dead letter.
+//! Dead letters can also be forwarded to a stream ([`DeadLetterWriter::start_forwarding`]). The
+//! stream gets only copies: nothing waits for a copy, and a lost copy creates no dead letter.
 
 mod dead_letter;
 mod directory;
@@ -60,62 +59,62 @@ use queued_dead_letter::QueuedDeadLetter;
 use standpipe_core::event::{Ack, OnUndeliverable, OutputOutcome};
 use storage::{Files, Storage};
 
-/// Writes dead letters, and counts them by their reason.
+/// Writes dead letters, and counts them by reason.
 ///
-/// An event whose dead letter is not written is never settled as dead. What becomes of
-/// it is decided when this is made: a run that ends by itself has its dead letters
-/// [refused](DeadLetterWriter::bounded) and ends with a fault; one that goes on until it is
-/// stopped has them [wait](DeadLetterWriter::waiting), and goes on once there is room.
+/// An event whose dead letter is not written is never settled as dead. The constructor determines
+/// what happens to it: a run that ends by itself [refuses](DeadLetterWriter::bounded) such dead
+/// letters and ends with an error. A run that continues until it is stopped lets them
+/// [wait](DeadLetterWriter::waiting), and continues once there is room.
 pub struct DeadLetterWriter {
     log: Arc<DeadLetterLog>,
-    /// Where dead letters wait, if they do.
+    /// The queue of waiting dead letters, if they may wait.
     queue: Option<DeadLetterQueue>,
     on_refusal: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// What has been written.
+/// Counts of written dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterReport {
     /// The file that was written last, if there is one.
     pub file: Option<PathBuf>,
-    /// Dead letters by their reason. One event can have several.
+    /// Dead letters by reason. One event can have several.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// What was dropped to make room for them.
+    /// Dead letters that were dropped to make room for them.
     pub dropped: DroppedDeadLetters,
-    /// What became of their copies, if they are copied.
+    /// The counts of forwarded copies, if forwarding is enabled.
     pub copies: Option<ForwardingReport>,
-    /// Why the first dead letter that was refused could not be written.
+    /// Why the first refused dead letter could not be written.
     pub failure: Option<String>,
-    /// Dead letters that were refused: their events are not settled.
+    /// Refused dead letters. Their events are not settled.
     pub refused: u64,
-    /// Attempts to write dead letters that failed.
+    /// Failed attempts to write dead letters.
     pub write_errors: u64,
     /// Dead letters that wait to be written.
     pub waiting: u64,
-    /// Why dead letters cannot be written at present, if they wait for that.
+    /// Why dead letters cannot be written now, if they wait for that.
     pub trouble: Option<String>,
 }
 
 impl DeadLetterWriter {
-    /// Dead letters in this directory, which is made when the first one comes.
+    /// Creates a writer for this directory. The first dead letter creates the directory.
     pub fn new(directory: PathBuf) -> Self {
         Self::bounded(directory, DeadLetterLimit::default())
     }
 
-    /// Dead letters in this directory, which they may fill up to here. What cannot be
-    /// written at once is refused.
+    /// Creates a writer for this directory with a limit. A dead letter that cannot be written at
+    /// once is refused.
     pub fn bounded(directory: PathBuf, bound: DeadLetterLimit) -> Self {
         let log =
             DeadLetterLog::new(directory, bound, DeadLetterDurability::Written, Box::new(Files));
         DeadLetterWriter { log, queue: None, on_refusal: OnceLock::new() }
     }
 
-    /// Dead letters that a thread of its own writes. What cannot be written waits and is
-    /// tried again, until [`DeadLetterWriter::stop_waiting`].
+    /// Creates a writer with its own thread. A dead letter that cannot be written waits and is
+    /// retried until [`DeadLetterWriter::stop_waiting`].
     ///
     /// # Errors
     ///
-    /// The system grants no thread.
+    /// Fails if the system cannot create the thread.
     pub fn waiting(
         directory: PathBuf,
         bound: DeadLetterLimit,
@@ -135,7 +134,7 @@ impl DeadLetterWriter {
         Ok(DeadLetterWriter { log, queue, on_refusal: OnceLock::new() })
     }
 
-    /// Dead letters that wait, and are written when a simulation says so.
+    /// Creates a writer whose dead letters wait until a simulation lets them be written.
     #[cfg(any(test, feature = "testing"))]
     pub fn stepped(
         directory: PathBuf,
@@ -147,29 +146,29 @@ impl DeadLetterWriter {
         (DeadLetterWriter { log, queue: Some(queue), on_refusal: OnceLock::new() }, steps)
     }
 
-    /// Have this done when a dead letter is refused that does not wait. Only the first
+    /// Sets the function to call when a dead letter that may not wait is refused. Only the first
     /// call has an effect.
     pub fn on_refusal(&self, work: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_refusal.set(Box::new(work));
     }
 
-    /// From now on each dead letter is copied: the copies come out here, in the order
-    /// of the dead letters, until [`DeadLetterWriter::end_forwarding`].
+    /// Starts forwarding: returns the receiver of the copies, in the order of the dead letters,
+    /// until [`DeadLetterWriter::end_forwarding`].
     pub fn start_forwarding(&self) -> Receiver<ForwardedLetter> {
         let (copies, queue) = ForwardQueue::new(limits::DEAD_COPIES_BYTES_MAX);
         self.log.copy_to(copies);
         queue
     }
 
-    /// No more dead letters will be written.
+    /// Ends forwarding: no more dead letters will be written.
     pub fn end_forwarding(&self) {
         self.log.with_copies(ForwardQueue::close_queue);
     }
 
-    /// Write a dead letter, and settle its event as dead once that is done. It may be done
-    /// later, and never: then the event is not settled.
+    /// Writes a dead letter, and settles its event as dead afterwards. That may happen later or
+    /// never: the event is not settled until then.
     ///
-    /// This does not wait for room: see [`DeadLetterWriter::wait_for_room`].
+    /// This does not wait for memory: see [`DeadLetterWriter::wait_for_room`].
     pub fn settle_dead(&self, dead_letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
         match &self.queue {
             Some(queue) if dead_letter.on_undeliverable == OnUndeliverable::DeadLetter => {
@@ -190,29 +189,28 @@ impl DeadLetterWriter {
         }
     }
 
-    /// Wait until no more dead letters wait to be written than there is memory for. Blocks
-    /// the thread, so it must not be called on the runtime's threads.
+    /// Waits while the memory for waiting dead letters is exceeded. Blocks the thread, so it must
+    /// not be called on the runtime's threads.
     pub fn wait_for_room_blocking(&self) {
         if let Some(queue) = &self.queue {
             queue.wait_for_room_blocking();
         }
     }
 
-    /// Waits for room in a task.
+    /// Waits for memory in a task.
     pub async fn wait_for_room(&self) {
         if let Some(queue) = &self.queue {
             queue.wait_for_room().await;
         }
     }
 
-    /// Write a dead letter now.
+    /// Writes a dead letter now.
     ///
     /// # Errors
     ///
-    /// The dead letter is not on its file: the event is not accounted for. The
-    /// first failure is kept for the [`DeadLetterReport`]. A dead letter about the copy of a
-    /// dead letter is none, and never written: it would be copied in turn, without
-    /// end.
+    /// Fails if the dead letter is not in its file. The event is then not settled. The first
+    /// failure is kept for the [`DeadLetterReport`]. A dead letter about a copy of a dead letter is
+    /// ignored and never written, because it would be copied again without end.
     pub fn write(&self, dead_letter: &DeadLetter<'_>) -> io::Result<()> {
         if dead_letter.on_undeliverable == OnUndeliverable::Discard {
             self.log.with_copies(|copies| copies.give_up(dead_letter.detail));
@@ -228,13 +226,13 @@ impl DeadLetterWriter {
         written
     }
 
-    /// Bring what has been written to the disk.
+    /// Syncs everything that was written.
     ///
     /// # Errors
     ///
-    /// The disk failed, now or before: dead letters that were written are lost. A disk that
-    /// failed once to sync bytes says no more about them the second time. Dead letters that
-    /// wait are written again where that happens, so of these it is not an error.
+    /// Fails if the disk failed, now or before: written dead letters are lost. After a failed sync,
+    /// a second sync says nothing about the bytes. Waiting dead letters are written again in this
+    /// case, so for them it is not an error.
     pub fn sync(&self) -> io::Result<()> {
         let mut writer = self.log.writer.lock();
         writer.sync()?;
@@ -246,22 +244,22 @@ impl DeadLetterWriter {
         }
     }
 
-    /// Nobody waits any longer for dead letters that cannot be written: they are refused.
+    /// Stops waiting for dead letters that cannot be written: they are refused.
     pub fn stop_waiting(&self) {
         if let Some(queue) = &self.queue {
             queue.stop_waiting();
         }
     }
 
-    /// Wait until each dead letter is written, or refused. None may come any more. Blocks
-    /// the thread.
+    /// Waits until each dead letter is written or refused. No further dead letters may arrive.
+    /// Blocks the thread.
     pub fn finish(&self) {
         if let Some(queue) = &self.queue {
             queue.finish();
         }
     }
 
-    /// What has been written so far.
+    /// The counts so far.
     pub fn report(&self) -> DeadLetterReport {
         let waiting = self.queue.as_ref().map_or(0, |queue| queue.count() as u64);
         DeadLetterReport { waiting, ..self.log.report() }

@@ -1,11 +1,11 @@
-//! Batches of streams that cannot keep up, on disk until their turn comes.
+//! Stores batches of streams that cannot keep up on disk until they can be sent.
 //!
-//! This is an extension of memory and not a spool: the files have no names and
-//! are gone with the process, just as what is in memory is. All streams append to one
-//! file until it is large enough, so that a thousand slow streams take few descriptors.
-//! What has been read back is punched out of its file, and a file is closed with its
-//! last batch, so that the bound on live batches is a bound on the disk. Where the file
-//! system cannot punch holes, a file counts whole until it is closed.
+//! The overflow extends the memory and is not a spool: its files have no names and disappear with
+//! the process, like the contents of memory. All streams append to one file until it is large
+//! enough, so a thousand slow streams need few descriptors. The overflow punches a hole into the
+//! file for each batch that was read back, and closes a file with its last batch. So the limit of
+//! stored batches is also a limit of disk use. If the file system cannot punch holes, a file counts
+//! with its whole size until it is closed.
 
 use std::fs::File;
 use std::io;
@@ -26,50 +26,48 @@ use crate::limits;
 use standpipe_core::files::punch_hole;
 use standpipe_core::private;
 
-/// Bytes of a file of records that wait for a stream that is held or slow. Where the file
-/// system cannot punch holes, a file takes its room until all of it has been read back, so it
-/// is not large.
+/// Bytes of a file of records that wait for a held or slow stream. If the file system cannot punch
+/// holes, a file uses disk space until all of it has been read back, so a file must be small.
 const OVERFLOW_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Runs of records in such files, each of which comes from one chunk of an input and
-/// keeps the promise to account for that chunk's events in memory: with events
-/// of usual size this is some 100 MB.
+/// Runs of records in such files. Each comes from one chunk of an input, and keeps an
+/// acknowledgement for that chunk's events in memory. With events of usual size this is about 100
+/// MB.
 const OVERFLOW_RUNS_MAX: usize = 65_536;
 
-/// Batches of such records that are read back at once outside of
-/// [`IN_FLIGHT_BYTES_MAX`], to become dead letters: these are written one after the
-/// other anyway, so that one more is enough to read ahead.
+/// Batches that are read back at once outside of [`IN_FLIGHT_BYTES_MAX`], to become dead letters.
+/// Dead letters are written one after the other, so one additional batch is enough to read ahead.
 const OVERFLOW_UNBUDGETED_READS: usize = 2;
 
-/// What all streams together keep on disk.
+/// The batches of all streams on disk.
 #[derive(Debug)]
 pub(super) struct Overflow {
     directory: PathBuf,
     bytes_max: u64,
     state: Mutex<OverflowState>,
     freed: Notify,
-    /// For batches that are read back outside of the memory that all share.
+    /// Permits for batches that are read back outside of the shared memory.
     unbudgeted: Semaphore,
 }
 
 #[derive(Debug, Default)]
 struct OverflowState {
-    /// What the files take of the disk.
+    /// The disk space of the files.
     bytes: u64,
     runs: usize,
-    /// The file that is appended to, and its length.
+    /// The current file, and its length.
     open: Option<(Arc<SpillFile>, u64)>,
-    /// When the disk failed last, until it is written to again.
+    /// When the disk last failed, until the next write.
     failed: Option<Instant>,
 }
 
-/// A file of batches. Its counts change under the lock of [`OverflowState`] alone.
+/// A file of batches. Its counts only change under the lock of [`OverflowState`].
 #[derive(Debug)]
 struct SpillFile {
     file: File,
-    /// Batches in it.
+    /// Number of batches in the file.
     live: AtomicUsize,
-    /// Bytes of batches that are gone, and that the file system did not take back.
+    /// Bytes of removed batches that the file system did not release.
     kept_bytes: AtomicU64,
 }
 
@@ -81,32 +79,32 @@ pub(super) struct Backlog(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(super) struct SpilledBatch {
     extent: Extent,
-    /// Of the records, of other texts, and of the index, one after the other.
+    /// Lengths of the records, of other texts, and of the index, in this order.
     lengths: [usize; 3],
-    /// The acknowledgements stay in memory.
+    /// The provenance of the records. It stays in memory with its acknowledgements.
     runs: Vec<ProvenanceRun>,
-    /// What the batch takes in memory.
+    /// The bytes of the batch in memory.
     pub(super) held_bytes: usize,
     /// The number of its events.
     pub(super) events: usize,
 }
 
-/// What a batch takes of its file and of the bounds, given back when it is dropped.
+/// The disk space of a batch in its file. Dropping it releases the space.
 #[derive(Debug)]
 struct Extent {
     overflow: Arc<Overflow>,
     backlog: Backlog,
     file: Arc<SpillFile>,
     offset: u64,
-    /// Whole blocks.
+    /// A multiple of the block size.
     bytes: u64,
     runs: usize,
 }
 
-/// A batch stays in memory.
+/// Why a batch stays in memory.
 #[derive(Debug, Error)]
 pub(super) enum NotStored {
-    /// There is as much on disk as there may be.
+    /// The limit of disk use is reached.
     #[error("the overflow limit is reached")]
     Full,
     #[error(transparent)]
@@ -116,8 +114,8 @@ pub(super) enum NotStored {
     Resting,
 }
 
-/// What file systems allocate and take back at least, in bytes: each batch starts at a
-/// multiple of it, so that what it takes is given back whole.
+/// The minimum unit of allocation in file systems, in bytes. Each batch starts at a multiple of it,
+/// so that all of its space is released.
 const BLOCK_BYTES: u64 = 4096;
 
 impl Overflow {
@@ -131,7 +129,7 @@ impl Overflow {
         })
     }
 
-    /// Write a batch out.
+    /// Writes a batch to disk.
     pub(super) fn store_batch(
         self: &Arc<Self>,
         backlog: &Backlog,
@@ -144,7 +142,7 @@ impl Overflow {
         let extent = self.reserve_extent(backlog, bytes, batch.runs.len())?;
         let mut at = extent.offset;
         for part in parts {
-            // What was written before a failure goes with the extent.
+            // Dropping the extent also releases bytes that were written before a failure.
             extent
                 .file
                 .file
@@ -159,13 +157,13 @@ impl Overflow {
         Ok(SpilledBatch { extent, lengths, runs, held_bytes, events: batch.event_count() })
     }
 
-    /// Is notified whenever something may have become free on disk.
+    /// Notified whenever disk space may have become free.
     pub(super) fn space_freed(&self) -> Notified<'_> {
         self.freed.notified()
     }
 
-    /// The permission to read a batch back outside of the memory that all share, to be
-    /// kept until it is out of memory again.
+    /// Returns a permit to read a batch back outside of the shared memory. The caller holds it
+    /// until the batch is out of memory again.
     pub(super) async fn unbudgeted_read(&self) -> SemaphorePermit<'_> {
         self.unbudgeted.acquire().await.expect("it is never closed")
     }
@@ -208,7 +206,7 @@ impl Overflow {
 }
 
 impl OverflowState {
-    /// Where so many bytes more can be written.
+    /// Returns the file and the position for this number of additional bytes.
     fn extend_file(
         &mut self,
         bytes: u64,
@@ -234,7 +232,7 @@ impl Backlog {
 }
 
 impl SpilledBatch {
-    /// Read the batch back. An error comes with the number of events that it costs.
+    /// Reads the batch back. An error contains the number of events that it loses.
     pub(super) fn load(self) -> Result<Batch, (usize, io::Error)> {
         let events = self.events;
         self.read().map_err(|error| (events, error))
@@ -289,7 +287,7 @@ mod tests {
     use crate::Record;
     use standpipe_core::event::Ack;
 
-    /// A batch of events, each with a text and perhaps another payload.
+    /// A batch of events, each with a text and optionally another payload.
     fn batch(events: &[(Vec<u8>, Option<Vec<u8>>)]) -> Batch {
         let provenance = || {
             let ack = Ack::new("test".into(), events.len(), |_| ());
@@ -373,7 +371,7 @@ mod tests {
         assert_eq!(overflow.state.lock().bytes, 0);
     }
 
-    /// What the file of a batch really takes, in bytes.
+    /// The disk space of a batch's file, in bytes.
     fn allocated(file: &File) -> u64 {
         use std::os::unix::fs::MetadataExt;
         file.metadata().unwrap().blocks() * 512
@@ -408,7 +406,7 @@ mod tests {
         let backlog = Backlog::default();
         let small = batch(&[(vec![b'x'; 10], None)]);
         let first = overflow.store_batch(&backlog, &small).unwrap();
-        // As if the disk had failed on the next one.
+        // Simulates a failure of the disk on the next batch.
         overflow.note_failure(&mut overflow.state.lock(), &io::ErrorKind::StorageFull.into());
         assert!(matches!(overflow.store_batch(&backlog, &small), Err(NotStored::Resting)));
         overflow.state.lock().failed = Some(Instant::now() - limits::OVERFLOW_RETRY);

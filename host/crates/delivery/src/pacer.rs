@@ -1,45 +1,43 @@
-//! How fast a stream is written to.
+//! Controls the rate at which records are sent to a stream.
 //!
-//! Two things bound a writer. A *rate*: the quota of the stream in records,
-//! requests and bytes a second, of which nobody knows how large it is or who
-//! else uses it. And a *window*: the number of requests under way, beyond which
-//! an endpoint only answers later. Both are learnt from the answers.
+//! Two things limit a writer. The first is a *rate*: the quota of the stream in records, requests
+//! and bytes per second. Its size and its other users are unknown. The second is a *window*: the
+//! number of requests in flight above which an endpoint only responds later. The pacer learns both
+//! from the responses.
 //!
-//! The rate starts at the region's documented quota, or without a bound where
-//! there is none. What was sent is judged in samples of half a second. Throttling
-//! cuts the rate to what was accepted, and the next sample shows whether that was
-//! the reason.
+//! The rate starts at the region's documented quota, or without a limit if the region has none. The
+//! pacer judges the sent records in samples of half a second. Throttling reduces the rate to the
+//! accepted part, and the next sample shows whether the rate was the reason.
 //!
-//! - If it was, a ceiling is found. The first time that may be chance, so the rate
-//!   goes straight back to what used to work; where it meets the same ceiling
-//!   again it stays below, and after a while probes upwards, more boldly the
-//!   longer nothing happens.
-//! - If throttling is not rarer for going slower, it is there at any rate: it is
-//!   put up with, and the rate is what it was before. Once it ends, whatever was
-//!   found out during it is forgotten.
+//! - If it was, the pacer has found a ceiling. The first hit may be chance, so the rate returns at
+//!   once to the rate that worked before. If it hits the same ceiling again, it stays below, and
+//!   probes upwards after some time, in larger steps the longer no throttling occurs.
+//! - If throttling does not decrease at the lower rate, it occurs at any rate. The pacer then
+//!   tolerates it, and the rate returns to its former value. When this background throttling ends,
+//!   everything learned during it is discarded.
 //!
-//! Nothing here waits or looks at a clock: time comes in, decisions go out, so
-//! that tests run years in milliseconds.
+//! The pacer neither waits nor reads a clock. Callers pass the time and receive decisions, so tests
+//! run years in milliseconds.
 
 use std::time::Duration;
 
-/// What a stream takes in a second, as far as is documented.
+/// The documented capacity of a stream per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quota {
-    /// Records a second.
+    /// Records per second.
     pub records: f64,
-    /// Requests a second.
+    /// Requests per second.
     pub requests: f64,
-    /// Bytes a second, before base64.
+    /// Bytes per second, before base64.
     pub bytes: f64,
 }
 
-/// Where the rate starts.
+/// The initial rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StartRate {
-    /// At a quota; beyond it is found out by probing.
+    /// The rate starts at a quota. Probing finds out whether more is possible.
     Quota(Quota),
-    /// Without a bound, until something is throttled.
+    /// The rate has no limit until something is throttled.
     Unbounded,
 }
 
@@ -58,65 +56,63 @@ const LARGE_QUOTA: Quota =
     Quota { records: 500_000.0, requests: 2000.0, bytes: 5.0 * 1024.0 * 1024.0 };
 const SMALL_QUOTA: Quota = Quota { records: 100_000.0, requests: 1000.0, bytes: 1024.0 * 1024.0 };
 
-/// Time within which a burst may go out at once.
+/// The maximum burst, as a time at the current rate.
 const BURST: Duration = Duration::from_millis(250);
-/// What is sent this long after the rate changed meets what was sent before it,
-/// and says nothing about the new rate.
+/// For this time after a change, requests still meet the load from before, and say nothing about
+/// the new rate.
 const RATE_SETTLES: Duration = Duration::from_millis(250);
-/// A sample covers at least this time, this many answers, and this time's worth
-/// of bytes at the rate: what is left of a batch to be sent again is next to
-/// nothing.
+/// A sample covers at least this time, this number of responses, and this time's worth of bytes at
+/// the rate. Without the last condition, the small rest of a batch that is sent again could be a
+/// sample.
 const SAMPLE_SPAN: Duration = Duration::from_millis(500);
 const SAMPLE_ANSWERS: u32 = 2;
 const SAMPLE_EVIDENCE: Duration = Duration::from_millis(200);
-/// The share of throttled records that is none of our business: it costs less
-/// than a cut.
+/// The share of throttled records that is tolerated because it costs less than a cut.
 const THROTTLED_TOLERATED: f64 = 0.02;
-/// How far background throttling may rise above its share, as a part of it: more
-/// than by chance.
+/// The relative increase of background throttling that still counts as chance.
 const BACKGROUND_VARIES: f64 = 0.1;
-/// The weight of a new sample where background throttling becomes rarer.
+/// The weight of a new sample when background throttling decreases.
 const BACKGROUND_FOLLOWS: f64 = 0.1;
-/// Cuts in a row that do not help before throttling is put up with. One may
-/// coincide with a change at the other side.
+/// Consecutive cuts without effect before throttling is tolerated. One of them may coincide with a
+/// change at the other side.
 const FUTILE_CUTS_MAX: u32 = 2;
-/// More throttling than this is never put up with, whatever cuts do.
+/// Throttling above this share is never tolerated, even if cuts have no effect.
 const BACKGROUND_MAX: f64 = 0.6;
-/// With more background throttling than this, no rate is probed beyond the one
-/// from before: it could be too much by as much, once the throttling has ended.
+/// If background throttling is above this share, the rate is not increased above its former value:
+/// the new rate could be too high by this share when the throttling ends.
 const BACKGROUND_PROBED_MAX: f64 = 0.2;
-/// What a cut leaves at least: a sample may be wrong.
+/// The minimum factor of a cut, because a sample may be wrong.
 const CUT_LEAVES_MIN: f64 = 0.5;
 /// The smallest rate, as a share of the quota.
 const SHARE_MIN: f64 = 0.05;
-/// How close to what was last found to be too much it goes without probing.
+/// How close to the last known ceiling the rate may get without probing.
 const CLOSE_TO_CEILING: f64 = 0.97;
-/// Growth in a second, up to the ceiling.
+/// Growth factor per second, up to the ceiling.
 const GROWTH_TO_CEILING: f64 = 4.0;
-/// Growth in a second when probing begins, and what is added to it for each
-/// second without throttling.
+/// Growth factor per second at the start of probing, and its increase for each second without
+/// throttling.
 const GROWTH_PROBING: f64 = 1.03;
 const GROWTH_ADDED: f64 = 0.01;
 const GROWTH_MAX: f64 = 2.0;
-/// The pause before a rate that used to work is tried again: one calm sample.
+/// The pause before the rate that worked before is tried again: one sample without throttling.
 const DOUBT_PAUSE: Duration = Duration::from_millis(500);
-/// The pause before probing; it doubles each time that the same ceiling is hit.
+/// The pause before probing. It doubles each time that the rate hits the same ceiling.
 const PROBE_PAUSE_FIRST: Duration = Duration::from_secs(2);
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Ceilings this close to each other are the same: at low rates a sample is a
-/// handful of requests, and a link lets through what it has saved up.
+/// Ceilings within this relative distance count as the same: at low rates a sample consists of only
+/// a few requests, and a token bucket admits what it has saved up.
 const SAME_CEILING: f64 = 0.25;
-/// Latency beyond so many times the lowest, and so much more than it, is taken
-/// for a queue at the other side.
+/// If the latency exceeds the lowest one by this factor and this amount, the requests probably wait
+/// in a queue at the other side.
 const LATENCY_FACTOR: f64 = 3.0;
 const LATENCY_SLACK: Duration = Duration::from_millis(100);
 
-/// How fast records may go out.
+/// The rate at which records may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 enum Rate {
     /// A share of the quota.
     Share(f64),
-    /// As fast as the window lets them.
+    /// Limited by the window only.
     Unbounded,
 }
 
@@ -125,7 +121,7 @@ enum Rate {
 pub(super) struct Pacer {
     quota: Quota,
     rate: Rate,
-    /// When each of records, requests and bytes will have been paid for.
+    /// For records, requests and bytes: when the sent ones will have used up their quota.
     paid_until: [Duration; 3],
     grown_at: Duration,
     ceiling: Ceiling,
@@ -134,10 +130,10 @@ pub(super) struct Pacer {
     window: RequestWindow,
 }
 
-/// What came of a request, as far as the pace of the ones to come depends on it.
+/// The outcome of a request, as far as it affects the pace of later requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Feedback {
-    /// It was answered, perhaps with some of its records throttled.
+    /// The request succeeded. Some of its records may have been throttled.
     Answered {
         /// The bytes of its records.
         bytes: usize,
@@ -146,45 +142,45 @@ pub(super) enum Feedback {
         /// The bytes of the records that were accepted.
         accepted_bytes: usize,
     },
-    /// It was refused for what it holds, or for its size, which says nothing about how fast
-    /// the stream is.
+    /// The request was rejected because of its contents or its size, which says nothing about the
+    /// rate of the stream.
     Refused {
         /// The bytes of its records.
         bytes: usize,
     },
-    /// It failed as a whole, for a reason other than throttling.
+    /// The request failed as a whole, for a reason other than throttling.
     Failed,
-    /// Its record was refused by name, on a stream that accepts none: it was looked at, so
-    /// the next one may be sent soon.
+    /// A stream that accepts no records rejected this record by name. The stream examined the
+    /// record, so the next one may be sent soon.
     HeldBriefly,
-    /// It failed in a way that the next one will too.
+    /// The request failed in a way that will also affect the next one.
     Held,
 }
 
-/// The rate that was last found to be too much.
+/// The last rate that was too high.
 #[derive(Debug)]
 struct Ceiling {
-    /// The rate up to which it goes without probing.
+    /// The rate up to which no probing is necessary.
     share: Option<f64>,
-    /// The fastest rate that was cut on the way down to it.
+    /// The highest rate from which cuts led to this ceiling.
     cut_from: Option<Rate>,
-    /// What it was when cuts last helped.
+    /// The ceiling when cuts last had an effect.
     found: Option<f64>,
-    /// The rate that has been seen to work, until the same ceiling is found below
-    /// it a second time: the first may have been chance.
+    /// The rate that has worked. It is kept until the rate hits the same ceiling below it a second
+    /// time, because the first hit may have been chance.
     proven: Rate,
     probe_pause: Duration,
     probe_at: Duration,
 }
 
-/// What was sent at one rate, and what became of it.
+/// The records that were sent at one rate, and their outcome.
 #[derive(Debug, Default)]
 struct RateSample {
-    /// What was sent before does not belong to it.
+    /// Requests that were sent before this time do not belong to the sample.
     since: Duration,
     first_sent: Duration,
     last_sent: Duration,
-    /// The bytes of the request that was sent last.
+    /// The bytes of the last request.
     last_bytes: usize,
     answers: u32,
     bytes: f64,
@@ -192,31 +188,31 @@ struct RateSample {
     accepted_bytes: f64,
 }
 
-/// What is known of throttling.
+/// The state of throttling.
 #[derive(Debug, Default)]
 struct Throttling {
-    /// The cut that is on trial.
+    /// The cut whose effect is being measured.
     trial: Option<Trial>,
     background: Option<Background>,
 }
 
-/// A cut of which the next sample shows whether it helps.
+/// A cut whose effect the next sample shows.
 #[derive(Debug, Clone, Copy)]
 struct Trial {
-    /// The rate before the first cut that may be futile.
+    /// The rate before the first cut that may have no effect.
     before: Rate,
     /// The share of records that were throttled before the cut.
     throttled: f64,
-    /// The share that will be throttled if the rate is the reason.
+    /// The expected share if the rate is the reason.
     expected: f64,
     futile_cuts: u32,
 }
 
-/// Throttling that no cut reduces.
+/// Throttling that cuts do not reduce.
 #[derive(Debug, Clone, Copy)]
 struct Background {
     throttled: f64,
-    /// The rate before it began.
+    /// The rate before the throttling began.
     before: Rate,
 }
 
@@ -238,8 +234,7 @@ impl Pacer {
         }
     }
 
-    /// When the next request may go out: now, later, or (none) not before
-    /// another one has been answered.
+    /// When the next request may be sent: now, later, or `None` if a response must arrive first.
     pub(super) fn next_send(&mut self, now: Duration) -> Option<Duration> {
         if self.window.is_full() {
             return None;
@@ -249,7 +244,7 @@ impl Pacer {
         Some(now.max(paid.saturating_sub(BURST)))
     }
 
-    /// A request has gone out.
+    /// Records that a request was sent.
     pub(super) fn sent(&mut self, now: Duration, records: usize, bytes: usize) {
         self.window.under_way += 1;
         let Rate::Share(share) = self.rate else { return };
@@ -260,7 +255,7 @@ impl Pacer {
         }
     }
 
-    /// Something has come of the request that went out at `sent`.
+    /// Processes the outcome of the request that was sent at `sent`.
     pub(super) fn learn(&mut self, now: Duration, sent: Duration, feedback: Feedback) {
         let (bytes, throttled_bytes, accepted_bytes) = match feedback {
             Feedback::Answered { bytes, throttled_bytes, accepted_bytes } => {
@@ -284,7 +279,7 @@ impl Pacer {
         self.quota.bytes * share * SAMPLE_EVIDENCE.as_secs_f64()
     }
 
-    /// What the sample says about the rate.
+    /// Adjusts the rate according to the sample.
     fn judge_sample(&mut self, now: Duration) {
         let seen = self.sample.throttled_share();
         let trial = self.throttling.trial.take();
@@ -295,7 +290,7 @@ impl Pacer {
             _ => {
                 match trial {
                     Some(_) => self.ceiling.settle_ceiling(now),
-                    // Nothing was throttled at this rate.
+                    // No record was throttled at this rate.
                     None if self.rate > self.ceiling.proven => self.ceiling.proven = self.rate,
                     None => {}
                 }
@@ -305,7 +300,7 @@ impl Pacer {
         }
     }
 
-    /// What was found out meanwhile says nothing.
+    /// Ends background throttling and discards the ceiling that was found during it.
     fn background_is_over(&mut self, now: Duration) {
         if let Some(background) = self.throttling.background.take() {
             self.ceiling = Ceiling::new(background.before, now);
@@ -313,7 +308,7 @@ impl Pacer {
         self.set_rate(now, self.rate);
     }
 
-    /// The last cut has not made throttling rarer.
+    /// Handles a cut that did not reduce throttling.
     fn cut_in_vain(&mut self, now: Duration, trial: Trial, seen: f64) {
         let futile_cuts = trial.futile_cuts + 1;
         if futile_cuts < FUTILE_CUTS_MAX || seen > BACKGROUND_MAX {
@@ -327,21 +322,21 @@ impl Pacer {
         self.ceiling = Ceiling::new(self.rate, now);
     }
 
-    /// Go on with what was just accepted, and see whether that helps.
+    /// Reduces the rate to what was accepted. The next sample shows the effect.
     fn cut_rate(&mut self, now: Duration, seen: f64, before: Rate, futile_cuts: u32) {
         let sent = self.sample.bytes_per_second() / self.quota.bytes;
         let from = match self.rate {
             Rate::Share(share) => share,
             Rate::Unbounded if sent < 2.0 * SHARE_MIN => {
-                // Too little to be the reason.
+                // The rate is too low to be the reason.
                 self.sample = RateSample::new(self.sample.last_sent);
                 return;
             }
             Rate::Unbounded => sent,
         };
         let accepted = sent.min(from) * self.sample.accepted_share();
-        // Where far less is accepted than was asked for, this is a step on the way
-        // down and no rate to remember.
+        // If the stream accepts far less than was sent, this rate is only a step on the way down,
+        // and not a ceiling to remember.
         let least = from * CUT_LEAVES_MIN;
         if accepted >= least {
             self.ceiling.record_hit(self.rate, accepted);
@@ -355,7 +350,7 @@ impl Pacer {
     fn set_rate(&mut self, now: Duration, rate: Rate) {
         self.rate = rate;
         self.sample = RateSample::new(now + RATE_SETTLES);
-        // The other side has nothing saved up either: no burst.
+        // The other side has no saved-up tokens either, so no burst is allowed.
         self.paid_until = [now + BURST; 3];
         self.grown_at = now;
     }
@@ -364,7 +359,7 @@ impl Pacer {
         let seconds = now.saturating_sub(self.grown_at).as_secs_f64();
         self.grown_at = now;
         let Rate::Share(share) = self.rate else { return };
-        // A rate that nobody has used up says nothing about a higher one.
+        // Only a rate that is fully used says something about a higher one.
         let limits = self.paid_until.iter().any(|&paid| paid > now);
         let is_held = self.throttling.trial.is_some()
             || self.throttling.is_too_much(self.sample.throttled_share())
@@ -398,13 +393,13 @@ impl Ceiling {
         }
     }
 
-    /// Of this rate, this share was accepted.
+    /// Records that this share of the rate was accepted.
     fn record_hit(&mut self, rate: Rate, accepted: f64) {
         self.cut_from = self.cut_from.filter(|&from| from > rate).or(Some(rate));
         self.share = Some(accepted);
     }
 
-    /// Nothing more is throttled below it.
+    /// Records that throttling has ended below the ceiling.
     fn settle_ceiling(&mut self, now: Duration) {
         let (Some(share), Some(from)) = (self.share, self.cut_from.take()) else { return };
         let is_same = self.found.is_some_and(|found| {
@@ -421,7 +416,8 @@ impl Ceiling {
         }
     }
 
-    /// Beyond the ceiling: at once to what used to work, slowly from there on.
+    /// The next rate above the ceiling. It rises fast up to the rate that worked before, then
+    /// slowly.
     fn probed_share(&self, now: Duration, share: f64, seconds: f64) -> f64 {
         let rate = Rate::Share(share);
         if rate < self.proven {
@@ -459,22 +455,23 @@ impl RateSample {
             && self.bytes >= evidence_bytes
     }
 
-    /// The time between its first request and its last.
+    /// The time between the first and the last request of the sample.
     fn covered_time(&self) -> Duration {
         self.last_sent.saturating_sub(self.first_sent)
     }
 
-    /// The rate at which requests went out; the time after the last is not known.
+    /// The rate at which requests were sent. The time after the last one is unknown, so its bytes
+    /// do not count.
     fn bytes_per_second(&self) -> f64 {
         (self.bytes - self.last_bytes as f64) / self.covered_time().max(SAMPLE_SPAN).as_secs_f64()
     }
 
-    /// The share of what was sent that was throttled.
+    /// The throttled share of the sent records.
     fn throttled_share(&self) -> f64 {
         self.throttled_bytes / self.bytes.max(1.0)
     }
 
-    /// The share of what was sent that was accepted.
+    /// The accepted share of the sent records.
     fn accepted_share(&self) -> f64 {
         self.accepted_bytes / self.bytes.max(1.0)
     }
@@ -489,7 +486,7 @@ impl Throttling {
         seen > self.background_share() * (1.0 + BACKGROUND_VARIES) + THROTTLED_TOLERATED
     }
 
-    /// Whether a faster rate could be too much without that being seen.
+    /// Whether background throttling could hide that a higher rate is too high.
     fn hides_ceiling(&self, rate: Rate) -> bool {
         self.background
             .is_some_and(|known| known.throttled > BACKGROUND_PROBED_MAX && rate >= known.before)
@@ -499,8 +496,8 @@ impl Throttling {
         self.background.is_some_and(|background| seen <= background.throttled / 2.0)
     }
 
-    /// Background throttling that becomes rarer is followed. Where it becomes more
-    /// frequent, that may be the rate's doing.
+    /// Follows background throttling that decreases. An increase is not followed because the rate
+    /// may be its reason.
     fn follow_background(&mut self, seen: f64) {
         if let Some(Background { throttled, .. }) = &mut self.background
             && seen < *throttled
@@ -511,25 +508,24 @@ impl Throttling {
 }
 
 impl Trial {
-    /// Whether throttling is closer to what it was before the cut than to what it
-    /// would be if the rate were the reason.
+    /// Whether throttling is closer to its share before the cut than to the expected share.
     fn is_futile(&self, seen: f64) -> bool {
         seen > f64::midpoint(self.throttled, self.expected)
     }
 }
 
-/// How many requests may be under way.
+/// Limits the number of requests in flight.
 #[derive(Debug)]
 struct RequestWindow {
     size: f64,
     size_max: f64,
     under_way: usize,
     latency_min: Option<Duration>,
-    /// When it was last made smaller.
+    /// When the window was last reduced.
     shrunk_at: Option<Duration>,
 }
 
-/// What is left of the window when a queue has formed.
+/// The factor by which the window shrinks when a queue has formed.
 const WINDOW_SHRINKS: f64 = 0.8;
 
 impl RequestWindow {
@@ -548,13 +544,13 @@ impl RequestWindow {
         self.under_way as f64 + 1.0 > self.size
     }
 
-    /// One more for each round without a queue; fewer, once a round, where one
-    /// has formed.
+    /// Grows the window by one for each round trip without a queue. Shrinks it, at most once per
+    /// round trip, if a queue has formed.
     fn request_answered(&mut self, now: Duration, sent: Duration) {
         let latency = now.saturating_sub(sent);
         let was_used = self.is_full();
         self.under_way = self.under_way.saturating_sub(1);
-        // The lowest is forgotten slowly, since endpoints change.
+        // The lowest latency slowly fades, because endpoints change.
         let lowest = self.latency_min.map_or(latency, |lowest| latency.min(lowest.mul_f64(1.001)));
         self.latency_min = Some(lowest);
         if latency > lowest.mul_f64(LATENCY_FACTOR) + LATENCY_SLACK {
@@ -569,7 +565,8 @@ impl RequestWindow {
         self.shrink_window(now, sent);
     }
 
-    /// What was sent before the window shrank says nothing about the new one.
+    /// Shrinks the window. Ignores requests that were sent before the last reduction, because they
+    /// say nothing about the new window.
     fn shrink_window(&mut self, now: Duration, sent: Duration) {
         if self.shrunk_at.is_none_or(|shrunk| sent >= shrunk) {
             self.size = (self.size * WINDOW_SHRINKS).max(1.0);

@@ -1,5 +1,5 @@
 //! A worker's open batches, one for each stream. A batch is closed when it is full, due, or the
-//! largest while too many bytes are open; handing it over waits while too much is in flight.
+//! largest while too many bytes are open. Submitting it waits while too much is in flight.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStrea
 use crate::limits;
 use standpipe_core::event::StreamName;
 
-/// Bytes that one worker holds in open batches of all its streams together.
-/// Beyond it they are sent before they are full.
+/// Maximum bytes of one worker's open batches of all streams. Above this limit, batches are sent
+/// before they are full.
 pub(super) const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How often a worker looks for streams that are no longer in use.
+/// How often a worker checks for streams that are no longer in use.
 const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A worker's open batches, one for each delivery stream.
 ///
-/// A batch that is closed is queued here until it is handed over. Threads do both in one go, and
+/// A closed batch is queued here until it is submitted. Threads close and submit in one call, and
 /// block while too much is in flight ([`RecordAccumulator::push`],
-/// [`RecordAccumulator::close_due`], [`RecordAccumulator::close_all`]); an asynchronous driver
+/// [`RecordAccumulator::close_due`], [`RecordAccumulator::close_all`]). An asynchronous driver
 /// fills and closes batches without waiting ([`RecordAccumulator::add`],
 /// [`RecordAccumulator::end_due`], [`RecordAccumulator::end_all`]) and then awaits
 /// [`RecordAccumulator::flush`].
@@ -31,28 +31,28 @@ pub struct RecordAccumulator {
     delivery: Delivery,
     max_delay: Duration,
     slots: Vec<SlotGeneration>,
-    /// Slots of streams that are no longer in use, to be used again.
+    /// Slots of streams that are no longer in use, for reuse.
     unused: Vec<usize>,
     by_name: HashMap<(Identity, StreamName), StreamSlot>,
     /// Bytes in all open batches.
     open_bytes: usize,
-    /// Closed batches that have not been handed over, oldest first. A caller that adds
-    /// records hands these over before the next one, so that there are few.
+    /// Closed batches that are not submitted yet, oldest first. A caller that adds records submits
+    /// them before the next record, so there are only a few.
     closed: VecDeque<(StreamLease, Batch)>,
     swept: Instant,
-    /// Whether nothing is handed over but by [`RecordAccumulator::flush`].
+    /// Whether only [`RecordAccumulator::flush`] submits batches.
     #[cfg(any(test, feature = "testing"))]
     is_deferred: bool,
 }
 
-/// Where a [`RecordAccumulator`] has a stream, until the stream is no longer in use.
+/// The position of a stream in a [`RecordAccumulator`], until the stream is no longer in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSlot {
     slot: usize,
     generation: u32,
 }
 
-/// A slot, and how many streams it has been used for before.
+/// A slot, and the number of streams that used it before.
 #[derive(Default)]
 struct SlotGeneration {
     number: u32,
@@ -63,34 +63,34 @@ struct Slot {
     identity: Identity,
     named_by: NamedBy,
     stream: Arc<DeliveryStream>,
-    /// While the batch is open.
+    /// The lease of the stream while the batch is open.
     in_use: Option<StreamLease>,
     batch: Batch,
-    /// The size of a record that the event at hand may share, if it may.
+    /// The maximum size of an aggregated record for the current event, if it may be aggregated.
     aggregate_bytes_max: Option<usize>,
-    /// When the first record came in.
+    /// When the first record was added.
     opened: Instant,
 }
 
 /// Why a record was not added to a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecordNotAdded {
-    /// Firehose would not take it.
+    /// Firehose would reject the record.
     #[error(
         "the record has {bytes} bytes with its newline, and Firehose takes {}",
         limits::RECORD_BYTES_MAX
     )]
     TooLarge {
-        /// Its size with its newline.
+        /// The size of the record with its newline.
         bytes: usize,
     },
-    /// Its stream may not be used.
+    /// The stream may not be used.
     #[error(transparent)]
     TooManyStreams(#[from] TooManyStreams),
 }
 
 impl RecordAccumulator {
-    /// An accumulator for one worker.
+    /// Creates an accumulator for one worker.
     pub fn new(delivery: &Delivery) -> Self {
         RecordAccumulator {
             delivery: delivery.clone(),
@@ -106,12 +106,12 @@ impl RecordAccumulator {
         }
     }
 
-    /// The place of a stream in this accumulator, to be used in [`RecordAccumulator::push`] for
-    /// as long as the accumulator [holds](RecordAccumulator::holds) it.
+    /// Returns the slot of a stream in this accumulator. It can be used in
+    /// [`RecordAccumulator::push`] as long as the accumulator [holds](RecordAccumulator::holds) it.
     ///
     /// # Errors
     ///
-    /// An event has named it, and the limit of such streams is reached.
+    /// Fails if an event named the stream, and the limit of dynamic streams is reached.
     pub fn place(
         &mut self,
         identity: Identity,
@@ -142,18 +142,17 @@ impl RecordAccumulator {
         Ok(place)
     }
 
-    /// Whether a place is still that of its stream.
+    /// Whether a slot still belongs to its stream.
     pub fn holds(&self, place: StreamSlot) -> bool {
         self.slots[place.slot].number == place.generation
     }
 
-    /// Add a record to a stream's open batch. Blocks while too much is in
-    /// flight.
+    /// Adds a record to a stream's open batch. Blocks while too much is in flight.
     ///
     /// # Errors
     ///
-    /// The record is larger than Firehose takes, or its stream has been retired and as
-    /// many that events have named are in use as may be; it was not added.
+    /// Fails if the record is too large for Firehose, or if its stream has been retired and the
+    /// limit of dynamic streams is reached. The record was not added then.
     pub fn push(
         &mut self,
         place: StreamSlot,
@@ -165,12 +164,12 @@ impl RecordAccumulator {
         Ok(())
     }
 
-    /// Add a record to a stream's open batch without handing any batch over:
-    /// [`RecordAccumulator::flush`] is to follow.
+    /// Adds a record to a stream's open batch without submitting a batch. The caller must call
+    /// [`RecordAccumulator::flush`] afterwards.
     ///
     /// # Errors
     ///
-    /// As for [`RecordAccumulator::push`].
+    /// Fails in the same cases as [`RecordAccumulator::push`].
     pub fn add(
         &mut self,
         place: StreamSlot,
@@ -181,7 +180,7 @@ impl RecordAccumulator {
         let Some(slot) = &mut self.slots[place.slot].slot else {
             unreachable!("a place that is held has a slot")
         };
-        // Settings are those of the batch: with another one they may be others.
+        // The settings belong to the batch, so another batch may have other settings.
         loop {
             slot.begin(&self.delivery)?;
             let bytes = record.bytes(slot.newline());
@@ -207,21 +206,21 @@ impl RecordAccumulator {
         Ok(())
     }
 
-    /// Hand over the batches that have been open for long enough. Blocks as
-    /// [`RecordAccumulator::push`] does.
+    /// Submits the batches that have been open for long enough. Blocks like
+    /// [`RecordAccumulator::push`].
     pub fn close_due(&mut self, now: Instant) {
         self.end_due(now);
         self.flush_blocking();
     }
 
-    /// Hand everything over. Blocks as [`RecordAccumulator::push`] does.
+    /// Submits all batches. Blocks like [`RecordAccumulator::push`].
     pub fn close_all(&mut self) {
         self.end_all();
         self.flush_blocking();
     }
 
-    /// Close the batches that have been open for long enough:
-    /// [`RecordAccumulator::flush`] is to follow.
+    /// Closes the batches that have been open for long enough. The caller must call
+    /// [`RecordAccumulator::flush`] afterwards.
     pub fn end_due(&mut self, now: Instant) {
         for slot in used_slots(&mut self.slots) {
             if now.duration_since(slot.opened) >= self.max_delay {
@@ -240,14 +239,14 @@ impl RecordAccumulator {
         slots.filter(|slot| !slot.batch.is_empty()).map(|slot| slot.opened + self.max_delay).min()
     }
 
-    /// Close all batches: [`RecordAccumulator::flush`] is to follow.
+    /// Closes all batches. The caller must call [`RecordAccumulator::flush`] afterwards.
     pub fn end_all(&mut self) {
         for slot in used_slots(&mut self.slots) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
 
-    /// Hand the closed batches over, and wait while too much is in flight.
+    /// Submits the closed batches, and waits while too much is in flight.
     pub async fn flush(&mut self) {
         while let Some((in_use, batch)) = self.closed.pop_front() {
             self.delivery.submit_batch(in_use.stream(), batch).await;
@@ -264,15 +263,15 @@ impl RecordAccumulator {
         }
     }
 
-    /// Send the batch that is worth it most. The others go on growing, so that
-    /// requests get twice as large as if all were sent.
+    /// Closes the largest batch. The others continue to grow, which makes requests twice as large
+    /// as if all were sent.
     fn close_largest(&mut self) {
         if let Some(slot) = used_slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
             self.open_bytes -= slot.close(&mut self.closed);
         }
     }
 
-    /// Forget streams that are no longer in use.
+    /// Drops streams that are no longer in use.
     fn forget_unused(&mut self) {
         for (at, generation) in self.slots.iter_mut().enumerate() {
             if let Some(slot) = generation.slot.take_if(|slot| slot.is_unused()) {
@@ -283,14 +282,14 @@ impl RecordAccumulator {
         }
     }
 
-    /// How many slots there are, in use or not.
+    /// The number of slots, used and unused.
     #[cfg(test)]
     pub(super) fn slots_made(&self) -> usize {
         self.slots.len()
     }
 
-    /// Leaves all handing over to [`RecordAccumulator::flush`]: for who drives a worker and
-    /// delivery on one thread.
+    /// Makes [`RecordAccumulator::flush`] the only function that submits batches, for drivers that
+    /// run a worker and delivery on one thread.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn with_deferred_flush(self) -> Self {
@@ -304,7 +303,7 @@ fn used_slots(all: &mut [SlotGeneration]) -> impl Iterator<Item = &mut Slot> {
 }
 
 impl Slot {
-    /// Have the stream stay in use, or be used anew, for the batch that is open.
+    /// Makes sure that the open batch has a stream in use.
     fn begin(&mut self, delivery: &Delivery) -> Result<(), TooManyStreams> {
         if self.in_use.is_some() {
             return Ok(());
@@ -318,7 +317,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Put the batch where it is handed over, if there is one. Returns its bytes.
+    /// Moves the batch to the closed ones, if there is one. Returns its bytes.
     fn close(&mut self, closed: &mut VecDeque<(StreamLease, Batch)>) -> usize {
         if self.batch.is_empty() {
             return 0;
@@ -326,7 +325,7 @@ impl Slot {
         let Some(in_use) = self.in_use.take() else {
             unreachable!("a batch is filled while its stream is in use")
         };
-        // The next one is likely to be as large.
+        // The next batch will probably have the same size.
         let next = self.batch.empty_of_same_size();
         let batch = std::mem::replace(&mut self.batch, next);
         let bytes = batch.held_bytes();
@@ -338,19 +337,19 @@ impl Slot {
         self.in_use.is_none() && self.stream.is_retired()
     }
 
-    /// Whether so many bytes more can be part of the batch.
+    /// Whether this number of bytes fits into the batch.
     fn has_room(&self, bytes: usize) -> bool {
         self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX
             && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_aggregate(bytes))
     }
 
-    /// Whether the batch is large enough, or nothing more can be part of it.
+    /// Whether the batch is large enough, or can take nothing more.
     fn is_full(&self, bytes_enough: usize) -> bool {
         self.batch.payload_bytes() >= bytes_enough
             || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_aggregate(1)
     }
 
-    /// Whether so many bytes more can share the last record.
+    /// Whether this number of bytes fits into the last record.
     fn can_aggregate(&self, bytes: usize) -> bool {
         let has_room = |bytes_max| self.batch.last_record_has_room(bytes, bytes_max);
         self.aggregate_bytes_max.is_some_and(has_room)
@@ -368,13 +367,13 @@ impl Slot {
         }
     }
 
-    /// What ends each record of the batch.
+    /// The bytes at the end of each record of the batch.
     fn newline(&self) -> &'static [u8] {
         if self.stream.settings.newline { b"\n" } else { b"" }
     }
 }
 
-/// The runtime's time, which tests can stop.
+/// The runtime's time, which tests can pause.
 fn runtime_now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

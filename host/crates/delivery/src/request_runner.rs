@@ -1,5 +1,5 @@
-//! One request to Firehose, once: sends it, settles the records that were accepted, and says what
-//! of the others is to be sent again, split, held or dead-lettered.
+//! Sends one request to Firehose, settles the accepted records, and determines what happens to the
+//! others: retry, split, hold or dead letter.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,39 +17,40 @@ use crate::dead_letters::{DeadLetter, DeadLetterWriter, Reason};
 use crate::limits;
 use standpipe_core::event::OutputOutcome;
 
-/// Sends requests, one attempt each, and settles what came of their records.
+/// Sends requests, one attempt each, and settles their records.
 pub(super) struct RequestRunner {
     pub(super) dead_letters: Arc<DeadLetterWriter>,
     pub(super) missing_stream_grace: Duration,
-    /// Cancelled where nobody waits for delivery any more: what is not delivered is dead.
+    /// Cancelled when nothing waits for delivery any more. Undelivered records then become dead
+    /// letters.
     pub(super) abort: CancellationToken,
-    /// For the requests that may be under way at once, of all streams.
+    /// Limits the requests in flight of all streams together.
     pub(super) requests: Semaphore,
-    /// What is called once a stream is held, where nobody is to wait for it.
+    /// Called when a stream is held and the run fails fast.
     pub(super) on_held: OnceLock<OnHeld>,
 }
 
-/// Is given why a stream is held.
+/// Called with the reason why a stream is held.
 pub(super) type OnHeld = Box<dyn Fn(String) + Send + Sync>;
 
-/// What is left to be done for a request's records.
+/// The remaining work for a request's records.
 pub(super) enum RemainingRecords {
-    /// Nothing: they are settled.
+    /// No work: the records are settled.
     Nothing,
-    /// These are to be sent again after a pause.
+    /// Send these records again after a pause.
     Again(PendingBatch, Duration),
-    /// The request was refused as invalid or too large: each part is to be sent alone.
+    /// The request was rejected as invalid or too large: send each part alone.
     Halves([PendingBatch; 2]),
-    /// A record alone was refused as invalid, and whether it is at fault or the stream
-    /// shows once the stream accepts another one.
+    /// A single record was rejected as invalid. Whether the record or the stream is faulty is known
+    /// once the stream accepts another one.
     Accused(PendingBatch, RequestError),
-    /// The stream does not exist, and the time for it to appear is over: what
-    /// waits for it is to be dead-lettered like these, which are.
+    /// The stream does not exist, and the grace period is over. These records are dead-lettered,
+    /// and so should be all that wait for the stream.
     Missing(RequestError),
 }
 
 impl RequestRunner {
-    /// A stream stays held. Where nobody is to wait for that, delivery gives up.
+    /// Ends delivery if the run fails fast, because a stream stays held.
     pub(super) fn fail_fast(&self, stream: &DeliveryStream) {
         if let Some(on_held) = self.on_held.get()
             && !self.abort.is_cancelled()
@@ -59,9 +60,9 @@ impl RequestRunner {
         }
     }
 
-    /// Wait while more dead letters wait to be written than there is memory for, or
-    /// until nobody waits for delivery any more. The records keep their memory until
-    /// then, so what all requests together add at once is bounded by that.
+    /// Waits while the memory for waiting dead letters is exceeded, or until nothing waits for
+    /// delivery any more. The records keep their memory meanwhile, which limits the dead letters
+    /// that all requests together add at once.
     async fn wait_for_dead_letter_room(&self) {
         tokio::select! {
             () = self.dead_letters.wait_for_room() => {}
@@ -69,7 +70,7 @@ impl RequestRunner {
         }
     }
 
-    /// Send a request.
+    /// Sends a request.
     pub(super) async fn send_request(
         &self,
         stream: &DeliveryStream,
@@ -139,7 +140,7 @@ impl RequestRunner {
         }
     }
 
-    /// Settle what was accepted; what was refused is to be sent again.
+    /// Settles accepted records. Rejected ones are sent again.
     fn take_answer(
         &self,
         stream: &DeliveryStream,
@@ -178,7 +179,8 @@ impl RequestRunner {
         {
             stream.log_problem(&RequestError::of_refusal(refusal).to_string());
         }
-        // While some are accepted, going slower is the lane's business.
+        // If the stream accepts some records, the pacer reduces the rate, and no pause is
+        // necessary.
         let consecutive_failures =
             if again.len() == batch.len() { consecutive_failures + 1 } else { 0 };
         pending.batch = Arc::new(batch.select(again.iter().map(|(record, _)| *record)));
@@ -190,9 +192,9 @@ impl RequestRunner {
         )
     }
 
-    /// What of a request is to be sent again of which every record was refused on its own,
-    /// in a way that no pause changes. One record alone is at fault, as Firehose says; that
-    /// all records of a request are is not to be believed.
+    /// Determines what is sent again if every record of a request was rejected individually, for a
+    /// reason that no pause changes. A single record is then faulty, as Firehose says. It is not
+    /// plausible that all records of a request are faulty.
     fn take_refusals(
         &self,
         stream: &DeliveryStream,
@@ -214,7 +216,7 @@ impl RequestRunner {
                 attempts,
             );
             pending.batch.checkpoint();
-            // It may be the stream nevertheless, which then costs a record at each attempt.
+            // The stream may still be the cause. It then costs one record at each attempt.
             if stream.add_refused_alone() < limits::REFUSED_ALONE_MAX {
                 let bytes = pending.batch.payload_bytes();
                 return (Feedback::Refused { bytes }, RemainingRecords::Nothing);
@@ -227,7 +229,7 @@ impl RequestRunner {
         (Feedback::Held, RemainingRecords::Again(pending, Duration::ZERO))
     }
 
-    /// What of a request that failed as a whole is to be sent again.
+    /// Determines what is sent again after a request failed as a whole.
     fn take_error(
         &self,
         stream: &DeliveryStream,
@@ -269,7 +271,7 @@ impl RequestRunner {
             RetryClass::Invalid | RetryClass::TooLarge => {
                 pending.attempts.count = attempts;
                 if error.retry_class == RetryClass::Invalid {
-                    // From now on: the stream may have turned to refusing everything.
+                    // Only later successes count: the stream may have started to reject everything.
                     let since = stream.counts.requests.get();
                     pending.attempts.suspicion = Some(Suspicion { since, is_alone: false });
                 }
@@ -286,14 +288,14 @@ impl RequestRunner {
         RemainingRecords::Again(pending, pause)
     }
 
-    /// Dead-letter what was never sent before the run ended. Waits for room, so it must not
-    /// be called on the runtime's threads.
+    /// Dead-letters a batch that was never sent before the run ended. Waits for memory, so it must
+    /// not be called on the runtime's threads.
     pub(super) fn dead_letter_given_up(&self, stream: &DeliveryStream, batch: &Batch) {
         self.dead_letters.wait_for_room_blocking();
         self.dead_letter_batch(stream, batch, Reason::GivenUp, &stream.why_given_up(), 0);
     }
 
-    /// Write the dead letters of all events of a batch.
+    /// Writes the dead letters of all events of a batch.
     pub(super) fn dead_letter_batch(
         &self,
         stream: &DeliveryStream,
@@ -307,7 +309,7 @@ impl RequestRunner {
         }
     }
 
-    /// Write the dead letters of a record's events.
+    /// Writes the dead letters of a record's events.
     fn dead_letter(
         &self,
         stream: &DeliveryStream,
@@ -330,21 +332,21 @@ impl RequestRunner {
                 attempts,
                 ..DeadLetter::of_line(reason, detail, source, line, batch.text(event))
             };
-            // An event whose dead letter cannot be written stays unsettled.
+            // An event stays unsettled until its dead letter is written.
             self.dead_letters.settle_dead(&dead_letter, &provenance.ack, batch.event(event));
         }
     }
 }
 
 impl PendingBatch {
-    /// Both halves, to be sent without a pause.
+    /// Splits the batch into halves, to be sent without a pause.
     fn split_in_halves(mut self) -> [PendingBatch; 2] {
         self.attempts.consecutive_failures = 0;
         let middle = self.batch.len() / 2;
         self.split_at(middle)
     }
 
-    /// The first so many records, and the others.
+    /// Splits the batch into the first `records` records and the others.
     pub(super) fn split_at(mut self, records: usize) -> [PendingBatch; 2] {
         [0..records, records..self.batch.len()].map(|part| {
             let batch = Arc::new(self.batch.select(part));
@@ -380,7 +382,8 @@ fn feedback_of_error(batch: &Batch, error: &RequestError) -> Feedback {
     }
 }
 
-/// Why every record of a request was refused on its own, where no pause changes that.
+/// The error if every record of a request was rejected individually, for a reason that no pause
+/// changes.
 fn refused_altogether(batch: &Batch, answer: &PutResponse) -> Option<RequestError> {
     let (_, first) = answer.refused.first()?;
     let retry_class = first.retry_class();
@@ -392,7 +395,7 @@ fn refused_altogether(batch: &Batch, answer: &PutResponse) -> Option<RequestErro
     is_altogether.then(|| RequestError::of_refusal(first))
 }
 
-/// What is wrong with a stream that accepts no record, and what to do.
+/// The problem of a stream that accepts no record, and its solution.
 pub(super) fn fault_of_stream(error: &RequestError) -> String {
     let advice = if error.message.contains("KinesisStreamAsSource") {
         "it reads from a Kinesis data stream: have the plugin name a Direct PUT stream, or write to the data stream"

@@ -1,5 +1,5 @@
-//! The task that writes one stream: it alone decides what goes out next, holds the stream, moves
-//! batches between memory and disk, and ends when the stream is idle or closed.
+//! The task of one stream: it alone decides what is sent next, holds the stream, moves batches
+//! between memory and disk, and ends when the stream is idle or closed.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::limits;
 use standpipe_core::blocking;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation};
 
-/// Writes one stream's batches until its queue is closed and empty, and every
-/// record accepted, dead-lettered or given up.
+/// Sends one stream's batches until its queue is closed and empty, and every record is accepted,
+/// dead-lettered or given up.
 ///
-/// It alone decides what goes out next. Batches go out in the order in which
-/// they came; only what is sent again may be overtaken.
+/// It alone decides what is sent next. Batches are sent in the order of their arrival, but may
+/// overtake a batch that is sent again.
 pub(super) struct Sender {
     pub(super) stream: Arc<DeliveryStream>,
     pub(super) runner: Arc<RequestRunner>,
@@ -34,38 +34,37 @@ pub(super) struct Sender {
     pub(super) overflow: Arc<Overflow>,
     pub(super) lane: Lane,
     pub(super) send_queue: SendQueue,
-    /// Requests, each with when it went out.
+    /// Requests in flight, each with the time when it was sent.
     pub(super) under_way: JoinSet<(Instant, Feedback, RemainingRecords)>,
     pub(super) loading: Option<Loading>,
-    /// How long a stream without records is served.
+    /// The time after which the task of a stream without records ends.
     pub(super) idle_timeout: Duration,
-    /// Whether more records may come.
+    /// Whether more records may arrive.
     pub(super) is_open: bool,
 }
 
-/// How often a stream that is held is tried before a run ends for it that is to fail fast:
-/// once more, since a clock may have been corrected by the first answer, or credentials
-/// renewed.
+/// How often a held stream is tested before a run that fails fast ends: once more, because the
+/// first response may have corrected the clock, or credentials may have been renewed.
 const HELD_ATTEMPTS_BEFORE_FAILURE: u32 = 1;
 
-/// How long a stream that gets no new batches is served without records: the workers'
-/// last batches for it may still be open.
+/// The time without records after which the task of a superseded stream ends. The workers' last
+/// batches for it may still be open.
 const SUPERSEDED_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a stream is not served any more.
+/// Why the task of a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SenderEnd {
-    /// No more records will come, or the run has given up.
+    /// No more records will arrive, or the run has given up.
     Closed,
-    /// It has been idle, and is to be begun with anew should it be needed.
+    /// The stream was idle. It starts again if it is needed.
     Retired,
 }
 
-/// A batch on its way from disk back to memory.
+/// A batch that is moving from disk back to memory.
 pub(super) enum Loading {
-    /// It waits for its part of the memory, and can go back.
+    /// The batch waits for memory, and can return to disk.
     Memory(Pin<Box<dyn Future<Output = Reservation> + Send>>, SpilledBatch, Attempts),
-    /// It is being read.
+    /// The batch is being read.
     Disk(JoinHandle<Option<PendingBatch>>),
 }
 
@@ -109,7 +108,7 @@ impl Sender {
                     if self.stream.retire(|| queue.is_empty()) {
                         return SenderEnd::Retired;
                     }
-                    // A batch is being filled.
+                    // A batch for the stream is open.
                     idle_since = None;
                 }
             }
@@ -122,8 +121,7 @@ impl Sender {
         SenderEnd::Closed
     }
 
-    /// Send what can be sent now. Returns when there will be more, if that is a
-    /// matter of time.
+    /// Sends what can be sent now. Returns the time of the next send, if it only depends on time.
     fn send_due(&mut self) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -152,8 +150,8 @@ impl Sender {
         }
     }
 
-    /// What is to be sent now. A record that was refused alone is tried again once the
-    /// stream has accepted another one, or where there is nothing else to try.
+    /// Returns the next batch to send. A record that was rejected alone is sent again after the
+    /// stream has accepted another one, or if there is nothing else to send.
     fn next_pending(&mut self, now: Instant) -> Option<PendingBatch> {
         let since = self.send_queue.accused_since();
         if since.is_some_and(|since| self.stream.has_accepted_since(since)) {
@@ -170,8 +168,8 @@ impl Sender {
         self.send_queue.is_empty() && self.under_way.is_empty() && self.loading.is_none()
     }
 
-    /// Begin to read the next batch back, if it is on disk. A stream that is held does
-    /// so only when it is tried: until then the memory is the others'.
+    /// Starts to read the next batch back if it is on disk. A held stream only does so for a test,
+    /// and leaves the memory to others until then.
     fn load_next(&mut self) {
         if self.loading.is_none()
             && let Some((stored, attempts)) = self.send_queue.next_stored()
@@ -184,7 +182,7 @@ impl Sender {
 
     fn take_loaded(&mut self, loaded: Option<PendingBatch>) {
         match loaded {
-            // A stream that is held is tried with one record.
+            // A held stream is tested with a single record.
             Some(pending) if self.lane.is_held() && pending.batch.len() > 1 => {
                 let [first, others] = pending.split_at(1);
                 self.send_queue.push_front(QueuedBatch::InMemory(others));
@@ -195,7 +193,7 @@ impl Sender {
         }
     }
 
-    /// Have a batch that waits for memory wait on disk again.
+    /// Returns a batch that waits for memory to the disk.
     fn stop_loading(&mut self) {
         match self.loading.take() {
             Some(Loading::Memory(_, stored, attempts)) => {
@@ -233,9 +231,9 @@ impl Sender {
         }
     }
 
-    /// A record was refused alone, and the stream has accepted none since a request with it
-    /// was refused first. Either is at fault: others are tried, and where the stream
-    /// refuses them too it is held.
+    /// Handles a record that was rejected alone, if the stream has accepted no record since the
+    /// first rejected request with this record. Either the record or the stream is faulty. The task
+    /// tries other records, and holds the stream if it rejects them too.
     async fn suspect_record(
         &mut self,
         feedback: Feedback,
@@ -249,7 +247,7 @@ impl Sender {
         pending.attempts.suspicion = Some(Suspicion { since, is_alone: true });
         let provenance = pending.batch.provenance(0);
         let source = provenance.ack.source();
-        // A spool hands it out again when the program starts next, with others.
+        // A spool reads the record again at the next start of the program, with others.
         let comes_again = source.keeps_unsettled() && source.history().is_none();
         self.send_queue.accused.push_back(pending);
         let refused = if is_repeated { stream.refused_alone() } else { stream.add_refused_alone() };
@@ -257,8 +255,8 @@ impl Sender {
         let is_last = self.send_queue.has_only_accused()
             && self.under_way.is_empty()
             && self.loading.is_none();
-        // No record will come any more that could show who is at fault: it is a few records
-        // against a stream that has accepted others.
+        // No further record will arrive to show the cause. Only a few records were rejected by a
+        // stream that has accepted others, so the records are faulty.
         if is_last && !self.is_open && !are_many && !comes_again && stream.has_accepted_since(0) {
             self.dead_letter_waiting(Reason::RecordRefused, error.to_string()).await;
             stream.forget_trouble();
@@ -271,8 +269,8 @@ impl Sender {
         feedback
     }
 
-    /// Put what is left of a request where it waits. Returns why if the stream has not
-    /// existed for too long.
+    /// Puts the rest of a request back into the queue. Returns the error if the stream has been
+    /// missing for too long.
     fn take_rest(&mut self, rest: RemainingRecords) -> Option<RequestError> {
         match rest {
             RemainingRecords::Nothing => {}
@@ -286,8 +284,8 @@ impl Sender {
         None
     }
 
-    /// Write everything out: a held stream leaves the memory to the others. It is tried
-    /// with its first record alone, which costs little to read back and to send.
+    /// Moves all batches to disk, because a held stream leaves the memory to others. Its first
+    /// record stays separate: the test of the stream then reads and sends only a little.
     async fn put_aside(&mut self) {
         self.stop_loading();
         let mut is_first = true;
@@ -311,7 +309,7 @@ impl Sender {
 
     async fn store_batch(&mut self, mut pending: PendingBatch) -> QueuedBatch {
         if pending.batch.len() > 1 {
-            // It goes out whole again, and may be accepted.
+            // The batch is sent whole again, and may be accepted.
             pending.attempts.suspicion = None;
         }
         let (overflow, stream) = (Arc::clone(&self.overflow), Arc::clone(&self.stream));
@@ -322,7 +320,7 @@ impl Sender {
         blocking::run(store).await
     }
 
-    /// The time to deliver is over.
+    /// Ends delivery after its time is over.
     async fn give_up(&mut self) {
         while let Some(done) = self.under_way.join_next().await {
             if let Ok((_, _, rest)) = done {
@@ -338,9 +336,8 @@ impl Sender {
         self.dead_letter_waiting(Reason::GivenUp, self.stream.why_given_up()).await;
     }
 
-    /// Write the dead letters of everything that waits. What is on disk is read back
-    /// batch by batch, outside of the memory that all share: this waits for nobody's
-    /// delivery.
+    /// Writes the dead letters of all waiting batches. Batches on disk are read back one by one
+    /// outside of the shared memory, so this does not wait for the delivery of others.
     async fn dead_letter_waiting(&mut self, reason: Reason, detail: String) {
         self.stop_loading();
         let detail: Arc<str> = detail.into();
@@ -369,8 +366,8 @@ impl Sender {
     }
 }
 
-/// Read a batch back, once there is memory for it; none if it could not be read. Nothing is
-/// lost where nobody waits for it to the end.
+/// Reads a batch back once there is memory for it. Returns `None` if it could not be read. Nothing
+/// is lost if this future is dropped.
 async fn load_on(
     loading: &mut Option<Loading>,
     stream: &Arc<DeliveryStream>,
@@ -391,7 +388,7 @@ async fn load_on(
     read
 }
 
-/// Read a batch back. Where the disk fails its events are not delivered.
+/// Reads a batch back. If the disk fails, its events are undelivered.
 async fn load_batch(stream: Arc<DeliveryStream>, stored: SpilledBatch) -> Option<Batch> {
     let loaded = blocking::run(move || stored.load()).await;
     loaded.inspect_err(|(events, error)| stream.add_unread(*events, error)).ok()

@@ -1,5 +1,5 @@
-//! A delivery stream at work: its settings, queue, counters and trouble. It stays in use while a
-//! batch for it is open, and is retired when it is idle.
+//! A delivery stream in use: its settings, queue, counters and problems. It stays in use while it
+//! has an open batch, and is retired when it is idle.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,36 +22,35 @@ use crate::limits;
 use standpipe_core::event::StreamName;
 use standpipe_core::memory_budget::Usage;
 
-/// What can be set for each stream.
+/// Settings of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// Whether each record ends with a newline. Firehose itself adds nothing
-    /// between records, so without it they run together in their file.
+    /// Whether each record ends with a newline. Firehose adds nothing between records, so they are
+    /// joined in the destination without it.
     pub newline: bool,
-    /// Requests that may be under way at once.
+    /// Maximum number of requests in flight at once.
     pub concurrency: usize,
     /// Whether several events may share a record.
     pub aggregation: Aggregation,
 }
 
-/// Has what is counted for a stream in one place: what is reported, and the counters of a stream
-/// at work.
+/// Defines the counters of a stream once, for the report and for the stream in use.
 macro_rules! stream_counts {
     ($($(#[$attribute:meta])* $count:ident,)*) => {
-        /// What went to a stream.
+        /// The counts of a stream.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
         pub struct StreamReport {
             $($(#[$attribute])* pub $count: u64,)*
-            /// What automatic aggregation came to, where it was asked for.
+            /// The decision of automatic aggregation, if it is enabled.
             #[serde(rename = "pack", skip_serializing_if = "Option::is_none")]
             pub aggregation: Option<AggregationDecision>,
-            /// Requests that failed, or of which no record was accepted, by the kind of the error.
+            /// Requests that failed, or of which no record was accepted, by kind of error.
             #[serde(skip_serializing_if = "BTreeMap::is_empty")]
             pub errors: BTreeMap<&'static str, u64>,
-            /// What is wrong with the stream, if it was at last.
+            /// The last problem of the stream, if it is not solved.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub problem: Option<String>,
-            /// Whether its records are kept until somebody acts.
+            /// Whether the stream is held.
             #[serde(skip)]
             pub is_held: bool,
         }
@@ -63,7 +62,7 @@ macro_rules! stream_counts {
         }
 
         impl StreamReport {
-            /// Add what went to the same stream later.
+            /// Adds later counts of the same stream.
             pub(super) fn add(&mut self, later: StreamReport) {
                 $(self.$count += later.$count;)*
                 for (kind, count) in later.errors {
@@ -96,32 +95,32 @@ stream_counts! {
     records,
     /// Bytes of accepted records, before base64.
     bytes,
-    /// Requests, answered or not.
+    /// Requests, with or without a response.
     requests,
-    /// Records that were sent again, each time counted.
+    /// Records that were sent again. Each repetition counts.
     retries,
-    /// Records that were sent again after a request whose answer was lost or
-    /// was a fault of the service: what may have been written twice.
+    /// Records that were sent again after a lost response or an internal error of the service. They
+    /// may be stored twice.
     ambiguous,
-    /// Answers with a status of success that did not account for every record, or
-    /// were too long: their records were sent again.
+    /// Successful responses that did not account for every record, or were too long. Their records
+    /// were sent again.
     #[serde(skip_serializing_if = "is_zero")]
     invalid_answers,
-    /// Records that were refused since there were too many of them.
+    /// Records that were throttled.
     #[serde(skip_serializing_if = "is_zero")]
     throttled,
-    /// Answers that refused some records and took others.
+    /// Responses that rejected some records and accepted others.
     #[serde(skip_serializing_if = "is_zero")]
     partial_failures,
-    /// Events that went through the disk, since the stream was held or slow.
+    /// Events that were on disk because the stream was held or slow.
     #[serde(skip_serializing_if = "is_zero")]
     overflowed,
-    /// Events that could not be read back from disk, and count as not delivered.
+    /// Events that could not be read back from disk, and count as undelivered.
     #[serde(skip_serializing_if = "is_zero")]
     unread,
     /// What Firehose bills for the accepted records, in kilobytes.
     billed_kb,
-    /// What it would bill if every event were a record of its own.
+    /// The billed size without aggregation.
     #[serde(rename = "billed_kb_unpacked")]
     billed_kb_unaggregated,
 }
@@ -133,9 +132,9 @@ pub(super) struct DeliveryStream {
     pub(super) settings: StreamSettings,
     pub(super) aggregation: Arc<StreamAggregation>,
     pub(super) counts: StreamCounters,
-    /// What it holds in memory.
+    /// The memory of the stream's batches.
     pub(super) memory: Usage,
-    /// What it holds on disk.
+    /// The stream's batches on disk.
     pub(super) backlog: Backlog,
     is_held: AtomicBool,
     trouble: Mutex<Trouble>,
@@ -143,23 +142,22 @@ pub(super) struct DeliveryStream {
     log: Arc<LogLimit>,
 }
 
-/// The way to who serves a stream.
+/// The queue to the task of a stream.
 #[derive(Debug)]
 struct StreamQueue {
-    /// None once no more records will come.
+    /// `None` once no more records will arrive.
     batches: Option<UnboundedSender<QueuedBatch>>,
-    /// Batches that are open, or closed and not in the queue yet.
+    /// Batches that are open, or closed but not in the queue yet.
     open: usize,
     /// Whether new batches go to another [`DeliveryStream`] of the same name.
     is_superseded: bool,
 }
 
-/// A stream that stays in use for as long as this is kept: what a batch is filled and
-/// handed over with.
+/// Keeps a stream in use. Batches are filled and submitted through it.
 pub(super) struct StreamLease(Arc<DeliveryStream>);
 
 impl StreamCounters {
-    /// Count a request that failed, or of which no record was accepted.
+    /// Counts a request that failed, or of which no record was accepted.
     pub(super) fn add_error(&self, kind: ErrorKind) {
         self.errors[kind as usize].inc();
     }
@@ -170,7 +168,7 @@ impl StreamCounters {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Count records that Firehose has taken.
+    /// Counts records that Firehose accepted.
     pub(super) fn add_accepted(&self, batch: &Batch, records: impl Iterator<Item = usize>) {
         let (mut events, mut count, mut bytes) = (0, 0, 0);
         let (mut billed, mut billed_unaggregated) = (0, 0);
@@ -200,7 +198,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What Firehose bills for a record, in kilobytes of 1,024 bytes.
+/// The billed size of a record, in kilobytes of 1,024 bytes.
 fn billed_kb(record_bytes: usize) -> usize {
     record_bytes.div_ceil(limits::BILLED_STEP_BYTES) * (limits::BILLED_STEP_BYTES / 1024)
 }
@@ -209,9 +207,9 @@ fn billed_kb(record_bytes: usize) -> usize {
 struct Trouble {
     missing_since: Option<Instant>,
     mentioned: Option<(String, Instant)>,
-    /// The latest request of which records were accepted, by its number.
+    /// The number of the latest request with accepted records.
     accepted: Option<u64>,
-    /// Different records that were refused alone since any was accepted.
+    /// Different records that were rejected alone since the last accepted record.
     refused_alone: u32,
 }
 
@@ -242,7 +240,7 @@ impl DeliveryStream {
         }
     }
 
-    /// Put a batch in the queue. It comes back if nobody serves it any more.
+    /// Puts a batch into the queue. Returns the batch if the stream has no task any more.
     #[expect(clippy::result_large_err, reason = "the batch is moved in, and is moved back")]
     pub(super) fn send(&self, queued: QueuedBatch) -> Result<(), QueuedBatch> {
         match &self.queue.lock().batches {
@@ -251,7 +249,7 @@ impl DeliveryStream {
         }
     }
 
-    /// Whether nothing can be written to the stream for now.
+    /// Whether the stream is held.
     pub(super) fn is_held(&self) -> bool {
         self.is_held.load(Ordering::Relaxed)
     }
@@ -260,13 +258,13 @@ impl DeliveryStream {
         self.is_held.store(is_held, Ordering::Relaxed);
     }
 
-    /// No more records will come.
+    /// Closes the queue: no more records will arrive.
     pub(super) fn close(&self) {
         self.queue.lock().batches = None;
     }
 
-    /// Take the stream out of use, unless somebody fills a batch for it. Returns whether it
-    /// is, and then nothing is in its queue: what is in use has been handed over before.
+    /// Retires the stream unless a batch for it is open. Returns whether the stream was retired.
+    /// Its queue is then empty, because all leases have submitted their batches before.
     pub(super) fn retire(&self, queue_is_empty: impl FnOnce() -> bool) -> bool {
         let mut queue = self.queue.lock();
         if queue.open > 0 || !queue_is_empty() {
@@ -276,13 +274,13 @@ impl DeliveryStream {
         true
     }
 
-    /// Whether no records can be sent any more, since it was retired or closed.
+    /// Whether no records can be sent any more because the stream was retired or closed.
     pub(super) fn is_retired(&self) -> bool {
         self.queue.lock().batches.is_none()
     }
 
-    /// Take no new batches; what is open is still handed over and delivered. For streams
-    /// whose settings have changed.
+    /// Accepts no new batches. Open batches are still submitted and delivered. For streams whose
+    /// settings have changed.
     pub(super) fn supersede(&self) {
         self.queue.lock().is_superseded = true;
     }
@@ -291,8 +289,8 @@ impl DeliveryStream {
         self.queue.lock().is_superseded
     }
 
-    /// Records of a request were accepted: whatever was wrong with the stream is over.
-    /// Requests are counted from 0.
+    /// Records that a request had accepted records, which ends any problem of the stream. Requests
+    /// are numbered from 0.
     pub(super) fn records_accepted(&self, request: u64) {
         let mut trouble = self.trouble.lock();
         trouble.accepted = trouble.accepted.max(Some(request));
@@ -305,35 +303,35 @@ impl DeliveryStream {
         trouble.missing_since = None;
     }
 
-    /// A request was answered, so that the stream exists, and none of its records accepted.
+    /// Records that the stream exists: a request got a response, although no record was accepted.
     pub(super) fn confirm_existence(&self) {
         self.trouble.lock().missing_since = None;
     }
 
-    /// Whether records of a request were accepted before which there were so many.
+    /// Whether a request at or after this number of requests had accepted records.
     pub(super) fn has_accepted_since(&self, requests: u64) -> bool {
         self.trouble.lock().accepted.is_some_and(|request| request >= requests)
     }
 
-    /// Count a record that was refused alone for the first time. Returns how many different
-    /// ones there were since any was accepted.
+    /// Counts a record that was rejected alone for the first time. Returns the number of such
+    /// different records since the last accepted one.
     pub(super) fn add_refused_alone(&self) -> u32 {
         let mut trouble = self.trouble.lock();
         trouble.refused_alone = trouble.refused_alone.saturating_add(1);
         trouble.refused_alone
     }
 
-    /// How many different records were refused alone since any was accepted.
+    /// The number of different records that were rejected alone since the last accepted one.
     pub(super) fn refused_alone(&self) -> u32 {
         self.trouble.lock().refused_alone
     }
 
-    /// What was wrong was not the stream's fault.
+    /// Discards a problem that the stream did not cause.
     pub(super) fn forget_trouble(&self) {
         self.trouble.lock().mentioned = None;
     }
 
-    /// Log what is wrong with the stream, but not at every attempt.
+    /// Logs a problem of the stream, but not at every attempt.
     pub(super) fn log_problem(&self, problem: &str) {
         let mut trouble = self.trouble.lock();
         let said = trouble.mentioned.as_ref();
@@ -357,17 +355,17 @@ impl DeliveryStream {
             .map(|(_, at)| *at + standpipe_aws::limits::WAIT_REMINDER)
     }
 
-    /// What is wrong, if anything is.
+    /// The current problem, if there is one.
     pub(super) fn problem(&self) -> Option<String> {
         self.trouble.lock().mentioned.as_ref().map(|(problem, _)| problem.clone())
     }
 
-    /// Log the current problem again.
+    /// Logs the current problem again.
     pub(super) fn log_reminder(&self) {
         self.problem().iter().for_each(|problem| self.log_problem(problem));
     }
 
-    /// Count events that are lost to this run, since they could not be read back.
+    /// Counts events that are lost for this run because they could not be read back.
     pub(super) fn add_unread(&self, events: usize, error: &io::Error) {
         self.counts.unread.inc_by(events as u64);
         if self.log.admits(LogKind::Unread) {
@@ -375,12 +373,12 @@ impl DeliveryStream {
         }
     }
 
-    /// Why records were not delivered before the run ended.
+    /// The reason why records were not delivered before the run ended.
     pub(super) fn why_given_up(&self) -> String {
         self.with_problem("the run ended before the stream took it".to_owned())
     }
 
-    /// Why nothing can be written to it.
+    /// The reason why the stream is held.
     pub(super) fn why_held(&self) -> String {
         self.with_problem(format!("the stream {} accepts no records", self.name))
     }
@@ -392,14 +390,14 @@ impl DeliveryStream {
         }
     }
 
-    /// For how long Firehose has been saying that the stream does not exist.
+    /// How long Firehose has been reporting that the stream does not exist.
     pub(super) fn missing_for(&self) -> Duration {
         self.trouble.lock().missing_since.get_or_insert_with(Instant::now).elapsed()
     }
 }
 
 impl StreamLease {
-    /// Begin to use a stream; none if it has been retired or superseded.
+    /// Starts using a stream. Returns `None` if the stream has been retired or superseded.
     pub(super) fn begin(stream: &Arc<DeliveryStream>) -> Option<Self> {
         let mut queue = stream.queue.lock();
         if queue.is_superseded || queue.batches.is_none() {

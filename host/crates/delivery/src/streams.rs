@@ -1,24 +1,23 @@
-//! All delivery streams of a run and their tasks: begins and retires them, bounds those that events
-//! choose, and admits batches to memory or disk so that a slow stream delays no other.
+//! All delivery streams of a run and their tasks. Starts and retires streams, limits dynamic
+//! streams, and admits batches to memory or disk, so that a slow stream does not delay others.
 //!
 //! # Why nothing waits for ever
 //!
-//! Memory is given back when records are answered for, put on disk or given up. So
-//! that this always happens,
+//! Memory is released when records are settled, spilled to disk or given up. Three rules make sure
+//! that this always happens:
 //!
-//! 1. a batch in memory needs no more memory to leave it: it can be sent, whatever
-//!    stands before it on disk (`SendQueue::next` passes over batches on disk), and what
-//!    is left of a request keeps its part of the memory;
-//! 2. a stream that has nothing in memory gets its next batch there as soon as
-//!    anything at all is free, however large the batch is ([`Sharing::Evenly`]);
-//! 3. what comes behind a batch on disk goes there too, or waits outside
-//!    (`Delivery::place_batch`), so that the memory of a stream with batches on disk runs
-//!    empty, and then the first of these is its next batch.
+//! 1. A batch in memory needs no additional memory to be sent: batches on disk do not block it
+//!    (`SendQueue::next` passes over them), and the rest of a request keeps its memory.
+//! 2. A stream with nothing in memory gets its next batch there as soon as any memory is free, even
+//!    if the batch is larger ([`Sharing::Evenly`]).
+//! 3. A batch behind a batch on disk also goes to disk, or waits outside (`Delivery::place_batch`).
+//!    So the memory of a stream with batches on disk becomes empty, and the first of these is then
+//!    its next batch.
 //!
-//! By 1, once streams accept records, memory becomes free without any wait for memory;
-//! by 2 and 3 the first batch on disk of each stream is then read back, in turn. No
-//! stream needs what another one holds but while that one's records are under way. A
-//! stream that is held keeps nothing in memory as long as the disk takes it.
+//! By rule 1, memory becomes free without waiting for memory once streams accept records. By rules
+//! 2 and 3, the first batch on disk of each stream is then read back, in turn. A stream needs the
+//! memory of another stream only while the other's records are in flight. A held stream keeps
+//! nothing in memory as long as the disk accepts its batches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -54,48 +53,47 @@ use standpipe_core::memory_budget::{MemoryBudget, Sharing};
 /// How records are delivered.
 #[derive(Debug, Clone)]
 pub struct DeliverySettings {
-    /// For streams without settings of their own.
+    /// Settings of streams without their own settings.
     pub stream: StreamSettings,
-    /// For streams by name.
+    /// Settings of streams by name.
     pub streams: HashMap<StreamName, StreamSettings>,
-    /// How long a stream may not exist before its records go to the dead
-    /// letters.
+    /// How long a stream may be missing before its records become dead letters.
     pub missing_stream_grace: Duration,
-    /// How fast a stream is written to before anything is learnt about it.
+    /// The rate of a stream before the pacer learns something about it.
     pub start_rate: StartRate,
     /// How long an event may wait in an open batch.
     pub max_delay: Duration,
-    /// Bytes of closed batches that are held in memory until they are answered for.
+    /// Bytes of closed batches that stay in memory until their records are settled.
     pub in_flight_bytes_max: usize,
-    /// Payload bytes from which a batch is sent without waiting for more.
+    /// Payload bytes at which a batch is sent without waiting for more.
     pub request_bytes_enough: usize,
-    /// Where records of streams that are held or slow are kept on disk, so that
-    /// they hold up no others.
+    /// The directory for records of held or slow streams, which keeps them from delaying other
+    /// streams.
     pub overflow_directory: PathBuf,
-    /// Bytes that may be kept there.
+    /// Maximum bytes in this directory.
     pub overflow_bytes_max: u64,
-    /// Streams that events choose and that may be in use at once.
+    /// Maximum number of dynamic streams in use at once.
     pub dynamic_streams_max: usize,
     /// How long a stream stays in use without records.
     pub stream_idle_timeout: Duration,
 }
 
-/// Who has named a stream, which says whether there can be any number of them.
+/// Who named a stream. This determines whether the number of such streams is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedBy {
-    /// The settings or the plugin's declaration: there are as many as stand there.
+    /// The settings or the plugin's declaration, with a fixed number of streams.
     Operator,
-    /// An event, by what is in it. Of these only so many may be in use at once.
+    /// The contents of an event. The number of such streams in use is limited.
     Event,
 }
 
-/// So many streams are in use that events have chosen that there may be no further one.
+/// The maximum number of dynamic streams is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "the event chooses a further delivery stream, and the limit of {streams_max} is reached: raise max_dynamic_streams under [delivery], or have the plugin choose fewer"
 )]
 pub struct TooManyStreams {
-    /// As many as there may be.
+    /// The maximum number.
     pub streams_max: usize,
 }
 
@@ -103,8 +101,7 @@ pub struct TooManyStreams {
 #[derive(Clone)]
 pub struct Delivery(Arc<SharedDelivery>);
 
-/// A [`Delivery`] that does not keep it alive: what it writes to is released with the
-/// last of the others.
+/// A weak reference to a [`Delivery`]. It does not keep the clients of the delivery alive.
 #[derive(Debug, Clone)]
 pub struct WeakDelivery(Weak<SharedDelivery>);
 
@@ -118,11 +115,11 @@ impl WeakDelivery {
 struct SharedDelivery {
     runner: Arc<RequestRunner>,
     ports: FirehoseClients,
-    /// For each identity: quotas are the account's.
+    /// One watcher for each identity, because quotas apply to an account.
     aggregation_watchers: Vec<Arc<AggregationWatcher>>,
     settings: DeliverySettings,
     runtime: Handle,
-    /// What all streams together may hold of records that are not answered for.
+    /// The memory of all streams together for records that are not settled.
     memory: MemoryBudget,
     overflow: Arc<Overflow>,
     log: Arc<LogLimit>,
@@ -134,21 +131,21 @@ type StreamKey = (Identity, StreamName);
 struct StreamTable {
     settings: StreamSettingsTable,
     in_use: BTreeMap<StreamKey, ActiveStream>,
-    /// Streams that others of the same name have taken the place of, until their last
-    /// records are delivered.
+    /// Streams that were replaced by another one of the same name, until their last records are
+    /// delivered.
     superseded: Vec<(StreamKey, ActiveStream)>,
-    /// How many of those in use events have chosen.
+    /// The number of dynamic streams in use.
     dynamic: usize,
     retired: RetiredStreams,
 }
 
 impl StreamTable {
-    /// All that are served: those of before first.
+    /// All streams with a task, replaced ones first.
     fn all_streams(&self) -> impl Iterator<Item = (&StreamKey, &ActiveStream)> {
         self.superseded.iter().map(|(key, served)| (key, served)).chain(&self.in_use)
     }
 
-    /// Take a stream out of use.
+    /// Takes a stream out of use.
     fn remove(&mut self, key: &StreamKey) -> Option<ActiveStream> {
         let served = self.in_use.remove(key)?;
         self.dynamic -= usize::from(served.is_dynamic);
@@ -156,7 +153,7 @@ impl StreamTable {
     }
 }
 
-/// What differs from stream to stream, and can change while records flow.
+/// Settings that differ between streams and can change at run time.
 #[derive(Debug)]
 struct StreamSettingsTable {
     default: StreamSettings,
@@ -169,23 +166,23 @@ impl StreamSettingsTable {
     }
 }
 
-/// How long a batch waits for memory before it goes to the disk: long enough
-/// that a stream that keeps up with the others needs none.
+/// How long a batch waits for memory before it goes to disk. A stream that keeps up with the others
+/// needs no disk within this time.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A stream, and the task that writes to it.
 struct ActiveStream {
     stream: Arc<DeliveryStream>,
-    /// None once somebody waits for it.
+    /// `None` once a caller waits for it.
     task: Option<JoinHandle<()>>,
-    /// What keeps its aggregation up to date, where that is automatic; it ends with this.
+    /// The task that updates automatic aggregation. It ends with the stream.
     _aggregation_watch: JoinSet<()>,
     is_dynamic: bool,
 }
 
 impl Delivery {
-    /// Deliver through these clients; the work is done on this runtime. Once `abort` is
-    /// cancelled nobody waits any longer: what is not delivered goes to the dead letters.
+    /// Creates a delivery with these clients. Its tasks run on this runtime. Once `abort` is
+    /// cancelled, nothing waits any longer: undelivered records become dead letters.
     pub fn new(
         ports: FirehoseClients,
         settings: DeliverySettings,
@@ -237,8 +234,8 @@ impl Delivery {
         &self.0.settings
     }
 
-    /// Use other settings for streams from their next batch on. Open batches and those
-    /// that wait are delivered as they were begun.
+    /// Changes the settings of streams from their next batch on. Open and waiting batches keep
+    /// their settings.
     pub fn set_stream_settings(
         &self,
         default: StreamSettings,
@@ -255,14 +252,13 @@ impl Delivery {
         }
     }
 
-    /// Cancel the abort token as soon as a stream accepts nothing until somebody acts, and
-    /// call this with the reason; of streams that are held at once, each can have it called.
+    /// Cancels the abort token as soon as a stream is held, and calls `on_held` with the reason. If
+    /// several streams are held at once, each may call it.
     pub fn fail_fast(&self, on_held: impl Fn(String) + Send + Sync + 'static) {
         let _ = self.0.runner.on_held.set(Box::new(on_held));
     }
 
-    /// Wait until everything has been delivered, or given up. No accumulator may be
-    /// in use any more.
+    /// Waits until all records are delivered or given up. No accumulator may be in use any more.
     pub async fn drain(&self) {
         let tasks: Vec<_> = {
             let mut streams = self.0.streams.lock();
@@ -281,9 +277,9 @@ impl Delivery {
         }
     }
 
-    /// What has been delivered so far, by the stream's name; that of another
-    /// identity than the default one stands behind it. Of streams that are no longer in
-    /// use, a bounded number is reported by name and the others together.
+    /// The results so far, by stream name. The name of another identity follows the stream's name.
+    /// For streams that are no longer in use, a limited number is reported by name, and the others
+    /// together.
     pub fn report(&self) -> BTreeMap<String, StreamReport> {
         let streams = self.0.streams.lock();
         let report = |(key, served): (&StreamKey, &ActiveStream)| {
@@ -292,19 +288,19 @@ impl Delivery {
         streams.retired.with(streams.all_streams().map(report))
     }
 
-    /// The streams that accept nothing until somebody acts, and why.
+    /// The held streams, and the reason for each.
     pub fn held_streams(&self) -> BTreeMap<String, Option<String>> {
         let streams = self.0.streams.lock();
         let held = streams.all_streams().filter(|(_, served)| served.stream.is_held());
         held.map(|(key, served)| (self.0.label(key), served.stream.problem())).collect()
     }
 
-    /// How many streams are in use.
+    /// The number of streams in use.
     pub fn streams_in_use(&self) -> usize {
         self.0.streams.lock().in_use.len()
     }
 
-    /// Use a stream, which begins to be served if it is not yet.
+    /// Returns a stream. Starts its task if the stream is not in use yet.
     pub(super) fn stream(
         &self,
         identity: Identity,
@@ -317,7 +313,7 @@ impl Delivery {
             if let Some(in_use) = StreamLease::begin(&served.stream) {
                 return Ok(in_use);
             }
-            // It has just been retired.
+            // The stream has just been retired.
             self.0.take_out(&mut streams, &key);
         }
         let settings = &self.0.settings;
@@ -338,7 +334,8 @@ impl Delivery {
         Ok(in_use)
     }
 
-    /// Begin to serve a stream, until it is closed or has been idle for long enough.
+    /// Starts the task of a stream. It runs until the stream is closed or has been idle for long
+    /// enough.
     #[expect(
         clippy::disallowed_methods,
         reason = "the memory of batches bounds those in the queue"
@@ -382,11 +379,11 @@ impl Delivery {
         ActiveStream { stream, task: Some(task), _aggregation_watch: describing, is_dynamic }
     }
 
-    /// Hand a batch over, and block the thread while too much is in flight: not to
-    /// be called on the runtime's threads.
+    /// Submits a batch, and blocks the thread while too much is in flight. It must not be called on
+    /// the runtime's threads.
     pub(super) fn submit_blocking(&self, stream: &DeliveryStream, batch: Batch) {
         let mut submission = pin!(self.submit_batch(stream, batch));
-        // Mostly there is room, and nothing to wait for.
+        // Usually memory is free and no wait is necessary.
         let is_done = {
             let _timers = self.0.runtime.enter();
             submission.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -396,8 +393,7 @@ impl Delivery {
         }
     }
 
-    /// Hand a batch over, once there is room for it. Blocks for no more than the
-    /// writing of a file.
+    /// Submits a batch once there is room for it. Blocks only for writing a file.
     pub(super) async fn submit_batch(&self, stream: &DeliveryStream, batch: Batch) {
         let runner = &self.0.runner;
         let batch = Arc::new(batch);
@@ -405,7 +401,7 @@ impl Delivery {
             return runner.dead_letter_given_up(stream, &batch);
         };
         drop(batch);
-        // Nobody serves the stream once the run has given up.
+        // The stream has no task after the run has given up.
         match stream.send(queued) {
             Ok(()) => {}
             Err(QueuedBatch::InMemory(PendingBatch { batch, .. })) => {
@@ -418,13 +414,12 @@ impl Delivery {
         }
     }
 
-    /// Find a place for a batch; none once the run has given up.
+    /// Finds a place for a batch. Returns `None` once the run has given up.
     ///
-    /// The input is what waits for a stream that is slow, as long as no other
-    /// stream would have to wait with it; else the disk takes its batches. What
-    /// follows a batch on disk goes there too, since its turn comes later still, and
-    /// waits outside while the disk takes nothing: in memory it would be in the way of
-    /// the one before it.
+    /// The input waits for a slow stream as long as no other stream waits with it. Otherwise, the
+    /// batches of the slow stream go to disk. A batch that follows a batch on disk also goes there,
+    /// because it is sent even later. If the disk accepts nothing, it waits outside: in memory it
+    /// would block the batch before it.
     async fn place_batch(
         &self,
         stream: &DeliveryStream,
@@ -458,7 +453,7 @@ impl Delivery {
             }
             let may_take = stream.backlog.is_empty();
             if !may_take {
-                // One that is not waited for must not stay in line.
+                // A reservation that nobody waits for must leave the queue.
                 reserved.set(reserve());
             }
             let look_again = match is_patient {
@@ -486,7 +481,7 @@ impl SharedDelivery {
         self.ports.label(*identity, name.as_str())
     }
 
-    /// A stream has been retired by who served it.
+    /// Removes a stream that its task has retired.
     fn retire(&self, key: &StreamKey, stream: &Arc<DeliveryStream>) {
         let mut streams = self.streams.lock();
         let is_current = |served: &ActiveStream| Arc::ptr_eq(&served.stream, stream);
@@ -500,8 +495,8 @@ impl SharedDelivery {
         }
     }
 
-    /// Have a stream end once its records are delivered. The next batch of its name
-    /// begins another one.
+    /// Lets a stream end after its records are delivered. The next batch with its name starts
+    /// another one.
     fn supersede(&self, streams: &mut StreamTable, key: &StreamKey) {
         if let Some(served) = streams.remove(key) {
             served.stream.supersede();

@@ -1,4 +1,4 @@
-//! Delivery against a port that fails on purpose, under paused time.
+//! Tests delivery with a client that fails on purpose, under paused time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ mod progress;
 mod retirement;
 mod spans;
 
-/// What came of a test's records.
+/// The outcome of a test's records.
 struct Ran {
     settled: Settled,
     streams: BTreeMap<String, StreamReport>,
@@ -47,7 +47,7 @@ fn settings() -> DeliverySettings {
     }
 }
 
-/// Deliver records to streams through a port, and give up after an hour.
+/// Delivers records to streams through a client, and gives up after an hour.
 async fn deliver(port: FaultyClient, records: Vec<(&'static str, Vec<u8>)>) -> Ran {
     deliver_packed(port, records, Aggregation::Off).await
 }
@@ -115,7 +115,7 @@ async fn deliver_with(
     }
 }
 
-/// The place of a stream that events name.
+/// The slot of a stream that events name.
 fn place(accumulator: &mut RecordAccumulator, stream: &str) -> StreamSlot {
     let name = StreamName::parse(stream).unwrap();
     accumulator.place(Identity::default(), &name, NamedBy::Event).unwrap()
@@ -215,9 +215,9 @@ async fn a_record_alone_that_is_too_large_for_the_way_is_kept() {
     assert_eq!(sorted(ran.accepted["s"].clone()), lines(10));
     assert_eq!((ran.settled.delivered, ran.settled.dead), (10, 0));
     assert_eq!((ran.streams["s"].ambiguous, &ran.streams["s"].problem), (0, &None));
-    // It is not asked without a pause.
+    // The sender pauses between requests.
     assert!(ran.elapsed > Duration::from_secs(60), "{:?}", ran.elapsed);
-    // Not even a run that ends calls it the record's fault.
+    // Even at the end of a run, the records do not count as faulty.
     let port =
         FaultyClient::new(|_, _, _| InjectedFault::FailBefore(RetryClass::TooLarge, "HTTP 413"));
     let ran = deliver(port, numbered(3)).await;
@@ -311,7 +311,7 @@ async fn what_is_given_up_goes_to_the_dead_letters() {
     assert_eq!(ran.accepted["fine"].len(), 2);
 }
 
-/// So many records of a kilobyte, for each of these streams in turn.
+/// This number of records of a kilobyte, for each of these streams in turn.
 fn kilobytes(streams: &[&'static str], count: usize) -> Vec<(&'static str, Vec<u8>)> {
     let record = |number: usize| format!("{number:01000}").into_bytes();
     (0..count * streams.len()).map(|at| (streams[at % streams.len()], record(at))).collect()
@@ -335,8 +335,8 @@ async fn a_held_stream_holds_up_no_other() {
     assert!(["a", "b", "denied"].iter().all(|stream| ran.accepted[*stream].len() == COUNT));
     let denied = &ran.streams["denied"];
     assert!(denied.overflowed > COUNT as u64 / 2, "{denied:?}");
-    // What follows what is on disk is not sent before it; requests that are under
-    // way at once may overtake each other.
+    // A batch is not sent before earlier batches on disk. Only concurrent requests may overtake
+    // each other.
     let number =
         |record: &[u8]| std::str::from_utf8(record).unwrap().trim().parse::<usize>().unwrap() / 3;
     let strays =
@@ -377,7 +377,7 @@ async fn what_several_requests_leave_is_sent_in_one() {
     let ran = deliver(port, numbered(50_000)).await;
     assert_eq!(ran.settled.delivered, 50_000);
     let requests = ran.streams["s"].requests;
-    // Each of 100 full ones leaves 50 records, these leave 5 each.
+    // Each of 100 full batches leaves 50 records to send again, and each of these leaves 5.
     assert!(requests < 125, "{requests} requests where 112 are needed");
 }
 
@@ -433,7 +433,7 @@ async fn a_record_larger_than_firehose_takes_is_not_taken() {
     assert_eq!(push(&text[1..]), Ok(()));
 }
 
-/// One thread, under paused time: what waits for room does not block it.
+/// All tasks share one thread under paused time: a task that waits for memory must not block it.
 #[tokio::test(start_paused = true)]
 async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     let port = Arc::new(FaultyClient::new(|_, _, request| match request {
@@ -465,8 +465,8 @@ async fn an_asynchronous_driver_waits_for_room_without_blocking() {
     assert_eq!(port.accepted().into_values().flatten().count(), 40_000);
 }
 
-/// Sizes of records, small and large, all together fewer bytes than one stream may
-/// have in flight: a worker that waits for room would keep paused time from going on.
+/// Sizes of records, small and large. All together stay below what one stream may have in flight: a
+/// worker that waits for memory would stop paused time.
 fn sizes() -> impl Strategy<Value = Vec<usize>> {
     let small = prop::collection::vec(0_usize..3000, 1..1000);
     let large = prop::collection::vec(300_000..limits::RECORD_BYTES_MAX, 0..5);
@@ -517,7 +517,7 @@ async fn packed_events_share_records_and_are_billed_as_such() {
     let records = numbered(1200);
     let ran = deliver_packed(port, records, Aggregation::UpTo { bytes_max: 100_000 }).await;
     let report = &ran.streams["s"];
-    // 500 events a record are the most.
+    // A record has at most 500 events.
     assert_eq!((report.events, report.records, report.retries), (1200, 3, 1));
     assert_eq!((report.billed_kb, report.billed_kb_unaggregated), (15, 6000));
     let second: Vec<_> = lines(1200)[500..1000].concat();
@@ -571,7 +571,7 @@ proptest! {
     }
 }
 
-/// Refuses every request, whatever is in it.
+/// Rejects every request, whatever it contains.
 fn refusing() -> InjectedFault {
     InjectedFault::FailBefore(RetryClass::Invalid, "InvalidArgumentException")
 }
@@ -586,7 +586,8 @@ async fn a_stream_that_refuses_everything_is_held_and_no_record_is_condemned() {
     let ran = deliver(port, numbered(20_000)).await;
     assert_eq!(sorted(ran.accepted["s"].clone()), lines(20_000));
     assert_eq!((ran.settled.delivered, ran.settled.dead), (20_000, 0));
-    // 40 requests carry them; halving stops, and the stream is tried every few seconds.
+    // 40 requests carry all records. Then halving stops, and the stream is tested every few
+    // seconds.
     assert!(ran.streams["s"].requests < 300, "{:?}", ran.streams["s"]);
     assert_eq!(ran.streams["s"].problem, None);
 }
@@ -603,8 +604,8 @@ async fn a_stream_that_never_accepts_says_why_when_the_run_ends() {
     }
 }
 
-/// Where each record is named, Firehose has looked at it, so one is condemned at each
-/// attempt; all of them at once are not to be believed.
+/// If Firehose names each record, it has examined the records, so one of them is dead-lettered at
+/// each attempt. It is not plausible that all of them are invalid.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_names_every_record_is_held_all_the_same() {
     let code = "InvalidArgumentException";
@@ -619,7 +620,7 @@ async fn a_stream_that_names_every_record_is_held_all_the_same() {
     assert!(ran.elapsed > Duration::from_secs(10), "it pauses: {:?}", ran.elapsed);
 }
 
-/// The other streams go on, and the one that turns to refusing loses nothing.
+/// The other streams continue, and the stream that starts to reject everything loses nothing.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_begins_to_refuse_everything_is_held_too() {
     let start = Instant::now();
@@ -668,7 +669,7 @@ async fn a_record_alone_is_condemned_once_the_stream_accepts_another() {
     assert_eq!(port.accepted().into_values().flatten().collect::<Vec<_>>(), [b"good\n"]);
 }
 
-/// At the end of an input nothing more comes to compare the last records with.
+/// At the end of an input, no further records arrive to compare the last ones with.
 #[tokio::test(start_paused = true)]
 async fn the_last_records_of_a_run_are_condemned_by_what_the_stream_accepted_before() {
     let port = FaultyClient::new(|_, batch, _| {
@@ -694,7 +695,7 @@ async fn each_request_with_a_record_counts_as_an_attempt() {
         });
     let ran = deliver(port, numbered(512)).await;
     assert_eq!((ran.settled.delivered, ran.settled.dead), (511, 1));
-    // 500 records, and then half of them each time.
+    // The first request has 500 records, each further one half of them.
     let attempts = ran.dead_letters[0]["attempts"].as_u64().unwrap();
     assert!((9..=11).contains(&attempts), "{attempts}");
     assert!(ran.streams["s"].retries >= 500, "{:?}", ran.streams["s"]);

@@ -1,5 +1,6 @@
-//! Reads bodies within memory budgets: total, per client and per request. Memory is taken as bytes
-//! come in; where it is scarce, the largest slow body is cut off; each body has a minimum rate.
+//! Reads bodies within memory budgets: total, per client and per request. A body takes memory as
+//! its bytes arrive. If memory is scarce, the largest slow body is cut off. Each body has a minimum
+//! rate.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -22,60 +23,59 @@ use super::peers::PeerKey;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
-/// Time for a request's body.
+/// Timeout for a request's body.
 const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes that memory is taken by: a body that comes byte by byte takes some with few of
-/// them.
+/// The step in which memory is reserved. So a body that arrives byte by byte reserves memory only
+/// rarely.
 const UNIT: usize = 1024;
 
-/// Bytes of an announced body that are allocated at once. What is longer grows as it
-/// comes in, so that announcing it takes no address space.
+/// Bytes of an announced body that are allocated at once. The buffer of a longer body grows as it
+/// arrives, so an announcement alone uses no address space.
 const ANNOUNCED_BYTES_MAX: usize = 256 * 1024;
 
-/// Memories that a body may count for at most.
+/// The maximum number of memory budgets that a body counts for.
 const MEMORIES_MAX: usize = 3;
 
-/// How long to wait for memory before looking again for a body to cut off.
+/// How long to wait for memory before the server looks again for a body to cut off.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Peers that have memory of their own before those that hold nothing are forgotten.
+/// Number of peers with their own budget above which peers without bodies are dropped.
 const PEERS_KEPT: usize = 1024;
 
-/// The memory that bodies share.
+/// The memory budget that bodies share.
 ///
-/// Where it is scarce, a body is cut off that has been coming in for
-/// [`limits::HTTP_SCARCE_BODY_PATIENCE`] or more, the largest first: nobody holds up
-/// others by sending slowly.
+/// If it is exhausted, a body that has been arriving for [`limits::HTTP_SCARCE_BODY_PATIENCE`] or
+/// longer is cut off, the largest first. So a slow client cannot block others.
 #[derive(Debug, Clone)]
 pub struct BodyMemory(Arc<SharedBodyMemory>);
 
 #[derive(Debug)]
 struct SharedBodyMemory {
     budget: MemoryBudget,
-    /// Bodies that hold memory and are waited for, oldest first.
+    /// Bodies that hold memory and are still arriving, oldest first.
     coming: Mutex<BTreeMap<(Instant, u64), Arc<IncomingBody>>>,
 }
 
-/// A body that is waited for.
+/// A body that is still arriving.
 #[derive(Debug)]
 struct IncomingBody {
     bytes: AtomicUsize,
     cut_off: Notify,
 }
 
-/// Memory for each peer.
+/// A memory budget for each peer.
 #[derive(Debug)]
 pub struct PeerMemory {
     bytes: usize,
     peers: Mutex<HashMap<PeerKey, BodyMemory>>,
 }
 
-/// A body's part of each memory that it counts for, given back when it is dropped.
+/// The reservations of a body in each budget that it counts for. Dropping it releases them.
 #[derive(Debug, Default)]
 pub struct BodyReservation([Option<Reservation>; MEMORIES_MAX]);
 
-/// The body of a request that came in over a connection of a server.
+/// The body of a request on a connection of a server.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
@@ -85,32 +85,32 @@ pub struct RequestBody {
 /// Why a body was not read.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is larger than permitted.
+    /// The body is larger than permitted.
     #[error("the body is larger than permitted")]
     TooLarge,
-    /// The connection ended within it.
+    /// The connection ended before the body was complete.
     #[error("the body was cut off")]
     CutOff,
-    /// It did not come in time.
+    /// The body did not arrive in time.
     #[error("the body came too slowly")]
     TooSlow,
-    /// Too many others are being read.
+    /// Too many other bodies are being read.
     #[error("too many bodies at once")]
     Busy,
 }
 
 impl BodyMemory {
-    /// Memory of so many bytes.
+    /// Creates a budget of this number of bytes.
     pub fn new(bytes: usize) -> Self {
         let budget = MemoryBudget::new(bytes, Sharing::InOrder);
         BodyMemory(Arc::new(SharedBodyMemory { budget, coming: Mutex::default() }))
     }
 
-    /// Grows a reservation by so many bytes, and waits for them for a while.
+    /// Grows a reservation by this number of bytes. Waits for some time until they are free.
     ///
     /// # Errors
     ///
-    /// Others have taken them, and keep them.
+    /// Fails if other bodies keep the memory.
     async fn grow(&self, reservation: &mut Reservation, bytes: usize) -> Result<(), BodyError> {
         if reservation.try_grow(bytes) {
             return Ok(());
@@ -130,7 +130,7 @@ impl BodyMemory {
         }
     }
 
-    /// Cuts off the body that holds the most among those that have been coming in for long.
+    /// Cuts off the largest body among those that have been arriving for long.
     fn cut_off_slowest(&self) {
         let mut coming = self.0.coming.lock();
         let is_slow = |started: &Instant| started.elapsed() >= limits::HTTP_SCARCE_BODY_PATIENCE;
@@ -144,16 +144,16 @@ impl BodyMemory {
 }
 
 impl PeerMemory {
-    /// So many bytes for each peer.
+    /// Creates budgets of this number of bytes for each peer.
     pub fn new(bytes: usize) -> Self {
         PeerMemory { bytes, peers: Mutex::default() }
     }
 
-    /// The memory of a peer.
+    /// The budget of a peer.
     pub fn for_peer(&self, peer: IpAddr) -> BodyMemory {
         let mut peers = self.peers.lock();
         if peers.len() >= PEERS_KEPT && !peers.contains_key(&peer.into()) {
-            // A peer that holds nothing and waits for nothing has no reservation.
+            // A peer without bodies and without waiting requests has no reservation.
             peers.retain(|_, memory| {
                 Arc::strong_count(&memory.0) > 1 || !memory.0.budget.is_unused()
             });
@@ -163,13 +163,13 @@ impl PeerMemory {
 }
 
 impl BodyReservation {
-    /// The part of the memory at this place among those that a body counts for.
+    /// The reservation at this position among the budgets that a body counts for.
     fn part_of(&mut self, place: usize, memory: &BodyMemory) -> &mut Reservation {
         self.0[place].get_or_insert_with(|| memory.0.budget.reservation())
     }
 }
 
-/// Keeps a body known to the memories that it counts for.
+/// Keeps a body registered with the budgets that it counts for.
 struct WaitingBody<'a> {
     memories: &'a [&'a BodyMemory],
     key: (Instant, u64),
@@ -187,7 +187,7 @@ impl<'a> WaitingBody<'a> {
         WaitingBody { memories, key, body }
     }
 
-    /// Wait until the body is cut off; for ever where it is not known yet.
+    /// Waits until the body is cut off. Never returns if the body is not registered yet.
     async fn cut_off(waiting: Option<&Self>) {
         match waiting {
             Some(waiting) => waiting.body.cut_off.notified().await,
@@ -204,16 +204,16 @@ impl Drop for WaitingBody<'_> {
     }
 }
 
-/// Read a whole body of at most so many bytes, which counts for all of these memories, of
-/// which there are at most three.
+/// Reads a whole body of at most this number of bytes. The body counts for all of these budgets, at
+/// most three.
 ///
-/// Memory is taken as the bytes come in, so that announcing a large body takes
-/// none from others. In each [`limits::HTTP_BODY_PAUSE_MAX`] there must come
-/// [`limits::HTTP_WINDOW_BYTES_MIN`], or the end.
+/// Memory is reserved as the bytes arrive, so announcing a large body takes nothing from others. In
+/// each [`limits::HTTP_BODY_PAUSE_MAX`], [`limits::HTTP_WINDOW_BYTES_MIN`] or the end of the body
+/// must arrive.
 ///
 /// # Errors
 ///
-/// It is too large, too slow or cut off, or there is no memory for it.
+/// Fails if the body is too large, too slow or cut off, or if there is no memory for it.
 pub async fn read_body(
     body: &mut (impl Body + Unpin),
     bytes_max: usize,
@@ -232,7 +232,7 @@ pub async fn read_body(
     loop {
         let frame = tokio::select! {
             biased;
-            // What has come already needs no clock.
+            // Data that is already here needs no timer.
             frame = body.frame() => Ok(frame),
             () = std::future::ready(()) => {
                 if waiting.is_none() && paid > 0 {
@@ -277,7 +277,7 @@ pub async fn read_body(
             }
         }
         if bytes.is_empty() {
-            // What was announced is believed once some of it is there.
+            // The announced length is used only after the first bytes arrived.
             let announced = (announced as usize).min(ANNOUNCED_BYTES_MAX);
             bytes.reserve_exact(announced.max(data.remaining()));
         }
@@ -320,8 +320,8 @@ impl Body for RequestBody {
 
 /// Reads the rest of a body that is not used, up to a limit.
 ///
-/// Where a connection is closed on a client that still sends, the client finds it
-/// reset, does not see its response, and tries again.
+/// If the server closes a connection while the client is still sending, the client sees a reset
+/// instead of the response, and tries again.
 pub async fn discard_body(body: &mut (impl Body + Unpin)) {
     if body.size_hint().lower() > limits::HTTP_DISCARD_BYTES_MAX {
         return;
@@ -349,7 +349,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// A body that comes in pieces, with a pause before each.
+    /// A body that arrives in pieces, with a pause before each.
     struct Dripping {
         pieces: usize,
         bytes: usize,
@@ -407,7 +407,7 @@ mod tests {
         let budget = BodyMemory::new(64 * KIB);
         let slow = |kib: usize| {
             let budget = budget.clone();
-            // The first piece at once, and the next one late.
+            // The first piece arrives at once, the next one late.
             let mut body = dripping(2, kib * KIB, Duration::from_secs(9));
             body.next.as_mut().reset(Instant::now());
             tokio::spawn(async move { outcome(body, &[&budget]).await })
@@ -415,7 +415,7 @@ mod tests {
         let (small, large) = (slow(4), slow(60));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let started = Instant::now();
-        // Neither is slow yet, and it is waited for.
+        // Neither body is slow yet, so the server waits for it.
         let quick = outcome(dripping(1, 32 * KIB, Duration::ZERO), &[&budget]).await;
         assert_eq!(quick, Ok(32 * KIB));
         assert!(started.elapsed() <= limits::HTTP_SCARCE_BODY_PATIENCE, "{:?}", started.elapsed());

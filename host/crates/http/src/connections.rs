@@ -1,10 +1,10 @@
-//! The connections of a server: how many there are, whose they are, and which of them
-//! make room for others.
+//! The connections of a server: counts them in total and by peer, and closes idle ones for new
+//! ones.
 //!
-//! A connection on which the server waits for its client costs nothing but its place.
-//! Where places are scarce, such connections are closed for new ones: first those of
-//! peers that have many, among them those that were never used, and of these the oldest.
-//! One whose request is being worked on is never closed for that.
+//! An idle connection, on which the server waits for its client, only uses a slot. If slots are
+//! scarce, idle connections are closed for new ones: first those of peers with many connections,
+//! among them those that were never used, and of these the oldest. A connection whose request is
+//! being processed is never closed for this reason.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,41 +21,41 @@ use super::peers::{PeerKey, TrustedProxies};
 use crate::limits;
 use standpipe_core::log_interval::LogInterval;
 
-/// Time for the first byte on a new connection. Browsers keep connections that they have
-/// opened in advance for about as long.
+/// Timeout for the first byte on a new connection. Browsers keep speculative connections for about
+/// this time.
 const HTTP_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The least time between log lines about connections without a valid request.
+/// The minimum time between log lines about connections without a valid request.
 const HTTP_MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a connection is left alone that has no request, where others need its place:
-/// what a new one takes for a handshake and its first request, so that those who have
-/// only come do not close one another's connections.
+/// How long a connection without a request is protected if others need its slot. A new connection
+/// needs this time for a handshake and its first request. Without it, new connections would close
+/// each other.
 const HTTP_SCARCE_IDLE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The part of all connections that is closed at once where there is no room, so that
-/// looking at all of them is worth it.
+/// The share of all connections that is closed at once if no slot is free. It makes a scan of all
+/// connections worthwhile.
 const CLOSED_AT_ONCE: usize = 64;
 
-/// And how many at least, unless that is more than a quarter of all.
+/// The minimum number of connections to close at once, unless that is more than a quarter of all.
 const CLOSED_AT_ONCE_MIN: usize = 8;
 
-/// The part of all connections from which on a peer has many.
+/// The share of all connections above which a peer has many.
 const MANY: usize = 16;
 
-/// How long to wait for a place before connections are looked at again.
+/// How long to wait for a slot before the connections are scanned again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How many connections there may be.
+/// Limits of the number of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Of all peers together.
+    /// Maximum connections of all peers together.
     pub connections_max: usize,
-    /// Of one peer.
+    /// Maximum connections of one peer.
     pub per_peer_max: usize,
-    /// How long one may be unused after a request.
+    /// How long a connection may be idle after a request.
     pub keep_alive: Duration,
-    /// Proxies, for which the limits of one peer do not hold.
+    /// Proxies, which are exempt from the limits of one peer.
     pub trusted: TrustedProxies,
 }
 
@@ -67,33 +67,33 @@ pub(super) struct Connections(Arc<SharedConnections>);
 struct SharedConnections {
     limits: ConnectionLimits,
     open: Mutex<OpenConnections>,
-    /// Notified whenever a place becomes free.
+    /// Notified whenever a slot becomes free.
     freed: Notify,
     counts: ConnectionCounts,
-    /// For malformed requests.
+    /// Limits the log lines about malformed requests.
     log_interval: LogInterval,
 }
 
-/// Connections that were closed, by what for.
+/// Numbers of closed connections, by reason.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionCounts {
-    /// To make room for others.
+    /// Connections closed to make room for others.
     pub(super) evicted: Counter,
-    /// At once, since their peer has as many as it may.
+    /// Connections closed immediately because their peer has the maximum number.
     pub(super) refused: Counter,
-    /// After bytes that are not a request, or a head that is too long.
+    /// Connections closed because of bytes that are not a request, or a head that is too long.
     pub(super) malformed: Counter,
 }
 
 #[derive(Debug, Default)]
 struct OpenConnections {
     entries: HashMap<u64, (PeerKey, Arc<Activity>)>,
-    /// How many each peer has. None is 0.
+    /// Connections of each peer. A missing peer has none.
     peers: HashMap<PeerKey, usize>,
     next: u64,
 }
 
-/// A connection's place, given back when it is dropped.
+/// A connection's slot. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     pub(super) connections: Connections,
@@ -101,52 +101,53 @@ pub(super) struct ConnectionSlot {
     pub(super) activity: Arc<Activity>,
 }
 
-/// What happens on a connection.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    /// How long it may be unused after a request.
+    /// How long the connection may be idle after a request.
     pub(super) keep_alive: Duration,
-    /// Requests under way.
+    /// Requests in progress.
     requests: AtomicUsize,
-    /// Those among them that do not wait for their client to send the body.
+    /// Requests in progress that do not wait for their client to send the body.
     at_work: AtomicUsize,
     /// When the last request began or ended, in milliseconds since the connection was
     /// opened.
     turned_ms: AtomicU64,
-    /// Whether a request has been answered.
+    /// Whether a request has had a response.
     is_used: AtomicBool,
     /// Bytes that were read from the connection.
     bytes_read: AtomicU64,
-    /// How many of them there were when the last request began or ended.
+    /// The value of `bytes_read` when the last request began or ended.
     bytes_before: AtomicU64,
     is_http2: AtomicBool,
     is_evicted: AtomicBool,
     evicted: Notify,
 }
 
-/// A request under way.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct RequestInProgress(pub(super) Arc<Activity>);
 
-/// Says that a request waits for its body, as long as it is set.
+/// While it exists, its request waits for the body.
 #[derive(Debug)]
 pub(super) struct BodyWait {
     activity: Arc<Activity>,
     is_waiting: bool,
 }
 
-/// The headers of a request that are coming in.
+/// The headers of a request that are arriving.
 #[derive(Debug, Clone, Copy)]
 struct HeaderWindow {
     begun: Instant,
-    /// When enough had come the last time, and how much there was then.
+    /// When the last window was complete, and the byte count at that time.
     since: Instant,
     had: u64,
 }
 
 impl HeaderWindow {
-    /// What is known once so much has been read; none if that came too slowly.
+    /// Returns the next state after this number of bytes was read, or `None` if they arrived too
+    /// slowly.
     fn next(self, now: Instant, read: u64) -> Option<Self> {
         if now >= self.begun + limits::HTTP_HEADER_TIMEOUT {
             None
@@ -171,22 +172,23 @@ impl Connections {
         }))
     }
 
-    /// How many are open.
+    /// The number of open connections.
     pub(super) fn count(&self) -> usize {
         self.0.open.lock().entries.len()
     }
 
-    /// What became of connections.
+    /// The numbers of closed connections.
     pub(super) fn counts(&self) -> &ConnectionCounts {
         &self.0.counts
     }
 
-    /// Counts a connection that was closed for what came over it, and logs it unless that was
-    /// done just now. Its client got 400, 414 or 431, and an SDK then deletes what it sent.
+    /// Counts a connection that was closed because of a malformed request, and logs it unless
+    /// another one was logged just before. The client received 400, 414 or 431, after which an SDK
+    /// deletes the events that it sent.
     pub(super) fn count_malformed(&self, error: &hyper::Error) {
         let count = self.0.counts.malformed.inc() + 1;
         if self.0.log_interval.admit().is_some() {
-            // Anybody can connect and send anything.
+            // The level is info because anyone can connect and send anything.
             tracing::info!(
                 "closed a connection without a valid HTTP request, or with more than {} bytes of path and headers: \
                  {error}; {count} since the start",
@@ -195,7 +197,7 @@ impl Connections {
         }
     }
 
-    /// Whether a peer may have one more. If not, that is counted.
+    /// Whether a peer may open one more connection. Counts a refusal.
     pub(super) fn admits_peer(&self, peer: IpAddr) -> bool {
         let limits = &self.0.limits;
         let has = self.0.open.lock().peers.get(&peer.into()).copied().unwrap_or(0);
@@ -206,7 +208,7 @@ impl Connections {
         is_admitted
     }
 
-    /// Wait until there is room for one more, and make some where that can be done.
+    /// Waits until a slot is free, and closes idle connections if possible.
     pub(super) async fn wait_for_slot(&self) {
         loop {
             let freed = self.0.freed.notified();
@@ -218,7 +220,7 @@ impl Connections {
         }
     }
 
-    /// A place for a connection, for which there is room.
+    /// Takes a slot for a connection. There must be a free one.
     pub(super) fn take_slot(&self, peer: IpAddr) -> ConnectionSlot {
         let activity = Arc::new(Activity::new(self.0.limits.keep_alive));
         let mut open = self.0.open.lock();
@@ -236,7 +238,7 @@ impl Connections {
         let max = self.0.limits.connections_max;
         let many = max / MANY;
         let is_closing = |(_, activity): &&(PeerKey, Arc<Activity>)| activity.is_evicted();
-        // Those that are closing make room soon.
+        // Connections that are closing free their slots soon.
         let closing = open.entries.values().filter(is_closing).count();
         let at_once = (max / CLOSED_AT_ONCE).max(CLOSED_AT_ONCE_MIN.min(max / 4)).max(1);
         let wanted = at_once.saturating_sub(closing);
@@ -293,17 +295,17 @@ impl Activity {
         }
     }
 
-    /// Whether the protocol says to the client that the connection ends.
+    /// Whether the protocol announces the end of a connection to the client.
     pub(super) fn needs_farewell(&self) -> bool {
         self.is_http2.load(Ordering::Relaxed)
     }
 
-    /// Wait until the connection is to make room.
+    /// Waits until the connection must close to make room.
     pub(super) async fn wait_until_evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// Counts bytes that have come in. The first ones show the version of HTTP.
+    /// Counts received bytes. The first ones show the version of HTTP.
     pub(super) fn count_read(&self, bytes: &[u8]) {
         let before = self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if before == 0 && bytes.starts_with(b"PRI") {
@@ -311,10 +313,9 @@ impl Activity {
         }
     }
 
-    /// Wait until the connection has been unused for too long, or a request's headers
-    /// come too slowly. HTTP/2 keeps a connection open for as long as the client answers
-    /// pings, and nothing else limits how long a new client may keep to itself which
-    /// version it speaks.
+    /// Waits until the connection has been idle for too long, or until a request's headers arrive
+    /// too slowly. HTTP/2 keeps a connection open as long as the client answers pings, and nothing
+    /// else limits how long a new client may delay showing the HTTP version.
     pub(super) async fn wait_until_overdue(&self) {
         let mut headers = None::<HeaderWindow>;
         loop {
@@ -331,8 +332,8 @@ impl Activity {
                         window => window,
                     },
                 };
-                // A new connection has one time for its silence and its first headers; later
-                // headers have a time of their own.
+                // On a new connection, one timeout covers the silence and the first headers. Later
+                // headers have their own timeout.
                 let is_waiting = headers.is_none() || !self.is_used.load(Ordering::Relaxed);
                 let end = self.last_turn() + self.patience();
                 if is_waiting && now >= end {
@@ -344,15 +345,15 @@ impl Activity {
         }
     }
 
-    /// Bytes that were read by now, if some of them are of the headers of a request that has
-    /// not begun yet. HTTP/2 bounds these itself.
+    /// The number of bytes read so far, if some of them belong to the headers of a request that has
+    /// not begun yet. HTTP/2 limits headers itself.
     fn bytes_of_headers(&self) -> Option<u64> {
         let read = self.bytes_read.load(Ordering::Relaxed);
         let is_begun = read > self.bytes_before.load(Ordering::Relaxed);
         (is_begun && !self.is_http2.load(Ordering::Relaxed)).then_some(read)
     }
 
-    /// How long the connection may be without a request.
+    /// How long the connection may have no request.
     fn patience(&self) -> Duration {
         if self.is_used.load(Ordering::Relaxed) {
             self.keep_alive
@@ -377,12 +378,12 @@ impl Activity {
         self.is_evicted.load(Ordering::Relaxed)
     }
 
-    /// Since when nothing but the client is waited for, if it may be closed for that.
+    /// Since when the server only waits for the client, if the connection may be closed for that.
     fn evictable_since(&self) -> Option<Instant> {
         let is_at_work = self.at_work.load(Ordering::Relaxed) > 0;
         let has_request = self.requests.load(Ordering::Relaxed) > 0;
         let turned = self.last_turn();
-        // A client that is sending a body, or about to send a request, is given time for it.
+        // A client that is sending a body, or about to send a request, gets some time for it.
         let patience = match has_request {
             true => limits::HTTP_SCARCE_BODY_PATIENCE,
             false => HTTP_SCARCE_IDLE_PATIENCE,
@@ -460,7 +461,7 @@ mod tests {
             places.push(all.take_slot(peer(number)));
             tokio::time::advance(Duration::from_millis(10)).await;
         }
-        // The first is used, and the second is at work.
+        // The first connection was used, and the second one is working.
         drop(RequestInProgress::new(&places[0].activity));
         let at_work = RequestInProgress::new(&places[1].activity);
         all.evict_idle();
@@ -471,7 +472,7 @@ mod tests {
             all.evict_idle();
             assert_eq!(evicted(&places), Vec::from_iter(expected), "one at a time");
             if let Some(at) = expected {
-                // It is closed, and its place is another's.
+                // The connection closes, and another one gets its slot.
                 places[at] = all.take_slot(peer(9));
                 drop(RequestInProgress::new(&places[at].activity));
                 std::mem::forget(RequestInProgress::new(&places[at].activity));
@@ -582,7 +583,7 @@ mod tests {
         }
     }
 
-    /// However long it may be unused: once a request has begun, its headers have to come.
+    /// Headers of a request that has begun must arrive in time, however long the idle timeout is.
     #[tokio::test(start_paused = true)]
     async fn a_used_connection_has_no_longer_for_its_headers() {
         for bytes in [1, 1000] {

@@ -1,5 +1,5 @@
-//! Policies and trust documents: what each wish adds, refused names, Terraform's form, and splits
-//! that allow the same.
+//! Tests policies and trust documents: the statements for each option, invalid names, the Terraform
+//! output, and that a split policy permits the same.
 
 use std::collections::BTreeSet;
 
@@ -337,7 +337,7 @@ proptest! {
         let _ = Partition::of_arn(&text);
     }
 
-    /// What a pattern stands for, said again in the simplest way.
+    /// The definition of a pattern in its simplest form.
     #[test]
     fn covering_agrees_with_its_definition(pattern in "[ab*]{0,8}", name in "[ab*]{0,10}") {
         prop_assert_eq!(covers(&pattern, &name), fits(pattern.as_bytes(), name.as_bytes()));

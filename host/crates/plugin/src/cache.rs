@@ -1,17 +1,17 @@
-//! Compiled components, kept on disk so that a component is compiled once.
+//! A cache of compiled components on disk, so that each component is compiled only once.
 //!
-//! What is read from here runs as native code, outside of any sandbox. So it must have been written
-//! by a process of this user, whatever the pin says of the component that it was compiled from:
+//! The cached code runs as native code, outside of any sandbox. So a process of this user must have
+//! written it, even if the hash of the original component is pinned:
 //!
-//! - the directory belongs to the user of the process, is not a symbolic link, and no other user can
-//!   write to it; its mode is not changed silently, since its contents could be another user's;
-//! - every entry carries an HMAC-SHA256 over the component's hash, the engine and the
-//!   compiled code, under a random key in a file that only the user can read;
-//! - files are opened without following links, and it is the opened file that is
-//!   looked at.
+//! - the directory belongs to the user of the process, is not a symbolic link, and no other user
+//!   can write to it. Its mode is not changed silently, because its contents could be those of
+//!   another user;
+//! - every entry contains an HMAC-SHA256 of the component's hash, the engine and the compiled code.
+//!   The random key is in a file that only the user can read;
+//! - files are opened without following links, and the checks apply to the opened file.
 //!
-//! An entry that fails is counted, logged and replaced. A cache that cannot be written is not an
-//! error: the component is compiled each time.
+//! An invalid entry is counted, logged and replaced. A cache without write access is not an error:
+//! the component is then compiled each time.
 
 use std::ffi::CStr;
 use std::fs::{DirBuilder, File};
@@ -34,36 +34,34 @@ use thiserror::Error;
 use super::wasm_error::WasmError;
 use crate::limits;
 
-/// Bytes of a component's compiled code that are kept on disk: that of an interpreter
-/// with 18 MB takes some 60 MB.
+/// Maximum bytes of a component's compiled code in the cache. An interpreter of 18 MB compiles to
+/// about 60 MB.
 const PLUGIN_COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// The first bytes of an entry: what it is, and the version of its form.
+/// The first bytes of an entry: its type, and the version of its format.
 const MAGIC: &[u8; 8] = b"spcache1";
 
-/// Bytes of a key and of a code of authenticity.
+/// Bytes of a key and of a message authentication code.
 const MAC_BYTES: usize = 32;
 
 const HEADER_BYTES: usize = MAGIC.len() + MAC_BYTES;
 
-/// The name of the key's file, and how the names of entries and of files that are
-/// being written end.
+/// The name of the key file, and the suffixes of entries and of temporary files.
 const KEY_NAME: &str = "key";
 const ENTRY_SUFFIX: &str = ".compiled";
 const NEW_SUFFIX: &str = ".new";
 
-/// Where random bytes come from.
+/// The source of random bytes.
 const RANDOM_SOURCE: &str = "/dev/urandom";
 
-/// How long to wait for a key that another process is writing.
+/// Maximum time to wait for a key that another process is writing.
 const KEY_PATIENCE: Duration = Duration::from_secs(1);
 const KEY_POLL: Duration = Duration::from_millis(5);
 
-/// After this long, a file that is being written was left behind by a process that
-/// ended.
+/// The age at which a temporary file counts as abandoned by a process that ended.
 const NEW_AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Others than the owner may write.
+/// The mode bits that let other users write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const OPEN_TO_OTHERS: u32 = 0o077;
 
@@ -77,18 +75,18 @@ pub(super) struct CompiledCache {
     pub(super) counts: CacheCounts,
 }
 
-/// How often compiled code was looked for, by what was found; clones are the same counters.
+/// Numbers of cache lookups, by result. Clones share the counters.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CacheCounts {
-    /// An entry that could be used.
+    /// A usable entry was found.
     pub(super) hits: Counter,
-    /// None.
+    /// No entry was found.
     pub(super) misses: Counter,
-    /// One that could not be used: damaged, or not written by this user.
+    /// The entry was unusable: it was damaged, or not written by this user.
     pub(super) rejected: Counter,
 }
 
-/// What an entry was compiled from, and with what.
+/// The source of an entry: the component and the engine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CacheOrigin<'a> {
     /// The SHA-256 of the component, in hexadecimal.
@@ -107,13 +105,13 @@ impl std::fmt::Debug for CacheKey {
     }
 }
 
-/// An entry that is there and is not used.
+/// An existing entry that cannot be used.
 #[derive(Debug, Error)]
 enum UnusableEntry {
-    /// It cannot be read, or is not what was written.
+    /// The entry cannot be read, or is not authentic.
     #[error("{0}")]
     Entry(io::Error),
-    /// The engine does not take its code.
+    /// The engine does not accept the code.
     #[error("is not for this engine: {0}")]
     OtherEngine(WasmError),
 }
@@ -123,7 +121,8 @@ impl CompiledCache {
     ///
     /// # Errors
     ///
-    /// It cannot be created or used, or other users could have written to it.
+    /// Fails if the directory cannot be created or used, or if other users could have written to
+    /// it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Self::open_as(path, rustix::process::geteuid().as_raw())
     }
@@ -149,7 +148,7 @@ impl CompiledCache {
             )));
         }
         if stat.st_mode & OPEN_TO_OTHERS != 0 {
-            // No other user could have written there, so this hides no danger.
+            // No other user could have written to the directory, so this change hides no danger.
             fchmod(&directory, Mode::RWXU)?;
         }
         let key = open_key(&directory, user)?;
@@ -157,8 +156,8 @@ impl CompiledCache {
         Ok(CompiledCache { directory, path, user, key, counts })
     }
 
-    /// Loads the authentic code of an earlier compilation with `load`. None if there is no entry, or
-    /// it cannot be used.
+    /// Loads the authentic code of an earlier compilation with `load`. Returns `None` if there is
+    /// no usable entry.
     pub(super) fn load_code<T>(
         &self,
         origin: &CacheOrigin<'_>,
@@ -185,7 +184,7 @@ impl CompiledCache {
             .ok()
     }
 
-    /// Stores compiled code, or logs why it cannot.
+    /// Stores compiled code. Logs the reason if it cannot.
     pub(super) fn store_code(&self, origin: &CacheOrigin<'_>, code: &[u8]) {
         if code.len() as u64 > PLUGIN_COMPILED_BYTES_MAX {
             return;
@@ -213,8 +212,8 @@ impl CompiledCache {
         self.authentication_code(origin, code).verify_slice(&header[MAGIC.len()..]).map_err(
             |_| io::Error::other("is damaged, or was not written by this user's own process"),
         )?;
-        // The entry that was used last is the last to go. Where that is not possible,
-        // it goes earlier.
+        // The least recently used entries are removed first. If the time cannot be set, the entry
+        // is removed earlier.
         let _ = file.set_modified(SystemTime::now());
         Ok(Some(entry))
     }
@@ -226,7 +225,7 @@ impl CompiledCache {
             file.write_all(MAGIC)?;
             file.write_all(&mac)?;
             file.write_all(code)?;
-            // Without a sync: a power failure leaves an entry that is not authentic.
+            // The entry is not synced: after a power failure it is at worst not authentic.
             Ok(renameat(&self.directory, &temporary, &self.directory, entry_name(origin))?)
         });
         written.inspect_err(|_| {
@@ -238,7 +237,7 @@ impl CompiledCache {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
         mac.update(MAGIC);
-        // Each part with its length, so that none can pass for a piece of another.
+        // The length of each part is included, so that parts cannot be confused.
         let compatibility = origin.compatibility.to_be_bytes();
         for part in [origin.engine.as_bytes(), origin.digest.as_bytes(), &compatibility, code] {
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -285,7 +284,7 @@ impl CompiledCache {
     }
 
     fn remove_file(&self, name: &CStr) {
-        // What cannot be removed stays, and is tried again the next time.
+        // An entry that cannot be removed stays until the next attempt.
         let _ = unlinkat(&self.directory, name, AtFlags::empty());
     }
 }
@@ -298,12 +297,12 @@ fn ends_with(name: &CStr, suffix: &str) -> bool {
     name.to_bytes().ends_with(suffix.as_bytes())
 }
 
-/// Make a file that only the user can read, and that is not there yet.
+/// Creates a file that only the user can read. Fails if the file exists.
 fn create_file(directory: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
     let created = match openat(directory, name, flags, mode) {
-        // Left behind by a process of the same number: its name holds that.
+        // The name contains the process id, so an earlier process with the same id left this file.
         Err(Errno::EXIST) if name.ends_with(NEW_SUFFIX) => {
             unlinkat(directory, name, AtFlags::empty())?;
             openat(directory, name, flags, mode)
@@ -313,8 +312,8 @@ fn create_file(directory: &OwnedFd, name: &str) -> io::Result<File> {
     Ok(File::from(created?))
 }
 
-/// Opens a file of this user that nobody else could have written, or read if it is secret; none if
-/// it is missing.
+/// Opens a file of this user. Fails if other users could have written it, or could have read it if
+/// it is secret. Returns `None` if it is missing.
 fn open_file(
     directory: &OwnedFd,
     name: &str,
@@ -356,7 +355,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<CacheKey> {
                 file.write_all_at(&key, 0)?;
                 return Ok(CacheKey(key));
             }
-            // Another process is writing it, or has ended while it did.
+            // Another process is writing the key, or ended while it wrote it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if Instant::now() >= give_up {
                     unlinkat(directory, KEY_NAME, AtFlags::empty())?;
@@ -368,7 +367,7 @@ fn open_key(directory: &OwnedFd, user: u32) -> io::Result<CacheKey> {
     }
 }
 
-/// Reads the key; none if it is missing or incomplete.
+/// Reads the key. Returns `None` if it is missing or incomplete.
 fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<CacheKey>> {
     let refused = |error: io::Error| {
         let text = format!("its file {KEY_NAME:?} {error}: remove the directory");
@@ -376,7 +375,7 @@ fn read_key(directory: &OwnedFd, user: u32) -> io::Result<Option<CacheKey>> {
     };
     let opened = open_file(directory, KEY_NAME, user, OPEN_TO_OTHERS);
     let Some(file) = opened.map_err(refused)? else { return Ok(None) };
-    // It could be another file of this user, whose content others know.
+    // The name could be a link to another file of this user, whose contents others know.
     if file.metadata()?.nlink() != 1 {
         return Err(refused(io::Error::other("has another name elsewhere")));
     }

@@ -1,5 +1,5 @@
 //! Loads a plugin: compiles a component, checks it against the contract, and configures it in two
-//! instances that must declare the same streams. Each error says what to do.
+//! instances that must declare the same streams. Each error says how to fix the problem.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -34,11 +34,10 @@ const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 const WASM_MAGIC: &[u8] = b"\0asm";
 
-/// What the names of that interface in all versions have in common.
+/// The common prefix of that interface's name in all versions.
 const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
 
-/// A component that has been compiled and fits the contract, and can be
-/// configured any number of times.
+/// A compiled component that fits the contract. It can be configured any number of times.
 #[derive(Clone)]
 pub struct CompiledComponent {
     engine: Engine,
@@ -56,12 +55,12 @@ pub(super) struct Loaded {
     digest: Arc<str>,
     declared: Vec<DeclaredStream>,
     setup: contract::Setup,
-    /// Bounds what all instances print together.
+    /// Limits the rate of lines that all instances print together.
     rate: LogRate,
     /// Configured instances that no mapper uses.
     spare: Mutex<Vec<Instance>>,
-    /// Whether an instance has declared other streams than the first one did, which then
-    /// cannot be used.
+    /// Whether an instance has declared other streams than the first one. Such an instance cannot
+    /// be used.
     has_redeclared: AtomicBool,
 }
 
@@ -80,66 +79,66 @@ pub(super) enum DeclaredStream {
     Pattern(String),
 }
 
-/// Why a plugin cannot be loaded, and what to do about it.
+/// Why a plugin cannot be loaded, and how to fix that.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// It is not WebAssembly.
+    /// The file is not WebAssembly.
     #[error(
         "it is not WebAssembly ({found}): give the .wasm file of a component built for wasm32-wasip2"
     )]
     NotWasm {
-        /// What it looks like.
+        /// The apparent kind of the file.
         found: &'static str,
     },
-    /// It is a core module.
+    /// The file is a core module.
     #[error(
         "it is a core WebAssembly module, not a component: build it for the target wasm32-wasip2 instead of \
          wasm32-wasip1 or wasm32-unknown-unknown, or wrap it with `wasm-tools component new`"
     )]
     CoreModule,
-    /// It is damaged, or uses features that are not supported.
+    /// The component is damaged, or uses unsupported features.
     #[error("it cannot be compiled: {0}: build it again with a current toolchain")]
     Compile(#[source] WasmError),
-    /// It is a component of another world.
+    /// The component implements another world.
     #[error(
         "it is a component of another world: expected an export {MAPPER}, found {exports}: \
          build it against wit/mapping.wit"
     )]
     OtherWorld {
-        /// What it exports.
+        /// The exports of the component.
         exports: String,
     },
-    /// It has the exports of a mapping plugin, with other types.
+    /// The component exports the interface of a mapping plugin, but with other types.
     #[error(
         "it was built for another version of the contract: {0}: rebuild it against wit/mapping.wit"
     )]
     OtherVersion(#[from] OtherVersion),
-    /// It needs more memory at its start than an instance may have.
+    /// The component needs more memory at its start than an instance may have.
     #[error(
         "it needs more than an instance may have: {}: raise memory_bytes under [plugin.limits], or build it with less \
          memory",
         .0.root_cause()
     )]
     TooMuchMemory(#[source] WasmError),
-    /// It is made of more or larger core modules and tables than an instance may have.
+    /// The component contains more or larger core modules and tables than an instance may have.
     #[error("it needs more than an instance may have: {0}: build it of fewer and smaller modules")]
     TooManyParts(#[source] WasmError),
-    /// It wants something that the host does not provide.
+    /// The component imports something that the host does not provide.
     #[error(
         "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
          be built against wit/mapping.wit"
     )]
     DoesNotFit(#[source] WasmError),
-    /// It misbehaved while it was being configured.
+    /// The component failed while it was being configured.
     #[error("it failed while it was being configured: {0}")]
     Fault(#[source] Fault),
-    /// It refused its settings; in its own words.
+    /// The component rejected its settings, with this message.
     #[error("it refuses its settings: {0}")]
     Settings(String),
-    /// It declares streams that cannot exist.
+    /// The component declares invalid streams.
     #[error("it declares an invalid delivery stream: {0}: fix the plugin")]
     Streams(#[from] WrongStreams),
-    /// Two instances of it have not declared the same.
+    /// Two instances of the component declared different streams.
     #[error(
         "it does not declare the same streams each time that it is configured: {0}: fix the plugin; for names that depend \
          on time or chance, declare a pattern such as \"orders-*\" and name the stream with each event"
@@ -147,13 +146,13 @@ pub enum LoadError {
     Unstable(#[source] DeclarationChange),
 }
 
-/// Streams that a plugin declares and cannot have.
+/// Invalid streams that a plugin declares.
 #[derive(Debug, Error)]
 pub enum WrongStreams {
-    /// There are too many of them.
+    /// The plugin declares too many streams.
     #[error("{0} streams, and the limit is {max}", max = limits::PLUGIN_STREAMS_MAX)]
     TooMany(usize),
-    /// One cannot exist.
+    /// A stream has an invalid name.
     #[error(transparent)]
     Name(#[from] InvalidStreamName),
 }
@@ -165,11 +164,11 @@ pub struct Inspection {
     pub bytes: usize,
     /// The SHA-256 of the component, in hexadecimal.
     pub sha256: String,
-    /// Whether it exports the contract's interface, with its types.
+    /// Whether the component exports the contract's interface with the right types.
     pub is_mapping_plugin: bool,
-    /// Names of what it exports.
+    /// Names of the exports.
     pub exports: Vec<String>,
-    /// Names of what it imports.
+    /// Names of the imports.
     pub imports: Vec<String>,
 }
 
@@ -177,7 +176,7 @@ pub struct Inspection {
 ///
 /// # Errors
 ///
-/// The bytes are not a component.
+/// Fails if the bytes are not a component.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     let sha256 = sha256_hex(bytes);
     let component = compile_component(engine, bytes, &sha256)?;
@@ -199,7 +198,7 @@ impl CompiledComponent {
     ///
     /// # Errors
     ///
-    /// It is not a mapping plugin.
+    /// Fails if the component is not a mapping plugin.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
         let component = compile_component(engine, bytes, &digest)?;
@@ -218,12 +217,12 @@ impl CompiledComponent {
         &self.digest
     }
 
-    /// Configures the plugin with settings (JSON text), in two instances: a plugin whose
-    /// instances do not declare the same streams cannot be used.
+    /// Configures the plugin with settings (JSON text) in two instances. A plugin whose instances
+    /// declare different streams cannot be used.
     ///
     /// # Errors
     ///
-    /// It refuses the settings, or fails.
+    /// Fails if the plugin rejects the settings or traps.
     pub fn configure(&self, settings: impl Into<PluginSettings>) -> Result<Plugin, LoadError> {
         let (settings, rate) = (settings.into(), LogRate::default());
         let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
@@ -238,21 +237,22 @@ impl CompiledComponent {
     }
 }
 
-/// What an instance takes before its first event.
+/// The cost of an instance before its first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
     /// CPU time for making it and for its reading the settings.
     pub cpu: Duration,
-    /// Its memory then, in bytes.
+    /// The memory of the configured instance, in bytes.
     pub memory_bytes: usize,
 }
 
 impl Plugin {
-    /// Compiles a component, checks that it fits, and configures it (JSON text).
+    /// Compiles a component, checks that it fits the contract, and configures it with settings
+    /// (JSON text).
     ///
     /// # Errors
     ///
-    /// It is not a mapping plugin, or refuses its settings.
+    /// Fails if the component is not a mapping plugin, or rejects its settings.
     pub fn load(
         engine: &Engine,
         bytes: &[u8],
@@ -284,11 +284,11 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// It refuses them, or fails.
+    /// Fails if the component rejects the settings or traps.
     ///
     /// # Panics
     ///
-    /// It has no component.
+    /// Panics if the plugin has no component.
     pub fn configure_anew(&self, settings: PluginSettings) -> Result<Self, LoadError> {
         match &self.0.code {
             Code::Component(compiled) => compiled.configure(settings),
@@ -302,12 +302,12 @@ impl Plugin {
     }
 
     #[cfg(any(test, feature = "native-mapping"))]
-    /// The default mapping as native code, to measure what the component costs. It decides as
-    /// the component does.
+    /// The default mapping as native code, to measure the cost of the component. Its decisions
+    /// equal those of the component.
     ///
     /// # Errors
     ///
-    /// It refuses its settings.
+    /// Fails if the mapping rejects its settings.
     pub fn native(settings: &str) -> Result<Self, LoadError> {
         let (native, streams) = Native::configure(settings)
             .map_err(|error| LoadError::Settings(to_printable(&error)))?;
@@ -325,16 +325,16 @@ impl Plugin {
         }
     }
 
-    /// The settings that it is configured with.
+    /// The settings of the plugin.
     pub fn settings(&self) -> &PluginSettings {
         &self.0.settings
     }
 
-    /// Starts instances until so many are spare, so that workers need not wait for them.
+    /// Starts instances until this number is spare, so that workers do not wait for them.
     ///
     /// # Errors
     ///
-    /// An instance cannot be started, or declares other streams than the first one.
+    /// Fails if an instance cannot be started, or declares other streams than the first one.
     pub fn warm(&self, instances: usize) -> Result<(), LoadError> {
         while self.has_component() && self.0.spare.lock().len() < instances {
             let instance = self.fresh_instance().map_err(|fault| match fault {
@@ -348,7 +348,7 @@ impl Plugin {
 
     /// Drops the spare instances.
     pub fn release_spare(&self) {
-        // Not under the lock: taking them down takes a while.
+        // The instances are dropped without the lock, because that takes some time.
         let spare = std::mem::take(&mut *self.0.spare.lock());
         drop(spare);
     }
@@ -363,12 +363,12 @@ impl Plugin {
         self.0.spare.lock().push(instance);
     }
 
-    /// The SHA-256 of the component, in hexadecimal; `native` where there is none.
+    /// The SHA-256 of the component, in hexadecimal, or `native` without a component.
     pub fn digest(&self) -> &Arc<str> {
         &self.0.digest
     }
 
-    /// The declared streams by position: the name, or none for a pattern.
+    /// The declared streams by position: the name, or `None` for a pattern.
     pub fn declared(&self) -> impl Iterator<Item = Option<&StreamName>> {
         self.0.declared.iter().map(|declared| match declared {
             DeclaredStream::Name(name) => Some(name),
@@ -376,16 +376,16 @@ impl Plugin {
         })
     }
 
-    /// Every entry of the declared streams, patterns included.
+    /// All entries of the declared streams, including patterns.
     pub fn streams(&self) -> impl Iterator<Item = &str> {
         self.0.setup.streams.iter().map(String::as_str)
     }
 
-    /// The routes that the plugin reports; if it reports none, one to each of its streams.
+    /// The routes that the plugin reports. If it reports none, one route to each of its streams.
     ///
     /// # Errors
     ///
-    /// The call fails, or a route breaks the contract.
+    /// Fails if the call fails, or if a route violates the contract.
     pub fn routes(&self) -> Result<Vec<PluginRoute>, Fault> {
         let Loaded { code, rate, settings, .. } = &*self.0;
         let reported = match code {
@@ -432,17 +432,17 @@ impl Plugin {
         })
     }
 
-    /// How much of each event it gets.
+    /// How much of each event the plugin receives.
     pub fn reads(&self) -> EventReads {
         self.0.setup.reads.into()
     }
 
-    /// Whether a component decides, as it does in everything that is shipped.
+    /// Whether a component decides. In every release build, one does.
     pub(super) fn has_component(&self) -> bool {
         matches!(self.0.code, Code::Component(_))
     }
 
-    /// The native code in a component's place, for one mapper.
+    /// The native code that replaces the component, for one mapper.
     #[cfg(any(test, feature = "native-mapping"))]
     pub(super) fn native_code(&self) -> Option<Native> {
         match &self.0.code {
@@ -451,13 +451,13 @@ impl Plugin {
         }
     }
 
-    /// A plugin that follows a script, and may name any stream.
+    /// Creates a plugin that follows a script and may name any stream.
     #[cfg(any(test, feature = "testing"))]
     pub fn scripted(script: Arc<dyn super::scripted::PluginScript>) -> Self {
         Self::scripted_as(script, &"scripted".into(), "{}".into()).expect("settings of no keys")
     }
 
-    /// A plugin that follows a script in place of the component with this SHA-256.
+    /// Creates a plugin that follows a script in place of the component with this SHA-256.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn scripted_as(
         script: Arc<dyn super::scripted::PluginScript>,
@@ -470,7 +470,7 @@ impl Plugin {
         Ok(Self::new(code, settings, Arc::clone(digest), setup, LogRate::default())?)
     }
 
-    /// What decides in a component's place in a simulation.
+    /// The script that replaces the component in a simulation.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn script(&self) -> Option<&dyn super::scripted::PluginScript> {
         match &self.0.code {
@@ -479,13 +479,13 @@ impl Plugin {
         }
     }
 
-    /// A configured instance: a spare one, else a new one.
+    /// Takes a spare configured instance, or creates one.
     pub(super) fn take_instance(&self) -> Result<Instance, Fault> {
         let spare = self.0.spare.lock().pop();
         spare.map_or_else(|| self.fresh_instance(), Ok)
     }
 
-    /// A new instance.
+    /// Creates an instance.
     pub(super) fn fresh_instance(&self) -> Result<Instance, Fault> {
         #[allow(irrefutable_let_patterns)]
         let Code::Component(CompiledComponent { engine, pre, .. }) = &self.0.code else {
@@ -507,8 +507,8 @@ impl Plugin {
         }
     }
 
-    /// Whether an instance has declared other streams than the plugin did when it was loaded, such
-    /// as names made of the date: it must be configured again.
+    /// Whether an instance has declared other streams than the plugin at load time, such as names
+    /// with the date. The plugin must then be configured again.
     pub fn has_redeclared(&self) -> bool {
         #[cfg(any(test, feature = "testing"))]
         if let Some(script) = self.script() {
@@ -517,15 +517,15 @@ impl Plugin {
         self.0.has_redeclared.load(Ordering::Relaxed)
     }
 
-    /// Starts an instance as a worker would, and drops it.
+    /// Starts an instance as a worker does, and drops it.
     ///
     /// # Errors
     ///
-    /// It could not be started.
+    /// Fails if the instance cannot be started.
     ///
     /// # Panics
     ///
-    /// It is native code, which has no instances.
+    /// Panics if the plugin is native code, which has no instances.
     pub fn measure_start(&self) -> Result<StartCost, Fault> {
         let before = thread_cpu_time();
         let instance = self.fresh_instance()?;
@@ -544,8 +544,8 @@ fn compile_component(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Comp
     engine.compile(bytes, digest).map_err(|error| compile_error(error.into()))
 }
 
-/// What is compiled is held against the limits of an instance at once, by the pool that
-/// instances are made in.
+/// Creates an error of the compilation. The pool in which instances are created checks the compiled
+/// component against the limits of an instance at once.
 fn compile_error(error: WasmError) -> LoadError {
     const BEYOND_POOL: &str = "pooling allocator";
     const BEYOND_MEMORY: &str = "memory does not fit";
@@ -597,7 +597,7 @@ fn check_streams(streams: &[String]) -> Result<Vec<DeclaredStream>, WrongStreams
         return Err(WrongStreams::TooMany(streams.len()));
     }
     let check = |name: &String| {
-        // A pattern is a name once its stars are gone.
+        // A pattern becomes a valid name if its stars are replaced.
         match StreamName::parse(&name.replace('*', "x")) {
             Ok(_) if name.contains('*') => Ok(DeclaredStream::Pattern(name.clone())),
             Ok(name) => Ok(DeclaredStream::Name(name)),

@@ -1,8 +1,8 @@
-//! What a plugin prints: lines for the host's log, at a bounded rate, and the standard error of a call
-//! that trapped.
+//! The output of a plugin: lines for the host's log, at a limited rate, and the standard error of a
+//! call that trapped.
 //!
-//! A fault goes into the dead letter of one event, so it must hold nothing of another call. Standard
-//! output is left out there: languages buffer it across calls.
+//! A fault becomes part of the dead letter of one event, so it must not contain output of another
+//! call. It does not include standard output, because languages buffer that across calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Lines that a plugin may print in a second; the rest is counted and dropped.
+/// Lines that a plugin may print per second. Further lines are counted and dropped.
 const PLUGIN_LOG_LINES_PER_SECOND: u32 = 20;
 
-/// Bytes of one line that a plugin prints; the rest of the line is dropped.
+/// Bytes of one line that a plugin prints. The rest of the line is dropped.
 const PLUGIN_LOG_LINE_BYTES_MAX: usize = 1024;
 
-/// Lines that are kept of a call's beginning: an error's message and the place where it
-/// was raised come first in JavaScript, on two lines in Rust.
+/// Number of kept lines from the start of a call. In JavaScript, the error message and its position
+/// come first; in Rust, they are on two lines.
 const FIRST_LINES: usize = 6;
 
-/// Lines that are kept of its end: Python has the message on the last line.
+/// Number of kept lines from the end of a call. Python prints the message on the last line.
 const LAST_LINES: usize = 4;
 
-/// The rate limit of a plugin's lines, which all its instances share: one that traps at every event would
-/// otherwise get a new limit each time.
+/// The rate limit of a plugin's lines. All instances share it: otherwise, a plugin that traps at
+/// every event would get a new limit each time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogRate(Arc<LogRateState>);
 
 #[derive(Debug, Default)]
 struct LogRateState {
     second: Mutex<LogSecond>,
-    /// Whether lines of the second were dropped.
+    /// Whether lines of the current second were dropped.
     has_dropped: AtomicBool,
 }
 
@@ -54,15 +54,15 @@ pub(super) struct PluginLog {
     printed: Arc<Mutex<Printed>>,
 }
 
-/// What an instance has printed.
+/// The output of an instance.
 #[derive(Debug, Default)]
 struct Printed {
-    /// Lines that have not ended, of standard output and of standard error.
+    /// Incomplete lines of standard output and of standard error.
     unfinished: [Vec<u8>; 2],
-    /// Lines of standard error in this call: the first, and the last behind them.
+    /// Lines of standard error in this call: the first lines, and the last ones after them.
     first: Vec<String>,
     last: VecDeque<String>,
-    /// How many were between them.
+    /// The number of lines between them.
     left_out: u64,
 }
 
@@ -73,7 +73,7 @@ enum Channel {
     Error,
 }
 
-/// One of an instance's two channels.
+/// One of the two channels of an instance.
 #[derive(Debug, Clone)]
 pub(super) struct LogChannel {
     log: PluginLog,
@@ -104,7 +104,7 @@ impl LogRate {
         self.0.has_dropped.store(true, Ordering::Relaxed);
     }
 
-    /// Logs how many lines were dropped, once the second is over.
+    /// Logs the number of dropped lines at the end of each second.
     fn report_over(&self) {
         if self.0.has_dropped.load(Ordering::Relaxed) {
             let mut second = self.0.second.lock();
@@ -114,7 +114,7 @@ impl LogRate {
         }
     }
 
-    /// Logs how many lines were dropped so far: no more may come.
+    /// Logs the number of lines dropped so far, because no further lines may follow.
     pub(super) fn report_dropped(&self) {
         self.report(&mut self.0.second.lock());
     }
@@ -147,7 +147,7 @@ impl PluginLog {
         LogChannel { log: self.clone(), channel: Channel::Error }
     }
 
-    /// Begins a call: what was printed before belongs to other events.
+    /// Starts a call. Earlier output belongs to other events.
     pub(super) fn begin_call(&self) {
         let mut printed = self.printed.lock();
         for channel in [Channel::Output, Channel::Error] {
@@ -160,8 +160,8 @@ impl PluginLog {
         self.rate.report_over();
     }
 
-    /// The standard error of this call, on one line of at most so many bytes; the middle is left out
-    /// first.
+    /// The standard error of this call, on one line of at most this number of bytes. The middle is
+    /// left out first.
     pub(super) fn stderr_of_call(&self, bytes_max: usize) -> String {
         let mut printed = self.printed.lock();
         self.end_line(&mut printed, Channel::Error);
@@ -208,7 +208,7 @@ impl PluginLog {
             return;
         }
         self.rate.log_line(&text);
-        // Advice about a variable that a plugin cannot have is not worth keeping.
+        // A plugin cannot have this environment variable, so the advice is not useful.
         if channel == Channel::Error && !text.contains("RUST_BACKTRACE") {
             printed.keep_line(text);
         }
@@ -229,7 +229,7 @@ impl Printed {
     }
 }
 
-/// Control characters could steer the terminal that shows the log.
+/// Replaces control characters, which could control the terminal that shows the log.
 fn replace_control_character(c: char) -> char {
     if c.is_control() { '\u{fffd}' } else { c }
 }

@@ -1,5 +1,6 @@
-//! One worker's instance of a plugin. A batch that fails as a whole is mapped in parts until the event at
-//! fault is alone. If no instance can be started, no event is blamed, and attempts back off.
+//! One worker's instance of a plugin. A batch that fails as a whole is mapped in parts until the
+//! failing event is alone. If no instance can be started, no event counts as failed, and attempts
+//! back off.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -23,14 +24,14 @@ use standpipe_core::event::{Event, StreamName};
 #[derive(Debug)]
 pub struct Mapper {
     plugin: Plugin,
-    /// What decides in an instance's place, if it is native code.
+    /// The native code that decides in place of an instance.
     #[cfg(any(test, feature = "native-mapping"))]
     native: Option<Native>,
-    /// None after a fault, until the next call.
+    /// `None` after a fault, until the next call.
     instance: Option<Instance>,
     /// Whether the instance is missing because a call failed.
     has_failed: bool,
-    /// Why there is none, if none could be started.
+    /// Why no instance could be started, if that failed.
     outage: Option<InstanceOutage>,
     instance_limits: InstanceLimits,
 }
@@ -43,9 +44,9 @@ struct InstanceOutage {
     retry_at: Instant,
 }
 
-/// Why a call has no answer.
+/// Why a call has no result.
 enum NoAnswer {
-    /// What the plugin did wrong with the events.
+    /// The plugin failed on the events.
     Fault(Fault),
     /// There is no instance to call, which the events did not cause.
     NoInstance(Fault),
@@ -59,7 +60,7 @@ struct MapperBatch<'a> {
 }
 
 impl Mapper {
-    /// A mapper that starts its instance when it is first needed.
+    /// Creates a mapper that starts its instance when it is first needed.
     pub fn new(plugin: Plugin) -> Self {
         let instance_limits = plugin.instance_limits();
         Mapper {
@@ -73,21 +74,21 @@ impl Mapper {
         }
     }
 
-    /// Starts an instance before it is needed. If that fails, the first call returns why.
+    /// Starts an instance before it is needed. If that fails, the first call returns the error.
     pub fn start_instance(&mut self) {
         if self.plugin.has_component() && self.instance.is_none() {
             self.instance = self.plugin.take_instance().ok();
         }
     }
 
-    /// Ends the mapper, and leaves its instance to the plugin.
+    /// Ends the mapper, and returns its instance to the plugin.
     pub fn retire(mut self) {
         if let Some(instance) = self.instance.take() {
             self.plugin.give_back(instance);
         }
     }
 
-    /// The memory of the instance, in bytes; 0 if there is none at present.
+    /// The memory of the instance in bytes, or 0 without an instance.
     pub fn memory_bytes(&self) -> usize {
         self.instance.as_ref().map_or(0, Instance::memory_bytes)
     }
@@ -97,23 +98,22 @@ impl Mapper {
         &self.plugin
     }
 
-    /// Maps a batch, at any cost.
+    /// Maps a batch without a limit of wasted time.
     ///
-    /// Each event ends up with outputs, without any (filtered), or among the faults; or it waits for
-    /// another call, if the answers about the events before it are large: see
-    /// [`Decisions::decided_events`].
+    /// Each event gets outputs, or none (filtered), or a fault; or it waits for another call if the
+    /// results of the events before it are large: see [`Decisions::decided_events`].
     pub fn map(&mut self, source: &str, events: &[Event<'_>]) -> Decisions {
         let decisions = self.map_within(source, events, &Patience::ENDLESS);
         decisions.unwrap_or_else(|none| Decisions::all_failed(events.len(), &none.fault))
     }
 
-    /// Maps the first events of a batch, until failures have wasted too much time: at least one event
-    /// is decided, and each call has its whole limit.
+    /// Maps the first events of a batch until failures have wasted too much time. At least one
+    /// event is decided, and each call has its whole time limit.
     ///
     /// # Errors
     ///
-    /// No event is decided, since no instance can be started. No event is at fault: they can be mapped
-    /// later.
+    /// Fails without a decision if no instance can be started. The events are not the cause and can
+    /// be mapped later.
     pub fn map_within(
         &mut self,
         source: &str,
@@ -167,8 +167,8 @@ impl Mapper {
             Err(NoAnswer::Fault(fault)) if group.len() == 1 => {
                 batch.answers.faults.push((group.start, fault));
             }
-            // Each group that runs into its deadline costs that whole time,
-            // each event alone next to nothing: so no halving here.
+            // Each group that reaches the deadline costs the whole time, while single events cost
+            // almost nothing. So the group is not halved.
             Err(NoAnswer::Fault(Fault::Deadline(_))) => self.map_one_by_one(group, batch),
             Err(NoAnswer::Fault(_)) => {
                 let middle = group.start + group.len() / 2;
@@ -182,8 +182,8 @@ impl Mapper {
         group.for_each(|position| self.map_group(position..position + 1, batch));
     }
 
-    /// Calls the plugin with some events. The time of a failed call counts as wasted, and so does that
-    /// of starting an instance in place of one that failed.
+    /// Calls the plugin with some events. The time of a failed call counts as wasted, and so does
+    /// the time to replace a failed instance.
     fn call_plugin(
         &mut self,
         group: Range<usize>,
@@ -265,15 +265,15 @@ impl Drop for Mapper {
 }
 
 impl MapperBatch<'_> {
-    /// Whether the event at this position, and those behind it, wait for another call. The first one
-    /// never does unless there is no instance, so that each call makes progress.
+    /// Whether the event at this position and later ones wait for another call. The first event
+    /// only waits if there is no instance, so each call makes progress.
     fn is_postponed(&mut self, position: usize) -> bool {
         let is_too_much = position > 0 && self.answers.wasted >= self.wasted_max;
         self.answers.is_postponed(position, is_too_much)
     }
 }
 
-/// The bytes of an event that the plugin gets.
+/// The bytes of an event that the plugin receives.
 fn bytes_of(event: &contract::Event<'_>) -> usize {
     let length = |text: Option<&str>| text.map_or(0, str::len);
     length(event.message_type) + length(event.name) + event.source.len() + event.text.len()
@@ -292,8 +292,8 @@ fn contract_event<'a>(
     }
 }
 
-/// Turns an instance's answer into decisions, in the order of the events; `order` is that in which the
-/// instance has declared the streams.
+/// Converts an instance's result into decisions, in the order of the events. `order` is the order
+/// in which the instance declared the streams.
 fn check_answer(
     plugin: &Plugin,
     order: &StreamOrder,

@@ -1,5 +1,5 @@
-//! The segments of a spool on disk: what its writer, its reader, its janitor and
-//! who acknowledges share.
+//! The segments of a spool on disk, as shared by the writer, the reader, the janitor and the
+//! callers that acknowledge.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -31,10 +31,10 @@ pub(super) struct SegmentLog {
     pub(super) folder: SpoolDirectory,
     pub(super) storage: Box<dyn SpoolStorage>,
     pub(super) counters: Counters,
-    /// Bytes on disk, and of entries that are on their way there.
+    /// Bytes on disk, and of entries that are being written.
     pub(super) used: Counter,
     pub(super) bytes_max: u64,
-    /// The writer has been asked to look for room, and has not done so yet.
+    /// Whether the writer has been asked to release disk space, and has not done so yet.
     pub(super) is_tend_asked: AtomicBool,
     ack_files: AckFiles,
     chores: Sender<JanitorTask>,
@@ -43,11 +43,11 @@ pub(super) struct SegmentLog {
     log_interval: LogInterval,
 }
 
-/// The segments that there are.
+/// The existing segments.
 #[derive(Debug, Default)]
 pub(super) struct SegmentIndex {
     segments: BTreeMap<u64, Arc<Segment>>,
-    /// Nothing comes any more.
+    /// Whether no more entries will arrive.
     has_ended: bool,
 }
 
@@ -73,19 +73,19 @@ impl SegmentLog {
         }
     }
 
-    /// Add a segment that holds something.
+    /// Adds a segment with at least one entry.
     pub(super) fn insert_segment(&self, segment: Arc<Segment>) {
         self.index.lock().segments.insert(segment.number, segment);
     }
 
-    /// Wakes the reader: there is more, or there will not be.
+    /// Wakes the reader: there are more entries, or there will be no more.
     pub(super) fn wake_reader(&self, has_ended: bool) {
         self.index.lock().has_ended |= has_ended;
         self.news.notify_all();
     }
 
-    /// Waits until there is something behind this place. Returns what the reader finds instead
-    /// if nothing is there in time, or nothing will be.
+    /// Waits for an entry after this position. If none arrives in time, or none will, returns that
+    /// instead.
     pub(super) fn wait_for_entry(
         &self,
         at: Option<(&Segment, u64)>,
@@ -112,13 +112,12 @@ impl SegmentLog {
         }
     }
 
-    /// The first segment behind this number.
+    /// The first segment after this number.
     pub(super) fn segment_after(&self, passed: u64) -> Option<Arc<Segment>> {
         self.index.lock().segment_after(passed).cloned()
     }
 
-    /// Whether the segment that is being written holds nothing that anybody waits
-    /// for.
+    /// Whether the current segment contains nothing that is still needed.
     pub(super) fn is_newest_unneeded(&self) -> bool {
         let newest = self.index.lock().segments.values().next_back().cloned();
         newest.is_some_and(|newest| {
@@ -127,8 +126,7 @@ impl SegmentLog {
         })
     }
 
-    /// Whether room on the disk is worth some work: more than half of what may be
-    /// taken is, or the disk took nothing when it was last tried.
+    /// Whether disk space is scarce: more than half of the limit is used, or the last write failed.
     pub(super) fn is_room_scarce(&self) -> bool {
         self.used.get() > self.bytes_max / 2 || self.counters.is_failing.load(Ordering::Relaxed)
     }
@@ -138,9 +136,9 @@ impl SegmentLog {
         self.index.lock().segments.values().cloned().collect()
     }
 
-    /// Acknowledge items of an entry, by their positions in it.
+    /// Acknowledges items of an entry, by their positions in the entry.
     pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
-        // A segment that is gone has all of its items acknowledged.
+        // If a segment was removed, all of its items are acknowledged.
         let segment = self.index.lock().segments.get(&place.segment).cloned();
         if let Some(segment) = segment {
             let within = positions.filter(|position| *position < place.items);
@@ -148,8 +146,7 @@ impl SegmentLog {
         }
     }
 
-    /// Note that nobody waits for these items any more, and say how many of them
-    /// were waited for.
+    /// Marks items as no longer needed. Returns how many of them were needed before.
     pub(super) fn let_go(&self, segment: &Arc<Segment>, items: impl Iterator<Item = u32>) -> u32 {
         let mut state = segment.state();
         let newly = state.acks.acknowledge(items);
@@ -164,7 +161,7 @@ impl SegmentLog {
         newly
     }
 
-    /// Remove files of a number of which no segment came to be, now or later.
+    /// Removes files with the number of a segment that was never completed, now or later.
     pub(super) fn discard_files(&self, number: u64) {
         self.ack_files.close_file(number);
         if let Err(error) = self.folder.remove_segment(number) {
@@ -175,12 +172,12 @@ impl SegmentLog {
 
     /// Asks the janitor to remove a segment that is no longer needed.
     pub(super) fn queue_removal(&self, segment: Arc<Segment>) {
-        // Nobody is there to do it only when the spool is being dropped: then it
-        // is done when the spool is next opened.
+        // The janitor is gone only while the spool is being dropped. The segment is then removed
+        // when the spool is next opened.
         let _ = self.chores.send(JanitorTask::Remove(segment));
     }
 
-    /// Write a segment's acknowledgements to their file, as far as they changed.
+    /// Writes the changed acknowledgements of a segment to their file.
     pub(super) fn write_acks(&self, segment: u64, state: &mut SegmentState) {
         if let Err(error) = self.try_write_acks(segment, state) {
             self.tend_failed("write acknowledgements", &error);
@@ -194,24 +191,23 @@ impl SegmentLog {
         })
     }
 
-    /// Make a segment's acknowledgements durable.
+    /// Syncs a segment's acknowledgements.
     pub(super) fn sync_acks(&self, segment: &Segment) -> io::Result<()> {
         self.try_write_acks(segment.number, &mut segment.state())?;
         let file = self.ack_files.open_file(&self.folder, segment.number)?;
         self.storage.sync(&file)
     }
 
-    /// Take room for a part of a segment's acknowledgements, before there is
-    /// anything to acknowledge: they must be written when the disk is full too.
-    /// Zeros stand for what has never been written.
+    /// Reserves space for a part of a segment's acknowledgements in advance, because they must be
+    /// writable on a full disk. Zeros stand for acknowledgements that were never written.
     pub(super) fn reserve_acks(&self, segment: u64, bytes: Range<u64>) -> io::Result<()> {
         let file = self.ack_files.open_file(&self.folder, segment)?;
         let zeros = vec![0; (bytes.end - bytes.start) as usize];
         self.storage.overwrite(&file, bytes.start, &zeros)
     }
 
-    /// Remove the files of a segment that nobody needs, unless that was done. A
-    /// segment whose files cannot be removed is there again.
+    /// Removes the files of a segment that is no longer needed, unless that was done. If the files
+    /// cannot be removed, the segment stays.
     pub(super) fn remove_segment(&self, segment: &Arc<Segment>) -> io::Result<()> {
         let was_there = self.index.lock().segments.remove(&segment.number).is_some();
         if !was_there {
@@ -226,16 +222,16 @@ impl SegmentLog {
         removed
     }
 
-    /// A segment's frames, to be read.
+    /// Opens a segment's frames for reading.
     pub(super) fn open_segment(&self, segment: u64) -> io::Result<File> {
         File::open(self.folder.log_path(segment))
     }
 
-    /// Count and report what could not be made out, and let its items go: all
-    /// but those that were acknowledged before are lost. Where all were, the
-    /// bytes are not corrupt, but given back.
+    /// Counts and reports a corrupt region, and releases its items. All of them are lost, except
+    /// those that were acknowledged before. If all were acknowledged, the region is not corrupt but
+    /// was released.
     pub(super) fn lose_gap(&self, segment: &Arc<Segment>, gap: Gap) {
-        // A segment that nobody needs is removed while it is read.
+        // A segment that is no longer needed is removed even while it is read.
         if gap.bytes.is_empty() && gap.items.is_empty() || segment.state().is_spent() {
             return;
         }
@@ -250,7 +246,7 @@ impl SegmentLog {
         if are_acked && !gap.items.is_empty() {
             return;
         }
-        // The segment's files may be gone once its last item is.
+        // The segment's files may be removed after its last item is released.
         let kept = self.set_aside(segment.number, gap.bytes.clone());
         let items = u64::from(self.let_go(segment, gap.items));
         self.count_corrupt(&gap.bytes, items);
@@ -260,15 +256,15 @@ impl SegmentLog {
         tracing::error!(file = %file.display(), offset = start, bytes = end - start, items, kept, "a region of the spool is corrupt; its events are lost");
     }
 
-    /// Count and report a file header that is corrupt, in which there is nothing.
+    /// Counts and reports a corrupt file header, which contains no items.
     pub(super) fn report_corrupt_header(&self, segment: u64) {
         self.count_corrupt(&(0..FILE_HEADER_BYTES as u64), 0);
         let file = self.folder.log_path(segment);
         tracing::error!(file = %file.display(), "the header of a segment of the spool is corrupt; its entries are still read");
     }
 
-    /// Count and report bytes behind the last frame of a segment that no crash can
-    /// have left. Says whether they are kept elsewhere.
+    /// Counts and reports bytes after the last frame of a segment that no crash can explain.
+    /// Returns whether they were saved in another file.
     pub(super) fn report_corrupt_end(&self, segment: u64, region: Range<u64>) -> bool {
         self.count_corrupt(&region, 0);
         let kept = self.set_aside(segment, region.clone());
@@ -285,14 +281,14 @@ impl SegmentLog {
         self.counters.corrupt_items.add(items);
     }
 
-    /// Keep a corrupt region in a file beside, as far as there may be such files.
+    /// Saves a corrupt region in a file beside the segment, within the limit for such files.
     fn set_aside(&self, segment: u64, region: Range<u64>) -> io::Result<PathBuf> {
         if region.is_empty() {
             return Err(io::Error::other("the file is shorter"));
         }
         let path = self.folder.set_aside_path(segment, region.start);
         let bytes = region.end - region.start;
-        // From a run that did not come to let it go.
+        // An earlier run saved the region, but did not release it.
         if path.metadata().is_ok_and(|metadata| metadata.len() == bytes) {
             return Ok(path);
         }
@@ -304,7 +300,7 @@ impl SegmentLog {
         let copied = self.copy_region(segment, region, &path);
         if copied.is_err() {
             self.counters.set_aside_bytes.subtract(bytes);
-            // What there is of it takes room, and is of little use.
+            // A partial copy uses space and has little value.
             let _ = fs::remove_file(&path);
         }
         copied.map(|()| path)
@@ -323,12 +319,12 @@ impl SegmentLog {
         self.storage.sync(&file)
     }
 
-    /// Count items that stay, since nobody can make anything of them.
+    /// Counts items that stay in the spool because this program cannot read them.
     pub(super) fn count_unreadable(&self, items: u32) {
         self.counters.items_unreadable.add(u64::from(items));
     }
 
-    /// Count something that could not be done to a file and will be tried again.
+    /// Counts a failed file operation that will be retried.
     pub(super) fn tend_failed(&self, what: &str, error: &io::Error) {
         self.counters.tend_errors.add(1);
         if self.log_interval.admit().is_some() {
@@ -353,7 +349,7 @@ impl SegmentLog {
     }
 }
 
-/// Where a corrupt region is kept, or why it is not.
+/// Describes where a corrupt region was saved, or why it was not.
 fn describe_kept(kept: &io::Result<PathBuf>) -> String {
     match kept {
         Ok(path) => path.display().to_string(),

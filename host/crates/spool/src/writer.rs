@@ -1,15 +1,15 @@
-//! The thread that writes: it takes all entries that wait, writes them with as
-//! few calls as possible, syncs once, and then answers all.
+//! The writer thread: it takes all waiting entries, writes them with as few calls as possible,
+//! syncs once, and then responds to all callers.
 //!
-//! What fails leaves the log as it was before: a group that was not written is
-//! cut off again. After a sync that failed nobody knows what the disk has of the
-//! file's end, and syncing again would say nothing; the segment ends where it was
-//! last durable, and the next group begins another one.
+//! A failure leaves the log as it was before: a group that was not written completely is cut off.
+//! After a failed sync, the state of the file's end on disk is unknown, and another sync would say
+//! nothing. So the segment ends at its last durable position, and the next group starts another
+//! segment.
 //!
-//! Where there is no room, a segment of which nobody needs anything is removed, and
-//! one that is needed little is ended, so that the janitor gives the rest of it back.
-//! While the disk fails it is tried every second: a caller that decides by the spool's
-//! status whether to send more may send nothing until it works.
+//! If disk space is scarce, the writer removes a segment that is no longer needed, and completes
+//! one that is mostly unneeded, so that the janitor can release its space. While the disk fails,
+//! the writer tests it every second: a caller that sends only if the spool's status is good may
+//! send nothing until then.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -28,13 +28,13 @@ use super::waiting::{PendingEntry, WriterCommand};
 use super::{AppendError, Durability};
 use crate::limits;
 
-/// Bytes of entries that are synced as one group, unless one alone is larger, so
-/// that the first of a group does not wait long for the last.
+/// Bytes of entries that are synced as one group, unless one entry alone is larger. The limit keeps
+/// the first entry of a group from waiting long for the last one.
 const SPOOL_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of a file of acknowledgements that are reserved at a time, before entries
-/// that need them are stored: marking 30,000 items as delivered then needs no more
-/// room on a disk that has become full. The usual size of a file system's block.
+/// Bytes of an acknowledgement file that are reserved at once, before the entries that need them
+/// are stored. Then 30,000 items can be acknowledged without additional space on a full disk. It is
+/// the usual block size of file systems.
 const SPOOL_ACKS_RESERVED_BYTES: u64 = 4096;
 
 /// Writes segments.
@@ -45,7 +45,7 @@ pub(super) struct SegmentWriter {
     segment_bytes: u64,
     next_number: u64,
     active: Option<ActiveSegment>,
-    /// Bytes of the group that was refused last.
+    /// Bytes of the last refused group.
     refused_bytes: u64,
 }
 
@@ -54,12 +54,12 @@ pub(super) struct SegmentWriter {
 struct ActiveSegment {
     segment: Arc<Segment>,
     file: File,
-    /// Where its next frame goes.
+    /// The position of its next frame.
     end: u64,
     items: u32,
-    /// Bytes that the file of its acknowledgements has.
+    /// The size of its acknowledgement file in bytes.
     acks_reserved: u64,
-    /// Whether others know of it: it holds an entry.
+    /// Whether the segment contains an entry and is published.
     is_known: bool,
 }
 
@@ -73,7 +73,7 @@ impl SegmentWriter {
         Self { log, durability, segment_bytes, next_number, active: None, refused_bytes: 0 }
     }
 
-    /// Write what comes, until the spool is closed and nothing waits.
+    /// Runs until the spool is closed and nothing waits.
     pub(super) fn run(mut self, commands: &Receiver<WriterCommand>) {
         let mut is_closing = false;
         while let Some(command) = WriterCommand::next(commands, is_closing) {
@@ -82,8 +82,8 @@ impl SegmentWriter {
         self.finish_log();
     }
 
-    /// Does what is asked first, and all that waits behind it as far as it goes into
-    /// one group. Returns whether the spool is to be closed.
+    /// Executes the first command, and all waiting ones that fit into one group. Returns whether
+    /// the spool is to be closed.
     pub(super) fn serve_commands(
         &mut self,
         command: WriterCommand,
@@ -111,14 +111,14 @@ impl SegmentWriter {
         is_closing
     }
 
-    /// Ends the last segment: nothing more will be written.
+    /// Completes the last segment. Nothing is written afterwards.
     pub(super) fn finish_log(&mut self) {
         self.complete_segment();
         self.log.segments().iter().for_each(|segment| self.keep_acks(segment));
         self.log.wake_reader(true);
     }
 
-    /// Store a group, in parts where it goes into several segments.
+    /// Stores a group, in parts if it needs several segments.
     fn commit_group(&mut self, mut group: Vec<PendingEntry>) {
         while !group.is_empty() {
             let fitting = self.count_fitting(&group);
@@ -147,7 +147,7 @@ impl SegmentWriter {
         }
     }
 
-    /// How many of these go into the segment that is being written.
+    /// The number of these entries that fit into the current segment.
     fn count_fitting(&self, group: &[PendingEntry]) -> usize {
         let start = (FILE_HEADER_BYTES as u64, 0);
         let (mut end, mut items) =
@@ -161,7 +161,7 @@ impl SegmentWriter {
         group.iter().take_while(fits).count()
     }
 
-    /// Write and sync entries that fit into one segment, and announce them.
+    /// Writes and syncs entries that fit into one segment, and publishes them.
     fn store_group(&mut self, group: &[PendingEntry]) -> io::Result<()> {
         let mut active = self.take_active()?;
         let number = active.segment.number;
@@ -202,7 +202,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// See that this many items of a segment can be acknowledged on a full disk.
+    /// Makes sure that this number of items of a segment can be acknowledged on a full disk.
     fn reserve_acks(&self, active: &mut ActiveSegment, items: u32) -> io::Result<()> {
         let needed = acks_bytes(items).next_multiple_of(SPOOL_ACKS_RESERVED_BYTES);
         if needed > active.acks_reserved {
@@ -212,7 +212,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Cut off what was written behind the last entry, and go on there.
+    /// Cuts off everything after the last entry, and continues there.
     fn cut_off(&mut self, active: ActiveSegment) {
         match self.log.storage.truncate(&active.file, active.end) {
             Ok(()) => self.active = Some(active),
@@ -220,7 +220,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Make what was appended durable, and a new segment's name.
+    /// Syncs appended data, and the name of a new segment.
     fn sync_segment(&self, active: &ActiveSegment) -> io::Result<()> {
         if self.durability != Durability::Fsync {
             return Ok(());
@@ -230,7 +230,7 @@ impl SegmentWriter {
         if active.is_known { Ok(()) } else { self.log.storage.sync_folder(self.log.folder.path()) }
     }
 
-    /// Let the reader see what is durable now.
+    /// Lets the reader see the durable entries.
     fn publish_group(&self, active: &mut ActiveSegment, group: &[PendingEntry]) {
         let counters = &self.log.counters;
         let items = group.iter().map(|waiting| u64::from(waiting.items)).sum();
@@ -249,20 +249,21 @@ impl SegmentWriter {
         self.log.wake_reader(false);
     }
 
-    /// Takes the segment that is being written, or begins one.
+    /// Takes the current segment, or starts one.
     fn take_active(&mut self) -> io::Result<ActiveSegment> {
         self.active.take().map_or_else(|| self.begin_segment(), Ok)
     }
 
-    /// Begin a segment.
+    /// Starts a segment.
     fn begin_segment(&mut self) -> io::Result<ActiveSegment> {
-        // A number is never used again, whatever comes of its files.
+        // A number is never used again, whatever happens to its files.
         let number = self.next_number;
         self.next_number += 1;
         let (log, storage) = (&self.log, &self.log.storage);
         let end = FILE_HEADER_BYTES as u64;
         let header = encode_file_header(number);
-        // The frames' file comes last: one without acknowledgements lost them.
+        // The frame file is created last: a frame file without an acknowledgement file means that
+        // acknowledgements were lost.
         let begun = storage.create(&log.folder.acks_path(number)).and_then(|_| {
             let file = storage.create(&log.folder.log_path(number))?;
             append_all(&**storage, &file, 0, &mut [IoSlice::new(&header)])?;
@@ -277,7 +278,7 @@ impl SegmentWriter {
         Ok(ActiveSegment { segment, file, end, items: 0, acks_reserved, is_known: false })
     }
 
-    /// End the segment that is being written, if there is one.
+    /// Completes the current segment, if there is one.
     fn complete_segment(&mut self) {
         match self.active.take() {
             Some(active) if active.is_known => self.end_segment(active.segment),
@@ -286,7 +287,7 @@ impl SegmentWriter {
         }
     }
 
-    /// End a segment whose end failed, where it was last durable.
+    /// Ends a segment at its last durable position after its end failed.
     fn abandon_segment(&mut self, active: ActiveSegment) {
         if !active.is_known {
             self.log.used.subtract(active.end);
@@ -305,14 +306,14 @@ impl SegmentWriter {
         state.write_summary();
         drop(state);
         self.keep_acks(&segment);
-        // Who waits for more of it should go on to the next.
+        // A reader that waits for more of this segment should continue with the next one.
         self.log.wake_reader(false);
         if segment.state().is_spent() {
             self.log.queue_removal(segment);
         }
     }
 
-    /// Write a segment's acknowledgements, and sync them where entries are.
+    /// Writes a segment's acknowledgements, and syncs them if entries are synced.
     fn keep_acks(&self, segment: &Segment) {
         match self.durability {
             Durability::Fsync => {
@@ -326,8 +327,8 @@ impl SegmentWriter {
         }
     }
 
-    /// Remove the segment that is being written, if nobody needs any of it. Says
-    /// whether that gave room back.
+    /// Removes the current segment if it is no longer needed. Returns whether that released disk
+    /// space.
     fn remove_unneeded(&mut self) -> bool {
         let is_needed = |active: &mut ActiveSegment| active.segment.state().acks.unacked() > 0;
         let unneeded = self.active.take_if(|active| active.is_known && !is_needed(active));
@@ -341,8 +342,8 @@ impl SegmentWriter {
         removed.is_ok()
     }
 
-    /// End the segment that is being written, if the janitor can give back much of
-    /// it: if it is not small, and half of it is not needed.
+    /// Completes the current segment if the janitor can release much of it: if it is not small, and
+    /// half of it is no longer needed.
     fn end_if_half_empty(&mut self) {
         let size_min = (self.segment_bytes / 2).min(limits::SPOOL_SEGMENT_BYTES_MIN);
         let is_worth_it = self.active.as_ref().is_some_and(|active| {
@@ -353,13 +354,13 @@ impl SegmentWriter {
         }
     }
 
-    /// Give back what can be after a write failed for want of room. Says whether
-    /// the same write may succeed now.
+    /// Releases disk space after a write failed because the disk is full. Returns whether the same
+    /// write may succeed now.
     fn make_room(&mut self, error: &io::Error) -> bool {
         if !is_lack_of_room(error) {
             return false;
         }
-        // The disk may have room, but not in this file.
+        // The disk may have space, but not for this file.
         if error.kind() == io::ErrorKind::FileTooLarge {
             let has_entries = self.active.as_ref().is_some_and(|active| active.is_known);
             self.complete_segment();
@@ -370,8 +371,7 @@ impl SegmentWriter {
         has_removed
     }
 
-    /// Give room back where it is scarce, and find out whether a disk that failed
-    /// works again.
+    /// Releases scarce disk space, and tests whether a failed disk works again.
     fn tend(&mut self) {
         self.log.is_tend_asked.store(false, Ordering::Relaxed);
         if self.log.is_room_scarce() {
@@ -383,7 +383,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Write as much as was refused last, and take it back. A crash in between
+    /// Writes as many bytes as the last refused group had, and removes them. A crash in between
     /// leaves zeros, which recovery cuts off.
     fn probe_disk(&mut self) -> io::Result<()> {
         let active = self.take_active()?;
@@ -399,7 +399,7 @@ impl SegmentWriter {
         written.and(synced)
     }
 
-    /// Count what failed, and say when it begins and ends.
+    /// Counts failures, and logs when they begin and end.
     fn report_result(&self, stored: &io::Result<()>) {
         let counters = &self.log.counters;
         let was_failing = counters.is_failing.swap(stored.is_err(), Ordering::Relaxed);

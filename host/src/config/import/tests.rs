@@ -1,5 +1,5 @@
-//! Imports of both vendors: settings that the host accepts come out, what has no counterpart is
-//! noted, and no secret is shown outside of the TOML.
+//! Tests imports of both vendors: the host accepts the resulting settings, options without a
+//! counterpart get a note, and no secret appears outside of the TOML.
 
 mod rudderstack;
 mod segment;
@@ -38,7 +38,7 @@ fn assert_refused(vendor: Vendor, export: &Value, words: &[&str]) {
     assert!(words.iter().all(|word| message.contains(word)), "{export}: {message}");
 }
 
-/// A list of a destination and another like it.
+/// A list of a destination and a second similar one.
 fn twins(destination: &Value) -> Value {
     let mut twin = destination.clone();
     twin["name"] = "twin".into();
@@ -55,7 +55,7 @@ fn rows(imported: &Imported) -> Vec<(&str, &str)> {
     rows.map(|row| (row["event"].as_str().unwrap(), row["stream"].as_str().unwrap())).collect()
 }
 
-/// How many notes hold all the words.
+/// The number of notes that contain all of these words.
 fn noted(imported: &Imported, words: &[&str]) -> usize {
     imported.notes.iter().filter(|note| words.iter().all(|word| note.contains(word))).count()
 }
@@ -165,7 +165,7 @@ fn a_name_stays_within_the_comment() {
     }
 }
 
-/// Texts that could break out of a TOML string, next to any others.
+/// Texts that could break out of a TOML string, and other texts.
 fn awkward_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<String>(),
@@ -191,7 +191,7 @@ fn stream() -> impl Strategy<Value = String> {
     prop_oneof![4 => "[a-zA-Z0-9_.-]{1,64}", 1 => Just(String::new())]
 }
 
-/// Any JSON, with keys and values of the vendors' more often than not.
+/// Arbitrary JSON in which keys and values of the vendors are frequent.
 fn any_export() -> impl Strategy<Value = Value> {
     let known = || {
         prop::sample::select(vec![
@@ -305,7 +305,7 @@ proptest! {
                 "filters": [{"if": "all", "actions": [action]}],
             });
             let imported = import(Vendor::Segment, &export.to_string()).unwrap();
-            // Two names of which one is the beginning of the other's path conflict.
+            // Two names conflict if one of them is a prefix of the other's path.
             prop_assume!(!names.iter().any(|name| object.starts_with(name.as_str())));
             prop_assert_eq!(noted(&imported, &["left out"]), 0, "{:?}", imported.notes);
             assert_round_trip(&imported);

@@ -1,5 +1,5 @@
-//! OpenMetadata's workflow files: the vendor's example, every key, mistakes with their lines, and
-//! values of the environment that are never shown.
+//! Tests OpenMetadata's workflow files: the vendor's example, every key, mistakes with their lines,
+//! and environment values that never appear in errors.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Overrides;
 use standpipe_aws::secret_store::RawSecrets;
 
-/// The vendor's example, as it is.
+/// The unchanged example of the vendor.
 const EXAMPLE: &str = r#"
 source:
   type: kinesisfirehose
@@ -38,7 +38,7 @@ fn read(text: &str) -> Result<Workflow, WorkflowError> {
     read_workflow(text, WorkflowFormat::Yaml, nothing)
 }
 
-/// The example with a part of it replaced.
+/// The example with one part replaced.
 fn changed(from: &str, to: &str) -> Result<Workflow, WorkflowError> {
     assert!(EXAMPLE.contains(from), "{from}");
     read(&EXAMPLE.replace(from, to))

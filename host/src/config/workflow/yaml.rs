@@ -1,8 +1,8 @@
-//! YAML, as far as a workflow needs it: nodes that know their line.
+//! A subset of YAML that workflows need: nodes that know their line.
 //!
-//! The parser returns events; what is built of them here is bounded in size and
-//! depth, aliases counted as what they stand for, so that no document of a few
-//! lines becomes one of gigabytes.
+//! The parser returns events. The tree that is built from them is limited in size and depth, and an
+//! alias counts as the nodes that it stands for. So a document of a few lines cannot become one of
+//! gigabytes.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::WorkflowError;
 
-/// Values of a workflow, aliases counted as what they stand for.
+/// Maximum number of nodes in a workflow. An alias counts as the nodes that it stands for.
 const WORKFLOW_NODES_MAX: usize = 20_000;
 
-/// Levels of a workflow; the vendor's own have eight.
+/// Maximum depth of a workflow. The vendor's own workflows have eight levels.
 const WORKFLOW_DEPTH_MAX: usize = 32;
 
-/// Whose scalars are text, whatever they look like.
+/// The tag of scalars that are always text.
 const TAG_TEXT: &str = "str";
-/// The keys of another mapping are taken over.
+/// The key that merges another mapping.
 const MERGE: &str = "<<";
 
-/// A node, and the line where it begins.
+/// A node, and the line where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct YamlNode {
     pub(super) line: Option<usize>,
@@ -31,13 +31,13 @@ pub(super) struct YamlNode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum YamlValue {
     Null,
-    /// A scalar as it was written: what it means is for who reads it to say.
+    /// A scalar as written. The reader of the node interprets it.
     Scalar(String),
     List(Vec<YamlNode>),
     Map(Vec<(String, YamlNode)>),
 }
 
-/// Read a document.
+/// Parses a document.
 pub(super) fn parse_yaml(text: &str) -> Result<YamlNode, WorkflowError> {
     let mut reader =
         Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
@@ -58,7 +58,7 @@ pub(super) fn parse_yaml(text: &str) -> Result<YamlNode, WorkflowError> {
     }
 }
 
-/// Reads JSON as nodes, which have no lines then.
+/// Converts JSON to nodes, which then have no lines.
 pub(super) fn from_json(value: serde_json::Value) -> YamlNode {
     use serde_json::Value as Json;
 
@@ -77,7 +77,7 @@ pub(super) fn from_json(value: serde_json::Value) -> YamlNode {
 
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    /// What aliases stand for, with how many nodes that is.
+    /// The nodes of each anchor, and their number.
     anchors: HashMap<usize, (YamlNode, usize)>,
     nodes: usize,
 }
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
     fn next_event(&mut self) -> Result<(Event<'a>, usize), WorkflowError> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, span.start.line())),
-            // Its own words are of YAML alone, and show nothing of the text.
+            // The parser's messages are about YAML only, and contain nothing of the text.
             Some(Err(error)) => Err(WorkflowError::at(
                 error.marker().line(),
                 format!(
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             };
             let (event, value_line) = self.next_event()?;
             let value = self.read_node(event, value_line, depth + 1)?;
-            // An empty value would stand at the line after.
+            // An empty value would otherwise have the next line.
             let value = YamlNode { line: Some(line), ..value };
             match value.value {
                 YamlValue::Map(map) if key == MERGE => merged.extend(map),

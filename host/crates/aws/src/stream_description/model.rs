@@ -1,29 +1,29 @@
-//! A delivery stream as it is described, in this program's own types.
+//! The description of a delivery stream, in types of this crate.
 
 use serde::Serialize;
 
 use crate::Arn;
 
-/// A delivery stream. Neither tokens, passwords nor users are kept of it.
+/// A delivery stream. Tokens, passwords and user names are discarded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamDescription {
-    /// Its name.
+    /// The stream's name.
     pub name: String,
-    /// Its ARN.
+    /// The stream's ARN.
     pub arn: Arn,
-    /// Its status.
+    /// The stream's status.
     pub status: StreamStatus,
-    /// How records come, in Amazon's word: `DirectPut`, `KinesisStreamAsSource`, ...
+    /// How the stream receives records, in AWS's term: `DirectPut`, `KinesisStreamAsSource`, ...
     pub kind: String,
-    /// Which version of it this is.
+    /// The version of the stream's description.
     pub version: String,
-    /// When it was made, in seconds since 1970.
+    /// When the stream was created, in seconds since 1970.
     pub created: Option<f64>,
-    /// When it was changed, in seconds since 1970.
+    /// When the stream was last changed, in seconds since 1970.
     pub updated: Option<f64>,
-    /// What feeds it.
+    /// The source of the stream's records.
     pub origin: StreamOrigin,
-    /// Where its records end up: one today, and not more than were described.
+    /// The destinations of the stream: currently one, and only those in the response.
     pub destinations: Vec<Destination>,
     /// Whether there are more destinations, which another request returns.
     #[serde(skip)]
@@ -35,17 +35,17 @@ pub struct StreamDescription {
 /// The status of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
-    /// Amazon's word: `ACTIVE`, `CREATING`, ...
+    /// AWS's term: `ACTIVE`, `CREATING`, ...
     pub word: String,
-    /// Why it failed, where it did.
+    /// Why the stream failed, if it did.
     pub failure: Option<String>,
 }
 
-/// What feeds a stream.
+/// The source of a stream's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StreamOrigin {
-    /// Producers that write to it.
+    /// Producers that call the API.
     DirectPut,
     /// A Kinesis stream.
     Kinesis {
@@ -72,32 +72,32 @@ pub enum StreamOrigin {
         /// Names or patterns of the tables that are read.
         tables: Vec<String>,
     },
-    /// Something that this program does not know.
+    /// A source that this program does not know.
     Unsupported {
-        /// Amazon's word for it, as far as it has one.
+        /// AWS's term for it, if there is one.
         what: String,
     },
 }
 
-/// Where records end up.
+/// A destination of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Destination {
-    /// Amazon's id of it.
+    /// AWS's id of the destination.
     pub id: String,
-    /// Amazon's key of it, such as `ExtendedS3DestinationDescription`.
+    /// AWS's key of the destination, such as `ExtendedS3DestinationDescription`.
     pub key: String,
-    /// The place.
+    /// The place of the records.
     pub sink: Sink,
-    /// What is done to records before, in order.
+    /// Transformations of the records before delivery, in order.
     pub processors: Vec<Processor>,
-    /// Where copies, or what failed, are kept: not where records end up.
+    /// The place of backup copies or failed records. It is not a destination.
     pub backup: Option<S3Location>,
-    /// The table of Glue whose columns records are given, where they are converted.
+    /// The Glue table with the columns for converted records, if there is one.
     pub schema: Option<GlueSchema>,
-    /// Whether records of JSON become Parquet or ORC.
+    /// Whether JSON records are converted to Parquet or ORC.
     #[serde(skip)]
     pub converts_format: bool,
-    /// Whether records are put into objects by keys that are read out of them.
+    /// Whether dynamic partitioning is enabled: keys from the records determine their objects.
     #[serde(skip)]
     pub partitions_dynamically: bool,
 }
@@ -105,7 +105,7 @@ pub struct Destination {
 /// The kinds of destinations that Firehose writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DestinationKind {
-    /// Objects in Amazon S3: records, one after the other.
+    /// Objects in Amazon S3 with concatenated records.
     S3,
     /// Amazon Redshift, which copies its rows from objects in S3.
     Redshift,
@@ -113,7 +113,7 @@ pub enum DestinationKind {
     OpenSearch,
     /// Amazon OpenSearch Serverless.
     OpenSearchServerless,
-    /// Elasticsearch, as the same service was called before.
+    /// Elasticsearch, the former name of the same service.
     Elasticsearch,
     /// Splunk.
     Splunk,
@@ -123,40 +123,40 @@ pub enum DestinationKind {
     Iceberg,
     /// Snowflake.
     Snowflake,
-    /// A file, which a stand-in for Firehose writes.
+    /// A file that a stand-in for Firehose writes.
     LocalFile,
-    /// Something that this program does not know.
+    /// A kind that this program does not know.
     Unknown,
 }
 
-/// The place where records end up.
+/// The place of the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Sink {
-    /// Objects of a bucket.
+    /// Objects in a bucket.
     S3(S3Location),
     /// A table of Amazon Redshift.
     Redshift {
-        /// Its URL, without user, password and parameters.
+        /// The cluster's URL, without user, password and parameters.
         url: String,
-        /// The host of that.
+        /// The host in the URL.
         host: String,
-        /// The database, where the URL has one.
+        /// The database in the URL, if there is one.
         database: Option<String>,
-        /// `TABLE` or `SCHEMA.TABLE`, as it was written.
+        /// `TABLE` or `SCHEMA.TABLE`, as in the description.
         table: String,
     },
     /// An index of OpenSearch, Elasticsearch or OpenSearch Serverless.
     Search {
-        /// Which of them.
+        /// The search engine.
         engine: SearchEngine,
-        /// The domain, where it is one of Amazon's.
+        /// The domain, if it is one of AWS.
         domain: Option<Arn>,
-        /// The endpoint, where it is known.
+        /// The endpoint, if it is known.
         endpoint: Option<String>,
-        /// The index, without what rotation adds.
+        /// The index, without the suffix of a rotation.
         index: String,
-        /// How often another index is begun.
+        /// How often a new index is started.
         rotation: IndexRotation,
     },
     /// A table of Snowflake.
@@ -180,36 +180,35 @@ pub enum Sink {
     },
     /// An HTTP endpoint.
     Http {
-        /// Its name, where it has one.
+        /// The endpoint's name, if it has one.
         name: Option<String>,
-        /// Its URL, without user, password and parameters.
+        /// The endpoint's URL, without user, password and parameters.
         url: String,
     },
-    /// Something that this program does not know.
+    /// A destination that this program does not know.
     Unsupported {
-        /// Amazon's key for it, as far as it has one.
+        /// AWS's key for it, if there is one.
         what: String,
     },
 }
 
-/// Objects of a bucket.
+/// Objects in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct S3Location {
     /// The bucket.
     pub bucket: String,
-    /// What stands before names of objects, as it was written; expressions
-    /// `!{...}` and all.
+    /// The prefix of object names, as in the description, including expressions `!{...}`.
     pub prefix: String,
 }
 
-/// What is done to records on the way.
+/// A transformation of the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Processor {
-    /// Amazon's word: `Lambda`, `MetadataExtraction`, ...
+    /// AWS's term: `Lambda`, `MetadataExtraction`, ...
     pub kind: String,
-    /// The function, where it is one.
+    /// The function, if the processor is a Lambda function.
     pub lambda: Option<Arn>,
-    /// Where it splits records; only `RecordDeAggregation` does.
+    /// Where the processor splits records. Only `RecordDeAggregation` splits them.
     #[serde(skip)]
     pub splits_at: Option<RecordSplit>,
 }
@@ -221,24 +220,24 @@ pub enum RecordSplit {
     Json,
     /// At newlines.
     Newline,
-    /// At something else.
+    /// At another delimiter.
     Other,
 }
 
-/// A table of Glue that columns are taken from.
+/// A Glue table whose columns are used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GlueSchema {
-    /// The account of the catalog, where it is another's.
+    /// The account of the catalog, if it is another account.
     pub catalog: Option<String>,
     /// The database.
     pub database: String,
     /// The table.
     pub table: String,
-    /// Where the catalog is.
+    /// The region of the catalog.
     pub region: Option<String>,
 }
 
-/// The full name of a table; what is not known is none.
+/// The full name of a table. Unknown parts are `None`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct TableName {
     /// The database.
@@ -249,7 +248,7 @@ pub struct TableName {
     pub name: String,
 }
 
-/// What keeps an index.
+/// The search engine of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchEngine {
@@ -261,7 +260,7 @@ pub enum SearchEngine {
     Elasticsearch,
 }
 
-/// How often another index is begun; its name is the index's with the date behind.
+/// How often a new index is started. Its name ends with the date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexRotation {
@@ -278,14 +277,14 @@ pub enum IndexRotation {
 }
 
 impl StreamDescription {
-    /// Whether records are changed by a function on the way: their columns are not
-    /// those of what feeds the stream.
+    /// Whether a function transforms the records. Their columns then differ from those of the
+    /// source.
     pub fn has_function(&self) -> bool {
         let mut processors = self.destinations.iter().flat_map(|to| &to.processors);
         processors.any(|processor| processor.lambda.is_some() || processor.kind == "Lambda")
     }
 
-    /// An active stream that takes records, for stand-ins of Firehose.
+    /// An active stream that accepts records, for stand-ins of Firehose.
     pub fn stand_in(name: &str, destinations: Vec<Destination>) -> Self {
         let arn = Arn::parse(&format!("arn:aws:firehose:::deliverystream/{name}"));
         StreamDescription {
@@ -308,14 +307,14 @@ impl StreamDescription {
         self.status.word == "ACTIVE"
     }
 
-    /// Whether records come by requests, and not from a source of its own.
+    /// Whether the stream receives records by API requests, and not from its own source.
     pub fn takes_requests(&self) -> bool {
         self.kind == "DirectPut"
     }
 }
 
 impl Destination {
-    /// A destination of which no more is known than what AWS calls it.
+    /// A destination of which only AWS's key is known.
     pub fn bare(id: &str, key: &str, sink: Sink) -> Self {
         Destination {
             id: id.to_owned(),
@@ -335,14 +334,15 @@ impl Destination {
         Destination::bare("", key, Sink::Unsupported { what: key.to_owned() })
     }
 
-    /// What it is. It is known also where the place itself was not described.
+    /// The kind of the destination. It is known even if the place is not described.
     pub fn kind(&self) -> DestinationKind {
         DestinationKind::of_key(&self.key)
     }
 }
 
 impl DestinationKind {
-    /// All that are known, each with AWS's key. S3 has two, of which the second shows less.
+    /// All known kinds, each with AWS's key. S3 has two keys, and the description under the second
+    /// one is shorter.
     const KEYS: [(DestinationKind, &str); 11] = [
         (DestinationKind::S3, "ExtendedS3DestinationDescription"),
         (DestinationKind::S3, "S3DestinationDescription"),
@@ -357,13 +357,13 @@ impl DestinationKind {
         (DestinationKind::LocalFile, "LocalFile"),
     ];
 
-    /// The kind that AWS calls so.
+    /// The kind for AWS's key.
     pub fn of_key(key: &str) -> Self {
         let known = Self::KEYS.into_iter().find(|(_, known)| *known == key);
         known.map_or(DestinationKind::Unknown, |(kind, _)| kind)
     }
 
-    /// AWS's key of it in a description.
+    /// AWS's key for this kind in a description.
     fn key(self) -> &'static str {
         let known = Self::KEYS.into_iter().find(|(kind, _)| *kind == self);
         known.map_or("UnknownDestinationDescription", |(_, key)| key)

@@ -1,5 +1,5 @@
-//! Descriptions of every kind of stream, without any of their members, and any JSON at all: nothing
-//! panics and no secret is kept.
+//! Tests descriptions of each kind of stream, descriptions with missing members, and arbitrary
+//! JSON: nothing panics, and no secret is kept.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{Arn, ResponseDefect};
 const ARN: &str = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/s";
 const SECRET: &str = "SECRET";
 
-/// What each description has.
+/// The members that each description has.
 fn required() -> Value {
     json!({
         "DeliveryStreamName": "s", "DeliveryStreamARN": ARN, "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut",
@@ -360,7 +360,7 @@ fn a_destination_is_known_by_its_key_also_without_its_place() {
     }
 }
 
-/// Any JSON, in which the keys that are looked for are frequent.
+/// Arbitrary JSON in which the relevant keys are frequent.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

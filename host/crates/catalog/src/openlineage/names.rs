@@ -1,4 +1,4 @@
-//! How jobs and datasets are called.
+//! The names of jobs and datasets in OpenLineage.
 //!
 //! | what | namespace | name |
 //! |---|---|---|
@@ -17,16 +17,15 @@
 //! | events | `standpipe://{service}`, with `-` for blanks and the like | `track/Order Completed`, `page`, `*` |
 //! | not supported | that of the job | `deliverystream/{name}/{word}` |
 //!
-//! S3, Redshift, Snowflake, Glue, MySQL and PostgreSQL are called as OpenLineage's
-//! own table has it. It has neither Kinesis, DynamoDB, search engines, Splunk, HTTP
-//! nor Firehose: those are called by their ARN, split behind the account as that
-//! table splits Glue's, or by their address. Spark calls Kinesis streams
-//! `kinesis://{endpoint}` and `{name}`, which stands in a symlink. Kafka's topics
-//! should be called by a broker's address, which Firehose does not have: a setting
-//! may, and then the ARN is the symlink.
+//! S3, Redshift, Snowflake, Glue, MySQL and PostgreSQL get the names of OpenLineage's own table.
+//! The table does not contain Kinesis, DynamoDB, search engines, Splunk, HTTP and Firehose: their
+//! name is their ARN, split after the account as the table splits Glue's, or their address. Spark
+//! names Kinesis streams `kinesis://{endpoint}` and `{name}`, which becomes a symlink. The name of
+//! a Kafka topic should start with a broker's address, which Firehose does not provide: a setting
+//! can provide it, and the ARN is then the symlink.
 //!
-//! What is unknown is left out of a name, not made up. A rotated index is called
-//! by its name without the date, and patterns of tables by the pattern.
+//! Unknown parts are left out of a name and not invented. The name of a rotated index has no date,
+//! and the name of a pattern of tables is the pattern.
 
 use std::collections::BTreeMap;
 
@@ -42,25 +41,25 @@ const REDSHIFT_PORT: u16 = 5439;
 /// A name in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LineageName {
-    /// What issues the name.
+    /// The namespace of the name.
     pub namespace: String,
     /// The name.
     pub name: String,
 }
 
-/// What names need to know besides the asset.
+/// The context of a name besides the asset.
 pub(super) struct NamingContext<'event> {
     /// The delivery stream.
     pub(super) stream: &'event Arn,
-    /// The service that events are called by.
+    /// The service name for events.
     pub(super) service: &'event str,
-    /// Brokers of Kafka's clusters, by the cluster's ARN.
+    /// Kafka brokers, by the ARN of their cluster.
     pub(super) brokers: &'event BTreeMap<String, String>,
-    /// Redshift's ports, by host.
+    /// Ports of Redshift, by host.
     pub(super) ports: &'event BTreeMap<String, u16>,
 }
 
-/// What is before the resource of an ARN, and the resource.
+/// The part of an ARN before the resource, and the resource.
 pub(super) fn arn_name(arn: &Arn) -> LineageName {
     let Arn { partition, service, region, account, resource } = arn;
     make_name(format!("arn:{partition}:{service}:{region}:{account}"), resource.clone())
@@ -70,9 +69,9 @@ fn make_name(namespace: String, name: String) -> LineageName {
     LineageName { namespace: legal_namespace(namespace), name }
 }
 
-/// A namespace that servers take: Marquez takes letters, digits and `_@+-:=;/.` alone, and
-/// others read it as a URI. Whatever else there is becomes a `-`, such as the blank in the
-/// name of a service.
+/// A namespace that servers accept. Marquez only accepts letters, digits and `_@+-:=;/.`, and other
+/// servers parse it as a URI. All other characters become `-`, such as the space in the name of a
+/// service.
 fn legal_namespace(namespace: String) -> String {
     let is_legal =
         |character: char| character.is_ascii_alphanumeric() || "_@+-:=;/.".contains(character);
@@ -82,7 +81,8 @@ fn legal_namespace(namespace: String) -> String {
     }
 }
 
-/// How a dataset is called, and how others know it, if they do; none for what is a job.
+/// The name of a dataset, and its name in other tools, if there is one. `None` for an asset that is
+/// a job.
 pub(super) fn dataset_names(
     asset: &Asset,
     context: &NamingContext<'_>,
@@ -132,13 +132,13 @@ pub(super) fn dataset_names(
     Some((own, None))
 }
 
-/// As Spark calls it, whose users are those who read most of Kinesis.
+/// The name that Spark uses. Spark jobs are the most frequent readers of Kinesis.
 fn spark_name(arn: &Arn) -> LineageName {
     let suffix = if arn.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
     make_name(format!("kinesis://kinesis.{}.{suffix}", arn.region), arn.name().to_owned())
 }
 
-/// A topic's own ARN is its cluster's with another word and the topic.
+/// The ARN of a topic is the ARN of its cluster with another resource type and the topic.
 fn topic_names(
     cluster: &Arn,
     topic: &str,
@@ -152,8 +152,7 @@ fn topic_names(
     }
 }
 
-/// The label of events as a path: `track "Order Completed"` is
-/// `track/Order Completed`.
+/// The label of events as a path: `track "Order Completed"` becomes `track/Order Completed`.
 fn events_name(label: &str) -> String {
     let quoted = label.strip_suffix('"').and_then(|label| label.split_once('"'));
     match quoted {
@@ -164,8 +163,8 @@ fn events_name(label: &str) -> String {
     }
 }
 
-/// `CLUSTER.REGION` of a host of Amazon's own, and any other host whole: one behind a
-/// private link has its parts elsewhere.
+/// `CLUSTER.REGION` for a host of AWS, or any other host unchanged: the name behind a private link
+/// has other parts.
 fn redshift_cluster(host: &str) -> String {
     let parts: Vec<_> = host.split('.').collect();
     match parts[..] {
@@ -177,7 +176,7 @@ fn redshift_cluster(host: &str) -> String {
     }
 }
 
-/// What stands before `.snowflakecomputing.com`, without what a private link adds.
+/// The part before `.snowflakecomputing.com`, without the suffix of a private link.
 fn snowflake_account(url: &str) -> String {
     let (_, host, _) = split_address(url);
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -185,7 +184,8 @@ fn snowflake_account(url: &str) -> String {
     account.strip_suffix(".privatelink").unwrap_or(account).to_owned()
 }
 
-/// Tables of other catalogs than the account's first have the catalog's path too.
+/// The name of a Glue table. If the catalog is not the account's default one, the name includes the
+/// path of the catalog.
 fn glue_table_name(
     catalog: Option<&Arn>,
     table: &TableName,

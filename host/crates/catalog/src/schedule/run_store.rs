@@ -1,6 +1,6 @@
-//! The history of runs in `DATA_DIR/catalog`: appended lines, synced before a run goes on, and a
-//! lock that only a running process holds. Runs, logs and failures are bounded; the
-//! oldest are dropped.
+//! The history of catalog runs in `DATA_DIR/catalog`: appended lines that are synced before a run
+//! continues, and a lock that only a running process holds. Runs, logs and failures are limited;
+//! the oldest are dropped.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -16,11 +16,11 @@ use super::{RunCounts, RunRecord, RunResult, RunStatus, RunTrigger};
 use standpipe_core::clock;
 use standpipe_core::private;
 
-/// Runs of the catalog that are remembered: three weeks of one an hour. When there
-/// are more, the younger half is kept.
+/// Maximum number of runs in the history: three weeks with one run per hour. If there are more, the
+/// newer half is kept.
 const CATALOG_RUNS_KEPT: usize = 500;
 
-/// Bytes of what is remembered of them, without their logs.
+/// Bytes of the history, without the logs.
 const CATALOG_HISTORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 const FILE: &str = "runs.ndjson";
@@ -30,18 +30,17 @@ const LOGS: &str = "logs";
 const LOCK_ATTEMPTS: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// What is remembered of the catalog's runs: `DATA_DIR/catalog`.
+/// The history of catalog runs: `DATA_DIR/catalog`.
 ///
-/// Lines are only ever added to a file there, each brought to the disk before the
-/// run goes on. A line that a crash has torn is skipped. A run holds a lock, which ends
-/// with its process: a run that began, did not end, and has
-/// no lock was cut off.
+/// Lines are only appended to the file, and each is synced before the run continues. A line that a
+/// crash has torn is skipped. A run holds a lock, which ends with its process: a run that started,
+/// did not end, and has no lock was interrupted.
 #[derive(Debug, Clone)]
 pub struct RunStore {
     directory: PathBuf,
 }
 
-/// The content of the store.
+/// The contents of the store.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunHistory {
     /// The runs, oldest first.
@@ -50,8 +49,8 @@ pub struct RunHistory {
     pub unreadable: u64,
 }
 
-/// The right to run, and the run that makes use of it. A run that is dropped before
-/// its end is one that was cut off.
+/// The permission to run, and the run that uses it. A run that is dropped before its end counts as
+/// interrupted.
 #[derive(Debug)]
 pub struct ActiveRun {
     history: RunStore,
@@ -68,16 +67,16 @@ pub struct RunStoreError {
 }
 
 impl RunStore {
-    /// The store of a data directory.
+    /// The store in a data directory.
     pub fn of_data_dir(data_dir: &Path) -> Self {
         RunStore { directory: data_dir.join("catalog") }
     }
 
-    /// Reads the history. A missing directory has none.
+    /// Reads the history. It is empty if the directory is missing.
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// Fails if the disk fails.
     pub fn load(&self) -> Result<RunHistory, RunStoreError> {
         let mut history = self.read_file().map_err(|error| self.store_error(error))?;
         if !self.is_running().map_err(|error| self.store_error(error))? {
@@ -88,12 +87,12 @@ impl RunStore {
         Ok(history)
     }
 
-    /// Begins a run; none if another one is in progress, here or in another process. Runs that
-    /// were cut off are recorded as such, and the oldest ones are dropped.
+    /// Starts a run. Returns `None` if another one is in progress, here or in another process.
+    /// Interrupted runs are recorded as such, and the oldest runs are dropped.
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// Fails if the disk fails.
     pub fn begin_run(
         &self,
         cause: RunTrigger,
@@ -106,11 +105,11 @@ impl RunStore {
         Ok(lock.map(|lock| ActiveRun { history: self.clone(), id, _lock: lock }))
     }
 
-    /// Records that a run did not begin, and why.
+    /// Records that a run did not start, and why.
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// Fails if the disk fails.
     pub fn record_skip(
         &self,
         cause: RunTrigger,
@@ -159,17 +158,17 @@ impl RunStore {
         Ok(Some(lock))
     }
 
-    /// Returns whether anybody holds the lock. No file is created: a reader may not be allowed
-    /// to write.
+    /// Returns whether a process holds the lock. Creates no file, because a reader may not be
+    /// allowed to write.
     fn is_running(&self) -> io::Result<bool> {
-        // Shared, so that two who look do not take each other for a run.
+        // The lock is shared, so that two readers do not mistake each other for a run.
         Ok(self.open_file(LOCK)?.is_some_and(|lock| lock.try_lock_shared().is_err()))
     }
 
     fn read_file(&self) -> io::Result<RunHistory> {
         let mut bytes = Vec::new();
         if let Some(file) = self.open_file(FILE)? {
-            // The program writes less; a larger file is not read to its end.
+            // The program writes less than this. A larger file is not read to its end.
             file.take(2 * CATALOG_HISTORY_BYTES_MAX).read_to_end(&mut bytes)?;
         }
         Ok(RunHistory::parse(&bytes))
@@ -182,7 +181,7 @@ impl RunStore {
         }
     }
 
-    /// Appends lines, with the directory locked meanwhile.
+    /// Appends lines while the directory is locked.
     fn append_lines(&self, lines: &[HistoryLine]) -> io::Result<()> {
         let directory = File::open(&self.directory)?;
         directory.lock()?;
@@ -204,7 +203,7 @@ impl RunStore {
     fn drop_oldest_runs(&self, history: RunHistory) -> io::Result<()> {
         let (mut bytes, mut kept) = (0, Vec::new());
         let mut runs = history.runs;
-        // Half, so that this does not happen again with the next line.
+        // Half of the runs are dropped, so that this is not necessary again with the next line.
         while let Some(run) = runs.pop_if(|_| kept.len() < CATALOG_RUNS_KEPT / 2) {
             let lines = run.to_lines();
             bytes += lines.len() as u64;
@@ -232,7 +231,7 @@ impl RunStore {
     }
 
     fn log_of(&self, id: &str) -> PathBuf {
-        // An id that stands in the file may be anybody's.
+        // The id comes from a file, so it can contain anything.
         let name: String =
             id.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '-').collect();
         self.directory.join(LOGS).join(name + ".log")
@@ -244,7 +243,7 @@ impl RunStore {
 }
 
 impl RunHistory {
-    /// Read the file's bytes, whatever they are.
+    /// Parses the file, whatever it contains.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut history = RunHistory::default();
         for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| !line.is_empty()) {
@@ -256,19 +255,19 @@ impl RunHistory {
         history
     }
 
-    /// When the last of them began or was skipped.
+    /// When the last run started or was skipped.
     pub fn last_start(&self) -> Option<OffsetDateTime> {
         self.runs.iter().map(|run| run.at).max()
     }
 }
 
 impl ActiveRun {
-    /// What the run is known by.
+    /// The id of the run.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where its log goes.
+    /// The file for the run's log.
     pub fn log_path(&self) -> PathBuf {
         self.history.log_of(&self.id)
     }
@@ -277,7 +276,7 @@ impl ActiveRun {
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// Fails if the disk fails.
     pub fn end_run(self, outcome: RunResult, at: OffsetDateTime) -> Result<(), RunStoreError> {
         let RunResult { fate, tally } = outcome;
         let event = HistoryEvent::Ended(RunResult { fate, tally: tally.bounded() });
@@ -286,7 +285,7 @@ impl ActiveRun {
     }
 }
 
-/// Takes the lock, with retries: reading the history holds it for some microseconds.
+/// Takes the lock with retries, because reading the history holds it for some microseconds.
 #[expect(clippy::disallowed_methods, reason = "locks of files have no deadline")]
 fn lock_in_a_while(lock: &File) -> io::Result<bool> {
     for _ in 0..LOCK_ATTEMPTS {
@@ -299,8 +298,8 @@ fn lock_in_a_while(lock: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Sorts by time, and stands in a file's name. Two processes that skip at the same
-/// moment still have two.
+/// An id that sorts by time and can be part of a file name. Two processes that skip at the same
+/// moment get different ids.
 fn id_at(at: OffsetDateTime) -> String {
     let time: String = clock::rfc3339(at).chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{time}-{}", std::process::id())

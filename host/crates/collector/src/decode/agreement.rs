@@ -1,5 +1,5 @@
-//! The decoder does what a slow model does, which reads with `serde_json`, knows
-//! times from a table, and changes texts from their end to their start.
+//! Compares the decoder with a slow model that reads with `serde_json`, takes times from a table,
+//! and edits texts from the end to the start.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use standpipe_core::clock;
 const RECEIVED: OffsetDateTime = datetime!(2026-01-02 03:04:10.123 UTC);
 const IP: &str = "192.0.2.7";
 
-/// Times as they may stand in a body, and whether they stay as they are.
+/// Times that can occur in a body, and whether the decoder keeps them unchanged.
 const TIMES: [(&str, OffsetDateTime, bool); 7] = [
     ("\"2026-01-02T03:04:05.678Z\"", datetime!(2026-01-02 03:04:05.678 UTC), true),
     ("\"2026-01-02T03:04:08Z\"", datetime!(2026-01-02 03:04:08 UTC), true),
@@ -29,7 +29,7 @@ const TIMES: [(&str, OffsetDateTime, bool); 7] = [
 
 type ModelOutcome = Option<Vec<(String, Option<EventRefusal>)>>;
 
-/// Where the JSON value ends that begins a text.
+/// The position at which the first JSON value of the text ends.
 fn value_end(text: &str) -> usize {
     let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
     values.next().unwrap().unwrap();
@@ -40,7 +40,7 @@ fn skip(text: &str, at: usize) -> usize {
     at + text[at..].find(|it: char| !" \t\r\n".contains(it)).unwrap_or(0)
 }
 
-/// Where the values of an object or array stand, with their keys if it is an object.
+/// The positions of the values in an object or array, with their keys if it is an object.
 fn parts(text: &str) -> Vec<(String, Range<usize>)> {
     let mut parts = Vec::new();
     let mut at = skip(text, 1);
@@ -65,7 +65,7 @@ fn get<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     parts(text).into_iter().rfind(|(it, _)| it == key).map(|(_, range)| &text[range])
 }
 
-/// Change a member of an object or append it.
+/// Changes a member of an object, or appends it.
 fn set(text: &mut String, key: &str, value: &str) {
     match parts(text).into_iter().rfind(|(it, _)| it == key) {
         Some((_, range)) => text.replace_range(range, value),
@@ -101,7 +101,7 @@ fn written(time: OffsetDateTime) -> String {
     format!("\"{}\"", clock::rfc3339(time))
 }
 
-/// The object of an event with what it lacks of the batch's.
+/// Merges the shared members of a batch into an object of an event. The event's own members win.
 fn merge(event: &mut String, key: &str, shared: Option<&str>, extra: Option<&str>) {
     let shared = shared.filter(|text| text.starts_with('{')).unwrap_or("{}");
     let own = get(event, key).filter(|text| *text != "null").map(str::to_owned);
@@ -111,7 +111,7 @@ fn merge(event: &mut String, key: &str, shared: Option<&str>, extra: Option<&str
     let mut merged = own.clone().unwrap_or("{}".to_owned());
     let has = |key: &str, text: &str| parts(text).iter().any(|(it, _)| it == key);
     let before = merged.clone();
-    // The key as it is written is what stands between the value before and this.
+    // The key as written is between the previous value and this one.
     let mut from = 1;
     let mut members: Vec<(String, String)> = Vec::new();
     for (key, range) in parts(shared) {
@@ -226,7 +226,7 @@ fn rudderstack(path: Option<&str>, text: &str, made: &str) -> Result<String, Eve
     Ok(event)
 }
 
-/// The id that the decoder made, as it must be one, whatever it is.
+/// The id that the decoder created. The model adopts it because it is random.
 fn made_id(text: &str) -> String {
     let event: Value = serde_json::from_str(text).unwrap_or_default();
     let id = event["messageId"].as_str().unwrap_or_default().to_owned();
@@ -279,7 +279,7 @@ fn decoded(facts: &RequestFacts<'_>, shape: BodyShape, body: &[u8]) -> ModelOutc
     Some(out.events.iter().map(|event| (text(event), event.refused)).collect())
 }
 
-/// Compare with the model, which appends members in its own order.
+/// Compares the decoder with the model, which appends members in a different order.
 fn agree(facts: &RequestFacts<'_>, shape: BodyShape, body: &str) -> Result<(), TestCaseError> {
     let decoded = decoded(facts, shape, body.as_bytes());
     let model = model(facts, shape, body, &decoded);
@@ -287,7 +287,7 @@ fn agree(facts: &RequestFacts<'_>, shape: BodyShape, body: &str) -> Result<(), T
     for ((text, refused), (expected, why)) in decoded.iter().flatten().zip(model.iter().flatten()) {
         prop_assert_eq!(refused, why, "{}", text);
         let (ours, models) = (members(text), members(expected));
-        // What is appended stands behind everything else, so that is also in order.
+        // Appended members follow all others, so the order of the others is compared too.
         let own_len = ours.iter().zip(&models).take_while(|(a, b)| a == b).count();
         let is_added = |member: &String| ADDED.iter().any(|key| member.starts_with(key));
         let rest = [&ours[own_len..], &models[own_len..]].map(<[_]>::to_vec);
@@ -302,7 +302,7 @@ fn agree(facts: &RequestFacts<'_>, shape: BodyShape, body: &str) -> Result<(), T
     Ok(())
 }
 
-/// How members begin that may be appended.
+/// The prefixes of members that may be appended.
 const ADDED: [&str; 10] = [
     "\"messageId\"",
     "\"rudderId\"",
@@ -316,7 +316,7 @@ const ADDED: [&str; 10] = [
     "\"type\"",
 ];
 
-/// The members of an object as they are written.
+/// The members of an object as they appear in the text.
 fn members(text: &str) -> Vec<String> {
     if !text.starts_with('{') {
         return vec![text.to_owned()];
@@ -422,7 +422,7 @@ fn object(values: BoxedStrategy<String>) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// An event that is more likely to be one.
+/// A text that is more likely to be an event.
 fn event() -> impl Strategy<Value = String> {
     object(any_value().boxed()).prop_flat_map(|object| {
         let rest = object[1..].to_owned();
@@ -493,7 +493,7 @@ proptest! {
             it.as_ref().map(|it| it.iter().map(|(_, refused)| *refused).collect::<Vec<_>>())
         };
         match text.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
-            // Damaged times are in no table, and no model holds lone surrogates.
+            // The table has no damaged times, and the model cannot represent lone surrogates.
             Some(text) if !text.contains("\\ud") => {
                 let model = model(&facts, shape, text, &decoded);
                 prop_assert_eq!(refusals(&decoded), refusals(&model), "{}", text);

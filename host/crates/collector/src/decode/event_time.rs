@@ -1,4 +1,4 @@
-//! Points in time as clients write them, and as this program writes them.
+//! Points in time in the formats of clients, and in the format that this program writes.
 
 use time::{Date, Month, OffsetDateTime};
 
@@ -21,11 +21,11 @@ const EPOCH_JULIAN_DAY: i32 = 2_440_588;
 const MIN: i64 = -719_528 * DAY;
 const MAX: i64 = 2_932_897 * DAY - 1;
 
-/// A time of a client, and whether it is RFC 3339.
+/// A client's point in time, and whether its text is RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ParsedTime {
     pub(super) stamp: EventTime,
-    /// Whether it is a string in the form of RFC 3339, without escapes.
+    /// Whether the value is a string in the format of RFC 3339, without escapes.
     pub(super) is_rfc3339: bool,
 }
 
@@ -37,10 +37,10 @@ impl EventTime {
 
     /// Parses a JSON value as a point in time.
     ///
-    /// Strings: RFC 3339; the same with a space for the `T`, without seconds,
-    /// without an offset (which means UTC) or with one like `+0100`, `+01` and ` UTC`;
-    /// a date alone. Strings and numbers: a whole count since 1970 of seconds (9 or
-    /// 10 digits), milliseconds (12 or 13), microseconds (16) or nanoseconds (19).
+    /// Strings can be in RFC 3339, or in a variant: with a space in place of the `T`, without
+    /// seconds, without an offset (which means UTC), with an offset like `+0100`, `+01` or ` UTC`,
+    /// or a date alone. Strings and numbers can be an integer count since 1970 of seconds (9 or 10
+    /// digits), milliseconds (12 or 13), microseconds (16) or nanoseconds (19).
     pub(super) fn read(value: &str) -> Option<ParsedTime> {
         let Some(string) = string(value) else {
             return Some(ParsedTime { stamp: parse_count(value.as_bytes())?, is_rfc3339: false });
@@ -124,8 +124,8 @@ fn parse_text(text: &[u8]) -> Option<(EventTime, bool)> {
     Some((EventTime(midnight + time - offset).checked()?, is_rfc3339))
 }
 
-/// `HH:MM`, and seconds with any fraction if there are any; whether there are; what
-/// follows. A leap second is the one behind it.
+/// Parses `HH:MM` with optional seconds, which may have a fraction. Returns the time, whether it
+/// has seconds, and the rest of the text. A leap second becomes the following second.
 fn time_of_day(text: &[u8]) -> Option<(i64, bool, &[u8])> {
     let (clock, rest) = text.split_first_chunk::<5>()?;
     let (hour, minute) = (parse_number(&clock[..2])?, parse_number(&clock[3..])?);
@@ -146,7 +146,7 @@ fn time_of_day(text: &[u8]) -> Option<(i64, bool, &[u8])> {
     (len != 0).then(|| (seconds + ms, rest[0] == b'.', &fraction[len..]))
 }
 
-/// Parses an offset from UTC. Also returns whether RFC 3339 has this form.
+/// Parses an offset from UTC. Also returns whether the form is valid in RFC 3339.
 fn parse_offset(text: &[u8]) -> Option<(i64, bool)> {
     let (text, is_behind_space) = match text {
         [] => return Some((0, false)),

@@ -1,4 +1,4 @@
-//! Each rule by a table: what comes in, what goes out.
+//! Tests each decoding rule with a table of inputs and outputs.
 
 use serde_json::Value;
 use time::macros::datetime;
@@ -44,7 +44,7 @@ fn hide_ids(text: &str) -> String {
     text
 }
 
-/// What becomes of one item of a batch that must be an event.
+/// The outcome of one item of a batch that must be an event.
 #[track_caller]
 fn item(facts: RequestFacts<'_>, item: &str) -> String {
     let events = decode(facts, BodyShape::Batch, &format!("{{\"batch\":[{item}]}}")).unwrap();
@@ -66,7 +66,7 @@ fn refusals(facts: RequestFacts<'_>, items: &[(&str, Option<EventRefusal>)]) {
     }
 }
 
-/// The values of an event under some keys, `-` where there is none.
+/// The values of an event for these keys, or `-` if one is missing.
 fn values(text: &str, keys: &[&str]) -> Vec<String> {
     let event: Value = serde_json::from_str(text).unwrap();
     keys.iter().map(|key| event.get(*key).map_or("-".to_owned(), Value::to_string)).collect()
@@ -244,9 +244,9 @@ fn times_of_segment() {
     let received = "\"2026-01-02T03:04:10.000Z\"";
     let sent = r#""sentAt":"2026-01-02T03:04:09Z""#;
     for (members, batch, [original, sent_at, timestamp]) in [
-        // Nothing said.
+        // Nothing is set.
         ("", "", [received, "-", received]),
-        // A client's time is corrected by how wrong its clock is.
+        // The client's time is corrected by the error of its clock.
         (
             r#","timestamp":"2026-01-02T03:04:05Z""#,
             sent,
@@ -256,7 +256,7 @@ fn times_of_segment() {
                 "\"2026-01-02T03:04:06.000Z\"",
             ],
         ),
-        // The event's own `sentAt` counts; `originalTimestamp` is replaced.
+        // The event's own `sentAt` is used, and `originalTimestamp` is replaced.
         (
             r#","originalTimestamp":1,"timestamp":"2026-01-02T03:04:05.5+00:00","sentAt":"2026-01-02T03:04:10.5Z""#,
             sent,
@@ -266,7 +266,7 @@ fn times_of_segment() {
                 "\"2026-01-02T03:04:05.000Z\"",
             ],
         ),
-        // `originalTimestamp` counts where `timestamp` says nothing.
+        // `originalTimestamp` is used if there is no `timestamp`.
         (
             r#","originalTimestamp":"2026-01-02T03:04:05Z","timestamp":"soon","sentAt":"never""#,
             sent,
@@ -276,7 +276,7 @@ fn times_of_segment() {
                 "\"2026-01-02T03:04:06.000Z\"",
             ],
         ),
-        // Without `sentAt` nothing is corrected, nor written anew.
+        // Without `sentAt`, times are neither corrected nor rewritten.
         (
             r#","timestamp":"2026-01-02T03:04:05.123456Z""#,
             "",
@@ -287,7 +287,7 @@ fn times_of_segment() {
             "",
             ["\"2026-01-02T03:04:05.000Z\"", "\"never\"", "\"2026-01-02T03:04:05.000Z\""],
         ),
-        // No time of the client's, so its `sentAt` says nothing.
+        // There is no client time, so `sentAt` has no effect.
         ("", sent, [received, "\"2026-01-02T03:04:09Z\"", received]),
         // The corrected time would be in the year -5947.
         (
@@ -327,7 +327,7 @@ fn times_of_rudderstack() {
             ["\"0000-01-01T00:00:00.000Z\"", "\"9999-12-31T00:00:00.000Z\"", received],
         ),
     ] {
-        // What the batch says is for none of its events.
+        // Members of the batch apply to none of its events.
         let body = format!(
             r#"{{"sentAt":"2020-01-01T00:00:00Z","context":{{"a":1}},"batch":[{{"userId":"u"{members}}}]}}"#
         );
@@ -349,7 +349,7 @@ fn ids_of_rudderstack() {
         let event: Value = serde_json::from_slice(out.text(out.events[0])).unwrap();
         event[key].as_str().unwrap().to_owned()
     };
-    // printf 'u:a' | md5sum, and its version and variant set.
+    // Computed with printf 'u:a' | md5sum, with version and variant set.
     let both = id(r#"{"userId":"u","anonymousId":"a"}"#, "rudderId");
     assert_eq!(both, "d7374af0-fa5c-4067-a818-1c4963a3798c");
     for same in [
@@ -442,7 +442,7 @@ fn addresses_are_filled_where_asked_for() {
         let found = event.pointer("/context/ip").map_or("-".to_owned(), Value::to_string);
         assert_eq!(found, expected, "{body}\n{}", events[0].0);
     }
-    // It comes from a header.
+    // The value comes from a header.
     let hostile = RequestFacts { ip: "\",\"x\":\"\n", ..BROWSER };
     let text = item(hostile, r#"{"type":"page","userId":"u"}"#);
     assert!(text.contains(r#""context":{"ip":"\",\"x\":\"\n"}"#), "{text}");
@@ -501,7 +501,7 @@ fn long_events_are_refused_and_small_bodies_cannot_ask_for_gigabytes() {
     assert!(answer.contains("16777216 bytes") && answer.contains("fewer events"), "{answer}");
 }
 
-/// Work that comes to nothing is bounded like what is kept of it.
+/// Discarded work is limited like work whose result is kept.
 #[test]
 fn events_that_become_too_long_are_work_too() {
     let shared = "x".repeat(standpipe_core::limits::EVENT_BYTES_MAX - 10);
@@ -556,7 +556,7 @@ fn what_a_batch_says_once_has_so_many_members_and_no_more() {
         assert!(decode(FACTS, BodyShape::Batch, &body(max)).is_ok());
         let too_many = decode(FACTS, BodyShape::Batch, &body(2 * max));
         assert_eq!(too_many, Err(InvalidBody::TooManyMembers), "{key}");
-        // The same of an event's own, where it has to be looked at.
+        // The same limit applies to an event's own object if the decoder has to scan it.
         let own = format!(
             r#"{{"{key}":{{"a":1}},"batch":[{{"type":"page","userId":"u","{key}":{}}}]}}"#,
             members(2 * max)

@@ -1,5 +1,6 @@
-//! The promise to account for every event of a chunk. It is settled output by output from any
-//! thread without a lock; dropped unsettled it means "not delivered". Also the totals of a run.
+//! The acknowledgement of a chunk's events. Each output is settled from any thread without a lock.
+//! An event that is unsettled when the ack is dropped counts as undelivered. Also contains the
+//! totals of a run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,33 +12,32 @@ use prometheus_client::registry::Registry;
 use super::{EventSource, Reason};
 use crate::metrics;
 
-/// How one output of an event ended.
+/// The outcome of one output of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputOutcome {
-    /// It was accepted by its delivery stream.
+    /// The delivery stream accepted the output.
     Delivered,
-    /// It was written to the dead letters.
+    /// The output became a dead letter.
     Dead(Reason),
 }
 
-/// How an event ended, with all of its outputs.
+/// The outcome of an event with all of its outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventOutcome {
-    /// Every output was accepted by its stream.
+    /// Every stream accepted its output.
     Delivered,
-    /// The plugin had no output for it.
+    /// The plugin returned no output for the event.
     Filtered,
-    /// It, or one of its outputs, is in the dead letters. This is why; of several, why
-    /// the first one is.
+    /// The event, or one of its outputs, became a dead letter for this reason. If there are
+    /// several, it is the first one.
     DeadLettered(Reason),
 }
 
-/// The promise to account for each event of a chunk.
+/// The acknowledgement of each event of a chunk.
 ///
-/// The source makes it, with a notice to be given when all has been said. It
-/// rides along with the events, and the code that ends an event's way settles it. When
-/// the last clone is dropped the notice is given, and events that nobody
-/// settled count as not delivered.
+/// The source creates it with a callback for the end. It accompanies the events, and the code that
+/// determines the outcome of an event settles it. When the last clone is dropped, the callback is
+/// called, and unsettled events count as undelivered.
 #[derive(Clone)]
 pub struct Ack(Arc<Promise>);
 
@@ -48,34 +48,34 @@ struct Promise {
     notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
 }
 
-/// Writes down what is settled.
+/// Stores the settled events.
 type Checkpoint = dyn Fn(&Settlements<'_>) + Send + Sync;
 
-/// Which events of a chunk have been settled so far.
+/// The events of a chunk that have been settled so far.
 pub struct Settlements<'a>(&'a [AtomicU32]);
 
-/// The state of an event: how many of its outputs are open, the number of the reason
-/// why one of them is dead, counted from 1, and a mark.
+/// The state of an event: the number of its unsettled outputs, the number of the reason for a dead
+/// output, counted from 1, and a mark.
 const OPEN_MASK: u32 = (1 << DEAD_SHIFT) - 1;
 const DEAD_SHIFT: u32 = 25;
 const DEAD_MASK: u32 = 0b11_1111 << DEAD_SHIFT;
 const FILTERED: u32 = 1 << 31;
 
-/// What became of the events of a chunk; each is counted once.
+/// The outcomes of a chunk's events. Each event counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settled {
-    /// Every output was accepted by its stream.
+    /// Every stream accepted its output.
     pub delivered: u64,
-    /// The plugin had no output for it.
+    /// The plugin returned no output.
     pub filtered: u64,
-    /// It, or one of its outputs, is in the dead letters.
+    /// The event, or one of its outputs, became a dead letter.
     pub dead: u64,
-    /// It, or one of its outputs, was given up without a trace.
+    /// The event, or one of its outputs, was given up without a dead letter.
     pub undelivered: u64,
 }
 
 impl Ack {
-    /// Promises to account for `events` events of a source.
+    /// Creates an acknowledgement for `events` events of a source.
     pub fn new(
         source: EventSource,
         events: usize,
@@ -84,8 +84,8 @@ impl Ack {
         Self::with_parts(source, events, None, Box::new(notice))
     }
 
-    /// Promises to account for events of a source that writes down what is settled, so that it
-    /// hands in nothing twice if the process dies: see [`Ack::checkpoint`].
+    /// Creates an acknowledgement for events of a source that stores what is settled, so that it
+    /// reads nothing twice after a crash: see [`Ack::checkpoint`].
     pub fn with_checkpoint(
         source: EventSource,
         events: usize,
@@ -105,12 +105,12 @@ impl Ack {
         Ack(Arc::new(Promise { source, events, checkpoint, notice: Some(notice) }))
     }
 
-    /// The source that the events came from.
+    /// The source of the events.
     pub fn source(&self) -> &EventSource {
         &self.0.source
     }
 
-    /// Whether both are clones of one promise.
+    /// Whether both are clones of one acknowledgement.
     pub fn is(&self, other: &Ack) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -120,8 +120,7 @@ impl Ack {
         self.state(event).store(FILTERED, Ordering::Relaxed);
     }
 
-    /// Records, before any of them is settled, that an event has this many outputs. By default
-    /// it has one.
+    /// Sets the number of an event's outputs before any of them is settled. The default is one.
     pub fn expect_outputs(&self, event: u32, outputs: u32) {
         debug_assert!((1..=OPEN_MASK).contains(&outputs));
         self.state(event).store(outputs, Ordering::Relaxed);
@@ -132,15 +131,15 @@ impl Ack {
         let state = self.state(event);
         if let OutputOutcome::Dead(reason) = outcome {
             let first = |state| (state & DEAD_MASK == 0).then_some(state | dead_bits(reason));
-            // A reason that is there already stays.
+            // An earlier reason stays.
             let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, first);
         }
         let before = state.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before & OPEN_MASK > 0, "settled once too often");
     }
 
-    /// Has the source write down what has been settled, if it does that. Code that settles events
-    /// calls this when it is through with some of them; at the end it happens by itself.
+    /// Makes the source store what has been settled, if it does that. Code that settles events
+    /// calls this after some of them. At the end it happens automatically.
     pub fn checkpoint(&self) {
         self.0.checkpoint();
     }
@@ -156,7 +155,7 @@ impl Settlements<'_> {
         self.outcome_of(event).is_some()
     }
 
-    /// How an event ended; none as long as an output of it is open.
+    /// The outcome of an event, or `None` while one of its outputs is unsettled.
     pub fn outcome_of(&self, event: usize) -> Option<EventOutcome> {
         outcome_of_state(self.0[event].load(Ordering::Relaxed))
     }
@@ -171,7 +170,7 @@ fn outcome_of_state(state: u32) -> Option<EventOutcome> {
     }
 }
 
-/// The part of a state that says why.
+/// The bits of a state that hold the reason.
 fn dead_bits(reason: Reason) -> u32 {
     (reason as u32 + 1) << DEAD_SHIFT
 }
@@ -212,7 +211,7 @@ impl fmt::Debug for Ack {
     }
 }
 
-/// The running count of a whole run: events read, and what became of them.
+/// The current totals of a run: events read, and their outcomes.
 #[derive(Debug, Default)]
 pub struct EventTotals {
     read: Counter,
@@ -227,17 +226,17 @@ pub struct EventTotals {
 pub struct TotalsSnapshot {
     /// Events read.
     pub read: u64,
-    /// What became of those that have been accounted for.
+    /// The outcomes of the settled events.
     pub settled: Settled,
 }
 
 impl EventTotals {
-    /// Counts events that have been read.
+    /// Counts events that were read.
     pub fn add_read(&self, events: u64) {
         self.read.inc_by(events);
     }
 
-    /// Counts what became of the events of a chunk.
+    /// Counts the outcomes of a chunk's events.
     pub fn add_settled(&self, settled: Settled) {
         self.delivered.inc_by(settled.delivered);
         self.filtered.inc_by(settled.filtered);
@@ -245,7 +244,7 @@ impl EventTotals {
         self.undelivered.inc_by(settled.undelivered);
     }
 
-    /// The counts as they are now.
+    /// The current totals.
     pub fn snapshot(&self) -> TotalsSnapshot {
         TotalsSnapshot {
             read: self.read.get(),

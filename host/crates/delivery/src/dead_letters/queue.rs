@@ -1,4 +1,4 @@
-//! Dead letters that wait to be written, and the thread that writes them.
+//! The queue of dead letters that wait to be written, and the thread that writes them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,25 +16,25 @@ use crate::limits;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::event::OutputOutcome;
 
-/// Bytes of dead letters that are synced as one group, unless one alone is larger, so
-/// that the first of a group does not wait long for the last.
+/// Bytes of dead letters that are synced as one group, unless one alone is larger. The limit keeps
+/// the first one of a group from waiting long for the last one.
 const DEAD_GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The least time from one sync of dead letters to the next, unless a whole group waits:
-/// a disk that syncs for the spool at the same time is not to be busy with a few dead letters.
+/// The minimum time between two syncs of dead letters, unless a whole group waits. A few dead
+/// letters should not occupy a disk that also syncs the spool.
 const DEAD_SYNC_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The pauses before dead letters are tried again that could not be written. The longest is
-/// how long it takes at most until it is noticed that there is room.
+/// The pauses before another attempt to write dead letters. The longest one is the maximum delay
+/// until new disk space is noticed.
 const DEAD_RETRY_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5), Jitter::None);
 
-/// Dead letters on their way to the disk.
+/// Dead letters that wait to be written to disk.
 ///
-/// One thread writes them, as many at a time as wait, and settles their events
-/// once they are durable. While they cannot be written it tries again after
-/// pauses, and they wait here with their events unsettled: the memory for that is
-/// bounded, and beyond the bound a worker that has another one waits.
+/// One thread writes all waiting dead letters together, and settles their events once they are
+/// durable. While a write fails, it retries after pauses, and the dead letters wait here with
+/// unsettled events. The memory for them is limited: above the limit, a worker with another dead
+/// letter waits.
 #[derive(Debug)]
 pub(super) struct DeadLetterQueue {
     shared: Arc<SharedQueue>,
@@ -46,21 +46,21 @@ struct SharedQueue {
     waiting: Mutex<QueueState>,
     /// Notified whenever [`QueueState`] changes.
     changed: Condvar,
-    /// The same for tasks, when there is room.
+    /// Notifies tasks when memory becomes free.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
     dead_letters: VecDeque<QueuedDeadLetter>,
-    /// Dead letters and bytes that wait, those that are being written among them.
+    /// The number of waiting dead letters and their bytes, including those that are being written.
     count: usize,
     bytes: usize,
-    /// No more will come.
+    /// No more dead letters will arrive.
     is_closed: bool,
-    /// What cannot be written is to be refused, and not to wait.
+    /// Dead letters that cannot be written are refused instead of waiting.
     is_overdue: bool,
-    /// Nobody writes any more.
+    /// The writer has ended.
     is_over: bool,
 }
 
@@ -76,8 +76,8 @@ impl DeadLetterQueue {
         Ok(DeadLetterQueue { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Add a dead letter, whether there is room or not. It comes back if nobody would
-    /// write it.
+    /// Adds a dead letter even if the memory limit is exceeded. Returns the dead letter if the
+    /// writer has ended.
     pub(super) fn push(&self, dead_letter: QueuedDeadLetter) -> Result<(), QueuedDeadLetter> {
         let mut waiting = self.shared.waiting.lock();
         if waiting.is_over {
@@ -91,13 +91,14 @@ impl DeadLetterQueue {
         Ok(())
     }
 
-    /// Wait until there is room for another dead letter. Not for the runtime's threads.
+    /// Waits until there is memory for another dead letter. Must not be called on the runtime's
+    /// threads.
     pub(super) fn wait_for_room_blocking(&self) {
         let is_full = |waiting: &mut QueueState| !waiting.has_room();
         self.shared.changed.wait_while(&mut self.shared.waiting.lock(), is_full);
     }
 
-    /// Wait until there is room for another dead letter.
+    /// Waits until there is memory for another dead letter.
     pub(super) async fn wait_for_room(&self) {
         loop {
             let mut freed = std::pin::pin!(self.shared.freed.notified());
@@ -109,17 +110,17 @@ impl DeadLetterQueue {
         }
     }
 
-    /// How many dead letters wait.
+    /// The number of waiting dead letters.
     pub(super) fn count(&self) -> usize {
         self.shared.waiting.lock().count
     }
 
-    /// From now on dead letters that cannot be written are refused.
+    /// Refuses dead letters that cannot be written, from now on.
     pub(super) fn stop_waiting(&self) {
         self.shared.change_state(|waiting| waiting.is_overdue = true);
     }
 
-    /// Wait until every dead letter is written, or refused. No more may come.
+    /// Waits until every dead letter is written or refused. No more may arrive.
     pub(super) fn finish(&self) {
         self.shared.change_state(|waiting| waiting.is_closed = true);
         let thread = self.thread.lock().take();
@@ -129,7 +130,7 @@ impl DeadLetterQueue {
     }
 }
 
-/// What waits is tried once more, and nobody waits for that.
+/// The writer tries the waiting dead letters once more, but the drop does not wait for that.
 impl Drop for DeadLetterQueue {
     fn drop(&mut self) {
         self.shared.change_state(|waiting| (waiting.is_closed, waiting.is_overdue) = (true, true));
@@ -137,7 +138,8 @@ impl Drop for DeadLetterQueue {
 }
 
 impl QueueState {
-    /// A dead letter that is larger than the bound gets through alone.
+    /// Whether there is memory for another dead letter. One that is larger than the limit is
+    /// accepted alone.
     fn has_room(&self) -> bool {
         self.is_over || self.bytes < limits::DEAD_QUEUE_BYTES_MAX
     }
@@ -150,7 +152,7 @@ impl SharedQueue {
         self.freed.notify_waiters();
     }
 
-    /// The next dead letters, to be written together; none once no more will come.
+    /// Returns the next dead letters to write together, or `None` once no more will arrive.
     fn take_group(&self) -> Option<VecDeque<QueuedDeadLetter>> {
         let is_idle =
             |waiting: &mut QueueState| waiting.dead_letters.is_empty() && !waiting.is_closed;
@@ -166,14 +168,14 @@ impl SharedQueue {
         (!group.is_empty()).then_some(group)
     }
 
-    /// Let dead letters come together for a while, unless there are enough of them.
+    /// Waits some time for more dead letters, unless there are enough of them.
     fn wait_for_group(&self, patience: Duration) {
         let is_early =
             |waiting: &mut QueueState| !waiting.is_closed && waiting.bytes < DEAD_GROUP_BYTES_MAX;
         self.changed.wait_while_for(&mut self.waiting.lock(), is_early, patience);
     }
 
-    /// Give the room of these dead letters back.
+    /// Releases the memory of these dead letters.
     fn release_memory(&self, dead_letters: &[QueuedDeadLetter]) {
         let bytes: usize = dead_letters.iter().map(QueuedDeadLetter::bytes).sum();
         self.change_state(|waiting| {
@@ -182,14 +184,14 @@ impl SharedQueue {
         });
     }
 
-    /// Wait before a dead letter is tried again, unless nobody is to wait any longer.
+    /// Waits before a retry, unless waiting has been stopped.
     fn pause(&self, pause: Duration) {
         let is_early = |waiting: &mut QueueState| !waiting.is_overdue;
         self.changed.wait_while_for(&mut self.waiting.lock(), is_early, pause);
     }
 }
 
-/// What runs on the thread.
+/// The code that runs on the thread.
 struct QueueWriter {
     log: Arc<DeadLetterLog>,
     durability: DeadLetterDurability,
@@ -206,7 +208,7 @@ impl QueueWriter {
         }
     }
 
-    /// Write these dead letters, however often that takes, or refuse them.
+    /// Writes these dead letters with any number of retries, or refuses them.
     fn write(&self, mut group: VecDeque<QueuedDeadLetter>) {
         let mut failures = 0;
         while !group.is_empty() {
@@ -223,8 +225,8 @@ impl QueueWriter {
         }
     }
 
-    /// Try to write these dead letters once. What cannot be written stays in the group, and
-    /// comes with the reason if it is to be tried again; what is not is refused.
+    /// Tries to write these dead letters once. Those that failed stay in the group. Returns the
+    /// reason if they should be retried; otherwise they are refused.
     fn try_group(&self, group: &mut VecDeque<QueuedDeadLetter>) -> Option<io::Error> {
         let (written, error) = self.log.write_group(group);
         let written: Vec<_> = group.drain(..written).collect();
@@ -243,13 +245,13 @@ impl QueueWriter {
     }
 }
 
-/// The work of the thread, where a simulation says when it is done.
+/// The work of the thread, for a simulation that calls it.
 #[cfg(any(test, feature = "testing"))]
 pub struct DeadLetterSteps(QueueWriter);
 
 #[cfg(any(test, feature = "testing"))]
 impl DeadLetterQueue {
-    /// A queue without a thread.
+    /// Creates a queue without a thread.
     pub(super) fn stepped(
         log: Arc<DeadLetterLog>,
         durability: DeadLetterDurability,
@@ -262,7 +264,7 @@ impl DeadLetterQueue {
 
 #[cfg(any(test, feature = "testing"))]
 impl DeadLetterSteps {
-    /// Tries each waiting dead letter once; what cannot be written waits on.
+    /// Tries each waiting dead letter once. Those that cannot be written continue to wait.
     pub fn write(&self) {
         let waiting = &self.0.shared.waiting;
         loop {
@@ -281,7 +283,7 @@ impl DeadLetterSteps {
     }
 }
 
-/// However the thread ends, nobody waits for it after that.
+/// Releases all waiting threads, however the writer thread ends.
 impl Drop for QueueWriter {
     fn drop(&mut self) {
         self.shared.change_state(|waiting| waiting.is_over = true);

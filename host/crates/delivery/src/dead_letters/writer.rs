@@ -1,5 +1,5 @@
-//! Appends dead letters to numbered files within a bound on disk, and syncs them. After a failed
-//! sync the file is never trusted again; a file that somebody removed is noticed.
+//! Appends dead letters to numbered files within a limit of disk space, and syncs them. A file is
+//! never used again after a failed sync. The writer also notices if someone removed its file.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -14,61 +14,62 @@ use super::storage::Storage;
 use super::{DeadLetterDirectory, DeadLetterDurability, directory};
 use standpipe_core::private;
 
-/// How often a full directory of dead letters is looked at again.
+/// How often a full directory of dead letters is scanned again.
 const DEAD_COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Appends lines to a file, begins the next one, and keeps to the bound.
+/// Appends lines to a file, starts the next file, and enforces the limit.
 #[derive(Debug)]
 pub(super) struct DeadLetterFileWriter {
     folder: DeadLetterDirectory,
     bound: DeadLetterLimit,
     storage: Box<dyn Storage>,
-    /// Made with the first dead letter.
+    /// `None` before the first dead letter.
     open: Option<OpenDeadLetterFile>,
-    /// The highest number that a file of this writer had.
+    /// The highest number of a file of this writer.
     last_sequence: u64,
-    /// Directories whose names are perhaps not on the disk: at first its own.
+    /// Directories whose names may not be synced. At the start, this is the writer's own one.
     unsynced_folders: Vec<PathBuf>,
-    /// What the directory was last found to hold, and this writer has added.
+    /// The last known size of the directory, plus what this writer has added.
     used: u64,
     counted: Option<Instant>,
     pub(super) dropped: DroppedDeadLetters,
-    /// How often dead letters that had been written were lost before they were durable:
-    /// the disk could not sync them, or somebody removed their file.
+    /// Number of losses of written dead letters before they were durable: the disk failed to sync
+    /// them, or someone removed their file.
     pub(super) losses: u64,
-    /// Dead letters that are synced before they count are all written again where that fails, so
-    /// they are cut off. Others stay in their file as far as they are there.
+    /// Durable dead letters only count after a sync. If it fails, all of them are written again, so
+    /// the writer cuts them off the old file. Other dead letters stay in their file as far as
+    /// possible.
     pub(super) durability: DeadLetterDurability,
 }
 
-/// What was dropped to make room.
+/// Dead letters that were deleted to make room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DroppedDeadLetters {
-    /// Files.
+    /// Number of files.
     pub files: u64,
-    /// Lines in them, each a dead letter.
+    /// Number of lines in them, each a dead letter.
     pub dead_letters: u64,
 }
 
-/// The file that is written. It is locked for as long.
+/// The current file. It is locked while it is open.
 #[derive(Debug)]
 struct OpenDeadLetterFile {
     path: PathBuf,
     file: File,
     bytes: u64,
-    /// How many of its bytes are durable.
+    /// The number of durable bytes.
     synced: u64,
     is_name_synced: bool,
-    /// When it was last seen to be where it should be.
+    /// When the writer last verified that the file is in its place.
     seen: Instant,
 }
 
-/// Whether the bound of the settings, and not the disk, refused a dead letter.
+/// Whether the limit of the settings, and not the disk, refused a dead letter.
 pub(super) fn is_bound_reached(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none()
 }
 
-/// Whether a dead letter is refused for good: it alone is larger than all may be.
+/// Whether a dead letter is refused permanently because it alone exceeds the limit.
 pub(super) fn is_too_large(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none()
 }
@@ -108,7 +109,7 @@ impl DeadLetterFileWriter {
         }
         let is_due = |open: &OpenDeadLetterFile| open.seen.elapsed() >= DEAD_COUNT_INTERVAL;
         if self.open.as_ref().is_some_and(is_due) {
-            // What is lost is counted; this dead letter goes to another file.
+            // The loss is counted, and this dead letter goes to another file.
             let _ = self.verify_in_place();
         }
         self.make_room(bytes)?;
@@ -117,7 +118,7 @@ impl DeadLetterFileWriter {
         }
         let open = self.open.as_mut().expect("it was created where there was none");
         if let Err(error) = self.storage.append(&open.file, line) {
-            // What was written of the line must not stand before the next one.
+            // A partial line must not precede the next one.
             if self.storage.truncate(&open.file, open.bytes).is_err() {
                 self.abandon_file();
                 self.losses += u64::from(self.durability == DeadLetterDurability::Synced);
@@ -129,15 +130,13 @@ impl DeadLetterFileWriter {
         Ok(())
     }
 
-    /// Bring the file, and its name, to the disk. Costs nothing where nothing was
-    /// written since the last time.
+    /// Syncs the file and its name. Costs nothing if nothing was written since the last sync.
     ///
     /// # Errors
     ///
-    /// The disk failed, or the file was removed: what was written since the last
-    /// time is lost, and another file is begun with the next dead letter. A disk that
-    /// failed to sync bytes once says no more about them the second time, so the
-    /// file is never trusted again.
+    /// Fails if the disk failed, or if the file was removed. Everything written since the last sync
+    /// is lost, and the next dead letter starts another file. After a failed sync, a second sync
+    /// says nothing about the bytes, so the file is never used again.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if self.open.as_ref().is_none_or(OpenDeadLetterFile::is_durable) {
             return Ok(());
@@ -161,12 +160,12 @@ impl DeadLetterFileWriter {
         synced
     }
 
-    /// See that the file is still where it should be: what is written to a file
-    /// that somebody has removed is lost without a word.
+    /// Verifies that the file is still in its place. If someone removed the file, later writes
+    /// would be lost without an error.
     ///
     /// # Errors
     ///
-    /// It is not. Another file is begun with the next dead letter.
+    /// Fails if the file was removed. The next dead letter starts another file.
     pub(super) fn verify_in_place(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let in_place = open.is_in_place();
@@ -181,23 +180,23 @@ impl DeadLetterFileWriter {
         in_place
     }
 
-    /// Write no more to the file.
+    /// Stops writing to the file.
     fn abandon_file(&mut self) {
         let Some(open) = self.open.take() else { return };
-        // What it takes is counted anew.
+        // The used space must be counted again.
         self.counted = None;
         if self.durability == DeadLetterDurability::Written {
             return;
         }
-        // Where this fails, some dead letters are there twice.
+        // If this fails, some dead letters exist twice.
         let is_cut_off = self.storage.truncate(&open.file, open.synced).is_ok();
         if is_cut_off && open.synced == 0 {
-            // One that stays is an empty file, which harms nobody.
+            // A file that cannot be removed is empty and does no harm.
             let _ = fs::remove_file(&open.path);
         }
     }
 
-    /// See that so many bytes more are within the bound.
+    /// Makes sure that this number of bytes fits into the limit.
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         if bytes > self.bound.bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -226,7 +225,7 @@ impl DeadLetterFileWriter {
             if self.has_room(bytes) {
                 break;
             }
-            // One that cannot be looked at is one that is gone.
+            // A file that cannot be examined counts as removed.
             if file.is_live().unwrap_or(true) {
                 continue;
             }
@@ -240,17 +239,18 @@ impl DeadLetterFileWriter {
         Ok(())
     }
 
-    /// Begin the next file.
+    /// Starts the next file.
     fn create(&mut self) -> io::Result<OpenDeadLetterFile> {
         self.create_folder()?;
-        // Files of other hosts count, and files of before a clock that was set.
+        // The number must be higher than those in files of other hosts, and in files from before a
+        // change of the clock.
         let sequence = self.folder.last_sequence()?.max(self.last_sequence).saturating_add(1);
         self.last_sequence = sequence;
         OpenDeadLetterFile::create(&self.folder, sequence)
     }
 
-    /// Create the directory where it is missing, in a way that outlives a loss of
-    /// power, which would take its files away with it.
+    /// Creates the directory if it is missing, and syncs its name: a power failure would otherwise
+    /// remove its files.
     fn create_folder(&mut self) -> io::Result<()> {
         let path = self.folder.path();
         let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.is_dir();
@@ -266,7 +266,7 @@ impl DeadLetterFileWriter {
 }
 
 impl OpenDeadLetterFile {
-    /// A new file, locked before anybody can take it for one that is done with.
+    /// Creates a file and locks it before a reader can mistake it for a completed one.
     fn create(folder: &DeadLetterDirectory, sequence: u64) -> io::Result<Self> {
         for attempt in 0.. {
             let path = folder.path().join(directory::file_name(sequence, attempt));
@@ -275,9 +275,9 @@ impl OpenDeadLetterFile {
                 file => file?,
             };
             match file.try_lock() {
-                // Somebody looks at it right now; it stays empty.
+                // A reader is examining the file, so it stays empty and unused.
                 Err(TryLockError::WouldBlock) => continue,
-                // Where locks do not work, nobody takes dead letters out of files.
+                // If locks do not work, no program removes dead letters from files.
                 Ok(()) | Err(TryLockError::Error(_)) => {
                     let (bytes, synced, is_name_synced) = (0, 0, false);
                     let seen = Instant::now();
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn the_oldest_files_make_room_whatever_the_clock_said() {
         let directory = tempfile::tempdir().unwrap();
-        // The clock stood in the future once: the time in names is not the order.
+        // The clock was in the future before, so the time in the names is not their order.
         let future = "20991231T235959.999Z-1-0.ndjson";
         for (name, bytes) in [(format!("s0000000001-{future}"), 300), (future.to_owned(), 300)] {
             fs::write(directory.path().join(name), vec![b'\n'; bytes]).unwrap();

@@ -1,5 +1,5 @@
-//! The pacer against models of links: what the link can do goes in, bounds on
-//! how well it is used come out.
+//! Tests the pacer against models of links: the inputs are the capacities of a link, the expected
+//! results are bounds of its utilization.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -12,21 +12,20 @@ const MIB: f64 = 1024.0 * 1024.0;
 const RECORDS: usize = 500;
 const RECORD_BYTES: usize = 820;
 
-/// The seconds for which a link saves up what it was not used for.
+/// The seconds of unused capacity that a link saves up.
 const LINK_BURST: f64 = 0.5;
 
-/// From so many on, records to be sent again make up a request; fewer of them
-/// wait this long for more.
+/// At least this number of throttled records form a request. Fewer of them wait this long for more.
 const LEFTOVERS_MIN: usize = RECORDS / 2;
 const LEFTOVERS_WAIT: Duration = Duration::from_millis(250);
 
 /// A link, at a time in seconds.
 struct Link {
-    /// Bytes a second beyond which records are throttled.
+    /// Bytes per second above which records are throttled.
     capacity: fn(f64) -> f64,
-    /// The share of records that are throttled whatever the rate.
+    /// The share of records that is throttled at any rate.
     throttled: fn(f64) -> f64,
-    /// Bytes a second that are worked on; more of them wait their turn.
+    /// Bytes per second that the endpoint processes. More requests wait in a queue.
     bandwidth: f64,
     latency: f64,
 }
@@ -34,7 +33,7 @@ struct Link {
 const LINK: Link =
     Link { capacity: |_| f64::MAX, throttled: |_| 0.0, bandwidth: f64::MAX, latency: 0.02 };
 
-/// An endpoint on the same machine: what bounds it is its processor.
+/// An endpoint on the same machine, limited by its processor.
 const BUSY_LINK: Link = Link { bandwidth: 400.0 * MIB, latency: 0.002, ..LINK };
 
 /// One request of a simulated run.
@@ -45,11 +44,11 @@ struct Request {
     records: usize,
     throttled: usize,
     accepted_bytes: usize,
-    /// How often in a row none of its records was accepted.
+    /// Number of consecutive attempts without an accepted record.
     consecutive_failures: u32,
 }
 
-/// Records that were throttled, by the time from which they may be sent again.
+/// Throttled records, by the time from which they may be sent again.
 #[derive(Default)]
 struct Leftovers {
     due: BTreeMap<(Duration, usize), (usize, u32)>,
@@ -62,7 +61,7 @@ impl Leftovers {
         self.due.insert((due, self.added), (records, consecutive_failures));
     }
 
-    /// A request of records that are due, where that is worth one.
+    /// Takes a request of due records, if there are enough.
     fn take(&mut self, now: Duration) -> Option<(usize, u32)> {
         let (&(oldest, _), _) = self.due.first_key_value()?;
         let due = || self.due.range(..=(now, usize::MAX)).map(|(_, (records, _))| records);
@@ -91,16 +90,16 @@ impl Leftovers {
     }
 }
 
-/// How many of so many records are hit when each is with this probability.
+/// The number of hits among these records with this probability.
 fn drawn(random: &mut fastrand::Rng, records: usize, probability: f64) -> usize {
-    // Twelve even draws add up to a bell curve of variance 1.
+    // The sum of twelve uniform numbers is nearly normal with variance 1.
     let deviation = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
     let mean = records as f64 * probability;
     let drawn = mean + deviation * (mean * (1.0 - probability)).sqrt();
     (drawn.round().max(0.0) as usize).min(records)
 }
 
-/// Write to a link for so many seconds, with always something to send.
+/// Writes to a link for this number of seconds, and always has something to send.
 fn simulate(link: &Link, start: StartRate, seconds: f64) -> Vec<Request> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut pacer = Pacer::new(start, 16, Duration::ZERO);
@@ -180,9 +179,9 @@ struct Case {
     name: &'static str,
     link: Link,
     start: StartRate,
-    /// The seconds that are judged.
+    /// The judged time span in seconds.
     span: (f64, f64),
-    /// What could be accepted in a second.
+    /// The possible accepted rate per second.
     possible: f64,
     used_min: f64,
     throttled_max: f64,
@@ -192,7 +191,7 @@ struct Case {
 fn links_are_used_and_little_is_throttled() {
     let documented = StartRate::of_region("us-east-1");
     let unbounded = StartRate::Unbounded;
-    // 16 requests under way, answered after 20 ms each.
+    // 16 requests in flight, each with a response after 20 ms.
     let window_bound = 16.0 * (RECORDS * RECORD_BYTES) as f64 / 0.02;
     let cases = [
         Case {
@@ -328,15 +327,14 @@ fn links_are_used_and_little_is_throttled() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// When half of all records begin to be throttled whatever the rate, and when
-/// that ends.
+/// When half of all records begin to be throttled at any rate, and when that ends.
 const HALF_THROTTLED: (f64, f64) = (20.0, 50.0);
 
 fn half(at: f64) -> f64 {
     if (HALF_THROTTLED.0..HALF_THROTTLED.1).contains(&at) { 0.5 } else { 0.0 }
 }
 
-/// The same, three seconds on and three off.
+/// The same, alternating three seconds on and three seconds off.
 fn half_now_and_then(at: f64) -> f64 {
     if (at - HALF_THROTTLED.0) % 6.0 < 3.0 { half(at) } else { 0.0 }
 }

@@ -1,8 +1,8 @@
-//! What waits for memory or for the disk goes on: when faults end everything is
+//! Tests that tasks that wait for memory or disk make progress: after faults end, everything is
 //! delivered, and giving up waits for neither.
 //!
-//! Records are pushed from tasks on the test's own thread, without blocking it, so that
-//! paused time goes on while they wait.
+//! Tasks on the test's thread push records without blocking it, so paused time advances while they
+//! wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::record_accumulator::RecordAccumulator;
 
-/// Long enough for everything that these tests push, and virtual.
+/// A virtual time long enough for everything that these tests push.
 const BOUND: Duration = Duration::from_secs(3600);
 /// When the faults of these tests end.
 const FAULTS: Duration = Duration::from_secs(60);
 
-/// A delivery and what came of the events that were pushed into it.
+/// A delivery, and the outcomes of its events.
 struct Driver {
     _directory: tempfile::TempDir,
     delivery: Delivery,
@@ -37,7 +37,7 @@ impl Driver {
         Driver { _directory: directory, delivery, abort, port, settled: Arc::default() }
     }
 
-    /// Push records as so many workers do, each from a task of its own, and drain.
+    /// Pushes records like this number of workers, each in its own task, and drains.
     async fn run(&self, workers: usize, records: Vec<(&'static str, Vec<u8>)>) -> Settled {
         let mut parts = vec![Vec::new(); workers];
         for (at, record) in records.into_iter().enumerate() {
@@ -64,7 +64,7 @@ impl Driver {
     }
 }
 
-/// Push records as one worker does, and wait where it would block.
+/// Pushes records like a worker, but waits where a worker would block.
 async fn push(
     mut accumulator: RecordAccumulator,
     records: Vec<(&'static str, Vec<u8>)>,
@@ -141,7 +141,7 @@ async fn streams_that_wait_for_memory_at_once_all_drain() {
     }
 }
 
-/// More streams than have a batch in memory each.
+/// There are more streams than batches that fit into memory.
 #[tokio::test(start_paused = true)]
 async fn many_denied_streams_hold_up_no_other() {
     const DENIED: &[&str] = &[
@@ -170,19 +170,19 @@ async fn many_denied_streams_hold_up_no_other() {
     assert_eq!(settled, delivered(count));
 }
 
-/// What is done to a request, by the time that has passed.
+/// The fault of a request, by the elapsed time.
 type Way = fn(Duration) -> InjectedFault;
 
 #[tokio::test(start_paused = true)]
 async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
-    // The third is over before: nothing of it may have got stuck.
+    // The third stream recovers earlier. None of its batches may be stuck.
     let recovered = |elapsed| if elapsed < FAULTS / 2 { denied() } else { InjectedFault::None };
     let ways: [(&str, Way); 3] =
         [("denied", |_| denied()), ("hanging", |_| InjectedFault::Hang), ("recovered", recovered)];
     for (way, injection) in ways {
         for overflow_bytes_max in [0, 2 << 20, 1 << 30] {
-            // Once many requests are under way at once, so that memory is full of them and
-            // what is on disk waits for it.
+            // The fault starts after many requests are in flight: memory is full of them, and
+            // batches on disk wait for it.
             let start = Instant::now();
             let port = FaultyClient::new(move |_, _, request| match request {
                 0..20 => InjectedFault::None,
@@ -206,7 +206,7 @@ async fn giving_up_waits_neither_for_memory_nor_for_the_disk() {
     }
 }
 
-/// Cuts off the overflow files of a directory, as a disk that has lost them would.
+/// Truncates the overflow files of a directory, like a disk that lost them.
 #[cfg(target_os = "linux")]
 fn lose_files(directory: &std::path::Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
@@ -272,7 +272,7 @@ async fn a_batch_larger_than_the_memory_gets_through() {
     assert_eq!(*driver.settled.lock(), delivered(2));
 }
 
-/// What is done to the requests of a stream until the faults end.
+/// The fault of a stream's requests until the faults end.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,

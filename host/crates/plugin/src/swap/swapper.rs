@@ -1,5 +1,5 @@
 //! Changes the plugin of a run: swap, rollback, canary, shadow, renewal and refresh of secrets. One
-//! candidate at a time goes through its steps; a refused one changes nothing but a counter.
+//! candidate at a time goes through its steps. A rejected candidate only increments a counter.
 
 use std::error::Error;
 use std::num::NonZero;
@@ -19,19 +19,19 @@ use crate::{
     PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
 };
 
-/// Changes the plugins of a run; clones change the same ones.
+/// Changes the plugins of a run. Clones change the same plugins.
 ///
-/// Calls can take seconds, since compiling does: make them on blocking threads.
+/// Calls can take seconds because they compile: make them on blocking threads.
 #[derive(Debug, Clone)]
 pub struct Swapper(Arc<SwapperInner>);
 
 #[derive(Debug)]
 struct SwapperInner {
-    /// None if the plugin is native code, which cannot be swapped.
+    /// `None` if the plugin is native code, which cannot be swapped.
     engine: Option<Engine>,
     settings: SwapperSettings,
     roles: Arc<PublishedRoles>,
-    /// Held while a candidate goes through its steps: one at a time.
+    /// Locked while a candidate goes through its steps: one candidate at a time.
     validator: Mutex<CandidateValidator>,
     state: Mutex<SwapState>,
     counters: SwapCounters,
@@ -40,26 +40,26 @@ struct SwapperInner {
 /// Counters of all plugins of a run by role, of swaps and of rejections.
 #[derive(Debug, Default)]
 pub(super) struct SwapCounters {
-    /// Of the active plugins.
+    /// Counters of the active plugins.
     pub(super) active: Arc<RoleCounters>,
-    /// Of the canaries.
+    /// Counters of the canaries.
     pub(super) canary: Arc<RoleCounters>,
-    /// Swaps.
+    /// Number of swaps.
     pub(super) swaps: Counter,
     refused: [Counter; SwapStep::WORDS.len()],
 }
 
 impl SwapCounters {
-    /// Rejected candidates, by the step that they failed.
+    /// The number of rejected candidates, by the step that they failed.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         SwapStep::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
     }
 }
 
-/// How a swapper works.
+/// Settings of a swapper.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SwapperSettings {
-    /// Threads that map events, each of which needs an instance.
+    /// Threads that map events. Each needs an instance.
     pub workers: NonZero<usize>,
     /// When a plugin counts as failing.
     pub breaker: CircuitBreakerSettings,
@@ -68,9 +68,9 @@ pub struct SwapperSettings {
 /// What happens to the plugin that is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// It is kept with its instances, for a rollback.
+    /// The plugin is kept with its instances, for a rollback.
     Kept,
-    /// It is dropped.
+    /// The plugin is dropped.
     Withdrawn,
 }
 
@@ -83,7 +83,7 @@ pub enum Swapped {
     Unchanged(u64),
 }
 
-/// Why a role cannot be changed at present.
+/// Why a role cannot be changed now.
 #[derive(Debug, Error)]
 pub enum RoleChangeError {
     /// There was no swap since the start or the last rollback.
@@ -92,15 +92,15 @@ pub enum RoleChangeError {
     /// Another generation is active.
     #[error("generation {named} is not in use: generation {active} is")]
     OtherGeneration {
-        /// The generation that was to be withdrawn.
+        /// The generation that the caller wants to withdraw.
         named: u64,
-        /// The one in use.
+        /// The active generation.
         active: u64,
     },
     /// There is no canary.
     #[error("there is no canary: start one first")]
     NoCanary,
-    /// The settings do not allow it to be active.
+    /// The settings do not allow the plugin to be active.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     /// There is no shadow.
@@ -109,11 +109,11 @@ pub enum RoleChangeError {
 }
 
 impl Swapper {
-    /// A swapper with a first plugin.
+    /// Creates a swapper with its first plugin.
     ///
     /// # Errors
     ///
-    /// It fails a step.
+    /// Fails if the plugin fails a step.
     pub fn start(
         engine: Engine,
         settings: SwapperSettings,
@@ -128,11 +128,11 @@ impl Swapper {
     }
 
     #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
-    /// A swapper of a plugin that is not a component, and stays.
+    /// Creates a swapper of a plugin that is not a component and cannot be swapped.
     ///
     /// # Panics
     ///
-    /// It is a component.
+    /// Panics if the plugin is a component.
     pub fn fixed(plugin: Plugin, settings: SwapperSettings) -> Self {
         let plugin = AdmittedPlugin::without_component(plugin).expect("not a component");
         let validator = CandidateValidator::default();
@@ -175,34 +175,34 @@ impl Swapper {
         &self.0.counters
     }
 
-    /// The present load policy.
+    /// The current load policy.
     pub fn policy(&self) -> LoadPolicy {
         self.state().policy.clone()
     }
 
-    /// The engine; none if the plugin is native code.
+    /// The engine, or `None` if the plugin is native code.
     pub(super) fn engine(&self) -> Option<&Engine> {
         self.0.engine.as_ref()
     }
 
-    /// Swaps the active plugin for a candidate, under the present policy.
+    /// Swaps the active plugin for a candidate, under the current policy.
     ///
     /// # Errors
     ///
-    /// It fails a step: nothing has changed.
+    /// Fails if the candidate fails a step. Nothing changes then.
     pub fn swap(&self, candidate: &Candidate) -> Result<Swapped, RejectedCandidate> {
         let mut validator = self.0.validator.lock();
-        // Not before the lock: another swap may have set another policy.
+        // The policy is read under the lock, because another swap may have set another one.
         let policy = self.policy();
         self.validate_and_swap(&mut validator, candidate, policy)
     }
 
-    /// Swaps the active plugin for a candidate under another policy, which then holds for all that
-    /// follow.
+    /// Swaps the active plugin for a candidate under another policy, which then applies to all
+    /// later candidates.
     ///
     /// # Errors
     ///
-    /// It fails a step: nothing has changed.
+    /// Fails if the candidate fails a step. Nothing changes then.
     pub fn swap_with_policy(
         &self,
         candidate: &Candidate,
@@ -233,11 +233,11 @@ impl Swapper {
         Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Kept)))
     }
 
-    /// Validates a candidate, and changes nothing.
+    /// Validates a candidate without changing anything.
     ///
     /// # Errors
     ///
-    /// It fails a step.
+    /// Fails if the candidate fails a step.
     pub fn check(&self, candidate: &Candidate) -> Result<Plugin, RejectedCandidate> {
         let policy = self.policy();
         let mut validator = self.0.validator.lock();
@@ -246,11 +246,11 @@ impl Swapper {
     }
 
     /// Configures the active plugin again, as another generation, if an instance has declared other
-    /// streams than it did at first. Does nothing during another change.
+    /// streams than the first one. Does nothing during another change.
     ///
     /// # Errors
     ///
-    /// It fails a step: nothing has changed.
+    /// Fails if the plugin fails a step. Nothing changes then.
     pub fn renew(&self) -> Result<Swapped, RejectedCandidate> {
         let Some(_alone) = self.0.validator.try_lock() else {
             return Ok(Swapped::Unchanged(self.0.roles.load().active.number()));
@@ -269,8 +269,8 @@ impl Swapper {
         Ok(Swapped::Taken(number))
     }
 
-    /// The settings, as they were written, of all published plugins, of the previous one, and of
-    /// candidates to come.
+    /// The original settings, with references to secrets, of all published plugins, of the previous
+    /// plugin, and of future candidates.
     pub fn written_settings(&self) -> Vec<String> {
         let roles = self.0.roles.load();
         let state = self.state();
@@ -283,12 +283,12 @@ impl Swapper {
         all.into_iter().map(|settings| settings.written().to_owned()).collect()
     }
 
-    /// Configures each published plugin again, and the previous one, if a secret in its settings has
-    /// changed. Roles stay as they are. A rejection is counted and logged, and the plugin goes on
-    /// with the settings that it has.
+    /// Configures each published plugin and the previous one again, if a secret in its settings has
+    /// changed. Roles do not change. If a plugin rejects the new settings, this is counted and
+    /// logged, and the plugin keeps its current settings.
     ///
-    /// `resolve` returns the settings for those that were written; none if it does not know a
-    /// secret.
+    /// `resolve` returns the settings with secrets for the original settings, or `None` if it does
+    /// not know a secret.
     pub fn refresh(&self, resolve: &dyn Fn(&str) -> Option<PluginSettings>) {
         let _alone = self.0.validator.lock();
         if self.0.engine.is_none() {
@@ -343,7 +343,7 @@ impl Swapper {
         }
     }
 
-    /// Drops the instances with the old secrets.
+    /// Replaces the previous plugin, which drops the instances with the old secrets.
     fn replace_previous(&self, generation: &Arc<Generation>, admitted: &AdmittedPlugin) {
         let mut state = self.state();
         let previous = state.previous.as_mut();
@@ -355,7 +355,8 @@ impl Swapper {
         generation.plugin().release_spare();
     }
 
-    /// A generation's component with these settings, after the steps that depend on them.
+    /// Configures a generation's component with these settings, after the steps that depend on
+    /// them.
     fn reconfigure(
         &self,
         generation: &Generation,
@@ -372,8 +373,8 @@ impl Swapper {
         admitted.map_err(|error| RejectedCandidate::new(SwapStep::Trust, &digest, error))
     }
 
-    /// Publishes the active plugin as another generation, beside the same canary, shadow and
-    /// previous plugin.
+    /// Publishes the active plugin as another generation, with the same canary, shadow and previous
+    /// plugin.
     fn publish_reconfigured(&self, admitted: AdmittedPlugin) -> u64 {
         let origin = self.0.roles.load().active.origin().to_owned();
         let active = self.next_generation(admitted, origin, Role::Active);
@@ -383,14 +384,15 @@ impl Swapper {
     }
 
     /// Withdraws the active plugin and returns to the previous one, with its settings and cases.
-    /// The trust stays as it is. Repeating it changes nothing, so it does not bring back what was
-    /// withdrawn.
+    /// The trust settings do not change. A repeated call changes nothing, so it does not restore
+    /// the withdrawn plugin.
     ///
-    /// With the number of a generation, only that one is withdrawn.
+    /// With the number of a generation, only that generation is withdrawn.
     ///
     /// # Errors
     ///
-    /// There is no previous plugin, it is no longer trusted, or another generation is active.
+    /// Fails if there is no previous plugin, if it is no longer trusted, or if another generation
+    /// is active.
     pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, RoleChangeError> {
         let _alone = self.0.validator.lock();
         let active = self.0.roles.load().active.number();
@@ -410,7 +412,8 @@ impl Swapper {
         Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Withdrawn)))
     }
 
-    /// Takes the previous plugin with its policy, but for the trust, which is the present one.
+    /// Takes the previous plugin with its policy, except for the trust settings, which remain the
+    /// current ones.
     fn take_previous(&self) -> Result<(AdmittedPlugin, Previous), RoleChangeError> {
         let mut state = self.state();
         let trust = state.policy.trust.clone();
@@ -422,11 +425,11 @@ impl Swapper {
         Ok((admitted, Previous { policy, ..previous }))
     }
 
-    /// Starts a candidate as canary, in place of a running one.
+    /// Starts a candidate as canary and replaces a running one.
     ///
     /// # Errors
     ///
-    /// It fails a step: nothing has changed.
+    /// Fails if the candidate fails a step. Nothing changes then.
     pub fn try_canary(
         &self,
         candidate: &Candidate,
@@ -459,7 +462,7 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// There is no canary.
+    /// Fails if there is no canary.
     pub fn end_canary(&self) -> Result<(), RoleChangeError> {
         let _alone = self.0.validator.lock();
         self.0.roles.load().canary.as_ref().ok_or(RoleChangeError::NoCanary)?;
@@ -471,7 +474,7 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// There is no canary, or the settings do not allow it to be active.
+    /// Fails if there is no canary, or if the settings do not allow it to be active.
     pub fn promote_canary(&self) -> Result<u64, RoleChangeError> {
         let _alone = self.0.validator.lock();
         let roles = self.0.roles.load();
@@ -484,11 +487,11 @@ impl Swapper {
         Ok(self.publish_active(admitted, policy, generation.origin().to_owned(), Before::Kept))
     }
 
-    /// Starts a candidate as shadow, in place of a running one.
+    /// Starts a candidate as shadow and replaces a running one.
     ///
     /// # Errors
     ///
-    /// It fails a step: nothing has changed.
+    /// Fails if the candidate fails a step. Nothing changes then.
     pub fn start_shadow(&self, candidate: &Candidate) -> Result<u64, RejectedCandidate> {
         let mut validator = self.0.validator.lock();
         let policy = self.policy();
@@ -519,7 +522,7 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// There is no shadow.
+    /// Fails if there is no shadow.
     pub fn end_shadow(&self) -> Result<ShadowReport, RoleChangeError> {
         let _alone = self.0.validator.lock();
         let roles = self.0.roles.load();
@@ -584,7 +587,8 @@ impl Swapper {
         validator.validate(engine, candidate, policy, role, &self.known_plugins())
     }
 
-    /// Starts an instance for each worker. A shadow needs no more than the one that mapped the samples.
+    /// Starts an instance for each worker. A shadow only needs the instance that mapped the
+    /// samples.
     fn warm_for(&self, role: Role, plugin: &Plugin) -> Result<(), RejectedCandidate> {
         match role {
             Role::Active | Role::Canary => warm_plugin(plugin, self.0.settings.workers.get()),
@@ -592,7 +596,7 @@ impl Swapper {
         }
     }
 
-    /// Plugins that have passed all steps: the active and the previous one.
+    /// Plugins that have passed all steps: the active one and the previous one.
     fn known_plugins(&self) -> Vec<Plugin> {
         let roles = self.0.roles.load();
         let state = self.state();
@@ -612,7 +616,7 @@ impl Swapper {
         self.state().record_rejection(refused);
     }
 
-    /// An admitted plugin as the next generation.
+    /// Creates the next generation from an admitted plugin.
     fn next_generation(
         &self,
         admitted: AdmittedPlugin,
@@ -620,7 +624,7 @@ impl Swapper {
         role: Role,
     ) -> Arc<Generation> {
         let SwapperSettings { workers, breaker } = self.0.settings;
-        // A shadow has one thread, whatever the workers are.
+        // A shadow has one thread, independent of the number of workers.
         let threads = if role == Role::Shadow { NonZero::<usize>::MIN } else { workers };
         let number = self.state().next_number();
         let next = Generation::new(number, admitted, breaker, threads).with_origin(origin);
@@ -631,7 +635,7 @@ impl Swapper {
         })
     }
 
-    /// Publishes the present roles with a change.
+    /// Publishes the current roles with a change.
     fn change_roles(&self, change: impl FnOnce(&mut PluginRoles)) {
         let mut roles = PluginRoles::clone(&self.0.roles.load());
         change(&mut roles);
@@ -662,13 +666,13 @@ impl Swapper {
         let given_up = (std::mem::replace(&mut state.previous, previous), withdrawn);
         self.0.counters.swaps.inc();
         drop(state);
-        // Dropping its instances takes a while.
+        // Dropping the plugin's instances takes some time.
         drop(given_up);
         tracing::info!(generation = number, %digest, "plugin swapped");
         number
     }
 
-    /// Publishes roles without the canary and shadow that are no longer trusted, and returns the
+    /// Publishes the roles without a canary and a shadow that are no longer trusted. Returns the
     /// former roles.
     fn publish_trusted(&self, roles: &PluginRoles, trust: &Trust) -> Arc<PluginRoles> {
         let PluginRoles { active, canary, shadow } = roles.clone();
@@ -692,7 +696,7 @@ impl Swapper {
     }
 }
 
-/// Starts instances of a plugin until so many are spare.
+/// Starts instances of a plugin until this number is spare.
 fn warm_plugin(plugin: &Plugin, instances: usize) -> Result<(), RejectedCandidate> {
     plugin.warm(instances).map_err(|error| RejectedCandidate::load_failed(plugin.digest(), error))
 }

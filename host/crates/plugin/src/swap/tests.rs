@@ -1,5 +1,5 @@
-//! The life of plugins in their roles, with plugins that follow a script: who decides after
-//! each call, what is kept for the way back, and that a refused candidate changes nothing.
+//! Tests the life cycle of plugins in their roles, with scripted plugins: which plugin decides
+//! after each call, what is kept for a rollback, and that a rejected candidate changes nothing.
 
 use std::borrow::Cow;
 use std::num::NonZero;
@@ -22,15 +22,15 @@ use standpipe_core::test_deadline::run_with_deadline;
 #[derive(Default)]
 struct Fake {
     name: &'static str,
-    /// Settings that hold this word are refused.
+    /// The plugin rejects settings that contain this word.
     refuses: Option<&'static str>,
-    /// Whether it traps on every event.
+    /// Whether the plugin traps on every event.
     traps: bool,
-    /// Whether it has declared other streams since it was configured.
+    /// Whether the plugin has declared other streams since it was configured.
     has_redeclared: AtomicBool,
-    /// How often it was configured.
+    /// How often the plugin was configured.
     configured: AtomicUsize,
-    /// What happens while it is configured next.
+    /// What happens during the next configuration of the plugin.
     meanwhile: Mutex<Option<Meanwhile>>,
 }
 
@@ -68,7 +68,7 @@ fn fake(name: &'static str) -> Fake {
     Fake { name, ..Fake::default() }
 }
 
-/// A candidate that is this plugin, under a component of its own.
+/// A candidate with this plugin and its own component.
 fn candidate(fake: Fake) -> (Candidate, Arc<Fake>) {
     let fake = Arc::new(fake);
     let bytes = format!("script {}", fake.name).into_bytes();
@@ -95,7 +95,7 @@ fn digest(candidate: &Candidate) -> String {
     sha256_hex(&candidate.bytes)
 }
 
-/// Only this component may be loaded.
+/// Trust settings that only permit this component.
 fn pinned(candidate: &Candidate) -> Trust {
     Trust { sha256: Some(digest(candidate)), ..Trust::default() }
 }
@@ -105,23 +105,23 @@ fn settings() -> SwapperSettings {
     SwapperSettings { workers, breaker: CircuitBreakerSettings::default() }
 }
 
-/// A swapper with this first plugin.
+/// Creates a swapper with this first plugin.
 fn start(first: &Candidate, policy: LoadPolicy) -> Swapper {
     let engine = Engine::new(None).unwrap();
     Swapper::start(engine, settings(), first, policy).unwrap()
 }
 
-/// Whether nothing has been published since.
+/// Whether nothing has been published since `before`.
 fn is_unchanged(swapper: &Swapper, before: &Arc<PluginRoles>) -> bool {
     Arc::ptr_eq(&swapper.roles().load(), before)
 }
 
-/// The component that is in use.
+/// The active component.
 fn active(swapper: &Swapper) -> String {
     swapper.report().active.origin
 }
 
-/// What stands beside the active plugin, and the number of the latest generation.
+/// The active plugin, the plugins in the other roles, and the number of the latest generation.
 fn roles(swapper: &Swapper) -> (String, Option<String>, Option<String>, Option<String>) {
     let report = swapper.report();
     (
@@ -168,7 +168,7 @@ fn a_refused_candidate_changes_nothing_but_a_counter() {
         assert_eq!(report.refused.values().sum::<u64>(), 1);
         assert_eq!(report.refused[step.word()], 1);
         assert_eq!(report.last_refused.unwrap().step, step.word());
-        // The terms of a refused candidate do not go for those that follow.
+        // The policy of a rejected candidate does not apply to later ones.
         assert!(matches!(swapper.swap(&plain("second")), Ok(Swapped::Taken(2))));
     }
 }
@@ -214,7 +214,7 @@ fn a_rollback_is_withdrawn_once_and_by_number() {
     assert_eq!(swapper.roll_back(Some(2)).unwrap(), Swapped::Taken(3));
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, None, None));
     assert_eq!(swapper.report().withdrawn, Some(2));
-    // Who asks twice does not bring back what was withdrawn.
+    // A repeated call does not restore the withdrawn plugin.
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Unchanged(3));
     assert_eq!(swapper.roll_back(Some(2)).unwrap(), Swapped::Unchanged(3));
     assert_eq!(active(&swapper), "first.wasm");
@@ -233,7 +233,7 @@ fn a_rollback_brings_back_settings_and_keeps_the_trust() {
     let refused = swapper.roll_back(None).unwrap_err();
     assert!(matches!(refused, RoleChangeError::Untrusted(_)), "{refused}");
     assert_eq!(active(&swapper), "second.wasm");
-    // It is still there once it is trusted.
+    // The previous plugin is still available once it is trusted.
     swapper.swap_with_policy(&second, LoadPolicy::default()).unwrap();
     assert_eq!(swapper.roll_back(None).unwrap(), Swapped::Taken(3));
     assert_eq!(swapper.policy().settings.text(), r#"{"a":1}"#);
@@ -249,14 +249,14 @@ fn a_canary_is_beside_the_active_plugin_until_another_one_takes_over() {
     swapper.start_shadow(&plain("shadow")).unwrap();
     let beside = (Some("canary.wasm".to_owned()), Some("shadow.wasm".to_owned()));
     assert_eq!(roles(&swapper), ("first.wasm".into(), None, beside.0, beside.1.clone()));
-    // One that is refused leaves the one that is there.
+    // A rejected candidate does not replace the current one.
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;
     assert_eq!(
         swapper.try_canary(&trap, CanarySettings::default()).unwrap_err().step,
         SwapStep::Samples
     );
     assert_eq!(swapper.report().canary.unwrap().plugin.generation, 2);
-    // The canary was tried beside the plugin that is replaced, the shadow beside any.
+    // A swap ends the canary, which was compared with the former active plugin, but not the shadow.
     swapper.swap(&plain("second")).unwrap();
     let before = Some("first.wasm".to_owned());
     assert_eq!(roles(&swapper), ("second.wasm".into(), before, None, beside.1));
@@ -345,7 +345,7 @@ fn a_changed_secret_configures_each_role_anew() {
     assert_eq!(text(stage.canary.as_ref().unwrap().generation()), NEW);
     assert_eq!(text(stage.shadow.as_ref().unwrap().generation()), NEW);
     assert_eq!(swapper.report().swaps, 1, "a refresh is not a swap");
-    // What is gone back to has the new secret too.
+    // The plugin of the rollback also has the new secret.
     swapper.roll_back(None).unwrap();
     assert_eq!(active(&swapper), "first.wasm");
     assert_eq!(text(&swapper.roles().load().active), NEW);
@@ -377,7 +377,7 @@ fn renew_beside_a_check() {
     swapper.try_canary(&plain("canary"), CanarySettings::default()).unwrap();
     assert_eq!(swapper.renew().unwrap(), Swapped::Unchanged(1));
     own.has_redeclared.store(true, Ordering::Relaxed);
-    // While a candidate is worked on, that comes first.
+    // The validation of a candidate has priority.
     let (second, script) = candidate(fake("second"));
     let (renewing, renewed) = (swapper.clone(), Arc::new(Mutex::new(None)));
     let renew = {

@@ -1,11 +1,11 @@
-//! Files that are not as they were written.
+//! Tests files that were changed after they were written.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A spool of some entries with two items each, some of them acknowledged.
-/// The other directory is what is there before it is closed.
+/// A spool of some entries with two items each, some of them acknowledged. The second directory is
+/// a copy from before the spool was closed.
 fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let (spool, mut consumer, _) = open(directory.path());
@@ -19,7 +19,7 @@ fn written(entries: u32) -> (tempfile::TempDir, tempfile::TempDir) {
     (directory, unclosed)
 }
 
-/// What comes out, and what the log says of it.
+/// The entries of a spool, and the reports about it.
 fn read_all(directory: &Path) -> (Vec<SpoolEntry>, Recovered, SpoolStatus) {
     let (spool, mut consumer, recovered) = open(directory);
     let entries = drain(&mut consumer);
@@ -52,7 +52,7 @@ fn a_flipped_byte_takes_its_own_entry_only() {
                 let (entries, recovered, status) = read_all(directory.path());
                 assert!(entries.windows(2).all(|pair| number_of(&pair[0]) < number_of(&pair[1])));
                 assert!(entries.len() >= 19, "{byte}");
-                // A byte that was flipped is not a write that was interrupted.
+                // A flipped byte is not an interrupted write.
                 assert_eq!((status.corrupt_regions, recovered.torn_bytes), (1, 0), "{byte}");
                 let is_lost = entries.len() < 20;
                 assert!(is_lost == (status.set_aside_bytes > 0), "{byte}: {status:?}");
@@ -85,7 +85,7 @@ fn what_is_cut_off_is_all_that_is_lost() {
             assert_eq!(numbers, (0..entries.len() as u32).collect::<Vec<_>>());
             assert!(entries.len() <= most && entries.len() + 1 >= most, "{length}");
             most = entries.len();
-            // A segment that was complete cannot be torn.
+            // A complete segment cannot be torn.
             let is_corrupt = original == closed.path();
             assert_eq!(
                 (status.corrupt_regions > 0, recovered.torn_bytes > 0 && is_corrupt),
@@ -109,7 +109,7 @@ fn corrupt_acknowledgements_lose_nothing() {
             recovered.acks_corrupt
         };
         let length = fs::metadata(&acks).unwrap().len() as usize;
-        // Of what was never written, a few.
+        // Of the reserved part, only a few bytes.
         for byte in (0..length.min(300)).step_by(3).chain((300..length).step_by(701)) {
             assert_eq!(try_with(&|file| flip(file, byte)), 1);
         }
@@ -135,12 +135,12 @@ fn other_files_are_left_alone() {
         .unwrap();
     let (entries, recovered, status) = read_all(directory.path());
     assert_eq!((entries.len(), recovered.torn_bytes), (5, 0));
-    // Its header is corrupt too, if the reader comes to it before it is removed.
+    // The header is corrupt too, if the reader reaches it before the file is removed.
     assert!([11, 16 + 11].contains(&status.corrupt_bytes) && status.set_aside_bytes == 11);
     for other in others {
         assert_eq!(fs::read(directory.path().join(other)).unwrap(), b"mine");
     }
-    // Acknowledgements that were left behind never meet a new segment.
+    // Old acknowledgements never apply to a new segment.
     fs::write(directory.path().join("00000000000000000080.acks"), [0xff; 64]).unwrap();
     let (spool, _outlet, _) = open(directory.path());
     append(&spool, 1, b"next").unwrap();
@@ -166,7 +166,7 @@ fn a_file_of_another_version_is_not_touched() {
     assert_eq!(fs::read(file).unwrap(), bytes);
 }
 
-/// The last segment of a process that was killed, and where its last entry begins.
+/// The last segment of a killed process, and the position of its last entry.
 fn last_segment(directory: &Path) -> (PathBuf, usize) {
     let last = files(directory, "log").pop().unwrap();
     let bytes = fs::read(&last).unwrap();
@@ -198,7 +198,7 @@ fn the_beginning_of_a_write_is_cut_off_and_is_no_corruption() {
         assert_eq!((status.corrupt_regions, status.corrupt_bytes), (0, 0));
         assert_eq!(files(directory.path(), "corrupt"), [] as [PathBuf; 0]);
     }
-    // What the file system has made room for, and a loss of power left empty.
+    // Zeros in space that the file system allocated before a power failure.
     for zeros in [1, 5000] {
         let (_, numbers, torn, status) = after(|bytes, _| bytes.resize(bytes.len() + zeros, 0));
         assert_eq!((numbers, torn, status.corrupt_regions), (all.clone(), zeros as u64, 0));
@@ -209,10 +209,10 @@ fn the_beginning_of_a_write_is_cut_off_and_is_no_corruption() {
 fn an_end_that_was_damaged_is_counted_and_kept() {
     type Change = fn(&mut Vec<u8>, usize);
     let changes: [(Change, usize); 5] = [
-        // The header of an entry that was answered for.
+        // The header of an acknowledged entry.
         (|bytes, start| bytes[start + 9] ^= 1, 19),
         (|bytes, start| bytes[start] ^= 1, 19),
-        // And what was being written behind it.
+        // An interrupted write follows it.
         (
             |bytes, start| {
                 bytes[start + 9] ^= 1;
@@ -286,7 +286,7 @@ fn a_renamed_segment_is_refused_and_not_touched() {
     }
 }
 
-/// The names and contents of the files of segments.
+/// The names and contents of the segment files.
 fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let all = [files(directory, "log"), files(directory, "acks")].concat();
     all.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
@@ -294,8 +294,8 @@ fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
-    /// Whatever happens to the files, reading them ends, and what comes out is
-    /// what was put in, in order.
+    /// After any damage of the files, reading ends, and the entries are a subset of those written,
+    /// in order.
     #[test]
     fn arbitrary_damage_is_passed_over(
         damages in proptest::collection::vec((any::<usize>(), any::<usize>(), proptest::collection::vec(any::<u8>(), 0..40), any::<bool>()), 1..6),

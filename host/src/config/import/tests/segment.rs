@@ -1,5 +1,5 @@
-//! Segment's Firehose destination: mappings in each shape, access, consent and destination filters
-//! in their order.
+//! Tests imports of Segment's Firehose destination: mappings in each form, access, consent and the
+//! order of destination filters.
 
 use serde_json::{Value, json};
 
@@ -226,7 +226,7 @@ fn transforms(imported: &Imported) -> Value {
     imported.settings.plugin.settings.get("transforms").cloned().unwrap_or_default()
 }
 
-/// The destination and the answer about its filters, as a list.
+/// A list of the destination and the response about its filters.
 fn with_filters(filters: &Value) -> Imported {
     let export = json!([{"data": {"destination": destination()}}, {"data": {"filters": filters}}]);
     import(Vendor::Segment, &export.to_string()).unwrap()
@@ -282,7 +282,7 @@ fn what_filters_cannot_say_is_noted() {
             json!({"if": "all", "actions": [{"type": "DROP_PROPERTIES", "fields": {"a": "b"}}]}),
             "lists",
         ),
-        // An invalid condition keeps events from being delivered at Segment, too.
+        // With an invalid condition, Segment does not deliver events either.
         (json!({"if": "type ==", "actions": [{"type": "DROP"}]}), "this host refuses the settings"),
     ] {
         assert_noted(&of(filter), &[words]);

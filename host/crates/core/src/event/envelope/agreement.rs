@@ -1,5 +1,5 @@
-//! The scan takes what `serde_json` takes, and finds what it finds. That goes
-//! up to 127 levels, where `serde_json` stops.
+//! Compares the scan with `serde_json`: both accept the same texts and find the same values, up to
+//! 127 levels, where `serde_json` stops.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ fn scanned(text: &[u8]) -> Option<[Option<String>; 2]> {
     Some([envelope.message_type, envelope.name].map(|word| word.map(Cow::into_owned)))
 }
 
-/// Compare with `serde_json`. Where it cannot hold the values, which are then
-/// lone surrogates or huge numbers, only whether the text is an object.
+/// Compares with `serde_json`. If `serde_json` cannot represent a value, such as a lone surrogate
+/// or a huge number, only compares whether the text is an object.
 #[track_caller]
 fn agree(text: &[u8]) {
     let is_json = std::str::from_utf8(text).is_ok()
@@ -30,7 +30,7 @@ fn agree(text: &[u8]) {
     }
 }
 
-/// All texts of up to so many of these characters.
+/// All texts of these characters up to this length.
 fn texts_of(alphabet: &[u8], len_max: u32, mut check: impl FnMut(&[u8])) {
     let mut text = Vec::new();
     for len in 0..=len_max {
@@ -43,7 +43,7 @@ fn texts_of(alphabet: &[u8], len_max: u32, mut check: impl FnMut(&[u8])) {
     }
 }
 
-/// An object around a text that begins at this place of the second block.
+/// An object around a text that begins at this position of the second block.
 fn frame(place: usize, text: &[u8]) -> Vec<u8> {
     let mut framed = br#"{"type":"a","pad":""#.to_vec();
     framed.resize(64 + place - 3, b'x');
@@ -131,7 +131,7 @@ fn runs_of_backslashes_of_every_length() {
     }
 }
 
-/// From memory of the cases of Nicolas Seriot's "Parsing JSON is a minefield".
+/// Cases from Nicolas Seriot's "Parsing JSON is a minefield", quoted from memory.
 #[test]
 fn minefield() {
     let values = [
@@ -347,19 +347,19 @@ fn minefield() {
     }
 }
 
-/// Brackets of both kinds, as deep as said, and what closes them.
+/// Brackets of these kinds as nested levels, and the brackets that close them.
 fn nested(kinds: &[bool]) -> (String, String) {
     let open = kinds.iter().map(|object| if *object { "{\"a\":" } else { "[" }).collect();
     let close = kinds.iter().rev().map(|object| if *object { '}' } else { ']' }).collect();
     (open, close)
 }
 
-/// Whitespace, mostly none.
+/// Whitespace, usually none.
 fn gap() -> impl Strategy<Value = String> {
     prop_oneof![6 => Just(String::new()), 1 => "[ \t\r\n]{1,3}", 1 => " {60,70}"]
 }
 
-/// What may stand between the quotes of a string.
+/// Text between the quotes of a string.
 fn string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         6 => "[a-z {}\\[\\],:]{0,8}",
@@ -399,7 +399,7 @@ fn object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String>
     prop::collection::vec(member, 0..8).prop_map(|members| format!("{{{}}}", members.join(",")))
 }
 
-/// What befalls a text: bytes are lost, doubled, changed or swapped.
+/// How a text is damaged: bytes are lost, doubled, changed or swapped.
 #[derive(Debug, Clone)]
 enum Damage {
     Cut(usize),

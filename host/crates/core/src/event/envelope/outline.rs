@@ -1,5 +1,5 @@
-//! Where the members of a request body and of its items stand, found by the scanner's one pass. The
-//! number of places that are noted is bounded, and with it the memory.
+//! Finds the positions of the members of a request body and of its items in one pass of the
+//! scanner. The number of noted positions is limited, and so is the memory.
 
 use std::borrow::Cow;
 use std::slice::Iter;
@@ -9,27 +9,25 @@ use thiserror::Error;
 use super::walk::{BlockMarks, Notes, bit_positions, walk};
 use super::{Malformed, explain_malformed, token};
 
-/// Where the parts of a text stand that a request consists of: the members of
-/// its outermost object, the items of arrays among them, and the members of
-/// those items. The text is checked whole, in the one pass that finds them.
+/// The positions of the parts of a request: the members of the outermost object, the items of
+/// arrays among them, and the members of these items. The same pass also validates the whole text.
 #[derive(Debug)]
 pub struct Outline<'a> {
     text: &'a str,
-    /// The places of commas, colons and brackets at levels 0 and 1.
+    /// The positions of commas, colons and brackets at levels 0 and 1.
     outer: Vec<u32>,
-    /// Those in arrays at level 2, and in their objects.
+    /// The positions in arrays at level 2, and in their objects.
     inner: Vec<u32>,
     has_blanks: bool,
     spells: bool,
 }
 
-/// Where something stands in the text of an [`Outline`], in bytes. The default
-/// stands for something missing.
+/// A range in the text of an [`Outline`], in bytes. The default stands for a missing part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Its first byte.
+    /// The position of the first byte.
     pub start: u32,
-    /// Behind its last byte.
+    /// The position after the last byte.
     pub end: u32,
 }
 
@@ -38,12 +36,12 @@ pub struct Span {
 pub struct Member<'a> {
     /// The key as written, between its quotes.
     pub key: &'a str,
-    /// Where its value stands.
+    /// The range of the value.
     pub value: Span,
 }
 
 impl<'a> Member<'a> {
-    /// The key as it is meant, with its escapes read.
+    /// The key with its escapes decoded.
     #[inline]
     pub fn name(&self) -> Cow<'a, str> {
         if self.key.contains('\\') {
@@ -56,10 +54,10 @@ impl<'a> Member<'a> {
 /// Why a text has no outline.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OutlineError {
-    /// It is not a JSON object or array.
+    /// The text is not a JSON object or array.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// It has more members and items than are noted.
+    /// The text has more members and items than permitted.
     #[error("more than {parts_max} members and items")]
     TooManyParts {
         /// The permitted number.
@@ -67,12 +65,12 @@ pub enum OutlineError {
     },
 }
 
-/// Places of a member whose value is an object or array: a colon, the closing bracket,
-/// and a comma. An item of an array has no colon, but two brackets.
+/// Positions of a member whose value is an object or array: a colon, the closing bracket, and a
+/// comma. An item of an array has no colon, but two brackets.
 const PLACES_PER_PART_MAX: usize = 3;
 
-/// Commas, colons and brackets at the levels that matter, in their order. `ITEMS`:
-/// whether those of items are among them.
+/// Commas, colons and brackets at the relevant levels, in order. `ITEMS`: whether those of items
+/// are included.
 #[derive(Debug, Default)]
 struct StructurePlaces<const ITEMS: bool> {
     /// At levels 0 and 1.
@@ -91,11 +89,11 @@ impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
     #[inline(always)]
     fn note_block(&mut self, _: &str, at: usize, marks: &BlockMarks) {
         if self.outer.len() + self.inner.len() >= self.places_max {
-            // The rest is only checked.
+            // The rest of the text is only validated.
             self.is_full = true;
             return;
         }
-        // Texts of more bytes are refused before.
+        // Longer texts were rejected before, so the position fits.
         let place = |place| (at + place) as u32;
         self.outer.extend(bit_positions(marks.structure & marks.top).map(place));
         if ITEMS {
@@ -107,13 +105,13 @@ impl<const ITEMS: bool> Notes for StructurePlaces<ITEMS> {
 }
 
 impl<'a> Outline<'a> {
-    /// Checks a text, which must be an object or array, and notes its parts, with a bound of
-    /// the memory: of as many places as `parts_max` members and items may have, of four bytes
-    /// each. At most `levels_max` objects and arrays may be open at once.
+    /// Validates a text, which must be an object or array, and notes its parts. The memory is
+    /// limited to the positions of `parts_max` members and items, of four bytes each. At most
+    /// `levels_max` objects and arrays may be nested.
     ///
     /// # Errors
     ///
-    /// The text is neither, or has 4 GiB, or more parts.
+    /// Fails if the text is neither an object nor an array, or has 4 GiB, or has more parts.
     pub fn bounded(
         text: &'a [u8],
         levels_max: usize,
@@ -122,12 +120,12 @@ impl<'a> Outline<'a> {
         Self::with_notes::<true>(text, levels_max, parts_max)
     }
 
-    /// Checks a text as [`bounded`](Self::bounded) does, and notes only the members of the
+    /// Validates a text like [`bounded`](Self::bounded), and notes only the members of the
     /// outermost object, or the items of the outermost array.
     ///
     /// # Errors
     ///
-    /// The text is neither, or has 4 GiB, or more parts.
+    /// Fails if the text is neither an object nor an array, or has 4 GiB, or has more parts.
     pub fn of_members(
         text: &'a [u8],
         levels_max: usize,
@@ -180,14 +178,14 @@ impl<'a> Outline<'a> {
         Span { start, end: end + 1 }
     }
 
-    /// Whether an escape anywhere in the text spells a letter, so that a key may
-    /// not look like what it [means](Member::name).
+    /// Whether an escape in the text encodes a letter. A key may then look different from its
+    /// [name](Member::name).
     #[inline]
     pub fn has_spelled_letters(&self) -> bool {
         self.spells
     }
 
-    /// Look at each member of the outermost object; at none, if it is an array.
+    /// Calls `each` for each member of the outermost object. An array has no members.
     pub fn for_each_member(&self, each: impl FnMut(Member<'a>)) {
         if self.text.as_bytes()[self.root().start as usize] == b'{' {
             let root = self.root();
@@ -211,11 +209,11 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// Goes over the items of an array.
+/// Iterates over the items of an array.
 #[derive(Debug)]
 pub struct Items<'o, 'a> {
     cursor: Cursor<'o, 'a>,
-    /// The bracket or comma before the next item.
+    /// The position of the bracket or comma before the next item.
     before: usize,
     has_ended: bool,
     /// Whether the members of items have been noted.
@@ -223,7 +221,7 @@ pub struct Items<'o, 'a> {
 }
 
 impl<'a> Items<'_, 'a> {
-    /// The next item. Its members are shown if it is an object and the array is a
+    /// Returns the next item. Calls `each` for its members if it is an object and the array is a
     /// member of the outermost object.
     #[inline]
     pub fn next(&mut self, each: impl FnMut(Member<'a>)) -> Option<Span> {
@@ -251,17 +249,17 @@ impl<'a> Items<'_, 'a> {
     }
 }
 
-/// Goes over places. What stands there has been checked, so nothing is missing.
+/// Iterates over positions. The text has been validated, so no position is missing.
 #[derive(Debug)]
 struct Cursor<'o, 'a> {
     text: &'a str,
     places: Iter<'o, u32>,
-    /// The bracket that closes what it goes over.
+    /// The position of the bracket that closes the iterated range.
     end: usize,
 }
 
 impl<'a> Cursor<'_, 'a> {
-    /// The next place; the closing bracket behind the last one.
+    /// Returns the next position. After the last one, it is that of the closing bracket.
     #[inline(always)]
     fn next_place(&mut self) -> usize {
         self.places.next().map_or(self.end, |place| *place as usize)
@@ -272,21 +270,21 @@ impl<'a> Cursor<'_, 'a> {
         self.text.as_bytes()[at]
     }
 
-    /// Where the next token begins behind this one of one byte.
+    /// The position of the next token after this token of one byte.
     #[inline(always)]
     fn token_behind(&self, at: usize) -> usize {
         self.text.len() - token::after_whitespace(&self.text.as_bytes()[at + 1..]).len()
     }
 
-    /// Where the token before this one ends.
+    /// The end of the token before this position.
     #[inline(always)]
     fn end_before(&self, at: usize) -> usize {
         let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         at - self.text.as_bytes()[..at].iter().rev().take_while(is_space).count()
     }
 
-    /// Show the members of an object whose opening bracket stands here, and has
-    /// been taken. Returns where the closing one stands.
+    /// Calls `each` for the members of an object. `start` is the position of its opening bracket,
+    /// which has already been consumed. Returns the position of the closing bracket.
     #[inline(always)]
     fn each_member(&mut self, start: usize, mut each: impl FnMut(Member<'a>)) -> usize {
         let mut before = start;
@@ -309,7 +307,7 @@ impl<'a> Cursor<'_, 'a> {
     }
 }
 
-/// Texts longer than that are refused.
+/// Longer texts are rejected before.
 #[inline(always)]
 fn span_offset(at: usize) -> u32 {
     at as u32
@@ -331,7 +329,7 @@ mod tests {
         members
     }
 
-    /// The items under the last key, each with the members that are shown.
+    /// The items of the last member's array, each with its members.
     fn items(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
         let outline = outline(text);
         let mut array = outline.root();
@@ -393,12 +391,12 @@ mod tests {
         let too_many = OutlineError::TooManyParts { parts_max: 100 };
         assert_eq!(Outline::bounded(many.as_bytes(), 9, 100).unwrap_err(), too_many);
         assert!(Outline::bounded(many.as_bytes(), 9, 2000).is_ok());
-        // Whose items are not noted, they do not count.
+        // If items are not noted, they do not count.
         let members = Outline::of_members(many.as_bytes(), 9, 100).unwrap();
         let mut names = Vec::new();
         members.for_each_member(|member| names.push(member.key));
         assert_eq!(names, ["a"]);
-        // What is not JSON is not JSON, wherever it ends to be.
+        // The limit does not hide that a text is invalid, wherever it ends.
         let broken = &many.as_bytes()[..many.len() - 1];
         let malformed = Malformed::NotJson { at: broken.len() };
         assert_eq!(Outline::bounded(broken, 9, 100).unwrap_err(), malformed.into());

@@ -1,32 +1,31 @@
-//! Checks that a text is one JSON object or array, and shows its blocks to
-//! [`Notes`], which remember what is wanted of it.
+//! Validates that a text is one JSON object or array, and shows its blocks to [`Notes`], which
+//! store the relevant parts.
 //!
-//! It goes by blocks of 64 bytes, in the manner of simdjson: each kind of byte
-//! becomes a mask with a bit for each byte, and JSON's grammar becomes
-//! arithmetic on masks. Only brackets, numbers, literals, escapes and strings
-//! as long as the keys are looked at one by one. Nothing recurses, so deep
-//! nesting costs no stack, and nothing is allocated for usual events.
+//! The text is processed in blocks of 64 bytes, like in simdjson: each kind of byte becomes a mask
+//! with one bit per byte, and JSON's grammar becomes arithmetic on masks. Only brackets, numbers,
+//! literals, escapes and strings as long as the keys are examined one by one. Nothing recurses, so
+//! deep nesting costs no stack, and usual events need no allocation.
 //!
-//! Beyond the first fault of a text its masks mean nothing. That is why a block
-//! makes all its checks and then reports the lowest fault.
+//! After the first fault of a text, its masks have no meaning. Therefore a block makes all of its
+//! checks and then reports the lowest fault.
 
 use super::block::{self, Classes};
 use super::nesting::Nesting;
 use super::token;
 
-/// What is remembered of a text while it is checked.
+/// What is stored about a text while it is validated.
 pub(super) trait Notes {
-    /// Whether [`BlockMarks::items`] is wanted, which costs time.
+    /// Whether [`BlockMarks::items`] is needed, which costs time.
     const ITEMS: bool;
 
-    /// Look at the block that begins at this place. All before its end is JSON,
-    /// as far as it goes.
+    /// Processes the block at this position. Everything before its end is the valid start of a JSON
+    /// text.
     fn note_block(&mut self, text: &str, at: usize, marks: &BlockMarks);
 }
 
-/// A block that has been checked, as masks. Level 1 is inside the outermost
-/// object or array; a bracket that opens a level belongs to it, and one that
-/// closes a level does not.
+/// The masks of a validated block. Level 1 is inside the outermost object or array. An opening
+/// bracket belongs to the level that it opens, a closing bracket does not belong to the level that
+/// it closes.
 pub(super) struct BlockMarks {
     /// Opening quotes.
     pub(super) string_starts: u64,
@@ -34,23 +33,23 @@ pub(super) struct BlockMarks {
     pub(super) string_ends: u64,
     /// Commas, colons and brackets.
     pub(super) structure: u64,
-    /// What the two outermost levels hold, 0 and 1.
+    /// The bytes at the two outermost levels, 0 and 1.
     pub(super) top: u64,
-    /// The inside of an array that is a member of the outermost object, and the
-    /// inside of the objects that are its items.
+    /// The bytes inside an array that is a member of the outermost object, and inside the objects
+    /// that are its items.
     pub(super) items: u64,
     /// Tabs and line ends between tokens.
     pub(super) blanks: u64,
-    /// Whether an escape so far spells a letter, so perhaps one of a key.
+    /// Whether an escape so far encodes a letter, which may belong to a key.
     pub(super) spells: bool,
 }
 
-/// Walk over a whole text, and give back what is to remember it.
+/// Validates a whole text, and returns the notes.
 ///
 /// # Errors
 ///
-/// The text is not a JSON object or array, or nests too deeply; this is the
-/// position of the token where that shows, or the end of a text cut off.
+/// Fails if the text is not a JSON object or array, or is nested too deeply. The error contains the
+/// position of the token that shows this, or the end of an incomplete text.
 pub(super) fn walk<N: Notes>(text: &str, levels_max: usize, notes: N) -> Result<N, usize> {
     let bytes = text.as_bytes();
     let root = token::after_whitespace(bytes);
@@ -70,7 +69,7 @@ pub(super) fn walk<N: Notes>(text: &str, levels_max: usize, notes: N) -> Result<
     walk.finish_walk()
 }
 
-/// What one block leaves to the next one. Masks are all ones or all zeros.
+/// The state that one block passes to the next one. Masks are all ones or all zeros.
 struct Walk<'a, N> {
     text: &'a str,
     levels_max: usize,
@@ -79,11 +78,11 @@ struct Walk<'a, N> {
     in_string: u64,
     /// Whether the outermost level has been closed.
     ended: u64,
-    /// Whether an escape so far spells a letter.
+    /// Whether an escape so far encodes a letter.
     spells: bool,
-    /// One where the block's first byte is escaped.
+    /// 1 if the block's first byte is escaped.
     escaped: u64,
-    /// One where the block's first byte may continue a number or literal.
+    /// 1 if the block's first byte may continue a number or literal.
     in_scalar: u64,
     after_separator: Follow,
     after_opening: Follow,
@@ -103,7 +102,7 @@ impl<'a, N: Notes> Walk<'a, N> {
             escaped: 0,
             in_scalar: 0,
             after_separator: Follow::default(),
-            // The text may begin like an array: with a value.
+            // The text may start like an array: with a value.
             after_opening: Follow { carry: 1 },
             after_key_place: Follow::default(),
         }
@@ -114,7 +113,7 @@ impl<'a, N: Notes> Walk<'a, N> {
         let classes = Classes::of(block);
         let escapes = self.find_escapes(classes.backslashes);
         let quotes = classes.quotes & !escapes.escaped;
-        // From each opening quote up to, but without, its closing quote.
+        // From each opening quote to the byte before its closing quote.
         let in_string = prefix_xor(quotes) ^ self.in_string;
         self.in_string = all_if(in_string >> 63 == 1);
         let string_starts = quotes & in_string;
@@ -137,9 +136,9 @@ impl<'a, N: Notes> Walk<'a, N> {
         let after_separator = self.after_separator.first_after(separators, whitespace);
         let after_opening = self.after_opening.first_after(openings, whitespace);
         let value_places = after_separator | after_opening;
-        // In an object, behind its bracket and behind commas: if anything
-        // structural comes next, it is the colon behind a key. A number or
-        // literal in the key's place is refused for what follows it.
+        // In an object, after its bracket and after commas: if the next token is structural, it
+        // must be the colon after a key. A number or literal in place of the key is rejected
+        // because of the token after it.
         let key_places = (openings | commas) & levels.in_object;
         let after_key_place =
             self.after_key_place.first_after(key_places, !(separators | brackets));
@@ -175,16 +174,16 @@ impl<'a, N: Notes> Walk<'a, N> {
         Ok(())
     }
 
-    /// Which backslashes begin an escape, and which bytes they escape.
+    /// The backslashes that start an escape, and the bytes that they escape.
     #[inline(always)]
     fn find_escapes(&mut self, backslashes: u64) -> Escapes {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
         if backslashes == 0 {
             return Escapes { backslashes: 0, escaped: std::mem::take(&mut self.escaped) };
         }
-        // Subtraction borrows through a run of backslashes, which shows whether
-        // it begins at an even place; flipping the odd places then leaves every
-        // second backslash of the run, and what stands behind an odd run.
+        // Subtraction borrows through a run of backslashes, which shows whether the run starts at
+        // an even position. Flipping the odd positions then leaves every second backslash of the
+        // run, and the byte after an odd run.
         let unescaped = backslashes & !self.escaped;
         let every_second = (unescaped << 1 | ODD).wrapping_sub(unescaped) ^ ODD;
         let escaped = every_second ^ (backslashes | self.escaped);
@@ -193,7 +192,7 @@ impl<'a, N: Notes> Walk<'a, N> {
         Escapes { backslashes: escapes, escaped }
     }
 
-    /// Follow the brackets of a block that are not in strings.
+    /// Processes the brackets of a block that are not in strings.
     #[inline(always)]
     fn follow_brackets(&mut self, block: &[u8; block::BYTES], mut brackets: u64) -> Levels {
         let mut levels = Levels {
@@ -227,7 +226,7 @@ impl<'a, N: Notes> Walk<'a, N> {
         levels
     }
 
-    /// The escapes that JSON does not know.
+    /// The escapes that JSON does not permit.
     #[cold]
     fn check_escapes(&mut self, at: usize, escapes: u64) -> u64 {
         let mut faults = 0;
@@ -248,42 +247,42 @@ impl<'a, N: Notes> Walk<'a, N> {
 }
 
 struct Escapes {
-    /// The backslashes that begin an escape.
+    /// The backslashes that start an escape.
     backslashes: u64,
-    /// The bytes behind them.
+    /// The bytes after them.
     escaped: u64,
 }
 
-/// What the brackets of a block make of its bytes.
+/// The levels of a block's bytes.
 struct Levels {
-    /// The brackets that open a level.
+    /// The opening brackets.
     openings: u64,
-    /// Where the innermost level is an object. Here and below, a bracket that
-    /// opens a level belongs to it, and one that closes a level does not.
+    /// The bytes whose innermost level is an object. Here and below, an opening bracket belongs to
+    /// the level that it opens, and a closing bracket does not belong to the level that it closes.
     in_object: u64,
-    /// Where the innermost level is 0 or 1.
+    /// The bytes whose innermost level is 0 or 1.
     top: u64,
-    /// Where it is one of [`BlockMarks::items`].
+    /// The bytes whose innermost level is one of [`BlockMarks::items`].
     items: u64,
-    /// What stands behind the outermost level.
+    /// The bytes after the outermost level.
     ended: u64,
-    /// Brackets that close the wrong kind or open a level too many.
+    /// Brackets that close the wrong kind or exceed the maximum level.
     faults: u64,
 }
 
-/// What comes next after certain tokens, be it in a later block.
+/// Finds the next byte after certain tokens, even in a later block.
 #[derive(Default)]
 struct Follow {
-    /// One where what comes next has not been found by the end of the block.
+    /// 1 if the next byte was not found before the end of the block.
     carry: u64,
 }
 
 impl Follow {
-    /// The first byte behind each of these tokens that is none of those
-    /// skipped. No token is among those.
+    /// The first byte after each of these tokens that is not among the skipped ones. No token may
+    /// be among the skipped bytes.
     #[inline(always)]
     fn first_after(&mut self, tokens: u64, skipped: u64) -> u64 {
-        // A bit that is added to a run of ones goes to the first place beyond.
+        // Adding a bit to a run of ones moves it to the first position after the run.
         let (sum, is_beyond) = (tokens << 1 | self.carry).overflowing_add(skipped);
         self.carry = tokens >> 63 | u64::from(is_beyond);
         sum & !skipped
@@ -295,7 +294,7 @@ fn all_if(is_so: bool) -> u64 {
     u64::from(is_so).wrapping_neg()
 }
 
-/// Ones at the places up to which the ones are odd in number.
+/// Sets a bit if the number of ones up to its position is odd.
 #[inline(always)]
 fn prefix_xor(mut mask: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -304,7 +303,7 @@ fn prefix_xor(mut mask: u64) -> u64 {
     mask
 }
 
-/// The places of the ones.
+/// The positions of the ones.
 #[inline(always)]
 pub(super) fn bit_positions(mut mask: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
