@@ -1,5 +1,5 @@
-//! A gallery of hostile plugins: each costs the events that it is hostile about, and
-//! memory and CPU time within what the limits of the settings say.
+//! Tests hostile plugins: each costs only the events on which it is hostile, and memory and CPU
+//! time within the limits of the settings.
 //!
 //! With `--nocapture`, the tests print the resource usage of each.
 
@@ -29,7 +29,7 @@ const BATCH: u32 = 270;
 /// Halvings of a batch until a single event is left.
 const HALVINGS: u32 = 9;
 
-/// CPU time that no run takes, whatever the limits would let it.
+/// Maximum CPU time of every run, even if its limits permit more.
 const CPU_MAX: Duration = Duration::from_secs(10);
 
 /// The resource usage of a run without hostile events.

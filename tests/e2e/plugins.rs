@@ -77,7 +77,7 @@ fn decisions_of_every_kind_are_carried_out() {
 
 #[test]
 fn a_poisoned_run_is_bounded() {
-    // Each that loops has its 52 ms of CPU time, in half of the workers' time.
+    // Each looping event uses its 52 ms of CPU time, within half of the workers' time.
     for (name, count) in [("trap", 10_000), ("loop", 300)] {
         let input = format!("{{\"event\":\"{name}\"}}\n").repeat(count) + "{\"event\":\"good\"}\n";
         let ran = run_program("", input).expect_exit(3);

@@ -73,7 +73,7 @@ pub struct SwapOutcome {
     pub report: PluginStatus,
     /// The time from before the start to after the end.
     pub wall: Duration,
-    /// The CPU time of this process meanwhile.
+    /// The CPU time of this process during the trial.
     pub cpu: Duration,
 }
 

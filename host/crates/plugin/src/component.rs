@@ -240,7 +240,7 @@ impl CompiledComponent {
 /// The cost of an instance before its first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
-    /// CPU time for making it and for its reading the settings.
+    /// CPU time to create the instance and configure it.
     pub cpu: Duration,
     /// The memory of the configured instance, in bytes.
     pub memory_bytes: usize,

@@ -237,7 +237,7 @@ impl Mapper {
         }
     }
 
-    /// Starts an instance, unless that has just failed. Attempts back off, and take no more than a
+    /// Starts an instance, unless an attempt has just failed. Attempts back off, and use only a
     /// share of the CPU time.
     fn new_instance(&mut self, start: Duration) -> Result<Instance, Fault> {
         if let Some(outage) = &self.outage

@@ -97,13 +97,13 @@ pub enum RoleChangeError {
         /// The active generation.
         active: u64,
     },
-    /// There is no canary.
+    /// Fails if there is no canary.
     #[error("there is no canary: start one first")]
     NoCanary,
     /// The settings do not allow the plugin to be active.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// There is no shadow.
+    /// Fails if there is no shadow.
     #[error("there is no shadow: start one first")]
     NoShadow,
 }
