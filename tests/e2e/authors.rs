@@ -1,5 +1,5 @@
-//! What authors of plugins have: templates, cases, a comparison of two plugins, and
-//! a bench.
+//! Tests the tools for authors of plugins: templates, cases, a comparison of two plugins, and a
+//! bench.
 
 use std::fs;
 use std::process::Command;
@@ -71,7 +71,7 @@ fn a_plugin_is_named_after_its_directory() {
     }
 }
 
-/// Cases for the built-in plugin, which is written to `p.wasm`.
+/// Runs these cases with the built-in plugin, which is written to `p.wasm`.
 fn run_plugin_test(cases: &str, arguments: &[&str]) -> FinishedRun {
     let program = with_default_plugin().file("c.json", cases.as_bytes());
     program.args(["plugin", "test", "p.wasm", "c.json"]).args(arguments).run()

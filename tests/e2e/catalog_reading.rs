@@ -1,5 +1,5 @@
-//! Reading an account's delivery streams: of other people's stand-ins of Amazon's
-//! API, and of recorded answers where those have none.
+//! Tests reading the delivery streams of an account, from emulators of the AWS API, and from
+//! recorded responses where emulators have none.
 
 mod kinds;
 mod scale;
@@ -17,7 +17,7 @@ use standpipe_tests::Endpoint;
 use standpipe_tests::catalog::{Account, REGION, error_response, input_of, operation_of};
 use standpipe_tests::endpoint::RecordedRequest;
 
-/// No test waits for Amazon's pace.
+/// Tests do not wait for AWS's rate limit.
 const FAST: f64 = 2000.0;
 
 fn discovery_settings(url: &str) -> DiscoverySettings {
@@ -49,7 +49,7 @@ fn filtered_settings(url: &str, includes: &[&str], excludes: &[&str]) -> Discove
     }
 }
 
-/// Do something with a reader.
+/// Calls a function with a reader.
 fn with_reader<T>(settings: DiscoverySettings, then: impl AsyncFnOnce(&InventoryReader) -> T) -> T {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all();
@@ -163,7 +163,7 @@ fn a_list_that_ends_early_is_marked_incomplete() {
 
 #[test]
 fn without_a_first_page_nothing_is_known() {
-    // What is not an object at all is asked for again, for most of a minute.
+    // A response that is not an object is requested again, for most of a minute.
     for body in ["{}", "{\"DeliveryStreamNames\":{}}", "{\"DeliveryStreamNames\":[1]}"] {
         let endpoint = serve_account(account_with_streams(3), move |asked| {
             (operation_of(asked) == "ListDeliveryStreams").then(|| (200, body.to_owned()))

@@ -15,7 +15,7 @@ use standpipe_tests::{
 };
 use tempfile::TempDir;
 
-/// With these settings, events without a matching row become dead letters.
+/// With these settings, events without a mapping become dead letters.
 const STRICT: &str = "workers = 2\n[plugin.settings]\nunmapped = 'dead_letter'\n[delivery]\nmax_delay = '5ms'\nconcurrency = 1";
 const A: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 const B: &str = "{\"type\":\"track\",\"event\":\"B\"}\n";
@@ -34,7 +34,7 @@ impl DataDirectory {
         DataDirectory { _directory: directory, path }
     }
 
-    /// Fills the directory: a run dead-letters the events without a matching row.
+    /// Fills the directory: a run dead-letters the events without a mapping.
     fn filled_by(input: &str) -> Self {
         let data = DataDirectory::new();
         data.run(input).expect_exit(3);

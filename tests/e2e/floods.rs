@@ -1,5 +1,5 @@
-//! A flood of events that the plugin fails on costs those events, and CPU time
-//! within its bounds. It costs no other event, of another source or of its own.
+//! Tests that a flood of failing events costs only these events, and CPU time within its limits. It
+//! affects no other event, of the same or another source.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,10 +13,10 @@ use standpipe_tests::{
     Collector, DeadLetter, FinishedRun, Program, misbehaving_plugin, wait_until,
 };
 
-/// Events of well-behaved senders.
+/// Number of events from well-behaved senders.
 const HONEST: u64 = 98;
 
-/// A flood of this kind, in batches: so many of so many events, one each so often.
+/// A flood of this kind: a number of batches with a number of events, sent at intervals.
 struct Flood {
     event: &'static str,
     reason: &'static str,
@@ -25,8 +25,8 @@ struct Flood {
     pause: Duration,
 }
 
-/// Two connections send what the plugin fails on, with honest events among them. Another
-/// source sends its own at the same time.
+/// Two connections send failing events, with honest events among them. Another source sends its own
+/// events at the same time.
 #[test]
 fn a_flood_in_one_source_costs_no_other_event() {
     for flood in [
@@ -65,7 +65,7 @@ fn a_flood_in_one_source_costs_no_other_event() {
         let failing: usize = sent.iter().map(|(failing, _)| failing).sum();
         let honest: usize = sent.iter().map(|(_, honest)| honest).sum();
         let expected = HONEST as usize + honest;
-        // The other source's are there at once, those of the flood's own in its turn.
+        // Events of the other source are delivered at once, those of the flooded source in turn.
         wait_until(&format!("{name}: the other source's events are delivered"), || {
             count_delivered(&collector, "good") == HONEST as usize
         });
@@ -85,12 +85,12 @@ fn a_flood_in_one_source_costs_no_other_event() {
     }
 }
 
-/// Everything in the settings page must work with events of any size.
+/// Everything in the settings page must work for events of any size.
 #[test]
 fn a_large_event_does_not_fail() {
     let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]\n\
                     [[plugin.settings.transforms]]\nredact = [{ find = ['email', 'phone', 'card', 'ip'] }]\n";
-    // The slowest text for the search for addresses.
+    // The slowest text for the detector of addresses.
     let note = "1.2.3.4 ".repeat(100_000);
     let mut input = String::new();
     for id in 0..5 {
@@ -103,8 +103,8 @@ fn a_large_event_does_not_fail() {
     assert!(!ran.streams()["all"].windows(8).any(|text| text == b"1.2.3.4 "));
 }
 
-/// A plugin that loops on everything takes its share of time, and what it would fail on
-/// waits; another plugin decides about it at once.
+/// A plugin that loops on everything uses its share of time, and the remaining events wait. Another
+/// plugin decides them at once.
 #[test]
 fn events_wait_for_a_better_plugin() {
     let settings = format!(
@@ -119,10 +119,10 @@ fn events_wait_for_a_better_plugin() {
         send_batch(collector.url(), "web", &events);
     }
     let failures = || read_metrics(&collector).sum("standpipe_plugin_failures_total");
-    // It may take two seconds at once.
+    // It may use two seconds at once.
     wait_until("it has wasted what is free", || failures() >= 30.0);
     let (before, start) = (collector.running().usage().unwrap().cpu, Instant::now());
-    // In any time it may take half of it, and two seconds more.
+    // In the long run it may use half of the time, plus these two seconds.
     std::thread::sleep(Duration::from_secs(10));
     let used = collector.running().usage().unwrap().cpu - before;
     let elapsed = start.elapsed();
@@ -144,7 +144,7 @@ fn events_wait_for_a_better_plugin() {
     ));
 }
 
-/// A stop does not wait for the turn of events: a spool keeps them for the next start.
+/// A stop does not wait for waiting events: a spool keeps them for the next run.
 #[test]
 fn a_stop_leaves_waiting_events_in_the_spool() {
     let data = tempfile::TempDir::new().unwrap();
@@ -178,7 +178,7 @@ fn a_stop_leaves_waiting_events_in_the_spool() {
     print_report(&format!("stopped after {took:?}, {dead} of 500 had failed"));
 }
 
-/// Events of a source that stores nothing are dead-lettered with a reason of their own.
+/// Events of a source that stores nothing are dead-lettered with a separate reason.
 #[test]
 fn a_stop_dead_letters_waiting_events_of_a_pipe() {
     let settings = format!(
@@ -188,7 +188,7 @@ fn a_stop_dead_letters_waiting_events_of_a_pipe() {
     let mut running = Program::host_run_locally().settings(&settings).start();
     let events: String = (0..500).map(|id| format!("{}\n", make_event("any", id))).collect();
     running.write_stdin(events.as_bytes());
-    // More than it may waste at once.
+    // The plugin has used more than it may waste at once.
     wait_until("they wait", || running.usage().is_some_and(|usage| usage.cpu.as_secs() >= 3));
     let stopped = Instant::now();
     running.send_signal(rustix::process::Signal::TERM);
@@ -201,7 +201,7 @@ fn a_stop_dead_letters_waiting_events_of_a_pipe() {
 }
 
 impl Flood {
-    /// Returns how many of the events fail, and how many do not.
+    /// Sends the flood. Returns how many of the events fail, and how many do not.
     fn send_to(&self, url: &str) -> (usize, usize) {
         for batch in 0..self.batches {
             let failing = (0..self.batch).map(|id| make_event(self.event, id as u64));
@@ -228,7 +228,7 @@ fn make_event(name: &str, id: u64) -> Value {
     json!({"type": "track", "event": name, "userId": "u", "id": id})
 }
 
-/// Send events with a write key, which is the source's name.
+/// Sends events with a write key, which is also the name of the source.
 fn send_batch(url: &str, source: &str, events: &[Value]) {
     let events: Vec<_> = events
         .iter()
@@ -245,7 +245,7 @@ fn send_batch(url: &str, source: &str, events: &[Value]) {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
-/// Events of a source that are delivered; of all of them for no name.
+/// The number of delivered events of a source, or of all sources if the name is empty.
 fn count_delivered(collector: &Collector, source: &str) -> usize {
     let file = collector.running().path("out").join("good.ndjson");
     let text = fs::read_to_string(file).unwrap_or_default();

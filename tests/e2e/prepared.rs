@@ -1,4 +1,4 @@
-//! Checks and tools accept and refuse the same settings as a run.
+//! Tests that checks and tools accept and reject the same settings as a run.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use standpipe_tests::{FinishedRun, Program, misbehaving_plugin};
 const ROWS: &str = "[[plugin.settings.mappings]]\nevent = '*'\nstream = 'all'\n";
 const EVENT: &str = "{\"type\":\"track\",\"event\":\"A\"}\n";
 
-/// Settings that no run starts with, the line that is wrong, and words about it.
+/// Settings with which no run starts, the wrong line, and words of the error.
 struct Wrong {
     settings: String,
     line: usize,
@@ -19,7 +19,7 @@ fn wrong_settings(settings: &str, line: usize, words: &'static str) -> Wrong {
     Wrong { settings: settings.to_owned(), line, words }
 }
 
-/// A program with the files that settings name.
+/// A program with the files that the settings name.
 fn with_files(settings: &str) -> Program {
     let cases = |expect: &str| {
         let case = format!("{{\"name\":\"n\",\"event\":{{\"event\":\"A\"}},\"expect\":{expect}}}");

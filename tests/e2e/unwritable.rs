@@ -1,5 +1,5 @@
-//! Dead dead letters that cannot be written: no event is lost for that, everybody can see it,
-//! and it ends once there is room.
+//! Tests dead letters that cannot be written: no event is lost, the problem is visible, and
+//! delivery continues once there is room.
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ max_bytes = 1048576
 const ROWS: &[(&str, &str)] = &[("good", "goods")];
 const FULL_BYTES: usize = 1 << 20;
 
-/// A data directory that several starts of the program work in.
+/// A data directory that several runs of the program share.
 struct UnwritableData {
     _directory: TempDir,
     path: PathBuf,
@@ -44,7 +44,7 @@ impl UnwritableData {
         UnwritableData { _directory: directory, path }
     }
 
-    /// A data directory that has no room for another dead letter.
+    /// A data directory without room for another dead letter.
     fn new_full() -> Self {
         let data = UnwritableData::new();
         let dead = data.path.join("dead");
@@ -139,7 +139,7 @@ fn a_collector_reports_a_full_disk_and_recovers_without_a_restart() {
     let (bad, good) = (number_names("bad", 30), number_names("good", 20));
     send_events(&collector, &bad);
     wait_until("it is not ready", || get_readiness(&collector).0 == 503);
-    // The first ones wait before the last ones are dead letters.
+    // The first dead letters wait before the last ones are created.
     wait_until("all dead letters wait", || {
         read_metric(&collector, "standpipe_dead_letters_waiting") == 30.0
     });
@@ -165,7 +165,7 @@ fn a_collector_reports_a_full_disk_and_recovers_without_a_restart() {
     assert_eq!((ran.count("delivered"), ran.count("dead"), ran.count("undelivered")), (20, 30, 0));
     assert_delivered(&stub, &good);
     assert_dead(&data.own_dead_letters(), &bad);
-    // Once a minute, and not at each attempt.
+    // The message is logged once a minute, and not at each attempt.
     assert_eq!(ran.stderr.matches("they are tried again").count(), 1, "{}", ran.stderr);
 }
 
@@ -197,7 +197,8 @@ fn a_stop_leaves_events_without_dead_letters_in_the_spool() {
     assert_delivered(&stub, &number_names("good", 3));
 }
 
-/// More than there is memory for: the collector stands, and its memory with it.
+/// The dead letters need more memory than available: the collector stops reading, and its memory
+/// stays limited.
 #[test]
 fn memory_is_bounded_while_dead_letters_wait() {
     let (data, stub) = (UnwritableData::new_full(), start_accepting_stub());
@@ -236,7 +237,8 @@ fn events_wait_for_an_unusable_dead_letter_directory() {
     wait_until("all is settled", || read_metric(&collector, "standpipe_spool_events") == 0.0);
     assert_dead(&data.own_dead_letters(), &number_names("bad", 5));
 
-    // Removed while it is written to: what comes then is not lost with it.
+    // The directory is removed while the program writes to it. Later dead letters are not lost with
+    // it.
     fs::remove_dir_all(&dead).unwrap();
     send_events(&collector, &number_names("bad", 7));
     wait_until("all is settled", || read_metric(&collector, "standpipe_spool_events") == 0.0);

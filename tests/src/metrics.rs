@@ -1,4 +1,4 @@
-//! A page of metrics, read as strictly as the text form of OpenMetrics is written.
+//! Parses a page of metrics, as strictly as the text format of OpenMetrics is specified.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,7 @@ impl Metrics {
         }
     }
 
-    /// The names as in documents: that of the samples, or of the histogram.
+    /// The names as in documents: those of the samples, or of the histograms.
     pub fn names(&self) -> BTreeSet<String> {
         let name = |(name, family): (&String, &MetricFamily)| match family.kind {
             MetricKind::Counter => format!("{name}_total"),
@@ -195,7 +195,7 @@ impl MetricSample {
     }
 }
 
-/// Labels up to the closing brace, and what is behind it.
+/// Parses labels up to the closing brace. Also returns the rest of the line.
 fn parse_labels(mut rest: &str) -> Option<(Labels, &str)> {
     let mut labels = Labels::new();
     loop {

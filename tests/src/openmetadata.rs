@@ -98,11 +98,11 @@ pub struct InjectedFault {
 pub struct ReplacedResponse {
     /// The method of the requests.
     pub method: &'static str,
-    /// The end of their path, before any id or name.
+    /// The end of the requests' path, before any id or name.
     pub path: &'static str,
     /// The status.
     pub status: u16,
-    /// The body, whatever it is.
+    /// The body of the response.
     pub body: &'static str,
 }
 
@@ -114,9 +114,9 @@ struct ApiShared {
 #[derive(Debug, Default)]
 struct ApiState {
     traits: ServerTraits,
-    /// Entities by their ids; `_kind` is their collection.
+    /// Entities by id. `_kind` is their collection.
     entities: BTreeMap<String, Value>,
-    /// Details by both ids.
+    /// Details of edges by both ids.
     edges: BTreeMap<(String, String), Value>,
     faults: Vec<InjectedFault>,
     replaced: Option<ReplacedResponse>,
@@ -127,7 +127,7 @@ struct ApiState {
 }
 
 impl OpenMetadataServer {
-    /// Listen on a free port.
+    /// Starts the server on a free port.
     pub fn start(traits: ServerTraits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -140,7 +140,7 @@ impl OpenMetadataServer {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                // Responses are small, and clients wait for each.
+                // Responses are small, and clients wait for each of them.
                 let _ = stream.set_nodelay(true);
                 let own = Arc::clone(&own);
                 thread::spawn(move || connection::serve_connection(stream, &own));
@@ -149,7 +149,7 @@ impl OpenMetadataServer {
         OpenMetadataServer { address, shared }
     }
 
-    /// The address of its API.
+    /// The URL of the server's API.
     pub fn url(&self) -> String {
         format!("http://{}/api", self.address)
     }
@@ -159,18 +159,18 @@ impl OpenMetadataServer {
         change(&mut self.shared.lock_state().traits);
     }
 
-    /// Lets coming requests fail.
+    /// Makes future requests fail.
     pub fn inject_fault(&self, fault: InjectedFault) {
         self.shared.lock_state().faults.push(fault);
     }
 
-    /// Replaces the responses to some requests from now on; `None` ends that.
+    /// Replaces the responses to some requests from now on. `None` ends that.
     pub fn replace_responses(&self, replaced: Option<ReplacedResponse>) {
         self.shared.lock_state().replaced = replaced;
     }
 
     /// Adds an entity of another tool, and returns its id. The collection is, for example,
-    /// `tables`; `more` is an object with further members.
+    /// `tables`. `more` is an object with additional members.
     pub fn add_entity(&self, collection: &str, name: &str, more: &Value) -> String {
         self.shared.lock_state().add_entity(collection, name, more)
     }
@@ -201,7 +201,7 @@ impl OpenMetadataServer {
         all.filter(|(_, pipeline)| pipeline["deleted"] != true).map(|(name, _)| name).collect()
     }
 
-    /// The edges: full names of both ends, and of the pipeline, if it has one.
+    /// The edges: full names of both ends, and of the pipeline, if the edge has one.
     pub fn edges(&self) -> Vec<(String, String, Option<String>)> {
         let state = self.shared.lock_state();
         let name = |id: &str| {
@@ -228,7 +228,7 @@ impl OpenMetadataServer {
         self.shared.lock_state().requests.clone()
     }
 
-    /// Forgets the requests so far.
+    /// Discards the requests so far.
     pub fn forget_requests(&self) {
         self.shared.lock_state().requests.clear();
     }
@@ -239,7 +239,7 @@ impl OpenMetadataServer {
         requests.map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
 
-    /// The requests refused with 400, and the reasons.
+    /// The requests rejected with 400, and the reasons.
     pub fn refusals(&self) -> Vec<String> {
         self.shared.lock_state().refusals.clone()
     }
@@ -295,7 +295,7 @@ impl ReplacedResponse {
 impl Drop for OpenMetadataServer {
     fn drop(&mut self) {
         self.shared.lock_state().stopped = true;
-        // Wakes the listener, which then sees that it is over.
+        // Wakes the listener, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }

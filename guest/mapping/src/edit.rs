@@ -1,10 +1,9 @@
-//! Changes an event's text at the places of an [`EditNode`], and nowhere else.
+//! Changes an event's text at the positions of an [`EditNode`], and nowhere else.
 //!
-//! The text is gone through once, from the front. What no action names is
-//! skipped and later copied as it stands: its numbers, escapes, whitespace and
-//! order of members stay, byte for byte. No tree is built. Recursion is as deep
-//! as the longest path of the settings; only flattening follows the event's own
-//! nesting, down to a bound.
+//! The text is read once from the start. Parts that no action names are skipped and later copied
+//! unchanged: numbers, escapes, whitespace and the order of members stay, byte for byte. No tree is
+//! built. The recursion depth is that of the longest path in the settings. Only flattening follows
+//! the nesting of the event, down to a limit.
 
 mod flatten;
 mod node;
@@ -20,17 +19,17 @@ use crate::scan::{self, MemberKey, PartScanner};
 
 pub(crate) use node::{EditAction, EditNode};
 
-/// The most bytes that a text may come to by what is put into it, since a value
-/// can be copied into every element of an array. Firehose takes records of a
-/// million bytes, so no event that could be delivered is bounded by it.
+/// The maximum size of a text with inserted values, because a value can be copied into every
+/// element of an array. Firehose accepts records of a million bytes, so the limit affects no event
+/// that could be delivered.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What is reused from event to event, so that editing allocates nothing.
+/// Buffers that are reused for all events, so that editing allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
-    /// For each object that is open: which of its node's members were there.
+    /// For each open object, which members of its node were present.
     seen: Vec<bool>,
-    /// Where the values stand that are read before anything is changed.
+    /// The positions of values that are read before anything is changed.
     slots: Vec<Option<Range<usize>>>,
     word: EditedValue,
 }
@@ -58,13 +57,13 @@ pub(crate) fn edit_text(
 struct Editor<'a> {
     text: &'a str,
     out: &'a mut String,
-    /// Up to where the text has been written or left out.
+    /// The position up to which the text has been written or left out.
     copied: usize,
     scratch: &'a mut Scratch,
 }
 
 impl Editor<'_> {
-    /// Cuts a range out of the text. The next write takes its place.
+    /// Removes a range from the text. The next write goes to its position.
     #[inline]
     fn cut_range(&mut self, start: usize, end: usize) {
         if self.out.capacity() == 0 {
@@ -76,7 +75,7 @@ impl Editor<'_> {
         self.copied = end;
     }
 
-    /// Applies the actions of a node to the value that begins here. Returns where the value ends.
+    /// Applies the actions of a node to the value at this position. Returns the end of the value.
     fn edit_value(&mut self, node: &EditNode, start: usize) -> usize {
         let bytes = self.text.as_bytes();
         if let Some(reads) = &node.reads {
@@ -112,14 +111,14 @@ impl Editor<'_> {
         }
     }
 
-    /// Replaces the value that begins here, if a new one is made.
+    /// Replaces the value at this position, if a new one is created.
     fn replace_value(&mut self, start: usize, make: impl FnOnce(&mut Self) -> bool) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
         self.try_replace(start, end, make);
         end
     }
 
-    /// Replaces a range of the text, if a new text is made.
+    /// Replaces a range of the text, if a new text is created.
     fn try_replace(
         &mut self,
         start: usize,
@@ -139,7 +138,7 @@ impl Editor<'_> {
     fn edit_array(&mut self, element: &EditNode, start: usize) -> usize {
         let mut parts = PartScanner::new(self.text, start);
         while let Some(start) = parts.next_element() {
-            // Nothing is made of null here: an element is not missing.
+            // An element is never missing, so null is not replaced here.
             let end = match (&element.act, self.text.as_bytes()[start]) {
                 (EditAction::Enter, b'n') => scan::after_value(self.text.as_bytes(), start),
                 _ => self.edit_value(element, start),
@@ -156,11 +155,11 @@ impl Editor<'_> {
         let first_seen = self.scratch.seen.len();
         self.scratch.seen.resize(first_seen + node.members.len(), false);
         let mut parts = PartScanner::new(self.text, start);
-        // Where the last member ends that stays, and the last one of all.
+        // The end of the last kept member, and the end of the last member.
         let (mut kept_end, mut last_end) = (None, start + 1);
         while let Some(key) = parts.next_key() {
             if kept_end.is_none() && last_end > start + 1 {
-                // All before was left out, and so is the comma behind it.
+                // All earlier members were left out, and so is the comma after them.
                 self.copied = key.start;
             }
             last_end = match node.find_member(&key) {
@@ -192,7 +191,7 @@ impl Editor<'_> {
         parts.end()
     }
 
-    /// Whether missing members are to be made.
+    /// Whether missing members must be created.
     fn needs_members(&self, node: &EditNode, first_seen: usize) -> bool {
         let mut seen = self.scratch.seen[first_seen..].iter();
         node.members.iter().any(|(_, child)| seen.next() == Some(&false) && child.makes)

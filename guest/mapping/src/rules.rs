@@ -1,5 +1,5 @@
-//! Rows with conditions, transforms, or streams that events choose, and the transforms that run
-//! before the rows.
+//! Mappings with conditions, transforms, or dynamic streams, and the transforms that run before the
+//! mappings.
 
 mod choice;
 
@@ -13,29 +13,29 @@ use crate::table::EventTable;
 use crate::transform::{Draft, Tools, Transform, Verdict};
 use std::sync::Arc;
 
-/// The rules of the settings, compiled.
+/// The compiled rules of the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct MappingRules {
     switches: EventSwitches,
-    /// For all events.
+    /// Transforms for all events.
     transforms: Vec<Arc<Transform>>,
     table: EventTable<Vec<Rule>>,
     fan_out: bool,
-    /// Whether a transform may change what the rows are looked up by.
+    /// Whether a transform may change the name or type, by which the mappings are found.
     renames: bool,
     tools: Tools,
-    /// The event as it is for all rows.
+    /// The event as all mappings see it.
     draft: Draft,
-    /// The event as it is for one row.
+    /// The event as changed for one mapping.
     row_draft: Draft,
-    /// The name that an event chose.
+    /// The stream name that an event chose.
     chosen: String,
-    /// The streams that the event has gone to.
+    /// The streams to which the event was delivered.
     streams: Vec<Stream>,
     names: Vec<String>,
 }
 
-/// The rule of a row.
+/// The rule of a mapping.
 #[derive(Debug, Clone)]
 struct Rule {
     when: Option<crate::fql::Condition>,
@@ -45,15 +45,15 @@ struct Rule {
 
 #[derive(Debug, Clone)]
 enum Goal {
-    /// The next less specific row decides.
+    /// The next less specific mapping decides.
     Missing,
     Stream(Stream),
     Chosen(StreamChoice),
-    /// The event is dropped, and no other row decides.
+    /// The event is dropped, and no other mapping decides.
     Dropped,
 }
 
-/// Where an event goes.
+/// The destination of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RouteTarget<'a> {
     Declared(Stream),
@@ -68,12 +68,12 @@ pub(crate) struct SeenEvent<'a> {
     pub(crate) text: &'a str,
 }
 
-/// The outcome of the rules for an event.
+/// The result of the rules for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatchOutcome {
     /// The event was delivered or dropped.
     Settled,
-    /// No row matches it.
+    /// No mapping matches the event.
     Unmapped,
 }
 
@@ -163,7 +163,7 @@ impl Rule {
     }
 }
 
-/// An event while the rows decide about it.
+/// An event while the mappings decide about it.
 struct EventRows<'a> {
     text: &'a str,
     /// The text, if a transform has changed it.
@@ -173,7 +173,7 @@ struct EventRows<'a> {
     chosen: &'a mut String,
 }
 
-/// The streams that an event was delivered to, so that each gets it once.
+/// The streams that already got the event, so that each gets it only once.
 struct SentTargets<'a> {
     streams: &'a mut Vec<Stream>,
     names: &'a mut Vec<String>,

@@ -1,15 +1,15 @@
-//! Finds the ends of JSON's parts, many bytes at a time.
+//! Finds the ends of the parts of a JSON text, many bytes at a time.
 //!
-//! The host has checked every event's text, so nothing is checked here. On a
-//! text that is not JSON the positions are meaningless, but each of them lies in
-//! the text or at its end, behind a whole character.
+//! The host has validated every event's text, so nothing is validated here. In a text that is not
+//! JSON, the positions are meaningless, but each of them is within the text or at its end, and
+//! after a whole character.
 
 use wide::u8x16;
 
-/// As many bytes as a mask has bits.
+/// The number of bits in a mask.
 const BLOCK_BYTES: usize = u64::BITS as usize;
 
-/// Behind the whitespace that begins here.
+/// The position after the whitespace at this position.
 #[inline(always)]
 pub(crate) fn after_whitespace(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
@@ -18,8 +18,8 @@ pub(crate) fn after_whitespace(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where a string's closing quote stands, and whether the string has escapes.
-/// It begins here, behind its opening quote.
+/// The position of a string's closing quote, and whether the string has escapes. `at` is the
+/// position after its opening quote.
 #[inline(always)]
 pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut has_escapes = false;
@@ -51,7 +51,7 @@ fn quote_or_escape(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Behind the value that begins here.
+/// The position after the value at this position.
 #[inline(always)]
 pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
@@ -64,17 +64,17 @@ pub(crate) fn after_value(bytes: &[u8], at: usize) -> usize {
 /// The key of a member.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemberKey<'a> {
-    /// Where its opening quote stands.
+    /// The position of its opening quote.
     pub(crate) start: usize,
-    /// As written, between its quotes.
+    /// The key as written, between its quotes.
     pub(crate) name: &'a str,
-    /// Whether it does not look as it is meant.
+    /// Whether the key contains escapes.
     pub(crate) has_escapes: bool,
-    /// Where the member's value begins.
+    /// The start of the member's value.
     pub(crate) value: usize,
 }
 
-/// Goes through the members of an object, or through the elements of an array.
+/// Iterates over the members of an object, or over the elements of an array.
 #[derive(Debug)]
 pub(crate) struct PartScanner<'a> {
     text: &'a str,
@@ -82,7 +82,7 @@ pub(crate) struct PartScanner<'a> {
 }
 
 impl<'a> PartScanner<'a> {
-    /// Of the object or array that begins here.
+    /// Creates a scanner of the object or array at this position.
     #[inline(always)]
     pub(crate) fn new(text: &'a str, start: usize) -> Self {
         PartScanner { text, at: start + 1 }
@@ -107,7 +107,7 @@ impl<'a> PartScanner<'a> {
         Some(MemberKey { start, name, has_escapes, value })
     }
 
-    /// Returns where the next element begins. The caller passes its end to
+    /// Returns the start of the next element. The caller passes its end to
     /// [`finish_part`](PartScanner::finish_part) before it asks for the next one.
     #[inline(always)]
     pub(crate) fn next_element(&mut self) -> Option<usize> {
@@ -116,8 +116,7 @@ impl<'a> PartScanner<'a> {
         is_one.then_some(start)
     }
 
-    /// The value ends here. What the next one begins with stands behind the
-    /// comma, if there is one.
+    /// Ends a value at this position. The next one starts after the comma, if there is one.
     #[inline(always)]
     pub(crate) fn finish_part(&mut self, end: usize) {
         let bytes = self.text.as_bytes();
@@ -125,12 +124,12 @@ impl<'a> PartScanner<'a> {
         let is_comma = bytes.get(comma) == Some(&b',');
         self.at = if is_comma { comma + 1 } else { comma };
         if !is_comma && !matches!(bytes.get(comma), Some(b'}' | b']')) {
-            // No JSON: nothing comes any more.
+            // The text is not JSON, so the iteration ends.
             self.at = bytes.len();
         }
     }
 
-    /// Behind the closing bracket, once nothing has come.
+    /// The position after the closing bracket, once the iteration has ended.
     #[inline(always)]
     pub(crate) fn end(&self) -> usize {
         let bytes = self.text.as_bytes();
@@ -138,7 +137,7 @@ impl<'a> PartScanner<'a> {
     }
 }
 
-/// Behind the number or literal that begins here.
+/// The position after the number or literal at this position.
 #[inline(always)]
 fn after_scalar(bytes: &[u8], mut at: usize) -> usize {
     let ends = |byte| matches!(byte, b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t');
@@ -148,10 +147,10 @@ fn after_scalar(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Behind the object or array that begins here. In JSON it is enough to count
-/// the brackets of its own kind that are in no string.
+/// The position after the object or array at this position. In JSON it is sufficient to count the
+/// brackets of the same kind outside of strings.
 fn after_brackets(bytes: &[u8], mut at: usize, opening: u8) -> usize {
-    // In ASCII the closing brackets lie 2 above the opening ones.
+    // In ASCII, each closing bracket is 2 above its opening bracket.
     let closing = opening + 2;
     let (mut depth, mut in_string, mut escaped) = (0, 0, 0);
     while at < bytes.len() {
@@ -179,8 +178,8 @@ fn after_brackets(bytes: &[u8], mut at: usize, opening: u8) -> usize {
     bytes.len()
 }
 
-/// What the bytes of a block may mean: one bit for each byte, the first lowest.
-/// Behind the text's end there are zeros.
+/// The possible meaning of a block's bytes: one bit per byte, the first byte in the lowest bit.
+/// Bits after the end of the text are zero.
 struct Masks {
     quotes: u64,
     backslashes: u64,
@@ -194,7 +193,7 @@ impl Masks {
         if let Some(block) = bytes[at..].first_chunk() {
             return Masks::of_block(block, opening, closing);
         }
-        // The last block of the text holds what is left of it, shifted.
+        // The last block of the text contains the rest of it, shifted.
         let (block, behind) = match bytes.last_chunk::<BLOCK_BYTES>() {
             Some(block) => (*block, BLOCK_BYTES - (bytes.len() - at)),
             None => {
@@ -231,8 +230,7 @@ impl Masks {
     }
 }
 
-/// The bytes that a backslash escapes. `carry` is one where the block's first
-/// byte is one of them.
+/// The bytes that a backslash escapes. `carry` is 1 if the block's first byte is one of them.
 #[inline(always)]
 fn escaped_places(mut backslashes: u64, carry: &mut u64) -> u64 {
     let mut escaped = std::mem::take(carry);
@@ -246,7 +244,7 @@ fn escaped_places(mut backslashes: u64, carry: &mut u64) -> u64 {
     escaped
 }
 
-/// Ones at the places up to which the ones are odd in number.
+/// Sets a bit if the number of ones up to its position is odd.
 #[inline(always)]
 fn prefix_xor(mut mask: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {

@@ -1,4 +1,4 @@
-//! The plugin's settings, checked.
+//! The checked settings of the plugin.
 
 mod change;
 mod row;
@@ -22,7 +22,7 @@ use transform::ACTIONS;
 use row::NO_TRANSFORM;
 pub(crate) use row::{MappingRow, RowTarget};
 
-/// The name of the settings as a whole in errors.
+/// The name of the whole settings in errors.
 const WHOLE: &str = "the mapping plugin's settings";
 
 const KEYS: [&str; 9] = [
@@ -37,13 +37,13 @@ const KEYS: [&str; 9] = [
     "consent",
 ];
 
-/// What happens to an event that no row matches.
+/// What happens to an event that matches no mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum UnmappedPolicy {
-    /// It is counted as filtered and goes nowhere.
+    /// The event counts as filtered.
     #[default]
     Filter,
-    /// It goes to the dead letters.
+    /// The event becomes a dead letter.
     DeadLetter,
 }
 
@@ -53,21 +53,21 @@ pub(crate) struct MappingSettings {
     pub(crate) fan_out: bool,
     pub(crate) unmapped: UnmappedPolicy,
     pub(crate) switches: EventSwitches,
-    /// Those for all events, in their order.
+    /// The transforms for all events, in order.
     pub(crate) transforms: Vec<Arc<Transform>>,
-    /// Streams and patterns of streams that templates may choose from; empty
-    /// where each template's own text bounds it.
+    /// Streams and patterns of streams that templates may choose. Empty if the text of each
+    /// template limits them.
     pub(crate) streams_allowed: Vec<String>,
 }
 
-/// The parts of an event that decide.
+/// The parts of an event that the rules need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventNeeds {
-    /// Its name and type.
+    /// The name and type.
     Kind,
-    /// Name, type and chance.
+    /// The name, the type and a random number.
     Chance,
-    /// Its text.
+    /// The whole text.
     Text,
 }
 
@@ -79,7 +79,8 @@ impl MappingSettings {
     ///
     /// # Errors
     ///
-    /// Settings are wrong. Reports all mistakes, each as a sentence; there is at least one.
+    /// Fails if settings are wrong. Returns all mistakes, each as a sentence. There is at least
+    /// one.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let fields: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| vec![format!("{WHOLE} are wrong: {error}")])?;
@@ -98,7 +99,7 @@ impl MappingSettings {
         let has_all = of_rows == before;
         let rows = parse_rows(table, &shared, &named, &mut mistakes);
         if !has_all {
-            // A row may name one of the transforms that are wrong.
+            // A mapping may name one of the wrong transforms.
             let mut rest = mistakes.split_off(of_rows);
             rest.retain(|mistake| !mistake.contains(NO_TRANSFORM));
             mistakes.extend(rest);
@@ -243,7 +244,7 @@ fn parse_transform(
 fn parse_shared(table: SettingsTable<'_>) -> SettingsResult<SharedSettings> {
     let mut shared = SharedSettings::default();
     for (name, value) in parse_object(table, "secrets")? {
-        // Without the value, which would be shown.
+        // The message leaves out the value, which may be a secret.
         let secret = value.as_str().filter(|secret| !secret.is_empty());
         let secret = secret.ok_or_else(|| {
             table.key_error("secrets", format!("{name:?} must be a string that is not empty"))

@@ -1,11 +1,11 @@
-//! Texts with values of the event in them: `events-${properties.tenant | lower}`.
+//! Templates: texts with values of the event, such as `events-${properties.tenant | lower}`.
 
 use crate::change::{lowercase_text, truncate_text, uppercase_text};
 use crate::json::{JsonKind, JsonValue, write_string};
 use crate::path::FieldPath;
 use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
-/// A text with places for values. `$${` stands for `${`.
+/// A text with placeholders for values. `$${` stands for `${`.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     parts: Vec<TemplatePart>,
@@ -15,7 +15,7 @@ pub(crate) struct Template {
 #[derive(Debug, Clone)]
 enum TemplatePart {
     Text(Box<str>),
-    /// The value of the path of this number, through these filters.
+    /// The value at the path with this index, after these filters.
     Value(usize, Vec<TemplateFilter>),
 }
 
@@ -25,12 +25,12 @@ enum TemplateFilter {
     Upper,
     Trim,
     Truncate(usize),
-    /// For what is missing or empty.
+    /// The default for a missing or empty value.
     Default(Box<str>),
     Date(DatePart),
 }
 
-/// What of a time is written.
+/// The part of a time to write.
 #[derive(Debug, Clone, Copy)]
 enum DatePart {
     Year,
@@ -40,19 +40,19 @@ enum DatePart {
     Date,
 }
 
-/// Filters, as errors list them.
+/// The filters, as errors list them.
 const FILTERS: &str = "`lower`, `upper`, `trim`, `truncate N`, `default 'text'`, and for timestamps \
                        `date`, `year`, `month`, `day`, `hour`";
 
 impl Template {
-    /// Whether a text has places for values.
+    /// Whether a text contains placeholders.
     pub(crate) fn is_one(text: &str) -> bool {
         text.contains("${")
     }
 
     /// # Errors
     ///
-    /// What is wrong, as a sentence.
+    /// Fails with a sentence about the mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut template = Template { parts: Vec::new(), paths: Vec::new() };
         let (mut literal, mut rest) = (String::new(), text);
@@ -83,12 +83,12 @@ impl Template {
         Ok(template)
     }
 
-    /// The value at a path, as it is.
+    /// A template with only the value at this path.
     pub(crate) fn of_path(path: FieldPath) -> Self {
         Template { parts: vec![TemplatePart::Value(0, Vec::new())], paths: vec![path] }
     }
 
-    /// The paths of its values, in their order.
+    /// The paths of the values, in order.
     pub(crate) fn paths(&self) -> &[FieldPath] {
         &self.paths
     }
@@ -112,7 +112,7 @@ impl Template {
         })
     }
 
-    /// Writes the text; `write` writes a value, and returns whether it can.
+    /// Writes the text. `write` writes a value, and returns whether it can.
     pub(crate) fn write_with<'a>(
         &self,
         out: &mut String,
@@ -145,8 +145,8 @@ fn text_of(value: Option<JsonValue<'_>>) -> Option<std::borrow::Cow<'_, str>> {
     }
 }
 
-/// What stands up to the closing bracket, split at bars, and what follows.
-/// Brackets and bars between quotes, or behind a backslash, do not count.
+/// Splits the text up to the closing bracket at bars. Also returns the rest. Brackets and bars in
+/// quotes or after a backslash are part of the text.
 fn split_value(text: &str) -> Option<(Vec<&str>, &str)> {
     let (mut pieces, mut start, mut quote, mut escaped) = (Vec::new(), 0, None, false);
     for (place, character) in text.char_indices() {
@@ -222,9 +222,9 @@ impl TemplateFilter {
 }
 
 impl DatePart {
-    /// The part of a time, in UTC.
+    /// Formats a part of a time, in UTC.
     fn format_time(self, text: String) -> Option<String> {
-        // The usual form, as it stands, spares reading the time.
+        // A time in the usual format does not have to be parsed.
         let time = if is_in_utc(&text) { text } else { in_utc(&text)? };
         let range = match self {
             DatePart::Year => 0..4,
@@ -237,7 +237,7 @@ impl DatePart {
     }
 }
 
-/// Whether a text looks like `2026-08-01T00:00:00.015Z`.
+/// Whether a text has the format `2026-08-01T00:00:00.015Z`.
 fn is_in_utc(text: &str) -> bool {
     let is_fit = |(place, byte): (usize, u8)| match place {
         4 | 7 => byte == b'-',

@@ -1,5 +1,5 @@
-//! The result of a bench: machine, input, the repeats and their medians, the ratio to the floor and
-//! the price of the sandbox; as a table and as JSON.
+//! The result of a bench: machine, input, repeats and their medians, the ratio to the floor, and
+//! the cost of the sandbox. It can be printed as a table and as JSON.
 
 use std::fmt;
 use std::path::Path;
@@ -33,8 +33,8 @@ pub struct Report {
     /// The series with the built-in plugin as native code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native: Option<Series>,
-    /// How much more CPU time the component takes than native code for the
-    /// whole path, in percent: the median over the pairs.
+    /// How much more CPU time the component uses than native code for the whole path, in percent:
+    /// the median over the pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox_price_percent: Option<f64>,
 }
@@ -42,22 +42,22 @@ pub struct Report {
 /// The input of a bench.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InputReport {
-    /// The file; none where events were generated.
+    /// The input file, or `None` if events were generated.
     pub file: Option<String>,
-    /// Events in it.
+    /// Number of events.
     pub events: u64,
-    /// Its bytes, after decompression.
+    /// Size in bytes, after decompression.
     pub bytes: u64,
-    /// Their mean size with the newline.
+    /// Mean size of an event with its newline, in bytes.
     pub bytes_per_event: f64,
 }
 
-/// The repeats of one way.
+/// The repeats with one kind of plugin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
-    /// Each figure's median on its own.
+    /// The medians of each value separately.
     pub median: BenchSample,
-    /// The repeats in their order.
+    /// The repeats in order.
     pub repeats: Vec<BenchSample>,
 }
 
@@ -66,11 +66,11 @@ pub struct Series {
 pub struct BenchSample {
     /// Events read.
     pub events: u64,
-    /// Events of which every record was accepted.
+    /// Events whose records were all accepted.
     pub delivered: u64,
-    /// Events that the plugin had no output for.
+    /// Events without an output of the plugin.
     pub filtered: u64,
-    /// Events in the dead letters.
+    /// Events that became dead letters.
     pub dead: u64,
     /// Bytes read, after decompression.
     pub bytes: u64,
@@ -80,30 +80,30 @@ pub struct BenchSample {
     pub requests: u64,
     /// Delivery streams written to.
     pub streams: u64,
-    /// From the start of reading to the last answer.
+    /// Time from the start of reading to the last response.
     pub wall_seconds: f64,
-    /// Events in a second of that.
+    /// Events per second of this time.
     pub events_per_second: f64,
-    /// The host's own CPU time in it: the process's without the endpoint's.
+    /// The host's own CPU time during it: that of the process without the endpoint.
     pub cpu_seconds: f64,
-    /// The endpoint's, where it is in this process.
+    /// The CPU time of the endpoint, if it is in this process.
     pub endpoint_cpu_seconds: Option<f64>,
-    /// Events in a second of the host's CPU time.
+    /// Events per second of the host's CPU time.
     pub events_per_cpu_second: f64,
-    /// The host's CPU time for an event, in nanoseconds.
+    /// The host's CPU time per event, in nanoseconds.
     pub cpu_ns_per_event: f64,
-    /// The floor for an event, in nanoseconds of CPU time.
+    /// The floor per event, in nanoseconds of CPU time.
     pub floor_ns_per_event: f64,
-    /// The floor divided by what the host takes: 1 cannot be reached.
+    /// The floor divided by the host's CPU time. 1 cannot be reached.
     pub ratio_to_floor: f64,
-    /// The most memory of the process, endpoint included.
+    /// The peak memory of the process, including the endpoint.
     pub peak_memory_bytes: Option<u64>,
-    /// Since when.
+    /// The time from which the peak was measured.
     pub peak_since: PeakSince,
-    /// The time before reading: loading the plugin, finding credentials.
+    /// The time before reading: loading the plugin and finding credentials.
     pub loading_seconds: f64,
-    /// From the beginning of that to the first records that the endpoint had; none
-    /// where it is another process.
+    /// The time from the start of loading to the first records at the endpoint. `None` if the
+    /// endpoint is another process.
     pub first_record_seconds: Option<f64>,
 }
 
@@ -157,7 +157,7 @@ impl Report {
         all.into_iter().filter_map(|(name, series)| Some((name, series?)))
     }
 
-    /// The most events that a repeat left in the dead letters.
+    /// The maximum number of dead letters of a repeat.
     pub fn dead_max(&self) -> u64 {
         let repeats = self.named_series().flat_map(|(_, series)| &series.repeats);
         repeats.map(|sample| sample.dead).max().unwrap_or(0)
@@ -178,7 +178,7 @@ fn price_percent((component, native): (&Series, &Series)) -> f64 {
 }
 
 impl Series {
-    /// Makes a series of at least one repeat.
+    /// Creates a series of at least one repeat.
     pub(super) fn new(repeats: Vec<BenchSample>) -> Self {
         let of = |figure: fn(&BenchSample) -> f64| median_of(repeats.iter().map(figure).collect());
         let if_any = |figure: fn(&BenchSample) -> Option<f64>| {
@@ -204,7 +204,7 @@ impl Series {
             requests: of(|sample| sample.requests as f64) as u64,
             loading_seconds: of(|sample| sample.loading_seconds),
             first_record_seconds: if_any(|sample| sample.first_record_seconds),
-            // The rest is the same in all of them.
+            // The other values are the same in all repeats.
             ..repeats[0].clone()
         };
         Series { median, repeats }

@@ -1,8 +1,8 @@
-//! Where the keys of a settings file stand, by what errors call them.
+//! The positions of the keys in a settings file, by the names that errors use.
 //!
-//! A key is called `[section] key`, or `[[sources]] "web": key` in a list of tables, or by its
-//! name alone at the top. Every error begins with the key that it is about, so that
-//! its line can be looked up, whichever check has found it.
+//! The name of a key is `[section] key`, or `[[sources]] "web": key` in a list of tables, or only
+//! the key at the top level. Every error starts with the name of its key, so that its line can be
+//! found, whichever check reports it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use super::deprecated::{DeprecatedKey, rename_keys};
 use super::error::{ConfigError, Mistake, Position};
 use standpipe_core::settings::{SettingsTable, item_labels};
 
-/// The tables whose content is a plugin's own, by their path.
+/// The tables with settings of plugins, by their path.
 const PLUGIN_SETTINGS: [&[&str]; 3] =
     [&["plugin", "settings"], &["plugin", "canary", "settings"], &["plugin", "shadow", "settings"]];
 
-/// What the built-in plugin calls the items of its lists.
+/// The names of the built-in plugin for the items of its lists.
 const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mapping"), ("transforms", "transform")];
 
-/// Bytes of an error's beginning that can be a key: names of streams and sources in it
-/// have limits, and what is longer is none.
+/// Maximum bytes at the start of an error that can be a key. Names of streams and sources are
+/// limited, so a longer text is not a key.
 const KEY_BYTES_MAX: usize = 1024;
 
-/// Where the keys of a settings file stand; nothing where settings are of no file.
+/// The positions of the keys in a settings file. Empty if the settings do not come from a file.
 #[derive(Debug, Clone, Default)]
 pub struct KeyPositions(Arc<FoundPositions>);
 
@@ -33,11 +33,11 @@ pub struct KeyPositions(Arc<FoundPositions>);
 struct FoundPositions {
     keys: HashMap<String, Position>,
     tables: HashMap<String, Position>,
-    /// What can be meant as it is written, and hardly is.
+    /// Settings that are valid, but probably a mistake.
     warnings: Vec<Mistake>,
 }
 
-/// Settings are the same wherever they stand.
+/// Positions do not affect the equality of settings.
 impl PartialEq for KeyPositions {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -45,7 +45,8 @@ impl PartialEq for KeyPositions {
 }
 
 impl KeyPositions {
-    /// Finds the keys of a file, and renames those that are deprecated. Also returns the mistakes among those.
+    /// Finds the keys of a file, and renames deprecated keys. Also returns mistakes in the use of
+    /// deprecated keys.
     pub(super) fn of(lines: &LineIndex<'_>, table: &mut DeTable<'_>) -> (Self, Vec<Mistake>) {
         let mut collector =
             PositionCollector { lines, found: FoundPositions::default(), mistakes: Vec::new() };
@@ -53,7 +54,8 @@ impl KeyPositions {
         (KeyPositions(Arc::new(collector.found)), collector.mistakes)
     }
 
-    /// Adds the places of the keys that the mistakes begin with. Leaves each mistake once, in the order of the file.
+    /// Adds the positions of the keys with which the mistakes start. Removes duplicates, and sorts
+    /// the mistakes by position.
     pub(super) fn locate_all(&self, error: ConfigError) -> ConfigError {
         let mut mistakes: Vec<Mistake> = Vec::new();
         for mistake in error.into_mistakes() {
@@ -62,12 +64,12 @@ impl KeyPositions {
                 mistakes.push(mistake);
             }
         }
-        // Those without a place, which are about what is missing, come last.
+        // Mistakes without a position are about missing keys, and come last.
         mistakes.sort_by_key(|mistake| (mistake.line.is_none(), mistake.line, mistake.column));
         ConfigError::of(mistakes).expect("there is one")
     }
 
-    /// Adds the place of the key that a mistake begins with, where it has none yet.
+    /// Adds the position of the key with which a mistake starts, if it has none yet.
     #[must_use]
     pub(crate) fn locate(&self, mut mistake: Mistake) -> Mistake {
         if mistake.line.is_none() {
@@ -76,35 +78,34 @@ impl KeyPositions {
         mistake
     }
 
-    /// Where the key stands that a message begins with; or else its table.
+    /// The position of the key with which a message starts, or else of its table.
     fn of_message(&self, message: &str) -> Option<Position> {
         let find = |name: &str| self.0.keys.get(name).or_else(|| self.0.tables.get(name));
         possible_keys(message).find_map(find).copied()
     }
 
-    /// Where the key stands that a message begins with, if the file has the key.
+    /// The position of the key with which a message starts, if the file contains the key.
     pub(super) fn of_key(&self, message: &str) -> Option<Position> {
         let name = possible_keys(message)
             .find(|name| self.0.keys.contains_key(*name) || self.0.tables.contains_key(*name))?;
         self.0.keys.get(name).copied()
     }
 
-    /// The key that a value belongs to, by the value's place: the last one before it on
-    /// its line.
+    /// The key of a value at this position: the last key before it on its line.
     pub(super) fn key_before(&self, (line, column): Position) -> Option<&str> {
         let keys = self.0.keys.iter();
         let keys = keys.filter(|(_, place)| place.0 == line && place.1 <= column);
         keys.max_by_key(|(_, place)| place.1).map(|(key, _)| key.as_str())
     }
 
-    /// Warnings about keys of the file: those that are deprecated, and texts that begin or end with a blank.
+    /// Warnings about keys of the file: deprecated keys, and texts that start or end with a space.
     pub(super) fn warnings(&self) -> &[Mistake] {
         &self.0.warnings
     }
 }
 
-/// What of a message's beginning can be the key that it is about, the longest first: it is
-/// the most specific.
+/// The starts of a message that can be a key. The longest comes first because it is the most
+/// specific.
 fn possible_keys(message: &str) -> impl Iterator<Item = &str> {
     let message = ["invalid ", "unknown "]
         .iter()
@@ -129,7 +130,7 @@ pub(super) fn section_of(message: &str) -> &str {
     }
 }
 
-/// Where the lines of a text begin.
+/// The positions at which the lines of a text start.
 #[derive(Debug)]
 pub(super) struct LineIndex<'a> {
     text: &'a str,
@@ -204,7 +205,7 @@ impl PositionCollector<'_> {
         }
     }
 
-    /// The items of a plugin's lists, by what the built-in plugin calls them.
+    /// Notes the items of a plugin's lists, under the names of the built-in plugin.
     fn plugin_items(&mut self, key: &str, value: &Spanned<DeValue<'_>>, section: &SettingsTable) {
         let Some((_, word)) = PLUGIN_ITEMS.iter().find(|(list, _)| *list == key) else { return };
         match value.get_ref() {
@@ -233,12 +234,12 @@ impl PositionCollector<'_> {
 
     fn add_key(&mut self, key: String, byte: usize) {
         let place = self.lines.position_at(byte);
-        // The first of several is the one that is meant.
+        // If several keys are equal, the error is about the first one.
         self.found.keys.entry(key).or_insert(place);
     }
 }
 
-/// The name that an item of a list says that it has.
+/// The value of `name` in an item of a list.
 fn item_name<'a>(item: &'a DeValue<'_>) -> &'a str {
     let name = item.as_table().and_then(|item| item.get("name"));
     name.and_then(|name| name.get_ref().as_str()).unwrap_or_default()

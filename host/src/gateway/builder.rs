@@ -14,8 +14,8 @@ use crate::run::{EmbeddedSource, Run, RunError, RunOptions};
 use crate::source::{Input, SubmissionLimits, Submitter};
 use standpipe_delivery::FirehoseClient;
 
-/// Threads of a host's own runtime. They send and receive, which is little beside the work of
-/// the workers.
+/// Threads of a host's own runtime. They only send and receive, which is little compared to the
+/// work of the workers.
 const OWN_RUNTIME_THREADS: usize = 2;
 
 /// The default name of the events' source.
@@ -59,7 +59,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A setting is invalid; the error names it.
+    /// Fails if a setting is invalid. The error contains its name.
     pub fn from_toml(text: &str, directory: &Path) -> Result<Self, ConfigError> {
         Ok(Self::new(check_settings(text, directory)?))
     }
@@ -89,7 +89,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or a setting is invalid.
+    /// Fails if the file cannot be read, or if a setting is invalid.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let file = file.into();
         let settings = read_settings(&file)?;
@@ -117,8 +117,7 @@ impl Builder {
         self
     }
 
-    /// Write records through a port of the program's own, in place of the settings'
-    /// destination.
+    /// Writes records through a client of the program, instead of the settings' destination.
     ///
     /// ```
     /// # #[tokio::main]
@@ -173,7 +172,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The plugin is rejected, or a directory, an address or AWS cannot be used.
+    /// Fails if the plugin is rejected, or if a directory, an address or AWS cannot be used.
     pub async fn start(self, runtime: &Handle) -> Result<Host, StartError> {
         let (submitter, submissions) = Submitter::new(self.limits);
         let embedded_source = EmbeddedSource {
@@ -187,7 +186,7 @@ impl Builder {
             ..RunOptions::default()
         };
         let (settings, file, own) = (self.settings, self.file, runtime.clone());
-        // The caller may await this on another runtime, or on none.
+        // The caller may await this on another runtime, or without one.
         let started = runtime.spawn(async move {
             let (kept, from) = (settings.clone(), file.clone());
             let run = Run::start(settings, options, &own).await?;
@@ -203,8 +202,8 @@ impl Builder {
         Ok(Host::new(run, reloader, submitter, runtime.clone()))
     }
 
-    /// Starts the host on a runtime of its own, with two threads, and waits until it has started.
-    /// Its futures can be awaited on any runtime.
+    /// Starts the host on its own runtime with two threads, and waits until it has started. Its
+    /// futures can be awaited on any runtime.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -223,11 +222,11 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As for [`Builder::start`], or the system starts no more threads.
+    /// Fails in the same cases as [`Builder::start`], or if the system cannot create threads.
     ///
     /// # Panics
     ///
-    /// It is called on a thread of a runtime, which must not block.
+    /// Panics on a thread of a runtime, which must not block.
     pub fn start_with_own_runtime(self) -> Result<Host, StartError> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(OWN_RUNTIME_THREADS).enable_all();

@@ -1,5 +1,5 @@
-//! The collector as a part of a run: it listens, writes to the spool, and sends events from
-//! the spool to the workers. Sources and certificate follow the settings.
+//! The collector as a part of a run: it listens, writes to the spool, and sends events from the
+//! spool to the workers. It applies changes of sources and certificate at run time.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use standpipe_spool::{Consumer, Durability, Recovered, Spool};
 
 /// A collector that listens, but does not respond yet.
 pub(super) struct BoundCollector {
-    /// None if an embedder hands in the requests.
+    /// `None` if an embedding program passes on the requests.
     server: Option<Server>,
     tls: Option<Tls>,
     collector: Arc<Collector>,
@@ -35,12 +35,12 @@ pub(super) struct BoundCollector {
     consumer: Consumer,
 }
 
-/// A collector that responds to requests. Clones are the same collector.
+/// A collector that responds to requests. Clones share one collector.
 #[derive(Debug, Clone)]
 pub(super) struct RunningCollector {
     pub(super) collector: Arc<Collector>,
     spool: Spool,
-    /// None if an embedder hands in the requests.
+    /// `None` if an embedding program passes on the requests.
     connections: Option<ConnectionStats>,
     /// Events whose source is not in the settings.
     pub(super) held: Arc<HeldEvents>,
@@ -82,7 +82,7 @@ impl BoundCollector {
     }
 
     /// Responds to requests until the intake is stopped, and starts the thread that reads the
-    /// spool. `sources` are the sources that events may have.
+    /// spool. `sources` are the known sources of events.
     pub(super) fn start(
         self,
         chunker: Chunker,
@@ -100,7 +100,7 @@ impl BoundCollector {
             Arc::clone(&source_names),
             Arc::clone(&held),
         );
-        // A spool in memory is read to its end: it dies with the process.
+        // A spool in memory is read to its end, because it disappears with the process.
         let abort = match spool.is_durable() {
             true => stop.mapping_abort.child_token(),
             false => CancellationToken::new(),
@@ -129,8 +129,8 @@ impl BoundCollector {
     }
 }
 
-/// Responds to requests until the intake is stopped. Without a server, an embedder hands in
-/// the requests.
+/// Responds to requests until the intake is stopped. Without a server, an embedding program passes
+/// on the requests.
 async fn serve(server: Option<Server>, collector: Arc<Collector>, intake_stop: CancellationToken) {
     let Some(server) = server else { return intake_stop.cancelled().await };
     let answer = move |request, peer| {
@@ -162,14 +162,15 @@ impl RunningCollector {
     ///
     /// # Errors
     ///
-    /// A write key cannot be resolved, or two sources have it. Nothing has changed.
+    /// Fails if a write key cannot be resolved, or if two sources have the same key. Nothing
+    /// changes then.
     pub(super) async fn set_sources(
         &self,
         settings: &CollectSettings,
         names: &SourceNames,
     ) -> Result<(), RunError> {
         let CollectSettings { sources, referenced_keys, .. } = settings;
-        // Before any event of a new source can reach the spool.
+        // The names are set before an event of a new source can reach the spool.
         let before = self.source_names.swap(Arc::new(names.clone()));
         let replaced =
             self.keys.replace(&self.collector, sources.clone(), referenced_keys.clone()).await;
@@ -179,7 +180,7 @@ impl RunningCollector {
         replaced
     }
 
-    /// Replaces the certificate. None if TLS would have to be turned on or off.
+    /// Replaces the certificate. Returns `None` if TLS would have to be turned on or off.
     pub(super) fn set_certificate(&self, settings: &CollectSettings) -> Result<(), RunError> {
         match (&self.tls, &settings.http.certificate) {
             (Some(tls), Some(files)) => Ok(tls.use_files(files.clone())?),

@@ -1,5 +1,5 @@
-//! Sends copies of dead letters to a delivery stream. A thread and a delivery of its own keep
-//! events from waiting behind copies.
+//! Sends copies of dead letters to a delivery stream. A separate thread and delivery keep events
+//! from waiting behind copies.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -36,7 +36,7 @@ struct ForwardingTask {
     accumulator: RecordAccumulator,
     stream: StreamName,
     source: EventSource,
-    /// No plugin decided about a copy.
+    /// The plugin of copies: none decided them.
     plugin: Arc<str>,
 }
 
@@ -129,7 +129,7 @@ mod tests {
         Aggregation, DeliverySettings, FirehoseClients, RetryClass, StartRate, StreamSettings,
     };
 
-    /// Dead letters that are copied to the stream `letters` of a port.
+    /// Dead letters that are copied to the stream `letters` of a client.
     struct Copied {
         _directory: tempfile::TempDir,
         dead_letters: Arc<DeadLetterWriter>,
@@ -158,8 +158,7 @@ mod tests {
             }
         }
 
-        /// The report of the copies, after the file was found to have this many
-        /// dead letters.
+        /// Checks the number of dead letters in the file, and returns the report of the copies.
         async fn finish(self, dead_letters: usize) -> (ForwardingReport, Arc<FaultyClient>) {
             self.dead_letter_forwarder.finish(Duration::from_secs(30)).await;
             let report = self.dead_letters.report();
@@ -170,7 +169,7 @@ mod tests {
             let accepted = self.port.accepted().remove(&stream()).unwrap_or_default();
             assert_eq!(accepted.len() as u64, copies.copied);
             if copies.not_copied == 0 {
-                // What is sent again comes behind what was sent meanwhile.
+                // A record that is sent again follows records that were sent meanwhile.
                 let mut lines: Vec<_> =
                     file.split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect();
                 let mut accepted = accepted;
@@ -262,7 +261,7 @@ mod tests {
                 move |_, _, _| if hangs { InjectedFault::Hang } else { denied() },
             );
             let copied = Copied::through(port);
-            // More than there is room for, and more than fits one request.
+            // There are more than fit into memory, and into one request.
             copied.write(20, &"x".repeat(900_000));
             let (report, _) = copied.finish(20).await;
             assert_eq!((report.copied, report.not_copied), (0, 20));
@@ -270,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Events of the stream that copies go to can die there, and have dead letters.
+    /// Events of the stream that receives the copies can become dead letters.
     #[tokio::test(start_paused = true)]
     async fn an_event_can_go_where_copies_go() {
         let port = FaultyClient::new(|_, batch, _| {

@@ -26,10 +26,10 @@ use standpipe_plugin_host::swap::{Candidate, RejectedCandidate, Swapped, Swapper
 /// How often a plugin's files are checked if no notification arrives.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long files must be unchanged before they are read, since writers write in pieces.
+/// How long files must be unchanged before they are read, because writers write in pieces.
 const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
-/// Reloads the plugin. Clones are the same reloader.
+/// Reloads the plugin. Clones share one reloader.
 #[derive(Clone)]
 pub struct Reloader(Arc<ReloaderInner>);
 
@@ -40,10 +40,10 @@ struct ReloaderInner {
     read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     secrets: Arc<dyn SecretResolver>,
     companions: Mutex<Companions>,
-    /// The settings' plugin when it was last loaded. If only other keys change, it is not
-    /// loaded again: another plugin may be active by now.
+    /// The plugin of the settings when it was last loaded. If only other keys change, it is not
+    /// loaded again, because another plugin may be active by now.
     last_loaded: Mutex<Option<PluginFingerprint>>,
-    /// Held while secrets are resolved and handed to plugins, so that no plugin gets an older
+    /// Locked while secrets are resolved and passed to plugins, so that no plugin gets an older
     /// secret than it has.
     reload_lock: tokio::sync::Mutex<()>,
 }
@@ -53,7 +53,7 @@ struct ReloaderInner {
 enum ReloadCause {
     /// A request, such as SIGHUP.
     Request,
-    /// A file has changed, perhaps in keys that do not concern the plugin.
+    /// A file has changed, perhaps in keys that do not affect the plugin.
     Change,
 }
 
@@ -80,7 +80,7 @@ impl Reloader {
     ///
     /// # Errors
     ///
-    /// The plugin was rejected. The active plugin stays in use.
+    /// Fails if the plugin was rejected. The active plugin stays in use.
     pub async fn reload(&self) -> Result<Swapped, RejectedCandidate> {
         self.reload_for(ReloadCause::Request).await
     }
@@ -89,7 +89,7 @@ impl Reloader {
     ///
     /// # Errors
     ///
-    /// A secret cannot be resolved.
+    /// Fails if a secret cannot be resolved.
     pub(crate) async fn with_secrets(
         &self,
         candidate: Candidate,
@@ -111,7 +111,7 @@ impl Reloader {
     /// so the plugin is reloaded first.
     pub(super) async fn watch(&self, intake_stop: &CancellationToken) {
         let inner = Arc::clone(&self.0);
-        // Later settings can be the first to name a secret.
+        // Later settings can be the first with a secret.
         if inner.secrets.refresh() < Duration::MAX {
             let refreshing = self.clone().refresh_secrets();
             tokio::spawn(intake_stop.clone().run_until_cancelled_owned(refreshing));
@@ -119,7 +119,8 @@ impl Reloader {
         let Ok(settings) = (inner.read)() else { return };
         let (watch, files) = (settings.hosting.watch, inner.watched_files(&settings));
         if watch == FileWatch::Files && !files.is_empty() {
-            // Before they are read, so that every later change is seen.
+            // The fingerprints are taken before the files are read, so that every later change is
+            // noticed.
             let seen = fingerprints(&files);
             let _ = self.reload().await;
             let watching = self.clone().watch_files(files, seen);
@@ -127,7 +128,7 @@ impl Reloader {
         }
     }
 
-    /// Refreshes secrets until the task is dropped. Plugins in use get changed secrets.
+    /// Refreshes secrets until the task is dropped. Active plugins get changed secrets.
     async fn refresh_secrets(self) {
         loop {
             tokio::time::sleep(self.0.secrets.refresh()).await;
@@ -142,7 +143,7 @@ impl Reloader {
         let mut watcher = start_watcher(&noticed);
         loop {
             let directories = watch_directories(watcher.as_mut(), &files);
-            // A change while nothing was watched causes no notification.
+            // A change while the files were not watched causes no notification.
             if seen == fingerprints(&files) {
                 // Some network file systems send no notifications.
                 let _ = tokio::time::timeout(WATCH_INTERVAL, noticed.notified()).await;
@@ -162,7 +163,7 @@ impl Reloader {
                     now = wait_until_stable(&files).await;
                 }
             }
-            // Before they are read, as above.
+            // Taken before the files are read, as above.
             seen = now;
             // A rejection has been logged; the next change is another attempt.
             let _ = self.reload_for(ReloadCause::Change).await;
@@ -180,7 +181,8 @@ impl ReloaderInner {
         let known = known.map_err(|error| self.swapper.reject_unreadable(error))?;
         let (candidate, policy, ingredients) =
             plugins::read_configured_plugin(&self.swapper, &settings, &known)?;
-        // First, so that a rollback does not go to a plugin with old secrets.
+        // Secrets are refreshed first, so that a rollback does not activate a plugin with old
+        // secrets.
         self.refresh_secrets(runtime);
         let taken = self.last_loaded.lock().clone();
         let swapped = match cause == ReloadCause::Change && taken.as_ref() == Some(&ingredients) {
@@ -193,7 +195,7 @@ impl ReloaderInner {
         Ok(swapped)
     }
 
-    /// Resolves the secrets of all plugins, and hands out changed ones.
+    /// Resolves the secrets of all plugins, and passes on changed ones.
     fn refresh_secrets(&self, runtime: &Handle) {
         let written = self.swapper.written_settings();
         let written = written.iter().map(String::as_str);
@@ -224,7 +226,7 @@ impl ReloaderInner {
 fn start_watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
     let noticed = Arc::clone(noticed);
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Reading a file opens it, also when this program does it.
+        // Reading a file opens it, so this program's own reads cause such events.
         let is_open = EventKind::Access(AccessKind::Open(AccessMode::Any));
         if event.is_ok_and(|event| event.kind != is_open) {
             noticed.notify_one();
@@ -236,7 +238,7 @@ fn start_watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
     watcher.inspect_err(warn).ok()
 }
 
-/// Watches the directories of files, and of the targets of symbolic links: replacing a file
+/// Watches the directories of files, and of the targets of symbolic links, because replacing a file
 /// is an event of its directory.
 fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]) -> Vec<PathBuf> {
     let Some(watcher) = watcher else { return Vec::new() };

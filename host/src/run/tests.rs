@@ -1,5 +1,5 @@
-//! How a run ends, and what its summary says then: between a plugin that follows a script
-//! and a Firehose client that fails on purpose.
+//! Tests how a run ends, and its summary, between a scripted plugin and a Firehose client that
+//! fails on purpose.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,10 +24,10 @@ use standpipe_plugin_host::Plugin;
 use standpipe_plugin_host::scripted::{ScriptedAct, ScriptedEnd};
 use standpipe_plugin_host::swap::{Swapper, SwapperSettings};
 
-/// What a stop that waits for nobody may take.
+/// Maximum time of a stop that waits for nothing.
 const PROMPT: Duration = Duration::from_secs(10);
 
-/// A run before anything flows.
+/// A run that has not started.
 struct Scene {
     directory: TempDir,
     client: Arc<FaultyClient>,
@@ -35,7 +35,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// These settings, and an input of these events.
+    /// Creates a scene with these settings, and an input of these events.
     fn new(settings: &str, events: &[&str], client: FaultyClient) -> Self {
         Self::with(settings, events, client, Overrides::default())
     }
@@ -71,14 +71,14 @@ struct Launched {
 }
 
 impl Launched {
-    /// Waits until the client has been asked.
+    /// Waits until the client has received a request.
     async fn until_asked(&self) {
         while self.client.requests() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// The summary of a run that ends by itself, or is to end promptly.
+    /// The summary of a run that ends by itself, or that must end promptly.
     async fn finish(self) -> Summary {
         let started = Instant::now();
         let ended = tokio::time::timeout(PROMPT, self.run.finish()).await;
@@ -86,8 +86,7 @@ impl Launched {
     }
 }
 
-/// A run of events that a program submits, between a plugin that follows a script and this
-/// client.
+/// A run of events that a program submits, with a scripted plugin and this client.
 pub(crate) fn embedded(
     settings: Settings,
     script: impl Fn(&str, &str) -> ScriptedAct + Send + Sync + 'static,
@@ -138,7 +137,7 @@ fn parts_with(
     }
 }
 
-/// Does with an event what its text says.
+/// Treats an event as its text says.
 fn act(_source: &str, text: &str) -> ScriptedAct {
     let end = match text.contains("trap") {
         true => ScriptedEnd::Trap,
@@ -240,7 +239,7 @@ async fn a_failure_of_the_plugin_halts_the_run_and_the_summary_says_why() {
     let run = Scene::new(halt, &["one", "trap", "three"], accepts_all()).launch();
     let client = Arc::clone(&run.client);
     let summary = run.finish().await;
-    // The third was decided about in the same call of the plugin.
+    // The third event was decided in the same call of the plugin.
     assert_eq!((summary.read, summary.delivered, summary.dead), (3, 2, 0));
     assert_eq!(summary.undelivered, 1);
     assert_eq!(summary.faults.len(), 1);
@@ -251,7 +250,7 @@ async fn a_failure_of_the_plugin_halts_the_run_and_the_summary_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_that_cannot_be_written_stops_the_intake() {
     let scene = Scene::new("", &["trap", "two"], accepts_all());
-    // A file where the directory of dead letters is to be.
+    // A file prevents the creation of the directory of dead letters.
     std::fs::create_dir_all(&scene.parts.settings.data_dir).unwrap();
     std::fs::write(scene.parts.settings.data_dir.join("dead"), "in the way").unwrap();
     let run = scene.launch();

@@ -1,4 +1,5 @@
-//! Dead letters whose events go their way once more, and how they leave their files.
+//! Replays dead letters: their events are processed again, and the settled ones are removed from
+//! their files.
 
 use std::collections::BTreeSet;
 use std::convert::identity;
@@ -24,27 +25,27 @@ use standpipe_delivery::dead_letters::{
     remove_dead_letters,
 };
 
-/// Dead letters whose events go their way once more.
+/// A file of dead letters to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
-    /// Their file, which nobody may write to meanwhile.
+    /// The file. Nothing else may write to it meanwhile.
     pub path: PathBuf,
-    /// Which of them.
+    /// Selects the dead letters to replay.
     pub filter: DeadLetterFilter,
-    /// The sources that they may be of.
+    /// The known sources. Dead letters of other sources are skipped.
     pub sources: SourceNames,
 }
 
-/// Dead letters that a replay left where they were.
+/// Numbers of dead letters that a replay skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftLetters {
-    /// Only the start of the event is kept.
+    /// Dead letters with only the start of the event.
     pub partial: u64,
     /// Lines that are not a dead letter.
     pub unreadable: u64,
-    /// The settings do not have their source.
+    /// Dead letters whose source is not in the settings.
     pub unknown_source: u64,
-    /// They are bodies of requests, and no events.
+    /// Dead letters that are bodies of requests, and not events.
     pub requests: u64,
 }
 
@@ -57,8 +58,7 @@ pub struct UnreadInput {
     pub from_line: u64,
 }
 
-/// The dead letters of one file, each in a chunk of its own, so that each is accounted for
-/// alone.
+/// The dead letters of one file. Each has its own chunk, so that each is settled separately.
 pub(super) struct ReplaySource<'a> {
     replay: &'a Replay,
     entries: DeadLetterReader<BufReader<File>>,
@@ -70,28 +70,28 @@ pub(super) struct ReplaySource<'a> {
     failure: Option<io::Error>,
 }
 
-/// Removes dead letters from their files, on a thread of its own, once all events of a file are
-/// accounted for.
+/// Removes dead letters from their files on a separate thread, after all events of a file are
+/// settled.
 ///
-/// An event that was delivered or filtered needs its dead letter no longer; one that
-/// died again has a new dead letter, which is brought to the disk before the old one
-/// goes. All else stays: a crash before that leaves a dead letter too many, and none
-/// too few.
+/// The dead letter of a delivered or filtered event is no longer necessary. An event that died
+/// again has a new dead letter, which is synced before the old one is removed. All other dead
+/// letters stay. A crash before the removal leaves a superfluous dead letter, but none is ever
+/// missing.
 #[derive(Debug)]
 pub struct ReplayCompactor {
     removals: Sender<Option<Removal>>,
     thread: JoinHandle<Option<String>>,
 }
 
-/// What can be removed from a file.
+/// The dead letters to remove from a file.
 #[derive(Debug)]
 pub struct Removal {
     path: PathBuf,
     dead_letters: Vec<Range<u64>>,
 }
 
-/// A file whose events are on their way. When the last of them is accounted for
-/// it says which dead letters can go.
+/// A file whose events are being processed. After the last event is settled, it determines which
+/// dead letters to remove.
 struct ReplayedFile {
     path: PathBuf,
     settled: Mutex<Vec<Range<u64>>>,
@@ -99,11 +99,11 @@ struct ReplayedFile {
 }
 
 impl ReplayCompactor {
-    /// For a run that writes its own dead letters there.
+    /// Starts the thread, for a run that writes its own dead letters to this writer.
     ///
     /// # Errors
     ///
-    /// The system grants no thread.
+    /// Fails if the system cannot create the thread.
     #[expect(
         clippy::disallowed_methods,
         reason = "there is one entry for each file, all of which are known before"
@@ -120,10 +120,10 @@ impl ReplayCompactor {
         self.removals.clone()
     }
 
-    /// Remove what can be removed up to now, and no more. Returns the first
-    /// thing that went wrong; the dead letters that it was about are still there.
+    /// Performs the removals queued so far, and ends. Returns the first error. The dead letters
+    /// that it affected are still in their file.
     pub fn finish(self) -> Option<String> {
-        // Should the thread have failed, joining it says so.
+        // If the thread has failed, joining it reports that.
         let _ = self.removals.send(None);
         let failed =
             || Some("removing replayed dead letters failed: this is a bug of the host".to_owned());
@@ -131,7 +131,7 @@ impl ReplayCompactor {
     }
 }
 
-/// Work until the run is over.
+/// Runs until the run has ended.
 fn remove_all(
     dead_letters: &DeadLetterWriter,
     queue: &Receiver<Option<Removal>>,
@@ -165,7 +165,7 @@ impl Drop for ReplayedFile {
         let dead_letters = std::mem::take(self.settled.get_mut());
         if !dead_letters.is_empty() {
             let path = std::mem::take(&mut self.path);
-            // Once the run is over nobody removes dead letters any more.
+            // After the end of the run, nothing removes dead letters any more.
             let _ = self.removals.send(Some(Removal { path, dead_letters }));
         }
     }
@@ -184,7 +184,7 @@ impl<'a> ReplaySource<'a> {
         Ok(ReplaySource { replay, entries, file, left, logged: BTreeSet::new(), failure: None })
     }
 
-    /// Says from where on the file was not read, where that was stopped.
+    /// Reports the line from which a stopped replay did not read the file.
     pub(super) fn finish(mut self, stop: &CancellationToken) -> io::Result<Option<UnreadInput>> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -194,7 +194,7 @@ impl<'a> ReplaySource<'a> {
         Ok(next.map(|entry| UnreadInput { source, from_line: entry.number }))
     }
 
-    /// The chunk of a dead letter's event, unless the dead letter is to stay where it is.
+    /// The chunk of a dead letter's event, unless the dead letter is skipped.
     fn take_entry(&mut self, entry: DeadLetterLine, chunker: &Chunker) -> Option<Chunk> {
         let DeadLetterLine { bytes, dead_letter, .. } = entry;
         chunker.count_read((bytes.end - bytes.start) as usize, 0);
@@ -242,7 +242,7 @@ impl<'a> ReplaySource<'a> {
         lines.into_chunk(ack)
     }
 
-    /// Say once for each source why its dead letters are left.
+    /// Logs once for each source why its dead letters are skipped.
     fn log_unknown(&mut self, source: &str) {
         let source = &source[..source.floor_char_boundary(limits::DETAIL_BYTES_MAX)];
         if self.logged.len() < limits::UNKNOWN_SOURCES_NAMED_MAX && !self.logged.contains(source) {

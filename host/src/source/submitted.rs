@@ -1,9 +1,8 @@
 //! Events that an embedding program submits.
 //!
-//! What is accepted waits in memory, within [`SubmissionLimits`], for a [`SubmissionReader`] that makes
-//! chunks of it. Handing an event in takes a lock that is held for no longer than a
-//! pointer takes to be moved, and no thread ever waits: if the limits are reached, the event is
-//! returned, or a task waits.
+//! Accepted events wait in memory, within [`SubmissionLimits`], for a [`SubmissionReader`] that
+//! creates chunks. Submitting an event only locks for as long as it takes to move a pointer, and no
+//! thread ever waits: if the limits are reached, the event is returned, or a task waits.
 
 mod outcome;
 mod reader;
@@ -25,13 +24,12 @@ use crate::limits;
 use standpipe_core::event::EventOutcome;
 use stats::SubmissionCounters;
 
-/// How much may be under way.
+/// Limits of submitted events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubmissionLimits {
-    /// Events that have been accepted and are not settled.
+    /// Accepted events that are not settled.
     pub events: usize,
-    /// Bytes of those that wait for a worker; never less than the longest event
-    /// takes.
+    /// Bytes of events that wait for a worker. The minimum is the size of the longest event.
     pub bytes: usize,
 }
 
@@ -48,19 +46,19 @@ impl Default for SubmissionLimits {
 #[derive(Debug, Clone)]
 pub struct Submitter(Arc<SubmissionState>);
 
-/// What has been accepted, on its way to the workers.
+/// Accepted events that wait for the workers.
 #[derive(Debug)]
 pub struct SubmissionQueue {
     queue: Receiver<Submitted>,
     shared: Arc<SubmissionState>,
 }
 
-/// An event that has been accepted.
+/// An accepted event.
 #[derive(Debug)]
 struct Submitted {
     /// The event, or the start of one that is too long.
     text: Bytes,
-    /// The bytes of the whole event, where it is too long.
+    /// The bytes of the whole event, if it is too long.
     too_long: Option<u64>,
     /// Receives the outcome.
     settled: oneshot::Sender<EventOutcome>,
@@ -68,24 +66,24 @@ struct Submitted {
 
 #[derive(Debug)]
 struct SubmissionState {
-    /// None once nothing more is accepted. Its length is bounded by the room.
+    /// `None` once no more events are accepted. The limits also bound its length.
     queue: RwLock<Option<Sender<Submitted>>>,
     room: SubmissionLimits,
-    /// SubmissionLimits for events, taken until they are settled. Semaphores and no memory budgets, since
-    /// each event takes from them: a semaphore needs no lock for that.
+    /// Permits for events, held until they are settled. Semaphores are used instead of memory
+    /// budgets, because each event takes from them: a semaphore needs no lock for that.
     events: Semaphore,
-    /// SubmissionLimits for bytes, taken until a worker has them.
+    /// Permits for bytes, held until a worker takes them.
     bytes: Semaphore,
     /// Events whose outcome may still have to be sent.
     unsettled: AtomicUsize,
     queued: AtomicUsize,
-    /// Notified whenever nothing is unsettled.
+    /// Notified when no event is unsettled.
     idle: Notify,
     counts: SubmissionCounters,
 }
 
 impl Submitter {
-    /// A way into a run, and what the run takes from it.
+    /// Creates a submitter, and the queue from which the run reads.
     #[expect(clippy::disallowed_methods, reason = "its semaphores bound what is in the queue")]
     pub fn new(room: SubmissionLimits) -> (Self, SubmissionQueue) {
         let events = room.events.clamp(1, Semaphore::MAX_PERMITS);
@@ -105,19 +103,19 @@ impl Submitter {
         (Submitter(Arc::clone(&shared)), SubmissionQueue { queue: receiver, shared })
     }
 
-    /// Hand an event in, if there is room.
+    /// Submits an event if there is room.
     ///
     /// # Errors
     ///
-    /// There is none, or nothing more is accepted. The event comes back.
+    /// Fails if there is no room, or if no more events are accepted. The error returns the event.
     pub fn try_submit(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         self.submit_if_free(event).inspect_err(|refused| {
             self.0.counts.of_refused(refused).inc();
         })
     }
 
-    /// Hand an event in at once if there is room, and else once the answer is
-    /// awaited and there is.
+    /// Submits an event at once if there is room. Otherwise, submits it when the outcome is awaited
+    /// and there is room.
     pub fn submit(
         &self,
         event: Bytes,
@@ -138,14 +136,14 @@ impl Submitter {
         }
     }
 
-    /// Hand an event in once there is room. A refusal is not counted.
+    /// Submits an event once there is room. A refusal is not counted.
     ///
     /// # Errors
     ///
-    /// Nothing more is accepted.
+    /// Fails if no more events are accepted.
     pub async fn submit_when_free(&self, event: Bytes) -> Result<OutcomeFuture, TrySubmitError> {
         let shared = &*self.0;
-        // Either fails only once it is closed.
+        // Acquiring only fails after the semaphores are closed.
         let Ok(place) = shared.events.acquire().await else {
             return Err(TrySubmitError::Closed(event));
         };
@@ -167,15 +165,15 @@ impl Submitter {
         }
     }
 
-    /// Accept nothing more. What has been accepted goes on its way.
+    /// Accepts no more events. Accepted ones are still processed.
     pub fn close(&self) {
-        // The lock comes first: who holds room and not yet the lock is refused.
+        // The queue is closed first: a submitter with permits but without the lock is refused.
         self.0.queue.write().take();
         self.0.events.close();
         self.0.bytes.close();
     }
 
-    /// Wait until nothing is unsettled.
+    /// Waits until no event is unsettled.
     pub async fn wait_until_settled(&self) {
         loop {
             let idle = self.0.idle.notified();
@@ -186,7 +184,7 @@ impl Submitter {
         }
     }
 
-    /// What has been done so far.
+    /// The statistics so far.
     pub fn stats(&self) -> SubmissionStats {
         let shared = &*self.0;
         SubmissionStats {
@@ -198,7 +196,7 @@ impl Submitter {
 }
 
 impl SubmissionState {
-    /// Queues an event in the room that was taken for it.
+    /// Queues an event, whose permits are already taken.
     fn queue_event(
         &self,
         event: Bytes,
@@ -216,7 +214,7 @@ impl SubmissionState {
         Ok(OutcomeFuture::new(receipt))
     }
 
-    /// Give the room of so many events back, some of which were given up.
+    /// Releases the permits of this number of events, some of which were abandoned.
     fn settle_events(&self, ended: usize, abandoned: usize) {
         let all = ended + abandoned;
         self.counts.abandoned.inc_by(abandoned as u64);
@@ -227,7 +225,7 @@ impl SubmissionState {
     }
 }
 
-/// Nobody takes what is left.
+/// Nothing reads the remaining events.
 impl Drop for SubmissionQueue {
     fn drop(&mut self) {
         Submitter(Arc::clone(&self.shared)).close();
@@ -244,13 +242,13 @@ impl Submitted {
         if event.len() <= standpipe_core::limits::EVENT_BYTES_MAX {
             return Submitted { text: event, too_long: None, settled };
         }
-        // A copy, so that the rest is not kept.
+        // The prefix is copied, so that the rest is freed.
         let text = Bytes::copy_from_slice(&event[..limits::EVENT_PREFIX_BYTES]);
         Submitted { text, too_long: Some(event.len() as u64), settled }
     }
 }
 
-/// The room that an event takes, in bytes. No event is free.
+/// The bytes that an event counts for. Even an empty event counts.
 fn queue_cost(event: &Bytes) -> u32 {
     let bytes = match event.len() {
         0 => 1,

@@ -1,4 +1,5 @@
-//! What SDKs send is taken, and gets what the vendor's server would have added.
+//! Tests that requests of SDKs are accepted, and that events get the members that the vendor's
+//! server would add.
 
 use serde_json::{Value, json};
 use standpipe_tests::client::{Client, basic_auth};
@@ -6,7 +7,7 @@ use standpipe_tests::compressed::{gzip, zlib, zstd};
 
 use super::*;
 
-/// The types that paths name, with their short forms, if they have one.
+/// The types in paths, each with its short form, if it has one.
 const TYPES: &[(&str, Option<&str>)] = &[
     ("identify", Some("i")),
     ("track", Some("t")),
@@ -22,7 +23,7 @@ const TYPES: &[(&str, Option<&str>)] = &[
 const BATCHES: &[(&str, bool)] =
     &[("/v1/batch", false), ("/v1/import", false), ("/v1/b", true), ("/beacon/v1/batch", true)];
 
-/// `{"type":"track","event":"brotli","userId":"u"}` as Brotli's own library writes it.
+/// `{"type":"track","event":"brotli","userId":"u"}` as compressed by the Brotli library.
 const BROTLI: &[u8] = b"\x8b\x16\x80{\"type\":\"track\",\"event\":\"brotli\",\"userId\":\"u\"}\x03";
 
 #[test]
@@ -259,7 +260,7 @@ fn every_compression_is_read() {
     for (encoding, bytes) in &bodies {
         let reply = send(encoding, bytes);
         assert_eq!(reply.status, 200, "{encoding}: {}", reply.text());
-        // What is broken is refused, and the connection is good for more.
+        // A damaged body is refused, and the connection stays usable.
         let is_padded = bytes.ends_with(&[0; 512]);
         if *encoding != "identity" && !is_padded {
             assert_eq!(send(encoding, &bytes[..bytes.len() / 2]).status, 400, "{encoding}");
@@ -272,7 +273,7 @@ fn every_compression_is_read() {
     assert_delivered(&stub, &names.map(str::to_owned).into());
 }
 
-/// A single event's path, the type that it says, and whether only browsers use it.
+/// Paths for single events, each with its type, and whether only browsers use it.
 fn paths_of_one() -> Vec<(String, &'static str, bool)> {
     let mut paths = Vec::new();
     for (name, short) in TYPES {

@@ -1,4 +1,4 @@
-//! Bad requests have an answer each, and cost nobody else anything.
+//! Tests that each bad request gets a response, and does not affect other clients.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// The maximum memory of the process, for any requests.
+/// The maximum memory of the process, whatever the requests.
 const MEMORY_BYTES_MAX: u64 = 200_000_000;
 
 #[test]
@@ -18,7 +18,8 @@ fn decompression_bombs_are_refused_early() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let good = GoodClient::start(&collector);
-    // A gigabyte of zeros each: many members are one file, and as good as one.
+    // Each body is a gigabyte of zeros. A gzip file of many members is valid and has the same
+    // effect.
     let bombs = [
         ("gzip", gzip_of_zeros(64 * MEBIBYTE).repeat(16)),
         ("zstd", zstd(&vec![0; 64 * MEBIBYTE]).repeat(16)),
@@ -175,7 +176,7 @@ fn requests_that_break_the_protocol_are_refused_or_closed() {
             Err(error) => assert!(is_cut_off(&error), "{what}: {error}"),
         }
     }
-    // A client that disconnects in the middle of a request has sent nothing.
+    // A client that disconnects in the middle of a request has sent no events.
     let whole = request_with(&format!("Content-Length: {}\r\n", body.len()), &body);
     let chunks = request_with(chunked, "2\r\n{}\r\n");
     for end in [10, 60, whole.len() - body.len(), whole.len() - 1, chunks.len()] {
@@ -195,8 +196,8 @@ fn requests_that_break_the_protocol_are_refused_or_closed() {
     assert_delivered(&stub, &names);
 }
 
-/// A chunked body ends where its chunks do, whatever length is said beside it, and
-/// in whatever order.
+/// A chunked body ends with its last chunk. A `Content-Length` is ignored, in any order of the
+/// headers.
 #[test]
 fn a_content_length_beside_chunks_is_ignored() {
     let stub = start_accepting_stub();
@@ -263,21 +264,21 @@ fn dead_letters_and_plugins_get_the_source_of_an_event() {
     assert_eq!(delivered_events(&stub).len(), 2);
 }
 
-/// A request with these headers and this body, and the right key.
+/// A request with these headers and this body, and a valid key.
 fn request_with(headers: &str, body: &str) -> String {
     let (name, value) = basic_auth("key-of-web");
     format!("POST /v1/track HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n{headers}\r\n{body}")
 }
 
-/// Send bytes as they are, and read an answer.
+/// Sends these bytes and reads a response.
 fn send_raw(collector: &Collector, bytes: &[u8]) -> io::Result<HttpResponse> {
     let mut client = Client::connect(collector.url());
-    // The answer may come before all has been sent.
+    // The response may arrive before all bytes are sent.
     let sent = client.send(bytes);
     client.read_response().or_else(|error| sent.and(Err(error)))
 }
 
-/// Whether the server has closed the connection, and not let it wait.
+/// Whether the server closed the connection, and the client did not time out.
 fn is_cut_off(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
 

@@ -1,5 +1,5 @@
-//! Many clients that are idle or slow take from others no more than their share: good
-//! clients and orchestrators are answered all the time.
+//! Tests many idle or slow clients: they take no more than their share, and good clients and
+//! orchestrators always get responses.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -9,32 +9,32 @@ use standpipe_tests::wait_until;
 
 use super::*;
 
-/// Bytes of the bodies that fill all the memory there is for bodies, each nearly there:
-/// as many large ones as fit, and one that takes the rest.
+/// Bytes of nearly complete bodies that use up all memory for bodies: as many large bodies as fit,
+/// and one that takes the rest.
 const HOARDS: [usize; 17] = {
     let mut hoards = [4_095_000; 17];
     hoards[16] = 1_572_000;
     hoards
 };
 
-/// For how long a good client is looked at beside them: long enough for what it waits
-/// for at most to be over, and short of what slow bodies may take.
+/// How long the test observes a good client: longer than the maximum time that it waits, and
+/// shorter than the timeout of slow bodies.
 const HOARDED: Duration = Duration::from_secs(8);
 
-/// The pause from one byte of theirs to the next.
+/// The pause between two bytes of the slow clients.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// The length that each of them announces.
+/// The length that each slow client announces.
 const ANNOUNCED: usize = 4_095_990;
 
-/// Bodies whose request does not say its key before them take a part of the memory.
+/// Bodies of requests that do not send their key first take only a part of the memory.
 #[test]
 fn slow_bodies_without_a_key_do_not_block_other_clients() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let hoarders = Hoarders::start(&collector, None);
     let good = GoodClient::start(&collector);
-    // A client with its key in the body waits only until the slowest clients make room.
+    // A client whose key is in the body waits only until the slowest clients are cut off.
     let started = Instant::now();
     let mut event = track_event("key in the body");
     event["writeKey"] = "key-of-web".into();
@@ -51,7 +51,7 @@ fn slow_bodies_without_a_key_do_not_block_other_clients() {
     assert_delivered(&stub, &names);
 }
 
-/// A page's key is known to everybody.
+/// The key of a page is public.
 #[test]
 fn slow_bodies_with_a_key_make_room() {
     let stub = start_accepting_stub();
@@ -112,7 +112,7 @@ fn many_admin_connections_do_not_block_health_checks() {
     let silent: Vec<_> = (0..100).map(|_| Client::connect(admin)).collect();
     (0..20).for_each(|_| live());
     drop(silent);
-    // Headers that never end, and bodies of whom nothing is wanted.
+    // Headers that never end, and unused bodies that never end.
     for head in [
         "GET /health/live HTTP/1.1\r\nX-Slow: ",
         "PUT /plugin HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx",
@@ -130,7 +130,7 @@ fn many_admin_connections_do_not_block_health_checks() {
     collector.stop().expect_exit(0);
 }
 
-/// 1,100 idle connections where 1,024 files may be open, and no more.
+/// There are 1,100 idle connections, but only 1,024 files may be open.
 #[test]
 fn a_low_limit_of_open_files_leaves_room_for_delivery() {
     let stub = start_accepting_stub();
@@ -204,7 +204,7 @@ fn one_address_has_its_share_of_connections() {
     collector.stop().expect_exit(0);
 }
 
-/// Behind a proxy the client that it names has the share.
+/// Behind a proxy, the limit applies to the client that the proxy names.
 #[test]
 fn one_client_has_its_share_of_memory() {
     let stub = start_accepting_stub();
@@ -229,25 +229,25 @@ fn one_client_has_its_share_of_memory() {
     let started = Instant::now();
     assert_eq!(large("203.0.113.2"), 200);
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    // Its own large body makes room, once it is slow.
+    // The client's own large body is cut off once it is slow.
     assert_eq!(large("203.0.113.1"), 200);
     collector.stop().expect_exit(0);
 }
 
-/// The program with its limits set by a shell.
+/// The program, with limits set by a shell.
 fn program_with_ulimit(stub: &Stub, limit: &str, settings: &CollectorSettings) -> Program {
     let program = new_program(stub, settings);
     program.started_by(&["/bin/sh", "-c", &format!("{limit} && exec \"$0\" \"$@\"")])
 }
 
-/// Clients that send nearly all of a body, and then a byte now and then.
+/// Clients that send nearly the whole body, and then a byte from time to time.
 struct Hoarders {
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Hoarders {
-    /// Returns when all have sent their part, or got a response that refuses it.
+    /// Returns when all clients have sent their part, or got a response with a refusal.
     fn start(collector: &Collector, key: Option<&str>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));

@@ -1,7 +1,8 @@
-//! Runs the examples of the README and of every page of the docs as a reader would: a page's files are
-//! written and its commands run, from top to bottom, in one directory, which is empty at first.
+//! Runs the examples of the README and of every page of the docs as a reader would: it writes the
+//! files of a page and runs its commands from top to bottom, in one directory that is empty at
+//! first.
 //!
-//! The first word after the fence is the language; what follows it says what to do:
+//! The first word after the fence is the language. The rest says what to do:
 //!
 //! | fence | done with the block |
 //! |---|---|
@@ -19,14 +20,14 @@
 //! | a language of [`SHOWN_LANGUAGES`] | not run, for the reason there |
 //! | anything else with a name | written to that file |
 //!
-//! Comments of a page, each on a line of its own:
+//! Comments of a page, each on a separate line:
 //!
 //! - `<!-- streams: a b -->` creates delivery streams in the AWS account that the commands use.
-//! - `<!-- new directory -->` ends an example: its background commands are stopped, and what follows
-//!   runs in another directory.
-//! - `<!-- in a checkout -->` gives the example a directory with the repository's files. There
-//!   `cargo` and `rustup` are replaced by `examples/cargo.sh`, which builds nothing, starts the programs
-//!   that are built, and fails where a named test, bench, package or path does not exist.
+//! - `<!-- new directory -->` ends an example: its background commands are stopped, and the next
+//!   example runs in another directory.
+//! - `<!-- in a checkout -->` gives the example a directory with the repository's files. In it,
+//!   `examples/cargo.sh` replaces `cargo` and `rustup`: it builds nothing, starts programs that are
+//!   already built, and fails if a named test, bench, package or path does not exist.
 //!
 //! `EXAMPLES=delivery,README cargo test --release --test e2e -- docs::examples` runs only the pages
 //! whose paths contain one of these words.
@@ -46,23 +47,23 @@ use self::page::{Example, Page};
 use self::script::script;
 use super::{documents, shown};
 
-/// For one example, which starts the program several times, can wait for another's ports, or compiles
-/// a plugin with its dependencies.
+/// Deadline of one example. It starts the program several times, may wait for the ports of another
+/// example, and may compile a plugin with its dependencies.
 const EXAMPLE_DEADLINE: Duration = DEADLINE.saturating_mul(10);
 
 /// Pages that run at the same time.
 const PAGES_AT_ONCE: usize = 3;
 
-/// Languages of blocks that are shown only, each with the reason.
+/// Languages of blocks that are never run, each with the reason.
 const SHOWN_LANGUAGES: &[(&str, &str)] = &[
     ("nginx", "another program's configuration; tests/e2e/nginx.rs runs the recipes of embedding"),
     ("text", "a drawing, or a format in words"),
 ];
 
-/// A block that is shown only, though others of its language run.
+/// A block that is not run, although other blocks of its language are.
 struct Shown {
     page: &'static str,
-    /// The beginning of its text.
+    /// The start of its text.
     start: &'static str,
     #[expect(dead_code, reason = "for people")]
     reason: &'static str,
@@ -70,7 +71,7 @@ struct Shown {
 
 /// Blocks with the instruction `shown`.
 const SHOWN: &[Shown] = &[
-    // To begin with, settings and AWS, the project itself.
+    // Introduction, settings, AWS, and the project itself.
     Shown {
         page: "README.md",
         start: "tests/setup.sh",
@@ -154,7 +155,7 @@ fn the_examples_of_every_page_run() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Nothing is shown without a reason, and no reason outlives its block.
+/// Every block with the instruction `shown` has a reason, and every reason has a block.
 #[test]
 fn every_block_that_is_only_shown_has_a_reason() {
     let is_listed = |name: &str, text: &str| {
@@ -219,7 +220,7 @@ fn an_example_that_holds_is_no_failure() {
     }
 }
 
-/// Every page by name, with its text, or those that `EXAMPLES` chooses.
+/// All pages by name, with their text, or the pages that `EXAMPLES` selects.
 fn pages() -> Vec<(String, String)> {
     let words = env::var("EXAMPLES").unwrap_or_default();
     let is_chosen = |name: &str| words.split(',').any(|word| name.contains(word));
@@ -228,7 +229,8 @@ fn pages() -> Vec<(String, String)> {
     chosen.map(|(name, path)| (name, fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Runs the examples of pages, of some at a time: they wait more than they work. Returns what failed.
+/// Runs the examples of several pages at once, because they wait more than they work. Returns the
+/// failures.
 fn run_pages(pages: &[(String, Page)]) -> Vec<String> {
     let queue = Mutex::new(pages.iter());
     let failures = Mutex::new(Vec::new());
@@ -254,7 +256,7 @@ fn run_page(page: &Page) -> Result<(), String> {
     page.examples.iter().try_for_each(run_example)
 }
 
-/// A directory of the toolchain, which the example's own home does not have.
+/// A directory of the toolchain. The example's own home directory does not have one.
 fn home(variable: &str, name: &str) -> PathBuf {
     env::var_os(variable)
         .map_or_else(|| env::home_dir().expect("a home directory").join(name), PathBuf::from)
@@ -274,8 +276,8 @@ fn run_example(example: &Example) -> Result<(), String> {
         .env("TESTS", env::current_exe().expect("a test knows its path"))
         .env("WORKSPACE", workspace_directory())
         .env("CARGO_SCRIPT", include_str!("examples/cargo.sh"))
-        // For projects that `host plugin new` creates: the dependencies of the template in the
-        // workspace, compiled once.
+        // Projects that `host plugin new` creates use the template's dependencies in the workspace,
+        // compiled once.
         .env("CARGO_HOME", home("CARGO_HOME", ".cargo"))
         .env("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup"))
         .env("CARGO_NET_OFFLINE", "true")

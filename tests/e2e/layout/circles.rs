@@ -1,26 +1,27 @@
-//! No circle of files within a crate: where a file uses another one, that one does not use the first, by whatever way.
+//! Checks that there is no cycle of files within a crate: if a file uses another one, that one does
+//! not use the first, directly or indirectly.
 //!
-//! A file may use what is defined in the files that it is a part of (`a/b.rs` what is in `a.rs`, and everything what is
-//! in `lib.rs`): they are one module, cut into files. What is only handed on by `pub use` counts for the file that
-//! defines it.
+//! A file may use definitions from the files of which it is a part (`a/b.rs` those in `a.rs`, and
+//! every file those in `lib.rs`): they are one module, split into files. A re-export by `pub use`
+//! counts for the file that contains the definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use standpipe_tests::workspace_directory;
 
-/// A file by the modules that lead to it: none for the crate's root.
+/// A file, as the modules that lead to it. Empty for the crate's root.
 type Module = Vec<String>;
 
-/// A path of modules, with an item at its end.
+/// A path of modules with an item at its end.
 type ItemPath = Vec<String>;
 
-/// The references of a file to others.
+/// A file's references to others.
 #[derive(Debug, Default)]
 struct SourceFile {
     /// The imports by their name in the file.
     names: BTreeMap<String, ItemPath>,
-    /// The paths that it uses, without re-exports.
+    /// The paths that the file uses, without re-exports.
     used: Vec<ItemPath>,
 }
 
@@ -63,7 +64,7 @@ fn a_circle_is_found_for_every_form_of_use() {
     }
 }
 
-/// The crates whose files are looked at, by their folder.
+/// The crates to check, by their folder.
 fn read_crates() -> Vec<(String, BTreeMap<Module, SourceFile>)> {
     let root = workspace_directory();
     let mut folders = vec!["host".to_owned(), "guest/mapping".to_owned()];
@@ -89,7 +90,7 @@ fn read_crates() -> Vec<(String, BTreeMap<Module, SourceFile>)> {
         .collect()
 }
 
-/// Reads the files of a crate, each by its path below `src`. Files of tests alone are left out.
+/// Reads the files of a crate, each by its path below `src`. Leaves out files with only tests.
 fn read_sources<'a>(
     files: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> BTreeMap<Module, SourceFile> {
@@ -141,7 +142,8 @@ fn source_of(module: &Module, text: &str, modules: &BTreeSet<Module>) -> SourceF
     source
 }
 
-/// The `use` that a statement ends with: what stands before it, whether it hands on, and what it names.
+/// The `use` at the end of a statement: the text before it, whether it re-exports, and what it
+/// names.
 fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
     let words = ["pub use ", "pub(crate) use ", "pub(super) use ", "use "];
     let mut start = 0;
@@ -157,7 +159,7 @@ fn use_in(statement: &str) -> Option<(&str, bool, &str)> {
     None
 }
 
-/// The paths of a `use`, with the names that they get.
+/// The paths of a `use`, with the names that they get in the file.
 fn expand_use(group: &str) -> Vec<(String, String)> {
     let group = group.trim();
     let Some((prefix, inner)) = group.split_once('{') else {
@@ -186,7 +188,8 @@ fn expand_use(group: &str) -> Vec<(String, String)> {
     parts.flat_map(|part| expand_use(&format!("{}{part}", prefix.trim()))).collect()
 }
 
-/// A path from the crate's root on. None where it leads out of the crate, or is a name of the file itself.
+/// A path from the crate's root. `None` if it leads out of the crate, or is a name defined in the
+/// file itself.
 fn absolute_path(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Option<ItemPath> {
     let parts: Vec<_> = path.split("::").map(|part| part.trim().to_owned()).collect();
     let ups = parts.iter().take_while(|part| *part == "super").count();
@@ -201,7 +204,7 @@ fn absolute_path(module: &Module, path: &str, modules: &BTreeSet<Module>) -> Opt
     }
 }
 
-/// The file that defines what a path names.
+/// The file with the definition of a path.
 fn defining_module(
     path: &[String],
     sources: &BTreeMap<Module, SourceFile>,
@@ -234,7 +237,7 @@ fn reached_modules<'a>(
     reached
 }
 
-/// The circles among the files, each as the names of its files in order.
+/// The cycles among the files, each as the names of its files in order.
 fn find_circles(sources: &BTreeMap<Module, SourceFile>) -> Vec<Vec<String>> {
     const HANDED_ON_MAX: usize = 10;
     let edges: BTreeMap<&Module, BTreeSet<Module>> = sources

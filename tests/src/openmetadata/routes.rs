@@ -1,4 +1,4 @@
-//! Paths of the stand-in for OpenMetadata: services, pipelines, bulk requests, deletion and search.
+//! Routes of the OpenMetadata stand-in: services, pipelines, bulk requests, deletion and search.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub(super) type ApiResponse = (u16, Value);
 
 const COLLECTIONS: &[&str] = &["tables", "topics", "containers", "searchIndexes", "pipelines"];
 
-/// Answers a request.
+/// Responds to a request.
 pub(super) fn answer_request(asked: &ApiRequest, state: &mut ApiState) -> ApiResponse {
     let Some(path) = asked.path.strip_prefix("/api/v1/") else {
         return reject_unknown(asked, state);
@@ -169,7 +169,7 @@ fn put_pipeline(body: &Value, overrides: bool, state: &mut ApiState) -> ApiRespo
         let id = state.add_entity("pipelines", &name, &own);
         return (201, without_internals(&state.entities[&id]));
     };
-    // Edits of users stay, unless the request overwrites them.
+    // Edits by users stay, unless the request overwrites them.
     let keeps = stored["_edited"] == true && !overrides;
     for (key, value) in own.as_object().into_iter().flatten() {
         if !(keeps && matches!(&**key, "description" | "displayName")) {
@@ -274,7 +274,7 @@ fn search_entities(asked: &ApiRequest, state: &ApiState) -> ApiResponse {
     let (field, pattern) = (of("fieldName"), of("fieldValue").to_lowercase());
     let is_like = |one: &&Value| {
         let value = one[field].as_str().filter(|_| one["_kind"] == kind);
-        // There may be thousands: a name without `*` is compared without a copy.
+        // There may be thousands of values, so a name without `*` is compared without a copy.
         value.is_some_and(|value| match pattern.contains('*') {
             true => is_matched(&pattern, &value.to_lowercase()),
             false => value.eq_ignore_ascii_case(&pattern),

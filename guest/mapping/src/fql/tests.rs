@@ -1,5 +1,5 @@
-//! The filter query language: every table of `host/docs/fql.md` is run, limits of length and depth
-//! hold, and no text of a condition or an event panics. `differential` compares with a second
+//! Tests the filter query language: all tables in `host/docs/fql.md` are correct, limits of length
+//! and depth apply, and no condition or event causes a panic. `differential` compares with a second
 //! evaluator.
 
 mod differential;
@@ -25,7 +25,7 @@ fn parse_error(text: &str) -> String {
     }
 }
 
-/// See it print text that compiles to the same condition.
+/// Checks that the printed text of a condition compiles to the same condition.
 fn check_text(condition: &Condition) {
     let text = condition.to_string();
     assert_eq!(parse_valid(&text), *condition, "{text}");
@@ -40,7 +40,7 @@ fn conformance_cases_pass() {
         match word {
             "#" => continue,
             "event" => {
-                // Of all numbers and characters, the checker knows too few.
+                // The checker does not support all numbers and characters.
                 let plain = rest.replace("1e40", "1e30").replace("\\ud83d\"", "\"");
                 let is_json = serde_json::from_str::<serde_json::Value>(&plain).is_ok();
                 assert!(is_json, "no JSON: {rest}");
@@ -64,8 +64,8 @@ fn conformance_cases_pass() {
     assert!(cases >= 200, "{cases} cases");
 }
 
-/// Every table in the user's page with the columns Condition and Result, over
-/// the event that the page shows last before it.
+/// Evaluates each table in the user's page with the columns Condition and Result, with the last
+/// event that the page shows before it.
 #[test]
 fn the_tables_of_the_fql_page_are_true() {
     let page = include_str!("../../../../host/docs/fql.md");
@@ -210,8 +210,8 @@ fn conditions_on_type_and_name_are_recognised() {
     }
 }
 
-/// A condition over type and event only means the same of events without those
-/// of the two that a plugin does not get.
+/// A condition on only type and event has the same result for events without those of the two that
+/// the plugin does not receive.
 #[test]
 fn conditions_on_kind_give_the_same_result_without_the_payload() {
     let texts = [
@@ -232,7 +232,7 @@ fn conditions_on_kind_give_the_same_result_without_the_payload() {
     }
 }
 
-/// Words that a condition may consist of, so that some make sense.
+/// Words that a condition may contain. Some combinations are valid.
 fn any_words() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![

@@ -137,7 +137,7 @@ fn parse_detectors(table: SettingsTable<'_>, names: &[&str]) -> SettingsResult<D
 ///
 /// # Errors
 ///
-/// An action is wrong, or two are about the same place.
+/// Fails if an action is wrong, or if two actions affect the same path.
 pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
     for item in table.get_items("redact") {
@@ -158,7 +158,7 @@ pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage
 ///
 /// # Errors
 ///
-/// An action is wrong, or two are about the same place.
+/// Fails if an action is wrong, or if two actions affect the same path.
 pub(super) fn parse_flatten(table: SettingsTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
     for (path, separator) in table.get_values_by_path("flatten")? {

@@ -1,4 +1,4 @@
-//! What the settings of transforms and rows mean, and what is wrong with them.
+//! Tests the meaning of the settings of transforms and mappings, and their mistakes.
 
 use standpipe_plugin::testing::{Decision, Harness, deliver, event};
 use standpipe_plugin::{Event, Plugin as _, Setup};

@@ -1,6 +1,6 @@
-//! A small client for AWS services that speak the JSON protocol, in place of SDK crates that take
-//! minutes to build for one request each. It signs as the SDK does, makes at most three attempts,
-//! and logs no bodies.
+//! A small client for AWS services with the JSON protocol. It replaces SDK crates that take minutes
+//! to build for a single kind of request. It signs like the SDK, makes at most three attempts, and
+//! logs no bodies.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,12 +26,10 @@ const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(200), Duration::from_millis(400), Jitter::None);
 const ATTEMPTS: u32 = 3;
 
-/// A client for services that speak AWS's JSON protocol, of which little is
-/// asked.
+/// A client for AWS services with the JSON protocol, for a few simple requests.
 ///
-/// AWS's own crates for Secrets Manager and Systems Manager take minutes to build,
-/// for one request each. This one signs with the same code as they do. Bodies are
-/// never logged.
+/// AWS's own crates for Secrets Manager and Systems Manager take minutes to build, for one kind of
+/// request each. This client signs with the same code as they do. Bodies are never logged.
 #[derive(Debug)]
 pub struct JsonClient {
     access: AwsAccess,
@@ -43,11 +41,11 @@ pub struct JsonClient {
 /// An AWS service with the JSON protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonService {
-    /// Its name in signatures and host names.
+    /// The service's name in signatures and host names.
     pub name: &'static str,
-    /// What stands before an operation's name.
+    /// The prefix of operation names.
     pub target: &'static str,
-    /// The version of its protocol.
+    /// The version of the service's protocol.
     pub version: &'static str,
 }
 
@@ -72,7 +70,7 @@ impl JsonClient {
     ///
     /// # Errors
     ///
-    /// The service refuses, or is not reached.
+    /// Fails if the service returns an error or cannot be reached.
     pub async fn call(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
         for failures in 1..ATTEMPTS {
             match self.attempt(operation, input).await {
@@ -86,15 +84,16 @@ impl JsonClient {
         self.attempt(operation, input).await
     }
 
-    /// Calls an operation with one request, for callers that pace and retry themselves.
+    /// Calls an operation with a single request, for callers with their own rate limit and retries.
     ///
     /// # Errors
     ///
-    /// As for [`call`](Self::call).
+    /// Fails in the same cases as [`call`](Self::call).
     pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
         let correction = self.access.clock.correction_seconds();
         match self.send_request(operation, input).await {
-            // It was refused for the time, which has just been set right.
+            // The service rejected the request because of its time, and the response has just
+            // corrected the clock.
             Err(_) if self.access.clock.correction_seconds() != correction => {
                 self.send_request(operation, input).await
             }
@@ -167,8 +166,8 @@ impl JsonClient {
     }
 }
 
-/// As AWS's rules for endpoints have it, for the partitions that anybody can use.
-/// In others the URL must be set.
+/// The URL according to AWS's endpoint rules, for the public partitions. In other partitions, the
+/// URL must be set.
 fn own_url(service: &str, region: &str, settings: &AwsSettings) -> String {
     let fips = if settings.use_fips == Some(true) { "-fips" } else { "" };
     let suffix = match (settings.use_dual_stack == Some(true), region.starts_with("cn-")) {
@@ -192,7 +191,7 @@ async fn read_body(body: SdkBody) -> Result<Zeroizing<Vec<u8>>, AwsError> {
 fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsError> {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     if status == 200 {
-        // Each operation responses with an object.
+        // The response of each operation is an object.
         let object = read.filter(Value::is_object);
         return object.ok_or_else(|| AwsError::incomplete_response("it is not a JSON object"));
     }
@@ -200,7 +199,7 @@ fn read_answer(status: u16, body: &[u8], is_skewed: bool) -> Result<Value, AwsEr
         keys.iter().find_map(|key| Some(read.as_ref()?.get(key)?.as_str()?.to_owned()))
     };
     let code = word(&["__type", "code"]).unwrap_or_default();
-    // A shape's name may stand before it.
+    // The name of a shape may precede the code.
     let code = code.rsplit('#').next().unwrap_or_default();
     let message = word(&["message", "Message"]).unwrap_or_default();
     Err(AwsError::of_refusal(status, code, &message, is_skewed))

@@ -1,11 +1,11 @@
-//! Reads what delivery streams there are in an account and a region.
+//! Reads the delivery streams of an account and a region.
 //!
-//! AWS allows five calls a second of each operation, for all callers together: calls are
-//! paced, and throttled ones are retried. So thousands of streams take minutes: `N / 4`
-//! seconds.
+//! AWS allows five calls per second of each operation, for all callers together. Therefore, calls
+//! are rate-limited, and throttled calls are retried. So `N` streams take `N / 4` seconds, which is
+//! minutes for thousands of streams.
 //!
-//! How much may fail, and what then:
-//! - A list without a first page is an error.
+//! Partial failures:
+//! - If the first page of the list fails, it is an error.
 //! - A list that ends early is used, but it is incomplete: nothing is deleted because of it.
 //! - A stream that was deleted after it was listed is not a failure.
 //! - Streams that cannot be described are listed as unread. If none can, it is an error:
@@ -54,23 +54,24 @@ const FIREHOSE: JsonService =
 const DYNAMODB: JsonService =
     JsonService { name: "dynamodb", target: "DynamoDB_20120810", version: "1.0" };
 
-/// What is read, and with what.
+/// Settings for reading the streams.
 #[derive(Debug, Clone)]
 pub struct DiscoverySettings {
     /// Credentials, region, and the URLs of DynamoDB and STS.
     pub aws: AwsSettings,
-    /// A URL in place of Firehose's own.
+    /// A URL that replaces Firehose's own endpoint.
     pub firehose_url: Option<String>,
-    /// Which streams are read.
+    /// Which streams to read.
     pub filter: StreamFilter,
     /// Whether to look for the DynamoDB tables behind Kinesis streams.
     pub walks_tables: bool,
-    /// Calls in a second of each operation: [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND),
-    /// unless an emulator responds. More than 5 are throttled there.
+    /// Calls per second of each operation. Default:
+    /// [`CATALOG_CALLS_PER_SECOND`](crate::limits::CATALOG_CALLS_PER_SECOND). AWS throttles more
+    /// than 5; only an emulator permits more.
     pub calls_per_second: f64,
 }
 
-/// Nothing could be read.
+/// Why nothing could be read.
 #[derive(Debug, Error)]
 pub enum DiscoveryError {
     /// AWS cannot be reached.
@@ -82,23 +83,23 @@ pub enum DiscoveryError {
         permission_advice(error, "firehose:ListDeliveryStreams")
     )]
     List {
-        /// Why not.
+        /// The error.
         error: AwsError,
     },
-    /// None of the streams that were listed could be described.
+    /// None of the listed streams could be described.
     #[error(
         "failed to describe any of {count} delivery streams; the first is {}: {}{}",
         first.name, first.cause, if *is_denied { ": allow firehose:DescribeDeliveryStream" } else { "" }
     )]
     NothingRead {
-        /// How many they are.
+        /// The number of streams.
         count: usize,
-        /// One of them, and why.
+        /// The first stream, and its error.
         first: UnreadableStream,
-        /// Whether they all are denied.
+        /// Whether access was denied for all of them.
         is_denied: bool,
     },
-    /// A pattern takes too many steps.
+    /// A pattern needs too many steps.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
@@ -106,20 +107,20 @@ pub enum DiscoveryError {
 /// The progress of discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscoveryProgress {
-    /// So many streams are listed.
+    /// This number of streams is listed.
     Listed(usize),
-    /// So many of those that the patterns keep have been described.
+    /// This number of the selected streams has been described.
     Described {
-        /// Until now.
+        /// The number so far.
         done: usize,
-        /// In all.
+        /// The total number.
         of: usize,
     },
-    /// So many DynamoDB tables have been read.
+    /// This number of DynamoDB tables has been read.
     Tables {
-        /// Until now.
+        /// The number so far.
         done: usize,
-        /// In all.
+        /// The total number.
         of: usize,
     },
 }
@@ -139,11 +140,11 @@ pub struct InventoryReader {
 }
 
 impl InventoryReader {
-    /// Finds credentials, and tries them.
+    /// Finds credentials, and tests them.
     ///
     /// # Errors
     ///
-    /// There are no credentials, or the region is missing.
+    /// Fails if there are no credentials, or if the region is missing.
     pub async fn open(
         settings: DiscoverySettings,
         secrets: &Arc<dyn SecretResolver>,
@@ -171,11 +172,11 @@ impl InventoryReader {
         self.access.config.region().map(AsRef::as_ref).unwrap_or_default()
     }
 
-    /// Reads all streams that the patterns keep.
+    /// Reads all streams that the patterns select.
     ///
     /// # Errors
     ///
-    /// They cannot be listed, or none of them can be described.
+    /// Fails if the streams cannot be listed, or if none of them can be described.
     pub async fn read_inventory(
         &self,
         progress: ReportProgress<'_>,
@@ -208,7 +209,7 @@ impl InventoryReader {
         Ok(inventory)
     }
 
-    /// Splits names into those that the patterns keep and the others, which are sorted.
+    /// Splits names into those that the patterns select, and the others, which are sorted.
     fn split_by_filter(
         &self,
         names: Vec<String>,
@@ -235,7 +236,8 @@ impl InventoryReader {
         inventory.account = of_caller.into_iter().chain(of_streams).find(|it| is_account(it));
     }
 
-    /// Finds the tables behind Kinesis streams, if there are any: it takes a call for each table.
+    /// Finds the tables behind Kinesis streams, if there are Kinesis streams: each table costs a
+    /// call.
     async fn find_tables(&self, inventory: &mut Inventory, progress: ReportProgress<'_>) {
         if !self.walks_tables || tables::kinesis_sources(&inventory.streams).next().is_none() {
             return;

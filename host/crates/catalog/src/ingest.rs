@@ -1,10 +1,9 @@
-//! A run: what was read is written to the server, in an order in which nothing is
-//! written before it is known that it can be, and nothing deleted before all else
-//! is written.
+//! Writes an inventory to the server. Nothing is written before a probe succeeds, and nothing is
+//! deleted before everything else is written.
 //!
-//! The order is: the server is tried; the service is found or made; pipelines; their
-//! edges; deletion. Reading is done before, and other sinks have steps of their own,
-//! which are added to the [`IngestOutcome`].
+//! The order is: probe the server; find or create the service; write pipelines; write their edges;
+//! delete. Reading happens before. Other sinks have their own steps, which are added to the
+//! [`IngestOutcome`].
 
 mod edges;
 mod step;
@@ -26,40 +25,39 @@ use super::probe::ProbeOutcome;
 use super::report::LineageReport;
 use super::{Graph, Inventory, SuccessCriteria};
 
-/// What failures of the sink are from.
+/// The origin of the sink's failures.
 const SINK: &str = "OpenMetadata";
 
-/// How a run is done, and when it has failed.
+/// Options of a run, and its criteria for failure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestOptions {
-    /// What the run is called in its summary.
+    /// The name of the run in its summary.
     pub workflow: String,
-    /// Whether nothing is written.
+    /// Whether the run is a dry run that writes nothing.
     pub is_dry: bool,
-    /// When it has failed.
+    /// When the run counts as failed.
     pub judgement: SuccessCriteria,
 }
 
 /// The outcome of writing to OpenMetadata.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IngestOutcome {
-    /// Source, Sink, and what other sinks add.
+    /// The steps: source, sink, and those of other sinks.
     pub steps: Vec<IngestStep>,
     /// The outcome of each edge.
     pub report: LineageReport,
-    /// What was deleted, or would be.
+    /// The pipelines that were deleted, or would be.
     pub removal: PipelineRemoval,
-    /// Why the run was given up, before any pipeline was written.
+    /// Why the run was aborted before any pipeline was written.
     pub aborted: Option<String>,
-    /// How long it took, reading included.
+    /// The duration of the run, including reading.
     pub took: Duration,
 }
 
 impl IngestOutcome {
-    /// Whether the run has failed: it was given up, a step did not come to its end, or it
-    /// has failures and less of it succeeded than was set. Otherwise a failure among many is
-    /// reported and no error. Missing lineage is none: see
-    /// [`LineageReport::unresolved`].
+    /// Whether the run has failed: it was aborted, a step did not finish, or it has failures and
+    /// its success rate is below the threshold. Otherwise, failures are reported, but are not an
+    /// error. Missing lineage is not a failure: see [`LineageReport::unresolved`].
     pub fn has_failed(&self, options: &IngestOptions) -> bool {
         let is_low = |step: &IngestStep| {
             let is_low = step.success_percent() < options.judgement.success_threshold as f64;
@@ -68,7 +66,7 @@ impl IngestOutcome {
         self.aborted.is_some() || options.judgement.raise_on_error && self.steps.iter().any(is_low)
     }
 
-    /// The mean of the steps, of 100; nothing of a run that was given up.
+    /// The mean success rate of the steps in percent. 0 for an aborted run.
     pub fn success_percent(&self) -> f64 {
         if self.aborted.is_some() {
             return 0.0;
@@ -77,7 +75,7 @@ impl IngestOutcome {
         if self.steps.is_empty() { 100.0 } else { sum / self.steps.len() as f64 }
     }
 
-    /// A run that ended before anything could be read.
+    /// A run that ended before anything was read.
     pub fn given_up(cause: String) -> Self {
         IngestOutcome { aborted: Some(cause), ..IngestOutcome::default() }
     }
@@ -107,16 +105,16 @@ pub async fn ingest_inventory(
     outcome
 }
 
-/// Why nothing more is written.
+/// Why writing stopped.
 #[derive(Debug, Error)]
 enum IngestError {
-    /// Something that was tried does not work.
+    /// An action of the probe failed.
     #[error("{action}: {cause}")]
     Probe { action: String, cause: String },
-    /// The service cannot be found or made.
+    /// The service cannot be found or created.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// The server fails.
+    /// The server failed.
     #[error(transparent)]
     Api(#[from] RestError),
 }
@@ -167,7 +165,7 @@ impl Ingestion<'_> {
         Ok(())
     }
 
-    /// Writes the pipelines. Returns whether they could be read back.
+    /// Writes the pipelines. Returns whether they could be read back afterwards.
     async fn write_pipelines(
         &self,
         existing: &mut ExistingPipelines,
@@ -204,7 +202,7 @@ impl Ingestion<'_> {
             PipelineRemoval::plan(existing, self.inventory, state, self.server.settings().deletion);
         match &removal.untouched {
             None | Some(RemovalSkipped::Off) => (),
-            // Wrong settings can cause this, so it is a failure.
+            // Wrong settings can be the cause, so it is a failure.
             Some(why @ RemovalSkipped::TooMany { .. }) => {
                 sink.add_failure(SINK, &self.server.settings().service, why);
             }

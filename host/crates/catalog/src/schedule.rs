@@ -1,8 +1,8 @@
-//! When the catalog is read: a rhythm between two dates, in UTC.
+//! When the catalog runs: a schedule between two dates, in UTC.
 //!
-//! A [`Schedule`] computes times, [`Scheduler`] decides which run is due, and [`RunStore`]
-//! stores the results. Times depend only on the wall clock and the settings, so that two programs
-//! with the same settings mean the same ones.
+//! A [`Schedule`] computes times, [`Scheduler`] decides which run is due, and [`RunStore`] stores
+//! the results. Times depend only on the wall clock and the settings, so two programs with the same
+//! settings compute the same times.
 
 mod cron;
 mod run_record;
@@ -22,54 +22,54 @@ use time::{Date, OffsetDateTime, Time};
 
 use standpipe_core::clock;
 
-/// The shortest time between two runs of the catalog: with a larger account one does
-/// not even end within it, since Firehose is asked five times a second.
+/// The minimum interval between two runs of the catalog. A run of a large account takes longer than
+/// this, because Firehose is called five times per second.
 const SCHEDULE_EVERY_MIN: Duration = Duration::from_secs(1);
 
-/// The longest one.
+/// The maximum interval.
 const SCHEDULE_EVERY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// When the catalog is read.
+/// When the catalog runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     rhythm: Rhythm,
-    /// Nothing is due before.
+    /// No run is due before this time.
     start: Option<OffsetDateTime>,
-    /// Nothing is due after.
+    /// No run is due after this time.
     end: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rhythm {
-    /// Only on request.
+    /// Runs start only on request.
     Manual,
     Cron(Cron),
-    /// At all whole multiples since 1970.
+    /// Runs are due at all whole multiples of this interval since 1970.
     Every(Duration),
 }
 
 /// Why a schedule is invalid.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ScheduleError {
-    /// Neither a word nor a cron expression.
+    /// The text is neither a word nor a cron expression.
     #[error(
         "schedule is {text:?}: {error}: write \"manual\", \"hourly\", \"daily\", \"weekly\", \"every 15m\", or the five \
          fields of a cron expression such as \"30 6 * * mon-fri\""
     )]
     Rhythm {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The error of the expression.
         error: CronError,
     },
-    /// The time between two runs cannot be used.
+    /// The interval between two runs is out of range.
     #[error(
         "schedule is {text:?}: write an interval between {} and {}, such as \"every 15m\"",
         humantime::format_duration(SCHEDULE_EVERY_MIN),
         humantime::format_duration(SCHEDULE_EVERY_MAX)
     )]
     Every {
-        /// What was written.
+        /// The text.
         text: String,
     },
     /// A date is invalid.
@@ -77,12 +77,12 @@ pub enum ScheduleError {
         "{key} is {text:?}: write a date such as \"2026-01-31\", or a time such as \"2026-01-31T06:00:00Z\""
     )]
     Date {
-        /// Which of the two.
+        /// The key of the date.
         key: &'static str,
-        /// What was written.
+        /// The text.
         text: String,
     },
-    /// It ends before it starts.
+    /// The end is before the start.
     #[error("end_date is before start_date: swap them, or remove one")]
     Backwards,
 }
@@ -93,12 +93,12 @@ impl Schedule {
         Schedule { rhythm: Rhythm::Manual, start: None, end: None }
     }
 
-    /// Parses a rhythm, and the dates between which it holds. A date without a time
-    /// means its first moment for the start, and its last one for the end.
+    /// Parses a schedule, and the dates between which it applies. A date without a time means its
+    /// first moment for the start, and its last moment for the end.
     ///
     /// # Errors
     ///
-    /// One of them cannot be understood.
+    /// Fails if one of them is invalid.
     pub fn parse(
         rhythm: &str,
         start_date: Option<&str>,
@@ -119,7 +119,7 @@ impl Schedule {
         self.rhythm == Rhythm::Manual
     }
 
-    /// Returns the first due time after this one; none if there are no more.
+    /// Returns the first due time after this one, or `None` if there are no more.
     pub fn next_after(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
         let before_start = |start: OffsetDateTime| start - time::Duration::NANOSECOND;
         let after = self.start.map_or(after, |start| after.max(before_start(start)));
@@ -149,7 +149,7 @@ impl Rhythm {
         let expression = match &*word {
             "hourly" => "0 * * * *",
             "daily" => "0 0 * * *",
-            // As OpenMetadata's own pages have it: the week begins on Monday.
+            // As in OpenMetadata's own pages, the week starts on Monday.
             "weekly" => "0 0 * * mon",
             other => other,
         };
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn words_are_rhythms() {
-        // A Thursday.
+        // This day is a Thursday.
         for (rhythm, expected) in [
             ("hourly", "2026-01-01T11:00:00"),
             ("Daily", "2026-01-02T00:00:00"),

@@ -1,8 +1,8 @@
-//! Reads what proxies say about the client of a request: `X-Forwarded-For`, `-Host` and
+//! Reads the headers that proxies set about the client of a request: `X-Forwarded-For`, `-Host` and
 //! `-Proto`, and `Forwarded` of RFC 7239.
 //!
-//! Anybody can send these headers. Whether they are believed is for
-//! [`TrustedProxies`](super::TrustedProxies) to say.
+//! Any client can send these headers. [`TrustedProxies`](super::TrustedProxies) determines whether
+//! they are trusted.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -19,18 +19,18 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Forwarded<'a>(&'a HeaderMap);
 
 impl<'a> Forwarded<'a> {
-    /// Those among these headers.
+    /// Selects these headers.
     pub fn new(headers: &'a HeaderMap) -> Self {
         Forwarded(headers)
     }
 
-    /// Whether any of them names an address.
+    /// Whether one of the headers names an address.
     pub fn names_addresses(self) -> bool {
         self.0.contains_key(X_FORWARDED_FOR) || self.0.contains_key(FORWARDED)
     }
 
-    /// The addresses that proxies have noted, the client's first: those of
-    /// `X-Forwarded-For`, or else of `Forwarded`. None for each that cannot be read.
+    /// The addresses that proxies have noted, the client's first: those of `X-Forwarded-For`, or
+    /// else of `Forwarded`. `None` for each address that cannot be parsed.
     pub fn addresses(self) -> impl DoubleEndedIterator<Item = Option<IpAddr>> + use<'a> {
         let is_list = self.0.contains_key(X_FORWARDED_FOR);
         let name = if is_list { X_FORWARDED_FOR } else { FORWARDED };

@@ -1,8 +1,8 @@
-//! Who is at the other end, for what each may hold: one address gets a share, and
-//! cannot take all.
+//! Identifies the peer and the client of a request, for limits by client: no address can use up
+//! everything.
 //!
-//! Proxies hold connections for everybody behind them. Those that are trusted have no
-//! share of their own; what they forward counts for the client that they name.
+//! Proxies hold connections for all clients behind them. Trusted proxies are exempt from the
+//! limits. Their requests count for the client that they name.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -14,11 +14,11 @@ use thiserror::Error;
 
 use super::forwarded::Forwarded;
 
-/// Bits of an IPv6 address that one customer of a provider has at least.
+/// Bits of an IPv6 address that identify the smallest network of a provider's customer.
 const IPV6_CUSTOMER_BITS: u32 = 64;
 
-/// Networks that are not reached from the internet: loopback, those of RFC 1918, those that
-/// providers and clusters share inside (RFC 6598), link-local ones, and unique local ones of
+/// Networks that are not reachable from the internet: loopback, private networks (RFC 1918), shared
+/// networks of providers and clusters (RFC 6598), link-local networks, and unique local networks of
 /// IPv6 (RFC 4193).
 const PRIVATE_NETWORKS: [&str; 9] = [
     "127.0.0.0/8",
@@ -32,43 +32,45 @@ const PRIVATE_NETWORKS: [&str; 9] = [
     "fe80::/10",
 ];
 
-/// Who sent a request, and how.
+/// The peer of a request's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// The other end of the connection.
+    /// The address of the peer.
     pub address: IpAddr,
     /// Whether the connection is encrypted.
     pub is_encrypted: bool,
 }
 
-/// Addresses of proxies whose word on their clients counts.
+/// Addresses of proxies whose headers about clients are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 /// The address of the sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserAddress {
-    /// A proxy that is believed has named it.
+    /// A trusted proxy has named the address.
     Named(IpAddr),
-    /// The connection's, since nobody names another one.
+    /// The address of the connection. No header names another one.
     OfPeer(IpAddr),
-    /// The connection's, though headers name another one: it is not a proxy that is believed.
+    /// The address of the connection, although headers name another one: the peer is not a trusted
+    /// proxy.
     Ignored(IpAddr),
-    /// The connection's, though it is a proxy: no address can be read in its headers.
+    /// The address of the connection, although the peer is a trusted proxy: its headers contain no
+    /// valid address.
     Unreadable(IpAddr),
 }
 
-/// A text that is neither an address nor a network.
+/// The text is neither an address nor a network.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("invalid network {0:?}: expected an IP address or a network such as \"10.0.0.0/8\"")]
 pub struct InvalidNetwork(String);
 
 impl TrustedProxies {
-    /// Addresses, or networks such as `10.0.0.0/8`.
+    /// Parses addresses, or networks such as `10.0.0.0/8`.
     ///
     /// # Errors
     ///
-    /// One of them is neither.
+    /// Fails if a text is neither.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, InvalidNetwork> {
         let network = |text: &T| {
             let text = text.as_ref();
@@ -85,19 +87,18 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether the headers of a request are believed that came in over a connection with
-    /// this peer. Where the program that the host is part of brings requests and does not
-    /// say from whom, it vouches for their headers.
+    /// Whether the headers of a request from this peer are trusted. An embedding program that
+    /// passes on requests without their address vouches for their headers.
     pub fn believes(&self, peer: IpAddr) -> bool {
         peer.is_unspecified() || self.contains(peer)
     }
 
-    /// Whose share a request counts for: the connection's address, or else the last
-    /// address that a chain of proxies names and that is not a proxy itself. None where
-    /// proxies do not say, and nobody can be distinguished.
+    /// The client whose limits apply to a request: the address of the connection, or the last
+    /// address in a chain of proxies that is not a proxy itself. `None` if the proxies do not name
+    /// it, so that clients cannot be distinguished.
     pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         if peer.is_unspecified() {
-            // The program that the host is part of has not said who it is.
+            // The embedding program has not named the client.
             return None;
         }
         if !self.contains(peer) {
@@ -107,16 +108,16 @@ impl TrustedProxies {
         for named in Forwarded::new(headers).addresses().rev() {
             match named {
                 Some(address) if self.contains(address) => first_proxy = Some(address),
-                // What is before a word that is not an address cannot be believed either.
+                // If a word is not an address, the words before it cannot be trusted either.
                 other => return other,
             }
         }
-        // A client inside, in a network whose proxies are believed.
+        // All addresses are trusted proxies, so the client is inside their network.
         first_proxy
     }
 
-    /// The address that an event gets: the first one that a chain of proxies names, since
-    /// the first proxy has noted its client there. So do the vendors' servers.
+    /// The address that is stored in an event: the first one in a chain of proxies, because the
+    /// first proxy noted its client there. The vendors' servers do the same.
     pub fn user(&self, headers: &HeaderMap, peer: IpAddr) -> UserAddress {
         let forwarded = Forwarded::new(headers);
         match self.believes(peer) {
@@ -142,20 +143,20 @@ impl UserAddress {
     }
 }
 
-/// Peers inside: a proxy on the same machine, a load balancer, an ingress of a cluster.
+/// Internal peers: a proxy on the same machine, a load balancer, or an ingress of a cluster.
 impl Default for TrustedProxies {
     fn default() -> Self {
         TrustedProxies::parse(&PRIVATE_NETWORKS).expect("they are networks")
     }
 }
 
-/// Whether an address is not reached from the internet.
+/// Whether an address is not reachable from the internet.
 pub fn is_private(address: IpAddr) -> bool {
     static PRIVATE: LazyLock<TrustedProxies> = LazyLock::new(TrustedProxies::default);
     address.to_canonical().is_unspecified() || PRIVATE.contains(address)
 }
 
-/// The addresses that count as one: an IPv4 address, or the network of a customer.
+/// The unit of limits: an IPv4 address, or the IPv6 network of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PeerKey(IpAddr);
 
@@ -201,14 +202,14 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(client("203.0.113.1", &["198.51.100.1"]), some("203.0.113.1"));
         assert_eq!(client("10.1.1.1", &["198.51.100.1"]), some("198.51.100.1"));
-        // What a client claims to be stands before what the proxy has seen.
+        // An address that the client claims precedes the one that the proxy has seen.
         assert_eq!(client("10.1.1.1", &["1.1.1.1, 198.51.100.1"]), some("198.51.100.1"));
         assert_eq!(client("::1", &["1.1.1.1", "198.51.100.1,10.2.2.2"]), some("198.51.100.1"));
         for unknown in [&[][..], &["198.51.100.1, unknown"], &[""], &["unknown, 10.2.2.2"]] {
             assert_eq!(client("192.0.2.7", unknown), None, "{unknown:?}");
         }
         assert_eq!(client("10.1.1.1", &["198.51.100.1:443, [::1]:80"]), some("198.51.100.1"));
-        // A client inside the network is a client like others.
+        // A client inside the network is treated like others.
         assert_eq!(client("192.0.2.7", &["10.2.2.2, 10.3.3.3"]), some("10.2.2.2"));
         assert_eq!(client("0.0.0.0", &[]), None);
     }
@@ -228,7 +229,7 @@ mod tests {
         for peer in ["127.0.0.1", "10.1.1.1", "::ffff:192.168.0.1", "fd00::1", "0.0.0.0"] {
             assert_eq!(user(peer, Some("203.0.113.7:51234, 10.0.0.1")), named("203.0.113.7"));
             assert_eq!(user(peer, Some("unknown, [2001:db8::7]:443")), named("2001:db8::7"));
-            // The client is inside, and a proxy is not.
+            // The client is inside the network, and is not a proxy.
             assert_eq!(user(peer, Some("10.9.9.9, 203.0.113.7")), named("10.9.9.9"));
             assert_eq!(user(peer, None), OfPeer(address(peer)));
             for unreadable in ["unknown", "", "203.0.113.7:x"] {

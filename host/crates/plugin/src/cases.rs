@@ -1,4 +1,4 @@
-//! Test cases: events, and what a plugin must decide about them.
+//! Test cases: events, and the expected decisions of a plugin.
 //!
 //! ```json
 //! {
@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! A case without settings, in a file without settings, runs with the settings that the plugin runs
-//! with: so a candidate can be tested before a swap. Each event is a batch of its own, within the
-//! sandbox and limits of production. A fault fails only its own case.
+//! A case without settings, in a file without settings, uses the settings of the plugin, so a
+//! candidate can be tested before a swap. Each event is a separate batch, within the sandbox and
+//! limits of production. A fault fails only its own case.
 
 mod expect;
 mod failure;
@@ -36,13 +36,14 @@ use form::RawCase;
 use standpipe_core::event::{Event, scan};
 use standpipe_core::limits::DETAIL_BYTES_MAX;
 
-/// Bytes of a file of cases: far more than a person writes.
+/// Maximum bytes of a file of cases, far more than a person writes.
 const CASES_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// CPU time that a candidate may waste on failed cases: it is rejected anyway, and others wait.
+/// CPU time that a candidate may waste on failed cases. It is rejected anyway, and other candidates
+/// wait.
 const CASES_WASTED_CPU_MAX: Duration = Duration::from_secs(5);
 
-/// The source of an event whose case names none.
+/// The source of events whose case names none.
 const SOURCE: &str = "test";
 
 /// The cases of a file, or of a directory's files.
@@ -51,20 +52,20 @@ pub struct Cases(Vec<PluginCase>);
 
 #[derive(Debug, PartialEq)]
 struct PluginCase {
-    /// Where it stands, if it is from a file.
+    /// The file of the case, if it is from a file.
     file: Option<Arc<str>>,
-    /// Its position in the file, counted from 1.
+    /// The position of the case in the file, counted from 1.
     number: usize,
     name: String,
     source: String,
-    /// The event's text, which has been scanned.
+    /// The event's text, which has been validated.
     event: String,
     expected: Expected,
-    /// JSON text: its own, or those of its file.
+    /// JSON text: the settings of the case, or those of its file.
     settings: Option<Arc<str>>,
 }
 
-/// Cases that cannot be used.
+/// Why cases cannot be used.
 #[derive(Debug, Error)]
 pub enum CasesError {
     /// A file or directory cannot be read.
@@ -72,45 +73,45 @@ pub enum CasesError {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         #[source]
         error: io::Error,
     },
-    /// A text does not have the form of cases.
+    /// A text is not in the format of cases.
     #[error("{}: {error}", path.display())]
     Form {
         /// The file or directory.
         path: PathBuf,
-        /// What is wrong.
+        /// The mistake.
         #[source]
         error: CasesFormError,
     },
 }
 
-/// What is wrong with a text of cases.
+/// Why a text of cases is invalid.
 #[derive(Debug, Error)]
 pub enum CasesFormError {
-    /// It is not in the form of cases.
+    /// The text is not in the format of cases.
     #[error(
         "{}: `host plugin test --help` shows the form of cases",
         .0.to_string().chars().take(DETAIL_BYTES_MAX).collect::<String>()
     )]
     Json(#[from] serde_json::Error),
-    /// It has no cases.
+    /// The text contains no cases.
     #[error("`cases` is empty: add at least one case")]
     Empty,
-    /// The directory has no files of cases.
+    /// The directory contains no files of cases.
     #[error("the directory has no *.json: add a file of cases")]
     NoFiles,
 }
 
 impl Cases {
-    /// Read the text of a file of cases.
+    /// Parses the text of a file of cases.
     ///
     /// # Errors
     ///
-    /// It does not have their form, or an event is none that the host would
-    /// hand to a plugin.
+    /// Fails if the text is not in the format of cases, or if the host would not pass an event to a
+    /// plugin.
     pub fn parse(text: &[u8]) -> Result<Self, CasesFormError> {
         let raw = form::parse_cases(text)?;
         let of_file = raw.settings.map(|settings| Arc::from(settings.0));
@@ -126,11 +127,11 @@ impl Cases {
         Ok(Cases((1..).zip(raw.cases).map(case).collect()))
     }
 
-    /// Read a file, or every `*.json` of a directory in the order of their names.
+    /// Reads a file, or every `*.json` of a directory, sorted by name.
     ///
     /// # Errors
     ///
-    /// Something cannot be read, or holds no cases.
+    /// Fails if a file cannot be read, or contains no cases.
     pub fn read(path: &Path) -> Result<Self, CasesError> {
         let failed = |error| CasesError::Read { path: path.to_owned(), error };
         if !fs::metadata(path).map_err(failed)?.is_dir() {
@@ -160,19 +161,18 @@ impl Cases {
         Ok(cases)
     }
 
-    /// How many there are.
+    /// The number of cases.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no cases.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Run the cases that bring no settings, with a plugin that has read those
-    /// that it is to run with. One that has wasted much time on failures is not asked
-    /// about the rest.
+    /// Runs the cases without settings, with a plugin that has its settings. After a plugin has
+    /// wasted too much time on failures, the remaining cases are skipped.
     pub fn run(&self, mapper: &mut Mapper) -> Vec<CaseFailure> {
         let (mut failures, mut wasted) = (Vec::new(), Duration::ZERO);
         for case in self.0.iter().filter(|case| case.settings.is_none()) {
@@ -186,16 +186,14 @@ impl Cases {
         failures
     }
 
-    /// Run all cases: those that bring no settings with these (JSON text).
-    /// Loading gets the settings, and is asked once for each different ones. It
-    /// answers the plugin, or why these settings have none.
+    /// Runs all cases. Cases without settings use these (JSON text). `load` is called once for each
+    /// different settings. It returns the plugin, or why the settings are rejected.
     ///
-    /// Settings that a plugin refuses, or fails on, fail the cases that bring
-    /// them.
+    /// If a plugin rejects settings, or fails on them, the cases with these settings fail.
     ///
     /// # Errors
     ///
-    /// It is not a plugin, whatever its settings.
+    /// Fails if the component is not a plugin, with any settings.
     pub fn run_all<R: fmt::Display, E>(
         &self,
         settings: &str,
@@ -205,7 +203,7 @@ impl Cases {
         for (position, case) in self.0.iter().enumerate() {
             groups.entry(case.settings.as_deref().unwrap_or(settings)).or_default().push(position);
         }
-        // In the order of the cases, whatever the order of the groups.
+        // Sorted by the order of the cases, which differs from that of the groups.
         let mut failures = BTreeMap::new();
         for (settings, positions) in groups {
             let cases = positions.into_iter().map(|position| (position, &self.0[position]));
@@ -229,7 +227,8 @@ impl Cases {
 }
 
 impl PluginCase {
-    /// No failure if it comes out as expected; and the CPU time that was wasted.
+    /// Runs the case. Returns its failure, unless the decision is as expected, and the wasted CPU
+    /// time.
     fn run(&self, mapper: &mut Mapper) -> (Option<CaseFailure>, Duration) {
         let (text, envelope) =
             scan(self.event.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX)

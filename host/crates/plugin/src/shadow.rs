@@ -1,5 +1,5 @@
-//! A plugin that maps the same events and whose decisions are only compared. It has a thread of the
-//! lowest priority and a short queue; events beyond it are counted as skipped.
+//! A plugin that maps the same events, but whose decisions are only compared. It has a thread of
+//! the lowest priority and a short queue. Events that do not fit are counted as skipped.
 
 use std::borrow::Cow;
 use std::io;
@@ -17,27 +17,29 @@ use super::compare::Comparison;
 use super::{Admission, BatchTally, Decisions, EventReads, Generation, Mapper, Plugin};
 use standpipe_core::event::{Envelope, Event};
 
-/// Batches that wait for a shadow: enough that its thread is not woken for each, and
-/// at most some megabytes of events.
+/// Batches that wait for a shadow. The number is large enough that its thread is not woken for each
+/// batch, and limits the queue to some megabytes of events.
 const SHADOW_BATCHES_QUEUED: usize = 4;
 
-/// How long a run that ends waits for its shadow, which decides nothing.
+/// How long a run waits for its shadow at the end. The shadow decides nothing, so the time is
+/// short.
 const SHADOW_SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often it looks.
+/// How often the run checks the shadow's queue.
 const SHADOW_SETTLE_POLL: Duration = Duration::from_millis(5);
 
 /// The lowest scheduling priority of a thread.
 const LOWEST_PRIORITY: i32 = 19;
 
-/// A plugin that maps the same events as the active one, and whose decisions are only compared.
+/// A plugin that maps the same events as the active one, but whose decisions are only compared.
 ///
-/// It runs on its own thread at the lowest priority. A worker hands it a copy of a batch if its queue
-/// has room, and otherwise counts the events as skipped: a shadow delays nothing.
+/// The shadow runs on its own thread at the lowest priority. A worker passes it a copy of a batch
+/// if its queue has room, and otherwise counts the events as skipped. So a shadow does not delay
+/// events.
 #[derive(Debug)]
 pub struct Shadow {
     generation: Arc<Generation>,
-    /// Whether it must be shown what events say.
+    /// Whether the shadow needs the texts of events.
     reads_text: bool,
     batches: Sender<ShadowBatch>,
     offered: AtomicU64,
@@ -50,7 +52,7 @@ struct ShadowProgress {
     skipped: AtomicU64,
 }
 
-/// Events that a worker is through with, in memory of their own.
+/// Events that a worker has processed, as a copy.
 #[derive(Debug)]
 struct ShadowBatch {
     source: String,
@@ -68,7 +70,7 @@ struct KeptEvent {
     name: Option<KeptWord>,
 }
 
-/// A word of an envelope: usually a part of the batch's texts.
+/// A word of an envelope. Usually it is a part of the batch's texts.
 #[derive(Debug)]
 enum KeptWord {
     Here(Range<usize>),
@@ -80,7 +82,7 @@ impl Shadow {
     ///
     /// # Errors
     ///
-    /// The system grants no thread.
+    /// Fails if the system cannot create the thread.
     pub fn start(generation: Arc<Generation>) -> io::Result<Self> {
         let (batches, received) = crossbeam_channel::bounded(SHADOW_BATCHES_QUEUED);
         let seen = Arc::<ShadowProgress>::default();
@@ -93,7 +95,7 @@ impl Shadow {
         Ok(Shadow { generation, reads_text, batches, offered: AtomicU64::new(0), seen })
     }
 
-    /// Its plugin.
+    /// The shadow's plugin.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
@@ -103,7 +105,7 @@ impl Shadow {
         self.seen.comparison.lock().clone()
     }
 
-    /// Waits until its queue is empty, up to a limit.
+    /// Waits until the shadow's queue is empty, up to a limit.
     #[expect(
         clippy::disallowed_methods,
         reason = "it has a deadline, and the shadow is not to be slowed down by waking others"
@@ -119,12 +121,12 @@ impl Shadow {
         }
     }
 
-    /// Events that were skipped, since its queue was full.
+    /// Events that were skipped because the queue was full.
     pub fn skipped(&self) -> u64 {
         self.seen.skipped.load(Ordering::Relaxed)
     }
 
-    /// Hands over a batch that the active plugin has decided about, if there is room.
+    /// Submits a batch that the active plugin has decided, if there is room.
     pub fn submit(
         &self,
         source: &str,
@@ -156,7 +158,7 @@ fn run_shadow(generation: &Generation, batches: &Receiver<ShadowBatch>, seen: &S
         let events: Vec<_> = batch.events.iter().map(|kept| kept.to_event(&batch.texts)).collect();
         let start = Instant::now();
         let skip = |count: usize| seen.skipped.fetch_add(count as u64, Ordering::Relaxed);
-        // A shadow delays nothing, and so does not wait either.
+        // A shadow must not delay events, so it does not wait either.
         let Admission::Ask(patience) = generation.breaker().admit(&batch.source, start) else {
             skip(events.len());
             continue;
@@ -204,7 +206,7 @@ fn copy_events(events: &[Event<'_>], with_text: bool) -> (String, Vec<KeptEvent>
     (texts, kept)
 }
 
-/// Where a word stands in a text that it may be borrowed from.
+/// The range of a word in a text, if the word is borrowed from the text.
 fn find_within(text: &str, word: &str) -> Option<Range<usize>> {
     let start = (word.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     let end = start.checked_add(word.len())?;

@@ -1,10 +1,10 @@
-//! The content of generated events, by kind.
+//! The contents of generated events, by kind.
 
 use std::fmt::Write as _;
 
 use fastrand::Rng;
 
-/// Names that are tracked, with their share in tenths of a percent.
+/// Names of track events, with their share in tenths of a percent.
 const TRACKED: &[(&str, u32)] = &[
     ("Product Viewed", 140),
     ("Product Added", 80),
@@ -101,7 +101,7 @@ impl EventKind {
         }
     }
 
-    /// Properties or traits, as further members.
+    /// Writes properties or traits as additional members.
     pub(super) fn write_details(self, line: &mut String, rng: &mut Rng, path: &str) {
         match self {
             EventKind::Page => write_page(line, rng, path),

@@ -1,8 +1,8 @@
 //! A plugin that misbehaves on events of certain names, for the tests.
 //!
-//! An event's name chooses what happens to it; every other event is delivered
-//! to the stream `good`. Its settings can make it misbehave while it is
-//! configured, on every event but the host's samples, or on these alone.
+//! The name of an event selects the misbehavior. Every other event is delivered to the stream
+//! `good`. The settings can make the plugin misbehave in `configure`, on every event except the
+//! host's samples, or on the samples only.
 
 #![allow(clippy::disallowed_methods, reason = "it misbehaves on purpose")]
 #![expect(
@@ -22,7 +22,7 @@ use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 #[derive(Debug)]
 pub struct Misbehaving {
     good: Stream,
-    /// The streams of the setting `declare`, in the order of the names.
+    /// The streams for the setting `declare`, sorted by name.
     more: Vec<Stream>,
     settings: MisbehavingSettings,
     /// Grows with every event named `leak`.
@@ -34,22 +34,22 @@ pub struct Misbehaving {
 struct MisbehavingSettings {
     /// The misbehavior in `configure`.
     configure: String,
-    /// The name that every event is taken to have.
+    /// The name that replaces that of every event.
     map: Option<String>,
-    /// The name that every event but the host's samples is taken to have.
+    /// The name that replaces that of every event except the host's samples.
     every: Option<String>,
-    /// The name that the host's samples are taken to have.
+    /// The name that replaces that of the host's samples.
     samples: Option<String>,
-    /// The stream of events that nothing is done about.
+    /// The stream of events without misbehavior.
     stream: String,
-    /// Which further streams to declare: `shuffled`, ten in an order of chance; `dated`,
-    /// one with a name made of the time; or `random`, one with a name of chance.
+    /// Additional streams to declare: `shuffled` is ten streams in random order, `dated` one with a
+    /// name made of the time, and `random` one with a random name.
     declare: String,
-    /// For how long the name of `dated` stays the same, in milliseconds.
+    /// How long the name of `dated` stays the same, in milliseconds.
     period_ms: u128,
-    /// From when on to refuse its settings, in milliseconds since 1970.
+    /// The time from which the plugin rejects its settings, in milliseconds since 1970.
     refuse_from_ms: Option<u128>,
-    /// Secrets, of which events named `secret` are delivered `key` in their place.
+    /// Secrets. For events named `secret`, the plugin delivers `key` instead of the event.
     secrets: HashMap<String, String>,
     /// Settings of the built-in plugin, so that both accept the same settings.
     mappings: serde::de::IgnoredAny,
@@ -149,7 +149,7 @@ impl Misbehaving {
                 eprintln!("a line on standard error, from {}", event.source);
                 outputs.deliver(self.good);
             }
-            // Prints about one event on each channel, with and without an end of line.
+            // Prints text about one event on each channel, with and without an end of line.
             "print its text" => {
                 eprintln!("standard error has {}", event.text);
                 eprint!("unfinished error has {}", event.text);
@@ -238,7 +238,7 @@ fn recurse_without_end(depth: u64) -> u64 {
 fn allocate_memory() {
     let mut hoard = Vec::new();
     loop {
-        // Untouched, so that memory runs out before time does.
+        // The memory is not touched, so that it runs out before the time does.
         hoard.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
@@ -255,14 +255,14 @@ fn print_a_long_line() {
     }
 }
 
-/// Keeps handles of the host's, which are not in the plugin's own memory.
+/// Keeps handles of host resources, which are not in the plugin's own memory.
 fn hoard_resources() {
     loop {
         std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
     }
 }
 
-/// Deliver only if nothing of the host's machine can be reached.
+/// Delivers only if the plugin can reach nothing of the host's machine.
 fn reach_outside(outputs: &mut Outputs, good: Stream) {
     let file = std::fs::read("/etc/hostname").is_ok() || std::fs::read_dir("/").is_ok();
     let variables = std::env::vars().next().is_some() || std::env::args().len() > 1;

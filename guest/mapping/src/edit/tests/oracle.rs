@@ -1,4 +1,4 @@
-//! Transforms against the obvious way: parse, change the tree, print.
+//! Compares transforms with a simple model: parse, change the tree, print.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::decided_text;
 use crate::Mapping;
 use crate::path::{FieldPath, PathStep};
 
-/// Everything at a path, each element of arrays; with what is missing made.
+/// Visits all values at a path, including each element of arrays. Creates missing values.
 fn visit_path(
     value: &mut Value,
     steps: &[PathStep],
@@ -83,7 +83,7 @@ fn flatten_members(value: &mut Value) {
     }
 }
 
-/// What one action does.
+/// The effect of one action.
 fn apply_action(event: &mut Value, key: &str, argument: &Value) {
     let path = |text: &str| FieldPath::parse_any(text).expect("a path");
     let paths =
@@ -145,8 +145,7 @@ fn apply_action(event: &mut Value, key: &str, argument: &Value) {
     }
 }
 
-/// What a transform does, for those actions whose order in the stages is that
-/// of this list.
+/// The effect of a transform, for actions whose stage order equals the order of this list.
 fn expected_event(event: &Value, actions: &Map<String, Value>) -> Value {
     let initial = event.clone();
     let mut event = event.clone();
@@ -161,7 +160,7 @@ fn expected_event(event: &Value, actions: &Map<String, Value>) -> Value {
         actions.get(key).into_iter().for_each(|argument| apply_action(&mut event, key, argument));
     }
     pairs("rename").iter().for_each(|(from, _)| remove_path(&mut event, from));
-    // What is put in comes in alphabetical order where it is missing.
+    // Missing members are added in alphabetical order.
     let mut puts: Vec<(FieldPath, Option<Value>, bool)> = Vec::new();
     for (from, to) in pairs("rename").into_iter().chain(pairs("copy")) {
         puts.push((to, read_path(&initial, &from), false));
@@ -235,7 +234,7 @@ where
     })
 }
 
-/// An action or two of each kind.
+/// One or two actions of each kind.
 fn any_actions() -> impl Strategy<Value = Map<String, Value>> {
     let list = || prop::collection::vec(any_path(), 1..3).prop_map(Value::from).boxed();
     let scalars = || prop_oneof![Just(json!(1.50)), Just(json!("x\"y")), Just(json!([1, {}]))];
@@ -264,10 +263,10 @@ proptest! {
     #[test]
     fn transforms_do_what_changing_a_tree_does(event_value in any_object(any_value()), actions in any_actions(), pretty: bool) {
         let settings = json!({"mappings": [{"event": "*", "stream": "s"}], "transforms": [actions]});
-        // Some are about the same place, and refused.
+        // Some actions affect the same path and are rejected.
         let Ok(mut mapping) = Harness::<Mapping>::configure(&settings.to_string()) else { return Ok(()) };
-        // These see the text of arrays and objects as it stands, where new members are
-        // the last ones; those of the tree are in the order of their names.
+        // These actions read the text of arrays and objects, in which new members are last. The
+        // members of the tree are sorted by name.
         let reads_text = actions.contains_key("hash") || actions.contains_key("to_string");
         let adds_members = ["set", "default", "copy", "rename"].iter().any(|action| actions.contains_key(*action));
         prop_assume!(!(reads_text && adds_members));

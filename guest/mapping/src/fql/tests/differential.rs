@@ -1,5 +1,5 @@
-//! Random conditions over random events, against an evaluator that works on
-//! trees and knows nothing of the other one.
+//! Evaluates random conditions on random events, and compares with an independent evaluator that
+//! works on trees.
 
 use proptest::prelude::*;
 use serde_json::{Value as Tree, json};
@@ -7,7 +7,7 @@ use serde_json::{Value as Tree, json};
 use super::{check_text, parse_valid};
 use crate::json::JsonValue;
 
-/// A condition as it is written.
+/// A condition in the form in which it is written.
 #[derive(Debug, Clone)]
 enum WrittenCondition {
     And(Box<WrittenCondition>, Box<WrittenCondition>),
@@ -48,7 +48,7 @@ impl WrittenCondition {
         }
     }
 
-    /// Its text where `and` or `!` stands next to it.
+    /// Its text as an operand of `and` or `!`.
     fn inner_text(&self) -> String {
         match self {
             WrittenCondition::Or(..) => format!("( {})", self.text()),
@@ -149,7 +149,7 @@ impl Term {
     }
 }
 
-/// With every letter escaped, which must make no difference.
+/// A path with every letter escaped, which must not change the result.
 fn path_text(path: &[&str]) -> String {
     let keys = path.iter().map(|key| key.chars().flat_map(|letter| ['\\', letter]).collect());
     keys.collect::<Vec<String>>().join(".")
@@ -182,7 +182,7 @@ fn is_in(value: &Tree, list: &[Tree]) -> bool {
     !value.is_array() && !value.is_object() && list.iter().any(|element| are_equal(value, element))
 }
 
-/// A pattern of letters, `*` and `?`, by definition.
+/// Matches a pattern of letters, `*` and `?` according to the definition.
 fn glob_matches(glob: &str, text: &str) -> bool {
     let mut rest = text.chars();
     match glob.chars().next() {

@@ -1,5 +1,5 @@
-//! Events against the rules of the specification, names that other tools use, and a server that
-//! refuses.
+//! Tests events against the rules of the specification, names that other tools use, and a server
+//! that rejects events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn names_of(items: &Value) -> Vec<String> {
     items.as_array().unwrap().iter().map(name).collect()
 }
 
-/// The rules of the specification, 2-0-2.
+/// The rules of the specification, version 2-0-2.
 fn check(event: &Value) {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let expected = ["eventTime", "producer", "schemaURL", "job", "inputs", "outputs"];
@@ -252,7 +252,7 @@ async fn what_is_wrong_with_the_server_is_said() {
         assert!(error.starts_with(expected), "{error}");
         assert!(seen.await.unwrap()[0].starts_with("POST /lineage/x HTTP"), "{answer}");
     }
-    // Nobody listens there any more: the rest is not tried.
+    // The server has stopped, so the remaining events are not sent.
     let (url, seen) = server(Vec::new()).await;
     seen.await.unwrap();
     let sent = client(&url, None).send_all(&events()).await;

@@ -1,9 +1,9 @@
-//! Edges: read, then written only where something is missing, then read back.
+//! Edges: they are read, written only if something is missing, and then read back.
 //!
-//! An edge between two entities has one pipeline. Where another tool's is on it, it
-//! stays there; where it was one of ours, and no stream of this run has that edge
-//! any more, ours of now takes its place. Some versions answer 200 and drop the
-//! pipeline: what is written is read back, and fixed.
+//! An edge between two entities has one pipeline. A pipeline of another tool stays on its edge. A
+//! pipeline of this service is replaced if no stream of the run has that edge any more. Some
+//! versions respond with 200 but drop the pipeline, so each written edge is read back and
+//! corrected.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -18,19 +18,19 @@ use crate::http_client::Method;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeWrite {
-    /// It is new.
+    /// The edge is new.
     Created,
-    /// Its pipeline or columns were added.
+    /// The pipeline or the columns of the edge were added.
     Updated,
-    /// It is as it was.
+    /// The edge is unchanged.
     Unchanged,
-    /// It names another pipeline, which it keeps: that one's id, or a stream.
+    /// The edge has another pipeline and keeps it.
     Kept {
         /// The id of another tool's pipeline, or another stream of this run with the
         /// same edge.
         pipeline: String,
     },
-    /// It would be written, were this not a dry run.
+    /// A dry run would have written the edge.
     Would,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct EdgeWriter<'a> {
     /// Ids of the service's pipelines.
     ours: BTreeSet<String>,
     is_dry: bool,
-    /// Pipelines whose edges were deleted before.
+    /// Pipelines whose edges this run has deleted.
     overridden: HashSet<String>,
-    /// The stream whose pipeline an edge has, by both ends.
+    /// The stream whose pipeline is on an edge, by both ends.
     claimed: BTreeMap<(String, String), String>,
 }
 
@@ -70,13 +70,14 @@ impl<'a> EdgeWriter<'a> {
         let path =
             format!("/lineage/pipeline/{}/type/PipelineLineage", names::escape_url(&pipeline.id));
         match self.server.api.send(Method::DELETE, &path, None).await {
-            // It has no edges.
+            // The pipeline has no edges.
             Err(error) if error.status() == Some(404) => Ok(()),
             answer => answer.map(drop),
         }
     }
 
-    /// Creates or completes an edge. The pipeline is none if a dry run would have created it.
+    /// Creates or completes an edge. `pipeline` is `None` if a dry run would have created the
+    /// pipeline.
     pub(crate) async fn put_edge(
         &mut self,
         stream: &str,
@@ -96,7 +97,7 @@ impl<'a> EdgeWriter<'a> {
         let columns = if has_columns { self.server.column_pairs(from, to).await? } else { vec![] };
         let stored = self.server.get_edge(from, to).await?;
         let Some(pipeline) = pipeline else { return Ok(EdgeWrite::Would) };
-        // An edge that begins at the pipeline needs not name it.
+        // An edge that starts at the pipeline does not need to name it.
         let own = (from.id != pipeline.id).then_some(pipeline);
         let stored = match stored {
             Some(stored) => stored,
@@ -149,7 +150,7 @@ impl<'a> EdgeWriter<'a> {
 }
 
 impl OpenMetadata {
-    /// Returns the details of an edge; none if it does not exist.
+    /// Returns the details of an edge, or `None` if it does not exist.
     async fn get_edge(&self, from: &Entity, to: &Entity) -> Result<Option<Value>, RestError> {
         let path = format!(
             "/lineage/getLineageEdge/{}/{}",
@@ -174,7 +175,7 @@ impl OpenMetadata {
         self.api.send(Method::PATCH, &path, Some(&patch.into())).await.map(drop)
     }
 
-    /// Pairs of columns of one name, in whatever case.
+    /// Pairs of columns with the same name, ignoring case.
     async fn column_pairs(&self, from: &Entity, to: &Entity) -> Result<Vec<Value>, RestError> {
         let (from, to) = (self.columns_of(from).await?, self.columns_of(to).await?);
         let pairs = to.iter().filter_map(|(name, to)| {
@@ -207,7 +208,7 @@ impl OpenMetadata {
     }
 }
 
-/// Returns what an edge lacks, as JSON Patch. Nothing is removed from it.
+/// Returns the missing parts of an edge as JSON Patch. Nothing is removed from it.
 fn patch_of_missing_parts(
     stored: &Value,
     pipeline: Option<&Entity>,

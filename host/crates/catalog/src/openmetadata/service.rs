@@ -1,9 +1,8 @@
-//! The service that the pipelines are in: made once, and never overwritten.
+//! The pipeline service that contains the pipelines. It is created once, and never overwritten.
 //!
-//! No field of OpenMetadata's holds an account, so that account and region stand at
-//! the end of the service's description, as `standpipe-scope: ACCOUNT/REGION`. Who
-//! comes with other credentials or another region is refused by it, and would else
-//! delete every pipeline.
+//! OpenMetadata has no field for an account. Therefore account and region are at the end of the
+//! service's description, as `standpipe-scope: ACCOUNT/REGION`. A run with other credentials or
+//! another region fails because of this mark. Without it, that run would delete every pipeline.
 
 use std::fmt;
 
@@ -18,44 +17,44 @@ use crate::http_client::Method;
 const MARK: &str = "standpipe-scope:";
 const PATH: &str = "/services/pipelineServices";
 
-/// Whose streams a service shows.
+/// The account and the region of a service's streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceScope {
-    /// The account; none if it is unknown.
+    /// The account, or `None` if it is unknown.
     pub account: Option<String>,
     /// The region.
     pub region: String,
 }
 
-/// How the service is found.
+/// The state of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceState {
-    /// It was made by this run.
+    /// This run created the service.
     Created,
-    /// It would be made.
+    /// A dry run would have created the service.
     WouldBeCreated,
-    /// It is there, and marked with this account and region.
+    /// The service exists and is marked with this account and region.
     Marked,
-    /// It is there, and says nothing of account and region: nothing may be deleted.
+    /// The service exists without a mark of account and region: nothing may be deleted in it.
     Unmarked,
 }
 
-/// Nothing can be written to the service.
+/// Why nothing can be written to the service.
 #[derive(Debug, Clone, Error)]
 pub enum ServiceError {
-    /// It shows other streams.
+    /// The service contains streams of another account or region.
     #[error(
         "the service {service:?} belongs to {theirs}, but these streams belong to {ours}: use another service name, or check credentials and region"
     )]
     Other {
         /// The service.
         service: String,
-        /// Its scope.
+        /// The account and region of the service.
         theirs: ServiceScope,
-        /// That of what was read.
+        /// The account and region of the inventory.
         ours: ServiceScope,
     },
-    /// The server does not let it be read or made.
+    /// The server does not permit reading or creating the service.
     #[error(transparent)]
     Api(#[from] RestError),
 }
@@ -72,7 +71,7 @@ impl ServiceScope {
         ServiceScope { account, region: inventory.region.clone() }
     }
 
-    /// Read it from a description.
+    /// Reads the mark in a description.
     pub fn read(description: &str) -> Option<Self> {
         let (_, rest) = description.rsplit_once(MARK)?;
         let is_part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '/');
@@ -107,11 +106,11 @@ impl fmt::Display for ServiceScope {
 }
 
 impl OpenMetadata {
-    /// Find the service, or make it.
+    /// Finds the service, or creates it.
     ///
     /// # Errors
     ///
-    /// It shows another account's or region's streams, or the server refuses.
+    /// Fails if the service belongs to another account or region, or if the server refuses.
     pub async fn ensure_service(
         &self,
         ours: &ServiceScope,
@@ -133,7 +132,7 @@ impl OpenMetadata {
                 let service = self.settings.service.clone();
                 Err(ServiceError::Other { service, theirs, ours: ours.clone() })
             }
-            // A mark without an account vouches for none.
+            // A mark without an account is not sufficient.
             Some(theirs) if theirs == *ours && ours.account.is_some() => Ok(ServiceState::Marked),
             Some(_) => Ok(ServiceState::Unmarked),
             None if self.settings.adopt_service && !is_dry && ours.account.is_some() => {
@@ -158,7 +157,7 @@ impl OpenMetadata {
         self.api.send(Method::PATCH, &path, Some(&patch)).await.map(drop)
     }
 
-    /// Servers that do not know Firehose yet get a pipeline service of their own kind.
+    /// Creates the service. If the server does not know Firehose, the service has a custom type.
     async fn create_service(&self, ours: &ServiceScope) -> Result<(), RestError> {
         let description = format!(
             "Delivery streams of Amazon Data Firehose: {ours}.\n\nThe next line keeps those of other accounts and \
@@ -196,7 +195,7 @@ impl OpenMetadata {
         Err(refusal.expect("there was an attempt"))
     }
 
-    /// What a person sees of the connection: nothing that opens anything.
+    /// The connection as shown to users. It contains no credentials.
     fn service_connection(&self, ours: &ServiceScope) -> Value {
         let mut aws = json!({"awsRegion": ours.region});
         let is_stored = self.settings.store_service_connection;

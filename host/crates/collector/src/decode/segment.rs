@@ -1,22 +1,21 @@
-//! What Segment adds to events, and what it takes for one.
+//! The members that Segment adds to events, and the events that it accepts.
 //!
-//! From its public documentation, and where that is silent:
+//! The rules come from Segment's public documentation. Where that is silent:
 //!
-//! - An id counts as missing if nothing visible is in it. A number is an id.
-//! - `timestamp`, or else `originalTimestamp`, is the client's time, if it can be
-//!   read. It becomes `originalTimestamp` as it is written where that is RFC 3339,
-//!   and otherwise in this program's form. An event without one has happened when
-//!   it was received: a `sentAt` alone says nothing of it.
-//! - `sentAt` of the event counts, else that of the batch, which the event then
-//!   gets. One that cannot be read is as good as none, but stays if the batch has no
-//!   better one.
-//! - Without `sentAt`, and where the corrected time would be in no year that can be
-//!   written, nothing is corrected.
-//! - `context` and `integrations` of a batch are merged by their keys and no deeper.
-//!   Of equal keys in one of them, only the last goes into events.
-//!   `null` in an event counts as missing; another value that is not an object stays.
-//! - `context.ip` is set if the key is missing, so `"ip": null` keeps
-//!   addresses out. IPv6 addresses are filled in too, which Segment does not do.
+//! - An id counts as missing if it contains nothing visible. A number is an id.
+//! - The client's time is `timestamp`, or else `originalTimestamp`, if it can be parsed. It becomes
+//!   `originalTimestamp`, unchanged if it is RFC 3339, and otherwise in this program's format. An
+//!   event without a client time happened when it was received: `sentAt` alone says nothing about
+//!   it.
+//! - `sentAt` of the event is used, or else that of the batch, which is then added to the event. An
+//!   invalid value counts as missing, but it stays if the batch has no better one.
+//! - Without `sentAt`, or if the corrected time would be in a year that cannot be written, nothing
+//!   is corrected.
+//! - The members of `context` and `integrations` of a batch are merged by key, at the top level
+//!   only. Of duplicate keys, only the last one is added to events. `null` in an event counts as
+//!   missing; another value that is not an object stays.
+//! - `context.ip` is set if the key is missing, so `"ip": null` prevents the address from being
+//!   stored. IPv6 addresses are added too, unlike in Segment.
 
 use memchr::memmem::Finder;
 
@@ -29,13 +28,13 @@ use super::{BodyShape, EventError, InvalidBody, RequestFacts, write_string};
 use standpipe_core::event::{EventRefusal, Outline, Span};
 use standpipe_core::message_id::MessageIds;
 
-/// The rules, and what is the same for all events of a request.
+/// The rules, and the parts that are the same for all events of a request.
 pub(super) struct SegmentRules<'o, 'a> {
     outline: &'o Outline<'a>,
     shape: BodyShape,
     ids: MessageIds,
     received: (EventTime, EventTimeText),
-    /// The time of the batch, and how it is written.
+    /// The time of the batch, and its text.
     sent: Option<(EventTime, &'a str)>,
     context: SharedMembers<'a>,
     integrations: SharedMembers<'a>,
@@ -50,7 +49,7 @@ struct IpMember {
     direct: Finder<'static>,
 }
 
-/// What is to be known of an event's own context.
+/// The relevant parts of an event's own context.
 #[derive(Default)]
 struct OwnContext {
     has_ip: bool,
@@ -65,7 +64,7 @@ impl<'o, 'a> SegmentRules<'o, 'a> {
         shape: BodyShape,
     ) -> Result<Self, InvalidBody> {
         let stamp = EventTime::of(facts.received_at);
-        // A single event is not a batch: the other members are its own.
+        // A single event is not a batch: all members belong to the event.
         let of_batch =
             |value: MemberValue| value.text(outline).filter(|_| shape == BodyShape::Batch);
         Ok(SegmentRules {
@@ -80,7 +79,7 @@ impl<'o, 'a> SegmentRules<'o, 'a> {
         })
     }
 
-    /// Makes the changes to an event, unless it is refused.
+    /// Adds the changes of an event, unless the event is refused.
     #[inline]
     pub(super) fn patch_event(
         &mut self,
@@ -246,7 +245,7 @@ impl IpMember {
         }
     }
 
-    /// Whether a context without escapes may hold what decides on this member.
+    /// Whether a context without escapes may contain a member that affects this one.
     fn may_be_in(&self, context: &str) -> bool {
         let finder = if self.is_for_all { &self.in_context } else { &self.direct };
         finder.find(context.as_bytes()).is_some()
@@ -261,7 +260,7 @@ fn own_value<'a>(outline: &Outline<'a>, value: MemberValue) -> Option<(&'a str, 
     (text != "null").then_some((text, span))
 }
 
-/// Reads the context of an event, and marks what it has of the batch's.
+/// Reads the context of an event, and marks the shared members that it already has.
 fn read_context(text: &str, shared: &mut SharedMembers<'_>) -> Result<OwnContext, InvalidBody> {
     shared.forget_own();
     let mut context = OwnContext::default();
@@ -285,7 +284,8 @@ fn write_all(shared: &SharedMembers<'_>, is_behind: bool, ip: Option<&Vec<u8>>, 
     }
 }
 
-/// Inserts members behind those of an object. `write` gets whether the object has members.
+/// Inserts members after those of an object. The argument of `write` is whether the object has
+/// members.
 fn insert_members(
     text: &str,
     span: Span,

@@ -1,5 +1,5 @@
-//! Memory budgets under random use: what is taken is what is held, the bound holds, and nobody
-//! waits for what is free.
+//! Tests memory budgets under random use: reserved bytes equal held bytes, the limit holds, and
+//! nothing waits for free bytes.
 
 use std::task::Wake;
 
@@ -98,7 +98,7 @@ fn who_stops_waiting_lets_those_behind_it_move_up() {
     drop(large);
     assert!(poll(&mut small).is_ready());
     drop(small);
-    // What was given to who does not look any more comes back.
+    // Bytes that were granted to a dropped future return to the budget.
     let mut large = Box::pin(first.grow(5));
     assert!(poll(&mut large).is_pending());
     held.shrink_to(0);
@@ -111,7 +111,7 @@ fn poll(grow: &mut Pin<Box<Grow<'_>>>) -> Poll<()> {
     grow.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Says whether it was woken.
+/// Records whether it was woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -121,14 +121,14 @@ impl Wake for Woken {
     }
 }
 
-/// What somebody does with a budget.
+/// What a user does with a budget.
 #[derive(Debug, Clone)]
 enum Step {
     TryGrow(usize),
     Grow(usize),
     ShrinkTo(usize),
     SplitAndMerge(usize),
-    /// Also while it waits.
+    /// Also possible while the user waits.
     Drop,
 }
 
@@ -147,7 +147,7 @@ const BYTES: usize = 100;
 
 type Growing = Pin<Box<dyn Future<Output = Reservation>>>;
 
-/// Somebody who has one reservation, and may wait for more.
+/// A user with one reservation, who may wait for more bytes.
 struct User {
     usage: Usage,
     has: Has,
@@ -155,7 +155,7 @@ struct User {
 
 enum Has {
     Reservation(Reservation),
-    /// The reservation goes with the future, and comes back with what it waits for.
+    /// The future owns the reservation, and returns it with the additional bytes.
     Growing(Growing, Arc<Woken>),
 }
 
@@ -166,7 +166,7 @@ impl User {
         User { usage, has }
     }
 
-    /// Begin to wait, where that is needed.
+    /// Starts to wait if necessary.
     fn grow(self, bytes: usize) -> Self {
         let Has::Reservation(mut reservation) = self.has else { return self };
         let growing = Box::pin(async move {
@@ -178,7 +178,7 @@ impl User {
         user
     }
 
-    /// Take what it waits for, if that has come.
+    /// Takes the bytes if they have been granted.
     fn poll(&mut self) {
         let Has::Growing(growing, woken) = &mut self.has else { return };
         woken.0.store(0, Ordering::SeqCst);
@@ -200,8 +200,8 @@ impl User {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever users do: what is taken is what they hold, the bound holds, a waiter that
-    /// may be given its bytes is woken, in order, and in the end all has come back.
+    /// For any actions of the users: reserved bytes equal held bytes, the limit holds, a waiting
+    /// user is woken in order when its bytes are available, and in the end all bytes are free.
     #[test]
     fn what_is_taken_is_bounded_and_comes_back(
         sharing in prop::sample::select(vec![Sharing::InOrder, Sharing::Evenly]),
@@ -238,7 +238,7 @@ proptest! {
                 }
                 (_, Has::Growing(..)) => {}
             }
-            // Those who were given their bytes, which is in the order of coming.
+            // The users whose bytes were granted, which happens in the order of arrival.
             let given: Vec<_> = queue.iter().copied().filter(|&at| users[at].is_woken()).collect();
             if sharing == Sharing::InOrder {
                 prop_assert_eq!(&given[..], &queue[..given.len()]);
@@ -257,7 +257,7 @@ proptest! {
                 Sharing::InOrder => prop_assert!(state.free >= 0),
                 Sharing::Evenly => prop_assert!(state.free > -largest),
             }
-            // Nobody waits for what is there.
+            // No user waits for bytes that are available.
             let may_have = |waiting: &WaitingReservation| {
                 sharing.admits(state.free, waiting.held.bytes(), waiting.bytes)
             };

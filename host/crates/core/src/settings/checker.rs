@@ -9,30 +9,31 @@ use std::time::Duration;
 use super::SettingsTable;
 use crate::secret::{Secret, SecretSetting};
 
-/// What the checks of all tables of one file share.
+/// State that the checks of all tables of a file share.
 #[derive(Debug)]
 pub struct SettingsChecker {
-    /// Where relative paths start.
+    /// The directory of relative paths.
     directory: PathBuf,
     secret_manager: SecretManager,
     mistakes: Vec<String>,
 }
 
-/// Who resolves references to secrets. It is known before a setting is checked that can be one.
+/// Where references to secrets are resolved. It is known before any setting is checked that may be
+/// a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretManager {
-    /// Nobody: a reference is a mistake.
+    /// Nowhere: a reference is a mistake.
     None,
-    /// Files or variables of this machine.
+    /// In files or variables of this machine.
     Local,
-    /// A service of AWS, which is reached with the settings for AWS.
+    /// In an AWS service, which is reached with the settings for AWS.
     Aws,
 }
 
 /// Checks the keys of one table.
 ///
-/// What a check returns for a key with a mistake is only there so that the rest can be checked too: nothing is made of
-/// it, since the mistakes are looked at first.
+/// The check of a key with a mistake also returns a value, so that the other keys can be checked.
+/// Nothing uses this value, because the caller looks at the mistakes first.
 #[derive(Debug)]
 pub struct TableChecker<'a> {
     table: SettingsTable,
@@ -40,12 +41,12 @@ pub struct TableChecker<'a> {
 }
 
 impl SettingsChecker {
-    /// Begins to check a file of this directory, at which its relative paths start.
+    /// Starts to check a file in this directory, at which relative paths start.
     pub fn new(directory: &Path, secret_manager: SecretManager) -> Self {
         SettingsChecker { directory: directory.to_owned(), secret_manager, mistakes: Vec::new() }
     }
 
-    /// Checks the keys of the table that holds all others.
+    /// Checks the keys of the top-level table.
     pub fn top(&mut self) -> TableChecker<'_> {
         TableChecker { table: SettingsTable::top(), checker: self }
     }
@@ -55,12 +56,12 @@ impl SettingsChecker {
         TableChecker { table: SettingsTable::top().table(key), checker: self }
     }
 
-    /// Adds a mistake that begins with the key, or the table, that it is about.
+    /// Adds a mistake that starts with its key or table.
     pub fn add(&mut self, message: impl Into<String>) {
         self.mistakes.push(message.into());
     }
 
-    /// What was found, in the order of the checks.
+    /// The mistakes in the order of the checks.
     pub fn into_mistakes(self) -> Vec<String> {
         self.mistakes
     }
@@ -77,27 +78,27 @@ impl TableChecker<'_> {
         TableChecker { table: self.table.item(key, label), checker: self.checker }
     }
 
-    /// What mistakes call the table.
+    /// The name of the table in mistakes.
     pub fn name(&self) -> &SettingsTable {
         &self.table
     }
 
-    /// Who resolves references to secrets.
+    /// Where references to secrets are resolved.
     pub fn secret_manager(&self) -> SecretManager {
         self.checker.secret_manager
     }
 
-    /// A path of the file.
+    /// Resolves a path in the file.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.checker.directory.join(path)
     }
 
-    /// Adds a mistake whose message names its key itself.
+    /// Adds a mistake whose message contains its key.
     pub fn add_message(&mut self, message: impl Into<String>) {
         self.checker.add(message);
     }
 
-    /// Adds a mistake about a key of the table, which the problem begins with.
+    /// Adds a mistake about a key of the table. The key is added before the problem.
     pub fn add_mistake(&mut self, problem: impl Display) {
         let message = self.table.message_about(&problem);
         self.checker.add(message);
@@ -114,7 +115,7 @@ impl TableChecker<'_> {
         parsed.map_err(|error| self.add_mistake(format_args!("{key}: {error}"))).ok()
     }
 
-    /// A number within bounds.
+    /// Checks a number within limits.
     pub fn number<N: PartialOrd + Display + Copy>(
         &mut self,
         key: &str,
@@ -129,7 +130,7 @@ impl TableChecker<'_> {
         None
     }
 
-    /// A duration within bounds, such as `30s`; the usual one if none is set.
+    /// Checks a duration within limits, such as `30s`. Returns the default if none is set.
     pub fn duration(
         &mut self,
         key: &str,
@@ -155,7 +156,8 @@ impl TableChecker<'_> {
         usual
     }
 
-    /// A duration that is not zero, and no longer than the longest; the usual one if none is set.
+    /// Checks a duration that is positive and does not exceed the maximum. Returns the default if
+    /// none is set.
     pub fn positive_duration(
         &mut self,
         key: &str,
@@ -170,7 +172,7 @@ impl TableChecker<'_> {
         duration
     }
 
-    /// An IP address with a port.
+    /// Checks an IP address with a port.
     pub fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
         let address = text.parse().ok();
         if address.is_none() {
@@ -210,7 +212,7 @@ impl TableChecker<'_> {
         }
     }
 
-    /// Checks a secret or a reference as [`TableChecker::secret`] does, if there is one.
+    /// Checks an optional secret or reference like [`TableChecker::secret`].
     pub fn optional_secret(&mut self, key: &str, written: Option<Secret>) -> Option<SecretSetting> {
         written.and_then(|written| self.secret(key, written))
     }

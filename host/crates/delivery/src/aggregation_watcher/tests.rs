@@ -1,4 +1,4 @@
-//! Packing that is decided on while events go out, under paused time.
+//! Tests automatic aggregation whose decision changes while events are sent, under paused time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type PutResponse = Result<StreamDescription, RequestError>;
 
-/// Streams that are aggregated as they are described.
+/// Streams whose aggregation follows their descriptions.
 struct Scene {
     port: Arc<FaultyClient>,
     delivery: Delivery,
@@ -37,8 +37,8 @@ impl Scene {
         Self::slow(SECOND, script)
     }
 
-    /// An answer takes a while, so that none comes amid the events of a test: time
-    /// stands still while they are pushed.
+    /// Delays a response, so that it does not arrive while a test pushes events: time stands still
+    /// then.
     fn slow(
         pause: Duration,
         script: impl Fn(&StreamName, usize) -> PutResponse + Send + Sync + 'static,
@@ -76,7 +76,7 @@ impl Scene {
         Scene { port, delivery, accumulator }
     }
 
-    /// Send ten events to a stream; returns whether they were aggregated.
+    /// Sends ten events to a stream. Returns whether they were aggregated.
     async fn is_aggregated(&mut self, stream: &str) -> bool {
         let stream = name(stream);
         let records = || self.port.accepted().get(&stream).map_or(0, Vec::len);
@@ -118,7 +118,7 @@ fn name(stream: &str) -> StreamName {
     StreamName::parse(stream).unwrap()
 }
 
-/// A stream that writes to S3 what these processors leave.
+/// The description of a stream with these processors that writes to S3.
 fn s3(processors: &[&str]) -> PutResponse {
     let processors = processors.iter().map(|&kind| Processor {
         kind: kind.to_owned(),
@@ -136,7 +136,7 @@ fn failure(retry_class: RetryClass, code: &str) -> PutResponse {
     Err(RequestError { retry_class, code: code.to_owned(), message: "injected".to_owned() })
 }
 
-/// So long that the description has been asked for again, and answered.
+/// Waits until the description was requested again, and the response arrived.
 async fn until_asked_again() {
     sleep(DESCRIBE_AGAIN + 2 * SECOND).await;
 }
@@ -202,7 +202,7 @@ async fn a_description_that_fails_is_asked_for_again_and_ever_more_rarely() {
             sleep(60 * SECOND).await;
         }
         let describes = scene.describe_count("s");
-        // The pauses are drawn, so that their number is too.
+        // The pauses are random, and so is their number.
         assert!((10..60).contains(&describes), "{describes} times in an hour");
         scene.is_aggregated("s").await;
         until_asked_again().await;
@@ -234,7 +234,7 @@ async fn the_newest_description_counts() {
     });
     scene.is_aggregated("s").await;
     sleep(2 * SECOND).await;
-    // Trouble on the way says nothing about the stream: aggregation goes on.
+    // A connection problem says nothing about the stream, so aggregation continues.
     assert!(scene.is_aggregated("s").await);
     sleep(DESCRIBE_AGAIN).await;
     assert!(scene.is_aggregated("s").await);

@@ -1,6 +1,6 @@
-//! The directory of dead letters: numbered files in their order, a lock on the file that a host
-//! writes, and one on the directory for a process that removes dead letters. Removal replaces a
-//! file by a copy that is on disk first.
+//! The directory of dead letters: numbered files, a lock on the file that a host writes, and a lock
+//! on the directory for a process that removes dead letters. A removal replaces a file by a copy
+//! that was synced before.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,21 +11,21 @@ use standpipe_core::clock;
 use standpipe_core::private;
 
 const LETTERS: &str = "ndjson";
-/// What a file is called while it is written anew.
+/// The extension of a file while it is rewritten.
 const UNFINISHED: &str = "unfinished";
 
-/// Begins the name of a file that has a number.
+/// The first character of the name of a numbered file.
 const NUMBERED: char = 's';
-/// The fewest digits of a number, so that names mostly sort as numbers do. Behind
-/// [`NUMBERED`] they sort behind names of earlier versions, which began with the time.
+/// The minimum number of digits, so that names usually sort like numbers. Names with [`NUMBERED`]
+/// sort after those of earlier versions, which start with the time.
 const DIGITS: usize = 10;
 
 /// The directory of dead letters.
 ///
-/// Files are numbered, and their order is that of the numbers: the time in their names is for
-/// people, since a clock can be set back. A host holds a lock on the file that it writes, for as
-/// long as it does, and never opens one again: a file without a lock does not grow. What takes
-/// dead letters out of files locks the directory first, so that only one does.
+/// Files are numbered, and the numbers determine their order. The time in their names is for
+/// people, because a clock can be set back. A host locks the file while it writes to it, and never
+/// opens a file again: a file without a lock does not grow. A process that removes dead letters
+/// locks the directory first, so that only one does so at a time.
 #[derive(Debug, Clone)]
 pub struct DeadLetterDirectory {
     path: PathBuf,
@@ -34,13 +34,13 @@ pub struct DeadLetterDirectory {
 /// A file of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
 }
 
-/// The right to take dead letters out of files; given back when it is dropped.
+/// The permission to remove dead letters from files. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct DeadLetterDirectoryLock {
     _directory: File,
@@ -56,16 +56,16 @@ impl DeadLetterDirectory {
         DeadLetterDirectory { path }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The files, oldest first. A directory that is not there has none.
+    /// The files, oldest first. Empty if the directory is missing.
     ///
     /// # Errors
     ///
-    /// The directory cannot be read.
+    /// Fails if the directory cannot be read.
     pub fn files(&self) -> io::Result<Vec<DeadLetterFile>> {
         let mut files = Vec::new();
         for path in self.list_paths(LETTERS)? {
@@ -73,7 +73,7 @@ impl DeadLetterDirectory {
                 Ok(metadata) if metadata.is_file() => {
                     files.push(DeadLetterFile { path, bytes: metadata.len() });
                 }
-                // Somebody else has taken its last dead letter out.
+                // Another process has removed the file's last dead letter.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -82,11 +82,11 @@ impl DeadLetterDirectory {
         Ok(files)
     }
 
-    /// The highest number of a file; 0 where none has a number.
+    /// The highest number of a file, or 0 if no file has a number.
     ///
     /// # Errors
     ///
-    /// The directory cannot be read.
+    /// Fails if the directory cannot be read.
     pub(super) fn last_sequence(&self) -> io::Result<u64> {
         Ok(self.files()?.last().and_then(|file| file_sequence(&file.path)).unwrap_or(0))
     }
@@ -101,12 +101,12 @@ impl DeadLetterDirectory {
         paths.filter(|path: &io::Result<PathBuf>| path.as_ref().map_or(true, ours)).collect()
     }
 
-    /// Lock the directory, and clear what a crash has left unfinished. None if
-    /// another process has the lock.
+    /// Locks the directory, and removes unfinished files from a crash. Returns `None` if another
+    /// process has the lock.
     ///
     /// # Errors
     ///
-    /// The directory cannot be opened, or locks do not work there.
+    /// Fails if the directory cannot be opened, or if locks do not work there.
     pub fn lock(&self) -> io::Result<Option<DeadLetterDirectoryLock>> {
         let directory = File::open(&self.path)?;
         match directory.try_lock() {
@@ -120,37 +120,36 @@ impl DeadLetterDirectory {
         Ok(Some(DeadLetterDirectoryLock { _directory: directory }))
     }
 
-    /// Bring names that were added or removed to the disk.
+    /// Syncs the directory, and so added and removed names.
     ///
     /// # Errors
     ///
-    /// The disk failed.
+    /// Fails if the disk fails.
     pub fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
 }
 
 impl DeadLetterFile {
-    /// Whether a host may still write to it. Where locks do not work nobody
-    /// knows, and it is taken for one that is written to.
+    /// Whether a host may still write to the file. If locks do not work, that is unknown, and the
+    /// file counts as live.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// Fails if the file cannot be opened.
     pub fn is_live(&self) -> io::Result<bool> {
         Ok(File::open(&self.path)?.try_lock().is_err())
     }
 }
 
-/// Take byte ranges out of a file that nobody writes to; a file that nothing is
-/// left of is removed.
+/// Removes byte ranges from a file that is not being written. A file that becomes empty is removed.
 ///
-/// What is left goes to a second file, to the disk, and then takes the place of
-/// the first: at each moment there is one of the two, whole.
+/// The rest is written to a second file and synced, which then replaces the first one. So one
+/// complete file exists at every moment.
 ///
 /// # Errors
 ///
-/// The disk failed, or is full; the file is as it was.
+/// Fails if the disk fails or is full. The file is then unchanged.
 pub fn remove_dead_letters(path: &Path, mut ranges: Vec<Range<u64>>) -> io::Result<()> {
     ranges.sort_by_key(|range| range.start);
     let mut file = File::open(path)?;
@@ -179,8 +178,8 @@ pub(super) fn file_name(sequence: u64, attempt: u32) -> String {
     format!("{NUMBERED}{sequence:0DIGITS$}-{time}-{process}-{attempt}.{LETTERS}")
 }
 
-/// The number of a file. Files of earlier versions and files that somebody put there
-/// have none, and are older than all that have one.
+/// The number of a file. Files of earlier versions and foreign files have no number, and count as
+/// older than all numbered ones.
 fn file_sequence(path: &Path) -> Option<u64> {
     let (digits, _) = path.file_name()?.to_str()?.strip_prefix(NUMBERED)?.split_once('-')?;
     let is_number = digits.len() >= DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
