@@ -702,8 +702,6 @@ fn limits_are_documented_as_they_are() {
         format!("{} MiB", bytes >> 20)
     };
     let dead_file = usize::try_from(delivery::DEAD_FILE_BYTES_MAX).unwrap();
-    let request = number(delivery::REQUEST_BYTES_MAX);
-    let enough = mib(delivery::REQUEST_BYTES_ENOUGH);
     for (what, limit) in [
         (
             "size of a record with its newline",
@@ -711,9 +709,10 @@ fn limits_are_documented_as_they_are() {
         ),
         ("records in a request", number(delivery::REQUEST_RECORDS_MAX)),
         (
-            "bytes in a request, before base64",
-            format!("{request}. Standpipe sends a request once it has {enough}"),
+            "bytes of the records in a request, before base64 encoding",
+            number(delivery::REQUEST_BYTES_MAX),
         ),
+        ("size at which Standpipe sends a request", mib(delivery::REQUEST_BYTES_ENOUGH)),
         ("size of an event", mib(EVENT_BYTES_MAX)),
         ("nesting in an event", format!("{} levels", number(EVENT_NESTING_MAX))),
         (
