@@ -1,22 +1,21 @@
-//! The trait that authors implement, and the adapter between it and the
-//! component's exports.
+//! The trait that authors implement, and the adapter between the trait and the component's exports.
 
 use std::collections::HashMap;
 
 use crate::bindings::exports::standpipe::mapping::{mapper, routes};
 use crate::{Event, Reads, Route};
 
-/// The longest name of a delivery stream, in characters.
+/// The maximum length of a delivery stream's name, in characters.
 ///
 /// Source: the API reference of Amazon Data Firehose, `CreateDeliveryStream`.
 const STREAM_NAME_CHARS_MAX: usize = 64;
 
-/// A mapping plugin: settings in, a decision for every event out.
+/// A mapping plugin: it reads settings, and decides every event.
 pub trait Plugin: Sized {
-    /// Read the settings and declare every delivery stream that may be named.
+    /// Reads the settings and declares every delivery stream that the plugin may name.
     ///
-    /// Runs once for each instance. `settings` is JSON text, an object; `{}`
-    /// where the operator gave none.
+    /// Runs once for each instance. `settings` is JSON text, an object; `{}` if the operator set
+    /// none.
     ///
     /// # Errors
     ///
@@ -24,11 +23,11 @@ pub trait Plugin: Sized {
     /// instead. The host shows it and does not start.
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String>;
 
-    /// Decide about one event by adding outputs; none means filtered.
+    /// Decides an event by adding outputs. Without an output, the event is filtered.
     fn map(&mut self, event: &Event, outputs: &mut Outputs);
 
-    /// List which events go to which stream, for catalogs and graphs. The list has no
-    /// effect on delivery; an empty list means that the plugin does not report routes.
+    /// Lists which events go to which stream, for catalogs and graphs. The list has no effect on
+    /// delivery. An empty list means that the plugin does not report routes.
     fn routes(&self) -> Vec<Route> {
         Vec::new()
     }
@@ -43,14 +42,14 @@ impl Stream {
         Stream(position)
     }
 
-    /// Its position among the declared streams, patterns included. The
-    /// contract refers to a stream by this position.
+    /// The stream's position among the declared streams, including patterns. The contract refers to
+    /// a stream by this position.
     pub fn position(self) -> u32 {
         self.0
     }
 }
 
-/// What a plugin declares while it is configured.
+/// Collects what a plugin declares while it is configured.
 #[derive(Debug)]
 pub struct Setup {
     streams: Vec<String>,
@@ -66,41 +65,40 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Declare a delivery stream that the plugin may name.
+    /// Declares a delivery stream that the plugin may name.
     ///
-    /// Declaring a name again gives the same [`Stream`].
+    /// Declaring a name again returns the same [`Stream`].
     ///
     /// # Errors
     ///
-    /// Amazon Data Firehose would not accept the name.
+    /// Fails if Amazon Data Firehose would not accept the name.
     pub fn declare(&mut self, name: &str) -> Result<Stream, String> {
         check_name(name, is_name_char)?;
         Ok(self.intern_stream(name))
     }
 
-    /// Declare a pattern of streams, in which each `*` stands for any run of
-    /// characters. Its streams are named by [`Outputs::deliver_to`].
+    /// Declares a pattern of streams, in which each `*` stands for any characters.
+    /// [`Outputs::deliver_to`] delivers to its streams.
     ///
     /// # Errors
     ///
-    /// The pattern cannot match any name that Amazon Data Firehose would accept.
+    /// Fails if the pattern cannot match any name that Amazon Data Firehose would accept.
     pub fn declare_pattern(&mut self, pattern: &str) -> Result<(), String> {
         check_name(pattern, |c| is_name_char(c) || c == '*')?;
         self.intern_stream(pattern);
         Ok(())
     }
 
-    /// Ask for the event's kind alone: message type, event name and source, which
-    /// the decision depends on and nothing else. [`Event::text`] will be empty,
-    /// and of all events of a batch that are alike only one is handed in; the
-    /// decision goes for all of them. The quickest way for a plugin that routes.
+    /// Requests only the event's kind: message type, event name and source. The decision must
+    /// depend on nothing else. [`Event::text`] will be empty, and the host passes only one of the
+    /// equal events in a batch; the decision applies to all of them. This is the fastest way for a
+    /// plugin that only routes.
     pub fn read_kind_only(&mut self) {
         self.reads = Reads::Kind;
     }
 
-    /// Ask for the envelope alone: [`Event::text`] will be empty, and the host
-    /// spares itself the copy. For plugins that decide by the envelope, and by
-    /// chance or by what came before.
+    /// Requests only the envelope: [`Event::text`] will be empty, and the host saves the copy. For
+    /// plugins whose decisions depend on the envelope, on chance or on earlier events.
     pub fn read_envelope_only(&mut self) {
         self.reads = Reads::Envelope;
     }
@@ -109,7 +107,7 @@ impl Setup {
         &self.streams[stream.0 as usize]
     }
 
-    /// The declared names and patterns, in their order.
+    /// The declared names and patterns, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().map(String::as_str)
     }
@@ -144,7 +142,7 @@ fn check_name(name: &str, allowed: impl Fn(char) -> bool) -> Result<(), String> 
     }
 }
 
-/// Collects the decisions about one event.
+/// Collects the outputs of one event.
 #[derive(Debug)]
 pub struct Outputs {
     input: u32,
@@ -152,24 +150,24 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Deliver the event's text as received.
+    /// Delivers the event's text as received.
     pub fn deliver(&mut self, stream: Stream) {
         self.push_delivery(mapper::Target::Declared(stream.0), mapper::Payload::Original);
     }
 
-    /// Deliver other bytes in place of the event's text. They need not be
-    /// JSON, and carry no line ending.
+    /// Delivers other bytes in place of the event's text. They do not have to be JSON, and contain
+    /// no line ending.
     pub fn deliver_payload(&mut self, stream: Stream, payload: Vec<u8>) {
         self.push_delivery(mapper::Target::Declared(stream.0), mapper::Payload::Replaced(payload));
     }
 
-    /// Deliver the event's text as received to a stream by name, for names
-    /// that [`Setup::declare_pattern`] covers.
+    /// Delivers the event's text as received to a stream by name, for names that match a pattern of
+    /// [`Setup::declare_pattern`].
     pub fn deliver_to(&mut self, name: &str) {
         self.push_delivery(mapper::Target::Named(name.to_owned()), mapper::Payload::Original);
     }
 
-    /// Deliver other bytes to a stream by name.
+    /// Delivers other bytes to a stream by name.
     pub fn deliver_payload_to(&mut self, name: &str, payload: Vec<u8>) {
         self.push_delivery(
             mapper::Target::Named(name.to_owned()),
@@ -177,8 +175,8 @@ impl Outputs {
         );
     }
 
-    /// Refuse the event: it goes to the dead letters with this reason. It must
-    /// be the event's only output.
+    /// Rejects the event: it becomes a dead letter with this reason. This must be the event's only
+    /// output.
     pub fn reject(&mut self, reason: &str) {
         self.push_decision(mapper::Decision::Reject(reason.to_owned()));
     }
@@ -192,13 +190,12 @@ impl Outputs {
     }
 }
 
-/// What [`export!`](crate::export) implements: a component with room for one
-/// configured plugin.
+/// The trait that [`export!`](crate::export) implements: a component with one configured plugin.
 pub trait Exported {
     /// The author's type.
     type Plugin: Plugin;
 
-    /// Run with the instance's plugin, which is `None` before `configure`.
+    /// Runs a function with the instance's plugin, which is `None` before `configure`.
     fn with_instance<R>(run: impl FnOnce(&mut Option<Self::Plugin>) -> R) -> R;
 }
 

@@ -1,5 +1,5 @@
-//! The admin server: health for orchestrators, metrics for Prometheus, and the plugin API, on an address
-//! of its own.
+//! The admin server: health checks for orchestrators, metrics for Prometheus, and the plugin API,
+//! on a separate address.
 //!
 //! | path | response |
 //! |---|---|
@@ -9,7 +9,8 @@
 //! | `/openapi.json` | a description of this API |
 //! | `/plugin` and below | with the token: what [`Swapper`](standpipe_plugin_host::swap::Swapper) does |
 //!
-//! Nothing is counted here: a response is made of what the other modules count, when it is requested.
+//! This module counts nothing: it creates each response from the counts of other modules at the
+//! time of the request.
 
 mod metrics;
 mod openapi;
@@ -55,14 +56,14 @@ use standpipe_plugin_host::Health;
 use standpipe_plugin_host::swap::Swapper;
 use standpipe_spool::Spool;
 
-/// The parts of a run that responses are made of.
+/// The parts of a run from which responses are created.
 #[derive(Debug, Clone)]
 pub struct AdminView {
-    /// Counts of events by their end, and of what was read.
+    /// Counts of events that were read, and their outcomes.
     pub progress: Progress,
-    /// Delivery, by stream.
+    /// Delivery by stream.
     pub delivery: Delivery,
-    /// The credentials and the clock that it writes with.
+    /// The credentials and the clock for delivery.
     pub aws: AwsStatus,
     /// Dead letters.
     pub dead_letters: Arc<DeadLetterWriter>,
@@ -84,7 +85,7 @@ pub struct AdminView {
     pub log_lines_dropped: Option<Arc<AtomicU64>>,
 }
 
-/// An admin server that listens.
+/// An admin server that is listening.
 #[derive(Debug)]
 pub struct Admin(Server);
 
@@ -98,14 +99,15 @@ struct AdminService {
 }
 
 impl Admin {
-    /// Listens on an address; port 0 is any free one.
+    /// Listens on an address. Port 0 means any free port.
     ///
     /// # Errors
     ///
-    /// The address is in use, or is not one of this machine.
+    /// Fails if the address is in use, or does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        // Its own, so that a crowd at the collector keeps no orchestrator away. Peers are
-        // not distinguished: one idle connection makes room for the next in any case.
+        // The limits are separate, so that many connections to the collector do not lock out an
+        // orchestrator. Peers are not distinguished: an idle connection makes room for the next one
+        // in any case.
         let limits = ConnectionLimits {
             connections_max: limits::ADMIN_CONNECTIONS_MAX,
             per_peer_max: limits::ADMIN_CONNECTIONS_MAX,
@@ -115,12 +117,12 @@ impl Admin {
         Server::bind(address, None, limits).await.map(Admin)
     }
 
-    /// The address that is listened on, with its real port.
+    /// The address of the server, with its actual port.
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
 
-    /// Serves until `stop` is cancelled. Without a token the plugin API is off.
+    /// Serves until `stop` is cancelled. Without a token, the plugin API is off.
     pub async fn serve(self, view: AdminView, token: Option<AdminToken>, stop: CancellationToken) {
         let plugin_api = PluginApi::new(view.swapper.clone(), token);
         let registry = metrics::build_registry(&view, self.0.stats());
@@ -163,8 +165,9 @@ impl AdminService {
 }
 
 impl AdminView {
-    /// Events are accepted whatever the plugin does: `on_failure` handles those that it fails on. So an
-    /// orchestrator would gain nothing by turning them away.
+    /// Responds to a readiness check. The state of the plugin does not affect it: events are still
+    /// accepted, and `on_failure` handles failing events. So an orchestrator would gain nothing by
+    /// sending them elsewhere.
     fn readiness_response(&self) -> Response {
         if let Some(why) = self.why_not_ready() {
             return text_response(StatusCode::SERVICE_UNAVAILABLE, why);
@@ -177,8 +180,8 @@ impl AdminView {
         }
     }
 
-    /// While dead letters cannot be written, events are still accepted as long as there is room for
-    /// them, but are better sent elsewhere.
+    /// Why the program is not ready. While dead letters cannot be written, events are still
+    /// accepted as long as there is room, but are better sent elsewhere.
     fn why_not_ready(&self) -> Option<String> {
         if self.intake_stop.is_cancelled() {
             return Some("stopping: no more events are accepted\n".to_owned());
@@ -190,13 +193,13 @@ impl AdminView {
         if let Some(trouble) = trouble {
             return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
         }
-        // A spool accepts events whatever the streams do: a client that is turned away would have to
-        // keep them.
+        // A spool accepts events regardless of the streams. A client that is rejected would have to
+        // keep the events itself.
         let problems = if self.spool.is_none() { self.delivery_problems() } else { Vec::new() };
         (!problems.is_empty()).then(|| format!("{}\n", problems.join("; ")))
     }
 
-    /// Problems of delivery: missing credentials, streams that accept nothing.
+    /// Problems of delivery: missing credentials, and held streams.
     fn delivery_problems(&self) -> Vec<String> {
         let held = self.delivery.held_streams();
         let others = held.len().saturating_sub(limits::READINESS_STREAMS_SHOWN);

@@ -1,19 +1,18 @@
-//! Measures the speed of the whole path, and how close it is to the least possible cost.
+//! Measures the speed of the whole path, and how close it is to the minimum cost.
 //!
-//! A [`Plan`] is carried out by [`run_bench`]: the events of a file, generated or
-//! given, go through the very same [`Run`](crate::run::Run) that `host run` is,
-//! several times over. Each repeat is a [`BenchSample`]; the report has their medians, too.
+//! [`run_bench`] executes a [`Plan`]: the events of a file, generated or given, go several times
+//! through the same [`Run`](crate::run::Run) as in `host run`. Each repeat is a [`BenchSample`].
+//! The report also has the medians.
 //!
-//! - The endpoint is by default one in this process, on loopback, that answers
-//!   like Firehose. The CPU time of its threads is taken off the
-//!   process's, so that the figures are the program's own.
-//! - The *floor* is the work that no writer to Firehose is spared, in a bare
-//!   loop on one thread over the same events: scan each, encode each record, hash
-//!   each request.
-//! - With the feature `native-mapping` the default mapping runs as a component and as native
-//!   code in turns, to measure the price of the sandbox.
+//! - The default endpoint runs in this process, on loopback, and responds like Firehose. The CPU
+//!   time of its threads is subtracted from that of the process, so the results are those of the
+//!   program alone.
+//! - The *floor* is the work that no Firehose client can avoid, in a simple loop on one thread over
+//!   the same events: scan each event, encode each record, hash each request.
+//! - With the feature `native-mapping`, the default mapping alternates between a component and
+//!   native code, to measure the cost of the sandbox.
 //!
-//! Nothing here prints; a [`Report`] can be displayed, and be written as JSON.
+//! This module prints nothing. A [`Report`] can be displayed, or written as JSON.
 
 mod endpoint;
 mod floor;
@@ -48,23 +47,23 @@ use standpipe_core::secret::{Secret, SecretSetting};
 /// The plan of a bench.
 #[derive(Debug)]
 pub struct Plan {
-    /// The settings of the runs. Their inputs are not used; generated events are
-    /// written to their data directory, so it should be a new one.
+    /// The settings of the runs. Their inputs are not used. Generated events are written to their
+    /// data directory, so it should be a new one.
     pub settings: Settings,
     /// The events of the runs.
     pub events: BenchEvents,
     /// The target of delivery.
     pub target: BenchTarget,
-    /// How events are mapped; the ways take turns.
+    /// How events are mapped. The variants alternate.
     pub ways: &'static [BenchMapping],
-    /// The number of measured runs of each way.
+    /// The number of measured runs for each variant.
     pub repeat: NonZero<u32>,
 }
 
 /// The events of a bench.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BenchEvents {
-    /// Generated events, the same each time.
+    /// Generated events, which are always the same.
     Generated(EventShape),
     /// The events of a file.
     File(PathBuf),
@@ -73,8 +72,8 @@ pub enum BenchEvents {
 /// The target of delivery in a bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BenchTarget {
-    /// An endpoint in this process, with fixed keys. Nothing leaves the machine, whatever the
-    /// settings say.
+    /// An endpoint in this process, with fixed keys. Nothing leaves the machine, regardless of the
+    /// settings.
     InProcess,
     /// The endpoint of the settings.
     Given,
@@ -110,7 +109,7 @@ pub enum BenchError {
     Unreachable {
         /// The endpoint.
         url: String,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
     /// Generated events cannot be written.
@@ -118,19 +117,19 @@ pub enum BenchError {
     Generate {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
     /// The endpoint in this process cannot listen.
     #[error("listen on loopback: {0}")]
     Listen(io::Error),
-    /// Events were lost, so that the figures would mean nothing.
+    /// Events were lost, so the results would have no meaning.
     #[error("the figures would mean nothing: {0}")]
     NotDelivered(String),
 }
 
 impl BenchError {
-    /// Whether the arguments are wrong, and nothing was delivered.
+    /// Whether the cause is wrong arguments, and nothing was delivered.
     pub fn is_usage(&self) -> bool {
         !matches!(
             self,
@@ -141,12 +140,12 @@ impl BenchError {
 
 /// Runs a plan. Blocks, so it must not be called on the runtime's threads.
 ///
-/// One run of each way comes before those that count, so that the plugin is compiled and the
-/// file is in the page cache.
+/// Each variant runs once before the measured runs, so that the plugin is compiled and the file is
+/// in the page cache.
 ///
 /// # Errors
 ///
-/// Something of the plan does not work, or not every event was accounted for.
+/// Fails if a part of the plan does not work, or if an event has no outcome.
 pub fn run_bench(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     let path = events_file(plan)?;
     let input = Input::File(path.clone());
@@ -163,7 +162,7 @@ pub fn run_bench(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     for repeat in 0..=plan.repeat.get() {
         let floor =
             floor::ns_per_event(&input).ok_or_else(|| BenchError::NoEvents(path.clone()))?;
-        // Alternate the order of the ways.
+        // Alternates the order of the variants.
         let mut order: Vec<_> = (0..ways.len()).collect();
         order.rotate_left(repeat as usize % ways.len());
         for at in order {
@@ -178,7 +177,7 @@ pub fn run_bench(plan: &Plan, runtime: &Handle) -> Result<Report, BenchError> {
     Ok(Report::new(plan, &path, endpoint.is_some(), &series))
 }
 
-/// Returns the file of the plan's events. Generated events are written now.
+/// Returns the file of the plan's events. Generated events are written here.
 fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
     match &plan.events {
         BenchEvents::Generated(shape) => {
@@ -200,7 +199,7 @@ fn events_file(plan: &Plan) -> Result<PathBuf, BenchError> {
 
 fn run_settings(plan: &Plan, input: Input, endpoint: Option<&Endpoint>) -> Settings {
     let mut settings = Settings { inputs: vec![input], ..plan.settings.clone() };
-    // Copies of dead letters are not part of the path, and would be counted as records.
+    // Copies of dead letters are not part of the measured path, and would be counted as records.
     settings.dead_letter_stream = None;
     if let Some(endpoint) = endpoint {
         let [access_key_id, secret_access_key] = ["AKIDOFNOUSEANYWHERE", "of-no-use-anywhere"]

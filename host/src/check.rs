@@ -1,8 +1,8 @@
 //! Tests a connection before the first event: settings, plugin, credentials,
 //! streams, and what is slow or expensive.
 //!
-//! Nothing is written, unless a test record is asked for. A step that cannot
-//! be checked is skipped, and says why; only what is known to be wrong fails.
+//! Nothing is written, unless a test record is requested. A step that cannot be checked is skipped,
+//! with the reason. Only known problems fail.
 
 mod report;
 mod settings;
@@ -23,21 +23,21 @@ use standpipe_core::event::StreamName;
 use standpipe_core::settings::toml_key;
 use standpipe_delivery::{AmazonClient, StartRate};
 
-/// What is checked beyond what every run needs.
+/// Options of the check.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CheckOptions {
-    /// Whether a record is really written to each stream.
+    /// Whether to write a test record to each stream.
     pub send_test_record: bool,
-    /// Events that are expected per second of one stream, if it is known.
+    /// The expected number of events per second of one stream, if it is known.
     pub events_per_second: Option<f64>,
-    /// Bytes of an event that are expected, if it is known.
+    /// The expected bytes of an event, if known.
     pub event_bytes: Option<usize>,
 }
 
-/// Events have some 1 KB, where nothing else is known.
+/// The default size of an event: about 1 KB.
 const EVENT_BYTES: usize = 1000;
 
-/// Check everything that can be checked.
+/// Runs all checks.
 pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckReport {
     let mut report = CheckReport::default();
     let secrets = match PluginSecrets::for_settings(&settings).await {
@@ -107,7 +107,7 @@ pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckRepor
     report
 }
 
-/// Ask for the secrets that a run needs from the start, besides those of plugins and
+/// Resolves the other secrets that a run needs at its start, besides those of plugins and
 /// credentials.
 async fn check_referenced_secrets(settings: &Settings, report: &mut CheckReport) {
     let keys = settings.collect.iter().flat_map(|collect| &collect.referenced_keys).count();
@@ -165,8 +165,7 @@ fn report_review(review: &ConfigReview, report: &mut CheckReport) {
     }
 }
 
-/// The settings of AWS for each identity, with the source that writes with it: none for
-/// the default one.
+/// The AWS settings of each identity, with its source. The default identity has no source.
 fn list_identities<'a>(
     aws: &AwsSettings,
     roles: &'a [SourceRole],
@@ -183,16 +182,16 @@ async fn connect_identity(settings: &Settings, aws: &AwsSettings) -> Result<AwsA
     connect_aws(aws, &secrets).await
 }
 
-/// The streams that a run may write to, as far as they are known before.
+/// The streams that a run may write to, as far as they are known in advance.
 #[derive(Debug)]
 struct ExpectedStreams {
     of_events: Vec<StreamName>,
-    /// Copies of dead letters are written with the default identity alone.
+    /// The stream for copies of dead letters, which only the default identity writes.
     of_dead_letters: Option<StreamName>,
-    /// Whether every event is written with the role of its source, and none with the
-    /// default one.
+    /// Whether all events are written with the roles of their sources, so that the default role is
+    /// not used.
     have_all_sources_roles: bool,
-    /// Whether some stream names are taken from events.
+    /// Whether events determine some stream names.
     has_patterns: bool,
 }
 
@@ -216,7 +215,7 @@ impl ExpectedStreams {
         }
     }
 
-    /// What is written with the role of a source, or else with the default identity.
+    /// The streams that are written with the role of this source, or with the default identity.
     fn written_by(&self, source: Option<&str>) -> Vec<&StreamName> {
         let events = self.of_events.iter();
         let events = events.filter(|_| source.is_some() || !self.have_all_sources_roles);
@@ -228,7 +227,7 @@ impl ExpectedStreams {
     }
 }
 
-/// Whether what is expected is within what Firehose takes without asking.
+/// Checks that the expected rate is within the default quota of Firehose.
 fn check_quota(region: &str, options: CheckOptions, report: &mut CheckReport) {
     let StartRate::Quota(quota) = StartRate::of_region(region) else { return };
     let Some(events) = options.events_per_second else {

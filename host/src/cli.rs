@@ -1,4 +1,4 @@
-//! The command line of the program `host`, one embedder of the library.
+//! The command line of the program `host`, one of several users of the library.
 
 mod bench;
 #[cfg(feature = "catalog")]
@@ -155,7 +155,7 @@ fn print_clap_error(error: &clap::Error) -> u8 {
         false => io::stdout().is_terminal(),
     };
     if is_terminal {
-        // With colors.
+        // clap's own print function uses colors.
         let _ = error.print();
     } else if error.use_stderr() {
         stderr::write_text(error.render().to_string());

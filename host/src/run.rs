@@ -10,8 +10,8 @@
 //! # }
 //! ```
 //!
-//! Nothing here reads the process's arguments, installs a logger or ends the
-//! process. The command line is one embedder.
+//! This module does not read the arguments of the process, install a logger or end the process. The
+//! command line is one of several embedding programs.
 
 mod admin_token;
 #[cfg(feature = "catalog")]
@@ -86,10 +86,10 @@ pub(crate) const CACHE: &str = "cache";
 pub struct Run {
     started: Instant,
     progress: Progress,
-    /// Without those that were moved into threads and tasks.
+    /// The parts, except for those that were moved into threads and tasks.
     pub(crate) parts: RunParts,
     reloadable: ReloadableParts,
-    /// With the ports that the system assigned.
+    /// The addresses, with the ports that the system assigned.
     pub(crate) addresses: Addresses,
     collector: Option<RunningCollector>,
     /// Stops the admin server, which responds until the run has ended.
@@ -98,7 +98,7 @@ pub struct Run {
     #[cfg(feature = "catalog")]
     catalog_scheduler: Option<CatalogScheduler>,
     reader: JoinHandle<ReadReport>,
-    /// The threads of the spool reader and of an embedder's events.
+    /// The threads of the spool reader and of an embedding program's events.
     feeders: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -119,7 +119,7 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// A setting does not work. No event has been read.
+    /// Fails if a setting does not work. No event has been read then.
     pub async fn start(
         settings: Settings,
         options: RunOptions,
@@ -129,8 +129,8 @@ impl Run {
         parts.launch(runtime).map_err(RunError::Thread)
     }
 
-    /// Returns the token that stops the run: it takes in no more events, and delivers those
-    /// that it has.
+    /// Returns the token that stops the run: it reads no more events, and delivers those that it
+    /// has read.
     pub fn intake_stop(&self) -> CancellationToken {
         self.parts.stop.intake_stop.clone()
     }
@@ -140,10 +140,9 @@ impl Run {
         self.parts.swapper.clone()
     }
 
-    /// Reloads the plugin whenever its file or the settings change, as long as the run
-    /// lasts. Sources, settings of streams, the certificate and the log filter follow the
-    /// settings, too. The log names other keys that have changed. `read` reads the settings
-    /// again.
+    /// Reloads the plugin whenever its file or the settings change, during the whole run. Sources,
+    /// settings of streams, the certificate and the log filter are updated, too. The log names
+    /// other keys that have changed. `read` reads the settings again.
     ///
     /// The returned [`Reloader`] reloads once for each call.
     pub async fn watch(
@@ -167,13 +166,13 @@ impl Run {
         self.progress.clone()
     }
 
-    /// Waits until every event that was read is accounted for. A run with a collector
-    /// continues until it is stopped.
+    /// Waits until every event that was read is settled. A run with a collector continues until it
+    /// is stopped.
     ///
-    /// Sources, workers, delivery, dead letters and their copies end in this order. After a
-    /// stop, delivery may take `drain_timeout`. What is left then counts as not delivered, as
-    /// do events whose dead letters are not written by then. Copies of dead letters may take
-    /// that long after events, also without a stop.
+    /// Sources, workers, delivery, dead letters and their copies end in this order. After a stop,
+    /// delivery may take `drain_timeout`. The remaining events then count as undelivered, and so do
+    /// events whose dead letters are not written by then. Even without a stop, copies of dead
+    /// letters may take this time after the events.
     pub async fn finish(self) -> Summary {
         let Run { reader, feeders, workers, .. } = self;
         let RunParts { settings, swapper, stop, delivery, dead_letters, forwarder, .. } =

@@ -1,5 +1,5 @@
-//! `aggregate = "auto"`: events share records where the stream's description shows that
-//! nothing minds.
+//! Tests `aggregate = "auto"`: events share records if the stream's description shows that this is
+//! safe.
 
 use serde_json::{Value, json};
 use standpipe_tests::events::Events;
@@ -117,8 +117,8 @@ fn other_destinations_of_moto_are_distinguished() {
     }
 }
 
-/// Send an event to each stream, and, once all of them have been decided on,
-/// [`EVENTS`] to each; the input and the program.
+/// Sends an event to each stream and, after all streams have been decided, [`EVENTS`] to each.
+/// Returns the input and the program.
 fn send_rounds(url: &str, streams: &[&str]) -> (Vec<u8>, FinishedRun) {
     let program = Program::host_run_against(url).settings(SETTINGS).mapping(&rows_by_name(streams));
     let mut running = program.start();
@@ -135,26 +135,26 @@ fn send_rounds(url: &str, streams: &[&str]) -> (Vec<u8>, FinishedRun) {
     ((round(0) + &rest).into_bytes(), running.finish(DEADLINE))
 }
 
-/// Each stream gets the events that are called as it.
+/// Mappings that send each stream the events with its name.
 fn rows_by_name<'a>(streams: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     streams.iter().map(|stream| (*stream, *stream)).collect()
 }
 
-/// The events in all records.
+/// The events of all records.
 fn split_records_of(streams: Streams) -> Streams {
     let split = |all: Vec<Vec<u8>>| split_records(&all.concat());
     streams.into_iter().map(|(name, all)| (name, split(all))).collect()
 }
 
-/// A stream's name, whether it is aggregated, words of the reason, and what Firehose
-/// says of it.
+/// A stream's name, whether it is aggregated, words of the reason, and Firehose's description of
+/// it.
 fn stream_kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let processor = |name: &str, parameters: &[(&str, &str)]| {
         let parameter =
             |(name, value): &(&str, &str)| json!({"ParameterName": name, "ParameterValue": value});
         json!({"Type": name, "Parameters": parameters.iter().map(parameter).collect::<Vec<_>>()})
     };
-    // What the API always says of objects; the program's client insists on it.
+    // The API always returns these members, and the program's client requires them.
     let plain = json!({
         "RoleARN": "arn:aws:iam::123456789012:role/r", "BucketARN": "arn:aws:s3:::b",
         "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
@@ -165,7 +165,7 @@ fn stream_kinds() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         s3.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         s3["ProcessingConfiguration"] =
             json!({"Enabled": !processors.is_empty(), "Processors": processors});
-        // The older form shows no processing, and must not be believed.
+        // The older form does not show processing, so it must not be trusted.
         json!({"DestinationId": "d", "ExtendedS3DestinationDescription": s3, "S3DestinationDescription": plain})
     };
     let other =

@@ -1,4 +1,4 @@
-//! Copies of dead letters in a delivery stream.
+//! Tests copies of dead letters in a delivery stream.
 
 use std::fs;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ const INVALID: StubResponse =
 const DENIED: StubResponse =
     StubResponse::Fail { status: 400, code: "AccessDeniedException", accepted: false };
 
-/// A Firehose that has no stream `gone`, and refuses each record for `bad` by name: a
-/// request that is refused whole blames none.
+/// A Firehose without a stream `gone`, which rejects each record for `bad` by name. If a request
+/// fails as a whole, no record counts as faulty.
 fn start_stub(mut dead_letters: impl FnMut(&PutRequest) -> StubResponse + Send + 'static) -> Stub {
     Stub::start(move |put| match put.stream.as_str() {
         "gone" => {
@@ -46,7 +46,7 @@ fn start_stub(mut dead_letters: impl FnMut(&PutRequest) -> StubResponse + Send +
     })
 }
 
-/// Lines that are dead-lettered for five reasons and two events that are delivered, repeated.
+/// Lines that become dead letters for five reasons, and two delivered events, repeated.
 fn make_input(times: usize) -> String {
     ["no JSON\n", "[]\n", GOOD, BAD, GONE, UNMAPPED, GOOD].concat().repeat(times)
 }
@@ -110,7 +110,7 @@ fn a_denied_stream_of_copies_delays_neither_events_nor_the_end() {
     let stub = start_stub(|_| DENIED);
     let settings = format!("{SETTINGS}drain_timeout = '300ms'");
     let program = Program::host_run_against(&stub.url()).settings(&settings).mapping(ROWS);
-    // Several times what may wait.
+    // Several times the limit of waiting copies.
     let input = format!("{GOOD}{UNMAPPED}{}\n", "x".repeat(900_000)).repeat(30);
     let ran = program.stdin(input).run().expect_exit(3);
     assert_eq!((ran.count("delivered"), ran.dead_letters().len()), (30, 60));
@@ -133,7 +133,7 @@ fn copies_and_events_share_the_drain_timeout() {
     ran.expect_stderr(&["the run ended before the stream took it"]);
 }
 
-/// Runs in this process with the clock stopped: both hang, and share one timeout.
+/// Runs in this process under paused time: both deliveries hang, and share one timeout.
 #[test]
 fn events_and_copies_have_one_deadline_together() {
     let directory = TempDir::new().unwrap();
@@ -198,7 +198,8 @@ fn without_a_stream_copies_are_not_mentioned() {
     assert!(!ran.summary().to_string().contains("copied") && !ran.stderr.contains("copied"));
 }
 
-/// As the documentation has it: objects of the bucket, put among the dead letters.
+/// As the documentation describes: objects from the bucket are copied into the dead letter
+/// directory.
 #[test]
 fn copies_in_a_bucket_can_be_replayed() {
     let moto = moto::shared_server();

@@ -1,4 +1,4 @@
-//! The layout of the project, held against its manifests and sources.
+//! Checks the layout of the project: its manifests and sources.
 
 mod circles;
 
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use standpipe_tests::{cargo_metadata, workspace_directory};
 
-/// The crates under host/, each with those of them that it may depend on: what
-/// `host/docs/architecture.md` draws.
+/// The crates under host/, each with the crates on which it may depend, as drawn in
+/// `host/docs/architecture.md`.
 const EDGES: &[(&str, &[&str])] = &[
     ("standpipe-core", &[]),
     ("standpipe-spool", &["standpipe-core"]),
@@ -48,7 +48,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["limits", "log_fields", "stop"]),
 ];
 
-/// Words that a crate, or a module of `standpipe`, must not use, whatever its floor.
+/// Words that a crate, or a module of `standpipe`, must not contain.
 const BLIND: &[(&str, &[&str])] = &[
     ("crates/plugin", &["aws_"]),
     ("crates/delivery", &["wasmtime"]),
@@ -134,7 +134,7 @@ fn the_top_level_holds_only_known_entries() {
     for entry in fs::read_dir(workspace_directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let ours = name.starts_with('.') || known.contains(&name.as_str());
-        // Files that a user created by following the README do not belong to it.
+        // Files that a user creates by following the README are not part of the project.
         assert!(ours || name == "out", "{name} does not belong at the top level");
     }
 }
@@ -145,8 +145,8 @@ fn module_floors() -> BTreeMap<&'static str, u8> {
     pairs.collect()
 }
 
-/// Each source file under host/, with where it belongs: the module at the top of
-/// `standpipe`, or the folder of its crate.
+/// Each source file under host/, with the top-level module of `standpipe` or the folder of its
+/// crate.
 fn host_sources() -> impl Iterator<Item = (String, PathBuf)> {
     let host = workspace_directory().join("host");
     let mut files = Vec::new();
@@ -178,7 +178,7 @@ fn collect_sources(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The modules at the top that a source text names, by `use` or in a path.
+/// The top-level modules that a source text names, by `use` or in a path.
 fn find_imports(text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code: Vec<_> = code.collect();

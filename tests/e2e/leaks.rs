@@ -1,4 +1,4 @@
-//! No secret is in anything that the program writes, whatever goes wrong.
+//! Tests that no output of the program contains a secret, whatever goes wrong.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use standpipe_tests::{
     Collector, Endpoint, FinishedRun, Program, Stub, StubResponse, endpoint, wait_until,
 };
 
-/// Is part of every planted secret.
+/// A part of every secret in these tests.
 const MARK: &str = "PLANTED";
 const ROLE: &str = "arn:aws:iam::123456789012:role/a";
 
@@ -176,11 +176,11 @@ fn send_event(collector: &Collector, key: &str) {
     Client::connect(collector.url()).post("/v1/track", &headers, body).expect("an answer");
 }
 
-/// Look at all that was written, but for what the test itself has written.
+/// Checks all output, except for the files that the test itself wrote.
 fn assert_silent(ran: &FinishedRun, what: &str) {
     let stdout = String::from_utf8_lossy(&ran.stdout).into_owned();
     let line = |text: &str| text.lines().find(|line| line.contains(MARK)).map(str::to_owned);
-    // The id of a key is in every request's clear text, and no secret.
+    // The id of a key is in clear text in every request, and is not a secret.
     let stderr = ran.stderr.replace("AKIDPLANTED", "AKID");
     assert_eq!(line(&stderr), None, "{what}: standard error");
     assert_eq!(line(&stdout), None, "{what}: standard output");
@@ -192,7 +192,7 @@ fn assert_silent(ran: &FinishedRun, what: &str) {
 fn assert_no_mark(path: &Path, what: &str) {
     if path.is_dir() {
         let name = path.file_name().unwrap_or_default();
-        // Compiled plugins there are shared by all tests.
+        // All tests share the compiled plugins in this directory.
         for entry in fs::read_dir(path).unwrap().filter(|_| name != "cache") {
             assert_no_mark(&entry.unwrap().path(), what);
         }

@@ -1,5 +1,5 @@
-//! The host inside a reverse proxy of Pingora, which is an example of its
-//! documentation: real connections to it, from it to a site behind, and to Firehose.
+//! Tests the host inside a Pingora reverse proxy, an example of the documentation, with real
+//! connections to the proxy, to a site behind it, and to Firehose.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ const CLIENTS: usize = 4;
 const SOURCES: &str = "listen = 'off'\n\
     sources = [{ name = 'web', dialect = 'segment', write_keys = ['key'] }]\n";
 
-/// The gateway before a site.
+/// The gateway in front of a site.
 struct PingoraGateway {
     running: Running,
     url: String,
@@ -37,8 +37,8 @@ impl PingoraGateway {
         PingoraGateway { running, url: format!("http://{address}"), firehose }
     }
 
-    /// Starts clients that get pages and send events until the gateway stops. They return the
-    /// numbers whose requests were answered.
+    /// Starts clients that load pages and send events until the gateway stops. They return the
+    /// numbers of successful requests.
     fn start_clients(&self) -> Vec<JoinHandle<Vec<usize>>> {
         let clients = (0..CLIENTS).map(|client| {
             let mut connection = Client::connect(&self.url);
@@ -50,7 +50,7 @@ impl PingoraGateway {
         clients.collect()
     }
 
-    /// The events of pages that it has delivered, by their paths.
+    /// The events of delivered pages, by path.
     fn stop_and_read_pages(self) -> Vec<Value> {
         self.running.send_signal(Signal::TERM);
         self.running.wait(standpipe_tests::DEADLINE).expect_exit(0);
@@ -64,7 +64,7 @@ impl PingoraGateway {
     }
 }
 
-/// The numbers that each stream has, in order.
+/// The numbers of the delivered events by stream, sorted.
 fn delivered_numbers(firehose: &Stub) -> BTreeMap<String, Vec<usize>> {
     let mut streams = BTreeMap::new();
     for (name, records) in firehose.accepted_records() {
@@ -76,7 +76,7 @@ fn delivered_numbers(firehose: &Stub) -> BTreeMap<String, Vec<usize>> {
     streams
 }
 
-/// A site that answers with what it is sent, and where it listens.
+/// A site that echoes requests, and its address.
 fn start_site() -> (Endpoint, String) {
     let site = Endpoint::start(|asked| match asked.line.contains("/missing") {
         true => (404, "nothing".to_owned()),
@@ -105,7 +105,8 @@ fn gateway_settings(firehose: &Stub, stream: &str) -> String {
     )
 }
 
-/// A page and a tracking call of the same number. Whether both were answered well.
+/// Requests a page and sends a tracking call with the same number. Returns whether both got
+/// successful responses.
 fn visit_page(connection: &mut Client, number: usize) -> bool {
     let text = format!("page {number}");
     let page = connection.post(&format!("/shop/{number}?hush=1"), &[], text.as_bytes());
@@ -120,7 +121,7 @@ fn visit_page(connection: &mut Client, number: usize) -> bool {
 
 #[test]
 fn pages_and_calls_arrive_once_during_swap_and_drain() {
-    // Every third request has to be sent again.
+    // Every third request must be retried.
     let mut requests = 0;
     let stub = Stub::start(move |_| {
         requests += 1;
@@ -144,7 +145,7 @@ fn pages_and_calls_arrive_once_during_swap_and_drain() {
     fs::write(gateway.running.path("next.toml"), other).unwrap();
     fs::rename(gateway.running.path("next.toml"), gateway.running.path("settings.toml")).unwrap();
     wait_until("the settings take over", || is_used("other-requests"));
-    // Clients go on meanwhile, until they are not answered any more.
+    // Clients continue meanwhile, until they get no more responses.
     gateway.running.send_signal(Signal::TERM);
     let mut answered: Vec<_> =
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
@@ -158,7 +159,7 @@ fn pages_and_calls_arrive_once_during_swap_and_drain() {
     let mut pages = delivered["requests"].clone();
     pages.extend(&delivered["other-requests"]);
     pages.sort_unstable();
-    // A client may have been cut off after its page, or before it saw an answer.
+    // A client may have been cut off after its page, or before it received a response.
     for (kind, seen) in [("pages", &pages), ("calls", &delivered["accounts"])] {
         let once = seen.windows(2).all(|pair| pair[0] < pair[1]);
         assert!(once, "one of the {kind} arrived twice");

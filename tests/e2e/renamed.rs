@@ -1,5 +1,5 @@
-//! Sources that the settings no longer have: their events are not written with another
-//! source's role, and not lost either.
+//! Tests sources that the settings no longer contain: their events are not written with another
+//! source's role, and are not lost.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl RenamedData {
         Collector::start(program.settings(&settings).mapping(ROWS))
     }
 
-    /// Events of the source `blog`, which has a role of its own, in the spool.
+    /// A spool with events of the source `blog`, which has its own role.
     fn with_events_of_blog(count: usize) -> Self {
         let data = RenamedData::new();
         let hanging = Stub::start(|_| StubResponse::Hang);
@@ -66,7 +66,7 @@ fn blog_source() -> SourceEntry {
     SourceEntry::segment("blog").with_line(ROLE_OF_BLOG)
 }
 
-/// The source `blog` with another name, which says what it was.
+/// The source `blog` under another name. `formerly` contains its former name.
 fn magazine_source(formerly: &str) -> SourceEntry {
     let magazine =
         SourceEntry::segment("magazine").write_keys(&["key-of-blog"]).with_line(ROLE_OF_BLOG);
@@ -97,8 +97,7 @@ fn read_metric(collector: &Collector, name: &str) -> f64 {
     Metrics::parse(&reply.text()).unwrap().value(name, &[])
 }
 
-/// Whose events were delivered with which role: the key of the sender, and the
-/// stream's label in the summary.
+/// The key of the sender of each event, and the stream's label in the summary.
 fn list_senders(stub: &Stub) -> Vec<String> {
     let records = stub.accepted_records().into_values().flatten();
     let events = records.map(|record| serde_json::from_slice::<Value>(&record).unwrap());
@@ -135,7 +134,7 @@ fn events_of_a_removed_source_are_held_and_those_of_others_are_not() {
     assert_eq!(collected["unknown_sources"], json!(["blog"]));
     assert_eq!(list_senders(&stub), ["key-of-shop"]);
 
-    // The source is put back, but is disabled.
+    // The source is in the settings again, but disabled.
     let stub = start_accepting_stub();
     let collector =
         data.start_collector(&stub, &[shop_source(), blog_source().with_line("enabled = false")]);
@@ -181,7 +180,7 @@ fn invalid_former_names_are_refused() {
 #[test]
 fn dead_letters_of_an_unknown_source_are_left() {
     let data = RenamedData::new();
-    // It names each record: a request that is refused whole blames none.
+    // The response names each record: if a request fails as a whole, no record counts as faulty.
     let refusing = Stub::start(|put| StubResponse::Refuse {
         records: (0..put.records.len()).collect(),
         code: "InvalidArgumentException",

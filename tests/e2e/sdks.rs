@@ -1,4 +1,4 @@
-//! The vendors' own SDKs send to the program as they would to their vendors.
+//! Tests that the vendors' SDKs can send to the program as they send to their vendors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ const ROWS: &[(&str, &str)] =
     &[("order completed", "orders"), ("identify", "people"), ("page", "pages"), ("*", "rest")];
 const KEY: &str = "key-of-web";
 
-/// The least number of events of a script: one of each kind but `screen`.
+/// The minimum number of events of a script: one of each kind except `screen`.
 const EVENTS: usize = 5;
 
 #[test]
@@ -40,14 +40,14 @@ fn segments_old_python_sdk_is_served() {
 #[test]
 fn segments_sdk_for_browsers_is_served() {
     assert_takes_all("segment", Sdk::browser("segment", &json!({})));
-    // The SDK takes its write key from the settings.
+    // The SDK gets its write key from the settings.
     let segment = json!({"Segment.io": {"apiKey": "key-of-nobody"}});
     let settings = json!({"integrations": segment, "metrics": {"sampleRate": 0}});
     assert_refuses_unknown_keys("segment", Sdk::browser("segment", &json!({"settings": settings})));
 }
 
-/// It is pointed at the collector as the documentation says, and would report about itself
-/// to its vendor every 30 seconds.
+/// The SDK uses the collector as documented. Otherwise it would report about itself to its vendor
+/// every 30 seconds.
 #[test]
 fn a_page_that_stays_open_contacts_nobody_else() {
     assert_takes_all("segment", Sdk::browser("segment", &json!({"wait": true})));
@@ -93,7 +93,7 @@ fn the_last_request_of_rudderstacks_browser_sdk_arrives() {
     assert_takes_last_request_of_page("rudderstack", Sdk::browser("rudderstack", &how));
 }
 
-/// Everything that an SDK sends is delivered once, and as it should be.
+/// Asserts that all events of an SDK are delivered once and correctly.
 fn assert_takes_all(dialect: &str, sdk: Sdk) {
     let stub = Stub::start(|_| StubResponse::Accept);
     let collector = start_collector(dialect, &stub);
@@ -103,7 +103,7 @@ fn assert_takes_all(dialect: &str, sdk: Sdk) {
     assert_contacts_collector_only(&ran);
 }
 
-/// The same for a page that does not report whether its last request was answered.
+/// Asserts the same for a page, which does not report the response to its last request.
 fn assert_takes_last_request_of_page(dialect: &str, sdk: Sdk) {
     let stub = Stub::start(|_| StubResponse::Accept);
     let collector = start_collector(dialect, &stub);
@@ -116,14 +116,14 @@ fn assert_takes_last_request_of_page(dialect: &str, sdk: Sdk) {
     assert_contacts_collector_only(&ran);
 }
 
-/// Fail unless the collector's is the only host that the SDK has turned to.
+/// Fails unless the SDK contacted only the collector.
 fn assert_contacts_collector_only(ran: &FinishedRun) {
     let hosts = ran.stderr.lines().filter_map(|line| line.strip_prefix("contacted: "));
     let hosts: BTreeSet<_> = hosts.collect();
     assert_eq!(hosts, BTreeSet::from(["127.0.0.1"]), "{}", ran.stderr);
 }
 
-/// An SDK with an unknown key gets an error, and does not try again.
+/// Asserts that an SDK with an unknown key gets an error, and does not retry.
 fn assert_refuses_unknown_keys(dialect: &str, sdk: Sdk) {
     let stub = Stub::start(|_| StubResponse::Accept);
     let collector = start_collector(dialect, &stub);
@@ -142,8 +142,7 @@ fn start_collector(dialect: &str, stub: &Stub) -> Collector {
     Collector::start(program)
 }
 
-/// Fail unless what a script has promised is there, once, in the right stream,
-/// and nothing else.
+/// Fails unless all events that the script promises are in the right streams, once, and no others.
 fn assert_delivered(dialect: &str, stub: &Stub, ran: &FinishedRun) {
     let promises = str::from_utf8(&ran.stdout).expect("lines of JSON");
     let mut delivered = by_message_id(&stub.accepted_records());
@@ -167,7 +166,7 @@ fn assert_delivered(dialect: &str, stub: &Stub, ran: &FinishedRun) {
     assert!(delivered.is_empty(), "nobody has sent this: {delivered:?}");
 }
 
-/// Every event that was delivered, as its stream and its text.
+/// The delivered events by id, each with its stream and its text.
 fn by_message_id(streams: &Streams) -> BTreeMap<String, Vec<(String, String)>> {
     let mut events = BTreeMap::<_, Vec<_>>::new();
     for (stream, records) in streams {
@@ -181,8 +180,8 @@ fn by_message_id(streams: &Streams) -> BTreeMap<String, Vec<(String, String)>> {
     events
 }
 
-/// Whether something has all that was promised, which may be less. Some SDKs leave
-/// out what is null.
+/// Whether a value contains everything promised. It may contain less if a promised value is null,
+/// because some SDKs leave out null.
 fn has_promised(actual: &Value, promised: &Value) -> bool {
     match promised {
         Value::Object(fields) => {
@@ -192,7 +191,7 @@ fn has_promised(actual: &Value, promised: &Value) -> bool {
     }
 }
 
-/// The digits of the number that no 64-bit float could hold, if there is one.
+/// The digits of the number in an event that no 64-bit float can represent, if there is one.
 fn find_big_number(event: &str) -> Option<&str> {
     let (_, rest) = event.split_once("\"big\":")?;
     let rest = rest.trim_start();
@@ -200,7 +199,7 @@ fn find_big_number(event: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
-/// Fail unless an event has what each dialect adds.
+/// Fails unless an event has the members that each dialect adds.
 fn assert_dialect(dialect: &str, event: &Value) {
     for key in ["originalTimestamp", "receivedAt", "sentAt", "timestamp"] {
         let time = event[key].as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A Firehose that fails now and then: nothing is lost, and nothing is there
-//! twice but for a lost answer.
+//! Tests a Firehose that fails from time to time: nothing is lost, and duplicates only follow from
+//! lost responses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -213,7 +213,7 @@ fn missing_response() -> StubResponse {
     StubResponse::Fail { status: 400, code: "ResourceNotFoundException", accepted: false }
 }
 
-/// So many in a hundred of a request's records.
+/// Draws this percentage of a request's records.
 fn draw_positions(rng: &mut fastrand::Rng, put: &PutRequest, percent: u8) -> Vec<usize> {
     (0..put.records.len()).filter(|_| rng.u8(..100) < percent).collect()
 }

@@ -1,5 +1,5 @@
-//! Starts the program in a new directory with a clean environment, and keeps what it wrote,
-//! delivered and dead-lettered.
+//! Starts the program in a new directory with a clean environment, and collects its output, its
+//! records and its dead letters.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::binary::program_path;
 use crate::{DEADLINE, DeadLetter, ProcessUsage, Running, compiled};
 
-/// A program to be started, in a new directory that is its working directory and its home. It
-/// does not get the AWS settings of the environment.
+/// A program to start in a new directory, which is its working directory and its home. It does not
+/// get the AWS settings of the environment.
 #[derive(Debug)]
 pub struct Program {
     directory: TempDir,
@@ -26,7 +26,7 @@ pub struct Program {
 /// The result of a program that has ended.
 #[derive(Debug)]
 pub struct FinishedRun {
-    /// The exit code; less than 0 where a signal ended the program.
+    /// The exit code. Negative if a signal ended the program.
     pub exit: i32,
     /// Standard output.
     pub stdout: Vec<u8>,
@@ -41,7 +41,7 @@ impl Program {
         Program::from_path(program_path())
     }
 
-    /// Another program, which embeds the library.
+    /// Another program that embeds the library.
     pub fn from_path(program: &Path) -> Self {
         let directory = TempDir::new().expect("a directory");
         make_data_directory(&directory.path().join("standpipe-data"));
@@ -79,7 +79,7 @@ impl Program {
         Program::host_run().args(["--endpoint-url", url, "--region", "eu-central-1"]).with_keys()
     }
 
-    /// Sets keys that only a test's own servers accept.
+    /// Sets keys that only the servers of a test accept.
     #[must_use]
     pub fn with_keys(self) -> Self {
         self.env("AWS_ACCESS_KEY_ID", crate::signature::ACCESS_KEY_ID)
@@ -109,7 +109,7 @@ impl Program {
         self
     }
 
-    /// Adds `--map` rows.
+    /// Adds `--map` options.
     #[must_use]
     pub fn mapping(self, rows: &[(&str, &str)]) -> Self {
         let rows = rows.iter().map(|(event, stream)| format!("--map={event}={stream}"));
@@ -225,14 +225,14 @@ impl FinishedRun {
         DeadLetter::read_all(&self.path("standpipe-data"))
     }
 
-    /// A path in the program's directory, which lives as long as this.
+    /// A path in the program's directory, which exists as long as this value.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 }
 
-/// Makes a data directory with the compiled plugins of other tests: compiling the plugin again
-/// for each start would take most of the tests' time.
+/// Creates a data directory with the compiled plugins of other tests. Without it, compiling the
+/// plugin at each start would take most of the tests' time.
 pub fn make_data_directory(path: &Path) {
     fs::create_dir(path).expect("a data directory");
     compiled::link_shared_plugins(&path.join("cache"));

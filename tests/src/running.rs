@@ -1,5 +1,5 @@
-//! The program while it runs: input, signals, output, memory, CPU time and descriptors;
-//! killed when dropped.
+//! The running program: input, signals, output, memory, CPU time and descriptors. It is killed when
+//! dropped.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::{DEADLINE, FinishedRun, compiled, wait_until};
 /// How often the resource usage of a process is read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The program while it runs. It is killed when this is dropped.
+/// The running program. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Running {
     pid: Pid,
@@ -27,16 +27,16 @@ pub struct Running {
     stdout: Transcript,
     stderr: Transcript,
     exit: Receiver<i32>,
-    /// None once it has been handed on to a [`FinishedRun`].
+    /// `None` after it was moved into a [`FinishedRun`].
     directory: Option<TempDir>,
 }
 
 /// The resource usage of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
-    /// Its resident memory, in bytes.
+    /// The process's resident memory, in bytes.
     pub memory_bytes: u64,
-    /// Its peak resident memory, in bytes.
+    /// The process's peak resident memory, in bytes.
     pub memory_bytes_max: u64,
     /// CPU time of all its threads.
     pub cpu: Duration,
@@ -47,7 +47,7 @@ pub struct ProcessUsage {
 pub struct ProgramThread(PathBuf);
 
 impl ProgramThread {
-    /// The CPU time that it has used so far.
+    /// The CPU time that the thread has used so far.
     pub fn cpu_time(&self) -> Duration {
         let text = fs::read_to_string(self.0.join("schedstat")).expect("the thread is there");
         let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
@@ -65,7 +65,7 @@ impl ProcessUsage {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
             Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
         };
-        // Its name, in brackets, may have spaces.
+        // The process name, in brackets, may contain spaces.
         let stat = read("stat").ok()?;
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
         let mut ticks = || fields.next()?.parse::<u64>().ok();
@@ -81,7 +81,7 @@ impl Running {
     pub(crate) fn new(mut child: Child, directory: TempDir) -> Self {
         let pid = Pid::from_child(&child);
         let stdin = child.stdin.take();
-        // None where the test has given something else to write to.
+        // `None` if the test has provided another output.
         let (stdout, reads_stdout) = child.stdout.take().map(Transcript::collect_from).unzip();
         let (stderr, reads_stderr) = child.stderr.take().map(Transcript::collect_from).unzip();
         let (sender, exit) = channel();

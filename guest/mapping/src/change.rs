@@ -7,31 +7,31 @@ use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
 pub(crate) use hash::Hash;
 
-/// A change of a value. A value that a change does not apply to stays.
+/// A change of a value. Values that the change does not apply to stay unchanged.
 #[derive(Debug, Clone)]
 pub(crate) enum ValueChange {
-    /// Whitespace around a string is removed.
+    /// Removes whitespace around a string.
     Trim,
     Lowercase,
     Uppercase,
-    /// Everything but null becomes a string.
+    /// Converts everything except null to a string.
     ToString,
-    /// A string that is a number becomes one, with its digits as they are, and
-    /// true and false become 1 and 0.
+    /// Converts a string that is a number to that number with unchanged digits, and true and false
+    /// to 1 and 0.
     ToNumber,
-    /// Words and numbers for true and false become these.
+    /// Converts words and numbers for true and false to these literals.
     ToBool,
-    /// A time is written in another format.
+    /// Writes a time in another format.
     Timestamp(Box<Clock>),
-    /// A string has this many characters at most.
+    /// Truncates a string to this number of characters.
     Truncate(usize),
-    /// Everything but null becomes this text.
+    /// Replaces everything except null by this text.
     Mask(Box<str>),
-    /// Everything but null becomes its digest.
+    /// Replaces everything except null by its digest.
     Hash(Hash),
 }
 
-/// How a time is read and written.
+/// How a time is parsed and written.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     pub(crate) reading: Reading,
@@ -40,7 +40,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Converts the time that a value is, and returns it as JSON.
+    /// Converts a value that is a time, and returns it as JSON.
     pub(crate) fn convert(&self, value: JsonValue<'_>) -> Option<String> {
         convert_time(value, self.reading, &self.writing, &self.zone)
     }
@@ -72,7 +72,7 @@ impl EditedValue {
         if value.kind() == JsonKind::Null {
             return false;
         }
-        // Not `any`, which would stop.
+        // `any` would stop at the first change.
         changes.iter().fold(false, |is_changed, change| self.apply(change) | is_changed)
     }
 

@@ -1,20 +1,20 @@
-//! JSON values in place, in the text of an event.
+//! Access to JSON values in the text of an event, without copying.
 //!
-//! Nothing is parsed before it is asked for, and nothing is copied but strings
-//! with escapes. The host has checked the text, so nothing is checked here: the
-//! values of a text that is not JSON are meaningless.
+//! Values are parsed only on request, and only strings with escapes are copied. The host has
+//! validated the text, so nothing is validated here: the values of a text that is not JSON are
+//! meaningless.
 
 use std::borrow::Cow;
 
 use crate::scan::{self, MemberKey, PartScanner};
 
-/// A JSON value in place.
+/// A JSON value within its text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JsonValue<'a> {
     raw: &'a str,
 }
 
-/// What kind of value it is.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JsonKind {
     Null,
@@ -35,7 +35,7 @@ pub(crate) struct JsonMember<'a> {
 }
 
 impl<'a> JsonMember<'a> {
-    /// The key as it is meant, with its escapes read.
+    /// The key with its escapes decoded.
     pub(crate) fn name(&self) -> Cow<'a, str> {
         if self.has_escapes {
             Cow::Owned(unescape_string(self.key))
@@ -44,16 +44,16 @@ impl<'a> JsonMember<'a> {
         }
     }
 
-    /// Whether the key means this.
+    /// Whether the decoded key equals this name.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         if self.has_escapes { unescape_string(self.key) == name } else { self.key == name }
     }
 }
 
 impl<'a> JsonValue<'a> {
-    /// The value that a text consists of, with whitespace around it or without.
+    /// The value of a whole text, with or without whitespace around it.
     pub(crate) fn of_text(text: &'a str) -> Self {
-        // Most texts have none.
+        // Most texts have no whitespace around the value.
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\n' | b'\r' | b'\t'));
         let bytes = text.as_bytes();
         let has_blanks = is_blank(bytes.first()) || is_blank(bytes.last());
@@ -61,12 +61,12 @@ impl<'a> JsonValue<'a> {
         JsonValue { raw }
     }
 
-    /// Its text, without whitespace around it.
+    /// The value's text, without whitespace around it.
     pub(crate) fn raw_text(self) -> &'a str {
         self.raw
     }
 
-    /// What kind of value it is.
+    /// The kind of the value.
     pub(crate) fn kind(self) -> JsonKind {
         match self.raw.as_bytes().first() {
             Some(b'{') => JsonKind::Object,
@@ -78,8 +78,7 @@ impl<'a> JsonValue<'a> {
         }
     }
 
-    /// A string with its escapes read; a surrogate without its other half
-    /// becomes U+FFFD. `None` for other values.
+    /// A string with its escapes decoded. A lone surrogate becomes U+FFFD. `None` for other values.
     pub(crate) fn as_string(self) -> Option<Cow<'a, str>> {
         let inside = self.inside_quotes()?;
         Some(if inside.contains('\\') {
@@ -95,13 +94,12 @@ impl<'a> JsonValue<'a> {
         Some(inside.strip_suffix('"').unwrap_or(inside))
     }
 
-    /// The member of this name. Where an object has several, the last one
-    /// counts.
+    /// The member of this name. If an object has several, the last one is used.
     pub(crate) fn get(self, key: &str) -> Option<JsonValue<'a>> {
         self.members().filter(|member| member.is_named(key)).last().map(|member| member.value)
     }
 
-    /// The members of an object; none of other values.
+    /// The members of an object. Other values have none.
     pub(crate) fn members(self) -> impl Iterator<Item = JsonMember<'a>> {
         let mut parts = self.parts_of(JsonKind::Object);
         std::iter::from_fn(move || {
@@ -113,7 +111,7 @@ impl<'a> JsonValue<'a> {
         })
     }
 
-    /// The elements of an array; none of other values.
+    /// The elements of an array. Other values have none.
     pub(crate) fn elements(self) -> impl Iterator<Item = JsonValue<'a>> {
         let mut parts = self.parts_of(JsonKind::Array);
         std::iter::from_fn(move || {
@@ -128,14 +126,14 @@ impl<'a> JsonValue<'a> {
         (self.kind() == of).then(|| PartScanner::new(self.raw, 0))
     }
 
-    /// Returns the value that begins here; `None` if the text is not JSON.
+    /// Returns the value that starts at this position, or `None` if the text is not JSON.
     pub(crate) fn part_at(self, start: usize) -> Option<JsonValue<'a>> {
         let end = scan::after_value(self.raw.as_bytes(), start);
         let raw = self.raw.get(start..end).filter(|raw| !raw.is_empty());
         raw.map(|raw| JsonValue { raw })
     }
 
-    /// Where one of its parts begins.
+    /// The start of one of this value's parts.
     pub(crate) fn start_of(self, part: JsonValue<'_>) -> usize {
         part.raw.as_ptr().addr() - self.raw.as_ptr().addr()
     }
@@ -145,7 +143,7 @@ impl<'a> JsonValue<'a> {
     }
 }
 
-/// Read the escapes of what stands between two quotes.
+/// Decodes the escapes of the text between two quotes.
 pub(crate) fn unescape_string(inside: &str) -> String {
     let mut text = String::with_capacity(inside.len());
     let mut rest = inside;
@@ -168,7 +166,7 @@ pub(crate) fn unescape_string(inside: &str) -> String {
     text
 }
 
-/// Write a string between quotes, with the escapes that it needs.
+/// Writes a string in quotes, with the necessary escapes.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
@@ -196,7 +194,7 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 /// The digits of hexadecimal numbers.
 pub(crate) const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The character whose code stands here, behind `\u`.
+/// Decodes the character of a `\u` escape. The text starts after `\u`.
 fn read_escape(rest: &mut &str) -> char {
     let Some(unit) = take_unit(rest) else { return char::REPLACEMENT_CHARACTER };
     if let 0xd800..=0xdbff = unit

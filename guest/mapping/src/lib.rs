@@ -1,4 +1,4 @@
-//! The built-in plugin: event names and types to delivery streams.
+//! The built-in plugin: it maps event names and types to delivery streams.
 //!
 //! ```toml
 //! [[plugin.settings.mappings]]
@@ -14,41 +14,39 @@
 //! stream = "everything-else"
 //! ```
 //!
-//! # Which row counts
+//! # Which mapping is used
 //!
-//! The first of these that names a stream: the row for the event's name, the
-//! row for its type, the row `*`. Letters are compared without regard to case
-//! (Unicode's default lower-casing); spaces count. Names and types share one
-//! key space. Where two rows have the same `event`, the last one counts. A row
-//! with an empty `stream` matches nothing, so that the lookup goes on to the
-//! next level, and a row whose `event` is empty or no string is skipped. These
-//! are the rules of RudderStack's Firehose destination.
+//! The first of these that names a stream: the mapping for the event's name, the mapping for its
+//! type, the mapping `*`. Letter case is ignored (Unicode's default lower-casing), but spaces are
+//! significant. Names and types share one key space. If two mappings have the same `event`, the
+//! last one is used. A mapping with an empty `stream` matches nothing, so the lookup continues with
+//! the next level. A mapping whose `event` is empty or not a string is skipped. These are the rules
+//! of RudderStack's Firehose destination.
 //!
-//! An event that no row matches is filtered; with `unmapped = "dead_letter"` it
-//! goes to the dead letters.
+//! An event that matches no mapping is filtered. With `unmapped = "dead_letter"`, it becomes a dead
+//! letter.
 //!
-//! With `fan_out = true` an event goes to every stream that a matching row
-//! names (by name, by type, and `*`), to each stream once.
+//! With `fan_out = true`, an event goes once to each stream that a matching mapping names (by name,
+//! by type, and `*`).
 //!
 //! # Conditions and transforms
 //!
-//! Rows and `[[plugin.settings.transforms]]` may have a condition (`when`) and
-//! actions: they filter, sample, shape and protect events. All are described
-//! for their users in `host/docs/transformations.md`, whose examples are run as
-//! tests. What they are made of:
+//! Mappings and `[[plugin.settings.transforms]]` may have a condition (`when`) and actions: they
+//! filter, sample, transform and protect events. `host/docs/transformations.md` describes them for
+//! users, and its examples run as tests. The implementation consists of:
 //!
-//! - `settings` reads them into `Transform`s of as few passes as can be; errors
-//!   say which row or transform, and what to write.
+//! - `settings` parses them into `Transform`s with as few passes as possible; errors say which
+//!   mapping or transform is wrong, and what to write instead.
 //! - `edit` reads an event's text once for each pass and writes it with the changes. No tree is
 //!   built, and members that no action names keep their bytes.
 //! - `rules` applies conditions and transforms, and finds the streams of an event.
 //!
-//! Settings without conditions and transforms do not read an event's text.
+//! If settings have no conditions and no transforms, the text of an event is not read.
 //!
 //! # Errors
 //!
-//! Settings without any usable row, or with a stream name that Firehose would
-//! refuse, are refused with the number of the row, counted from 1.
+//! Settings without any usable mapping, or with a stream name that Firehose would refuse, are
+//! rejected with the number of the mapping, counted from 1.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -82,7 +80,7 @@ use settings::{EventNeeds, MappingSettings, UnmappedPolicy};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup, Stream};
 use table::EventTable;
 
-/// Why an event goes to the dead letters where the settings ask for it.
+/// Why an event becomes a dead letter, if the settings require it.
 const UNMAPPED: &str = "no mapping matches the event's name or type, and there is no mapping for *";
 
 /// The built-in plugin.
@@ -91,17 +89,17 @@ pub struct Mapping {
     routing: Routing,
     fan_out: bool,
     unmapped: UnmappedPolicy,
-    /// What the rows say.
+    /// The routes of the mappings.
     routes: Vec<Route>,
 }
 
 /// How the plugin finds the streams of events.
 #[derive(Debug, Clone)]
 enum Routing {
-    /// By the event's kind, with rows that only have a stream.
+    /// By the event's kind, with mappings that only have a stream.
     Plain(EventTable<RowStreams>),
-    /// With conditions and transforms. The text is what is made of a kind where
-    /// the rules need no more than that.
+    /// With conditions and transforms. The text is a buffer for an event that is created from its
+    /// kind, if the rules need nothing else.
     Ruled(Box<MappingRules>, EventNeeds, String),
 }
 
@@ -161,7 +159,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// The event is to be refused, with this reason. No stream was handed out.
+    /// Fails with a reason if the event must be rejected. `deliver` was not called then.
     pub fn route(
         &mut self,
         name: Option<&str>,
@@ -194,8 +192,8 @@ impl Mapping {
         self.check_unmapped(if delivered { MatchOutcome::Settled } else { MatchOutcome::Unmapped })
     }
 
-    /// Whether events' texts are read or changed, so that their names and types
-    /// do not decide alone.
+    /// Whether texts of events are read or changed. If so, name and type alone do not determine the
+    /// decision.
     pub fn reads_text(&self) -> bool {
         matches!(self.routing, Routing::Ruled(_, EventNeeds::Text, _))
     }

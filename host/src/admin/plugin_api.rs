@@ -1,6 +1,6 @@
-//! The plugin API of the admin server, for callers that know the token. A semaphore bounds the
-//! requests that bring a component before a byte of one is read, and another one those that bring
-//! none, so that a rollback never waits behind an upload. Swapping runs on a blocking thread.
+//! The plugin API of the admin server, for callers with the token. One semaphore limits the
+//! requests with a component before a byte of them is read. Another one limits those without a
+//! component, so that a rollback never waits for an upload. Swaps run on a blocking thread.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,24 +19,25 @@ use crate::limits;
 use standpipe_http::{self as http, BodyMemory, Peer, RequestBody, Response};
 use standpipe_plugin_host::swap::{Candidate, Swapped, Swapper};
 
-/// Requests without a component that wait for the swapper: each takes a thread.
+/// Maximum number of requests without a component that wait for the swapper. Each occupies a
+/// thread.
 const ADMIN_COMMANDS_MAX: usize = 8;
 
-/// The header that holds a component's signature.
+/// The header with a component's signature.
 pub(super) const SIGNATURE: &str = "plugin-signature";
 
-/// Carries out commands about the plugin, for clients that know the token.
+/// Executes commands about the plugin, for clients with the token.
 ///
-/// The swapper validates one component at a time. How many may wait is bounded here, before a byte of
-/// them is read.
+/// The swapper validates one component at a time. The number of waiting requests is limited here,
+/// before a byte of them is read.
 #[derive(Debug)]
 pub(super) struct PluginApi {
     swapper: Swapper,
     token: Option<AdminToken>,
     memory: BodyMemory,
-    /// Permits of requests with a component.
+    /// Permits for requests with a component.
     candidates: Arc<Semaphore>,
-    /// Permits of requests without one, which take a moment: a rollback must be possible while
+    /// Permits for requests without one, which take little time. A rollback must be possible while
     /// components are validated.
     commands: Arc<Semaphore>,
 }
@@ -155,8 +156,8 @@ impl PluginApi {
         self.run_blocking(try_permit(&self.commands)?, work).await
     }
 
-    /// Runs work that may take seconds on a blocking thread. The client may be gone before it
-    /// ends; its permit is held until then all the same.
+    /// Runs work that may take seconds on a blocking thread. Its permit is held until the end, even
+    /// if the client disconnects.
     async fn run_blocking(
         &self,
         permit: OwnedSemaphorePermit,

@@ -1,8 +1,8 @@
-//! Generates events of a shop, the same each time.
+//! Generates events of a shop. The events are always the same.
 //!
-//! Kinds, nesting and sizes are those of real ones: a quarter are pages, a
-//! twelfth identifies, the rest are tracked under 18 names; each has a context, a
-//! mean one has 818 bytes with its newline.
+//! Kinds, nesting and sizes resemble those of real events: a quarter are pages, a twelfth
+//! identifies, and the rest are track events with 18 names. Each has a context, and the mean size
+//! is 818 bytes with the newline.
 
 mod details;
 
@@ -21,17 +21,17 @@ use standpipe_core::clock;
 
 const SEED: u64 = 0x5eed;
 
-/// The time over which events are spread.
+/// The time range of the events.
 const MONTH: Duration = Duration::from_hours(28 * 24);
 
-/// The least size of an event, in bytes with its newline.
+/// The minimum size of an event, in bytes with its newline.
 pub const EVENT_BYTES_MIN: usize = 100;
 
-/// The largest, which still is a record.
+/// The maximum size, which still fits into a record.
 pub const EVENT_BYTES_MAX: usize = 1_000_000;
 
-/// Padding up to this many bytes is one string; beyond, it is nested like the
-/// rest of an event, since a long string is easier to scan than real events are.
+/// Padding up to this number of bytes is one string. Longer padding is nested like the rest of an
+/// event, because a long string is easier to scan than real events.
 const NOTE_BYTES_MAX: usize = 300;
 
 /// The shape of generated events.
@@ -39,22 +39,22 @@ const NOTE_BYTES_MAX: usize = 300;
 pub struct EventShape {
     /// The number of events.
     pub events: u64,
-    /// The size of each with its newline, [`EVENT_BYTES_MIN`] to
-    /// [`EVENT_BYTES_MAX`]; their natural sizes if none.
+    /// The size of each event with its newline, [`EVENT_BYTES_MIN`] to [`EVENT_BYTES_MAX`]. By
+    /// default, events have their natural sizes.
     pub event_bytes: Option<usize>,
-    /// The number of names that they are spread over evenly, for as many delivery
-    /// streams; their natural names if none.
+    /// The number of event names, evenly distributed, for the same number of delivery streams. By
+    /// default, events have their natural names.
     pub streams: Option<NonZero<usize>>,
 }
 
 impl EventShape {
-    /// The name of events for a stream, where they are spread over streams.
+    /// The name of events for a stream, if events are distributed over streams.
     pub(super) fn event_name(self, stream: usize) -> String {
         format!("Event {stream}")
     }
 }
 
-/// Write events to a file.
+/// Writes events to a file.
 #[expect(clippy::disallowed_methods, reason = "generated events contain no secrets")]
 pub(super) fn write_events(shape: EventShape, path: &Path) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
@@ -86,7 +86,7 @@ impl EventGenerator {
         line.clear();
         self.write_natural(line, kind, name.as_deref());
         let Some(bytes) = self.shape.event_bytes else { return };
-        // `,"note":""` and the newline must still fit.
+        // The text must leave room for `,"note":""` and the newline.
         if line.len() + 11 > bytes {
             line.clear();
             self.write_short(line, kind, name.as_deref());
@@ -157,7 +157,7 @@ impl EventGenerator {
         );
     }
 
-    /// The next timestamp: about 12 events a second, within one month.
+    /// The next timestamp: about 12 events per second, within one month.
     fn next_time(&mut self) -> String {
         let since_start = Duration::from_millis(self.number * 86 + self.rng.u64(..80));
         let within_month = since_start.as_millis() % MONTH.as_millis();
@@ -165,7 +165,7 @@ impl EventGenerator {
     }
 }
 
-/// Writes the beginning of an event: its type and name.
+/// Writes the start of an event: its type and name.
 fn begin_event(line: &mut String, before: char, kind: EventKind, name: Option<&str>) {
     let _ = write!(line, r#"{before}"type":"{}""#, kind.message_type());
     if let Some(name) = name {

@@ -1,9 +1,9 @@
-//! What plugins cost, side by side: the CPU time of their decisions about
-//! the same events, and what they take before the first.
+//! Compares the cost of plugins: the CPU time of their decisions about the same events, and their
+//! cost before the first event.
 //!
-//! Only the plugin's part of the path is measured: batches go in, decisions come
-//! out, through the same [`Mapper`] as in production. The plugins take turns, round
-//! by round, so that a machine that is busy is so for all of them.
+//! Only the plugin's part of the path is measured: the same [`Mapper`] as in production turns
+//! batches into decisions. The plugins alternate round by round, so other load on the machine
+//! affects all of them equally.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,20 +18,20 @@ use standpipe_plugin_host::{
     Engine, EventReads, Fault, LoadError, Mapper, Plugin, engine_version, inspect,
 };
 
-/// The least CPU time of a round: the events go round again until it is used.
+/// The minimum CPU time of a round. The events are repeated until it is used.
 const ROUND_CPU: Duration = Duration::from_millis(200);
 
-/// Instances that are started, for the median of what that costs.
+/// Number of started instances, for the median of the start cost.
 const STARTS: usize = 9;
 
-/// A plugin that is to be measured.
+/// A plugin to measure.
 #[derive(Debug)]
 pub struct BenchCandidate<'a> {
     /// The plugin's name in the report.
     pub name: String,
     /// The component.
     pub bytes: &'a [u8],
-    /// Its settings: JSON text.
+    /// The plugin's settings: JSON text.
     pub settings: String,
 }
 
@@ -42,11 +42,11 @@ pub struct PluginReport {
     pub engine: String,
     /// The machine.
     pub machine: Machine,
-    /// Events of one round.
+    /// Number of events in one round.
     pub events: usize,
-    /// Their bytes.
+    /// The bytes of these events.
     pub bytes: usize,
-    /// The plugins; each one's ratio is to the last of them.
+    /// The plugins. Each ratio is relative to the last plugin.
     pub plugins: Vec<PluginFigures>,
 }
 
@@ -57,27 +57,27 @@ pub struct PluginFigures {
     pub name: String,
     /// Bytes of the component.
     pub component_bytes: usize,
-    /// The parts of each event that the plugin gets.
+    /// The parts of each event that the plugin receives.
     pub reads: EventReads,
-    /// CPU time for an event in nanoseconds: the median of the rounds.
+    /// CPU time per event in nanoseconds: the median of the rounds.
     pub cpu_ns_per_event: f64,
-    /// Each round's.
+    /// The value of each round.
     pub rounds: Vec<f64>,
     /// The median divided by the last plugin's.
     pub ratio: f64,
-    /// Events that it fails on.
+    /// Events that the plugin fails on.
     pub faults: usize,
-    /// Time on the clock for compiling it, in milliseconds. The program does that
-    /// once, and keeps what comes out.
+    /// Wall-clock time to compile the component, in milliseconds. The program compiles it once, and
+    /// caches the result.
     pub compile_wall_ms: f64,
-    /// CPU time for it.
+    /// CPU time to compile the component.
     pub compile_cpu_ms: f64,
-    /// CPU time for starting an instance and its reading the settings, in
-    /// microseconds: the median of some.
+    /// CPU time to start an instance and configure it, in microseconds: the median of several
+    /// starts.
     pub start_cpu_us: f64,
-    /// An instance's memory then.
+    /// Memory of an instance after its start.
     pub memory_bytes_at_start: usize,
-    /// An instance's memory after all rounds.
+    /// Memory of an instance after all rounds.
     pub memory_bytes_at_end: usize,
 }
 
@@ -105,17 +105,17 @@ pub enum PluginBenchError {
 /// A plugin that is being measured.
 struct PluginRunner {
     mapper: Mapper,
-    /// How often the events go round in one round.
+    /// How often the events are repeated in one round.
     passes: u32,
     figures: PluginFigures,
 }
 
-/// Measure plugins in turns. The engine must have compiled none of them before; what
-/// it keeps from then on spares compiling twice.
+/// Measures plugins in alternation. The engine must not have compiled any of them before, because
+/// its cache would prevent a second compilation.
 ///
 /// # Errors
 ///
-/// A plugin cannot be loaded or started.
+/// Fails if a plugin cannot be loaded or started.
 pub fn measure_plugins(
     engine: &Engine,
     candidates: &[BenchCandidate<'_>],

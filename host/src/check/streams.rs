@@ -1,6 +1,6 @@
-//! Checks one delivery stream: that it exists, can be written to, and what aggregation would save.
-//! Descriptions are asked for slowly and a bounded number of times, since they are throttled for
-//! the whole account.
+//! Checks one delivery stream: that it exists and can be written to, and what aggregation would
+//! save. Descriptions are requested slowly and with a limited number of attempts, because AWS
+//! throttles them for the whole account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,26 @@ use standpipe_delivery::{
     RetryClass, decide_aggregation,
 };
 
-/// Descriptions are throttled for the whole account, so they are asked for slowly,
-/// and some times.
+/// Attempts to describe a stream. AWS throttles descriptions for the whole account, so they are
+/// requested slowly.
 const TRIES: u32 = 5;
 
-/// The pauses between them.
+/// The pauses between the attempts.
 const BACKOFF: Backoff =
     Backoff::new(standpipe_delivery::limits::DESCRIBE_STEP, Duration::from_secs(2), Jitter::None);
 
-/// What a test record holds: an event that says what it is.
+/// The test record: an event that describes itself.
 const TEST_RECORD: &[u8] =
     br#"{"type":"track","event":"Standpipe Test Record","anonymousId":"standpipe","properties":{}}"#;
 
-/// What to do where something answers that is not Firehose.
+/// Advice if something other than Firehose responds.
 const INVALID_ANSWER_ADVICE: &str = "set `endpoint_url` under [aws] to a Firehose endpoint or remove it, and check for a proxy that responds itself";
 
-/// What to do where another attempt may go better.
+/// Advice if another attempt may succeed.
 const TRY_AGAIN: (CheckOutcome, &str) =
     (CheckOutcome::Skipped, "try again later: the settings are not the cause");
 
-/// What to do where nothing else is known.
+/// Advice if nothing else is known.
 const CHECK_STREAM: (CheckOutcome, &str) =
     (CheckOutcome::Failed, "check the stream and the settings under [aws]");
 
@@ -77,7 +77,7 @@ async fn describe_stream(
     client.describe(stream).await
 }
 
-/// Whether it says nothing about the stream or the settings.
+/// Whether the error says nothing about the stream or the settings.
 fn is_passing(error: &RequestError) -> bool {
     matches!(error.retry_class, RetryClass::Retry | RetryClass::RetryAmbiguous)
 }
@@ -160,7 +160,7 @@ async fn write_test_record(
     }
 }
 
-/// What aggregation would save, where it is safe and not done.
+/// Reports what aggregation would save, if it is safe and not enabled.
 fn report_aggregation(
     stream: &StreamName,
     aggregation: Aggregation,
@@ -194,7 +194,7 @@ fn report_aggregation(
     }
 }
 
-/// The share of what is billed that aggregation saves.
+/// The share of the billed size that aggregation saves.
 fn saved_share(event_bytes: usize) -> f64 {
     let billed = |bytes: usize| {
         bytes.div_ceil(standpipe_delivery::limits::BILLED_STEP_BYTES)

@@ -1,5 +1,5 @@
-//! `host dead`: its subcommands, the filters that they share, and the lock that those take which
-//! change files. A reason or stream that cannot exist is an error.
+//! `host dead`: its subcommands, their common filters, and the lock that subcommands take before
+//! they change files. An impossible reason or stream name is an error.
 
 mod list;
 mod purge;
@@ -101,7 +101,7 @@ struct SelectionArguments {
     filter: FilterArguments,
 }
 
-/// A word that no dead letter can have is a mistake, not a filter that nothing passes.
+/// Parses a reason. An unknown word is a mistake, and not a filter that matches nothing.
 fn parse_reason(word: &str) -> Result<String, String> {
     let known = Reason::ALL.iter().map(|reason| reason.word());
     if known.clone().any(|known| known == word) {
@@ -148,8 +148,8 @@ impl FilterArguments {
     }
 }
 
-/// A directory that is not there is another one than was meant: it would look as if
-/// there were no dead letters.
+/// Rejects a missing directory: it is probably the wrong one, and would look as if there were no
+/// dead letters.
 pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     let metadata = std::fs::metadata(data_dir);
     let metadata = metadata.with_context(|| {
@@ -168,8 +168,8 @@ fn list_files(folder: &DeadLetterDirectory) -> anyhow::Result<Vec<DeadLetterFile
     folder.files().with_context(|| format!("read {}", folder.path().display()))
 }
 
-/// The files that nobody writes to, and the right to take dead letters out of them.
-/// None if there are no dead letters.
+/// Returns the files that are not being written, and the permission to remove dead letters from
+/// them. `None` if there are no dead letters.
 fn lock_directory(
     folder: &DeadLetterDirectory,
 ) -> anyhow::Result<Option<(DeadLetterDirectoryLock, Vec<DeadLetterFile>)>> {
@@ -182,7 +182,7 @@ fn lock_directory(
         Ok(None) => bail!("lock {path}: another replay or purge uses it: wait until it has ended"),
         Err(error) => return Err(anyhow!(error).context(format!("lock {path}"))),
     };
-    // Listed anew: who had the lock before may have taken some away.
+    // The files are listed again, because the previous holder of the lock may have removed some.
     let (live, done): (Vec<_>, Vec<_>) =
         list_files(folder)?.into_iter().partition(|file| file.is_live().unwrap_or(true));
     for file in live {

@@ -1,4 +1,4 @@
-//! Which plugin is hosted, and what of `[plugin]` is not for the crate that hosts it to decide.
+//! The plugin to host, and the settings of `[plugin]` that do not belong to the hosting crate.
 
 use std::path::{Path, PathBuf};
 
@@ -12,21 +12,21 @@ use standpipe_plugin_host::{
     CanarySettings, CircuitBreakerSettings, InstanceLimits, RawPlugin, Trust,
 };
 
-/// Where the plugin comes from.
+/// The source of the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginSource {
-    /// The built-in plugin, which is part of the program.
+    /// The built-in plugin, as a part of the program.
     BuiltIn,
-    /// A component's file.
+    /// The file of a component.
     File(PathBuf),
     #[cfg(feature = "native-mapping")]
-    /// The default mapping as native code. No settings file can ask for it: it
-    /// is there to measure what the component costs.
+    /// The default mapping as native code, to measure the cost of the component. No settings file
+    /// can select it.
     Native,
 }
 
 impl PluginSource {
-    /// The source that the settings name; a file of the command line overrides it.
+    /// The source in the settings. A file of the command line overrides it.
     pub(super) fn of(raw: &RawPlugin, directory: &Path, over: Option<PathBuf>) -> Self {
         match (over, &raw.path) {
             (Some(path), _) => PluginSource::File(path),
@@ -35,7 +35,7 @@ impl PluginSource {
         }
     }
 
-    /// The component's file; none where the built-in plugin decides.
+    /// The component's file, or `None` for the built-in plugin.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             PluginSource::File(path) => Some(path),
@@ -44,34 +44,33 @@ impl PluginSource {
     }
 }
 
-/// How the plugin is hosted, whichever it is.
+/// How the plugin is hosted, whatever its source.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PluginHosting {
     /// Which components may be loaded.
     pub trust: Trust,
-    /// A file of cases, or a directory of such files, that a plugin must pass before
-    /// it is taken.
+    /// A file of cases, or a directory of such files, that a plugin must pass before it is used.
     pub cases: Option<PathBuf>,
-    /// What becomes of events that it fails on.
+    /// What happens to events that the plugin fails on.
     pub on_failure: OnFailure,
-    /// Whether its file and the settings are watched for changes.
+    /// Whether the plugin's file and the settings file are watched for changes.
     pub watch: FileWatch,
-    /// What an instance may take.
+    /// The limits of an instance.
     pub instance_limits: InstanceLimits,
-    /// From where on it does badly.
+    /// When the plugin counts as failing.
     pub breaker: CircuitBreakerSettings,
-    /// Another plugin that decides about the events of some users.
+    /// Another plugin that decides the events of some users.
     pub canary: Option<(SecondaryPlugin, CanarySettings)>,
-    /// Another plugin that also gets all events; its decisions are only compared.
+    /// Another plugin that also gets all events, but whose decisions are only compared.
     pub shadow: Option<SecondaryPlugin>,
 }
 
-/// A plugin beside the one in use.
+/// A plugin in another role than the active one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondaryPlugin {
-    /// Its component.
+    /// The plugin's component.
     pub source: PluginSource,
-    /// Its settings: JSON text, an object.
+    /// The plugin's settings: JSON text, an object.
     pub settings: String,
 }
 
@@ -81,12 +80,12 @@ pub enum FileWatch {
     /// A changed plugin is loaded automatically.
     #[default]
     Files,
-    /// Only a signal or the admin API load another plugin.
+    /// Only a signal or the admin API loads another plugin.
     Nothing,
 }
 
-/// The references among `secrets` of a plugin's settings, with their names there.
-/// Anything else under that key is the plugin's own affair.
+/// The references in `secrets` of a plugin's settings, with their names. Other values under this
+/// key belong to the plugin.
 pub fn secret_references(settings: &str) -> Vec<(String, SecretReference)> {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let reference = |text: &str| match SecretSetting::parse(Secret::new(text.to_owned())) {
@@ -98,7 +97,7 @@ pub fn secret_references(settings: &str) -> Vec<(String, SecretReference)> {
         .collect()
 }
 
-/// Checks the references among `secrets` of a plugin's settings.
+/// Checks the references in `secrets` of a plugin's settings.
 fn check_secret_references(settings: &str, check: &mut TableChecker<'_>) {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let mut check = check.table("secrets");
@@ -112,16 +111,16 @@ fn secret_texts(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
     secrets.into_iter().flatten().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
 }
 
-/// Where events are collected, what a vendor's SDK says in them about where they may
-/// go is respected by the built-in plugin, unless its settings have it otherwise.
+/// Additional settings for the built-in plugin. With a collector, the built-in plugin respects the
+/// destinations that SDKs set in events, unless its settings say otherwise.
 pub(super) fn default_plugin_members(is_collecting: bool) -> serde_json::Map<String, Value> {
     let integrations = is_collecting.then(|| ("integrations".to_owned(), Value::Bool(true)));
     integrations.into_iter().collect()
 }
 
 impl PluginHosting {
-    /// Checks how a plugin of this source is hosted, with these settings. They are those of plugins beside it that have
-    /// none of their own.
+    /// Checks how a plugin of this source is hosted, with these settings. Plugins in other roles
+    /// use the same settings if they have none.
     pub(super) fn check(
         raw: &RawPlugin,
         own: (&PluginSource, &str),
@@ -155,7 +154,8 @@ impl PluginHosting {
 }
 
 impl SecondaryPlugin {
-    /// Checks a plugin beside the one of this source and these settings, which it has where it has none of its own.
+    /// Checks a plugin in another role. It uses this source and these settings if it has none of
+    /// its own.
     fn check(
         (path, settings): (&Option<PathBuf>, &Option<serde_json::Map<String, Value>>),
         (source, settings_of_active): (&PluginSource, &str),

@@ -1,12 +1,11 @@
-//! The vendor's workflow file, `metadata ingest -c FILE`, taken as it is.
+//! Reads the vendor's workflow file, `metadata ingest -c FILE`, without changes.
 //!
-//! Each of its keys becomes the setting of `[catalog]`, `[aws]` or `[secrets]` that
-//! means the same, and those are checked as if they stood in a settings file: there
-//! is nothing that only one of the two can say. Keys that mean nothing here are
-//! accepted with a notice, unknown keys are errors with their path.
+//! Each key becomes the equivalent setting of `[catalog]`, `[aws]` or `[secrets]`. These settings
+//! are then checked as if they were in a settings file, so neither format can express something
+//! that the other cannot. Keys without an effect are accepted with a notice. Unknown keys are
+//! errors with their path.
 //!
-//! The file is text from outside, and may hold secrets: it is bounded, and no
-//! error shows a value.
+//! The file is untrusted and may contain secrets: its size is limited, and errors show no values.
 
 mod connection;
 mod environment;
@@ -25,30 +24,30 @@ use crate::limits;
 use section::Section;
 use standpipe_catalog::{RawCatalog, RawLineage};
 
-/// Bytes of a part of a variable's value from which on it is hidden in errors. What is
-/// shorter is part of many words, and is not a secret.
+/// Minimum bytes of a part of a variable's value that is hidden in errors. A shorter text is part
+/// of many words, and is not a secret.
 const HIDDEN_BYTES_MIN: usize = 6;
 
 /// A workflow that cannot be used.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{}{message}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
 pub struct WorkflowError {
-    /// The line, counted from 1, where one is known.
+    /// The line, counted from 1, if it is known.
     pub line: Option<usize>,
-    /// What is wrong, with the path of its key, and what to write instead.
+    /// What is wrong, with the path of the key, and what to write instead.
     pub message: String,
 }
 
-/// A workflow, in the words of the settings file.
+/// A workflow, converted to a settings file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workflow {
-    /// What it says.
+    /// The settings.
     pub settings: RawSettings,
-    /// Notices for the operator about how it was read.
+    /// Notices for the operator about the conversion.
     pub notices: Vec<String>,
 }
 
-/// How a workflow is written.
+/// The format of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkflowFormat {
     /// YAML.
@@ -58,8 +57,8 @@ pub enum WorkflowFormat {
 }
 
 impl WorkflowFormat {
-    /// By the end of the file's name, as the vendor's program does. None where it is
-    /// another one.
+    /// The format for a file name, with the same rule as in the vendor's program. `None` for other
+    /// extensions.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "yaml" | "yml" => Some(WorkflowFormat::Yaml),
@@ -69,12 +68,12 @@ impl WorkflowFormat {
     }
 }
 
-/// Read a workflow's text. Names of variables in it are replaced by what `variable`
-/// says that they are.
+/// Parses a workflow's text. The function `variable` returns the values that replace names of
+/// variables.
 ///
 /// # Errors
 ///
-/// It is not in this form, has an unknown key, or says what cannot be done.
+/// Fails if the text is not in this format, has an unknown key, or requires something unsupported.
 pub fn read_workflow(
     text: &str,
     form: WorkflowFormat,
@@ -113,7 +112,7 @@ fn read_expanded(
     Ok(workflow)
 }
 
-/// An error of the settings' check in the words of a workflow.
+/// Replaces the keys of settings in an error by the keys of a workflow.
 pub fn translate_to_workflow_keys(error: &str) -> String {
     const WORDS: [(&str, &str); 11] = [
         ("[aws]", "awsConfig:"),
@@ -131,7 +130,7 @@ pub fn translate_to_workflow_keys(error: &str) -> String {
     WORDS.iter().fold(error.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
 }
 
-/// The parser's own error would show what it found.
+/// Parses JSON without the parser's own error, which would show the invalid text.
 fn parse_json(text: &str) -> Result<serde_json::Value, WorkflowError> {
     serde_json::from_str(text).map_err(|error| {
         WorkflowError::at(error.line(), "this is not JSON: check this line and the one before")
@@ -196,7 +195,7 @@ impl Workflow {
         self.notices.push(text.into());
     }
 
-    /// Take a key that has no effect, whatever it says.
+    /// Takes a key that has no effect, with any value.
     fn ignore_key(&mut self, section: &mut Section, key: &'static str, why: &str) {
         if section.take(key).is_some() {
             self.add_notice(format!("{} has no effect: {why}", section.path_of(key)));
@@ -213,7 +212,7 @@ impl WorkflowError {
         WorkflowError { line: line.into(), message: message.into() }
     }
 
-    /// Hides what only environment variables contain: a secret with a line break or a colon
+    /// Hides text that only environment variables contain: a secret with a line break or a colon
     /// may have become a key.
     fn without_secrets(mut self, text: &str, values: &[String]) -> Self {
         let is_part = |character: char| character.is_alphanumeric() || character == '_';

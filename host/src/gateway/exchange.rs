@@ -1,5 +1,5 @@
-//! A request and its response that become one event, in one buffer. The event is submitted when the
-//! exchange is dropped; one that does not fit into the limits is counted and delays nobody.
+//! Turns a request and its response into one event, in one buffer. The event is submitted when the
+//! exchange is dropped. An event that does not fit into the limits is counted and delays nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::message_id::MessageIds;
 
-/// Bytes that most events of captured requests have at most.
+/// The maximum size of most events of captured requests, in bytes.
 const EVENT_BYTES: usize = 512;
 
 /// The settings of a [`RequestCapture`](super::RequestCapture).
 #[derive(Debug, Clone)]
 pub(super) struct CaptureSettings {
-    /// Prefixes of the paths that are captured.
+    /// Prefixes of the captured paths.
     pub(super) paths: Vec<String>,
     pub(super) ids: Arc<MessageIds>,
     pub(super) name: String,
@@ -58,8 +58,8 @@ pub struct Exchange {
     host: Host,
     settings: Arc<CaptureSettings>,
     started: Instant,
-    /// The event's text up to the request's head. It is one buffer from here to the worker,
-    /// since a proxy makes many of these.
+    /// The event's text up to the request's head. The same buffer is used until the worker, because
+    /// a proxy creates many events.
     text: Vec<u8>,
     response: Option<ResponseHead>,
     request_body: BodyStart,
@@ -70,11 +70,11 @@ pub struct Exchange {
 struct ResponseHead {
     status: u16,
     after: Duration,
-    /// A member of the event with the selected headers, or nothing.
+    /// A member of the event with the selected headers, or empty.
     headers: Vec<u8>,
 }
 
-/// The start of a body, and the length of what was read of it.
+/// The start of a body, and the number of bytes read from it.
 struct BodyStart {
     text: Vec<u8>,
     text_bytes_max: usize,
@@ -147,7 +147,7 @@ impl Drop for Exchange {
             self.response_body.add_to(&mut text, "response_body", "response_body_bytes");
         }
         text.extend_from_slice(b"}}");
-        // A refusal is counted; there is nobody to return it to.
+        // A refusal is counted, and there is no caller to return it to.
         let _ = self.host.try_submit(text);
     }
 }
@@ -172,7 +172,7 @@ impl BodyStart {
     }
 }
 
-/// Adds a member to an object that has one already.
+/// Adds a member to an object that already has one.
 fn add_member(text: &mut Vec<u8>, key: &str, value: &(impl Serialize + ?Sized)) {
     text.push(b',');
     add_value(text, key);
@@ -208,7 +208,7 @@ fn to_milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 
-/// Shows nothing of the event.
+/// Shows nothing of the event's contents.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").finish_non_exhaustive()

@@ -1,5 +1,6 @@
-//! Applies the plugin's decisions: adds records to batches, handles failures as the settings demand, and
-//! writes dead letters. While too many dead letters wait to be written, the worker waits.
+//! Applies the plugin's decisions: adds records to batches, handles failures according to the
+//! settings, and writes dead letters. While too many dead letters wait to be written, the worker
+//! waits.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(super) struct DecisionApplier {
 }
 
 impl DecisionApplier {
-    /// Applies the decisions about a batch, and handles failed events as `on_failure` demands.
+    /// Applies the decisions about a batch, and handles failed events according to `on_failure`.
     pub(super) fn apply(
         &mut self,
         session: &mut PluginSession,
@@ -36,7 +37,7 @@ impl DecisionApplier {
         })
     }
 
-    /// Applies the decisions about a batch; `fail` gets the events that the plugin failed on.
+    /// Applies the decisions about a batch. `fail` gets the events that the plugin failed on.
     pub(super) fn apply_with<'a>(
         &mut self,
         session: &mut PluginSession,
@@ -93,7 +94,7 @@ impl DecisionApplier {
         }
     }
 
-    /// Handles an event that the plugin failed on, as `on_failure` demands.
+    /// Handles an event that the plugin failed on, according to `on_failure`.
     fn apply_on_failure(
         &mut self,
         session: &PluginSession,
@@ -175,8 +176,8 @@ impl DecisionApplier {
         self.dead_letter(&dead_letter, &provenance.ack, event.index);
     }
 
-    /// Writes a dead letter, which settles its event. Waits while too many wait to be written, and so
-    /// slows the source.
+    /// Writes a dead letter, which settles its event. Waits while too many dead letters wait to be
+    /// written, which slows down the source.
     pub(super) fn dead_letter(&self, dead_letter: &DeadLetter<'_>, ack: &Ack, event: u32) {
         self.dead_letters.wait_for_room_blocking();
         self.dead_letters.settle_dead(dead_letter, ack, event);

@@ -31,7 +31,7 @@ pub(super) struct Companions {
 struct Companion {
     sha256: String,
     beside: SecondaryPlugin,
-    /// Pin and key: a rejected plugin is tried again if they change.
+    /// Pin and key. A rejected plugin is tried again if they change.
     trust: (Option<String>, Option<PublicKey>),
 }
 
@@ -40,7 +40,8 @@ struct Companion {
 pub(super) struct PluginFingerprint {
     sha256: String,
     signature: SignatureCheck,
-    /// With references in place of secrets: a changed secret does not change the settings.
+    /// The settings with references in place of secrets, so that a changed secret does not count as
+    /// a change of the settings.
     settings: String,
     defaults: serde_json::Map<String, serde_json::Value>,
     trust: Trust,
@@ -94,7 +95,7 @@ impl Companions {
             let candidate = candidate_beside(beside, secrets);
             candidate.map_err(|error| swapper.reject_unreadable(error))
         };
-        // Rejections have been counted and logged. There may be nothing to end.
+        // Rejections are already counted and logged. There may be nothing to end.
         if now.canary != self.canary {
             let _ = match &hosting.canary {
                 Some((canary, how)) => {
@@ -130,7 +131,7 @@ impl Companion {
 ///
 /// # Errors
 ///
-/// The cases cannot be read.
+/// Fails if the cases cannot be read.
 pub(super) fn read_policy(
     settings: &Settings,
     secrets: &PluginSecrets,
@@ -180,7 +181,7 @@ pub(super) fn candidate_beside(
     Ok(Candidate { settings, ..candidate(&beside.source)? })
 }
 
-/// Replaces references in a plugin's settings by secrets, which were all resolved.
+/// Replaces references in a plugin's settings by secrets, all of which are resolved.
 fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
     secrets.substitute(settings).expect("every secret of the settings was resolved")
 }
@@ -214,7 +215,7 @@ pub(super) fn signature_path(path: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is too large.
+/// Fails if the file cannot be read, or is too large.
 pub(crate) fn read_plugin(path: &Path) -> Result<Vec<u8>, RunError> {
     let bytes = read_bounded(path, limits::PLUGIN_FILE_BYTES_MAX);
     bytes.map_err(|error| RunError::PluginFile { path: path.to_owned(), error })
@@ -229,7 +230,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The error of a start that a rejected plugin ends. `what` names its role.
+/// The error of a start that fails because of a rejected plugin. `what` names its role.
 pub(super) fn refused(candidate: &Candidate, what: &str, refused: RejectedCandidate) -> RunError {
     RunError::Refused { plugin: format!("{what}{}", candidate.origin), refused }
 }

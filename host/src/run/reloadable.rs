@@ -14,10 +14,10 @@ use super::collector::RunningCollector;
 use crate::config::{ChangedKey, RawSettings, Settings, SourceRole};
 use standpipe_delivery::WeakDelivery;
 
-/// Sets the log filter of the program; none is its default.
+/// Sets the log filter of the program. `None` means the program's default.
 pub type SetLogFilter = Arc<dyn Fn(Option<&str>) -> Result<(), BoxError> + Send + Sync>;
 
-/// An error of a function that the run is given. It is only shown.
+/// An error of a caller's function. It is only displayed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a part of the settings cannot be applied.
@@ -29,14 +29,14 @@ enum ReloadError {
     LogFilter(#[from] BoxError),
 }
 
-/// The parts of a run that follow the settings. Clones are the same parts.
+/// The parts of a run that follow the settings. Clones share the parts.
 #[derive(Clone)]
 pub(super) struct ReloadableParts(Arc<ReloadableInner>);
 
 struct ReloadableInner {
     collector: Option<RunningCollector>,
-    /// The deliveries of events and of copies of dead letters. They end with the run, although
-    /// reloads can still be requested.
+    /// The deliveries of events and of copies of dead letters. The references are weak: the
+    /// deliveries end with the run, although reloads can still be requested.
     deliveries: Vec<WeakDelivery>,
     set_log_filter: Option<SetLogFilter>,
     state: Mutex<ReloadState>,
@@ -47,10 +47,10 @@ struct ReloadState {
     /// The settings at the start.
     started: Arc<RawSettings>,
     source_roles: Vec<SourceRole>,
-    /// The settings that were applied since. A part that failed is tried again at the next
-    /// reload.
+    /// The settings that have been applied since the start. A part that failed is tried again at
+    /// the next reload.
     applied: Arc<RawSettings>,
-    /// Keys that need a restart, as they were last logged.
+    /// Changed keys that need a restart, as last logged.
     pending: Vec<ChangedKey>,
 }
 
@@ -62,7 +62,7 @@ enum ReloadablePart {
     Streams,
     Certificate,
     Log,
-    /// Needs a restart.
+    /// The key needs a restart.
     Run,
 }
 
@@ -162,7 +162,7 @@ impl ReloadableInner {
     fn can_apply(&self, part: ReloadablePart, settings: &Settings, state: &ReloadState) -> bool {
         let is_collecting = self.collector.is_some() && settings.collect.is_some();
         match part {
-            // Roles are assumed at the start: events of a new source would be written with
+            // Roles are assumed at the start, so events of a new source would be written with
             // another source's role.
             ReloadablePart::Sources => is_collecting && settings.source_roles == state.source_roles,
             ReloadablePart::Certificate => {
@@ -199,7 +199,7 @@ impl ReloadableInner {
     }
 }
 
-/// Notes that a part of the settings is in effect.
+/// Marks a part of the settings as applied.
 fn mark_applied(part: ReloadablePart, from: &RawSettings, to: &mut RawSettings) {
     match part {
         ReloadablePart::Sources => to.sources.clone_from(&from.sources),

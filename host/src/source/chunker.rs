@@ -1,8 +1,8 @@
-//! Hands the chunks of all sources to the workers.
+//! Passes the chunks of all sources to the workers.
 //!
-//! There is one queue, bounded in chunks, so that reading goes no faster than delivery, and
-//! one pool of buffers: those of chunks that the workers are through with are filled again.
-//! It closes with the last [`Chunker`], and the workers then end.
+//! There is one queue, limited in chunks, so that reading is not faster than delivery, and one pool
+//! of buffers, which reuses those of processed chunks. The queue closes with the last [`Chunker`],
+//! and the workers then end.
 
 use std::io;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use standpipe_core::event::{
 };
 use standpipe_core::metrics;
 
-/// Something that events come from, cut into chunks.
+/// A source of events, split into chunks.
 pub trait ChunkSource {
-    /// Makes the next chunk, in a buffer of the chunker's, and waits for one if need be. Who
-    /// is to be stopped by a token waits no longer than [`limits::STOP_POLL`] at once.
+    /// Creates the next chunk in a buffer of the chunker, and waits for events if necessary. A
+    /// source that a token can stop must not block for longer than [`limits::STOP_POLL`].
     ///
     /// [`limits::STOP_POLL`]: standpipe_core::limits::STOP_POLL
     fn next_chunk(&mut self, chunker: &Chunker) -> NextChunk;
 }
 
-/// Where the sources of a run hand their chunks in. Clones lead to the same workers.
+/// The entry to the queue for a run's sources. Clones lead to the same workers.
 #[derive(Debug, Clone)]
 pub struct Chunker {
     queue: Sender<Chunk>,
@@ -35,7 +35,7 @@ pub struct Chunker {
     progress: Progress,
 }
 
-/// How far a run has got.
+/// The progress of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     totals: Arc<EventTotals>,
@@ -43,16 +43,16 @@ pub struct Progress {
 }
 
 impl Chunker {
-    /// A queue for so many chunks: its end for sources, and the workers' end of it and of
-    /// the pool of buffers.
+    /// Creates a queue of this number of chunks. Returns the side of the sources, and the workers'
+    /// sides of the queue and of the buffer pool.
     pub fn new(chunks_max: usize, progress: Progress) -> (Self, Receiver<Chunk>, Sender<Vec<u8>>) {
         let (queue, chunks) = crossbeam_channel::bounded(chunks_max);
         let (buffers, spare_buffers) = crossbeam_channel::bounded(chunks_max);
         (Chunker { queue, spare_buffers, progress }, chunks, buffers)
     }
 
-    /// Hands out the chunks of a source until it has no more, until `stop` is cancelled, or
-    /// until no worker is left. The chunk that is being made then goes on its way.
+    /// Passes on the chunks of a source until it has no more, until `stop` is cancelled, or until
+    /// no worker is left. The current chunk is still passed on.
     pub fn hand_out(&self, source: &mut impl ChunkSource, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             match source.next_chunk(self) {
@@ -67,11 +67,11 @@ impl Chunker {
         }
     }
 
-    /// The same on a thread of its own.
+    /// Does the same on a separate thread.
     ///
     /// # Errors
     ///
-    /// The system grants no thread.
+    /// Fails if the system cannot create the thread.
     pub fn spawn(
         self,
         name: &str,
@@ -82,12 +82,12 @@ impl Chunker {
         thread.spawn(move || self.hand_out(&mut source, &stop))
     }
 
-    /// A buffer to fill, with the room that it had before.
+    /// A buffer to fill, with its earlier capacity.
     pub fn take_buffer(&self) -> Vec<u8> {
         self.spare_buffers.try_recv().unwrap_or_default()
     }
 
-    /// Makes the chunk of lines that count as read from now on.
+    /// Creates the chunk of lines, which count as read from now on.
     pub fn make_chunk(&self, lines: Lines, source: EventSource) -> Chunk {
         self.count_read(lines.bytes.len(), lines.len());
         let totals = self.totals();
@@ -101,7 +101,7 @@ impl Chunker {
         self.progress.totals.add_read(events as u64);
     }
 
-    /// What counts how events of the run end.
+    /// The counters for outcomes of events.
     pub fn totals(&self) -> Arc<EventTotals> {
         Arc::clone(&self.progress.totals)
     }
@@ -118,7 +118,7 @@ impl Progress {
         self.totals.snapshot()
     }
 
-    /// Have the counts be on a page of metrics.
+    /// Registers the metrics of these counts.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.totals.register_metrics(registry);
         let bytes_read = self.bytes_read.clone();
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use standpipe_core::event::OutputOutcome;
 
-    /// Makes chunks of one event, with nothing in between each two of them.
+    /// Creates chunks of one event without pauses.
     struct Counting {
         left: usize,
         is_pausing: bool,
@@ -191,7 +191,7 @@ mod tests {
         let handing = chunker.spawn("test", counting(usize::MAX), stop.clone()).unwrap();
         drop(chunks.recv().unwrap());
         stop.cancel();
-        // At most one that was queued, and one that waited to be.
+        // At most one chunk was queued, and one waited for the queue.
         assert!(chunks.iter().count() <= 2);
         handing.join().unwrap();
     }

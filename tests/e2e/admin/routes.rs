@@ -1,5 +1,4 @@
-//! Every route, with every status that can be brought about, held against the
-//! document.
+//! Tests every route with every possible status, and compares the responses with the API document.
 
 use std::fs;
 
@@ -7,7 +6,7 @@ use standpipe_tests::{openapi, workspace_directory};
 
 use super::*;
 
-/// Keeps what was answered, to be held against the document.
+/// Records responses, to compare them with the document.
 struct Recorder<'a> {
     collector: &'a Collector,
     answers: Vec<Value>,
@@ -41,7 +40,7 @@ impl Recorder<'_> {
         self.answers.push(openapi::describe_response(method, path, reply));
     }
 
-    /// Uploads a component that is refused at this step.
+    /// Uploads a component that is rejected at this step.
     fn expect_refused(&mut self, method: &str, path: &str, component: &[u8], step: &str) {
         let reply = self.send_request(method, path, component, 422);
         assert_eq!(parse_body(&reply)["step"], step, "{method} {path}: {}", reply.text());
@@ -50,7 +49,7 @@ impl Recorder<'_> {
 
 const COMPONENT_ROUTES: [(&str, &str); 3] =
     [("PUT", "/plugin"), ("POST", "/plugin/check"), ("PUT", "/plugin/canary")];
-/// A component of nothing.
+/// An empty component.
 const NO_EXPORTS: &[u8] = b"\0asm\x0d\0\x01\0";
 
 const OTHER_ROUTES: [(&str, &str); 4] = [
@@ -66,7 +65,7 @@ fn every_route_does_what_its_document_says() {
     let mut recorder = Recorder { collector: &collector, answers: Vec::new() };
     let api = &mut recorder;
 
-    // Nothing was done yet.
+    // There is no previous plugin yet.
     api.send_request("POST", "/plugin/rollback", b"", 409);
     api.send_request("DELETE", "/plugin/canary", b"", 409);
     api.send_request("POST", "/plugin/canary/promote", b"", 409);
@@ -85,7 +84,7 @@ fn every_route_does_what_its_document_says() {
     assert_eq!(after["active"]["sha256"], checked["sha256"]);
     assert_eq!(after["active"]["origin"], "the admin API, from 127.0.0.1");
     assert_eq!(after["previous"]["sha256"], report["active"]["sha256"]);
-    // Back, once, however often that is asked for.
+    // A rollback is done once, even if it is requested repeatedly.
     let rollback = "/plugin/rollback";
     let named = |generation: u64| format!("{rollback}?generation={generation}");
     api.send_request("POST", &named(1), b"", 409);
@@ -95,7 +94,7 @@ fn every_route_does_what_its_document_says() {
     for path in [rollback, &named(2)] {
         assert_eq!(parse_body(&api.send_request("POST", path, b"", 200)), already, "{path}");
     }
-    // What was gone back to has none before it, and others are not in use.
+    // The plugin of the rollback has no previous one, and other generations are not active.
     for generation in [1, 3, 4] {
         api.send_request("POST", &named(generation), b"", 409);
     }
@@ -105,14 +104,14 @@ fn every_route_does_what_its_document_says() {
     let back = parse_body(&api.send_request("GET", "/plugin", b"", 200));
     assert_eq!(back["active"]["sha256"], report["active"]["sha256"]);
     assert_eq!((&back["withdrawn"], back.get("previous")), (&json!(2), None));
-    // Another plugin takes over: there is one to go back to again.
+    // Another plugin becomes active, so a rollback is possible again.
     let taken = parse_body(&api.send_request("PUT", "/plugin", &default_plugin_variant(1), 200));
     assert_eq!(taken, json!({"generation": 4, "changed": true}));
     api.send_request("POST", &named(2), b"", 409);
     let report = parse_body(&api.send_request("GET", "/plugin", b"", 200));
     assert_eq!((report.get("withdrawn"), &report["previous"]["generation"]), (None, &json!(3)));
 
-    // A canary that is ended, and one that takes over.
+    // One canary ends, another one becomes active.
     let query = "/plugin/canary?percent=50&max_error_rate=0.5&min_events=10";
     let taken = parse_body(&api.send_request("PUT", query, &default_plugin_variant(2), 200));
     assert_eq!(taken, json!({"generation": 5, "changed": true}));
@@ -130,7 +129,7 @@ fn every_route_does_what_its_document_says() {
     let report = parse_body(&api.send_request("GET", "/plugin", b"", 200));
     assert_eq!((&report["active"]["sha256"], report.get("canary")), (&sha256, None));
 
-    // Bytes that are not a plugin.
+    // The bytes are not a plugin.
     for (method, path) in COMPONENT_ROUTES {
         api.expect_refused(method, path, b"garbage", "compile");
         api.expect_refused(method, path, b"\0asm\x01\0\0\0", "compile");

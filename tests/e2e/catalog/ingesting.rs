@@ -1,4 +1,4 @@
-//! `ingest`: the vendor's workflow file, and what comes of it.
+//! Tests `ingest`: the vendor's workflow file, and its results.
 
 use serde_json::json;
 use standpipe_tests::catalog::{error_response, input_of, operation_of};
@@ -11,7 +11,7 @@ use super::{
 
 const TOKEN: &str = "t0ken-of-a-bot";
 
-/// The vendor's example, with the addresses of a test.
+/// Writes the vendor's example, with the addresses of a test.
 fn write_workflow(amazon: &str, server: &str) -> String {
     format!(
         r#"
@@ -43,7 +43,7 @@ fn ingest_command(workflow: &str) -> Program {
     program.args(["-c", "firehose.yaml"]).env("OM_JWT", TOKEN)
 }
 
-/// A server that knows both ends.
+/// A server with the entities of both ends.
 fn start_openmetadata() -> OpenMetadataServer {
     let server = OpenMetadataServer::start(ServerTraits {
         token: Some(TOKEN.to_owned()),
@@ -179,7 +179,7 @@ fn a_server_that_is_down_fails_the_run_and_deletes_nothing() {
     assert!(server.entities("pipelines").is_empty());
 }
 
-/// A page of the list that is refused leaves an unknown number of streams out.
+/// If a page of the list is rejected, an unknown number of streams is missing.
 #[test]
 fn an_incomplete_list_fails_the_run() {
     let mut account = sample_account();
@@ -206,7 +206,7 @@ fn an_incomplete_list_fails_the_run() {
     ingest_command(&lenient).run().expect_exit(0);
 }
 
-/// A catalog of Kinesis without DynamoDB has lineage too.
+/// Without access to DynamoDB, the catalog still has the lineage of Kinesis streams.
 #[test]
 fn without_the_table_lineage_begins_at_the_topic() {
     let amazon = start_aws_api(sample_account());
@@ -232,7 +232,7 @@ fn without_the_table_lineage_begins_at_the_topic() {
     server.forget_requests();
     ingest_command(&workflow).run().expect_exit(0);
     assert_eq!(server.writes(), [""; 0], "a second run writes nothing");
-    // Once the table is known, it is what lineage begins at.
+    // Once the table is known, the lineage starts at the table.
     server.add_entity("tables", "dynamo.default.default.orders", &json!({}));
     ingest_command(&workflow).run().expect_exit(0);
     let edge = ("dynamo.default.default.orders".to_owned(), edge.1, edge.2);

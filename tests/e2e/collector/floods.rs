@@ -1,5 +1,5 @@
-//! Requests that ask for far more than they bring: memory, disk and time stay within
-//! bounds while they come, and an honest client beside them is served.
+//! Tests requests that cause far more work than their size: memory, disk and time stay limited
+//! meanwhile, and an honest client is served.
 
 use standpipe_tests::client::{Client, HttpResponse, basic_auth};
 use standpipe_tests::compressed::zlib;
@@ -7,18 +7,18 @@ use standpipe_tests::http2::Http2Client;
 
 use super::*;
 
-/// Events of the honest client are mapped; events of the others are not.
+/// Events of the honest client have a mapping; events of the others do not.
 const TRACKED: &[(&str, &str)] = &[("track", "all")];
 
-/// What the process may hold at most while it is flooded, in bytes: its
-/// [documented](../../../host/docs/collector.md) bounds, and what it needs for itself.
+/// Maximum memory of the process during a flood, in bytes: its
+/// [documented](../../../host/docs/collector.md) limits plus its own needs.
 const MEMORY_BYTES_MAX: u64 = 300_000_000;
 
-/// For how long most of them go on, so that the honest client meets them.
+/// The duration of most floods, long enough to affect the honest client.
 const FLOOD: Duration = Duration::from_secs(2);
 
-/// CPU time that the process may use for a request of 16 MiB: some times what it
-/// needs. It is not the time until the answer, which depends on who else is on the machine.
+/// Maximum CPU time of the process for a request of 16 MiB: several times what it needs. It is not
+/// the time until the response, which depends on other load on the machine.
 const CPU_PER_REQUEST: Duration = Duration::from_secs(4);
 
 fn start_for_floods(stub: &Stub, settings: &CollectorSettings) -> Collector {
@@ -26,8 +26,8 @@ fn start_for_floods(stub: &Stub, settings: &CollectorSettings) -> Collector {
     Collector::start(program)
 }
 
-/// What the honest client went through, of whose requests none waited longer than
-/// [`PROMPT`], and what the process held.
+/// Asserts that the honest client was served, with no wait longer than [`PROMPT`], and that the
+/// memory of the process stayed limited.
 fn assert_unharmed(
     stub: &Stub,
     collector: Collector,
@@ -49,7 +49,7 @@ fn print_report(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
 }
 
-/// Send a body so many times at once, each on a connection of its own; the answers.
+/// Sends a body this number of times at once, each on its own connection. Returns the responses.
 fn send_at_once(
     collector: &Collector,
     count: usize,
@@ -67,7 +67,7 @@ fn send_at_once(
     })
 }
 
-/// A batch whose context has so many bytes, with so many events that lack it.
+/// A batch whose context has this number of bytes, with this number of events without a context.
 fn shared_batch(context_bytes: usize, events: usize) -> String {
     let event = r#"{"type":"page","userId":"u"}"#;
     let events = vec![event; events].join(",");
@@ -78,8 +78,8 @@ fn count_status(replies: &[HttpResponse], status: u16) -> usize {
     replies.iter().filter(|reply| reply.status == status).count()
 }
 
-/// A few hundred bytes become a batch whose shared context goes into each of its
-/// events: 28 MB, of which there are a hundred at once.
+/// A few hundred bytes become a batch of 28 MB, because each event gets the shared context. A
+/// hundred such requests arrive at once.
 #[test]
 fn shared_fields_cannot_be_multiplied_into_gigabytes() {
     let stub = start_accepting_stub();
@@ -93,7 +93,7 @@ fn shared_fields_cannot_be_multiplied_into_gigabytes() {
     let mut looked_at = 0;
     while looked_at == 0 || started.elapsed() < FLOOD {
         let replies = send_at_once(&collector, 100, &headers, &body);
-        // Most of them find that others are being looked at.
+        // Most of them are refused because other requests are being decoded.
         assert_eq!(count_status(&replies, 413) + count_status(&replies, 503), 100);
         for reply in replies.iter().filter(|reply| reply.status == 413) {
             let text = reply.text();
@@ -105,8 +105,8 @@ fn shared_fields_cannot_be_multiplied_into_gigabytes() {
     assert_unharmed(&stub, collector, good).expect_exit(0);
 }
 
-/// As much as a request may grow to, from many clients at once: requests that do not fit into
-/// the budget are refused for now, and accepted ones are stored.
+/// Many clients send requests that expand to the maximum. Requests that do not fit into the budget
+/// are temporarily refused, and accepted ones are stored.
 #[test]
 fn requests_that_grow_to_the_limit_wait_for_memory() {
     let stub = start_accepting_stub();
@@ -126,8 +126,8 @@ fn requests_that_grow_to_the_limit_wait_for_memory() {
     assert_eq!(ran.expect_exit(0).summary()["filtered"], 400 * taken);
 }
 
-/// A body of 16 MiB holds a quarter of a million events, each of which the shared context
-/// makes too long.
+/// A body of 16 MiB contains a quarter of a million events, and the shared context makes each of
+/// them too long.
 #[test]
 fn events_that_grow_too_long_do_not_block_the_collector() {
     let stub = start_accepting_stub();
@@ -187,8 +187,8 @@ fn invalid_events_of_one_request_do_not_flood_the_dead_letters() {
     assert_eq!((ran.dead_letters().len(), ran.count("dead")), (100, 100));
 }
 
-/// A few bytes name a header that has been sent before, hundreds of times in each of a
-/// hundred requests on a connection, and the requests do not end.
+/// With a few bytes, a client repeats an earlier header, hundreds of times in each of a hundred
+/// requests on a connection. The requests never end.
 #[test]
 fn headers_of_http_2_are_in_a_budget() {
     let stub = start_accepting_stub();
@@ -197,7 +197,7 @@ fn headers_of_http_2_are_in_a_budget() {
     let before = collector.running().memory_bytes_max();
     let mut floods: Vec<_> = (0..60).map(|_| Http2Client::connect(collector.url())).collect();
     for (number, flood) in floods.iter_mut().enumerate() {
-        // Some keep to the bytes of a request's headers, and some to their number, too.
+        // Some requests respect the limit of bytes of headers, and some also their maximum number.
         // The server may already have closed the connection.
         let times = [1900, 900, 95][number % 3];
         let _ = (0..200).try_for_each(|_| flood.post_with_repeated_header("/v1/batch", times));

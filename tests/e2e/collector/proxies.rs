@@ -1,4 +1,5 @@
-//! Behind proxies: which address an event gets, and which API host SDKs get.
+//! Tests a collector behind proxies: the address that an event gets, and the API host that SDKs
+//! get.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use super::*;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// Send an event of a page with these headers, in either dialect.
+/// Sends a page event with these headers, in both dialects.
 fn send_page_event(url: &str, name: &str, headers: Headers<'_>) {
     for (path, key) in [("/v1/t", "key-of-web"), ("/v1/track", "key-of-backend")] {
         let authorization = basic_auth(key).1;
@@ -24,7 +25,7 @@ fn send_page_event(url: &str, name: &str, headers: Headers<'_>) {
     }
 }
 
-/// The address that the events of a name have got.
+/// The address in the events of a name.
 fn address_of(events: &[Value], name: &str) -> String {
     let of_name = events.iter().filter(|event| event["event"] == name);
     let mut addresses: Vec<_> = of_name
@@ -124,7 +125,7 @@ fn settings_name_the_address_that_clients_use() {
     assert_eq!(get_api_host(url, &by_proxy), "https://collect.example/v1");
     let with_port = [("Forwarded", "host=\"collect.example:8443\";proto=https")];
     assert_eq!(get_api_host(url, &with_port), "https://collect.example:8443/v1");
-    // An invalid host is not passed on.
+    // An invalid host is ignored.
     let wrong = [page, ("X-Forwarded-Host", "evil.example/path?"), ("X-Forwarded-Proto", "https")];
     assert_eq!(get_api_host(url, &wrong), format!("https{}/v1", url.strip_prefix("http").unwrap()));
     let logged = collector.running().stderr();
@@ -175,7 +176,7 @@ fn an_invalid_public_url_is_refused_at_startup() {
     }
 }
 
-/// As the documentation says to set it up, and as nginx is without that.
+/// Tests nginx with the configuration in the documentation, and without it.
 #[test]
 fn nginx_passes_on_what_the_documentation_says() {
     let stub = start_accepting_stub();
@@ -187,7 +188,7 @@ fn nginx_passes_on_what_the_documentation_says() {
     let recipe = recipe.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
     let nginx = Proxy::start_nginx(&recipe.replace("listen 80;", "listen LISTEN;"));
     assert_eq!(get_api_host_by_name(nginx.url()), "http://collect.example/v1");
-    // Headers of the client are replaced.
+    // The proxy replaces headers of the client.
     send_page_event(nginx.url(), "by nginx", &[("X-Forwarded-For", "203.0.113.7")]);
     let logged = collector.running().stderr();
     assert!(!logged.contains("public_url") && !logged.contains("X-Forwarded"), "{logged}");

@@ -1,4 +1,4 @@
-//! Refused requests leave a trace: SDKs delete what is refused.
+//! Tests that refused requests are logged and counted, because SDKs delete refused events.
 
 use serde_json::json;
 use standpipe_tests::client::{Client, basic_auth};
@@ -19,7 +19,7 @@ fn source_settings() -> CollectorSettings {
     ])
 }
 
-/// Send a body with these headers beside the key. Returns the answer's status and text.
+/// Sends a body with these headers and the key. Returns the status and the text of the response.
 fn send_body(
     collector: &Collector,
     path: &str,
@@ -77,7 +77,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
         ("web", "content_encoding", "key-of-web", &[("Content-Encoding", "lzw")], b"{}", 415, ""),
     ];
     for (source, reason, key, headers, body, status, words) in cases {
-        // The key may stand in the body as well.
+        // The key may also be in the body.
         for _ in 0..2 {
             let (got, text) = send_body(&collector, "/v1/batch", key, headers, body);
             assert_eq!(got, *status, "{reason}: {text}");
@@ -106,7 +106,7 @@ fn refused_requests_are_counted_and_logged_by_source_and_reason() {
         2.0 * cases.len() as f64 + 4.0
     );
     let ran = collector.stop().expect_exit(3);
-    // A line for each source and reason, however often it happens.
+    // There is one log line for each source and reason, however often it occurs.
     for (source, reason, _, _, _, status, words) in cases {
         let whose = match *source {
             "" => "of no known source".to_owned(),
@@ -142,7 +142,7 @@ fn refused_bodies_are_kept_if_the_source_is_configured_so() {
     for (_, key, headers, body, _) in cases {
         assert_eq!(send_body(&collector, "/v1/batch", key, headers, body).0, 400);
     }
-    // Nothing is there to be kept, or its source does not keep it, or it was not read.
+    // The body is empty, or its source does not keep refused bodies, or the body was not read.
     assert_eq!(send_body(&collector, "/v1/batch", "key-of-kept", &[], b" ").0, 400);
     assert_eq!(send_body(&collector, "/v1/batch", "key-of-web", &[], cut.as_bytes()).0, 400);
     assert_eq!(send_body(&collector, "/v1/batch", "key-of-off", &[], cut.as_bytes()).0, 404);
@@ -168,7 +168,7 @@ fn refused_bodies_are_kept_if_the_source_is_configured_so() {
     assert_eq!(dead_letters, expected);
 }
 
-/// The server below answers these, and never hands them on.
+/// The HTTP server below the collector responds to these requests, and never passes them on.
 #[test]
 fn invalid_requests_are_counted_and_logged() {
     let stub = start_accepting_stub();
@@ -176,7 +176,7 @@ fn invalid_requests_are_counted_and_logged() {
     let long = format!("GET /v1/pixel/track?data={} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     for (bytes, statuses) in [("no request\r\n\r\n", [400, 400]), (&long, [414, 431])] {
         let mut client = Client::connect(collector.url());
-        // The answer may come before all has been sent.
+        // The response may arrive before everything is sent.
         let _ = client.send(bytes.as_bytes());
         let status = client.read_response().unwrap().status;
         assert!(statuses.contains(&status), "{status}");

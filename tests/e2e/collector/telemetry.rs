@@ -1,4 +1,4 @@
-//! Metrics and logs of a collector are well-formed and true, and show no secrets.
+//! Tests that metrics and logs of a collector are well-formed and correct, and show no secrets.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use standpipe_tests::{FinishedRun, workspace_directory};
 
 use super::*;
 
-/// Labels may have any dead letters.
+/// Labels may contain any characters.
 const ODD_NAME: &str = r#"shop "b\c" ä"#;
 
 #[test]
@@ -128,7 +128,7 @@ fn health_endpoints_accept_only_get() {
     let content_type = client.get("/metrics").unwrap();
     let content_type = content_type.header("content-type").unwrap();
     assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"));
-    // Clients do not get what operators get.
+    // The collector's address does not serve the metrics.
     assert_eq!(send_get(&collector, "/metrics").status, 404);
     collector.stop().expect_exit(0);
 }
@@ -199,15 +199,15 @@ fn logs_and_metrics_show_neither_keys_nor_events() {
         assert!(!text.contains(MARK), "{what} shows too much:\n{text}");
     }
     assert_logged_in_json(&ran, "");
-    // Nor does a program that does not start.
+    // A program that fails to start logs in the same way.
     let web = SourceEntry::segment("web").write_keys(&[&key]);
     let twice = CollectorSettings::new([web, backend]);
     let ran = new_program(&stub, &twice).args(["--listen", "127.0.0.1:0"]).run().expect_exit(2);
     assert!(ran.stderr.contains("stands twice") && !ran.stderr.contains(MARK), "{}", ran.stderr);
 }
 
-/// Fail unless every line but those of the command line itself is a log line in
-/// JSON, and one of them has these words.
+/// Fails unless every line except those of the command line itself is a JSON log line, and one of
+/// them contains these words.
 pub(super) fn assert_logged_in_json(ran: &FinishedRun, words: &str) {
     let lines = ran.stderr.lines().filter(|line| !line.starts_with("host: "));
     let mut is_told = false;

@@ -1,4 +1,4 @@
-//! Streams, what they join, and a server that knows both ends.
+//! Streams, the assets that they connect, and a server that knows these assets.
 
 use std::time::Duration;
 
@@ -54,9 +54,8 @@ pub(super) struct MetadataWorld {
 }
 
 impl MetadataWorld {
-    /// A server with this nature, and streams with these names, each of which a
-    /// Kinesis stream `NAME-in` feeds and whose records end up in `s3://lake/NAME`.
-    /// The server knows all of these.
+    /// A server with these traits, and streams with these names. A Kinesis stream `NAME-in` feeds
+    /// each stream, and its destination is `s3://lake/NAME`. The server knows all of these assets.
     pub(super) fn new(traits: ServerTraits, streams: &[&str]) -> Self {
         let server =
             OpenMetadataServer::start(ServerTraits { token: Some(TOKEN.to_owned()), ..traits });
@@ -88,7 +87,7 @@ impl MetadataWorld {
         self.add_stream_between(name, &[from], &[bucket_asset("lake", name)]);
     }
 
-    /// A stream that joins these assets; the server need not know them.
+    /// Adds a stream between these assets. The server does not have to know them.
     pub(super) fn add_stream_between(&mut self, name: &str, from: &[Asset], to: &[Asset]) {
         let origin = match from.first() {
             None => StreamOrigin::DirectPut,
@@ -119,7 +118,7 @@ impl MetadataWorld {
         })
     }
 
-    /// Let a stream go as it goes at Amazon.
+    /// Removes a stream, as if it was deleted in AWS.
     pub(super) fn remove_stream(&mut self, name: &str) {
         self.inventory.streams.retain(|stream| stream.name != name);
     }
@@ -144,7 +143,7 @@ impl MetadataWorld {
         outcome
     }
 
-    /// A run in which everything is well.
+    /// Runs the catalog, and asserts that the run has no problems.
     pub(super) fn run_well(&self) -> IngestOutcome {
         let outcome = self.run();
         assert_eq!(outcome.aborted, None);

@@ -1,4 +1,4 @@
-//! Hostile clients.
+//! Hostile clients of the soak test.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,41 +10,42 @@ use standpipe_tests::compressed::zlib;
 
 use super::world::SoakWorld;
 
-/// The source whose key hostile clients know.
+/// The source whose key the hostile clients know.
 pub(super) const SOURCE: &str = "hostile";
 const KEY: &str = "key-of-hostile";
 pub(super) const SETTINGS: &str =
     "[[sources]]\nname = \"hostile\"\ndialect = \"segment\"\nwrite_keys = [\"key-of-hostile\"]\n";
 
-/// How long a pause of a client is that only holds on to something.
+/// The pause of a client that only occupies resources.
 const PACE: Duration = Duration::from_millis(50);
 
-/// For how long a client waits for an answer.
+/// How long a client waits for a response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The behaviors of hostile clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hostile {
-    /// Half a body, and then a byte now and then.
+    /// Sends half a body, and then a byte from time to time.
     SlowBodies,
-    /// Many questions, whose answers are not read.
+    /// Sends many requests, but reads no responses.
     UnreadAnswers,
-    /// Headers without an end.
+    /// Sends headers that never end.
     EndlessHeaders,
-    /// Connections without a byte.
+    /// Opens connections without sending a byte.
     Idle,
-    /// Batches with keys that no source has.
+    /// Sends batches with keys that no source has.
     WrongKeys,
-    /// Requests that are not JSON, have an unknown path, are wrongly compressed, or are too large.
+    /// Sends requests that are not JSON, have an unknown path, are wrongly compressed, or are too
+    /// large.
     BadRequests,
-    /// Batches of `{}`: each is a dead letter.
+    /// Sends batches of `{}`. Each of these events becomes a dead letter.
     EmptyEvents,
-    /// Small bodies that become large once what their events share is in each.
+    /// Sends small bodies that become large when each event gets their shared members.
     SharedFields,
 }
 
 impl Hostile {
-    /// Every kind.
+    /// All kinds.
     pub(super) const ALL: [Hostile; 8] = [
         Hostile::SlowBodies,
         Hostile::UnreadAnswers,
@@ -56,7 +57,7 @@ impl Hostile {
         Hostile::SharedFields,
     ];
 
-    /// How many threads do it: floods come from several clients at once.
+    /// The number of threads. Floods come from several clients at once.
     pub(super) fn threads(self) -> usize {
         match self {
             Hostile::SlowBodies
@@ -68,7 +69,7 @@ impl Hostile {
         }
     }
 
-    /// Do it until it is over.
+    /// Repeats the behavior until the phase is over.
     pub(super) fn run(self, world: &SoakWorld, is_over: &AtomicBool) {
         match self {
             Hostile::SlowBodies => {
@@ -106,7 +107,7 @@ impl Hostile {
     }
 }
 
-/// A batch of events that no row matches, which share a context.
+/// A batch of events that match no mapping, with a shared context.
 fn shared_fields() -> String {
     let context = "x".repeat(20_000);
     let events = vec![r#"{"type":"track","event":"filter","userId":"u"}"#; 150].join(",");
@@ -140,7 +141,7 @@ fn make_request(path: &str, key: &str, headers: &str, body: Vec<u8>) -> Vec<u8> 
     [head.into_bytes(), body].concat()
 }
 
-/// Hold connections open, and send this on each of them now and then.
+/// Holds connections open, and sends this text on each of them from time to time.
 fn hold_connections(
     world: &SoakWorld,
     connections: usize,
@@ -160,7 +161,7 @@ fn hold_connections(
                 *slot = slot.take().filter(|_| begun);
                 continue;
             };
-            // A client that does not read is blocked at some time.
+            // A client that does not read is blocked at some point.
             client.set_write_timeout(PACE);
             if !drip.is_empty() && client.send(drip).is_err() {
                 world.traffic.hostile.fetch_add(1, Ordering::Relaxed);
@@ -171,7 +172,7 @@ fn hold_connections(
     }
 }
 
-/// Send one request after the other, and read the answers.
+/// Sends one request after the other, and reads the responses.
 fn send_flood(world: &SoakWorld, is_over: &AtomicBool, make: &dyn Fn(usize) -> Vec<u8>) {
     let (mut number, mut client) = (0, None);
     while !is_over.load(Ordering::Relaxed) {
@@ -182,7 +183,7 @@ fn send_flood(world: &SoakWorld, is_over: &AtomicBool, make: &dyn Fn(usize) -> V
         };
         connected.set_read_timeout(PATIENCE);
         let sent = connected.send(&make(number));
-        // An answer may have come before all was sent.
+        // A response may have arrived before everything was sent.
         if connected.read_response().is_err() || sent.is_err() {
             client = None;
         }

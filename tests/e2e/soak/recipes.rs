@@ -1,74 +1,74 @@
-//! Which event stands behind an id: worked out anew wherever it is needed, so that
-//! nobody has to remember millions of events.
+//! The event for each id. It is computed wherever it is needed, so that the test does not have to
+//! store millions of events.
 
 use std::io::Write;
 
-/// Events of a block, which is what one request of a sender takes along.
+/// Events of a block, which one request of a sender contains.
 pub(super) const BLOCK_EVENTS: u64 = 50;
 
-/// Honest senders. Blocks belong to them in turn.
+/// The number of honest senders. Blocks belong to them in turn.
 pub(super) const SENDERS: u64 = 8;
 
-/// The sender that posts its events one by one. An event that is none would have its
-/// whole request refused there.
+/// The sender that posts single events. An invalid event would cause its whole request to be
+/// refused there.
 pub(super) const SINGLE_SENDER: u64 = 3;
 
-/// The senders whose source speaks RudderStack's dialect, which takes more events.
+/// The senders whose source uses RudderStack's dialect, which accepts more events.
 const RUDDERSTACK_SENDERS: std::ops::Range<u64> = 4..7;
 
-/// The streams that the built-in plugin chooses.
+/// The streams of the built-in plugin.
 pub(super) const STREAMS: [&str; 6] = ["soak-0", "soak-1", "soak-2", "soak-3", "soak-4", "soak-5"];
 
-/// The stream that the misbehaving plugin chooses for everything.
+/// The stream to which the misbehaving plugin sends everything.
 pub(super) const STREAM_OF_MISBEHAVING: &str = "good";
 
 const EVENT_BYTES_MIN: f64 = 100.0;
 const EVENT_BYTES_MAX: f64 = 20_000.0;
 
-/// More than a record may have.
+/// Larger than a record may be.
 const TOO_LARGE_BYTES: usize = 1_030_000;
 
-/// Where the filler of an event begins in the pattern; a prime.
+/// The start of an event's padding in the pattern is below this prime.
 const PATTERN_OFFSETS: usize = 65_521;
 
 /// Digits of an id.
 const ID_DIGITS: usize = 12;
 const ID_MARK: &[u8] = b"\"soak-";
-/// Within how many bytes of an event its id is found.
+/// The id is within this number of bytes of an event.
 const ID_WITHIN_BYTES: usize = 64;
 
-/// The kind of an event, which decides where it may end up.
+/// The kind of an event, which determines where it may be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventKind {
-    /// Goes to a stream.
+    /// The event goes to a stream.
     Good,
-    /// No row of the mapping matches, and the misbehaving plugin drops it too.
+    /// The event matches no mapping, and the misbehaving plugin drops it too.
     Filtered,
-    /// The misbehaving plugin traps on it; goes to a stream otherwise.
+    /// The misbehaving plugin traps on the event. Otherwise it goes to a stream.
     Trap,
-    /// The misbehaving plugin never comes back from it; likewise.
+    /// The misbehaving plugin loops on the event. Otherwise it goes to a stream.
     Loop,
-    /// A JSON text, but no object.
+    /// The event is JSON, but not an object.
     NotAnObject,
-    /// Has no `userId`.
+    /// The event has no `userId`.
     NoIdentity,
-    /// Has no `type`.
+    /// The event has no `type`.
     NoType,
-    /// A `track` without `event`.
+    /// The event is a `track` without `event`.
     NoName,
-    /// Fits into a request, but not into a record.
+    /// The event fits into a request, but not into a record.
     TooLarge,
 }
 
 impl EventKind {
-    /// Whether it never gets to a stream, and has a dead letter for certain.
+    /// Whether the event never reaches a stream, and always becomes a dead letter.
     pub(super) fn is_poison(self) -> bool {
         use EventKind::{NoIdentity, NoName, NoType, NotAnObject, TooLarge};
         matches!(self, NotAnObject | NoIdentity | NoType | NoName | TooLarge)
     }
 }
 
-/// Every event of a seed.
+/// All events of a seed.
 #[derive(Debug)]
 pub(super) struct Recipes {
     seed: u64,
@@ -88,12 +88,11 @@ impl Recipes {
         first..first + BLOCK_EVENTS
     }
 
-    /// A block has at most one event of each kind beside the good ones.
+    /// The kind of an event. A block has at most one event of each kind, besides good ones.
     pub(super) fn kind_of(&self, id: u64) -> EventKind {
         let (block, position) = (id / BLOCK_EVENTS, id % BLOCK_EVENTS);
         let drawn = mix_bits(self.seed ^ block.wrapping_mul(0x9E37_79B9));
-        // 7 and the length of a block have no common factor, so that these are
-        // different positions.
+        // 7 and the length of a block have no common factor, so these are different positions.
         let is_at = |number: u64| (drawn % BLOCK_EVENTS + 7 * number) % BLOCK_EVENTS == position;
         let one_in = |blocks: u64, shift: u32| (drawn >> shift).is_multiple_of(blocks);
         let poison = self.draw_poison(block % SENDERS, drawn);
@@ -123,7 +122,7 @@ impl Recipes {
         kinds.get((drawn >> 40) as usize % kinds.len().max(1)).copied()
     }
 
-    /// The stream of an event, where the built-in plugin decides; none if it has none.
+    /// The stream of an event under the built-in plugin, or `None` if it has none.
     pub(super) fn stream_of(&self, id: u64) -> Option<&'static str> {
         match self.kind_of(id) {
             EventKind::Good | EventKind::Trap | EventKind::Loop => Some(STREAMS[self.route_of(id)]),
@@ -135,12 +134,12 @@ impl Recipes {
         match self.kind_of(id) {
             EventKind::Trap => 0,
             EventKind::Loop => 1,
-            // Streams differ in how much they get.
+            // Streams get different numbers of events.
             _ => (mix_bits(self.seed ^ id) % 9).min(STREAMS.len() as u64 - 1) as usize,
         }
     }
 
-    /// Write an event as it is sent.
+    /// Writes an event as it is sent.
     pub(super) fn write_event(&self, id: u64, out: &mut Vec<u8>) {
         let kind = self.kind_of(id);
         if kind == EventKind::NotAnObject {
@@ -169,11 +168,12 @@ impl Recipes {
         out.extend_from_slice(b"\"}");
     }
 
-    /// As many events are between 100 and 200 bytes as between 10 and 20 kB.
+    /// Draws the size of an event. There are as many events between 100 and 200 bytes as between 10
+    /// and 20 kB.
     fn draw_bytes(&self, id: u64, kind: EventKind) -> usize {
         match kind {
             EventKind::TooLarge => TOO_LARGE_BYTES,
-            // Dead dead letters are to be many rather than large.
+            // Many small dead letters are a better test than a few large ones.
             _ if kind.is_poison() => 200,
             _ => {
                 let unit = (mix_bits(self.seed ^ id ^ 0xB17E) >> 11) as f64 / (1_u64 << 53) as f64;
@@ -183,14 +183,14 @@ impl Recipes {
     }
 }
 
-/// The id of an event, from its text with whatever has been added to it.
+/// The id of an event, from its text with any additions.
 pub(super) fn id_of(text: &[u8]) -> Option<u64> {
     let start = &text[..text.len().min(ID_WITHIN_BYTES)];
     let at = start.windows(ID_MARK.len()).position(|window| window == ID_MARK)? + ID_MARK.len();
     std::str::from_utf8(text.get(at..at + ID_DIGITS)?).ok()?.parse().ok()
 }
 
-/// A number that looks drawn, the same for the same one (the finalizer of SplitMix64).
+/// Maps a number to one that looks random (the finalizer of SplitMix64).
 pub(super) fn mix_bits(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,18 +1,19 @@
-//! Warnings about conditions that are valid but hardly intended: they never hold, or always do.
+//! Warnings about conditions that are valid but probably not intended, because they never or always
+//! hold.
 //!
-//! Reports only certain contradictions and common mistakes: words without quotes, types in
-//! capitals, an order of texts. Decisions about events do not depend on this module.
+//! Only certain contradictions and common mistakes are reported: words without quotes, types in
+//! capitals, an order comparison of texts. Decisions about events do not depend on this module.
 
 use super::function::UnaryFunction;
 use super::node::{ConditionNode, Operand};
 use super::operator::Operator;
 use super::path::ConditionPath;
 
-/// The types that SDKs send, as they write them.
+/// The types that SDKs send, in their spelling.
 const TYPES: [&str; 6] = ["alias", "group", "identify", "page", "screen", "track"];
 
-/// The members that events of Segment's and RudderStack's SDKs have, outermost. Another
-/// word that is compared with is more likely a text without its quotes.
+/// The top-level members of events from Segment's and RudderStack's SDKs. Another word in a
+/// comparison is more likely a text without its quotes.
 const MEMBERS: [&str; 24] = [
     "_metadata",
     "anonymousId",
@@ -75,7 +76,7 @@ fn check_comparison(left: &Operand, operator: Operator, right: &Operand) -> Opti
     }
 }
 
-/// Only numbers have an order.
+/// Warns about an order comparison of values that are not numbers.
 fn check_order(operand: &Operand, operator: Operator) -> Option<String> {
     let mark = operator.mark();
     let found = match operand {
@@ -95,7 +96,7 @@ fn check_equality(left: &Operand, right: &Operand) -> Option<String> {
             Some(unquoted_message(path))
         }
         (Operand::Path(path), value) if value != left && is_unquoted(path) => match value {
-            // `order_id = 'x'` is about a member of the event's own.
+            // `order_id = 'x'` is a valid comparison of the event's own member.
             Operand::Path(_) => Some(unquoted_message(path)),
             _ => None,
         },
@@ -115,7 +116,7 @@ fn check_equality(left: &Operand, right: &Operand) -> Option<String> {
     }
 }
 
-/// One word that no SDK's event has at the top.
+/// Whether a path is a single word that no SDK's event has at the top level.
 fn is_unquoted(path: &ConditionPath) -> bool {
     matches!(path.keys(), [key] if !MEMBERS.contains(&key.as_str()))
 }
@@ -140,7 +141,7 @@ fn never_answered(function: UnaryFunction, text: &str) -> Option<String> {
     })
 }
 
-/// Of what must all hold: a value that is to be two things at once.
+/// Finds a value that must equal two different values, among conditions that must all hold.
 fn find_contradiction(nodes: &[ConditionNode]) -> Option<String> {
     let mut wanted: Vec<(&ConditionPath, &Operand)> = Vec::new();
     for node in nodes {

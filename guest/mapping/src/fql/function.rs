@@ -1,8 +1,7 @@
 //! The functions of conditions.
 //!
-//! Where the language's documentation says nothing about an argument, it is a
-//! value of the wrong type: the result is null, or false where the function
-//! says yes or no.
+//! If the language's documentation does not mention an argument, its type is wrong: the result is
+//! null, or false for a function that returns a boolean.
 
 use std::borrow::Cow;
 
@@ -127,7 +126,7 @@ fn of_string<'a>(value: FoundValue<'a>, function: impl Fn(&str) -> String) -> Fo
     }
 }
 
-/// Bytes of a string, elements of a list.
+/// The bytes of a string, or the elements of a list.
 fn length_of(value: &FoundValue<'_>) -> Option<usize> {
     match value {
         FoundValue::Null => Some(0),
@@ -137,7 +136,7 @@ fn length_of(value: &FoundValue<'_>) -> Option<usize> {
     }
 }
 
-/// The first letter of each word in upper case. Words stand between spaces.
+/// Converts the first letter of each word to upper case. Words are separated by spaces.
 fn title_case(string: &str) -> String {
     let mut title = String::with_capacity(string.len());
     let mut begins_word = true;
@@ -163,7 +162,7 @@ fn type_name(value: &FoundValue<'_>) -> &'static str {
     }
 }
 
-/// False for null, zero, an empty value, or a string such as `false`.
+/// Returns false for null, zero, an empty value, or a string such as `false`.
 fn to_bool(value: &FoundValue<'_>) -> bool {
     match value {
         FoundValue::Null => false,
@@ -177,7 +176,7 @@ fn to_bool(value: &FoundValue<'_>) -> bool {
     }
 }
 
-/// Numbers that are equal have the same text; lists and objects are JSON.
+/// Converts a value to a string. Equal numbers have the same text; lists and objects become JSON.
 fn to_string(value: FoundValue<'_>) -> Option<Cow<'_, str>> {
     Some(match value {
         FoundValue::Null => return None,
@@ -190,7 +189,7 @@ fn to_string(value: FoundValue<'_>) -> Option<Cow<'_, str>> {
     })
 }
 
-/// JSON as it stands in the event, without whitespace between its parts.
+/// JSON as in the event, without whitespace between its tokens.
 fn without_whitespace(value: JsonValue<'_>) -> String {
     let (mut is_in_string, mut is_escaped) = (false, false);
     let stays = |&character: &char| {

@@ -1,7 +1,7 @@
-//! The language's grammar, over tokens.
+//! The grammar of the language, over tokens.
 //!
-//! Whether a text is right shows at each token without reading further, so that
-//! every failure is final and names the token that is wrong.
+//! Each token shows whether the text is still valid, without lookahead. Therefore every error is
+//! final and names the wrong token.
 
 use std::ops::Range;
 
@@ -20,18 +20,18 @@ use super::operator::Operator;
 use super::token::{Token, TokenKind, split_tokens};
 use super::word::Keyword;
 
-/// Bytes of a condition's text. Far more than anyone writes by hand, and little
-/// enough to be evaluated for every event.
+/// Maximum bytes of a condition's text. It is far more than anyone writes by hand, and small enough
+/// to be evaluated for every event.
 pub(super) const LENGTH_BYTES_MAX: usize = 16 * 1024;
 
-/// Parentheses and calls that may be open at once. Each takes some stack when
-/// the condition is read, evaluated and given back.
+/// Maximum depth of nested parentheses and calls. Each level needs stack when the condition is
+/// parsed, evaluated and dropped.
 pub(super) const DEPTH_LEVELS_MAX: usize = 32;
 
-/// The tokens that are left, and how many parentheses and calls are open.
+/// The remaining tokens, and the number of open parentheses and calls.
 type Tokens<'t> = Stateful<TokenSlice<'t, Token<'t>>, usize>;
 
-/// Compile a text.
+/// Compiles a text.
 pub(super) fn parse_condition(text: &str) -> Result<ConditionNode, ParseError> {
     if text.len() > LENGTH_BYTES_MAX {
         let start = text.floor_char_boundary(LENGTH_BYTES_MAX);
@@ -104,12 +104,12 @@ fn parse_simple(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
         Some(TokenKind::Path(_) | TokenKind::Keyword(Keyword::True | Keyword::False)) => {
             Ok(ConditionNode::is_true(left))
         }
-        // It would never hold.
+        // Such a condition would never hold.
         _ => fail_expecting(input, "an operator or 'in' after the value"),
     }
 }
 
-/// What follows `in`.
+/// Parses the part after `in`.
 fn parse_membership(input: &mut Tokens<'_>, left: Operand) -> ParseOutcome<ConditionNode> {
     if next_is(input, "[") {
         skip_token(input);
@@ -178,7 +178,7 @@ fn parse_call(input: &mut Tokens<'_>, name: &str) -> ParseOutcome<Operand> {
     })
 }
 
-/// What stands behind an opening parenthesis.
+/// Parses the part after an opening parenthesis.
 fn parse_nested<'t, T>(
     input: &mut Tokens<'t>,
     inside: impl FnOnce(&mut Tokens<'t>) -> ParseOutcome<T>,

@@ -1,4 +1,4 @@
-//! What the detectors of personal data find and what they leave, that long texts end, and that
+//! Tests which personal data the detectors find, that long texts need limited time, and that
 //! redacting twice changes nothing.
 
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ fn personal_data_is_redacted() {
         ("378282246310005", "[card]"),
         ("2223003122003222", "[card]"),
         ("4222222222222", "[card]"),
-        // Addresses of the Internet.
+        // IP addresses.
         ("203.0.113.9", "203.0.113.0"),
         ("http://203.0.113.9:8080/x", "http://203.0.113.0:8080/x"),
         ("1.2.3.4, 5.6.7.8.", "1.2.3.0, 5.6.7.0."),
@@ -147,7 +147,7 @@ fn long_texts_of_any_sort_end() {
     }
 }
 
-/// Found by fuzzing: what is replaced made an address of what stood next to it.
+/// Found by fuzzing: a replacement and the text beside it formed a new address.
 #[test]
 fn replacements_do_not_form_addresses() {
     for text in ["4111111111111111::1).", "::5:066666663.98", "1.2.3.9.4111111111111111"] {

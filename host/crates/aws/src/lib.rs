@@ -1,8 +1,8 @@
-//! A ready configuration for AWS clients: region, credentials, endpoints.
+//! The configuration of AWS clients: region, credentials, endpoints.
 //!
-//! Credentials are found once, tried, and renewed before they expire; every
-//! client of an [`AwsAccess`] shares them. Beside that there is what several parts ask of
-//! AWS in one way: what a delivery stream is ([`StreamInspector`]).
+//! Credentials are found once, tested, and renewed before they expire. All clients of an
+//! [`AwsAccess`] share them. The crate also contains requests that several other crates need: the
+//! description of a delivery stream ([`StreamInspector`]).
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -64,18 +64,18 @@ use aws_sdk_firehose::config::IdentityCache;
 use standpipe_core::error_chain;
 use standpipe_core::secret::SecretResolver;
 
-/// Access to AWS with credentials that have been tried.
+/// Access to AWS with tested credentials.
 #[derive(Debug, Clone)]
 pub struct AwsAccess {
-    /// What clients are made of.
+    /// The configuration from which clients are created.
     pub config: SdkConfig,
-    /// Its credentials.
+    /// The credentials.
     pub session: AwsSession,
-    /// The time by which requests are signed.
+    /// The clock for signing requests.
     pub clock: AwsClock,
-    /// The region of STS, in place of its own.
+    /// The region of STS, if it differs from the default region.
     sts_region: Option<String>,
-    /// A URL in place of the endpoint of STS.
+    /// A URL that replaces the endpoint of STS.
     sts_endpoint_url: Option<String>,
     secrets: Arc<dyn SecretResolver>,
 }

@@ -1,9 +1,8 @@
-//! Secret managers, which resolve `secret:NAME` of the settings when the program
-//! starts and at intervals while it runs.
+//! Secret managers, which resolve `secret:NAME` in the settings when the program starts, and at
+//! intervals while it runs.
 //!
-//! A secret that cannot be resolved stops the start; later the last known value is
-//! kept, with a warning. The credentials of a manager are never secrets that it
-//! keeps itself.
+//! If a secret cannot be resolved, the program does not start. Later, it keeps the last known value
+//! and logs a warning. The credentials of a manager are never secrets of the same manager.
 
 mod amazon;
 mod files;
@@ -28,7 +27,8 @@ use standpipe_core::secret::{
     ResolvingSecret, Secret, SecretReference, SecretResolver, UnresolvedSecret,
 };
 
-/// Bytes of a secret: the most that Secrets Manager keeps. The parameter store keeps 8 KiB at most.
+/// Maximum bytes of a secret, which is the limit of Secrets Manager. The parameter store's limit is
+/// 8 KiB.
 const SECRET_BYTES_MAX: u64 = 65536;
 
 /// An open secret manager.
@@ -58,7 +58,7 @@ enum Keeper {
 )]
 pub struct OpenSecretStoreError {
     manager: &'static str,
-    /// Why there is no way to it.
+    /// Why the manager cannot be reached.
     #[source]
     pub error: ConnectError,
 }
@@ -66,7 +66,7 @@ pub struct OpenSecretStoreError {
 /// Why a secret cannot be resolved, and what to change.
 #[derive(Debug, Error)]
 enum SecretError {
-    /// AWS refuses, or is not reached.
+    /// AWS returned an error, or cannot be reached.
     #[error(transparent)]
     Aws(#[from] AwsError),
     #[error("it is binary: store it as text")]
@@ -98,20 +98,20 @@ enum SecretError {
 }
 
 impl SecretError {
-    /// Whether the manager may give it a little later.
+    /// Whether a later attempt may succeed.
     fn is_transient(&self) -> bool {
-        // What responses with something else than AWS will go on doing so.
+        // If something other than AWS responded, it will continue to do so.
         matches!(self, SecretError::Aws(error) if error.is_passing && error.code != "InvalidAnswer")
     }
 }
 
 impl OpenSecretStoreError {
-    /// Whether it may be opened a little later, without a change of settings.
+    /// Whether a later attempt may succeed without a change of settings.
     pub fn is_transient(&self) -> bool {
         self.error.is_transient()
     }
 
-    /// What is wrong, without what does not hold here: what it says of [aws].
+    /// The problem, without advice about [aws] that does not apply here.
     fn problem(&self) -> String {
         let error = match &self.error {
             ConnectError::Transient(error) => error,
@@ -138,7 +138,7 @@ impl SecretStore {
     ///
     /// # Errors
     ///
-    /// It has no usable credentials, region or proxy.
+    /// Fails if the manager has no usable credentials, region or proxy.
     pub async fn open(settings: &SecretStoreSettings) -> Result<Self, OpenSecretStoreError> {
         let failed = |error| OpenSecretStoreError { manager: settings.manager.name(), error };
         let keeper = match &settings.manager {
@@ -178,7 +178,7 @@ impl SecretStore {
         }
     }
 
-    /// Keeps a resolved secret, or returns the last known one.
+    /// Stores a resolved secret, or returns the last known one.
     fn keep_last_known(
         &self,
         reference: &SecretReference,
@@ -220,8 +220,8 @@ fn environment_secret(name: &str) -> Result<Secret, SecretError> {
     }
 }
 
-/// A field of a secret that is a JSON object. The parser's own errors would show
-/// parts of it.
+/// Returns a field of a secret that is a JSON object. The parser's own errors would show parts of
+/// the secret.
 fn field_of(secret: &Secret, field: &str) -> Result<Secret, SecretError> {
     let object: Option<Value> = serde_json::from_str(secret.expose()).ok();
     let object = object.filter(Value::is_object).ok_or(SecretError::NotAnObject)?;

@@ -1,5 +1,6 @@
-//! Credentials that are found once, shared by all clients and renewed before they expire. A failed
-//! renewal costs nothing while the old ones are valid, and one task at a time looks for new ones.
+//! Credentials that are found once, shared by all clients, and renewed before they expire. A failed
+//! renewal has no effect while the old ones are valid, and only one task at a time looks for new
+//! ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use super::{AwsClock, error_chain};
 use crate::limits;
 use standpipe_core::log_interval::LogInterval;
 
-/// The longest time before their expiry that credentials are renewed. Shorter
-/// sessions are renewed when a fifth of their life is left.
+/// The maximum time before expiry at which credentials are renewed. Shorter sessions are renewed
+/// when a fifth of their lifetime is left.
 const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// Credentials, found once for all who use them, and renewed before they expire.
+/// Credentials that are found once for all users, and renewed before they expire.
 ///
-/// A renewal blocks no request while the old credentials are valid, and a failed
-/// one is retried as long as they are. The cache of AWS's SDK would make every
-/// request fail from ten seconds before the expiry on.
+/// A renewal blocks no request while the old credentials are valid, and a failed one is retried as
+/// long as they are. With the cache of AWS's SDK, every request would fail from ten seconds before
+/// the expiry.
 #[derive(Debug, Clone)]
 pub struct AwsSession {
     inner: Arc<SharedSession>,
@@ -32,16 +33,16 @@ struct SharedSession {
     source: Box<dyn ProvideCredentials>,
     /// How long credentials without an expiry are used.
     reload: Duration,
-    /// What expiries are compared with.
+    /// The clock with which expiry times are compared.
     clock: AwsClock,
     held: Mutex<Option<Held>>,
-    /// Why there are none, as long as that is so.
+    /// Why there are no credentials, as long as there are none.
     problem: Mutex<Option<String>>,
-    /// Held by the task that loads new ones.
+    /// Locked by the task that loads new credentials.
     renewal: tokio::sync::Mutex<()>,
 }
 
-/// Credentials, and when to look for others.
+/// Credentials, and when to renew them.
 #[derive(Clone)]
 struct Held {
     credentials: Credentials,
@@ -50,8 +51,8 @@ struct Held {
 }
 
 impl AwsSession {
-    /// Creates a session that loads credentials from this source when they are due;
-    /// those without an expiry are due after `reload`.
+    /// Creates a session that loads credentials from this source when they are due. Credentials
+    /// without an expiry are due after `reload`.
     pub(super) fn new(
         source: impl ProvideCredentials + 'static,
         reload: Duration,
@@ -68,7 +69,7 @@ impl AwsSession {
         AwsSession { inner: Arc::new(inner) }
     }
 
-    /// Loads credentials, unless there are some.
+    /// Loads credentials, unless there are some already.
     pub(super) async fn try_once(&self) -> Result<(), CredentialsError> {
         self.inner.current_credentials().await.map(drop)
     }
@@ -78,12 +79,11 @@ impl AwsSession {
         self.inner.problem.lock().clone()
     }
 
-    /// Loads credentials until there are some, and logs at intervals that there are
-    /// none.
+    /// Loads credentials until there are some. Logs at intervals that there are none.
     pub async fn wait_for_credentials(self) {
         let mut failures = 1;
         let reminder = LogInterval::new(limits::WAIT_REMINDER);
-        // The start has logged it.
+        // The first message was already logged at the start.
         reminder.admit();
         while self.problem().is_some() {
             tokio::time::sleep(limits::WAIT_BACKOFF.pause_after(failures)).await;
@@ -104,8 +104,8 @@ impl AwsSession {
         }
     }
 
-    /// Loads new credentials before the next use, since AWS refuses these; until then the
-    /// old ones are used.
+    /// Renews the credentials before their next use, because AWS rejects them. Until then the old
+    /// ones are used.
     pub fn renew_early(&self) {
         if let Some(held) = self.inner.held.lock().as_mut() {
             held.renew_at = held.renew_at.min(held.found + limits::CREDENTIALS_AGAIN);
@@ -126,7 +126,7 @@ impl SharedSession {
             },
             _ => self.renewal.lock().await,
         };
-        // Somebody else may have found them while this waited.
+        // Another task may have loaded credentials while this one waited.
         let held = self.held.lock().clone();
         match held {
             Some(held) if !held.is_due() => Ok(held.credentials),

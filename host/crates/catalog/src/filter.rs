@@ -1,27 +1,26 @@
-//! Which delivery streams are read, by patterns of their names.
+//! Selects the delivery streams to read, by patterns of their names.
 //!
-//! The patterns are those of OpenMetadata's workflow files, which Python's `re`
-//! matches there, and so are the rules: a pattern holds from the start of a name
-//! on, and need not reach its end; upper and lower case are one; and what is
-//! excluded is out, whatever includes it.
+//! Patterns and rules are those of OpenMetadata's workflow files, where Python's `re` matches them:
+//! a pattern matches from the start of a name, and does not have to reach its end; letter case is
+//! ignored; and an exclude overrides all includes.
 
 use fancy_regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
-/// Steps back that a pattern of names may take for one name: some milliseconds.
+/// Maximum backtracking steps of a pattern for one name: some milliseconds.
 const CATALOG_PATTERN_STEPS_MAX: usize = 100_000;
 
-/// Decides which names are in.
+/// Decides which names are selected.
 #[derive(Debug, Clone, Default)]
 pub struct StreamFilter {
     includes: Vec<Regex>,
     excludes: Vec<Regex>,
 }
 
-/// A pattern cannot be used.
+/// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FilterError {
-    /// It is not a regular expression.
+    /// The pattern is not a regular expression.
     #[error(
         "invalid pattern {pattern:?} in `{list}`: {problem}: write a regular expression such as \"prod-.*\", \
          which matches names that begin with prod-, or \".*prod.*\" for prod anywhere"
@@ -31,10 +30,10 @@ pub enum FilterError {
         list: &'static str,
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The error of the pattern.
         problem: String,
     },
-    /// Matching a name takes too many steps.
+    /// Matching a name needs too many steps.
     #[error(
         "the pattern {pattern:?} is too expensive: it took more than {} steps for the name {name:?}: write it without repetitions inside repetitions",
         CATALOG_PATTERN_STEPS_MAX
@@ -48,12 +47,12 @@ pub enum FilterError {
 }
 
 impl StreamFilter {
-    /// A filter that lets through what an include matches, or everything where
-    /// there is none, but not what an exclude matches.
+    /// Creates a filter. It selects the names that an include matches, or all names without
+    /// includes, except those that an exclude matches.
     ///
     /// # Errors
     ///
-    /// One of the patterns is not a regular expression.
+    /// Fails if a pattern is not a regular expression.
     pub fn new<T: AsRef<str>>(includes: &[T], excludes: &[T]) -> Result<Self, FilterError> {
         let all = |list, patterns: &[T]| -> Result<Vec<Regex>, FilterError> {
             patterns.iter().map(|pattern| compile_pattern(list, pattern.as_ref())).collect()
@@ -61,11 +60,11 @@ impl StreamFilter {
         Ok(Self { includes: all("includes", includes)?, excludes: all("excludes", excludes)? })
     }
 
-    /// Returns whether a name is in.
+    /// Returns whether a name is selected.
     ///
     /// # Errors
     ///
-    /// A pattern takes too many steps.
+    /// Fails if a pattern needs too many steps.
     pub fn keeps_name(&self, name: &str) -> Result<bool, FilterError> {
         if self.is_empty() {
             return Ok(true);
@@ -76,7 +75,7 @@ impl StreamFilter {
         Ok(self.includes.is_empty() || matches_any(&self.includes, name)?)
     }
 
-    /// Returns whether there are no patterns, so that all names are in.
+    /// Returns whether there are no patterns, so that all names are selected.
     pub fn is_empty(&self) -> bool {
         self.includes.is_empty() && self.excludes.is_empty()
     }
@@ -98,8 +97,8 @@ fn matches_any(patterns: &[Regex], name: &str) -> Result<bool, FilterError> {
             pattern: pattern.as_str().to_owned(),
             name: name.to_owned(),
         })?;
-        // The first match is looked for from the start on: there is one at the start just if
-        // the first one is there.
+        // Matching returns the leftmost match, so a match at the start exists exactly if this one
+        // is at the start.
         if found.is_some_and(|found| found.start() == 0) {
             return Ok(true);
         }

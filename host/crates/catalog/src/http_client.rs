@@ -1,8 +1,8 @@
-//! A client for servers that are not Amazon's: JSON over HTTP.
+//! A client for servers outside of AWS: JSON over HTTP.
 //!
-//! Redirects are not followed, since they would take the token elsewhere. Responses are
-//! bounded. Requests that failed for a passing reason are retried, with random delays.
-//! No error contains a token or a body.
+//! Redirects are not followed because they would send the token elsewhere. Responses are limited in
+//! size. Requests with a transient error are retried after random delays. Errors contain neither a
+//! token nor a body.
 
 mod error;
 mod retry;
@@ -23,10 +23,10 @@ use standpipe_core::secret::{Secret, SecretResolver, SecretSetting, UnresolvedSe
 pub use error::HttpError;
 pub use reqwest::Method;
 
-/// Names and values of headers. Values may be secrets that are kept elsewhere.
+/// Names and values of headers. Values may be references to secrets.
 pub type Headers = Vec<(String, SecretSetting)>;
 
-/// Resolves the values that are kept elsewhere.
+/// Resolves the values that are references.
 pub(crate) async fn resolve_headers(
     headers: &Headers,
     secrets: &dyn SecretResolver,
@@ -41,27 +41,27 @@ pub(crate) async fn resolve_headers(
 /// Settings that all requests share.
 #[derive(Debug, Clone)]
 pub struct HttpClientSettings {
-    /// Headers of every request: name and value. Values may be secrets.
+    /// Headers of each request: name and value. Values may be secrets.
     pub extra_headers: Vec<(String, Secret)>,
     /// The token of `Authorization: Bearer`.
     pub bearer: Option<Secret>,
     /// Which server certificates are trusted.
     pub verify: TlsVerification,
-    /// How long an attempt may take, the body of its response included.
+    /// Timeout for each attempt, including the body of its response.
     pub timeout: Duration,
-    /// The pause before the second attempt; doubled for each further one.
+    /// The pause before the second attempt. It doubles with each further attempt.
     pub pause: Duration,
 }
 
 /// Which server certificates are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum TlsVerification {
-    /// Those that the system trusts.
+    /// The certificates that the system trusts.
     #[default]
     System,
-    /// All certificates: a machine in the middle can read the token.
+    /// All certificates. A machine in the middle can read the token.
     Nothing,
-    /// Those that the authorities of this file, in PEM, vouch for, and no others.
+    /// Only certificates signed by the authorities in this PEM file.
     Authority(PathBuf),
 }
 
@@ -84,14 +84,14 @@ pub struct HttpClient {
     pause: Duration,
 }
 
-/// The response of a server, whatever its status.
+/// The response of a server, with any status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// The status: below 300, or 400 and more.
+    /// The status: below 300, or at least 400.
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether it is an HTML page: something else than the API responded.
+    /// Whether the body is an HTML page, which means that something other than the API responded.
     pub is_html: bool,
 }
 
@@ -100,7 +100,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// A header or the certificates cannot be used.
+    /// Fails if a header or the certificates cannot be used.
     pub fn new(settings: &HttpClientSettings) -> Result<Self, HttpError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls::tls_config(&settings.verify)?)
@@ -115,16 +115,15 @@ impl HttpClient {
         Ok(HttpClient { client, pause: settings.pause })
     }
 
-    /// Sends a request, with retries: after 429, 502, 503, 504 or when the server was not
-    /// reached. What must not be done twice (POST and PATCH) is retried only where it was
-    /// not done: after 429, or without a connection.
+    /// Sends a request, with retries: after status 429, 502, 503 or 504, or if the server was not
+    /// reached. Requests that must not be repeated (POST and PATCH) are retried only if the server
+    /// did not process them: after 429, or without a connection.
     ///
-    /// A response of any other status is returned as it is, also the last one of those
-    /// above.
+    /// A response with another status is returned, and so is the last response with one of these.
     ///
     /// # Errors
     ///
-    /// The server did not respond, or the response is a redirect or too long.
+    /// Fails if the server did not respond, or if the response is a redirect or too long.
     pub async fn send(
         &self,
         method: Method,
@@ -195,7 +194,7 @@ async fn read_response(
     Ok(HttpResponse { status: status.as_u16(), body, is_html })
 }
 
-/// Whether a body begins as pages do: JSON never begins with `<`.
+/// Whether a body starts like a page: JSON never starts with `<`.
 pub(super) fn looks_like_html(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let begins =

@@ -1,4 +1,4 @@
-//! The outcome of each edge, with the names that were tried for those that are missing.
+//! The outcome of each edge. For missing entities, it includes the names that were tried.
 
 mod label;
 mod table;
@@ -13,7 +13,7 @@ use super::openmetadata::EdgeWrite;
 /// The outcomes of all edges.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LineageReport {
-    /// A line for each of them.
+    /// A line for each edge.
     pub lines: Vec<EdgeReport>,
 }
 
@@ -22,11 +22,11 @@ pub struct LineageReport {
 pub struct EdgeReport {
     /// The stream.
     pub stream: String,
-    /// What feeds it; none where only writers do.
+    /// The source of the edge. `None` if only direct writers feed the stream.
     pub from: Option<String>,
-    /// Where its records end up.
+    /// The destination of the records.
     pub to: String,
-    /// What became of it.
+    /// The outcome.
     #[serde(flatten)]
     pub fate: EdgeOutcome,
 }
@@ -35,67 +35,66 @@ pub struct EdgeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EdgeOutcome {
-    /// Both ends were found, and the edge is there.
+    /// Both ends were found, and the edge exists.
     Resolved {
-        /// What was written.
+        /// How the edge was written.
         written: EdgeWrite,
-        /// What matched, where it was not the first thing that was tried.
+        /// The matching names, if the first name that was tried did not match.
         matched: Vec<String>,
     },
-    /// The edge is as AWS describes it; no server was asked about its ends.
+    /// The edge follows AWS's description. Its ends were not looked up on a server.
     Drawn,
     /// An end is not in OpenMetadata.
     NotFound {
-        /// Which one.
+        /// The end.
         end: String,
-        /// What was tried.
+        /// The names that were tried.
         tried: Vec<String>,
     },
-    /// An end may be several things.
+    /// An end may be one of several entities.
     Ambiguous {
-        /// Which one.
+        /// The end.
         end: String,
-        /// Their full names.
+        /// The full names of these entities.
         candidates: Vec<String>,
     },
-    /// OpenMetadata has no entity for one of the ends.
+    /// OpenMetadata has no type of entity for one of the ends.
     Unsupported {
-        /// Which one.
+        /// The end.
         end: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Nothing but writers feeds the stream: there is nothing for an edge to begin
-    /// at.
+    /// Only direct writers feed the stream, so no edge starts anywhere.
     DirectPut,
     /// The server failed.
     Failed {
-        /// How.
+        /// The error.
         error: String,
     },
 }
 
-/// How many edges there are of each kind.
+/// The number of edges by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct EdgeTotals {
-    /// Found, or drawn.
+    /// Edges that were found or drawn.
     pub resolved: usize,
-    /// Of these, written by this run, or in a dry run to be written.
+    /// Of these, edges that this run wrote, or would write without a dry run.
     pub written: usize,
-    /// With an end that was not found.
+    /// Edges with an end that was not found.
     pub not_found: usize,
-    /// With an end that may be several things.
+    /// Edges with an ambiguous end.
     pub ambiguous: usize,
-    /// With an end that OpenMetadata cannot have.
+    /// Edges with an end that OpenMetadata does not support.
     pub unsupported: usize,
-    /// Without anything that feeds the stream.
+    /// Streams that only direct writers feed.
     pub direct_put: usize,
-    /// On which the server failed.
+    /// Edges for which the server failed.
     pub failed: usize,
 }
 
 impl EdgeOutcome {
-    /// Its word in tables.
+    /// The word for the outcome in tables.
     pub fn word(&self) -> &'static str {
         match self {
             EdgeOutcome::Resolved { .. } => "resolved",
@@ -108,7 +107,7 @@ impl EdgeOutcome {
         }
     }
 
-    /// More about it, for people.
+    /// Details for people.
     pub fn details(&self) -> String {
         match self {
             EdgeOutcome::Resolved { written, matched } => {
@@ -139,7 +138,7 @@ impl EdgeOutcome {
 }
 
 impl LineageReport {
-    /// How many edges there are of each kind.
+    /// The number of edges by outcome.
     pub fn totals(&self) -> EdgeTotals {
         let mut totals = EdgeTotals::default();
         for line in &self.lines {
@@ -163,11 +162,10 @@ impl LineageReport {
         totals
     }
 
-    /// How many edges there should be, and are not: an end is not found, ambiguous,
-    /// or the server failed.
+    /// The number of missing edges: an end was not found or is ambiguous, or the server failed.
     ///
-    /// Neither what OpenMetadata cannot have (Splunk, HTTP endpoints) nor a stream
-    /// that is fed by Direct PUT counts: no change could resolve these.
+    /// Unsupported entities (Splunk, HTTP endpoints) and streams with Direct PUT do not count,
+    /// because no change could resolve them.
     pub fn unresolved(&self) -> usize {
         let totals = self.totals();
         totals.not_found + totals.ambiguous + totals.failed

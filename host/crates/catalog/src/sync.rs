@@ -1,8 +1,8 @@
 //! A sync of the catalog: reads the streams, and writes to OpenMetadata, OpenLineage and files.
 //!
-//! All secrets are resolved, and all clients are created, before anything is read: an
-//! unresolved reference ends the sync. Files and OpenLineage come after OpenMetadata, and
-//! one that fails does not stop the others.
+//! All secrets are resolved and all clients are created before anything is read, so an unresolved
+//! reference ends the sync early. Files and OpenLineage follow after OpenMetadata. A failure of one
+//! does not stop the others.
 
 mod output_files;
 mod sync_report;
@@ -26,20 +26,19 @@ use standpipe_aws::secret_store::{OpenSecretStoreError, SecretStore};
 use standpipe_core::clock;
 use standpipe_core::secret::{NoSecretManager, SecretResolver, UnresolvedSecret};
 
-/// The name of the step that sends events of OpenLineage.
+/// The name of the step that sends OpenLineage events.
 const OPENLINEAGE: &str = "OpenLineage";
 
-/// Options of a sync beside the settings.
+/// Options of a sync in addition to the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CatalogSync {
-    /// Whether nothing is written, to servers or files.
+    /// Whether the sync is a dry run that writes nothing, neither to servers nor to files.
     pub is_dry: bool,
-    /// Whether lineage that is not resolved is a failure, also where the settings do
-    /// not say so.
+    /// Whether unresolved lineage is a failure, even if the settings do not say so.
     pub is_strict: bool,
 }
 
-/// What a sync has read.
+/// The result of reading.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The streams.
@@ -48,7 +47,7 @@ pub struct Snapshot {
     pub lineage: Lineage,
 }
 
-/// Nothing could be read.
+/// Why nothing could be read.
 #[derive(Debug, Error)]
 pub enum SyncError {
     /// The secret store cannot be opened.
@@ -72,7 +71,7 @@ pub enum SyncError {
 ///
 /// # Errors
 ///
-/// Nothing could be read.
+/// Fails if nothing could be read.
 pub async fn read_inventory(
     settings: &CatalogSettings,
     progress: ReportProgress<'_>,
@@ -86,7 +85,7 @@ pub async fn read_inventory(
 ///
 /// # Errors
 ///
-/// Nothing could be read.
+/// Fails if nothing could be read.
 pub async fn take_snapshot(
     settings: &CatalogSettings,
     routes: &[EventRoute],
@@ -101,7 +100,7 @@ pub async fn take_snapshot(
 ///
 /// # Errors
 ///
-/// It cannot be opened.
+/// Fails if the secret store cannot be opened.
 pub async fn open_secrets(
     settings: &CatalogSettings,
 ) -> Result<Arc<dyn SecretResolver>, OpenSecretStoreError> {
@@ -173,7 +172,7 @@ impl CatalogSync {
     }
 }
 
-/// Sends the events of OpenLineage to the file and the server of the settings.
+/// Sends OpenLineage events to the file and the server of the settings.
 async fn send_lineage(
     settings: &CatalogSettings,
     snapshot: &Snapshot,

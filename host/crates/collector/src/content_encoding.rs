@@ -1,4 +1,4 @@
-//! Compressed bodies of requests, decoded within a limit whatever they claim.
+//! Decompresses bodies of requests within a limit, whatever they claim.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -7,18 +7,18 @@ use thiserror::Error;
 
 use standpipe_core::gzip::GzipReader;
 
-/// Members of a gzip body: SDKs send one. Each takes memory and time to begin, and may have
-/// 20 bytes.
+/// Maximum members of a gzip body. SDKs send one. A member may have only 20 bytes, but costs memory
+/// and time to start.
 const HTTP_GZIP_MEMBERS_MAX: usize = 1000;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Not at all.
+    /// No compression.
     Identity,
     /// gzip.
     Gzip,
-    /// zlib, or bare deflate: both are sent under this name.
+    /// zlib, or raw deflate: both are sent under this name.
     Deflate,
     /// Brotli.
     Brotli,
@@ -26,8 +26,8 @@ pub(crate) enum Encoding {
     Zstd,
 }
 
-/// Zstandard's window, as a power of two in bytes: what decoding may take in
-/// memory whatever a frame asks for. Its format recommends to support 8 MiB.
+/// Zstandard's maximum window, as a power of two in bytes. It limits the memory for decoding,
+/// whatever a frame requires. The format recommends supporting 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Bytes that the Brotli decoder reads at once.
@@ -36,16 +36,16 @@ const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 /// A body that cannot be decompressed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum DecompressError {
-    /// It is larger than permitted.
+    /// The body is larger than permitted.
     #[error("larger than permitted once decompressed")]
     TooLarge,
-    /// It is not of the format that it is said to be.
+    /// The body is not in the stated format.
     #[error("broken compression")]
     Broken,
 }
 
 impl Encoding {
-    /// Parses the header `Content-Encoding`; none if the encoding is unknown.
+    /// Parses the header `Content-Encoding`. Returns `None` if the encoding is unknown.
     pub(crate) fn from_header(value: &[u8]) -> Option<Self> {
         let known: [(&[u8], Encoding); 7] = [
             (b"", Encoding::Identity),
@@ -64,11 +64,12 @@ impl Encoding {
     }
 }
 
-/// Decompresses a body to at most so many bytes. An uncompressed one is returned as it is.
+/// Decompresses a body to at most this number of bytes. An uncompressed body is returned unchanged.
 ///
 /// # Errors
 ///
-/// It is broken, or larger. A bomb costs no more than the permitted bytes.
+/// Fails if the body is invalid or too large. A decompression bomb costs no more than the permitted
+/// bytes.
 pub(crate) fn decompress(
     encoding: Encoding,
     body: Cow<'_, [u8]>,
@@ -101,14 +102,14 @@ fn read_all(
     body_bytes: usize,
     bytes_max: usize,
 ) -> Result<Vec<u8>, DecompressError> {
-    // JSON becomes some five times as large.
+    // JSON usually becomes about five times as large.
     let mut decoded = Vec::with_capacity((body_bytes * 6).min(bytes_max));
     let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded);
     read.map_err(|_: io::Error| DecompressError::Broken)?;
     if decoded.len() > bytes_max { Err(DecompressError::TooLarge) } else { Ok(decoded) }
 }
 
-/// Whether this begins as RFC 1950 demands.
+/// Whether the body starts as RFC 1950 requires.
 fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [method, flags, ..]
         if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31))
@@ -160,7 +161,7 @@ mod tests {
         let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
         bare.write_all(&text).unwrap();
         assert_eq!(decompress(Encoding::Deflate, bare.finish().unwrap(), text.len()), Ok(text));
-        // `standpipe` as Brotli's own program writes it.
+        // `standpipe`, compressed by Brotli's own program.
         let brotli = b"\x0b\x04\x80standpipe\x03".to_vec();
         assert_eq!(decompress(Encoding::Brotli, brotli, 100), Ok(b"standpipe".to_vec()));
     }

@@ -1,5 +1,5 @@
-//! The URL that SDKs send events to: from the settings, a trusted proxy or the request, and
-//! why it may not work for them.
+//! The URL to which SDKs send events, from the settings, a trusted proxy or the request. Also
+//! explains why the URL may not work for SDKs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use standpipe_http::{Forwarded, is_host, is_private};
 
-/// Suffixes of names that only an internal network resolves, or of AWS machines and load
-/// balancers, which have no certificate of their own.
+/// Suffixes of names that only internal networks resolve, and of AWS machines and load balancers,
+/// which have no certificate of their own.
 const INTERNAL_SUFFIXES: [&str; 9] = [
     ".internal",
     ".local",
@@ -26,15 +26,15 @@ const INTERNAL_SUFFIXES: [&str; 9] = [
     ".amazonaws.com.cn",
 ];
 
-/// How clients reach the collector.
+/// The URL at which clients reach the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     is_encrypted: bool,
-    /// The host, the port if it is not the usual one, and a path without a slash at its end.
+    /// The host, the port if it is not the default, and a path without a trailing slash.
     location: String,
 }
 
-/// A text that is not a public URL.
+/// The text is not a public URL.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "invalid URL {0:?}: expected one such as \"https://collect.example\" or \"https://example.com/collect\", without a query"
@@ -42,11 +42,12 @@ pub struct PublicUrl {
 pub struct InvalidPublicUrl(String);
 
 impl PublicUrl {
-    /// Parses a URL of the settings.
+    /// Parses a URL in the settings.
     ///
     /// # Errors
     ///
-    /// It is not `http` or `https`, or has no host, or more than a host and a path.
+    /// Fails if the URL is not `http` or `https`, has no host, or has more parts than a host and a
+    /// path.
     pub fn parse(text: &str) -> Result<Self, InvalidPublicUrl> {
         let invalid = || InvalidPublicUrl(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| invalid())?;
@@ -64,8 +65,8 @@ impl PublicUrl {
         Ok(PublicUrl { is_encrypted, location: format!("{host}{path}") })
     }
 
-    /// Derives the URL from a request: its own host, or that of a trusted proxy's headers. None if
-    /// there is no host.
+    /// Derives the URL from a request: its own host, or the host in a trusted proxy's headers.
+    /// `None` if there is no host.
     pub(super) fn of_request(
         parts: &Parts,
         is_encrypted: bool,
@@ -88,7 +89,8 @@ impl PublicUrl {
         if self.is_encrypted { "https" } else { "http" }
     }
 
-    /// Returns why a page of this origin, or an app, which has none, probably cannot send there.
+    /// Returns why a page of this origin, or an app without an origin, probably cannot send to the
+    /// URL.
     pub(super) fn problem(&self, origin: Option<&str>) -> Option<&'static str> {
         if is_internal(&self.location) && !origin.is_some_and(is_internal_origin) {
             Some("which looks like a host that clients cannot reach")
@@ -193,7 +195,7 @@ mod tests {
             !problem("https://collect.example", page) && !problem("http://collect.example", None)
         );
         assert!(!problem("http://collect.example", Some("http://shop.example")));
-        // Somebody tries it on one machine.
+        // Local tests on one machine are not a problem.
         assert!(!problem("http://localhost:8080", Some("http://localhost:3000")));
     }
 }

@@ -1,9 +1,9 @@
-//! What the crates count, in the form that Prometheus reads.
+//! Metrics in the format of Prometheus.
 //!
-//! A crate counts with the counters of `prometheus_client`, or with a [`TimeHistogram`],
-//! where things happen, and [registers](register) how they are written; the summary reads
-//! the same counters. Values whose labels come and go (delivery streams, sources) are
-//! written from what is there at the moment, so that their number stays bounded.
+//! Each crate counts with the counters of `prometheus_client`, or with a [`TimeHistogram`], where
+//! events happen, and [registers](register) how they are written. The summary reads the same
+//! counters. Metrics whose labels change (delivery streams, sources) are written from the current
+//! state, so their number stays limited.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// Registers a function that writes metrics whenever the registry is encoded, behind those that
-/// were registered before.
+/// Registers a function that writes metrics whenever the registry is encoded, after those that were
+/// registered before.
 pub fn register(
     registry: &mut Registry,
     write: impl Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static,
@@ -43,23 +43,23 @@ impl<F: Fn(&mut MetricsPage<'_>) -> fmt::Result + Send + Sync + 'static> Collect
     }
 }
 
-/// How often something took how long. Counting takes no lock.
+/// A histogram of durations. Counting takes no lock.
 #[derive(Debug)]
 pub struct TimeHistogram {
     bounds: &'static [Duration],
-    /// One for each bound, and one for what is beyond the last.
+    /// One bucket for each bound, and one for longer durations.
     buckets: Box<[AtomicU64]>,
     nanos: AtomicU64,
 }
 
 impl TimeHistogram {
-    /// An empty one, with the upper bounds of its buckets in ascending order.
+    /// Creates an empty histogram with the upper bounds of its buckets, in ascending order.
     pub fn new(bounds: &'static [Duration]) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         TimeHistogram { bounds, buckets, nanos: AtomicU64::new(0) }
     }
 
-    /// Count a time.
+    /// Counts a duration.
     pub fn observe(&self, took: Duration) {
         let bucket = self.bounds.partition_point(|&bound| bound < took);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -67,13 +67,13 @@ impl TimeHistogram {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// All times together, in seconds.
+    /// The sum of all durations, in seconds.
     pub fn sum_seconds(&self) -> f64 {
         self.nanos.load(Ordering::Relaxed) as f64 / 1e9
     }
 
-    /// For each upper bound in seconds, how many times were at most so long and longer
-    /// than the bound before. The last bound is infinite.
+    /// For each upper bound in seconds, the number of durations up to this bound and above the
+    /// previous one. The last bound is infinite.
     fn bucket_counts(&self) -> Vec<(f64, u64)> {
         let bounds = self.bounds.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
         bounds.zip(self.buckets.iter().map(|count| count.load(Ordering::Relaxed))).collect()
@@ -91,7 +91,7 @@ impl MetricsPage<'_> {
     ///
     /// # Errors
     ///
-    /// The page takes no more text; so for all others.
+    /// Fails if the page accepts no more text. The same applies to the other functions.
     pub fn counter<N: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -105,7 +105,7 @@ impl MetricsPage<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`counter`](Self::counter).
+    /// Fails in the same cases as [`counter`](Self::counter).
     pub fn counters<'l, N: EncodeCounterValue, const LABELS: usize>(
         &mut self,
         name: &str,
@@ -120,7 +120,7 @@ impl MetricsPage<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`counter`](Self::counter).
+    /// Fails in the same cases as [`counter`](Self::counter).
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         self.gauges(name, help, [([], value)])
     }
@@ -129,7 +129,7 @@ impl MetricsPage<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`counter`](Self::counter).
+    /// Fails in the same cases as [`counter`](Self::counter).
     pub fn gauges<'l, const LABELS: usize>(
         &mut self,
         name: &str,
@@ -144,7 +144,7 @@ impl MetricsPage<'_> {
     ///
     /// # Errors
     ///
-    /// As for [`counter`](Self::counter).
+    /// Fails in the same cases as [`counter`](Self::counter).
     pub fn histograms<'l, 'h, const LABELS: usize>(
         &mut self,
         name: &str,
@@ -154,7 +154,7 @@ impl MetricsPage<'_> {
         self.write_family(name, help, MetricType::Histogram, rows)
     }
 
-    /// Writes a metric for each of these labels. Without labels there is one metric.
+    /// Writes a metric for each of these labels. Without labels, there is a single metric.
     fn write_family<'l, M: EncodeMetric, const LABELS: usize>(
         &mut self,
         name: &str,

@@ -1,6 +1,6 @@
-//! The one way out: the trait that AWS, the local directory, the tests' faulty client and the
-//! simulator implement; and what its errors mean for records. One attempt each, since retries are
-//! counted and paced by the caller.
+//! The trait for all writes. AWS, the local directory, the tests' faulty client and the simulator
+//! implement it. Also defines what its errors mean for records. Each call makes one attempt,
+//! because the caller counts and paces retries.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,38 +12,38 @@ use super::{Batch, ErrorKind};
 use standpipe_aws::{INVALID_RESPONSE, StreamDescription, advice_of_refusal, refuses_credentials};
 use standpipe_core::event::StreamName;
 
-/// What a request to Firehose becomes.
+/// The result of a request to Firehose.
 pub type PutFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PutResponse, RequestError>> + Send + 'a>>;
 
-/// What asking about a delivery stream becomes.
+/// The result of describing a delivery stream.
 pub type DescribeFuture<'a> =
     Pin<Box<dyn Future<Output = Result<StreamDescription, RequestError>> + Send + 'a>>;
 
-/// The one way out: `PutRecordBatch`, or what stands in for it.
+/// A client for `PutRecordBatch`, or a replacement for it.
 pub trait FirehoseClient: Send + Sync + 'static {
-    /// Write a batch to a delivery stream, once. Nothing is tried again here,
-    /// so that every attempt is counted and paced in one place.
+    /// Writes a batch to a delivery stream with one attempt. This function does not retry, so that
+    /// every attempt is counted and paced in one place.
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a>;
 
-    /// Ask what a delivery stream does with its records, once. Only streams whose
-    /// aggregation depends on it are asked about, and delivery does not wait for it.
+    /// Requests the description of a delivery stream with one attempt. Only streams with automatic
+    /// aggregation are described, and delivery does not wait for it.
     fn describe<'a>(&'a self, stream: &'a StreamName) -> DescribeFuture<'a>;
 }
 
-/// The answer to a request that was not refused as a whole.
+/// The response to a request that did not fail as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PutResponse {
-    /// Records that were not accepted, by their position in the batch, rising.
+    /// Records that were not accepted, by their position in the batch, in ascending order.
     pub refused: Vec<(usize, RecordRefusal)>,
 }
 
-/// Why a record was not accepted.
+/// Why Firehose rejected a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRefusal {
     /// Firehose's code, such as `ServiceUnavailableException`.
     pub code: String,
-    /// Firehose's words.
+    /// Firehose's message.
     pub message: String,
 }
 
@@ -51,11 +51,11 @@ pub struct RecordRefusal {
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{code}: {message}")]
 pub struct RequestError {
-    /// What is to be done about it.
+    /// How to handle the records.
     pub retry_class: RetryClass,
-    /// The service's code, or a word of the transport.
+    /// The service's code, or a word for an error of the transport.
     pub code: String,
-    /// More about it, without secrets or events.
+    /// Details, without secrets or events.
     pub message: String,
 }
 
@@ -75,7 +75,7 @@ impl RequestError {
         }
     }
 
-    /// A request of which every record was refused on its own, for this reason.
+    /// The error of a request whose records were all rejected individually for this reason.
     pub(super) fn of_refusal(refusal: &RecordRefusal) -> Self {
         let RecordRefusal { code, message } = refusal;
         let message = match advice_of_refusal(code, message, false) {
@@ -85,22 +85,22 @@ impl RequestError {
         RequestError { retry_class: refusal.retry_class(), code: code.clone(), message }
     }
 
-    /// Whether the time of the request's signature is to blame, by the words of AWS or the
-    /// advice that stands behind them.
+    /// Whether the time of the request's signature was wrong, according to the message of AWS or
+    /// the advice after it.
     fn is_about_time(&self) -> bool {
         ["Signature expired", "Signature not yet current", "clock"]
             .iter()
             .any(|words| self.message.contains(words))
     }
 
-    /// Whether there was an answer of success that says nothing about the request.
+    /// Whether there was a successful response that says nothing about the records.
     pub fn is_invalid_answer(&self) -> bool {
         self.code == INVALID_RESPONSE
     }
 }
 
 impl RecordRefusal {
-    /// What is to be done about it.
+    /// How to handle the records.
     pub fn retry_class(&self) -> RetryClass {
         retry_class_of_code(&self.code)
     }
@@ -109,38 +109,36 @@ impl RecordRefusal {
 /// What a failed request means for its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryClass {
-    /// Too much at once, or a fault of the service: send again after a pause.
+    /// Throttling, or an error of the service: send again after a pause.
     Retry,
-    /// Sent, but the answer was lost or was a fault: the records may have been
-    /// accepted. Send again after a pause, and live with duplicates.
+    /// The response was lost or shows an error of the service, so the records may have been
+    /// accepted. Send them again after a pause, and accept duplicates.
     RetryAmbiguous,
-    /// Nobody can be reached, or nobody lets us in, until an operator acts:
-    /// keep the records and try now and then.
+    /// The service cannot be reached, or denies access, until an operator acts: keep the records
+    /// and test the stream from time to time.
     Hold,
-    /// The delivery stream does not exist: hold, but not for ever.
+    /// The delivery stream does not exist: hold the records, but not forever.
     Missing,
-    /// The service calls the request invalid. Some record of it is at fault, or the
-    /// stream is, such as one that reads from Kinesis: which of them shows when the
-    /// records are sent in smaller and smaller parts. Where no record is accepted, not
-    /// even one alone, it is the stream: hold.
+    /// The service calls the request invalid. Either a record is faulty, or the stream is, such as
+    /// one that reads from Kinesis. Sending the records in smaller and smaller parts shows which
+    /// one. If no record is accepted, not even a single one, it is the stream: hold the records.
     Invalid,
-    /// Something before the service refuses requests of this size. A part of it may
-    /// pass. A record alone is no larger than the service permits, and no more at fault
-    /// than any other: hold.
+    /// A proxy before the service rejects requests of this size. A part of the request may pass. A
+    /// single record does not exceed the limit of the service, and is no more faulty than others:
+    /// hold the records.
     TooLarge,
 }
 
-/// The retry_class on a code that Firehose gives, whether for a whole request or
-/// for a record, or on a word of the transport.
+/// The retry class of a code from Firehose, for a whole request or for a record, or of a word for a
+/// transport error.
 pub(super) fn retry_class_of_code(code: &str) -> RetryClass {
     meaning_of_code(code).0
 }
 
-/// The retry_class on a code, and the kind of the error where the retry_class does not say it.
+/// The retry class of a code, and the kind of the error if the retry class does not determine it.
 ///
-/// Unknown codes are tried again: a retry that is in vain costs a request, an
-/// event given up is lost. Sources: the API references of Amazon Data Firehose
-/// and "Common Errors" of AWS.
+/// Unknown codes are retried: a useless retry costs a request, but an event that is given up is
+/// lost. Sources: the API references of Amazon Data Firehose and "Common Errors" of AWS.
 fn meaning_of_code(code: &str) -> (RetryClass, Option<ErrorKind>) {
     match code {
         "ServiceUnavailableException"
@@ -167,19 +165,19 @@ fn meaning_of_code(code: &str) -> (RetryClass, Option<ErrorKind>) {
         "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => {
             (RetryClass::Hold, Some(ErrorKind::Clock))
         }
-        // More than what other credentials help against: a stream is held for all of these.
+        // Other credentials help against some of these only, but a stream is held for all of them.
         "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
         | "NoCredentials" => (RetryClass::Hold, Some(ErrorKind::Credentials)),
         _ if refuses_credentials(code) => (RetryClass::Hold, Some(ErrorKind::Credentials)),
-        // Words of the transport.
+        // Words for transport errors.
         "CannotConnect" => (RetryClass::Hold, Some(ErrorKind::Unreachable)),
         "Timeout" | "ConnectionLost" => (RetryClass::RetryAmbiguous, Some(ErrorKind::NoAnswer)),
         INVALID_RESPONSE => (RetryClass::RetryAmbiguous, Some(ErrorKind::InvalidAnswer)),
-        // The stream takes records of CloudWatch Logs alone: no fault of a record.
+        // The stream only accepts records from CloudWatch Logs, so no record is faulty.
         "InvalidKMSResourceException" | "InvalidSourceException" => (RetryClass::Hold, None),
-        // Without "KMS" the code would be unknown and the stream not held.
+        // Codes with this prefix hold the stream. Otherwise they would be unknown.
         _ if code.starts_with("KMS") => (RetryClass::Hold, None),
         _ => (RetryClass::RetryAmbiguous, None),
     }

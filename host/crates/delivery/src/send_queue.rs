@@ -1,5 +1,5 @@
-//! What waits to be sent to one stream: records to be sent again, suspects of a refused request,
-//! and new batches, some of them on disk; and which of them is next.
+//! The queue of a stream: records to send again, suspects of a rejected request, and new batches,
+//! some of them on disk. It determines which of them is next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,63 +12,62 @@ use super::overflow::SpilledBatch;
 use crate::limits;
 use standpipe_core::memory_budget::Reservation;
 
-/// How long records that are to be sent again wait for others, to share a
-/// request with: under partial failures each request leaves a few.
+/// How long records to send again wait for others to share a request. With partial failures, each
+/// request leaves only a few of them.
 const COMPANY_WAIT: Duration = Duration::from_millis(250);
 
-/// Records that are to be sent, perhaps again.
+/// Records to send, perhaps again.
 #[derive(Debug)]
 pub(super) struct PendingBatch {
     pub(super) batch: Arc<Batch>,
-    /// What it takes of the memory of all streams.
+    /// The reservation in the memory of all streams.
     pub(super) memory: Reservation,
     pub(super) attempts: Attempts,
 }
 
-/// How records have fared so far.
+/// The earlier attempts to send records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Attempts {
-    /// How often they have been sent.
+    /// How often the records were sent.
     pub(super) count: u32,
-    /// How often in a row none of a request's records was accepted.
+    /// Number of consecutive requests without an accepted record.
     pub(super) consecutive_failures: u32,
-    /// Whether one of them may be why a request was refused as invalid.
+    /// Set if one of the records may be the reason why a request was rejected as invalid.
     pub(super) suspicion: Option<Suspicion>,
 }
 
-/// A request with these records was refused as invalid.
+/// A request with these records was rejected as invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicion {
-    /// How many requests had gone to the stream by then: what is accepted of a later one
-    /// shows that it is not the stream that is at fault.
+    /// The number of earlier requests to the stream. If a later request has accepted records, the
+    /// stream is not faulty.
     pub(super) since: u64,
-    /// Whether it was a request with one record.
+    /// Whether the request had only one record.
     pub(super) is_alone: bool,
 }
 
 /// A batch in a stream's queue.
 #[derive(Debug)]
 pub(super) enum QueuedBatch {
-    /// It is in memory.
+    /// The batch is in memory.
     InMemory(PendingBatch),
-    /// It is on disk.
+    /// The batch is on disk.
     Spilled(SpilledBatch, Attempts),
 }
 
 /// What waits to be sent to one stream.
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
-    /// Parts of requests that were invalid because of some record: they must
-    /// stay apart.
+    /// Parts of requests that were rejected because of some record. They must stay separate.
     pub(super) suspects: Vec<PendingBatch>,
-    /// Records that were refused as invalid, each alone in its request, before it is
-    /// known whether the stream accepts others.
+    /// Records that were rejected as invalid, each alone in its request, before it is known whether
+    /// the stream accepts others.
     pub(super) accused: VecDeque<PendingBatch>,
-    /// Records that are to be sent again, and from when.
+    /// Records to send again, with the earliest time.
     pub(super) again: Vec<(Instant, PendingBatch)>,
-    /// Batches in the order in which they came.
+    /// Batches in the order of arrival.
     fresh: VecDeque<QueuedBatch>,
-    /// How many of these are in memory.
+    /// The number of these batches that are in memory.
     fresh_in_memory: usize,
 }
 
@@ -88,14 +87,14 @@ impl SendQueue {
         self.has_only_fresh() && self.fresh.is_empty()
     }
 
-    /// Whether nothing waits that has not been refused alone.
+    /// Whether all waiting records were rejected alone.
     pub(super) fn has_only_accused(&self) -> bool {
         self.suspects.is_empty()
             && self.again.is_empty()
             && self.fresh.iter().all(QueuedBatch::is_accused)
     }
 
-    /// Whether everything that waits is on disk.
+    /// Whether all waiting batches are on disk.
     pub(super) fn is_on_disk(&self) -> bool {
         self.has_only_fresh() && self.fresh_in_memory == 0
     }
@@ -104,19 +103,19 @@ impl SendQueue {
         self.suspects.is_empty() && self.accused.is_empty() && self.again.is_empty()
     }
 
-    /// Since when the record is suspected that was refused alone first of those that wait.
+    /// Since when the first waiting record that was rejected alone has been suspected.
     pub(super) fn accused_since(&self) -> Option<u64> {
         self.accused.front()?.attempts.suspicion.map(|suspicion| suspicion.since)
     }
 
-    /// Whether nothing else may be sent than records that were refused alone, now or
-    /// later, unless it is read back from disk first.
+    /// Whether only records that were rejected alone can be sent, now or later, unless a batch is
+    /// read back from disk first.
     pub(super) fn is_left_with_accused(&self) -> bool {
         self.suspects.is_empty() && self.again.is_empty() && self.fresh_in_memory == 0
     }
 
-    /// What is to be sent now. What is in memory does not wait for what stands before
-    /// it on disk: that may wait for this memory.
+    /// Returns the next records to send. Batches in memory do not wait for earlier batches on disk,
+    /// because those may wait for this memory.
     pub(super) fn next(&mut self, now: Instant) -> Option<PendingBatch> {
         if let Some(suspect) = self.suspects.pop() {
             return Some(suspect);
@@ -135,7 +134,7 @@ impl SendQueue {
         }
     }
 
-    /// The batch on disk that is next in turn, to be read back.
+    /// Returns the next batch on disk, to be read back.
     pub(super) fn next_stored(&mut self) -> Option<(SpilledBatch, Attempts)> {
         match self.fresh.pop_front_if(|queued| !queued.is_in_memory())? {
             QueuedBatch::Spilled(stored, attempts) => Some((stored, attempts)),
@@ -143,14 +142,14 @@ impl SendQueue {
         }
     }
 
-    /// When there may be something to be sent, if there is not now.
+    /// When something may be ready to send, if nothing is ready now.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let due = self.again.iter().map(|(due, _)| *due);
         due.map(|due| if due > now { due } else { due + COMPANY_WAIT }).min()
     }
 
-    /// Everything, in the order of its turn. What was refused alone comes last, so that
-    /// a stream that is held is tried with each record in turn.
+    /// Takes everything, in order. Records that were rejected alone come last, so that a held
+    /// stream is tested with each record in turn.
     pub(super) fn take_all(&mut self) -> Vec<QueuedBatch> {
         let again = self.again.drain(..).map(|(_, pending)| pending);
         let held = self.suspects.drain(..).chain(again).map(QueuedBatch::InMemory);
@@ -159,8 +158,8 @@ impl SendQueue {
         held.chain(self.fresh.drain(..)).chain(accused).collect()
     }
 
-    /// Whether it is time for what is due again: if there is enough of it, if
-    /// nothing will join it, or if it has waited for long enough.
+    /// Whether the due records should be sent now: if there are enough of them, if nothing will
+    /// join them, or if they have waited for long enough.
     fn again_is_urgent(&self, now: Instant) -> bool {
         let due = || self.again.iter().filter(|(due, _)| *due <= now);
         let records: usize = due().map(|(_, pending)| pending.batch.len()).sum();
@@ -171,7 +170,7 @@ impl SendQueue {
             || self.fresh.is_empty() && due().count() == self.again.len()
     }
 
-    /// As much of what is due again as goes into a request.
+    /// Takes the due records that fit into one request.
     fn take_again(&mut self, now: Instant) -> Option<PendingBatch> {
         self.again.sort_by_key(|(due, _)| *due);
         let (mut together, mut records, mut bytes) = (0, 0, 0);
@@ -195,7 +194,7 @@ impl QueuedBatch {
         matches!(self, QueuedBatch::InMemory(_))
     }
 
-    /// Whether it is a record that was refused alone.
+    /// Whether this is a record that was rejected alone.
     fn is_accused(&self) -> bool {
         let (QueuedBatch::InMemory(PendingBatch { attempts, .. })
         | QueuedBatch::Spilled(_, attempts)) = self;
@@ -204,9 +203,9 @@ impl QueuedBatch {
 }
 
 impl PendingBatch {
-    /// Both, to be sent in one request.
+    /// Joins two batches, to send them in one request.
     fn join_with(mut self, other: PendingBatch) -> PendingBatch {
-        // The batch may still be referred to by who sent it last.
+        // The task that sent the batch last may still hold a reference to it.
         let mut batch =
             Arc::try_unwrap(self.batch).unwrap_or_else(|batch| batch.select(0..batch.len()));
         batch.append(&other.batch);
@@ -216,7 +215,7 @@ impl PendingBatch {
         self.attempts.count = self.attempts.count.max(count);
         self.attempts.consecutive_failures =
             self.attempts.consecutive_failures.max(consecutive_failures);
-        // What is said of some records is not said of all.
+        // A suspicion about some records does not apply to all of them.
         self.attempts.suspicion = None;
         self
     }

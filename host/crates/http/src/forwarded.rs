@@ -42,7 +42,7 @@ impl<'a> Forwarded<'a> {
         addresses.filter(|address| !address.is_empty()).map(parse_address)
     }
 
-    /// The host that the client has asked for, with the port if it is not the usual one.
+    /// The host that the client requested, with its port if it is not the default.
     pub fn host(self) -> Option<&'a str> {
         let host = self.first_element(&X_FORWARDED_HOST).or_else(|| self.parameter("host"));
         host.filter(|host| is_host(host))
@@ -59,7 +59,7 @@ impl<'a> Forwarded<'a> {
         }
     }
 
-    /// The first element of a header that lists some.
+    /// The first element of a header with a list.
     fn first_element(self, name: &HeaderName) -> Option<&'a str> {
         let elements = self.0.get_all(name).iter().flat_map(|value| header_text(value).split(','));
         elements.map(strip_quotes).find(|element| !element.is_empty())
@@ -75,7 +75,7 @@ impl<'a> Forwarded<'a> {
 pub fn is_host(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else { return false };
     let host = authority.host();
-    // Behind a user there is no host at the start.
+    // If a user precedes the host, the text does not start with a host.
     let port = text.strip_prefix(host).filter(|_| !host.is_empty());
     port.is_some_and(|port| port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
@@ -98,9 +98,9 @@ fn strip_quotes(text: &str) -> &str {
     inner.map_or(text, str::trim)
 }
 
-/// An address as proxies write it: IPv4 or IPv6, with a port or without, IPv6 with brackets
-/// or without. Without brackets, digits behind the last colon are a port only where the text
-/// is not an address with them.
+/// Parses an address as proxies write it: IPv4 or IPv6, with or without a port, IPv6 with or
+/// without brackets. Without brackets, digits after the last colon are a port only if the whole
+/// text is not an address.
 fn parse_address(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
@@ -118,7 +118,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     })
 }
 
-/// An IPv6 address, whose zone means nothing elsewhere.
+/// Parses an IPv6 address and ignores its zone, which has no meaning on other machines.
 fn parse_ipv6(text: &str) -> Option<IpAddr> {
     let (address, _zone) = text.split_once('%').unwrap_or((text, ""));
     address.parse::<Ipv6Addr>().ok().map(|address| IpAddr::V6(address).to_canonical())
@@ -164,7 +164,7 @@ mod tests {
             ("[2001:db8::7]:443", "2001:db8::7"),
             ("\"[2001:db8::7]:443\"", "2001:db8::7"),
             ("[ 2001:db8::7 ] :443", "2001:db8::7"),
-            // Five digits are not a part of an address, and a ninth part is none either.
+            // Five digits are not a valid part of an address, and neither is a ninth part.
             ("2001:db8::7:51234", "2001:db8::7"),
             ("2001:db8:1:2:3:4:5:7:443", "2001:db8:1:2:3:4:5:7"),
             ("fe80::7%eth0", "fe80::7"),
@@ -226,7 +226,7 @@ mod tests {
             ["192.0.2.43", "192.0.2.44", "-"]
         );
         assert_eq!(of("proto=https;host=shop.example"), [""; 0]);
-        // What most proxies append to stands before it.
+        // Most proxies append to this header, so it has priority.
         let both = [("forwarded", "for=192.0.2.60"), ("x-forwarded-for", "203.0.113.7")];
         assert_eq!(addresses(&both), ["203.0.113.7"]);
     }

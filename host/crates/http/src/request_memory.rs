@@ -1,9 +1,9 @@
-//! Memory that requests share, with a part of it kept for small ones.
+//! Memory that requests share, with a part reserved for small requests.
 //!
-//! Memory is reserved before it is used, and given back when the [`RequestReservation`] is
-//! dropped. Nobody waits for more than [`HTTP_BUDGET_TIMEOUT`], so that those who hold a
-//! part and want more cannot wait for each other for ever. What is large may take a part
-//! of the memory only, so that there is always some for small requests.
+//! Memory is reserved before it is used, and released when the [`RequestReservation`] is dropped.
+//! No request waits longer than [`HTTP_BUDGET_TIMEOUT`], so requests that hold a part and want more
+//! cannot deadlock. Large reservations may only use a part of the memory, so that some is always
+//! left for small requests.
 //!
 //! [`HTTP_BUDGET_TIMEOUT`]: limits::HTTP_BUDGET_TIMEOUT
 
@@ -16,8 +16,8 @@ use super::BodyError;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
-/// Requests that wait at once for their part of a memory where it is for large ones: each of them
-/// holds as much as a small one may. Others are refused at once.
+/// Requests that wait at once for the part of large requests. Each of them holds as much as a small
+/// request may. Further ones are refused at once.
 const HTTP_BUDGET_WAITING_MAX: usize = 32;
 
 /// The memory that all requests of a kind share.
@@ -26,34 +26,34 @@ pub struct RequestMemory(Arc<Pools>);
 
 #[derive(Debug)]
 struct Pools {
-    /// All of it.
+    /// The whole memory.
     all: MemoryBudget,
     /// The part that large reservations may take.
     large: MemoryBudget,
-    /// Who may wait for that part: each holds as much as a small one may.
+    /// Permits to wait for that part. Each waiting request holds as much as a small one may.
     waiting: Semaphore,
-    /// Bytes up to which a reservation is small.
+    /// The maximum bytes of a small reservation.
     small_bytes_max: usize,
 }
 
-/// A part of the memory, given back when it is dropped.
+/// A part of the memory. Dropping it releases the bytes.
 #[derive(Debug)]
 pub struct RequestReservation {
     memory: RequestMemory,
-    /// What it has of all the memory.
+    /// The reservation in the whole memory.
     all: Reservation,
-    /// What it has of the part for large ones: nothing as long as it is small.
+    /// The reservation in the part for large requests. It is empty while the reservation is small.
     large: Reservation,
 }
 
 impl RequestMemory {
-    /// Memory of so many bytes, of which each reservation may take all.
+    /// Creates memory of this number of bytes, all of which a single reservation may use.
     pub fn new(bytes: usize) -> Self {
         Self::with_room_for_small(bytes, bytes, usize::MAX)
     }
 
-    /// Memory of so many bytes. Reservations of more than `small_bytes_max` together
-    /// take no more than `large_bytes`, and the rest is for small ones.
+    /// Creates memory of this number of bytes. Reservations of more than `small_bytes_max` may use
+    /// at most `large_bytes` together. The rest is for small ones.
     pub fn with_room_for_small(bytes: usize, large_bytes: usize, small_bytes_max: usize) -> Self {
         RequestMemory(Arc::new(Pools {
             all: MemoryBudget::new(bytes, Sharing::InOrder),
@@ -63,13 +63,13 @@ impl RequestMemory {
         }))
     }
 
-    /// A reservation of nothing yet.
+    /// An empty reservation.
     pub fn reservation(&self) -> RequestReservation {
         let (all, large) = (self.0.all.reservation(), self.0.large.reservation());
         RequestReservation { memory: self.clone(), all, large }
     }
 
-    /// A reservation of so many bytes, if there is room for it at once.
+    /// Reserves this number of bytes if they are free now.
     pub fn try_reserve(&self, bytes: usize) -> Option<RequestReservation> {
         let mut reservation = self.reservation();
         reservation.try_grow(bytes).then_some(reservation)
@@ -77,23 +77,24 @@ impl RequestMemory {
 }
 
 impl RequestReservation {
-    /// Reserve so many bytes more, and wait for them for a while.
+    /// Reserves additional bytes. Waits for some time until they are free.
     ///
     /// # Errors
     ///
-    /// Others have taken them, and keep them.
+    /// Fails if other requests keep the memory.
     pub async fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         if self.try_grow(bytes) {
             return Ok(());
         }
         let pools = &self.memory.0;
         let large_bytes = self.large_bytes_due(bytes);
-        // Those who wait for the part of the large ones hold memory of the small ones.
+        // Requests that wait for the part of large ones hold memory of the small ones.
         let _waiting = match large_bytes {
             0 => None,
             _ => Some(pools.waiting.try_acquire().map_err(|_| BodyError::Busy)?),
         };
-        // Apart from its own until both are there: who waits in vain has what it had.
+        // The new reservations stay separate until both are granted: a request that waits in vain
+        // keeps what it had.
         let (mut large, mut all) = (pools.large.reservation(), pools.all.reservation());
         let grow = async {
             large.grow(large_bytes).await;
@@ -105,7 +106,7 @@ impl RequestReservation {
         Ok(())
     }
 
-    /// Reserve so many bytes more, if there is room for them at once.
+    /// Reserves additional bytes if they are free now.
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         let mut large = self.memory.0.large.reservation();
         let is_grown = large.try_grow(self.large_bytes_due(bytes)) && self.all.try_grow(bytes);
@@ -115,19 +116,19 @@ impl RequestReservation {
         is_grown
     }
 
-    /// Give back all but so many bytes; nothing, if it has no more than that.
+    /// Releases all but this number of bytes. Does nothing if the reservation is not larger.
     pub fn shrink_to(&mut self, bytes: usize) {
         let is_small = bytes <= self.memory.0.small_bytes_max;
         self.large.shrink_to(if is_small { 0 } else { bytes });
         self.all.shrink_to(bytes);
     }
 
-    /// How many bytes it has.
+    /// The number of reserved bytes.
     pub fn bytes(&self) -> usize {
         self.all.bytes()
     }
 
-    /// What it lacks of the part for large ones, to have so many bytes more.
+    /// The bytes missing in the part for large requests, for this number of additional bytes.
     fn large_bytes_due(&self, more_bytes: usize) -> usize {
         let bytes = self.all.bytes() + more_bytes;
         let is_small = bytes <= self.memory.0.small_bytes_max;
@@ -161,7 +162,7 @@ mod tests {
         let budget = RequestMemory::new(4 * KIB);
         let mut one = budget.try_reserve(2 * KIB).unwrap();
         let mut other = budget.try_reserve(2 * KIB).unwrap();
-        // Each wants what the other has.
+        // Each request wants the bytes of the other.
         let (first, second) = tokio::join!(one.grow(KIB), other.grow(KIB));
         assert_eq!((first, second), (Err(BodyError::Busy), Err(BodyError::Busy)));
         assert_eq!(one.bytes(), 2 * KIB);

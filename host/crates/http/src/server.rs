@@ -1,5 +1,6 @@
-//! Accepts connections within limits, total and per peer, with TLS or without, and shuts down
-//! within a bound. Running out of descriptors pauses accepting and is logged once a minute.
+//! Accepts connections within limits, total and per peer, with or without TLS, and shuts down
+//! within a time limit. If file descriptors run out, accepting pauses, and this is logged once a
+//! minute.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,16 +19,16 @@ use super::{Peer, Request, Response, Tls};
 use crate::limits;
 use standpipe_core::log_interval::LogInterval;
 
-/// Time for a TLS handshake. Two round trips, and the retransmissions of a bad network.
+/// Timeout for a TLS handshake: two round trips, with retransmissions on a bad network.
 const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait before accepting again, when the system has no more descriptors.
+/// The pause before accepting again if the system has no more descriptors.
 const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often that is logged at most.
+/// The minimum time between log lines about this.
 const NO_DESCRIPTORS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A server that listens.
+/// A server that is listening.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -36,7 +37,7 @@ pub struct Server {
     connections: Connections,
 }
 
-/// A connection that has been accepted and has no place yet.
+/// An accepted connection without a slot.
 type AcceptedConnection = (TcpStream, IpAddr);
 
 /// Listening on an address failed.
@@ -45,17 +46,17 @@ type AcceptedConnection = (TcpStream, IpAddr);
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    /// What the operating system said.
+    /// The error of the operating system.
     #[source]
     pub error: io::Error,
 }
 
 impl Server {
-    /// Listens on an address; port 0 is any free one.
+    /// Listens on an address. Port 0 means any free port.
     ///
     /// # Errors
     ///
-    /// The address is taken, or is not one of this machine.
+    /// Fails if the address is in use, or does not belong to this machine.
     pub async fn bind(
         address: SocketAddr,
         tls: Option<Tls>,
@@ -74,13 +75,13 @@ impl Server {
         ConnectionStats(self.connections.clone())
     }
 
-    /// The address that is listened on, with its real port.
+    /// The address of the server, with its actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves requests until `stop` is cancelled. Requests that have been read by then are still
-    /// answered, for as long as [`limits::HTTP_SHUTDOWN_TIMEOUT`].
+    /// Serves requests until `stop` is cancelled. Requests that were read before still get their
+    /// responses, within [`limits::HTTP_SHUTDOWN_TIMEOUT`].
     pub async fn serve<H, F>(self, handle: H, stop: CancellationToken)
     where
         H: Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
@@ -97,7 +98,7 @@ impl Server {
             };
             let (tls, handle, stop) = (self.tls.clone(), handle.clone(), stop.clone());
             under_way.spawn(async move {
-                // A connection that fails concerns nobody but its client.
+                // A failed connection only affects its client.
                 let peer = Peer { address: peer, is_encrypted: tls.is_some() };
                 if let Some(stream) = accept_tls(stream, tls, &place).await {
                     connection::serve_connection(stream, peer, &place, handle, &stop).await;
@@ -112,12 +113,12 @@ impl Server {
     }
 }
 
-/// Accepts connections one after the other. What has been accepted is kept where the
-/// wait for its place is given up in between.
+/// Accepts connections one after the other. Keeps an accepted connection if the wait for its slot
+/// is cancelled.
 struct Acceptor<'a> {
     server: &'a Server,
     accepted: Option<AcceptedConnection>,
-    /// For the lack of descriptors.
+    /// Limits the log lines about missing descriptors.
     log_interval: LogInterval,
 }
 
@@ -130,7 +131,7 @@ impl<'a> Acceptor<'a> {
         }
     }
 
-    /// The next connection, once there is room for it.
+    /// Returns the next connection, once there is a slot for it.
     async fn next(&mut self) -> (TcpStream, IpAddr, ConnectionSlot) {
         let connections = &self.server.connections;
         loop {
@@ -138,7 +139,8 @@ impl<'a> Acceptor<'a> {
                 Some(accepted) => accepted,
                 None => self.accept_connection().await,
             };
-            // A peer that has its share is closed without a response: its next try may fit.
+            // A peer with the maximum number of connections gets no response, because its next
+            // attempt may succeed.
             if !connections.admits_peer(peer) {
                 continue;
             }
@@ -179,15 +181,15 @@ impl<'a> Acceptor<'a> {
     }
 }
 
-/// Whether only the one connection failed, and not accepting itself.
+/// Whether the error affects only this connection, and not accepting itself.
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
 
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// The stream behind the handshake, if there is to be one. None if it fails, takes too
-/// long, or is to make room for others.
+/// The stream after the TLS handshake, if TLS is enabled. `None` if the handshake fails, takes too
+/// long, or must make room for others.
 async fn accept_tls(
     stream: TcpStream,
     tls: Option<Tls>,
@@ -216,7 +218,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Send a request of HTTP/1.1, and read its short answer.
+    /// Sends an HTTP/1.1 request, and reads its short response.
     async fn ask(stream: &mut TcpStream) {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let mut answer = [0; 1024];

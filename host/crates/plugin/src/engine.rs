@@ -1,6 +1,6 @@
-//! The wasmtime engine: pooling allocator with bounds for instances, memories and tables, epoch
-//! deadlines, and the cache of compiled code. If the system grants too little address space, instances
-//! are allocated on demand.
+//! The wasmtime engine: a pooling allocator with limits for instances, memories and tables, epoch
+//! deadlines, and the cache of compiled code. If the system provides too little address space,
+//! instances are allocated on demand.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -18,30 +18,31 @@ use super::ticker::{Ticker, TickerHandle};
 use super::wasm_error::WasmError;
 use crate::limits;
 
-/// Instances that may live at once for each worker: of the old and the new plugin during a swap, of
-/// the previous one, of a canary, of a candidate, and one that replaces another.
+/// Instances per worker that may exist at once: those of the old and the new plugin during a swap,
+/// of the previous plugin, of a canary, of a candidate, and one that replaces another.
 const INSTANCES_PER_WORKER: u32 = 6;
 
-/// Slots of former instances that keep their memory for each worker, for the next instance of the same
-/// component. Each has up to [`KEPT_BYTES`]: one for each component ever loaded would be hundreds of
-/// megabytes.
+/// Slots per worker that keep the memory of a former instance for the next instance of the same
+/// component. Each keeps up to [`KEPT_BYTES`]. One for each component ever loaded would use
+/// hundreds of megabytes.
 const WARM_SLOTS_PER_WORKER: u32 = 2;
 
-/// Bytes of an instance's memory that its slot keeps when it ends.
+/// Bytes of an instance's memory that its slot keeps after it ends.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// The least number of instances, enough for those that no worker has: the shadow, candidates.
+/// The minimum number of instances. It is enough for instances that belong to no worker: those of
+/// shadow and candidates.
 const INSTANCES_MIN: u32 = 256;
 
-/// Core instances, memories and tables of one component. Toolchains that wrap
-/// an interpreter and an adapter produce some tens.
+/// Core instances, memories and tables of one component. Toolchains that combine an interpreter and
+/// an adapter create some tens.
 const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 60;
 const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
 const TABLES_PER_COMPONENT_MAX: u32 = 16;
 
 /// The compiler and runtime of all instances.
 ///
-/// Owns the thread whose ticks interrupt running plugins; it ends with the last clone.
+/// Owns the thread whose ticks interrupt running plugins. The thread ends with the last clone.
 #[derive(Clone)]
 pub struct Engine(Arc<EngineInner>);
 
@@ -63,14 +64,14 @@ pub enum EngineError {
     CacheDirectory {
         /// The directory.
         directory: PathBuf,
-        /// What went wrong.
+        /// The error.
         #[source]
         error: io::Error,
     },
-    /// WebAssembly cannot be run here.
+    /// WebAssembly cannot run on this machine.
     #[error("failed to start the WebAssembly engine: {0}")]
     Engine(#[source] WasmError),
-    /// The system grants no thread for its clock.
+    /// The system cannot create the ticker thread.
     #[error("failed to start the WebAssembly engine: {0}")]
     Thread(#[source] io::Error),
 }
@@ -81,24 +82,25 @@ pub fn engine_version() -> String {
 }
 
 impl Engine {
-    /// An engine with the default limits for one worker, which caches compiled components in this
-    /// directory.
+    /// Creates an engine with the default limits for one worker. It caches compiled components in
+    /// this directory.
     ///
     /// # Errors
     ///
-    /// As for [`Engine::with`].
+    /// Fails in the same cases as [`Engine::with`].
     pub fn new(cache_directory: Option<&Path>) -> Result<Self, EngineError> {
         Self::with(cache_directory, InstanceLimits::default(), NonZero::<usize>::MIN)
     }
 
-    /// An engine that caches compiled components in this directory, and limits each instance.
+    /// Creates an engine that caches compiled components in this directory, and limits each
+    /// instance.
     ///
-    /// Code from the directory runs as native code, so only its owner may have access to it.
+    /// Code in the directory runs as native code, so only its owner may have access to it.
     ///
     /// # Errors
     ///
-    /// The directory cannot be created, belongs to another user, is a symbolic link, or is writable by
-    /// others; or the machine cannot run WebAssembly.
+    /// Fails if the directory cannot be created, belongs to another user, is a symbolic link, or is
+    /// writable by others; or if the machine cannot run WebAssembly.
     pub fn with(
         cache_directory: Option<&Path>,
         instance_limits: InstanceLimits,
@@ -121,8 +123,8 @@ impl Engine {
             }
             wasmtime::Engine::new(&config)
         };
-        // The pool reserves address space, which containers and `ulimit -v`
-        // may not grant: instances are then allocated one by one, a little slower.
+        // The pool reserves address space, which containers and `ulimit -v` may not permit.
+        // Instances are then allocated one by one, which is a little slower.
         let engine = pooled(true).or_else(|_| pooled(false));
         let engine = engine.map_err(|error| EngineError::Engine(error.into()))?;
         let ticker = Ticker::start(engine.weak());
@@ -143,9 +145,9 @@ impl Engine {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let origin = CacheOrigin { digest, engine: &version, compatibility: hasher.finish() };
         let deserialize = |code: &[u8]| {
-            // SAFETY: the cache hands out only what it has verified to be written by
-            // `store` below, in a process of this user that knows the cache's key, and
-            // that is what `Component::serialize` has returned for this engine.
+            // SAFETY: the cache returns only code that it has verified: `store` below wrote it in a
+            // process of this user that knows the cache's key, and `Component::serialize` returned
+            // it for this engine.
             let component = unsafe { Component::deserialize(engine, code) };
             component.map_err(WasmError::from)
         };
@@ -157,7 +159,7 @@ impl Engine {
         Ok(component)
     }
 
-    /// Counts of cache lookups; none without a cache.
+    /// Counts of cache lookups, or `None` without a cache.
     pub(super) fn cache_counts(&self) -> Option<&CacheCounts> {
         self.0.cache.as_ref().map(|cache| &cache.counts)
     }
@@ -178,8 +180,8 @@ fn engine_config() -> Config {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
-        // No function of the contract is async, and support for it costs 0.23
-        // microseconds on every call.
+        // No function of the contract is async, and support for async costs 0.23 microseconds for
+        // every call.
         .concurrency_support(false);
     config
 }
@@ -219,7 +221,7 @@ mod tests {
         let engine = Engine::new(None).unwrap();
         let settings = r#"{"mappings":[{"event":"*","stream":"s"}]}"#;
         for name in b'a'..b'h' {
-            // A custom section, which makes it another component.
+            // The custom section makes it a different component.
             let mut component = DEFAULT_PLUGIN.to_vec();
             component.extend([0, 2, 1, name]);
             Plugin::load(&engine, &component, settings).unwrap();

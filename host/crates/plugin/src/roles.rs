@@ -1,7 +1,7 @@
 //! The published plugins: active, canary and shadow.
 //!
-//! They are published as one value, so that one generation decides about a whole batch, and no event
-//! waits for a change: a worker checks for one between two batches with a single load.
+//! They are published as one value. So one generation decides a whole batch, and no event waits for
+//! a change: between two batches, a worker checks for a change with a single load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{Canary, Generation, Shadow};
 
-/// Pauses of workers that switched to another plugin, of which quantiles are reported.
+/// Number of recorded pauses of workers that switched to another plugin, for quantiles.
 const PLUGIN_PAUSES_KEPT: usize = 4096;
 
 /// The plugins of a run, by role.
@@ -19,13 +19,13 @@ const PLUGIN_PAUSES_KEPT: usize = 4096;
 pub struct PluginRoles {
     /// The active plugin.
     pub active: Arc<Generation>,
-    /// A plugin that decides about the events of some users.
+    /// The plugin that decides the events of some users.
     pub canary: Option<Arc<Canary>>,
-    /// A plugin whose decisions are only compared.
+    /// The plugin whose decisions are only compared.
     pub shadow: Option<Arc<Shadow>>,
 }
 
-/// The roles that are published at present.
+/// The currently published roles.
 #[derive(Debug)]
 pub struct PublishedRoles {
     current: Arc<ArcSwap<PluginRoles>>,
@@ -43,19 +43,19 @@ pub struct RolesReader {
 /// How long workers paused to switch to other plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pauses {
-    /// The last pauses, in microseconds; in no order once they are many.
+    /// The last pauses, in microseconds. They are unordered when the buffer is full.
     micros: Vec<u32>,
     count: u64,
 }
 
 impl PublishedRoles {
-    /// These roles, as the first.
+    /// Publishes the first roles.
     pub fn new(roles: PluginRoles) -> Self {
         let current = Arc::new(ArcSwap::from_pointee(roles));
         PublishedRoles { current, pauses: Mutex::default() }
     }
 
-    /// The roles at present.
+    /// The current roles.
     pub fn load(&self) -> Arc<PluginRoles> {
         self.current.load_full()
     }
@@ -65,14 +65,14 @@ impl PublishedRoles {
         self.current.swap(Arc::new(roles))
     }
 
-    /// A view that starts with the roles at present.
+    /// Creates a view that starts with the current roles.
     pub fn reader(&self) -> RolesReader {
         let mut published = Cache::new(Arc::clone(&self.current));
         let in_use = Arc::clone(published.load());
         RolesReader { published, in_use }
     }
 
-    /// Counts the time that a worker took to switch to other plugins.
+    /// Counts a worker's pause for switching to other plugins.
     pub fn count_pause(&self, took: Duration) {
         let mut pauses = self.pauses.lock();
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -91,7 +91,7 @@ impl PublishedRoles {
 }
 
 impl RolesReader {
-    /// Whether other roles are published than those in use.
+    /// Whether the published roles differ from those in use.
     #[inline]
     pub fn has_changed(&mut self) -> bool {
         !Arc::ptr_eq(self.published.load(), &self.in_use)
@@ -115,8 +115,8 @@ impl Pauses {
         self.count
     }
 
-    /// The pause that this share of the last ones, from 0 to 1, did not exceed, in
-    /// microseconds.
+    /// The pause, in microseconds, that this share of the recorded ones, from 0 to 1, did not
+    /// exceed.
     pub fn quantile_micros(&self, share: f64) -> u32 {
         let mut sorted = self.micros.clone();
         sorted.sort_unstable();
@@ -136,7 +136,7 @@ mod tests {
     use crate::{AdmittedPlugin, CircuitBreakerSettings, Plugin};
     use standpipe_core::test_deadline::run_with_deadline;
 
-    /// Is never asked.
+    /// This plugin is never called.
     struct Unused;
 
     impl PluginScript for Unused {
@@ -180,7 +180,7 @@ mod tests {
         let read = || {
             let mut reader = published.reader();
             let mut last = reader.in_use().active.number();
-            // What was published before the end is seen after it.
+            // Roles that were published before the end are visible after it.
             loop {
                 let was_over = is_over.load(Ordering::Acquire);
                 if reader.has_changed() {

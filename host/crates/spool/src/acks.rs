@@ -1,10 +1,9 @@
-//! Which items of a segment are acknowledged, as its file beside has it.
+//! The acknowledged items of a segment, as stored in its acknowledgement file.
 //!
-//! The file consists of blocks of 64 bytes, of which the last four are a
-//! checksum. A block never crosses a page or a sector, so it is written whole or
-//! not at all; one of zeros has never been written. The first block is the
-//! [`SegmentSummary`], which stands there once the segment is complete. Each other one
-//! holds the bits of 480 items.
+//! The file consists of blocks of 64 bytes, whose last four bytes are a checksum. A block never
+//! crosses a page or a sector, so it is written completely or not at all. A block of zeros has
+//! never been written. The first block is the [`SegmentSummary`], which is written when the segment
+//! is complete. Each other block contains the bits of 480 items.
 
 use std::ops::Range;
 
@@ -15,21 +14,21 @@ const BLOCK: usize = 64;
 const BLOCK_DATA: usize = BLOCK - 4;
 const BLOCK_ITEMS: u32 = BLOCK_DATA as u32 * 8;
 
-/// The most bytes that such a file has.
+/// The maximum size of such a file.
 pub(super) const ACKS_BYTES_MAX: usize =
     (1 + limits::SPOOL_SEGMENT_ITEMS_MAX.div_ceil(BLOCK_ITEMS) as usize) * BLOCK;
 
-/// Bytes of such a file that has the bits of this many items.
+/// The size of such a file for this number of items.
 pub(super) fn acks_bytes(items: u32) -> u64 {
     (1 + u64::from(items.div_ceil(BLOCK_ITEMS))) * BLOCK as u64
 }
 
-/// What a segment was when it was complete.
+/// The state of a segment at its completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentSummary {
-    /// The length of the file of frames.
+    /// The length of the frame file.
     pub(super) end: u64,
-    /// How much of it has been given back.
+    /// The number of bytes that were released.
     pub(super) punched: u64,
     pub(super) items: u32,
 }
@@ -38,9 +37,9 @@ pub(super) struct SegmentSummary {
 #[derive(Debug)]
 pub(super) struct Acks {
     segment: u64,
-    /// What the file holds, or will: checksums are right where it is not dirty.
+    /// The contents of the file. Checksums are only valid outside of the dirty blocks.
     image: Vec<u8>,
-    /// The blocks that are to be written.
+    /// The blocks to write.
     dirty: Range<usize>,
     items: u32,
     acked: u32,
@@ -51,8 +50,8 @@ impl Acks {
         Self { segment, image: Vec::new(), dirty: 0..0, items: 0, acked: 0 }
     }
 
-    /// What stands in a file, and how many of its blocks are corrupt: what they
-    /// said is taken for never said.
+    /// Loads the contents of a file. Also returns the number of corrupt blocks, whose
+    /// acknowledgements are discarded.
     pub(super) fn load(segment: u64, mut image: Vec<u8>) -> (Self, u64) {
         let mut corrupt = u64::from(!image.len().is_multiple_of(BLOCK));
         image.truncate(image.len() / BLOCK * BLOCK);
@@ -66,7 +65,7 @@ impl Acks {
         (Self { image, ..Self::new(segment) }, corrupt)
     }
 
-    /// What the segment was when it was complete, if that stands here.
+    /// The state of the segment at its completion, if the segment is complete.
     pub(super) fn summary(&self) -> Option<SegmentSummary> {
         let block = self.image.get(..BLOCK).filter(|block| block[0] == 1)?;
         let long = |at| u64::from(read_u32(block, at)) | u64::from(read_u32(block, at + 4)) << 32;
@@ -77,7 +76,7 @@ impl Acks {
         is_possible.then_some(summary)
     }
 
-    /// Say what the segment is, now that it is complete.
+    /// Sets the state of the segment when it is complete.
     pub(super) fn set_summary(&mut self, summary: SegmentSummary) {
         let block = self.block_mut(0);
         block[0] = 1;
@@ -86,7 +85,7 @@ impl Acks {
         block[20..24].copy_from_slice(&summary.items.to_le_bytes());
     }
 
-    /// Sets the number of items. The bits say which of the new ones are acknowledged.
+    /// Sets the number of items. The bits of the new items say which are acknowledged.
     pub(super) fn set_items(&mut self, items: u32) {
         self.acked += (self.items..items).filter(|item| self.is_acked(*item)).count() as u32;
         self.items = items;
@@ -100,12 +99,12 @@ impl Acks {
         self.items - self.acked
     }
 
-    /// Whether each of these items is acknowledged.
+    /// Whether all of these items are acknowledged.
     pub(super) fn are_acked(&self, mut items: Range<u32>) -> bool {
         items.all(|item| self.is_acked(item))
     }
 
-    /// The positions, in a range of items, of those that are acknowledged.
+    /// The acknowledged items in a range.
     pub(super) fn acked_in(&self, items: Range<u32>) -> Vec<u32> {
         if self.acked == 0 {
             return Vec::new();
@@ -113,7 +112,7 @@ impl Acks {
         (0..items.end - items.start).filter(|at| self.is_acked(items.start + at)).collect()
     }
 
-    /// Acknowledge items, and say how many were not yet.
+    /// Acknowledges items. Returns how many of them were not acknowledged before.
     pub(super) fn acknowledge(&mut self, items: impl Iterator<Item = u32>) -> u32 {
         let acked_before = self.acked;
         for item in items {
@@ -126,7 +125,7 @@ impl Acks {
         self.acked - acked_before
     }
 
-    /// Write what has changed. Where that fails, it goes with the next.
+    /// Writes the dirty blocks. If that fails, the next call writes them.
     pub(super) fn write_dirty<E>(
         &mut self,
         overwrite: impl FnOnce(u64, &[u8]) -> Result<(), E>,
@@ -150,7 +149,7 @@ impl Acks {
         self.image.get(block * BLOCK + byte).is_some_and(|byte| byte & mask != 0)
     }
 
-    /// A block, which will be written.
+    /// A mutable block, which becomes dirty.
     fn block_mut(&mut self, index: usize) -> &mut [u8] {
         self.dirty = match self.dirty.is_empty() {
             true => index..index + 1,
@@ -164,7 +163,7 @@ impl Acks {
     }
 }
 
-/// The block, the byte in it and the bit in that of an item.
+/// The block, the byte and the bit of an item.
 fn bit_position(item: u32) -> (usize, usize, u8) {
     let within = item % BLOCK_ITEMS;
     ((1 + item / BLOCK_ITEMS) as usize, (within / 8) as usize, 1 << (within % 8))
@@ -182,7 +181,7 @@ fn block_checksum(segment: u64, index: usize, block: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The file after these have been acknowledged, one by one.
+    /// The contents of the file after these items were acknowledged one by one.
     fn file(items: u32, acked: &[u32]) -> Vec<u8> {
         let (mut acks, mut file) = (Acks::new(7), Vec::new());
         acks.set_items(items);

@@ -1,19 +1,18 @@
-//! How a segment's bytes are laid out: a file header, then frames, each a header
-//! and the bytes of an entry. All numbers are little-endian.
+//! The layout of a segment: a file header, then frames, each a header and the bytes of an entry.
+//! All numbers are little-endian.
 //!
-//! The checksum of a header covers, beside the header, the number of its segment
-//! and its place in it. A header is valid in one place only: what a client put
-//! into its payload, and what an earlier file left on the disk, is never taken
-//! for one.
+//! The checksum of a header also covers the number of its segment and its position in the segment.
+//! So a header is valid in one position only: bytes in a client's payload, or left on the disk by
+//! an earlier file, are never mistaken for a header.
 
 use crate::limits;
 
-/// Segment numbers that are tried to find out what a renamed file was called: those
-/// of the first 64 TiB of a spool, in some milliseconds.
+/// Segment numbers to try for finding the original name of a renamed file: those of the first 64
+/// TiB of a spool. This takes some milliseconds.
 const SPOOL_NUMBERS_TRIED: u64 = 1 << 20;
 
-/// What a frame begins with, where reading starts again behind corrupt bytes.
-/// It is not UTF-8, so text never contains it.
+/// The first bytes of a frame. Reading resumes at them after corrupt bytes. They are not UTF-8, so
+/// text never contains them.
 pub(super) const FRAME_MAGIC: [u8; 8] = *b"\xf5spo\xffol\xfa";
 pub(super) const FRAME_HEADER_BYTES: usize = 28;
 
@@ -21,13 +20,13 @@ const FILE_MAGIC: [u8; 8] = *b"\xf5spool\r\n";
 pub(super) const FILE_HEADER_BYTES: usize = 16;
 const VERSION: u32 = 1;
 
-/// What a frame says of its entry.
+/// The header of an entry's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHeader {
-    /// Bytes of the entry.
+    /// The size of the entry in bytes.
     pub(super) length: u32,
     pub(super) items: u32,
-    /// The number of its first item within the segment.
+    /// The number of the entry's first item within the segment.
     pub(super) first: u32,
     /// The checksum of the entry's bytes.
     pub(super) checksum: u32,
@@ -46,7 +45,7 @@ impl FrameHeader {
         bytes
     }
 
-    /// The header that stands in this place, if one does that can be valid.
+    /// The header at this position, if it is valid.
     pub(super) fn parse(bytes: &[u8], segment: u64, offset: u64) -> Option<Self> {
         let is_valid = bytes.len() == FRAME_HEADER_BYTES
             && bytes[..8] == FRAME_MAGIC
@@ -64,27 +63,27 @@ impl FrameHeader {
         is_possible.then_some(header)
     }
 
-    /// Bytes of the whole frame.
+    /// The size of the whole frame.
     pub(super) fn frame_bytes(&self) -> u64 {
         frame_bytes(self.length as usize)
     }
 
-    /// The number behind its last item.
+    /// The number after the entry's last item.
     pub(super) fn items_end(&self) -> u32 {
         self.first + self.items
     }
 }
 
-/// Bytes of the frame of an entry of this many.
+/// The size of the frame for an entry of this size.
 pub(super) fn frame_bytes(entry: usize) -> u64 {
     (FRAME_HEADER_BYTES + entry) as u64
 }
 
-/// What a file's beginning says.
+/// The result of parsing a file header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileHeader {
     Valid,
-    /// It is a spool's, of another version.
+    /// The header of a spool file of another version.
     Version(u32),
     Corrupt,
 }
@@ -109,8 +108,8 @@ pub(super) fn parse_file_header(bytes: &[u8], segment: u64) -> FileHeader {
     }
 }
 
-/// The number of the segment whose file begins with these bytes, whatever the file
-/// is called now. None where that cannot be found out.
+/// The segment number of a file that starts with these bytes, whatever its current name. `None` if
+/// that cannot be determined.
 pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
     let (file_header, rest) = bytes.split_at_checked(FILE_HEADER_BYTES)?;
     let frame_header = &rest[..rest.len().min(FRAME_HEADER_BYTES)];
@@ -123,13 +122,13 @@ pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
     let offset = FILE_HEADER_BYTES as u64;
     (1..=SPOOL_NUMBERS_TRIED).find(|number| {
         let has_file_header = parse_file_header(file_header, *number) != FileHeader::Corrupt;
-        // One of the two alone may be damaged beyond recognition.
+        // The magic bytes or the header may be damaged beyond recognition, but not both.
         (!has_file_magic || has_file_header)
             && (!has_frame_magic || FrameHeader::parse(frame_header, *number, offset).is_some())
     })
 }
 
-/// The number that stands at this place of bytes that reach that far.
+/// The number at this position. The bytes must be long enough.
 pub(super) fn read_u32(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }

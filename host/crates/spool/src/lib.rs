@@ -1,20 +1,18 @@
-//! A durable queue of bytes: an append returns once the entry is safe, and the entry is
-//! handed out until each of its items has been acknowledged.
+//! A durable queue of bytes: an append returns once the entry is durable, and the entry is returned
+//! to the consumer until each of its items is acknowledged.
 //!
-//! On disk it is a log of segments, in one directory that one process has at a
-//! time. Beside each segment is a file with a bit for each item; a segment all of
-//! whose items are acknowledged is removed. An entry is handed out once in the
-//! life of a process, in the order of appending, and again after a restart if
-//! items of it are not acknowledged: never lost, seldom twice.
+//! On disk, the spool is a log of segments in a directory that only one process uses at a time.
+//! Each segment has a second file with one bit per item. A segment is removed when all of its items
+//! are acknowledged. The consumer gets each entry once in the life of a process, in the order of
+//! appending, and again after a restart if some of its items are not acknowledged. So entries are
+//! never lost, and rarely duplicated.
 //!
-//! What bounds it is [`SpoolSettings::bytes_max`], beyond which nothing is taken.
-//! Memory does not grow with what waits, but for a bit for each item: the reader
-//! reads from the disk.
+//! [`SpoolSettings::bytes_max`] limits the size. Above it, the spool accepts no entries. Memory
+//! does not grow with waiting entries, except for one bit per item: the reader reads from the disk.
 //!
-//! No error of the disk ends anything: what could not be stored is answered with
-//! an error, and the next entry is tried again. What turns out to be corrupt is
-//! counted, reported by place, never by content, kept in a file beside the
-//! segments and passed over.
+//! No disk error stops the spool: if an entry cannot be stored, the caller gets an error, and the
+//! next entry is tried again. A corrupt region is counted, reported by position but never by
+//! content, saved in a file beside the segments, and skipped.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -59,8 +57,8 @@ use disk::DiskSpool;
 use memory::MemorySpool;
 use reader::{SegmentReader, deadline_after};
 
-/// The side of a spool that takes entries. Dropping the last clone closes the
-/// spool, and waits until what was taken is stored.
+/// The side of a spool that accepts entries. Dropping the last clone closes the spool, and waits
+/// until accepted entries are stored.
 #[derive(Debug, Clone)]
 pub struct Spool(Arc<SpoolKind>);
 
@@ -70,8 +68,8 @@ enum SpoolKind {
     Memory(Arc<MemorySpool>),
 }
 
-/// The side that hands them out. The spool's directory is free for another
-/// process once this and all clones of the [`Spool`] are dropped.
+/// The side that reads entries. The spool's directory is free for another process after this and
+/// all clones of the [`Spool`] are dropped.
 #[derive(Debug)]
 pub struct Consumer(ConsumerKind);
 
@@ -84,18 +82,18 @@ enum ConsumerKind {
 /// An entry as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolEntry {
-    /// Its bytes.
+    /// The entry's bytes.
     pub bytes: Vec<u8>,
-    /// How many items it has.
+    /// The number of its items.
     pub items: u32,
-    /// What acknowledges it.
+    /// The position, to acknowledge its items.
     pub place: EntryPosition,
     /// The positions of the items that were acknowledged before a restart, in
     /// order. They must not be delivered again.
     pub acked: Vec<u32>,
 }
 
-/// Where an entry is, for as long as the spool is open.
+/// The position of an entry while the spool is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntryPosition {
     segment: u64,
@@ -103,23 +101,23 @@ pub struct EntryPosition {
     items: u32,
 }
 
-/// What waiting for an entry came to.
+/// The result of waiting for an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextEntry {
-    /// It came.
+    /// The next entry.
     Entry(SpoolEntry),
-    /// Nothing came in time.
+    /// No entry arrived in time.
     Nothing,
-    /// Nothing will come: the spool is closed, and everything was handed out.
+    /// No entry will arrive: the spool is closed, and all entries were read.
     End,
 }
 
 impl Spool {
-    /// Open a spool, and find what an earlier process left in it.
+    /// Opens a spool, and recovers what an earlier process left in it.
     ///
     /// # Errors
     ///
-    /// The directory cannot be used, is in use, or holds files of another version.
+    /// Fails if the directory cannot be used, is in use, or contains files of another version.
     pub fn open(settings: SpoolSettings) -> Result<(Self, Consumer, Recovered), SpoolOpenError> {
         let segment_bytes = (settings.bytes_max / limits::SPOOL_SEGMENTS_MIN)
             .clamp(limits::SPOOL_SEGMENT_BYTES_MIN, limits::SPOOL_SEGMENT_BYTES);
@@ -141,18 +139,19 @@ impl Spool {
         Ok((Self(Arc::new(SpoolKind::Disk(disk))), consumer, recovered))
     }
 
-    /// Whether it outlives the process.
+    /// Whether the spool survives the process.
     pub fn is_durable(&self) -> bool {
         matches!(*self.0, SpoolKind::Disk(_))
     }
 
-    /// Append an entry of so many items, and wait until it is durable.
+    /// Appends an entry with this number of items, and waits until it is durable.
     ///
-    /// An entry without items needs no acknowledgement, so nothing is kept of it. When the future is dropped, the entry may still be stored.
+    /// An entry without items needs no acknowledgement, so it is not stored. If the future is
+    /// dropped, the entry may still be stored.
     ///
     /// # Errors
     ///
-    /// The entry was not taken, or nobody knows.
+    /// Fails if the entry was not stored, or if that is unknown.
     pub async fn append(&self, items: u32, bytes: Vec<u8>) -> Result<(), AppendError> {
         if items == 0 {
             return Ok(());
@@ -163,11 +162,11 @@ impl Spool {
         }
     }
 
-    /// Acknowledge the items of an entry at these positions, counted from 0. Those that are
-    /// acknowledged already stay so.
+    /// Acknowledges the items of an entry at these positions, counted from 0. Items that are
+    /// already acknowledged stay so.
     ///
-    /// It survives the end of the process at once. Where it cannot be written, it
-    /// is tried again, and counted in [`SpoolStatus::tend_errors`].
+    /// The acknowledgement survives the end of the process at once. If it cannot be written, it is
+    /// retried, and counted in [`SpoolStatus::tend_errors`].
     pub fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
         match &*self.0 {
             SpoolKind::Disk(disk) => disk.log.acknowledge(place, positions),
@@ -175,9 +174,9 @@ impl Spool {
         }
     }
 
-    /// Counts items of an entry as unreadable: whole, but of a form that the consumer does not
-    /// know. Unless they are acknowledged they stay in the spool, and are handed out again after
-    /// a restart, perhaps to a version that can read them.
+    /// Counts items of an entry as unreadable: complete, but in a format that the consumer does not
+    /// know. They stay in the spool unless they are acknowledged. The consumer gets them again
+    /// after a restart, perhaps in a version that can read them.
     pub fn count_unreadable(&self, items: u32) {
         match &*self.0 {
             SpoolKind::Disk(disk) => disk.log.count_unreadable(items),
@@ -185,7 +184,7 @@ impl Spool {
         }
     }
 
-    /// What it holds and has done.
+    /// The contents and the counts of the spool.
     pub fn status(&self) -> SpoolStatus {
         match &*self.0 {
             SpoolKind::Disk(disk) => disk.log.status(),
@@ -193,8 +192,8 @@ impl Spool {
         }
     }
 
-    /// Take no more entries. What was taken is stored and handed out, and then
-    /// comes [`NextEntry::End`]; acknowledging goes on.
+    /// Accepts no more entries. Accepted entries are stored and read, followed by
+    /// [`NextEntry::End`]. Acknowledging is still possible.
     pub fn close(&self) {
         match &*self.0 {
             SpoolKind::Disk(disk) => disk.close(),
@@ -205,7 +204,7 @@ impl Spool {
 
 impl Drop for SpoolKind {
     fn drop(&mut self) {
-        // A disk closes itself.
+        // A spool on disk closes itself when it is dropped.
         if let Self::Memory(memory) = self {
             memory.close();
         }
@@ -213,8 +212,8 @@ impl Drop for SpoolKind {
 }
 
 impl Consumer {
-    /// The next entry in the order of appending, once it is durable. Blocks the
-    /// thread for up to this long.
+    /// Returns the next entry in the order of appending, once it is durable. Blocks the thread for
+    /// up to this time.
     pub fn next(&mut self, patience: Duration) -> NextEntry {
         match &mut self.0 {
             ConsumerKind::Disk(reader) => reader.next(deadline_after(patience)),

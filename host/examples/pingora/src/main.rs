@@ -1,16 +1,15 @@
-//! A reverse proxy of Pingora with a host inside: what it forwards becomes events, and
-//! calls of SDKs under `/v1/` are answered by the collector.
+//! A reverse proxy with Pingora and a host inside: forwarded requests become events, and the
+//! collector handles requests of SDKs under `/v1/`.
 //!
 //! ```text
 //! cargo run --release -p pingora-gateway -- 127.0.0.1:8000 127.0.0.1:3000 settings.toml
 //! ```
 //!
-//! Without settings it only forwards, which is what the two are to be compared by.
-//! `settings.toml` wants `listen = "off"` where it has `[[sources]]`; the plugin is
-//! swapped when its file or its settings change, or by the admin API that
-//! `[admin] listen` opens. With SIGTERM, requests under way have [`GRACE_SECONDS`] to
-//! end, and then what was accepted is delivered. Pingora must not make a daemon of
-//! itself: the host's threads would not be there.
+//! Without settings, it only forwards, as a baseline for comparisons. If `settings.toml` contains
+//! `[[sources]]`, it needs `listen = "off"`. The plugin is swapped when its file or its settings
+//! change, or through the admin API of `[admin] listen`. After SIGTERM, requests in progress have
+//! [`GRACE_SECONDS`] to end, and then accepted events are delivered. Pingora must not run as a
+//! daemon: the host's threads would not exist in the new process.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![expect(clippy::print_stdout, reason = "it is a program")]
@@ -33,10 +32,10 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 use standpipe::{Builder, Exchange, Host, RequestCapture};
 
-/// Bytes of a request body that is copied for Standpipe; of a longer one nothing is sent.
+/// Maximum bytes of a request body that is copied for Standpipe. A longer body is not passed on.
 const BODY_BYTES_MAX: usize = 4_096_000;
 
-/// How long a client may take to end its request once the proxy is to stop.
+/// Time for clients to finish their requests after the proxy is told to stop.
 const GRACE_SECONDS: u64 = 1;
 
 struct Gateway {
@@ -120,7 +119,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Self::CTX,
     ) {
         let Some(mut exchange) = exchange.take() else { return };
-        // What Pingora answers itself goes by no filter.
+        // Responses that Pingora creates itself pass no filter.
         if let (Some(_), Some(response)) = (error, session.response_written()) {
             exchange.set_response(response.status, &response.headers);
         }
@@ -144,7 +143,7 @@ async fn handle(host: &Host, session: &mut Session) -> pingora_core::Result<bool
     Ok(true)
 }
 
-/// None if it is too large.
+/// Reads the whole body. Returns `None` if it is too large.
 async fn whole_body(session: &mut Session) -> pingora_core::Result<Option<Bytes>> {
     let mut body = BytesMut::new();
     while let Some(piece) = session.read_request_body().await? {
@@ -191,7 +190,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// On a runtime of the host's own: Pingora's come and go.
+/// Starts the host on its own runtime, because Pingora's runtimes do not last.
 fn start(settings: &str) -> Result<Host> {
     let mut builder = Builder::from_file(settings)?;
     if let Some(records) = env::var_os("RECORDS") {
@@ -200,7 +199,7 @@ fn start(settings: &str) -> Result<Host> {
     Ok(builder.start_with_own_runtime()?)
 }
 
-/// Serve until a signal says otherwise.
+/// Serves until a signal stops the server.
 fn serve(listen: &str, gateway: Gateway) -> Result<()> {
     let configuration = ServerConf {
         threads: thread::available_parallelism()?.get(),

@@ -1,5 +1,5 @@
-//! `host iam policy`: the least policy for the streams of the settings, as JSON or Terraform, split
-//! at IAM's size limit on demand.
+//! `host iam policy`: the minimal policy for the streams of the settings, as JSON or Terraform,
+//! optionally split at IAM's size limit.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,12 +20,10 @@ use standpipe_iam::{
     terraform_policies,
 };
 
-/// Characters of a managed policy, white space not counted. IAM's, and not to be
-/// raised.
+/// Characters of a managed policy without white space. It is a fixed limit of IAM.
 const POLICY_CHARS_MAX: usize = 6144;
 
-/// Managed policies that can be attached to a role. IAM's default; it can be
-/// raised to 20.
+/// Managed policies that can be attached to a role. It is IAM's default, which can be raised to 20.
 const POLICIES_OF_ROLE_MAX: usize = 10;
 
 #[derive(Debug, Args)]
@@ -80,7 +78,7 @@ pub(crate) struct PolicyArguments {
     base: bool,
 }
 
-/// What is printed.
+/// The text to print.
 pub(super) fn policy_text(mut arguments: PolicyArguments) -> anyhow::Result<String> {
     let (raw, directory) = read_settings(arguments.config.as_deref())?;
     let has_mapping =
@@ -113,7 +111,7 @@ pub(super) fn policy_text(mut arguments: PolicyArguments) -> anyhow::Result<Stri
     render_policy(&grants, &arguments)
 }
 
-/// Whose policy it is.
+/// Notes which role the policy is for.
 fn note_roles(settings: &Settings) {
     if let Some(role) = &aws_settings(settings).role {
         print_note(&format!(
@@ -156,7 +154,7 @@ fn render_policy(grants: &PolicyGrants, arguments: &PolicyArguments) -> anyhow::
     })
 }
 
-/// IAM would refuse a longer one.
+/// Rejects a policy that exceeds IAM's limit.
 fn check_length(document: &PolicyDocument, written: &BTreeSet<String>) -> anyhow::Result<()> {
     let chars = document.character_count();
     if chars <= POLICY_CHARS_MAX {
@@ -176,15 +174,14 @@ fn check_length(document: &PolicyDocument, written: &BTreeSet<String>) -> anyhow
     )
 }
 
-/// The streams that events go to. A canary decides about events too, so its streams are
-/// among them.
+/// The streams that events are sent to, including those of a canary, which decides events too.
 fn declared_streams(settings: &Settings) -> anyhow::Result<Vec<String>> {
     let mut loader = PluginLoader::new(settings, None)?;
     let plugins = loader.load_deciding(settings)?;
     Ok(event_streams(settings, &plugins))
 }
 
-/// What the credentials need that assume the roles: that of all, and those of sources.
+/// The policy of the credentials that assume the roles: the default role, and the roles of sources.
 fn base_policy(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
     let own = settings.source_roles.iter().map(|SourceRole { role, .. }| role);
     let roles: Vec<_> = aws_settings(settings).role.iter().chain(own).collect();
@@ -214,8 +211,8 @@ fn stream_location(
     Ok(StreamLocation { partition, region, account })
 }
 
-/// The streams that the host asks for their description, since how they are
-/// aggregated depends on it; or all.
+/// The streams whose descriptions the host requests because their aggregation depends on them, or
+/// all streams.
 fn described_streams(
     settings: &Settings,
     written: &BTreeSet<String>,
@@ -228,8 +225,7 @@ fn described_streams(
         own.unwrap_or(&delivery.stream).aggregation == Aggregation::Auto
     };
     let described = written.iter().filter(|name| all || is_auto(name)).cloned();
-    // A pattern that the plugin declares may stand for a stream with settings of
-    // its own.
+    // A declared pattern may match a stream with its own settings.
     let own =
         delivery.streams.iter().filter(|(_, settings)| settings.aggregation == Aggregation::Auto);
     let own = own.map(|(name, _)| name.to_string());

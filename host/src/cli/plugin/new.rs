@@ -1,4 +1,4 @@
-//! Plugins to start from: the examples of `guest/examples`, made to stand alone.
+//! Templates for plugins: the examples of `guest/examples`, adapted to stand alone.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{CommandResult, Exit, print_text, usage};
 
-/// Characters of a package's name: no language has a shorter limit.
+/// Maximum characters of a package name. No language has a lower limit.
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// Names that cargo takes for no package, or that the SDK has.
+/// Names that cargo does not accept for a package, or that the SDK uses.
 const RESERVED_NAMES: &str = "abstract alloc as async await become box break build const continue core crate deps do \
     dyn else enum examples extern false final fn for gen if impl in incremental let loop \
     macro match mod move mut override priv proc_macro pub ref return self standpipe-plugin \
@@ -37,7 +37,7 @@ enum PluginLanguage {
     Python,
 }
 
-/// A path in the new directory, and what stands in the file.
+/// A path in the new directory, and the contents of the file.
 type TemplateFile = (&'static str, String);
 
 macro_rules! source {
@@ -84,10 +84,9 @@ fn write_files(directory: &Path, files: &[TemplateFile]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A name for the package in a directory that cargo and npm take: the directory's, as far
-/// as they take it.
+/// A package name that cargo and npm accept: the directory's name without invalid characters.
 fn package_name(directory: &Path) -> String {
-    // Of `.` and `..`, too.
+    // This also resolves `.` and `..`.
     let absolute = std::path::absolute(directory).unwrap_or_default();
     let real = directory.canonicalize().unwrap_or(absolute);
     let given = real.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -132,7 +131,7 @@ fn rust_files(name: &str) -> Vec<TemplateFile> {
         ("standpipe-plugin/src/lib.rs", source!("guest/src/lib.rs").to_owned()),
         ("standpipe-plugin/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
         ("standpipe-plugin/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
-        // cargo makes a module's name of the package's.
+        // cargo derives the module name from the package name.
         (
             "README.md",
             adapt_paths(source!("guest/examples/rust/README.md"), &name.replace('-', "_")),
@@ -141,7 +140,7 @@ fn rust_files(name: &str) -> Vec<TemplateFile> {
     ]
 }
 
-/// The SDK's manifest, with what it inherits from this workspace.
+/// The SDK's manifest with the values that it inherits from this workspace.
 fn guest_manifest() -> String {
     let inherited = [
         ("edition.workspace = true", "edition = \"2024\"".to_owned()),
@@ -149,7 +148,7 @@ fn guest_manifest() -> String {
             "rust-version.workspace = true",
             format!("rust-version = {:?}", env!("CARGO_PKG_RUST_VERSION")),
         ),
-        // The longer key goes before the one that is a part of it.
+        // The longer key is replaced first, because it contains the shorter one.
         ("version.workspace = true", format!("version = {:?}", env!("CARGO_PKG_VERSION"))),
         ("license.workspace = true", format!("license = {:?}", env!("CARGO_PKG_LICENSE"))),
         ("[lints]\nworkspace = true\n\n", String::new()),
@@ -183,8 +182,7 @@ fn python_files(name: &str) -> Vec<TemplateFile> {
     ]
 }
 
-/// An example's text with the paths that it has where it stands alone, and with the name
-/// of its component.
+/// The text of an example with its standalone paths, and with the name of its component.
 fn adapt_paths(text: &str, name: &str) -> String {
     let text = text.replace("../../../", "").replace("../cases.json", "cases.json");
     replace_required(&text, "router.wasm", &format!("{name}.wasm"))
@@ -223,7 +221,7 @@ mod tests {
     fn nothing_points_out_of_the_directory() {
         for language in [PluginLanguage::Rust, PluginLanguage::JavaScript, PluginLanguage::Python] {
             for (path, text) in template_files(language, "orders") {
-                // The SDK looks for the contract beside itself.
+                // The SDK looks for the contract in its own directory.
                 let text = text.replace("path: \"../wit\"", "");
                 assert!(!text.contains("../"), "{language:?}: {path}");
                 assert!(!text.contains(".workspace = true"), "{language:?}: {path}");

@@ -1,8 +1,8 @@
-//! RudderStack's destination FIREHOSE.
+//! Imports RudderStack's destination FIREHOSE.
 //!
-//! Where RudderStack decides by itself (the role or the keys, the external id),
-//! the outcome is imported rather than the setting, so that the host logs in as
-//! RudderStack did.
+//! RudderStack itself decides between role and keys, and about the external id. The import contains
+//! the result of these decisions and not the settings, so that the host uses the same credentials
+//! as RudderStack.
 
 use serde_json::{Value, json};
 
@@ -13,21 +13,20 @@ use super::{
 };
 use standpipe_core::secret::Secret;
 
-/// Trust policies and CloudTrail filters may name it. Source: RudderStack's AWS
-/// session code, for the service `firehose`.
+/// The session name that RudderStack uses. Trust policies and CloudTrail filters may contain it.
+/// Source: RudderStack's AWS session code, for the service `firehose`.
 const SESSION_NAME: &str = "rudderstack-aws-firehose-access";
 
-/// The account that trust policies name. Source: RudderStack's documentation on
-/// the IAM role.
+/// The account that trust policies contain. Source: RudderStack's documentation on the IAM role.
 const ACCOUNT: &str = "422074288268";
 
-/// Each of these is enough to know a bare config by. `region` is not: other
-/// destinations have it too.
+/// Keys that identify a bare config. Each one is sufficient. `region` is not among them, because
+/// other destinations have it too.
 const BARE_CONFIG: [&str; 4] = ["mapEvents", "iamRoleARN", "roleBasedAuth", "accessKeyID"];
 
 const STATIC_KEYS: [&str; 4] = ["accessKeyID", "accessKey", "secretAccessKey", "sessionToken"];
 
-/// In a workspace's export, sources have a config too.
+/// Whether an object is a destination. In the export of a workspace, sources have a config too.
 pub(super) fn is_destination(fields: &JsonObject) -> bool {
     find_field(fields, "config").is_some_and(Value::is_object)
         && find_field(fields, "sourceDefinition").is_none()
@@ -77,8 +76,8 @@ fn read_mappings(rows: Option<Value>, imported: &mut Imported) {
     imported.set_mappings(rows);
 }
 
-/// Here case counts in the keys, as RudderStack looks rows up with other code
-/// than settings.
+/// The keys are case-sensitive here, because RudderStack reads these rows with other code than the
+/// settings.
 fn read_row(row: &Value) -> Result<ImportedRow, String> {
     let row = row.as_object().ok_or("it is not an object with `from` and `to`")?;
     let text = |key: &str| match row.get(key) {
@@ -162,8 +161,8 @@ fn read_role(config: &mut RemainingFields, destination: &JsonObject, imported: &
     ));
 }
 
-/// RudderStack falls back on the workspace's id, which guards the role against
-/// being assumed in another customer's name.
+/// The external id. RudderStack defaults to the workspace id, which prevents other customers from
+/// assuming the role.
 fn external_id(
     config: &mut RemainingFields,
     destination: &JsonObject,
@@ -220,7 +219,7 @@ fn leave_out(config: &mut RemainingFields, keys: &[&str], reason: &str, imported
     }
 }
 
-/// What keeps events away, or changes them, before they reach the destination.
+/// Notes options that filter or change events before they reach the destination.
 fn note_filters(config: &mut RemainingFields, destination: &JsonObject, imported: &mut Imported) {
     consent::read_rudderstack(config, imported);
     let is_filtering = config.take("eventFilteringOption").is_some_and(|it| it != "disable");

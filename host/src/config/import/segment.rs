@@ -1,4 +1,4 @@
-//! Segment's destination Amazon Kinesis Firehose.
+//! Imports Segment's destination Amazon Kinesis Firehose.
 //!
 //! The shape of its mapping rows is not published. Every shape that Segment's
 //! other destinations use is read, and a row that fits none becomes a note.
@@ -15,11 +15,11 @@ use standpipe_core::secret::Secret;
 const DEFINITION_ID: &str = "59022a2270a3e552b955caa9";
 const SLUG: &str = "amazon-kinesis-firehose";
 
-/// Segment's default. Source: the destination's settings in the catalogue.
+/// Segment's default region. Source: the destination's settings in the catalogue.
 const REGION: &str = "us-west-2";
 
-/// Each of these is enough to know bare settings by. `region` is not: other
-/// destinations have it too.
+/// Keys that identify bare settings. Each one is sufficient. `region` is not among them, because
+/// other destinations have it too.
 const BARE_SETTINGS: [&str; 3] = ["mappedStreams", "roleAddress", "secretId"];
 
 /// Names under which a row may hold its event, without case and separators.
@@ -56,8 +56,8 @@ pub(super) fn destination_type(destination: &JsonObject) -> DestinationType {
     }
 }
 
-/// The Config API has no metadata; there the destination's name is a path that
-/// ends with `/destinations/SLUG`.
+/// The slug of a destination. The Config API returns no metadata, but a name that is a path ending
+/// with `/destinations/SLUG`.
 fn slug_of_path(destination: &JsonObject) -> Option<&str> {
     find_field(destination, "config").filter(|config| config.is_array())?;
     let (_, slug) = find_field(destination, "name")?.as_str()?.rsplit_once("/destinations/")?;
@@ -87,7 +87,7 @@ pub(super) fn import_destination(
     );
 }
 
-/// What keeps events away, or changes them, before they reach the destination.
+/// Notes or converts options that filter or change events before they reach the destination.
 fn read_transforms(
     settings: &mut RemainingFields,
     destination: &JsonObject,
@@ -130,7 +130,8 @@ fn read_settings(destination: &JsonObject, imported: &mut Imported) -> JsonObjec
     settings
 }
 
-/// The Config API names a setting by a path whose last part is the key.
+/// The key and the value of a setting. The Config API names a setting by a path whose last part is
+/// the key.
 fn config_entry(entry: &Value) -> Option<(&str, &Value)> {
     let path = find_field(entry.as_object()?, "name")?.as_str()?;
     let key = path.rsplit('/').next().filter(|key| !key.is_empty())?;
@@ -195,7 +196,7 @@ fn find_unique_field<'a>(
     }
 }
 
-/// `delivery_stream`, `Delivery Stream` and `deliveryStream` are one name.
+/// Normalizes a key: `delivery_stream`, `Delivery Stream` and `deliveryStream` are equal.
 fn normalize_key(key: &str) -> String {
     key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

@@ -1,4 +1,4 @@
-//! `workflowConfig`: how a run is judged, and the OpenMetadata server.
+//! Converts `workflowConfig`: the criteria for a failed run, and the OpenMetadata server.
 
 use super::section::Section;
 use super::{Workflow, WorkflowError};
@@ -23,7 +23,7 @@ const AUTHENTICATION: &[&str] = &[
 ];
 const LOADERS: &[&str] = &["noop", "airflow", "env"];
 
-/// What the server's configuration may have besides, for other kinds of workflows.
+/// Keys of the server's configuration that only matter for other kinds of workflows.
 const MEANINGLESS: &[&str] = &[
     "type",
     "clusterName",
@@ -154,7 +154,7 @@ impl Workflow {
         Ok(())
     }
 
-    /// Refuses references to secrets that no manager resolves.
+    /// Rejects references to secrets that no manager resolves.
     fn check_references(&self, config: &Section) -> Result<(), WorkflowError> {
         if self.settings.secrets.manager.is_some() {
             return Ok(());
@@ -184,7 +184,7 @@ impl Workflow {
     }
 }
 
-/// Which certificates are believed.
+/// Reads which certificates are trusted.
 fn read_verification(server: &mut Section) -> Result<Option<String>, WorkflowError> {
     let word = server.word("verifySSL", VERIFY)?;
     let mut files = server.section("sslConfig")?;

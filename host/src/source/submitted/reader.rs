@@ -1,4 +1,4 @@
-//! Makes chunks of submitted events.
+//! Creates chunks of submitted events.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,32 +17,30 @@ use standpipe_core::event::{
 };
 use standpipe_core::limits::CHUNK_BYTES;
 
-/// How long it takes from one chunk of an embedder's events to the next, while fewer come than
-/// fill one: what an event may be late, and nothing beside the delay of delivery. It
-/// bounds how often threads are woken, which is most of what few events cost.
+/// The pause between two chunks of submitted events, if fewer events arrive than fit into a chunk.
+/// It is the additional delay of an event, and small compared to the delay of delivery. It limits
+/// how often threads are woken, which is most of the cost of a few events.
 const SUBMITTED_REST: Duration = Duration::from_millis(1);
 
-/// Makes chunks of submitted events.
+/// Creates chunks of submitted events.
 ///
-/// Whatever waits when it looks makes a chunk, so that an event alone is not late.
-/// Then it rests for `SUBMITTED_REST`, unless more waits than a chunk takes:
-/// waking threads for each event would cost the submitter more than all the
-/// rest does. It ends once nothing more is accepted, and nothing waits; where no worker is
-/// left, nothing more is accepted from then on.
+/// Each time, all waiting events form a chunk, so a single event is not delayed. Then the reader
+/// pauses for `SUBMITTED_REST`, unless more events wait than fit into a chunk: waking threads for
+/// each event would cost the submitter more than everything else. The reader ends once no more
+/// events are accepted and none wait. If no worker is left, no more events are accepted.
 #[derive(Debug)]
 pub struct SubmissionReader {
     submissions: SubmissionQueue,
     source: EventSource,
     /// The number of the next event, counted from 1.
     next_line: u64,
-    /// Where the chunk before was not full, nothing more waited.
+    /// Whether the previous chunk was not full, so that no more events waited.
     is_idle: bool,
-    /// The room in the queue of the chunk that was handed out last: it is given back once
-    /// the workers have that.
+    /// The queue share of the last chunk. It is released once the workers have this chunk.
     handed_out: Option<QueueShare>,
 }
 
-/// The room that some events take in the queue, until this is dropped.
+/// The share of the queue limits that some events use, until it is dropped.
 #[derive(Debug)]
 struct QueueShare {
     shared: Arc<SubmissionState>,
@@ -50,27 +48,28 @@ struct QueueShare {
     bytes: usize,
 }
 
-/// A chunk in the making.
+/// A chunk that is being filled.
 struct PendingSubmissions {
     lines: Lines,
     waiting: Vec<(u32, oneshot::Sender<EventOutcome>)>,
-    /// The room that the events take in the queue, in bytes.
+    /// The queue bytes of the events.
     room: usize,
 }
 
-/// The submitters that wait for the outcomes of the events of a chunk.
+/// The submitters that wait for the outcomes of a chunk's events.
 struct PendingOutcomes {
     shared: Arc<SubmissionState>,
     events: Mutex<Vec<(u32, oneshot::Sender<EventOutcome>)>>,
 }
 
 impl SubmissionReader {
-    /// Reads events that plugins and dead letters know by the name of this source.
+    /// Creates a reader of events. The name of this source identifies them in plugins and dead
+    /// letters.
     pub fn new(submissions: SubmissionQueue, source: EventSource) -> Self {
         SubmissionReader { submissions, source, next_line: 1, is_idle: false, handed_out: None }
     }
 
-    /// Takes what waits, as far as a chunk has room; waits for the first event.
+    /// Takes waiting events as long as they fit into a chunk. Waits for the first event.
     fn gather_events(&self, buffer: impl FnOnce() -> Vec<u8>) -> Option<PendingSubmissions> {
         let first = self.submissions.queue.recv().ok()?;
         let lines = Lines::in_buffer(buffer(), self.next_line);
@@ -167,7 +166,7 @@ impl PendingOutcomes {
         self.shared.settle_events(count, 0);
     }
 
-    /// The rest will never be settled.
+    /// The remaining events will never be settled.
     fn abandon_rest(&self) {
         let mut events = self.events.lock();
         let abandoned = std::mem::take(&mut *events).len();
@@ -181,9 +180,9 @@ fn without_line_end(text: &Bytes) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// A record is one line. Between the tokens of a JSON text, spaces mean the same as
-/// line ends. A line end inside a string stays: such a text is not JSON, and must not
-/// become any.
+/// Converts a JSON text to one line, because a record is one line. Between tokens, spaces mean the
+/// same as line ends. A line end inside a string stays: such a text is not JSON, and must not
+/// become valid.
 fn make_one_line(text: &mut [u8]) {
     if memchr::memchr2(b'\n', b'\r', text).is_none() {
         return;

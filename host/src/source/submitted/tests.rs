@@ -1,5 +1,5 @@
-//! Events handed in by a program: bounds, waiting, closing, one line each, and an answer for every
-//! caller.
+//! Tests events that a program submits: limits, waiting, closing, one line per event, and an
+//! outcome for every caller.
 
 use std::pin::pin;
 use std::task::{Context, Wake, Waker};
@@ -16,14 +16,14 @@ use super::*;
 use crate::source::{Chunker, Progress};
 use standpipe_core::event::{Chunk, LineError, OutputOutcome, Reason, scan};
 
-/// How long a chunk may take to come.
+/// Timeout for the next chunk.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn room(events: usize) -> SubmissionLimits {
     SubmissionLimits { events, ..SubmissionLimits::default() }
 }
 
-/// A reader at work, and where its chunks come out.
+/// Starts a reader. Also returns the receiver of its chunks.
 fn read(submissions: SubmissionQueue) -> (JoinHandle<()>, Receiver<Chunk>) {
     let (chunker, chunks, _) = Chunker::new(1, Progress::default());
     let reader = SubmissionReader::new(submissions, "test".into());
@@ -108,7 +108,7 @@ async fn what_there_is_no_room_for_comes_back_or_waits() {
         texts(&chunk).concat()
     };
     assert_eq!((settle(), first.await), (b"1".to_vec(), Ok(EventOutcome::Delivered)));
-    // The second one was let in when the first was settled.
+    // The second event was accepted when the first one was settled.
     let third = tokio::task::spawn_blocking(move || chunks.recv_timeout(DEADLINE).unwrap());
     let chunk = third.await.unwrap();
     assert_eq!(texts(&chunk), [b"3"]);
@@ -125,7 +125,7 @@ async fn bytes_are_bounded_too() {
     assert!(matches!(submitter.try_submit(half), Err(TrySubmitError::Full(_))));
     drop(submitter.try_submit("small".into()).unwrap());
     assert_eq!(submitter.stats().unsettled, 2);
-    // What did not fit took no place from others.
+    // A refused event does not use the limits of others.
     assert_eq!(submitter.0.events.available_permits(), 8);
 }
 
@@ -160,8 +160,7 @@ async fn nobody_waits_for_ever_where_nobody_takes_the_events() {
     let queued = submitter.try_submit("1".into()).unwrap();
     let (reader, chunks) = read(submissions);
     drop(chunks);
-    // A chunk that is in the queue then goes with its other end: the next one finds
-    // that nobody is there.
+    // The queued chunk is dropped with the receiver. The next one finds that the receiver is gone.
     let next = submitter.try_submit("2".into());
     reader.join().unwrap();
     assert_eq!(queued.await, Err(SubmitError::Abandoned));
@@ -196,7 +195,7 @@ fn of_an_event_that_is_too_long_the_start_is_kept() {
     submitter.close();
 }
 
-/// Texts that are JSON, nearly so, or not at all.
+/// Texts that are valid, nearly valid, or invalid JSON.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let token = select(vec![
         "{",

@@ -1,23 +1,23 @@
 //! Removes users, passwords and parameters from URLs.
 //!
-//! A text that does not look like a URL is dropped: it may be a password with unexpected
+//! A text that does not look like a URL is dropped, because it may be a password with unexpected
 //! characters.
 
-/// The fewest characters of a part of a path that may be a token.
+/// The minimum number of characters of a part of a path that may be a token.
 const TOKEN_CHARACTERS_MIN: usize = 20;
-/// What is shown in its place.
+/// The text that replaces it.
 const HIDDEN: &str = "...";
 
-/// What a JDBC URL leads to.
+/// The parts of a JDBC URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Jdbc {
-    /// The URL, of its harmless parts.
+    /// The URL without sensitive parts.
     pub(super) url: String,
     pub(super) host: String,
     pub(super) database: Option<String>,
 }
 
-/// Read `jdbc:redshift://HOST:PORT/DATABASE`, without whatever else it has.
+/// Parses `jdbc:redshift://HOST:PORT/DATABASE`, and drops all other parts.
 pub(super) fn redact_jdbc_url(text: &str) -> Option<Jdbc> {
     let (scheme, rest) = text.trim().split_once("//")?;
     let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == ':');
@@ -32,8 +32,8 @@ pub(super) fn redact_jdbc_url(text: &str) -> Option<Jdbc> {
     Some(Jdbc { url: format!("{scheme}//{host}{port}{path}"), host, database })
 }
 
-/// An HTTP URL without user, password, parameters, and whatever in its path may be
-/// a token: some services have it there.
+/// Returns an HTTP URL without user, password, parameters, and without parts of its path that may
+/// be a token, because some services put a token there.
 pub(super) fn redact_http_url(text: &str) -> Option<String> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
@@ -50,16 +50,16 @@ pub(super) fn redact_http_url(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{slash}{path}"))
 }
 
-/// The host of a text that may have a port.
+/// Returns the host of a text that may contain a port.
 pub(super) fn redact_host(text: &str) -> Option<String> {
     AddressParts::read(text.trim()).map(|parts| parts.host)
 }
 
-/// What follows a scheme.
+/// The parts after a scheme.
 struct AddressParts<'a> {
     host: String,
     port: Option<u16>,
-    /// Without the `/` before it, and without parameters.
+    /// The path without the leading `/`, and without parameters.
     path: &'a str,
 }
 
@@ -68,8 +68,8 @@ impl<'a> AddressParts<'a> {
         let end = rest.find(['?', '#', ';', '&']).unwrap_or(rest.len());
         let (head, parameters) = rest.split_at(end);
         let (authority, path) = head.split_once('/').unwrap_or((head, ""));
-        // An `@` behind the host may belong to a password that holds one of the
-        // characters which end the host.
+        // An `@` after the host may belong to a password that contains one of the characters that
+        // end the host.
         let (authority, path) = match path.rsplit_once('@') {
             Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
             None => (authority, path),
@@ -96,7 +96,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     is_host.then_some((host, port))
 }
 
-/// Long parts in which letters and digits are mixed.
+/// Whether a part is long and mixes letters and digits.
 fn may_be_token(part: &str) -> bool {
     part.len() >= TOKEN_CHARACTERS_MIN
         && part.bytes().any(|byte| byte.is_ascii_digit())
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(redact_host("db example"), None);
     }
 
-    /// Passwords with all that a URL may be cut at.
+    /// Passwords with all characters at which a URL may be split.
     const PASSWORD: &str = "[A-Z0-9:/@?#;&!$%=+]{0,20}SECRET[A-Z0-9:/@?#;&!$%=+]{0,20}";
     const JDBC: &str = "jdbc:[a-z]{1,9}://([a-z]{1,3}:[a-z]{1,3}@)?[a-z.-]{1,9}(:[0-9]{1,4})?(/[a-z]{0,5})?([?;]a=b)?";
 

@@ -1,4 +1,4 @@
-//! Lists of names, page by page.
+//! Reads lists of names, page by page.
 
 use std::collections::HashSet;
 
@@ -9,20 +9,20 @@ use super::error_kind::missing_member;
 use crate::limits;
 use standpipe_aws::{AwsError, JsonFields};
 
-/// Names of tables in a page of their list: DynamoDB gives no more.
+/// Table names in one page of the list, the maximum of DynamoDB.
 const CATALOG_PAGE_TABLES: usize = 100;
 
-/// Streams, or tables, that are listed: twenty times as many as an account may have
-/// in a region. What bounds memory where a list has no end.
+/// Maximum number of listed streams or tables: twenty times the quota of an account in a region. It
+/// limits memory if a list never ends.
 const CATALOG_NAMES_MAX: usize = 100_000;
 
-/// Names, and why there may be more of them.
+/// A list of names, and why it may be incomplete.
 #[derive(Debug, Default)]
 pub(super) struct ListedNames {
-    /// In the order of the responses, without duplicates.
+    /// The names in the order of the responses, without duplicates.
     pub(super) names: Vec<String>,
     known: HashSet<String>,
-    /// Why the list was not read to its end; none where it was.
+    /// Why the list is incomplete, or `None` if it is complete.
     pub(super) cut_off: Option<String>,
 }
 
@@ -31,20 +31,20 @@ pub(super) struct ListedNames {
 pub(crate) struct NameList {
     pub(super) operation: &'static str,
     page: usize,
-    /// The member of a response that has the names.
+    /// The member of a response that contains the names.
     names: &'static str,
-    /// The parameter with the name to continue after.
+    /// The parameter for the name after which to continue.
     start: &'static str,
     next: NextPage,
 }
 
-/// How an answer says that there are more names.
+/// How a response indicates that there are more names.
 #[derive(Debug, Clone, Copy)]
 enum NextPage {
-    /// True or false; the list continues after the last name. Without it, nobody knows
-    /// whether the page is the last.
+    /// By a flag: the list continues after the last name. If the flag is missing, it is unknown
+    /// whether the page is the last one.
     Flag(&'static str),
-    /// The name to continue after, if there are more.
+    /// By the name after which to continue.
     Name(&'static str),
 }
 
@@ -69,7 +69,7 @@ impl NameList {
     ///
     /// # Errors
     ///
-    /// The first page cannot be read.
+    /// Fails if the first page cannot be read.
     pub(super) async fn read_all(self, control: &ControlPlane) -> Result<ListedNames, AwsError> {
         let mut listed = ListedNames::default();
         let mut start = None;
@@ -78,7 +78,7 @@ impl NameList {
             let answer =
                 control.call_api(limits::CATALOG_ATTEMPTS_MAX, self.operation, &request).await;
             let next = match answer {
-                // Without a first page nothing is known, and it is not known to be nothing.
+                // Without a first page, it is unknown whether there are any names.
                 Ok(answer) if start.is_none() && self.names_of(&answer).is_none() => {
                     return Err(missing_member(self.names));
                 }
@@ -97,7 +97,7 @@ impl NameList {
         }
     }
 
-    /// Reads the names of the first page, with so many attempts at most.
+    /// Reads the names of the first page, with at most this number of attempts.
     pub(crate) async fn first_page(
         self,
         control: &ControlPlane,
@@ -117,13 +117,13 @@ impl NameList {
         request
     }
 
-    /// The names of a page; none unless it has a list with only names.
+    /// The names of a page. `None` unless the page has a list that contains only names.
     fn names_of(self, answer: &Value) -> Option<Vec<&str>> {
         JsonFields::new(answer).names(self.names)
     }
 
-    /// Adds the names of a page. Returns after which one there are more, or why the list is cut
-    /// off. Each page must have a new name, or the list might never end.
+    /// Adds the names of a page. Returns the name after which the list continues, or why it ends
+    /// early. Each page must contain a new name, because the list might otherwise never end.
     fn add_page(
         self,
         answer: &Value,
@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found on these pages, the last of which is asked for behind it.
+    /// Reads these pages. Returns the names, and the name with which the last page was requested.
     fn read_pages(list: NameList, pages: &[Value]) -> (Vec<String>, &'static str) {
         let mut listed = ListedNames::default();
         for page in pages {

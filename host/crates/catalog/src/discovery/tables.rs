@@ -1,5 +1,5 @@
-//! Which DynamoDB tables feed which Kinesis streams. No API lists the tables of a stream,
-//! so each table is read.
+//! Finds the DynamoDB tables that feed Kinesis streams. No API lists the tables of a stream, so
+//! each table is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use standpipe_aws::{AwsError, JsonFields};
 
 pub(super) const OPERATION: &str = "DescribeKinesisStreamingDestination";
 
-/// In which of these states of a table's destination changes flow, or soon will.
+/// The states of a table's destination in which changes flow, or will flow soon.
 const FLOWING: [&str; 3] = ["ACTIVE", "UPDATING", "ENABLING"];
 
 /// Tables by the Kinesis streams that they feed.
@@ -28,8 +28,8 @@ pub(super) struct TablesByStream {
 }
 
 impl TablesByStream {
-    /// Reads what all tables feed. Failures become warnings: lineage then begins at the Kinesis
-    /// stream.
+    /// Reads the destinations of all tables. Failures become warnings: the lineage then starts at
+    /// the Kinesis stream.
     pub(super) async fn discover(
         control: &Arc<ControlPlane>,
         progress: ReportProgress<'_>,
@@ -96,7 +96,7 @@ fn unlisted_warning(error: &AwsError) -> String {
     )
 }
 
-/// Reads which Kinesis streams a table feeds, with at most so many attempts.
+/// Reads the Kinesis streams that a table feeds, with at most this number of attempts.
 pub(crate) async fn streams_fed_by(
     table: &str,
     control: &ControlPlane,
@@ -106,11 +106,11 @@ pub(crate) async fn streams_fed_by(
     streams_fed(&control.call_api(attempts_max, OPERATION, &request).await?)
 }
 
-/// The Kinesis streams that a table's changes go to.
+/// The Kinesis streams in a table's description.
 ///
 /// # Errors
 ///
-/// The response lacks a required member.
+/// Fails if the response lacks a required member.
 fn streams_fed(answer: &Value) -> Result<BTreeSet<Arn>, AwsError> {
     let destinations = JsonFields::new(answer).all_objects("KinesisDataStreamDestinations");
     let destinations =
@@ -136,7 +136,7 @@ pub(super) fn kinesis_sources(
     })
 }
 
-/// Warns of Kinesis streams whose tables cannot be read: a table feeds only streams of
+/// Warns about Kinesis streams whose tables cannot be read, because a table only feeds streams of
 /// its own account and region.
 pub(super) fn foreign_source_warnings(streams: &[StreamDescription], region: &str) -> Vec<String> {
     let others = kinesis_sources(streams)

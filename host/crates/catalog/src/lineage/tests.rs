@@ -1,5 +1,5 @@
-//! Whole graphs as text: sources to destinations, patterns, backups, bounds, and sorted results
-//! whatever comes in.
+//! Tests whole graphs as text: sources to destinations, patterns, backups, limits, and results that
+//! are sorted for any input.
 
 use std::collections::BTreeMap;
 

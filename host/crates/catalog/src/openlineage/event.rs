@@ -21,18 +21,18 @@ const SYMLINKS: &str = "https://openlineage.io/spec/facets/1-0-1/SymlinksDataset
 /// The producer of events: the program and its version.
 const PRODUCER: &str = concat!("urn:standpipe:host:", env!("CARGO_PKG_VERSION"));
 
-/// What events are made with.
+/// Options for creating events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventOptions {
     /// When the catalog was read.
     pub time: OffsetDateTime,
-    /// What events of this host are called by, as in `standpipe://SERVICE`.
+    /// The service name in events, as in `standpipe://SERVICE`.
     pub service: String,
     /// `HOST:PORT` of a broker, by the ARN of its cluster.
     pub brokers: BTreeMap<String, String>,
 }
 
-/// What a job reads and writes.
+/// A job with its inputs and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobEvent {
@@ -55,17 +55,17 @@ struct NamedItem {
 }
 
 impl JobEvent {
-    /// The job that it is of.
+    /// The job of the event.
     pub fn job(&self) -> &LineageName {
         &self.job.name
     }
 }
 
-/// The events of a graph: of each delivery stream that was found, and of each table
-/// that feeds a Kinesis stream, in the order of the graph.
+/// The events of a graph: one for each delivery stream that was found, and one for each table that
+/// feeds a Kinesis stream, in the order of the graph.
 ///
-/// What the graph has for backups and schemas is an output or an input as all else:
-/// leave it out of the drawing where it is not wanted.
+/// Backups and schemas in the graph are outputs and inputs like all others. Leave them out of the
+/// drawing if they are not wanted.
 pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) -> Vec<JobEvent> {
     let streams: BTreeMap<_, _> = inventory.streams.iter().map(|it| (&it.arn, it)).collect();
     let ports = redshift_ports(inventory);
@@ -88,7 +88,7 @@ pub fn job_events(inventory: &Inventory, graph: &Graph, options: &EventOptions) 
     events
 }
 
-/// The edges that lead to an asset, and those that lead on.
+/// The edges to and from an asset.
 #[derive(Debug, Clone, Default)]
 struct Neighbours<'graph> {
     inputs: Vec<&'graph Edge>,
@@ -118,7 +118,7 @@ impl EventBuilder<'_> {
         self.build_event(arn_name(&stream.arn), "DELIVERY_STREAM", &documentation, inputs, outputs)
     }
 
-    /// The job that brings a table's changes to a Kinesis stream.
+    /// The job that writes a table's changes to a Kinesis stream.
     fn table_event(&self, table: &Arn, edge: &Edge) -> Option<JobEvent> {
         let Asset::KinesisStream { arn: stream } = &self.graph.assets[edge.to] else {
             return None;
@@ -174,8 +174,8 @@ impl EventBuilder<'_> {
         text
     }
 
-    /// Each once: two assets may be the same to others, as objects with one static
-    /// prefix are.
+    /// Removes duplicates, because two assets may have the same dataset, such as objects with the
+    /// same static prefix.
     fn dataset_items(&self, assets: impl IntoIterator<Item = usize>) -> Vec<NamedItem> {
         let mut datasets = BTreeMap::new();
         for asset in assets.into_iter().map(|place| &self.graph.assets[place]) {
@@ -220,7 +220,7 @@ fn make_facet(schema: &str, mut facet: Value) -> Value {
     facet
 }
 
-/// The ports that the streams' URLs have, by host.
+/// The ports in the streams' URLs, by host.
 fn redshift_ports(inventory: &Inventory) -> BTreeMap<String, u16> {
     let sinks = inventory.streams.iter().flat_map(|stream| &stream.destinations);
     let port = |sink: &Sink| match sink {

@@ -1,4 +1,4 @@
-//! Requests to the server, and what its responses mean.
+//! Requests to the server, and the meaning of its responses.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -12,40 +12,40 @@ pub(super) struct Api {
     web: HttpClient,
     /// `https://HOST/api/v1`.
     base: String,
-    /// It is removed from the server's messages.
+    /// The token, which is removed from the server's messages.
     token: Option<Secret>,
 }
 
 /// A request to the server that failed.
 #[derive(Debug, Clone, Error)]
 pub enum RestError {
-    /// It was not reached.
+    /// The server was not reached.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// Something else answered.
+    /// Something other than the API responded.
     #[error(
         "the response of {url} is an HTML page, not OpenMetadata's API: set `url` (`hostPort`) to an address that ends in /api, and check proxies in between"
     )]
     Page {
-        /// What was asked.
+        /// The requested URL.
         url: String,
     },
-    /// It refused.
+    /// The server returned an error.
     #[error("{what} failed with status {status}: {message}{}", status_advice(*status))]
     Refused {
-        /// What it was asked for.
+        /// The request.
         what: String,
         /// The status.
         status: u16,
-        /// Its words.
+        /// The server's message.
         message: String,
     },
-    /// Its answer is not understood.
+    /// The response cannot be understood.
     #[error("unexpected response to {what}: {problem}")]
     Unreadable {
-        /// What it was asked for.
+        /// The request.
         what: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -57,7 +57,7 @@ impl RestError {
         RestError::Unreadable { what, problem: problem.to_owned() }
     }
 
-    /// Returns the status with which the server refused, if it did.
+    /// Returns the status of the server's error, if there is one.
     pub fn status(&self) -> Option<u16> {
         match self {
             RestError::Refused { status, .. } => Some(*status),
@@ -81,7 +81,7 @@ impl Api {
         Api { web, base: format!("{}/v1", host_port.trim_end_matches('/')), token }
     }
 
-    /// Reads a JSON object. None if the server does not have it.
+    /// Reads a JSON object. Returns `None` if it does not exist.
     pub(super) async fn get_object(&self, path: &str) -> Result<Option<Value>, RestError> {
         match self.send(Method::GET, path, None).await {
             Err(RestError::Refused { status: 404, .. }) => Ok(None),
@@ -92,7 +92,7 @@ impl Api {
         }
     }
 
-    /// Sends a request. Without a body in the response, null is returned.
+    /// Sends a request. Returns null if the response has no body.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -116,7 +116,7 @@ impl Api {
             200..300 => {
                 body.ok_or_else(|| RestError::Unreadable { what, problem: "it is not JSON".into() })
             }
-            // Servers in between know nothing of what is asked for, and say 404 all the same.
+            // Proxies that do not know the path also respond with 404.
             404 if !is_empty && !body.is_some_and(|body| body.is_object()) => {
                 let problem = "a 404 that does not come from OpenMetadata: check `url` (`hostPort`) and the proxies in between".into();
                 Err(RestError::Unreadable { what, problem })
@@ -136,7 +136,7 @@ impl Api {
     }
 }
 
-/// Returns the message of an error response, shortened to what can be shown.
+/// Returns the message of an error response, shortened for display.
 pub fn error_message(body: &[u8]) -> String {
     let read: Option<Value> = serde_json::from_slice(body).ok();
     let words = ["message", "errorMessage", "error"].iter().find_map(|key| {
@@ -152,7 +152,7 @@ pub fn error_message(body: &[u8]) -> String {
         .collect()
 }
 
-/// Returns a member of a response that is a text and not empty.
+/// Returns a member of a response that is a non-empty string.
 pub(super) fn text_field<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }

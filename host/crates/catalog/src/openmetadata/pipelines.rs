@@ -1,4 +1,4 @@
-//! The pipelines of the service: what is there, and what is written.
+//! The pipelines of the service: reads the existing ones, and writes changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use super::{Entity, EntityKind, OpenMetadata, RestError, names};
 use crate::http_client::Method;
 use crate::{Graph, StreamDescription};
 
-/// Pipelines on a page of OpenMetadata's list.
+/// Pipelines in one page of OpenMetadata's list.
 const CATALOG_PAGE: usize = 100;
 
-/// Pages of a list or of what a search finds, so that no server keeps a run forever.
+/// Maximum pages of a list or of a search, so that a server cannot make a run endless.
 const CATALOG_PAGES_MAX: usize = 1000;
 
 /// The pipelines of a service, by their streams.
 pub type ExistingPipelines = BTreeMap<String, ExistingPipeline>;
 
-/// A pipeline that is there.
+/// An existing pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExistingPipeline {
     /// The entity.
     pub entity: Entity,
-    /// Its own name: the stream's.
+    /// The pipeline's own name, which is that of the stream.
     pub stream: String,
     stored: Value,
 }
@@ -32,34 +32,35 @@ pub struct ExistingPipeline {
 /// The outcome of writing a pipeline.
 #[derive(Debug, Clone)]
 pub enum PipelineWrite {
-    /// It is new.
+    /// The pipeline is new.
     Created,
-    /// It was changed.
+    /// The pipeline was changed.
     Updated,
-    /// It is as it was.
+    /// The pipeline is unchanged.
     Unchanged,
-    /// It could not be written.
+    /// The pipeline could not be written.
     Failed(RestError),
 }
 
 impl OpenMetadata {
-    /// All pipelines of the service, by their streams' names.
+    /// Returns all pipelines of the service, by stream name.
     ///
     /// # Errors
     ///
-    /// The list cannot be read to its end.
+    /// Fails if the list cannot be read to its end.
     pub async fn list_pipelines(&self) -> Result<ExistingPipelines, RestError> {
         let unreadable = |problem: &str| RestError::unreadable("GET", "/pipelines", problem);
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         for _ in 0..CATALOG_PAGES_MAX {
-            // This one wants the service's name as it is, not as a part of full names.
+            // This endpoint expects the plain name of the service, and not the escaped form in full
+            // names.
             let service = names::escape_url(&self.settings.service);
             let mut path =
                 format!("/pipelines?service={service}&fields=tasks&limit={CATALOG_PAGE}");
             if !after.is_empty() {
                 path.push_str(&format!("&after={}", names::escape_url(&after)));
             }
-            // Some versions answer so where the service is not there.
+            // Some versions respond with 404 if the service does not exist.
             let Some(page) = self.api.get_object(&path).await? else { return Ok(found) };
             let pipelines = page.get("data").and_then(Value::as_array);
             for pipeline in pipelines.ok_or_else(|| unreadable("it has no `data`"))? {
@@ -78,8 +79,8 @@ impl OpenMetadata {
         Err(unreadable("the list does not end"))
     }
 
-    /// Pipelines of other services, which a server that does not know the parameter
-    /// might list, are none.
+    /// Ignores pipelines of other services, which a server that does not know the parameter might
+    /// list.
     fn read_existing(&self, stored: &Value) -> Result<Option<ExistingPipeline>, RestError> {
         let entity = Entity::read(EntityKind::Pipeline, stored).ok_or_else(|| {
             let problem = "a pipeline has no `id` or no `fullyQualifiedName`";
@@ -91,11 +92,11 @@ impl OpenMetadata {
         Ok(is_ours.then(|| ExistingPipeline { entity, stream, stored: stored.clone() }))
     }
 
-    /// Writes the pipelines that differ, and returns the outcome of each.
+    /// Writes the changed pipelines, and returns the outcome of each.
     ///
     /// # Errors
     ///
-    /// What was written cannot be read back.
+    /// Fails if written pipelines cannot be read back.
     pub async fn put_pipelines(
         &self,
         streams: &[StreamDescription],
@@ -109,7 +110,7 @@ impl OpenMetadata {
             let payload = pipeline_payload(stream, graph, &self.service);
             let stored = existing.get(&stream.name).map(|existing| &existing.stored);
             let is_as_it_should = |stored: &Value| {
-                // A server that keeps no state or hash was written to with few keys.
+                // If the server stored no state and no hash, it only supports the basic keys.
                 let keys =
                     if stored.get("state").is_some() { PayloadKeys::All } else { PayloadKeys::Few };
                 is_stored(&payload, stored, self.settings.override_metadata, keys)
@@ -171,7 +172,7 @@ impl OpenMetadata {
         failed
     }
 
-    /// The names of those that the server took.
+    /// The names of the pipelines that the server accepted.
     async fn write_bulk(&self, part: &[(String, Value)]) -> Result<BTreeSet<String>, RestError> {
         let overrides = self.settings.override_metadata;
         let path = format!("/pipelines/bulk?async=false&overrideMetadata={overrides}");
@@ -180,7 +181,7 @@ impl OpenMetadata {
         let done = answer.get("successRequest").and_then(Value::as_array).into_iter().flatten();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for request in done {
-            // Some versions return the request, some the full name.
+            // Some versions return the request, others the full name.
             let request = request.get("request").unwrap_or(request);
             let name =
                 text_field(request, "name").or_else(|| text_field(request, "fullyQualifiedName"));
@@ -202,7 +203,7 @@ impl OpenMetadata {
         };
         let few = restrict_keys(PayloadKeys::Few, payload);
         let attempt = self.api.send(Method::PUT, "/pipelines", Some(&few)).await;
-        // If both fail, the error of the full payload is the better one.
+        // If both attempts fail, the error of the full payload is more helpful.
         let stored = attempt.map_err(|_| refused.clone())?;
         tracing::warn!(
             "this server rejects some keys of pipelines; writing them without state, start date and URL ({refused})"
@@ -211,8 +212,8 @@ impl OpenMetadata {
         self.override_words(payload, &stored).await
     }
 
-    /// Writing one pipeline never overwrites what a person wrote: that is done
-    /// apart, if it is set.
+    /// Overwrites texts that people have changed, if the settings require it. Writing a pipeline
+    /// alone never does so.
     async fn override_words(&self, payload: &Value, stored: &Value) -> Result<(), RestError> {
         let is_other = |key: &&str| stored.get(*key) != payload.get(*key);
         let other: Vec<_> = ["description", "displayName"].into_iter().filter(is_other).collect();

@@ -1,8 +1,7 @@
-//! Which entity of OpenMetadata an asset is.
+//! Finds the entity of OpenMetadata for an asset.
 //!
-//! A full name that is known is asked for by name, which is always up to date; the
-//! rest is searched. Several hits are ambiguous: taking the first one could lead to
-//! another team's table.
+//! An entity whose full name is known is requested by name, which is always up to date. Others are
+//! searched. Several hits are ambiguous: the first one could be another team's table.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +12,7 @@ use super::search::SearchHit;
 use super::{Entity, EntityKind, OpenMetadata, Resolution, RestError, names};
 use crate::{Asset, IndexRotation};
 
-/// Looks for assets, each of them once.
+/// Finds the entities of assets, and looks up each asset only once.
 #[derive(Debug)]
 pub(crate) struct AssetResolver<'a> {
     server: &'a OpenMetadata,
@@ -25,7 +24,7 @@ impl<'a> AssetResolver<'a> {
         AssetResolver { server, known: HashMap::new() }
     }
 
-    /// Which entity this is.
+    /// Finds the entity of an asset.
     pub(crate) async fn resolve(&mut self, asset: &Asset) -> Result<Resolution, RestError> {
         if let Some(known) = self.known.get(asset) {
             return known.clone();
@@ -37,11 +36,11 @@ impl<'a> AssetResolver<'a> {
 }
 
 impl OpenMetadata {
-    /// Which entity an asset is.
+    /// Finds the entity of an asset.
     ///
     /// # Errors
     ///
-    /// The server cannot be asked.
+    /// Fails if the server cannot be reached.
     pub async fn resolve(&self, asset: &Asset) -> Result<Resolution, RestError> {
         if let Some(spellings) = name_candidates::name_candidates(asset) {
             return self.resolve_by_name(&spellings, asset).await;
@@ -60,13 +59,13 @@ impl OpenMetadata {
             Asset::Events { .. } => "events are tasks of the pipeline".to_owned(),
             Asset::DeliveryStream { .. } => "a delivery stream is a pipeline".to_owned(),
             Asset::Unsupported { what, .. } => format!("{what} is not supported"),
-            // All others have spellings.
+            // All other assets have spellings.
             _ => "a pattern is not the name of a table".to_owned(),
         };
         Ok(Resolution::Unsupported { why })
     }
 
-    /// The services that an asset is looked for in; none for all of them.
+    /// The services in which an asset is looked up. Empty means all services.
     fn services_of(&self, asset: &Asset) -> Vec<&str> {
         let services = &self.settings.services;
         let named = match (asset, &services.kafka) {
@@ -104,7 +103,7 @@ impl OpenMetadata {
                 }
                 tried.push(pattern);
             }
-            // The first spelling needs no word.
+            // The first spelling is the exact name, so the report does not mention it.
             let matched = found.first().filter(|_| number > 0).map(|entity| entity.name.clone());
             if let Some(resolution) = single_entity(found, matched) {
                 return Ok(resolution);
@@ -125,7 +124,7 @@ impl OpenMetadata {
         entity.map(Some).ok_or_else(|| RestError::unreadable("GET", &path, problem))
     }
 
-    /// The container of a prefix, or of the nearest one above it.
+    /// Finds the container of a prefix, or of its nearest parent.
     async fn resolve_objects(
         &self,
         bucket: &str,
@@ -149,7 +148,7 @@ impl OpenMetadata {
                     }
                 }
             }
-            // The bucket's own name is known, and the search may lag behind.
+            // The bucket's name is known, and the search index may be outdated.
             if found.is_empty() && level == format!("s3://{bucket}") {
                 for service in services {
                     let name = names::join_parts([&**service, bucket]);
@@ -168,7 +167,7 @@ impl OpenMetadata {
         Ok(Resolution::NotFound { tried })
     }
 
-    /// An index by its name, or the newest one of those that rotation made.
+    /// Finds an index by its name, or the newest index of a rotation.
     async fn resolve_search_index(
         &self,
         index: &str,
@@ -205,7 +204,7 @@ impl OpenMetadata {
     }
 }
 
-/// The one entity; ambiguous if there are several, none if there is none.
+/// Returns the only entity. Several entities are ambiguous.
 fn single_entity(mut found: Vec<Entity>, matched: Option<String>) -> Option<Resolution> {
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|one, other| one.id == other.id);
@@ -217,7 +216,7 @@ fn single_entity(mut found: Vec<Entity>, matched: Option<String>) -> Option<Reso
     found.pop().map(|entity| Resolution::Found { entity, matched })
 }
 
-/// A full name, with `*` for what is not known. None if it cannot be written.
+/// A full name with `*` for unknown parts. `None` if it cannot be written.
 fn name_pattern(service: Option<&str>, spelling: &[Option<String>]) -> Option<String> {
     let parts = [service].into_iter().chain(spelling.iter().map(Option::as_deref));
     let parts: Option<Vec<String>> =
@@ -235,7 +234,7 @@ fn has_name(name: &str, service: Option<&str>, spelling: &[Option<String>]) -> b
             .all(|(part, expected)| expected.is_none_or(|word| word == part))
 }
 
-/// A topic of Kafka is none of Kinesis, whatever its name.
+/// A Kafka topic does not match a Kinesis stream, whatever its name.
 fn is_of_service_type(hit: &SearchHit, asset: &Asset) -> bool {
     let Some(kind) = hit.service_type.as_deref() else { return true };
     match asset {

@@ -1,5 +1,5 @@
-//! Pictures read back: no name breaks out of SVG, Mermaid or DOT, boxes do not overlap, and the
-//! README's picture is the example's.
+//! Tests rendered pictures by parsing them: no name breaks out of SVG, Mermaid or DOT, boxes do not
+//! overlap, and the README's picture matches the example.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::example::{graph, large};
 use super::*;
 use crate::{Asset, Edge, EdgeRole};
 
-/// The picture that the README shows. `UPDATE_CATALOG_PICTURE=1` draws it anew.
+/// The picture in the README. `UPDATE_CATALOG_PICTURE=1` renders it again.
 #[test]
 fn the_picture_of_the_readme_is_the_example_s() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/catalog.svg");
@@ -47,7 +47,7 @@ fn named(names: &[String], notes: &[String]) -> Graph {
     Graph { assets, edges }
 }
 
-/// Names that try to get out of their label.
+/// Names that try to break out of their label.
 fn evil() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("\"]; end\n  n0 --> x[\"".to_owned()),
@@ -113,7 +113,7 @@ proptest! {
     ) {
         let graph = named(&names, &notes);
         let text = render_dot(&graph).unwrap();
-        // Without what is between quotes, little is left.
+        // Without quoted texts, only a fixed syntax is left.
         let (mut rest, mut is_quoted, mut is_escaped) = (String::new(), false, false);
         for character in text.chars() {
             match character {
@@ -131,7 +131,7 @@ proptest! {
     }
 }
 
-/// Left, top, width and height of each box.
+/// The left, top, width and height of each box.
 fn boxes(svg: &Document<'_>) -> Vec<[f64; 4]> {
     let groups = svg.descendants().filter_map(|node| {
         let place = node.attribute("transform")?;

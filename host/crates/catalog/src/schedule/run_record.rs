@@ -1,5 +1,5 @@
-//! One line of the history and the run that lines add up to. Unknown lines are skipped; failures in
-//! a line are bounded.
+//! A line of the history, and the run that its lines describe. Unknown lines are skipped. Failures
+//! in a line are limited.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,18 @@ use time::OffsetDateTime;
 
 use crate::limits;
 
-/// Characters of a failure that is remembered.
+/// Maximum characters of a recorded failure.
 const CATALOG_FAILURE_CHARS_MAX: usize = 400;
 
-/// Why a run comes.
+/// Why a run started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunTrigger {
-    /// A user asked for it.
+    /// A user requested it.
     Asked,
     /// It was due.
     Scheduled,
-    /// It was due when the program was not running.
+    /// It was due while the program was not running.
     Missed,
 }
 
@@ -34,25 +34,25 @@ impl fmt::Display for RunTrigger {
     }
 }
 
-/// A run of the catalog, as the history has it.
+/// A run of the catalog in the history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRecord {
-    /// What it is known by; it begins with when it began.
+    /// The run's id, which starts with its start time.
     pub id: String,
-    /// When it began, or was skipped.
+    /// When the run started, or was skipped.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub at: OffsetDateTime,
-    /// Why it came.
+    /// Why the run started.
     pub cause: RunTrigger,
-    /// When it was due, where a schedule says so.
+    /// When the run was due, if a schedule started it.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub due: Option<OffsetDateTime>,
-    /// When it ended.
+    /// When the run ended.
     #[serde(serialize_with = "rfc3339::serialize")]
     pub ended: Option<OffsetDateTime>,
-    /// What became of it.
+    /// The status of the run.
     pub fate: RunStatus,
-    /// What it came to.
+    /// The counts of the run.
     #[serde(flatten)]
     pub tally: RunCounts,
 }
@@ -61,17 +61,17 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// It is under way.
+    /// The run is in progress.
     Running,
-    /// It came to its end as it should.
+    /// The run finished successfully.
     Done,
-    /// It came to its end, or gave up, with failures.
+    /// The run finished or was aborted, with failures.
     Failed,
-    /// It was stopped before its end.
+    /// The run was stopped before its end.
     Stopped,
-    /// Its program ended in the middle of it.
+    /// The program ended during the run.
     CutOff,
-    /// It did not begin, since another one was under way.
+    /// The run did not start because another one was in progress.
     Skipped,
 }
 
@@ -92,20 +92,20 @@ impl fmt::Display for RunStatus {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunCounts {
-    /// How many there were of what, such as `streams` or `edges_resolved`.
+    /// Numbers by name, such as `streams` or `edges_resolved`.
     pub counts: BTreeMap<String, u64>,
-    /// The first failures, in words.
+    /// The first failures, as text.
     pub failures: Vec<String>,
-    /// How many more there were.
+    /// The number of further failures.
     pub more_failures: u64,
 }
 
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// What became of it.
+    /// The status of the run.
     pub fate: RunStatus,
-    /// What it came to.
+    /// The counts of the run.
     #[serde(flatten)]
     pub tally: RunCounts,
 }
@@ -121,7 +121,7 @@ impl RunResult {
     }
 }
 
-/// A line of the file of runs. A run has one for its beginning and one for its end.
+/// A line of the history file. A run has one line for its start and one for its end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HistoryLine {
     pub(super) run: String,
@@ -149,7 +149,7 @@ pub(super) enum HistoryEvent {
 }
 
 impl RunCounts {
-    /// Shortens failures to what a line of the history may have.
+    /// Shortens failures to the limits of a line.
     pub(super) fn bounded(mut self) -> Self {
         let kept = limits::CATALOG_FAILURES_KEPT;
         let more = self.failures.len().saturating_sub(kept);
@@ -168,12 +168,12 @@ impl HistoryLine {
         serde_json::to_string(self).expect("a line has string keys") + "\n"
     }
 
-    /// Parses a line; none if it is unreadable.
+    /// Parses a line. Returns `None` if it is invalid.
     pub(super) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// Adds the run that it begins, or completes the run that it is about.
+    /// Adds a started run, or completes the run that the line is about.
     pub(super) fn add_to(self, runs: &mut Vec<RunRecord>) {
         let HistoryLine { run: id, at, event } = self;
         let (cause, due, ended, fate, failures) = match event {
@@ -182,7 +182,7 @@ impl HistoryLine {
                 (cause, due, Some(at), RunStatus::Skipped, failures)
             }
             HistoryEvent::Ended(RunResult { fate, tally }) => {
-                // Its beginning was in what the history no longer keeps.
+                // The start of the run is no longer in the history.
                 let Some(run) = runs.iter_mut().rev().find(|run| run.id == id) else { return };
                 (run.ended, run.fate, run.tally) = (Some(at), fate, tally);
                 return;
@@ -215,7 +215,7 @@ mod rfc3339 {
 
     use standpipe_core::clock;
 
-    /// Writes a time that is there, or may be.
+    /// Serializes an optional time.
     pub(super) fn serialize<S: Serializer>(
         time: &(impl Copy + Into<Option<OffsetDateTime>>),
         to: S,

@@ -1,5 +1,6 @@
-//! Which run is due next, and the loop that starts runs until it is stopped. Missed runs are made
-//! up for by one, overlapping ones are skipped, and a clock that is set back delays none.
+//! Determines the next due run, and starts runs until the scheduler is stopped. One run makes up
+//! for all missed runs, overlapping runs are skipped, and a clock that is set back does not delay
+//! runs.
 
 use std::time::Duration;
 
@@ -8,49 +9,49 @@ use time::OffsetDateTime;
 use super::{ActiveRun, RunResult, RunStore, RunStoreError, RunTrigger, Schedule};
 use crate::limits;
 
-/// Runs that are counted one by one when they were skipped.
+/// Maximum number of skipped runs that are counted individually.
 const CATALOG_SKIPPED_COUNTED: usize = 1000;
 
-/// A run to come.
+/// A future run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueRun {
-    /// When.
+    /// When the run is due.
     pub at: OffsetDateTime,
-    /// Why.
+    /// Why the run starts.
     pub cause: RunTrigger,
 }
 
-/// Decides which run of a schedule is due.
+/// Determines the next run of a schedule.
 ///
-/// However many runs were missed while the program was down, one makes up for them,
-/// and it comes at once. Where there never was a run, none was missed. Times that
-/// pass while a run is under way are skipped, and not made up for.
+/// However many runs were missed while the program was not running, one run makes up for them at
+/// once. Without any earlier run, none was missed. Runs that become due while another one is in
+/// progress are skipped, and not made up for.
 #[derive(Debug)]
 pub struct Scheduler {
     schedule: Schedule,
     started: OffsetDateTime,
-    /// Everything that was due until then has run, or was skipped.
+    /// All runs due until this time have started or were skipped.
     settled: OffsetDateTime,
 }
 
 impl Scheduler {
-    /// Creates a scheduler that starts now, after a last run then.
+    /// Creates a scheduler that starts now. `last` is the time of the last run.
     pub fn new(schedule: Schedule, last: Option<OffsetDateTime>, now: OffsetDateTime) -> Self {
-        // A clock that was put back must not have runs wait for years.
+        // After a clock was set back, runs must not wait until it has caught up.
         Scheduler { schedule, started: now, settled: last.map_or(now, |last| last.min(now)) }
     }
 
-    /// Returns the next run; none if there are no more.
+    /// Returns the next run, or `None` if there are no more.
     pub fn next_run(&self) -> Option<DueRun> {
         let at = self.schedule.next_after(self.settled)?;
         let cause = if at < self.started { RunTrigger::Missed } else { RunTrigger::Scheduled };
         Some(DueRun { at, cause })
     }
 
-    /// Checks the clock. If it was set back, the times that come again are due again: no run
-    /// waits until the clock has caught up.
+    /// Checks the clock. If it was set back, the repeated times are due again, so no run waits
+    /// until the clock has caught up.
     pub fn look_at_clock(&mut self, now: OffsetDateTime) {
-        // Less is what a clock is corrected by all the time.
+        // Small differences are usual corrections of the clock.
         if self.settled - now > limits::CATALOG_CLOCK_STEP {
             tracing::info!("the clock was set back; rescheduling the next catalog run");
             self.started = self.started.min(now);
@@ -58,12 +59,12 @@ impl Scheduler {
         }
     }
 
-    /// Settles all that is due until now: a run begins, or is skipped.
+    /// Marks all runs due until now as started or skipped.
     pub fn settle_until(&mut self, now: OffsetDateTime) {
         self.settled = self.settled.max(now);
     }
 
-    /// Ends a run. Returns how many runs were skipped in the meantime, and the last of them.
+    /// Ends a run. Returns how many runs were skipped meanwhile, and the last of them.
     pub fn end_run(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
         let next =
             |after: &OffsetDateTime| self.schedule.next_after(*after).filter(|next| *next <= now);
@@ -84,15 +85,15 @@ pub enum ScheduleEnd {
     Stopped,
 }
 
-/// Starts runs when they are due, until `stop` comes; then a run that is in progress has
+/// Starts runs when they are due, until `stop` completes. A run in progress then has
 /// [`limits::CATALOG_STOP_GRACE`] to end.
 ///
 /// `now` returns the time, and `run` runs the catalog.
 ///
 /// # Errors
 ///
-/// The history cannot be read at the start. Later errors are logged, and
-/// the run waits for the next time.
+/// Fails if the history cannot be read at the start. Later errors are logged, and the scheduler
+/// waits for the next run.
 pub async fn run_on_schedule(
     schedule: Schedule,
     history: &RunStore,
@@ -137,7 +138,7 @@ pub async fn run_on_schedule(
     }
 }
 
-/// Awaits a run; returns its result, and whether the schedule was stopped.
+/// Waits for a run. Returns its result, and whether the schedule was stopped.
 async fn finish_run(
     stop: &mut (impl Future<Output = ()> + Unpin),
     run: impl Future<Output = RunResult>,
@@ -156,8 +157,8 @@ async fn finish_run(
     (outcome.unwrap_or_else(stopped), true)
 }
 
-/// Waits until a time has come. False if the clock was set back meanwhile. It waits in steps,
-/// since the clock may be set, and the machine may sleep.
+/// Waits until this time. Returns false if the clock was set back meanwhile. Waits in steps,
+/// because the clock may be changed, and the machine may sleep.
 async fn wait_until(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
     let mut latest = now();
     loop {

@@ -1,6 +1,6 @@
-//! Finds the envelope (message type and name) of an event, and checks the whole text, in one pass.
-//! Errors show nothing of the text. The parts of the scanner are in the submodules; `agreement`
-//! holds it against serde_json.
+//! Finds the envelope (message type and name) of an event, and validates the whole text, in one
+//! pass. Errors contain nothing of the text. The submodules contain the parts of the scanner.
+//! `agreement` compares it with serde_json.
 
 #[cfg(test)]
 mod agreement;
@@ -21,37 +21,37 @@ use walk::walk;
 
 pub use outline::{Items, Member, Outline, OutlineError, Span};
 
-/// What routing needs of an event, borrowed from its text where possible.
+/// The parts of an event that routing needs, borrowed from its text if possible.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Envelope<'a> {
-    /// The string under `type`; none where it is missing, empty or no string.
+    /// The string `type`. `None` if it is missing, empty or not a string.
     pub message_type: Option<Cow<'a, str>>,
-    /// The string under `event`, likewise.
+    /// The string `event`. `None` if it is missing, empty or not a string.
     pub name: Option<Cow<'a, str>>,
 }
 
-/// Why a line is not an event. No message shows any of the line.
+/// Why a line is not an event. Messages contain nothing of the line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Malformed {
     /// Some bytes are not UTF-8.
     #[error("not UTF-8 from byte {at}")]
     NotUtf8 {
-        /// The first bad byte, counted from 0.
+        /// The position of the first invalid byte, counted from 0.
         at: usize,
     },
-    /// A zero byte, which JSON forbids, stands in it.
+    /// The line contains a zero byte, which JSON forbids.
     #[error("a zero byte at byte {at}")]
     ZeroByte {
-        /// Where it stands, counted from 0.
+        /// The position of the byte, counted from 0.
         at: usize,
     },
-    /// It is not JSON.
+    /// The line is not JSON.
     #[error("not JSON from byte {at}")]
     NotJson {
-        /// Where reading stopped, counted from 0.
+        /// The position at which parsing stopped, counted from 0.
         at: usize,
     },
-    /// It is JSON, but not an object.
+    /// The line is JSON, but not an object.
     #[error("JSON, but not an object")]
     NotAnObject,
     /// Objects and arrays are nested too deeply.
@@ -62,16 +62,15 @@ pub enum Malformed {
     },
 }
 
-/// Find the envelope of an event, and check that its text is one JSON object.
+/// Finds the envelope of an event, and validates that its text is one JSON object.
 ///
-/// The whole text is checked, since what is delivered must be JSON whatever
-/// routing needs; SIMD makes that cheaper than a search that stops early would
-/// be worth. At most `levels_max` objects and arrays may be open at once. Where
-/// a key stands twice, the last one counts.
+/// The whole text is validated because a delivered record must be JSON, even if routing needs only
+/// a part. With SIMD, this costs less than a search that stops early would save. At most
+/// `levels_max` objects and arrays may be nested. If a key is duplicated, the last one is used.
 ///
 /// # Errors
 ///
-/// The text is not an event.
+/// Fails if the text is not an event.
 pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malformed> {
     let Ok(text) = simdutf8::basic::from_utf8(text) else {
         return Err(explain_malformed(text, levels_max, 0));
@@ -87,8 +86,8 @@ pub fn scan(text: &[u8], levels_max: usize) -> Result<(&str, Envelope<'_>), Malf
     }
 }
 
-/// The string that a text begins with, if it does: part of a text that has been
-/// checked. Lone surrogates become U+FFFD.
+/// Parses the string at the start of a text, if there is one. The text must be part of a validated
+/// text. Lone surrogates become U+FFFD.
 pub fn string(text: &str) -> Option<Cow<'_, str>> {
     let text = text.strip_prefix('"')?;
     let bytes = text.as_bytes();
@@ -102,8 +101,8 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(token::unescape_string(&text[..end])))
 }
 
-/// Finds out why a text is not an event. Depth, encoding and zero bytes come first, whatever
-/// else is wrong: they say more than a position does.
+/// Determines why a text is not an event. Depth, encoding and zero bytes have priority over other
+/// errors, because they are more helpful than a position.
 #[cold]
 fn explain_malformed(text: &[u8], levels_max: usize, at: usize) -> Malformed {
     if nests_deeper(text, levels_max) {
@@ -115,15 +114,14 @@ fn explain_malformed(text: &[u8], levels_max: usize, at: usize) -> Malformed {
     if let Some(at) = memchr::memchr(0, text) {
         return Malformed::ZeroByte { at };
     }
-    // The walk takes objects and arrays only.
+    // The scanner only accepts objects and arrays.
     if serde_json::from_slice::<IgnoredAny>(text).is_ok() {
         return Malformed::NotAnObject;
     }
     Malformed::NotJson { at }
 }
 
-/// Whether objects and arrays are nested deeper than this, in a text that need
-/// not be JSON.
+/// Whether objects and arrays are nested deeper than this, in a text that may be invalid JSON.
 fn nests_deeper(text: &[u8], levels_max: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for &byte in text {

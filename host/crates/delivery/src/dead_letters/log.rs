@@ -1,4 +1,4 @@
-//! What has been written, and what stands in the way of writing.
+//! The counts of written dead letters, and the problems of writing.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,25 +15,25 @@ use super::storage::Storage;
 use super::writer::{DeadLetterFileWriter, is_bound_reached, is_too_large};
 use super::{DeadLetterDirectory, DeadLetterLimit, DeadLetterReport, DroppedDeadLetters, Reason};
 
-/// The least time from one log line about dead letters that cannot be written to the next.
+/// The minimum time between two log lines about dead letters that cannot be written.
 const DEAD_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file that dead letters are written to, and the counts.
+/// The file of dead letters, and the counts.
 ///
-/// Counts have a lock of their own, which is held for moments alone: a report
-/// of them never waits for the disk.
+/// The counts have a separate lock, which is only held for a short time. So a report of the counts
+/// never waits for the disk.
 #[derive(Debug)]
 pub(super) struct DeadLetterLog {
     folder: DeadLetterDirectory,
     bound: DeadLetterLimit,
-    /// Locked before `state`, where both are.
+    /// Locked before `state`, if both are locked.
     pub(super) writer: Mutex<DeadLetterFileWriter>,
     state: Mutex<LogState>,
-    /// Dead letters that were written, by their reason.
+    /// Number of written dead letters, by reason.
     dead_letters: [Counter; Reason::ALL.len()],
-    /// Dead letters that were refused.
+    /// Number of refused dead letters.
     refused: Counter,
-    /// Attempts to write dead letters that failed.
+    /// Number of failed attempts to write dead letters.
     write_errors: Counter,
 }
 
@@ -42,14 +42,14 @@ struct LogState {
     file: Option<PathBuf>,
     dropped: DroppedDeadLetters,
     copies: Option<ForwardQueue>,
-    /// The first refusal, or dead letters that were lost.
+    /// The first refusal or loss of dead letters.
     failure: Option<String>,
-    /// Why dead letters cannot be written at present, and when that was last logged.
+    /// Why dead letters cannot be written now, and when that was last logged.
     trouble: Option<(String, Instant)>,
 }
 
 impl DeadLetterLog {
-    /// Dead letters that are to be written to this directory.
+    /// Creates a log in this directory.
     pub(super) fn new(
         directory: PathBuf,
         bound: DeadLetterLimit,
@@ -69,11 +69,11 @@ impl DeadLetterLog {
         })
     }
 
-    /// Write one dead letter now.
+    /// Writes one dead letter now.
     ///
     /// # Errors
     ///
-    /// It is not written, and that is counted.
+    /// Fails if the dead letter is not written. Counts the failure.
     pub(super) fn write(&self, line: &[u8], reason: Reason) -> io::Result<()> {
         let mut writer = self.writer.lock();
         let written = writer.append(line);
@@ -90,8 +90,8 @@ impl DeadLetterLog {
         written
     }
 
-    /// Write dead letters, with one sync for all where they are to be synced. Returns how
-    /// many are written, and why the next one is not.
+    /// Writes dead letters, with one sync for all of them if they must be durable. Returns how many
+    /// are written, and the error of the next one.
     pub(super) fn write_group(
         &self,
         dead_letters: &VecDeque<QueuedDeadLetter>,
@@ -116,8 +116,8 @@ impl DeadLetterLog {
             error.get_or_insert(failed);
         }
         if writer.losses != losses {
-            // Some of them are lost with their file, and nobody knows which: all are
-            // written again, to another one.
+            // Some of them are lost with their file, and it is unknown which. All are written
+            // again, to another file.
             written = 0;
             let lost = || io::Error::other("dead letters were lost with their file");
             error = error.map(|error| if is_too_large(&error) { lost() } else { error });
@@ -134,7 +134,7 @@ impl DeadLetterLog {
         (written, error)
     }
 
-    /// Count dead letters that are refused for good.
+    /// Counts dead letters that are permanently refused.
     pub(super) fn count_refused(&self, error: &io::Error, dead_letters: usize) {
         let mut state = self.state.lock();
         self.refused.inc_by(dead_letters as u64);
@@ -145,7 +145,7 @@ impl DeadLetterLog {
         }
     }
 
-    /// Log that so many dead letters wait, but not at every attempt.
+    /// Logs that this number of dead letters wait, but not at every attempt.
     pub(super) fn mention_trouble(&self, error: &io::Error, waiting: usize) {
         let mut state = self.state.lock();
         let failure = self.describe_failure(error);
@@ -182,7 +182,7 @@ impl DeadLetterLog {
         self.state.lock().copies = Some(copies);
     }
 
-    /// Do something with the copies, if dead letters are copied.
+    /// Calls a function with the copies, if dead letters are copied.
     pub(super) fn with_copies(&self, work: impl FnOnce(&mut ForwardQueue)) {
         self.state.lock().copies.as_mut().map(work);
     }
@@ -213,7 +213,7 @@ impl DeadLetterLog {
 }
 
 impl LogState {
-    /// What the writer counts.
+    /// Takes over the counts of the writer.
     fn note_writer(&mut self, writer: &DeadLetterFileWriter) {
         if writer.path() != self.file.as_deref()
             && let Some(path) = writer.path()
@@ -223,7 +223,7 @@ impl LogState {
         self.dropped = writer.dropped;
     }
 
-    /// Dead letters can be written.
+    /// Logs that dead letters can be written again.
     fn log_recovery(&mut self) {
         if let Some((trouble, _)) = self.trouble.take() {
             tracing::info!("dead letters are written again, after: failed to {trouble}");

@@ -1,5 +1,5 @@
-//! Reads a file of dead letters line by line. Torn, damaged and overlong lines are entries of their
-//! own and hide no other; one line is held at a time.
+//! Reads a file of dead letters line by line. Torn, damaged and overlong lines are separate entries
+//! and do not affect others. Only one line is in memory at a time.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,33 +12,31 @@ use super::{CorruptDeadLetter, StoredDeadLetter};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Bytes of a line in a file of dead letters. An event of `EVENT_BYTES_MAX`
-/// takes six times as much where each byte is escaped; the rest is for all that
-/// stands beside it.
+/// Maximum bytes of a line in a file of dead letters. An event of `EVENT_BYTES_MAX` needs six times
+/// as much if each byte is escaped. The rest is for all other members.
 const DEAD_LINE_BYTES_MAX: usize = 6 * standpipe_core::limits::EVENT_BYTES_MAX + 1024 * 1024;
 
 /// Reads a file of dead letters, one line after the other.
 ///
-/// No line hides another: a line that is not a dead letter is an entry like the dead letters
-/// before and after it. One line is held at a time, and none that is longer than
-/// a dead letter can be.
+/// A line that is not a dead letter is an entry like those before and after it. Only one line is in
+/// memory at a time, and never one that is longer than a dead letter can be.
 #[derive(Debug)]
 pub struct DeadLetterReader<R> {
     reader: R,
     line_bytes_max: usize,
     line: Vec<u8>,
-    /// Where the next line starts.
+    /// The position of the next line.
     offset: u64,
-    /// The number of the line before it.
+    /// The number of the previous line.
     number: u64,
 }
 
 /// A line of a file of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterLine {
-    /// Its number in the file, counted from 1.
+    /// The line's number in the file, counted from 1.
     pub number: u64,
-    /// Its bytes in the file, with its line ending.
+    /// The line's bytes in the file, including its line ending.
     pub bytes: Range<u64>,
     /// The dead letter.
     pub dead_letter: Result<StoredDeadLetter, UnreadableLine>,
@@ -47,24 +45,23 @@ pub struct DeadLetterLine {
 /// Why a line is not a dead letter.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum UnreadableLine {
-    /// The last line, without its end: a crash tore it, or somebody is writing
-    /// it just now.
+    /// The last line is incomplete: a crash tore it, or it is being written now.
     #[error("incomplete line at the end of the file")]
     Torn,
-    /// It was damaged, or never was a dead letter.
+    /// The line was damaged, or never was a dead letter.
     #[error(transparent)]
     Corrupt(#[from] CorruptDeadLetter),
-    /// It is longer than any dead letter, and was not held.
+    /// The line is longer than any dead letter, and was not kept in memory.
     #[error("longer than any dead letter")]
     TooLong,
 }
 
 impl DeadLetterReader<BufReader<File>> {
-    /// Read a file from its start.
+    /// Opens a file and reads from its start.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// Fails if the file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let reader = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
         Ok(DeadLetterReader::new(reader, DEAD_LINE_BYTES_MAX))
@@ -72,7 +69,7 @@ impl DeadLetterReader<BufReader<File>> {
 }
 
 impl<R: BufRead> DeadLetterReader<R> {
-    /// Read dead letters of which no line is longer than this, without its ending.
+    /// Reads dead letters, none of whose lines is longer than this, without its line ending.
     pub fn new(reader: R, line_bytes_max: usize) -> Self {
         DeadLetterReader { reader, line_bytes_max, line: Vec::new(), offset: 0, number: 0 }
     }
@@ -104,7 +101,7 @@ impl<R: BufRead> DeadLetterReader<R> {
 impl<R: BufRead> Iterator for DeadLetterReader<R> {
     type Item = io::Result<DeadLetterLine>;
 
-    /// The next line. After an error there is no sense in going on.
+    /// Returns the next line. After an error, the iteration should stop.
     fn next(&mut self) -> Option<Self::Item> {
         self.read_entry().transpose()
     }
@@ -142,7 +139,7 @@ mod tests {
             assert_eq!(entries[1].dead_letter, Err(UnreadableLine::Torn));
             assert_eq!(entries[1].bytes, first as u64..end as u64);
         }
-        // Only the line ending is missing: the dead letter is whole.
+        // Only the line ending is missing: the dead letter is complete.
         assert_eq!(numbers(&read(&whole[..whole.len() - 1])), [1, 2]);
     }
 
@@ -168,8 +165,8 @@ mod tests {
     }
 
     proptest! {
-        /// Bytes that take the place of others damage the lines that they touch
-        /// and no other, and every byte of the file is in one entry.
+        /// Replaced bytes only damage the lines that contain them, and every byte of the file is in
+        /// one entry.
         #[test]
         fn damage_stays_where_it_is(
             events in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
@@ -195,7 +192,7 @@ mod tests {
             let mut line_start = 0;
             for (number, line) in (1..).zip(&lines) {
                 let line_end = line_start + line.len();
-                // Of a line behind the damage, the line ending before it stays.
+                // Of the line after the damage, the line ending before it is unchanged.
                 if line_end <= start || line_start > end {
                     untouched.push(number);
                 }

@@ -10,44 +10,44 @@ use super::PriorAttempt;
 use super::json_line::JsonLine;
 use standpipe_core::clock;
 
-/// Earlier dead letters of the same event in the history of a dead letter.
+/// Maximum number of earlier dead letters of the same event in the history.
 const DEAD_HISTORY_MAX: usize = 20;
 
 /// A dead letter that was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDeadLetter {
-    /// When it was written.
+    /// When the dead letter was written.
     pub time: OffsetDateTime,
-    /// The reason's word; one of a newer version is none of [`super::Reason`].
+    /// The reason's word. A word of a newer version is not in [`super::Reason`].
     pub reason: String,
-    /// More about it.
+    /// Details.
     pub detail: String,
     /// The input that the event came from.
     pub source: String,
-    /// Its line there, counted from 1.
+    /// The event's line in this input, counted from 1.
     pub line: u64,
-    /// Where it should have gone.
+    /// The intended stream.
     pub stream: Option<String>,
-    /// The SHA-256 of the plugin that decided.
+    /// The SHA-256 of the plugin that decided the event.
     pub plugin: Option<String>,
-    /// The number of its generation in that run.
+    /// The number of the plugin's generation in that run.
     pub generation: Option<u64>,
-    /// How often it was sent.
+    /// How often the record was sent.
     pub attempts: u32,
-    /// The length of the event, where only its start is kept.
+    /// The length of the event, if only its start is kept.
     pub bytes_total: Option<u64>,
     /// The event as received, or its start.
     pub event: Vec<u8>,
-    /// The dead letters about it before this one, oldest first.
+    /// The earlier dead letters of the event, oldest first.
     pub history: Vec<PriorAttempt>,
 }
 
 impl StoredDeadLetter {
-    /// Read a dead letter's line.
+    /// Parses the line of a dead letter.
     ///
     /// # Errors
     ///
-    /// The line is not a dead letter; the error never quotes it.
+    /// Fails if the line is not a dead letter. The error never quotes it.
     pub fn parse(line: &[u8]) -> Result<Self, CorruptDeadLetter> {
         let line: JsonLine<'_> =
             serde_json::from_slice(line).map_err(|error| CorruptDeadLetter::of(&error))?;
@@ -77,8 +77,8 @@ impl StoredDeadLetter {
         })
     }
 
-    /// The history of a dead letter that would follow this one: JSON text, of the
-    /// newest `DEAD_HISTORY_MAX` dead letters.
+    /// The history for a later dead letter of the same event: JSON text with the newest
+    /// `DEAD_HISTORY_MAX` dead letters.
     pub fn history_with_this(&self) -> String {
         let this = PriorAttempt {
             time: clock::rfc3339(self.time),
@@ -93,8 +93,7 @@ impl StoredDeadLetter {
         serde_json::to_string(&kept).expect("attempts have string keys")
     }
 
-    /// The dead letter as JSON on one line; without its event where that is not to
-    /// be shown.
+    /// The dead letter as JSON on one line, without its event if that must not be shown.
     pub fn to_json(&self, event: ShowEvent) -> String {
         let text = std::str::from_utf8(&self.event).ok();
         let is_shown = event == ShowEvent::Yes;
@@ -118,37 +117,37 @@ impl StoredDeadLetter {
     }
 }
 
-/// Whether a dead letter is shown with its event, which can hold personal data.
+/// Whether a dead letter is shown with its event, which may contain personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShowEvent {
-    /// Whole.
+    /// With the whole event.
     Yes,
-    /// Not at all; all else is shown.
+    /// Without the event.
     No,
 }
 
 /// Why a line is not a dead letter. The parser's own error would quote the event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CorruptDeadLetter {
-    /// It ends within its JSON.
+    /// The line ends within its JSON.
     #[error("incomplete JSON")]
     CutOff,
-    /// It has other members.
+    /// The line has other members.
     #[error("JSON, but not a dead letter")]
     NotALetter,
-    /// It is not JSON from this byte on.
+    /// The line is not JSON from this byte on.
     #[error("invalid JSON at byte {0}")]
     NotJson(usize),
-    /// Its event is said to be base64.
+    /// The event is marked as base64, but is not.
     #[error("invalid base64 in event_base64")]
     NotBase64,
-    /// It has no event, or one as text and one as base64.
+    /// The line has no event, or both a text and a base64 event.
     #[error("expected one of event and event_base64")]
     NotOneEvent,
-    /// No event is as long as its one.
+    /// The event is longer than any event can be.
     #[error("the event is longer than the limit")]
     EventTooLong,
-    /// Its time has another form.
+    /// The time has another format.
     #[error("invalid time: expected RFC 3339")]
     Time,
 }

@@ -1,11 +1,10 @@
-//! What is being appended to the files of a directory.
+//! A journal of the appends to the files of a directory.
 //!
-//! The file has a slot for each append that is under way at a time: the stream, and
-//! the lengths of its file before and after. A slot is smaller than a sector and is
-//! written with one call. It is emptied when the append has come to its end, so
-//! that files which somebody changes later are never taken for unfinished ones.
+//! The file has a slot for each concurrent append: the stream, and the lengths of its file before
+//! and after. A slot is smaller than a sector and is written with one call. It is cleared when the
+//! append has finished. So a file that is changed later is never mistaken for an unfinished one.
 //!
-//! The file is locked for as long as the directory is used, and removed afterwards.
+//! The file is locked while the directory is in use, and removed afterwards.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
@@ -23,17 +22,17 @@ use standpipe_core::private;
 const FILE: &str = ".standpipe-appends";
 
 const SLOT_BYTES: usize = 128;
-/// What a slot in use begins with: its form.
+/// The first bytes of a used slot: the version of its format.
 const MAGIC: [u8; 4] = *b"spa1";
 const NAME_AT: usize = 24;
 const NAME_BYTES_MAX: usize = SLOT_BYTES - 4 - NAME_AT;
 const CHECKSUM_AT: usize = SLOT_BYTES - 4;
 
-/// Slots that are read of a file that an earlier process left. There are at most as
-/// many as the runtime has threads for blocking calls.
+/// Maximum slots to read in a file of an earlier process. It is the maximum number of the runtime's
+/// threads for blocking calls.
 const SLOTS_MAX: usize = 4096;
 
-/// The appends that are under way.
+/// The appends in progress.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
@@ -47,7 +46,7 @@ struct Slots {
     count: usize,
 }
 
-/// What a slot says.
+/// The contents of a slot.
 #[derive(Debug, PartialEq, Eq)]
 struct Note<'a> {
     stream: &'a str,
@@ -56,7 +55,7 @@ struct Note<'a> {
 }
 
 impl Journal {
-    /// Lock the directory's journal, and undo what an earlier process did not finish.
+    /// Locks the directory's journal, and undoes the unfinished appends of an earlier process.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let path = directory.join(FILE);
         let mut file = lock_journal(&path)?;
@@ -69,8 +68,8 @@ impl Journal {
         Ok(Journal { path, file, slots: Mutex::default() })
     }
 
-    /// Note that a stream's file is about to grow from one length to another. Returns the
-    /// note's slot, for [`Journal::end`].
+    /// Notes that a stream's file is about to grow from one length to another. Returns the slot,
+    /// for [`Journal::end`].
     pub(super) fn begin_append(
         &self,
         stream: &StreamName,
@@ -83,9 +82,9 @@ impl Journal {
         written.inspect_err(|_| self.slots.lock().free.push(slot)).map(|()| slot)
     }
 
-    /// Note that an append has come to its end: all of it is in the file, or nothing.
+    /// Notes that an append has finished: the file contains all or nothing of it.
     pub(super) fn end(&self, slot: usize) {
-        // A note that stays agrees with the file: there is nothing to undo.
+        // A note that stays matches the file, so there is nothing to undo.
         let _ = self.write(slot, &[0; SLOT_BYTES]);
         self.slots.lock().free.push(slot);
     }
@@ -99,7 +98,8 @@ impl Drop for Journal {
     fn drop(&mut self) {
         let slots = self.slots.get_mut();
         if slots.free.len() == slots.count {
-            // Still locked: a process that waits for it sees that it is gone.
+            // The file is removed while it is locked, so a process that waits for the lock notices
+            // the removal.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -129,7 +129,7 @@ impl<'a> Note<'a> {
         slot
     }
 
-    /// None for a slot that is empty, or that was being written.
+    /// Parses a slot. Returns `None` if it is empty, or was only partly written.
     fn parse(slot: &'a [u8; SLOT_BYTES]) -> Option<Self> {
         let checksum = crc32fast::hash(&slot[..CHECKSUM_AT]).to_le_bytes();
         if slot[..4] != MAGIC || slot[CHECKSUM_AT..] != checksum {
@@ -140,8 +140,8 @@ impl<'a> Note<'a> {
         Some(Note { stream: str::from_utf8(name).ok()?, before: number(8)?, after: number(16)? })
     }
 
-    /// Cut off a part of a batch. What is whole stays, and so does a file that has
-    /// been changed since.
+    /// Cuts off a part of a batch. A complete batch stays, and so does a file that was changed
+    /// since.
     fn undo_append(&self, directory: &Path) -> io::Result<()> {
         if StreamName::parse(self.stream).is_err() {
             return Ok(());
@@ -163,7 +163,8 @@ impl<'a> Note<'a> {
     }
 }
 
-/// Open the file and lock it, and wait a moment for who is about to let go of it.
+/// Opens the file and locks it. Waits for a moment, because another process may be about to release
+/// it.
 #[expect(clippy::disallowed_methods, reason = "it stands beside files for users")]
 fn lock_journal(path: &Path) -> io::Result<File> {
     let end = Instant::now() + LOCK_TIMEOUT;
@@ -171,7 +172,7 @@ fn lock_journal(path: &Path) -> io::Result<File> {
         let mut options = File::options();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         match lock_until(&file, end) {
-            // The process that had it may have removed it meanwhile.
+            // The process with the lock may have removed the file meanwhile.
             Ok(()) if is_at(&file, path)? => return Ok(file),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -1,5 +1,5 @@
-//! The cache of compiled code: entries of another key, engine or component, changed bytes, foreign
-//! directories, torn keys and bounds.
+//! Tests the cache of compiled code: entries of another key, engine or component, changed bytes,
+//! foreign directories, torn keys and limits.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -50,7 +50,7 @@ fn what_was_stored_is_found_by_this_process_and_the_next() {
     }
 }
 
-/// What somebody plants who knows all of this code, and not the key.
+/// An attacker who knows all of this code, but not the key, could create such an entry.
 #[test]
 fn an_entry_of_another_key_is_not_loaded_and_is_replaced() {
     let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -74,7 +74,7 @@ fn an_entry_is_for_its_component_and_engine_alone() {
         CacheOrigin { compatibility: 8, ..ORIGIN },
         CacheOrigin { engine: "wasmtime 48.0.9", ..ORIGIN },
     ] {
-        // Under its name, too.
+        // The attacker could also use the right name.
         let name = directory.path().join("cache").join(entry_name(&other));
         if name != entry(&directory) {
             fs::copy(entry(&directory), name).unwrap();
@@ -119,7 +119,7 @@ fn entries_that_others_could_have_written_are_not_loaded() {
     fs::rename(&entry, &aside).unwrap();
     symlink(&aside, &entry).unwrap();
     assert_eq!(load(&cache, &ORIGIN), None, "a symbolic link");
-    // Storing replaces the link, and leaves alone what it led to.
+    // Storing replaces the link, and does not change its target.
     cache.store_code(&ORIGIN, b"new");
     assert_eq!(load(&cache, &ORIGIN).as_deref(), Some(&b"new"[..]));
     assert!(fs::read(&aside).unwrap().ends_with(b"code"));
@@ -140,7 +140,7 @@ fn a_directory_that_others_can_write_to_is_refused_and_left_as_it_is() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
-    // What others can only read was nobody else's to write.
+    // Other users can read the directory, but could not have written to it.
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     assert!(CompiledCache::open(&path).is_ok());
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o700);
@@ -182,7 +182,7 @@ fn a_key_that_others_could_know_is_refused() {
     assert!(refusal(&path).contains("not a key"));
 }
 
-/// A process that ends while it writes the key leaves a piece of it.
+/// A process that ends while it writes the key leaves an incomplete one.
 #[test]
 fn a_torn_key_is_replaced_and_its_entries_with_it() {
     let directory = TempDir::new().unwrap();

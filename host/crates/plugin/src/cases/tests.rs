@@ -1,5 +1,5 @@
-//! Cases with the default mapping: passing ones, readable differences, and refused files with their
-//! place.
+//! Tests cases with the default mapping: passing cases, readable differences, and invalid files
+//! with the position of the mistake.
 
 use std::convert::Infallible;
 
@@ -184,7 +184,7 @@ proptest! {
         let _ = Cases::parse(text.as_bytes());
     }
 
-    /// Texts that come close to cases; what is read can also be run.
+    /// Texts similar to cases. If such a text can be parsed, its cases can be run.
     #[test]
     fn whatever_is_read_can_be_run(
         event in "[ {}\\[\\]:,\"a1\\\\]{0,12}", expect in "[ {}\\[\\]:,\"stream1]{0,24}", own in any::<bool>(),

@@ -1,5 +1,5 @@
-//! The circuit breaker: sources are judged apart, who wastes time waits and nobody else does, and
-//! no wait is endless.
+//! Tests the circuit breaker: sources are judged separately, only the source that wastes time
+//! waits, and no wait is endless.
 
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ fn health_is_judged_by_source() {
         assert_eq!(breaker.failing_sources(now), [("bad".to_owned(), expected)]);
     }
     assert_eq!(breaker.changes.get(), 2);
-    // A source that is silent for long is no longer reported.
+    // A source without calls for a long time is no longer reported.
     let later = start + SECOND * 60;
     assert_eq!(breaker.health(later), Health::Healthy);
     breaker.count_calls("good", &attempt(1, 0, Duration::ZERO), later);
@@ -97,7 +97,7 @@ fn few_events_say_little() {
     assert_eq!(breaker.health(later), Health::Degraded);
 }
 
-/// Events that loop take so long that there are never many.
+/// Looping events take so long that their number stays small.
 #[test]
 fn a_source_whose_few_events_all_loop_is_off() {
     let start = Instant::now();
@@ -113,7 +113,7 @@ fn a_source_whose_few_events_all_loop_is_off() {
     assert!(breaker.accounts.lock().of["web"].events < BREAKER_EVENTS_MIN);
 }
 
-/// The flood of one source: it has to wait, and nobody else has.
+/// In a flood of one source, this source must wait, and no other source.
 #[test]
 fn who_wastes_time_waits_and_nobody_else_does() {
     let start = Instant::now();
@@ -154,7 +154,7 @@ fn failures_take_their_share_of_time_and_no_more_whoever_fails() {
         }
         let share = end.mul_f64(BREAKER_FAILING_CPU * workers.get() as f64);
         let all = wasted.iter().sum::<Duration>();
-        // What a burst gives in the beginning comes once.
+        // The burst at the start is only available once.
         let bursts = (BREAKER_BURST_CPU + event) * u32::try_from(sources).unwrap();
         assert!(all <= share + bursts, "{workers} workers, {sources} sources: {all:?}");
         assert!(all >= share.mul_f64(0.9), "{workers} workers, {sources} sources: {all:?}");
@@ -213,8 +213,8 @@ fn the_longest_allowance_makes_no_endless_wait() {
 }
 
 proptest! {
-    /// Whatever others do, a source that wastes nothing may always ask; and one that has
-    /// to wait may ask after the time that it was informed, if all are quiet.
+    /// For any actions of other sources, a source that wastes nothing may always call the plugin.
+    /// If all sources are quiet, a waiting source may call it after the time that it was told.
     #[test]
     fn nobody_pays_for_others(
         steps in prop::collection::vec((0..5_usize, 0..3000_u64, 0..500_u64, 0..2000_u64), 1..200)

@@ -12,7 +12,7 @@ use crate::compare::Comparison;
 use crate::{Canary, Generation, Health, Pauses, Shadow};
 use standpipe_core::clock;
 
-/// Sources that the status of a plugin lists among those that it fails on.
+/// Maximum number of failing sources in the status of a plugin.
 const FAILING_SOURCES_SHOWN: usize = 20;
 
 /// The status of the plugins.
@@ -26,10 +26,10 @@ pub struct PluginStatus {
     /// The generation that the last rollback withdrew, until the next swap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<u64>,
-    /// The plugin that decides about the events of some users.
+    /// The plugin that decides the events of some users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryReport>,
-    /// The plugin that maps all events too, and whose decisions are only compared.
+    /// The plugin that also maps all events, but whose decisions are only compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowReport>,
     /// Swaps since the start.
@@ -43,34 +43,34 @@ pub struct PluginStatus {
     pub pauses: PauseReport,
 }
 
-/// A plugin in a role, and what it has done.
+/// A plugin in a role, and its counts.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct GenerationReport {
-    /// Its number in this run, which rises with each generation.
+    /// The number of the generation in this run. It increases with each generation.
     pub generation: u64,
     /// The SHA-256 of the component.
     pub sha256: String,
-    /// Where it is from.
+    /// The origin of the component.
     pub origin: String,
-    /// When it began, RFC 3339.
+    /// When the generation began, in RFC 3339.
     pub since: String,
-    /// The delivery streams that it may name, patterns included.
+    /// The delivery streams that the plugin may name, including patterns.
     pub streams: Vec<String>,
-    /// Its health with the source that it does worst with.
+    /// The plugin's health with its worst source.
     pub health: Health,
-    /// The sources that it fails on, the worst first: twenty at most.
+    /// The sources that the plugin fails on, the worst first, at most twenty.
     pub failing_sources: Vec<FailingSource>,
-    /// Events that it decided about, or failed on.
+    /// Events that the plugin decided or failed on.
     pub events: u64,
     /// Events without an output.
     pub filtered: u64,
-    /// Events that it rejected.
+    /// Events that the plugin rejected.
     pub rejected: u64,
-    /// Events that it failed on, by the kind of failure.
+    /// Events that the plugin failed on, by the kind of failure.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Seconds of all its calls together.
+    /// The duration of all calls together, in seconds.
     pub call_seconds: f64,
-    /// The most memory that one of its instances was seen with, in bytes.
+    /// The maximum memory of one of the plugin's instances, in bytes.
     pub memory_bytes: u64,
 }
 
@@ -86,23 +86,23 @@ pub struct FailingSource {
 /// A canary.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CanaryReport {
-    /// The share of users whose events it decides about, from 0 to 100.
+    /// The share of users whose events the canary decides, from 0 to 100.
     pub percent: f64,
-    /// The share of its events, from 0 to 1, that it may fail on or reject.
+    /// The maximum share of events, from 0 to 1, that the canary may fail on or reject.
     pub max_error_rate: f64,
-    /// Whether it exceeded that, and was stopped.
+    /// Whether the canary exceeded this share, and was stopped.
     pub is_out: bool,
     /// The canary's plugin. Events that it failed on went to the active plugin, which counts them
     /// too.
     pub plugin: GenerationReport,
 }
 
-/// A shadow, and where its decisions differ from those of the active plugin.
+/// A shadow, and the differences between its decisions and those of the active plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ShadowReport {
-    /// Events that it skipped, since its queue was full.
+    /// Events that were skipped because the shadow's queue was full.
     pub skipped: u64,
-    /// Counts, and samples of what differs.
+    /// Counts and samples of the differences.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub comparison: Comparison,
     /// The shadow's plugin.
@@ -112,27 +112,27 @@ pub struct ShadowReport {
 /// A rejected candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RejectionReport {
-    /// When, RFC 3339.
+    /// When the candidate was rejected, in RFC 3339.
     pub time: String,
-    /// The step that it failed.
+    /// The step that the candidate failed.
     pub step: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// The SHA-256 of the component, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// How long workers paused to switch to another plugin: the last few thousand times.
+/// How long workers paused to switch to another plugin, for the last few thousand switches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PauseReport {
     /// How often a worker switched.
     pub count: u64,
     /// The median, in microseconds.
     pub p50_micros: u32,
-    /// The 99th percentile.
+    /// The 99th percentile, in microseconds.
     pub p99_micros: u32,
-    /// The longest.
+    /// The maximum, in microseconds.
     pub max_micros: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The bound of a spool, and how room comes back.
+//! Tests the size limit of a spool, and how space is released.
 
 use super::*;
 
@@ -42,8 +42,8 @@ fn an_entry_as_large_as_the_spool_gets_in_behind_others() {
     }
 }
 
-/// A stream that is slow keeps an item in each segment: the room of all others is
-/// given back, also of entries that are smaller than a block.
+/// A slow stream keeps one item in each segment. The space of all others is released, even of
+/// entries smaller than a block.
 #[test]
 fn a_few_items_do_not_hold_the_room_of_all_others() {
     const MAX: u64 = 16 * 1024 * 1024;
@@ -81,7 +81,7 @@ fn a_few_items_do_not_hold_the_room_of_all_others() {
     eventually("all is removed", || spool.status().bytes == 0);
 }
 
-/// The spool gives room back by holes in its files.
+/// Asserts that the file system supports holes in files, with which the spool releases space.
 fn assert_can_punch(directory: &Path) {
     let path = directory.join("holes");
     fs::write(&path, [1; 8192]).unwrap();
@@ -95,7 +95,7 @@ fn allocated(file: &Path) -> u64 {
     fs::metadata(file).unwrap().blocks() * 512
 }
 
-/// A real disk of 2 MiB without room, which has to be mounted.
+/// A real disk of 2 MiB without free space. The test must be able to mount it.
 fn with_small_disk(test: impl FnOnce(&Path) + std::panic::UnwindSafe) {
     let directory = tempfile::tempdir().unwrap();
     let mount = std::process::Command::new("mount")
@@ -114,7 +114,7 @@ fn with_small_disk(test: impl FnOnce(&Path) + std::panic::UnwindSafe) {
     assert!(unmount.unwrap().success());
 }
 
-/// A spool that could hold more than its disk.
+/// A spool whose limit is larger than its disk.
 fn open_on_small_disk(directory: &Path, segment_bytes: u64) -> (Spool, Consumer) {
     let settings = SpoolSettings { durability: Durability::Fsync, ..settings(directory, 1 << 30) };
     let (spool, consumer, _) =
@@ -122,7 +122,7 @@ fn open_on_small_disk(directory: &Path, segment_bytes: u64) -> (Spool, Consumer)
     (spool, consumer)
 }
 
-/// Append entries of 30 kB until there is no room. Returns how many there was.
+/// Appends entries of 30 kB until the disk is full. Returns their number.
 fn fill_disk(spool: &Spool) -> u32 {
     let mut appended = 0;
     let error = loop {
@@ -164,8 +164,8 @@ fn the_next_append_has_the_room_of_what_is_acknowledged() {
     });
 }
 
-/// One stream is slow: all but the first entry is acknowledged, while the disk is
-/// full, and that is kept.
+/// One stream is slow: all entries except the first are acknowledged while the disk is full, and
+/// the acknowledgements are stored.
 #[test]
 fn a_segment_on_a_full_disk_gives_back_all_but_what_is_needed() {
     with_small_disk(|directory| {

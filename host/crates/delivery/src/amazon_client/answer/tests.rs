@@ -1,5 +1,5 @@
-//! Responses of PutRecordBatch are read as a tree of serde_json would be; incomplete, damaged and
-//! changed ones are refused, and nothing panics.
+//! Tests that responses of PutRecordBatch are read with the same result as by serde_json, that
+//! incomplete, damaged and modified responses are rejected, and that nothing panics.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -117,12 +117,12 @@ fn what_an_answer_lacks_is_named() {
         let error = read_put_answer(text.as_bytes(), 2).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("`endpoint_url`"), "{text}: {error}");
     }
-    // Two counts are no count.
+    // A duplicate count is invalid.
     let twice = r#"{"FailedPutCount":0,"FailedPutCount":0,"RequestResponses":[]}"#;
     assert!(read_put_answer(twice.as_bytes(), 0).is_err());
 }
 
-/// The same by way of a tree, without a thought of time.
+/// The same result by parsing into a tree, without regard to speed.
 fn fates(answer: &[u8], records: usize) -> Option<Vec<(usize, String)>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let count = answer.as_object()?.get("FailedPutCount")?.as_u64()?;
@@ -145,11 +145,11 @@ fn fates(answer: &[u8], records: usize) -> Option<Vec<(usize, String)>> {
     (results.len() == records && refused.len() as u64 == count).then_some(refused)
 }
 
-/// Results that are mostly right.
+/// Results that are mostly valid.
 fn any_result() -> impl Strategy<Value = String> {
     let text = "[a-z0-9]{0,3}|\\\\u0061|\\\\\"|\\PC{0,3}";
     let text = text.prop_map(|text| {
-        // Escapes of the pattern stay, and what would need one is left out.
+        // Escapes in the pattern stay. Characters that would need an escape are left out.
         let is_escaped = text == "\\u0061" || text == "\\\"";
         let is_bare = |c: char| !matches!(c, '"' | '\\') && c >= ' ';
         if is_escaped { text } else { text.chars().filter(|&c| is_bare(c)).collect() }
@@ -209,7 +209,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let expected = fates(&bytes, records);
-        // Twice the same member is not an object for the one, and the last of them for the other.
+        // For a duplicate member, one reader fails, and the other uses the last one.
         let is_same = read_put_answer(&bytes, records).is_ok() == expected.is_some();
         prop_assert!(is_same, "{}", bytes.escape_ascii());
     }

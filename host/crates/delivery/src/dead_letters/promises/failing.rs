@@ -1,4 +1,4 @@
-//! A disk that fails, fills up and recovers, while dead letters come.
+//! Tests a disk that fails, fills up and recovers while dead letters arrive.
 
 use super::disk::{EIO, ENOSPC};
 use super::*;
@@ -67,7 +67,7 @@ fn whatever_fails_is_tried_again_and_nothing_is_let_go_before_it_is_there() {
     }
     waiting.dead_letters.finish();
     let survivors = waiting.disk.survivors(&waiting.dead());
-    // What was removed with the directory was there before.
+    // The removed directory contained these dead letters.
     assert!(survivors.is_superset(&(450..500).collect()), "{survivors:?}");
     assert_eq!(waiting.source.account().acknowledged, (0..500).collect());
 }
@@ -123,7 +123,7 @@ fn what_waits_is_bounded_and_a_stop_lets_everybody_go() {
     let settled = source.account().settled;
     assert_eq!((settled.undelivered, settled.dead), (40, 0));
     assert_eq!(source.account().acknowledged, BTreeSet::new());
-    // What comes too late is refused, and not forgotten.
+    // Dead letters that arrive too late are refused and counted.
     push(40);
     assert_eq!((dead_letters.report().refused, source.account().settled.undelivered), (41, 41));
 }
@@ -176,8 +176,8 @@ fn letters_go_on_where_their_files_are_removed() {
     assert_eq!(waiting.dead_letters.report().refused, 0);
 }
 
-/// Replayed dead letters are taken out of their files once the new ones are synced. After a
-/// failure a second sync says nothing about what the first one lost.
+/// Replayed dead letters are removed from their files after the new ones are synced. After a failed
+/// sync, a second sync says nothing about what the first one lost.
 #[test]
 fn a_sync_that_failed_once_is_never_believed_again() {
     let directory = tempfile::tempdir().unwrap();
