@@ -1,5 +1,5 @@
-//! What a request costs: filling its batch, hashing its body, and all that
-//! stands between a batch and a connection.
+//! Measures the cost of a request: filling its batch, hashing its body, and all other work between
+//! a batch and a connection.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -30,15 +30,15 @@ use tokio_util::sync::CancellationToken;
 
 const RECORDS: usize = standpipe_delivery::limits::REQUEST_RECORDS_MAX;
 
-/// The mean size of an event of analytics, in bytes.
+/// The mean size of an analytics event, in bytes.
 const EVENT_BYTES: usize = 817;
 
 fn main() {
     divan::main();
 }
 
-/// Records into a batch, until it is full and goes to a Firehose that takes
-/// everything at once.
+/// Adds records to a batch until it is full, and sends it to a client that accepts everything at
+/// once.
 #[divan::bench]
 fn fill(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
@@ -57,7 +57,7 @@ fn sha256_of_body(bencher: Bencher<'_, '_>) {
     bencher.counter(record_bytes()).bench(|| Sha256::digest(black_box(&body)));
 }
 
-/// Records in base64, as they stand in the body.
+/// Encodes records in base64, as in the body.
 #[divan::bench]
 fn base64_of_records(bencher: Bencher<'_, '_>) {
     let event = make_event();
@@ -70,7 +70,7 @@ fn base64_of_records(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Body, signature, and reading the answer, through the AWS SDK: everything but
+/// Creates the body and the signature, and reads the response, with the AWS SDK: everything except
 /// the connection.
 #[divan::bench]
 fn amazon_without_connection(bencher: Bencher<'_, '_>) {
@@ -131,7 +131,7 @@ fn start_delivery(port: Arc<TakingClient>, runtime: &Runtime) -> Delivery {
     )
 }
 
-/// Takes everything, and keeps the last batch.
+/// Accepts everything, and keeps the last batch.
 #[derive(Default)]
 struct TakingClient {
     last: Mutex<Option<Arc<Batch>>>,
@@ -162,7 +162,7 @@ async fn amazon_client() -> AmazonClient {
     AmazonClient::new(&access, Some("http://127.0.0.1"))
 }
 
-/// A connection that leads nowhere and answers for a full request.
+/// A connection to nowhere that responds to a full request.
 #[derive(Debug)]
 struct AcceptingConnector {
     answer: SdkBody,

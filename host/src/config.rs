@@ -1,15 +1,13 @@
-//! Settings: what stands in the file and on the command line, checked once and
-//! turned into what the other modules take.
+//! Settings: reads the file and the command line, checks them once, and converts them for the other
+//! modules.
 //!
-//! Each crate owns the settings of what it does: the raw form, the checked form, the
-//! defaults and the bounds. Here is what makes one file of them: reading it, the
-//! overrides of the command line, what two crates' settings have to do with each other,
-//! the places of mistakes in the file, and what has changed from one state of the file to
-//! the next.
+//! Each crate owns its settings: the raw form, the checked form, the defaults and the limits. This
+//! module combines them into one file: it reads the file, applies the overrides of the command
+//! line, checks dependencies between settings of two crates, finds the positions of mistakes in the
+//! file, and finds the changes between two versions of the file.
 //!
-//! Nothing is read or written here: text in, settings or an error out. An error
-//! names the setting and what to write instead, and never shows a value that
-//! could be a secret.
+//! This module does no input or output: it converts text to settings or an error. An error contains
+//! the setting and what to write instead, and never a value that could be a secret.
 
 #[cfg(feature = "catalog")]
 mod catalog;
@@ -52,17 +50,16 @@ use serde::Deserialize;
 use places::{LineIndex, section_of};
 use shape::ParsedFile;
 
-/// How alike two keys must be for one to be taken for the other misspelt.
+/// The minimum similarity at which an unknown key counts as a misspelled known one.
 const SIMILARITY_MIN: f64 = 0.7;
 
-/// Read a settings file's text. Dates and times among the settings of plugins become
-/// text there.
+/// Parses the text of a settings file. Dates and times in the settings of plugins become text.
 ///
 /// # Errors
 ///
-/// It is not TOML, has an unknown key, or a value of the wrong type; the error also lists
-/// all other mistakes. It shows no value of a wrong type, which may be a secret, or be in the
-/// place of one.
+/// Fails if the text is not TOML, has an unknown key, or has a value of the wrong type. The error
+/// also contains all other mistakes. It never contains a value of a wrong type, which may be a
+/// secret, or be at the place of one.
 pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
     let lines = LineIndex::of(text);
     let ParsedFile { table, places, mut mistakes, wrong_tables } = shape::read_file(text, &lines)?;
@@ -72,13 +69,13 @@ pub fn parse(text: &str) -> Result<RawSettings, ConfigError> {
     if mistakes.is_empty() {
         return raw;
     }
-    // What is right so far may be wrong for another reason.
+    // The valid part may contain other mistakes.
     let rest = match raw {
         Ok(raw) => raw.check(Path::new(""), Overrides::default()).err(),
         Err(error) => Some(error),
     };
     let lines_told: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.line).collect();
-    // What is missing in a table may be what is wrong there.
+    // A missing key in a table may be the misspelled one.
     let is_news = |mistake: &Mistake| match places.of_key(&mistake.message) {
         Some((line, _)) => !lines_told.contains(&line),
         None => !wrong_tables.contains(section_of(&mistake.message)),
@@ -95,7 +92,7 @@ pub fn schema() -> serde_json::Value {
     settings.into_generator().into_root_schema_for::<RawSettings>().to_value()
 }
 
-/// Removes nulls from a default: a setting that is not there has no value.
+/// Removes nulls from a default, because a missing setting has no value.
 fn remove_nulls(schema: &mut Schema) {
     match schema.get_mut("default") {
         Some(serde_json::Value::Null) => drop(schema.remove("default")),
@@ -104,14 +101,15 @@ fn remove_nulls(schema: &mut Schema) {
     }
 }
 
-/// The known key that an unknown one is most like, if it is like one at all.
+/// The known key most similar to an unknown one, if any is similar enough.
 pub(crate) fn nearest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = known.map(|known| (strsim::jaro_winkler(key, known), known));
     let alike = alike.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN);
     alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, nearest)| nearest)
 }
 
-/// The parser's own rendering would show the line, which may hold a secret.
+/// Locates an error without the parser's own message, which would quote the line, and so possibly a
+/// secret.
 fn locate_error(
     lines: &LineIndex<'_>,
     places: &KeyPositions,
@@ -125,14 +123,14 @@ fn locate_error(
     }
 }
 
-/// What serde says of a value that does not fit, without the value.
+/// Serde's message about an invalid value, without the value.
 fn without_value(message: &str) -> String {
     let found = ["invalid type: ", "invalid value: ", "unknown variant "];
     if !found.iter().any(|found| message.starts_with(found)) {
-        // The words of the parser, of `deny_unknown_fields`, or of this crate.
+        // The messages of the parser, of `deny_unknown_fields`, or of this crate.
         return message.to_owned();
     }
-    // The value stands before these words, and may hold them too.
+    // The value precedes these words, and may contain them too.
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None => "the value does not fit".to_owned(),

@@ -1,5 +1,5 @@
-//! Delivery to Firehose as moto has it, read back from its buckets with AWS's
-//! own client.
+//! Tests delivery to moto's Firehose. The records are read back from its buckets with AWS's own
+//! client.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ fn a_role_is_assumed_with_its_external_id() {
         let all_have = assumed.iter().all(|body| body.split('&').any(|part| part == field));
         assert!(all_have, "no {field} in {assumed:?}");
     }
-    // Records are then signed with the role's own keys, which moto makes up.
+    // Later requests are signed with the role's own keys, which moto generates.
     let puts = requests.iter().filter(|request| {
         request.headers.contains("PutRecordBatch") && request.body.contains(r#"Name":"role""#)
     });

@@ -1,5 +1,5 @@
-//! Answers that do not account for every record, that never end, or that something
-//! before Firehose gives: no record is lost, and none is blamed for them.
+//! Tests responses that do not account for every record, that never end, or that come from
+//! something in front of Firehose: no record is lost, and none is dead-lettered because of them.
 
 mod services;
 
@@ -7,7 +7,7 @@ use standpipe_tests::events::Events;
 use standpipe_tests::oracle::{Oracle, assert_same};
 use standpipe_tests::{FinishedRun, Program, Stub, StubResponse};
 
-/// Records of each request whose first answer is wrong.
+/// Records of each request whose first response is wrong.
 const RECORDS: usize = 3;
 
 /// Responses to a request of [`RECORDS`] records that do not report a result for each record.
@@ -139,7 +139,7 @@ fn a_413_for_large_requests_makes_them_smaller() {
     assert_eq!((ran.count("dead"), ran.count("ambiguous")), (0, 0));
 }
 
-/// A request of one small record can be refused for a reason that is not the record.
+/// A request with one small record can be rejected for a reason other than the record.
 #[test]
 fn no_status_of_a_proxy_dead_letters_a_record() {
     let statuses = [
@@ -171,7 +171,7 @@ fn run_program(stub: &Stub, input: Vec<u8>) -> FinishedRun {
     new_program(&stub.url(), input).run()
 }
 
-/// An answer that has neither Firehose's form nor a code.
+/// A response without Firehose's format and without a code.
 fn not_firehose(status: u16) -> StubResponse {
     StubResponse::from_text(status, "<html>not AWS</html>".to_owned())
 }

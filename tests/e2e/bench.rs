@@ -1,4 +1,4 @@
-//! `host bench`: consistent figures, and errors that are reported.
+//! Tests `host bench`: consistent results and errors.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use standpipe_tests::{
     FinishedRun, Program, Stub, StubResponse, compressed, events::Events, workspace_directory,
 };
 
-/// Far below what any machine reaches; what breaks it is a mistake in measuring.
+/// Far below the ratio of any machine. A lower one is an error of the measurement.
 const RATIO_MIN: f64 = 0.1;
 
 #[test]
@@ -66,7 +66,7 @@ fn generated_events_and_mappings_have_the_given_shape() {
 #[test]
 fn a_bench_uses_settings_and_files() {
     let file = compressed::gzip(&Events::new(1).into_ndjson(3000));
-    // The endpoint and the missing keys would be the end of `host run`.
+    // With these settings, `host run` would fail because of the endpoint and the missing keys.
     let settings = "workers = 1\n[delivery]\npack = { max_bytes = 102400 }\n[aws]\nendpoint_url = 'http://127.0.0.1:1'\n";
     let ran = bench_command(&["events.ndjson.gz", "--map=*=all", "--map=page=pages", "--repeat=1"])
         .file("events.ndjson.gz", &file)
@@ -86,7 +86,7 @@ fn a_bench_uses_the_given_endpoint_as_a_run_does() {
     let report = parse_report(&program.run().expect_exit(0));
     assert_eq!(report["endpoint"], stub.url());
     assert!(report["native"]["median"]["first_record_seconds"].is_null());
-    // One run comes before the measured one.
+    // One run precedes the measured one.
     let accepted: usize = stub.accepted_records().values().map(Vec::len).sum();
     assert_eq!((accepted, stub.violations()), (1400, vec![]));
 }

@@ -1,5 +1,5 @@
-//! What the tests of the host beside a proxy have in common: recipes out of the
-//! documentation, a site that is mirrored, and logs that are turned.
+//! Common code for tests of a host beside a proxy: recipes from the documentation, a site whose
+//! requests are mirrored, and rotated logs.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use standpipe_tests::{
 };
 use tempfile::TempDir;
 
-/// The block of the documentation after the comment with this name, as a reader copies it.
+/// The block of the documentation after the comment with this name.
 pub(crate) fn find_recipe(name: &str) -> String {
     let text = fs::read_to_string(workspace_directory().join("host/docs/embedding.md")).unwrap();
     let start = format!("<!-- {name} -->\n\n```");
@@ -27,18 +27,18 @@ pub(crate) fn find_recipe(name: &str) -> String {
     format!("{recipe}\n")
 }
 
-/// The longest time that the recipes let one call wait for the host: to connect, and to respond.
+/// The maximum time that the recipes let one request wait for the host: to connect, and to respond.
 const PATIENCE: Duration = Duration::from_secs(1 + 5);
 
 /// The address of the clients, which differs from the proxies' address.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// Bytes in a call's event beside its number: more than a proxy reads at once.
+/// Bytes of text in a request's event besides its number: more than a proxy reads at once.
 const TEXT_BYTES: usize = 20_000;
 
-/// A mirror's calls arrive, whole and once, while the host is up, and those are lost
-/// that come while it is down; the site answers all of them. `start` has a proxy
-/// mirror its calls to this port, and returns its address.
+/// Asserts that mirrored requests arrive completely and once while the host is running, that those
+/// during a stop of the host are lost, and that the site responds to all of them. `start` starts a
+/// proxy that mirrors its requests to this port, and returns its address.
 pub(crate) fn assert_mirrored_except_while_host_is_down<P>(start: impl FnOnce(u16) -> (P, String)) {
     let (up, down, up_again) = (0..50, 50..80, 80..120);
     let host = MirroredHost::new();
@@ -62,7 +62,7 @@ pub(crate) fn assert_mirrored_except_while_host_is_down<P>(start: impl FnOnce(u1
     assert_eq!(host.delivered_numbers(), up.chain(up_again).collect::<Vec<_>>());
 }
 
-/// A host that is started again and again on one port, with one data directory.
+/// A host that is restarted several times on one port, with one data directory.
 struct MirroredHost {
     directory: TempDir,
     port: u16,
@@ -84,8 +84,8 @@ impl MirroredHost {
         Collector::start_at(program.args(["--local".as_ref(), out.as_os_str()]), self.port)
     }
 
-    /// The numbers of all calls that have been delivered. Each must be whole, and
-    /// contain the client's address.
+    /// The numbers of all delivered requests. Each event must be complete, and contain the client's
+    /// address.
     fn delivered_numbers(&self) -> Vec<usize> {
         let records = read_records(&self.directory.path().join("out/all.ndjson"));
         let number = |event: &Value| {
@@ -99,7 +99,7 @@ impl MirroredHost {
     }
 }
 
-/// Send a call for each number, as SDKs do. The site answers each with 202.
+/// Sends a request for each number, like an SDK. The site responds with 202.
 fn send_calls(site: &str, numbers: Range<usize>) {
     for number in numbers {
         let event = json!({
@@ -119,7 +119,7 @@ fn count_events(collector: &Collector) -> usize {
     Metrics::parse(&page).unwrap().sum("standpipe_collector_events_total") as usize
 }
 
-/// Logs that are turned as the documentation says, and a host that reads them.
+/// Logs that are rotated as documented, and a host that reads them.
 pub(crate) struct LogRotation {
     script: String,
     directory: TempDir,
@@ -139,7 +139,7 @@ impl LogRotation {
         assert!(!self.run_script("false"));
     }
 
-    /// Turn the log, unless one waits still, and have the host read what was turned.
+    /// Rotates the log, unless an unread one is left, and lets the host read it.
     pub(crate) fn rotate_with_host(&self) {
         let out = self.directory.path().join("out");
         let data = self.directory.path().join("data");
@@ -155,7 +155,7 @@ impl LogRotation {
         let command = "host run --config /etc/standpipe.toml";
         assert!(self.script.contains(command), "no {command} in:\n{}", self.script);
         let script = self.script.replace(command, host);
-        // A proxy that does not take the signal would be waited for without end.
+        // The script would wait forever for a proxy that does not handle the signal.
         let limit = DEADLINE.as_secs().to_string();
         Command::new("timeout").args([&limit, "sh", "-c", &script]).status().unwrap().success()
     }

@@ -1,4 +1,5 @@
-//! The collector answers every client as its documents say, however good or bad.
+//! Tests that the collector responds to every client as documented, whether the client is
+//! well-behaved or not.
 
 mod answers;
 mod bad_clients;
@@ -32,10 +33,10 @@ const ROWS: &[(&str, &str)] = &[("*", "all")];
 /// longer than needed, and far shorter than the timeouts of bad clients.
 const PROMPT: Duration = Duration::from_secs(4);
 
-/// A pause of a client that goes on for as long as others take.
+/// The pause of a client that continues until the others are done.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Both vendors on one listener.
+/// A collector with sources of both vendors.
 fn both_vendors() -> CollectorSettings {
     CollectorSettings::new([SourceEntry::segment("web"), SourceEntry::rudderstack("backend")])
 }
@@ -52,7 +53,7 @@ fn start_collector(stub: &Stub, settings: &(impl Display + ?Sized)) -> Collector
     Collector::start(new_program(stub, settings))
 }
 
-/// Post JSON with a write key, on a connection of its own.
+/// Posts JSON with a write key, on a separate connection.
 fn send_post(collector: &Collector, path: &str, key: &str, body: &Value) -> HttpResponse {
     let headers = [("Authorization", &*basic_auth(key).1)];
     let reply = Client::connect(collector.url()).post(path, &headers, body.to_string().as_bytes());
@@ -63,7 +64,7 @@ fn send_get(collector: &Collector, path: &str) -> HttpResponse {
     Client::connect(collector.url()).get(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// An event that is found again by its name.
+/// An event that can be found by its name.
 fn track_event(name: &str) -> Value {
     json!({ "type": "track", "event": name, "userId": "u" })
 }
@@ -72,7 +73,7 @@ fn batch_of(events: &[Value]) -> Value {
     json!({ "batch": events })
 }
 
-/// Every event that has been delivered, in no order.
+/// All delivered events, in any order.
 fn delivered_events(stub: &Stub) -> Vec<Value> {
     assert_eq!(stub.violations(), Vec::<String>::new());
     let records = stub.accepted_records().into_values().flatten();
@@ -91,8 +92,8 @@ fn read_metrics(collector: &Collector) -> Metrics {
     Metrics::parse(&reply.text()).unwrap_or_else(|error| panic!("{error}\n{}", reply.text()))
 }
 
-/// A client that sends one event after the other, beside others that do worse. It
-/// fails unless each is taken promptly.
+/// A client that sends one event after the other, while others misbehave. It fails unless each
+/// event is accepted promptly.
 struct GoodClient {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Duration>>,
@@ -140,7 +141,7 @@ impl GoodClient {
     }
 }
 
-/// Fail unless these names were delivered, once each, and nothing else.
+/// Fails unless these names were delivered, once each, and no others.
 fn assert_delivered(stub: &Stub, names: &BTreeSet<String>) {
     let events = delivered_events(stub);
     let got = events.iter().map(|event| event["event"].as_str().unwrap_or_default().to_owned());

@@ -1,4 +1,4 @@
-//! The subcommands, the summary and the exit codes.
+//! Tests the subcommands, the summary and the exit codes.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Docs for contributors stay true where a machine can check: every path and link that
-//! they name exists, and every module says what it is.
+//! Checks the docs for contributors: every path and link in them exists, and every module starts
+//! with its description.
 
 mod examples;
 
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use standpipe_tests::workspace_directory;
 
-/// Top-level directories: what begins with one of them between backticks is a path.
+/// Top-level directories. A text in backticks that starts with one of them is a path.
 const ROOTS: &[&str] = &["host/", "guest/", "tests/", "wit/", ".ci/"];
 
-/// Directories whose sources begin with `//!`.
+/// Directories whose source files start with `//!`.
 const DOCUMENTED: &[&str] = &["host", "guest", "tests"];
 
-/// Directories that hold what is built or installed, and no sources of ours.
+/// Directories with built or installed files.
 const FOREIGN: &[&str] = &["target", "node_modules"];
 
 #[test]
@@ -79,8 +79,8 @@ fn every_module_says_what_it_is() {
     assert!(silent.is_empty(), "these do not begin with `//!`:\n{}", silent.join("\n"));
 }
 
-/// Whether a source begins with a sentence about itself. Attributes of a crate and the
-/// first line of a script may stand before it.
+/// Whether a source file starts with a sentence about itself. Attributes of a crate and the first
+/// line of a script may precede it.
 fn says_what_it_is(source: &str) -> bool {
     let is_before = |line: &&str| line.is_empty() || line.starts_with("#!");
     let first = source.lines().find(|line| !is_before(line));
@@ -129,7 +129,7 @@ fn without_placeholders(path: &str) -> String {
     parts.join("/")
 }
 
-/// Targets of links that are not on the web.
+/// Targets of links within the repository.
 fn links(text: &str) -> Vec<String> {
     let prose: Vec<_> = prose(text).collect();
     let prose = prose.join("\n");
@@ -137,7 +137,7 @@ fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
 
-/// The anchors that headings have, as the hosts of repositories make them.
+/// The anchors that repository hosts generate for headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings
@@ -149,7 +149,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every file below a directory with this extension.
+/// All files below a directory with this extension.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {

@@ -1,4 +1,4 @@
-//! Inputs too large or too broken to be kept as files.
+//! Tests inputs that are too large or too damaged to be kept as files.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const EVENT: &[u8] = b"{\"type\":\"track\",\"event\":\"A\"}\n";
 const RECORD_BYTES_MAX: usize = 1_024_000;
 const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MEMORY_BYTES_MAX: u64 = 200 << 20;
-/// Settings that keep the order of a stream's records.
+/// With these settings, the order of a stream's records does not change.
 const IN_ORDER: &str = "workers = 1\n[delivery]\nconcurrency = 1";
 const ROWS: &[(&str, &str)] =
     &[("Order Completed", "orders"), ("page", "pages"), ("track", "tracks"), ("*", "rest")];
@@ -150,7 +150,7 @@ fn events_of_a_slow_pipe_are_delivered_before_it_ends() {
     assert_eq!(running.finish(Duration::from_secs(10)).expect_exit(0).count("delivered"), 2);
 }
 
-/// A truncated input: its complete events are delivered, and one dead letter names the
+/// Checks a truncated input: its complete events are delivered, and one dead letter contains the
 /// position.
 fn check_cut_off(name: &str, compressed: &[u8], input: &[u8]) {
     let program = Program::host_run_locally().settings(IN_ORDER).mapping(&[("*", "all")]);
@@ -181,7 +181,7 @@ fn everything_to(stream: &str, input: Vec<u8>) -> FinishedRun {
     program.mapping(&[("*", stream)]).stdin(input).run()
 }
 
-/// An event whose text has so many bytes, and a newline.
+/// An event whose text has this number of bytes, with a newline.
 fn event_of(bytes: usize) -> Vec<u8> {
     let mut event = Vec::with_capacity(bytes + 1);
     let fill = bytes - br#"{"type":"track","fill":""}"#.len();

@@ -1,4 +1,4 @@
-//! Errors on the way to AWS name the setting to change.
+//! Tests that errors of access to AWS name the setting to change.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ fn refusals_of_firehose_name_the_setting() {
         ("AccessDeniedException", &["AccessDenied", "policy", "`role_arn`"][..]),
         ("ExpiredTokenException", &["ExpiredToken", "`session_token`"]),
         ("UnrecognizedClientException", &["UnrecognizedClient", "`access_key_id`", "`region`"]),
-        // The error of AWS for a request that is signed for another region.
+        // AWS's error for a request that is signed for another region.
         ("InvalidSignatureException", &["InvalidSignature", "`secret_access_key`", "`region`"]),
         ("ResourceNotFoundException", &["ResourceNotFound", "`region`"]),
     ] {
@@ -43,7 +43,7 @@ fn a_certificate_of_an_unknown_authority_is_reported_and_can_be_trusted() {
     let server = TlsServer::start();
     let url = format!("endpoint_url = 'https://localhost:{}'", server.port);
     assert_message(&url, &["certificate", "`ca_bundle`"]);
-    // Once it is trusted, the server's own words arrive.
+    // After the server is trusted, its own message arrives.
     assert_message(&format!("{url}\nca_bundle = '{}'", server.certificate_path()), &["HTTP 418"]);
     let settings = format!("[aws]\nregion = 'eu-central-1'\n{url}");
     let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
@@ -107,7 +107,7 @@ fn a_missing_single_sign_on_login_is_reported_with_the_command() {
     }
 }
 
-/// Fail unless a run with these settings of [aws] says these words about its stream.
+/// Fails unless a run with these settings of [aws] reports these words about its stream.
 fn assert_message(settings: &str, words: &[&str]) {
     let settings = format!("[aws]\nregion = 'eu-central-1'\n{settings}");
     let program = Program::host_run().settings(&settings).with_keys().mapping(&[("*", "s")]);
@@ -119,7 +119,7 @@ fn assert_message(settings: &str, words: &[&str]) {
     }
 }
 
-/// A server with a certificate that nobody has signed. It ends with this process.
+/// A server with a self-signed certificate. It ends with this process.
 struct TlsServer {
     directory: tempfile::TempDir,
     port: u16,

@@ -1,5 +1,5 @@
-//! What is refused before anything is read: exit code 2, a message that says
-//! what is wrong and what to do, and nothing written.
+//! Tests errors before anything is read: exit code 2, a message with the mistake and the solution,
+//! and no output.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use standpipe_tests::{FinishedRun, Program};
 const EVENT: &[u8] = b"{\"type\":\"track\",\"event\":\"A\"}\n";
 const SECRET: &str = "wJalrXUtnFEMI-PLANTED-SECRET";
 
-/// Settings, and words that the message must have.
+/// Settings, and words that the message must contain.
 const BAD_SETTINGS: &[(&str, &[&str])] = &[
     ("worker = 2", &["line 1", "`worker`", "did you mean `workers`?"]),
     ("[aws]\nregoin = 'x'", &["line 2", "`regoin` in [aws]", "did you mean `region`?"]),
@@ -154,7 +154,7 @@ fn secrets_are_never_shown() {
         format!("[aws]\n{keys}{token}region = 7"),
     ];
     let mut whole = format!("[aws]\n{keys}{token}region = 'eu-central-1'\n");
-    // Nobody listens on port 1, so that delivery fails until it is given up.
+    // Nothing listens on port 1, so delivery fails until it is given up.
     write!(whole, "endpoint_url = 'http://127.0.0.1:1'\nsts_endpoint_url = 'http://127.0.0.1:1'\n")
         .unwrap();
     whole += "role_arn = 'arn:aws:iam::111122223333:role/writer'";

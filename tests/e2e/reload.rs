@@ -1,5 +1,5 @@
-//! Settings beside the plugin's that change while the collector runs: what can follow
-//! them does so, and the log names what needs a restart.
+//! Tests settings outside of the plugin that change while the collector runs: they are applied if
+//! possible, and the log names those that need a restart.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ dialect = "segment"
 write_keys = ["key-of-web"]
 "#;
 
-/// A collector whose settings are only read when it is asked to.
+/// A collector that only reads its settings again on request.
 struct ReloadedCollector {
     collector: Collector,
     stub: Stub,
@@ -29,7 +29,7 @@ impl ReloadedCollector {
         ReloadedCollector { collector, stub }
     }
 
-    /// Change the settings, and wait until the log says so.
+    /// Changes the settings, and waits until the log contains these words.
     fn write_and_reload(&self, settings: &str, words: &str) {
         let running = self.collector.running();
         let mentions = || running.stderr().matches(words).count();
@@ -39,7 +39,7 @@ impl ReloadedCollector {
         wait_until(words, || mentions() > before);
     }
 
-    /// The status of a request with so many events.
+    /// The status of a request with this number of events.
     fn send_events(&self, key: &str, count: usize) -> u16 {
         let events: Vec<_> = (0..count)
             .map(|number| json!({"type": "track", "event": "E", "userId": key, "number": number}))
@@ -127,7 +127,7 @@ fn stream_settings_are_reloaded() {
     let records: Vec<Vec<u8>> = run.stub.accepted_records().into_values().flatten().collect();
     let without_newline = records.iter().filter(|record| record.last() != Some(&b'\n'));
     assert_eq!(without_newline.count(), 4);
-    // Counts go on where those of the former settings ended.
+    // The counts continue from those of the earlier settings.
     assert_eq!(ran.summary()["streams"]["all"]["events"], 12);
 }
 
@@ -143,7 +143,7 @@ fn settings_that_need_a_restart_are_named_once() {
     run.write_and_reload(&format!("log = \"debug\"\n{changed}"), "reloaded log");
     let stderr = run.collector.running().stderr();
     assert_eq!(stderr.matches("restart to apply").count(), 1, "{stderr}");
-    // A secret is not part of it.
+    // A change of a secret is not a change of the settings.
     let secret =
         format!("{changed}[aws]\nsecret_access_key = \"hush\"\naccess_key_id = \"AKIA\"\n");
     run.write_and_reload(&secret, "[aws] access_key_id, [aws] secret_access_key");

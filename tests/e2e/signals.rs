@@ -1,5 +1,4 @@
-//! Stopping by a signal: nothing more is read, and what was read is accounted
-//! for.
+//! Tests a stop by a signal: nothing more is read, and every event that was read has an outcome.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,7 +33,7 @@ fn assert_stops_in_order(signal: Signal) {
     running.write_stdin(b"{\"type\":\"track\",\"half a li");
     wait_until_delivered(&running, 2000);
     running.send_signal(signal);
-    // Standard input stays open: only the signal ends the program.
+    // Standard input stays open, so only the signal ends the program.
     let ran = running
         .wait(SOON)
         .expect_exit(4)

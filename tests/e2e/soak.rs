@@ -1,14 +1,13 @@
-//! Every fault in turn at full speed, and nothing is lost and nothing grows.
+//! Applies every fault in turn at full speed. Nothing may be lost, and nothing may grow.
 //!
-//! `SOAK_SECONDS=1800 cargo test --release --test e2e -- --nocapture soak` runs for half
-//! an hour, `SOAK_SEED` repeats the order of a run, and `SOAK_FAULTS` chooses faults by
-//! parts of their names. Without them it runs for some seconds.
+//! `SOAK_SECONDS=1800 cargo test --release --test e2e -- --nocapture soak` runs for half an hour,
+//! `SOAK_SEED` repeats the order of a run, and `SOAK_FAULTS` selects faults by parts of their
+//! names. Without these variables, the test runs for some seconds.
 //!
-//! Honest senders post numbered events as fast as the collector takes them. A run has
-//! rounds; in each the program goes through all faults in an order that is drawn, and
-//! comes to rest at a checkpoint, where the [`ledger`] must balance. In the first round
-//! and the last one the process is stopped and killed too; between them it is one
-//! process, so that what it takes can be compared.
+//! Honest senders post numbered events as fast as the collector accepts them. A run has rounds. In
+//! each round, the program goes through all faults in random order, then drains, and the [`ledger`]
+//! must balance at a checkpoint. In the first and the last round, the process is also stopped and
+//! killed. Between them it is a single process, so that its resource usage can be compared.
 
 mod dead_letters;
 mod faults;
@@ -37,7 +36,7 @@ use samples::Samples;
 use senders::Sender;
 use world::SoakWorld;
 
-/// How long a run lasts unless `SOAK_SECONDS` says otherwise.
+/// The default duration of a run, without `SOAK_SECONDS`.
 const SHORT: Duration = Duration::from_secs(15);
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,16 +44,16 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 const LETTER_INTERVAL: Duration = Duration::from_millis(200);
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long health may take: on processors that are shared with all the clients and
-/// the stub it is some milliseconds to a second.
+/// Timeout for a health check. It usually takes from some milliseconds to a second, because all
+/// clients and the stub use the same processors.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a run is printed.
+/// The options of a run.
 #[derive(Debug, Clone)]
 struct Options {
     duration: Duration,
     seed: u64,
-    /// Parts of names of faults; all faults if there are none.
+    /// Parts of fault names. Empty means all faults.
     faults: Vec<String>,
 }
 
@@ -98,7 +97,7 @@ fn every_fault_loses_nothing_and_resources_do_not_grow() {
     assert!(findings.is_none(), "the soak has found what is printed above");
 }
 
-/// Take samples and print progress until the run is over.
+/// Takes samples and prints progress until the run is over.
 fn watch_run(world: &SoakWorld) -> Samples {
     let (mut samples, mut printed) = (Samples::default(), Instant::now());
     while !world.gate.is_over() {
@@ -139,7 +138,7 @@ fn read_dead_letters(world: &SoakWorld) {
     }
 }
 
-/// Ask whether the program is alive, as what runs it would.
+/// Checks whether the program is alive, like an orchestrator.
 fn watch_health(world: &SoakWorld) {
     let url = world.place.admin_url();
     let own = std::net::Ipv4Addr::new(127, 0, 2, 1);

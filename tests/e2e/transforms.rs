@@ -1,4 +1,4 @@
-//! Transforms of the built-in plugin in the whole program.
+//! Tests transforms of the built-in plugin in the whole program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use standpipe_tests::{Collector, Program, wait_until, workspace_directory};
 const COLLECTING: &str = "workers = 1\n[delivery]\nmax_delay = '10ms'\n[[sources]]\nname = 'web'\ndialect = 'segment'\n\
                           write_keys = ['key-of-web']\n";
 
-/// Settings of the documentation, and the examples that follow them.
+/// Settings in the documentation, and the examples after them.
 #[derive(Default)]
 struct DocExample {
     line: usize,
@@ -35,7 +35,7 @@ fn examples_of_the_documentation_go_through_the_program() {
     }
 }
 
-/// Blocks between two blocks of settings belong to the first one.
+/// Blocks between two blocks of settings belong to the first of these.
 fn read_examples() -> Vec<DocExample> {
     let text =
         fs::read_to_string(workspace_directory().join("host/docs/transformations.md")).unwrap();
@@ -94,7 +94,7 @@ fn integrations_of_file_inputs_are_ignored_by_default() {
     assert_eq!(program.stdin(event).run().expect_exit(0).count("delivered"), 1);
 }
 
-/// The keys of hashes, which a manager of secrets keeps and changes.
+/// The keys of hashes are in a secret manager, which rotates them.
 #[test]
 fn plugin_secrets_are_resolved_and_rotated() {
     let settings = format!(
@@ -111,7 +111,7 @@ fn plugin_secrets_are_resolved_and_rotated() {
         send_event(&collector, &json!({"event": "e", "userId": "u1"}));
         read_records(&out).contains(hash)
     };
-    // HMAC-SHA-256 of "u1", by another implementation.
+    // The HMAC-SHA-256 of "u1", computed by another implementation.
     wait_until("the first key is used", || has(FIRST));
     rotate_secret(&mounted, "salt", "PLANTED two");
     wait_until("the second key is used", || has(SECOND));

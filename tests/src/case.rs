@@ -1,4 +1,4 @@
-//! Test cases that are folders of data.
+//! Test cases that are folders with files.
 //!
 //! | file | meaning |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `expected.json` | `exit`, and optionally `summary` (counts), `dead` (`line`, `reason`, and what else of a dead letter matters), `stderr` (words that must be there) |
 //! | `expected/STREAM.ndjson` | the exact bytes of each stream |
 //!
-//! Settings with `workers = 1` keep the order of a stream's records, so that
-//! its bytes can be compared as they are.
+//! With `workers = 1` in the settings, the order of a stream's records does not change, so its
+//! bytes can be compared directly.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ pub fn is_for(folder: &Path, plugin: &str) -> bool {
 ///
 /// # Errors
 ///
-/// The result differs from the expected one; the error is the list of differences.
+/// Fails with a list of differences if the result differs from the expected one.
 pub fn run_case(folder: &Path, plugin: Option<&Path>) -> Result<(), String> {
     let expected = fs::read(folder.join("expected.json")).map_err(|error| error.to_string())?;
     let expected = serde_json::from_slice(&expected).map_err(|error| error.to_string())?;

@@ -1,5 +1,5 @@
-//! What the catalog reads in tests: streams that a stand-in of Amazon's API has
-//! made, and an account whose answers are recorded.
+//! Inputs for the catalog in tests: streams that an emulator of the AWS API has created, and an
+//! account with recorded responses.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -12,26 +12,26 @@ use crate::moto;
 /// The region of the streams that [`make_streams`] creates; other tests use another region.
 pub const REGION: &str = "eu-west-2";
 
-/// The streams that a stand-in has created.
+/// The streams that an emulator has created.
 #[derive(Debug)]
 pub struct MadeStreams {
-    /// Source and destination of each stream, in Amazon's words.
+    /// Source and destination of each stream, in AWS's terms.
     pub streams: BTreeMap<String, (String, String)>,
     /// The DynamoDB tables that feed the Kinesis stream.
     pub tables: Vec<String>,
-    /// Kinds that the stand-in does not support.
+    /// Kinds that the emulator does not support.
     pub refused: Vec<String>,
 }
 
 /// A secret that no output may show: it is the value of every secret field.
 pub const SECRET: &str = "never-to-be-shown";
 
-/// Creates this many streams, of every source and destination that the stand-in supports.
+/// Creates this number of streams, of every source and destination that the emulator supports.
 pub fn make_streams(url: &str, count: usize) -> MadeStreams {
     let output = moto::python_script("catalog.py")
         .arg(count.to_string())
         .env("AWS_ENDPOINT_URL", url)
-        // MiniStack knows no other keys.
+        // MiniStack accepts only these keys.
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_REGION", REGION)
@@ -53,19 +53,19 @@ pub fn make_streams(url: &str, count: usize) -> MadeStreams {
     }
 }
 
-/// An account whose answers are recorded, for [`Endpoint`](crate::Endpoint) to give.
+/// An account with recorded responses for [`Endpoint`](crate::Endpoint).
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     /// Descriptions of delivery streams, by name.
     pub streams: BTreeMap<String, Value>,
     /// The `KinesisDataStreamDestinations` of tables, by name.
     pub tables: BTreeMap<String, Value>,
-    /// Names in a page of a list; 0 for as many as are asked for.
+    /// Names in a page of a list. 0 means the requested number.
     pub page: usize,
 }
 
 impl Account {
-    /// The number of the account.
+    /// The id of the account.
     pub const ID: &str = "123456789012";
 
     /// Adds a stream with these fields of its description.

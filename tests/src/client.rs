@@ -33,16 +33,16 @@ impl Client {
         Client::over_stream(TcpStream::connect(host).expect("the server accepts connections"), host)
     }
 
-    /// Connects from this address of the machine, since proxies use 127.0.0.1 themselves.
+    /// Connects from this address of the machine, because proxies use 127.0.0.1 themselves.
     pub fn connect_from(own: Ipv4Addr, url: &str) -> Self {
         Client::try_connect_from(own, url).expect("the server accepts connections")
     }
 
-    /// Connects to a server that may be down.
+    /// Connects to a server that may not be running.
     ///
     /// # Errors
     ///
-    /// As for a TCP connection.
+    /// Fails in the same cases as a TCP connection.
     pub fn try_connect_from(own: Ipv4Addr, url: &str) -> io::Result<Self> {
         let host = url.strip_prefix("http://").expect("a URL of this form");
         let server: SocketAddr = host.parse().expect("an address and a port");

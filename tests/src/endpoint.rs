@@ -1,5 +1,5 @@
 //! A server on loopback that records requests and sends the responses of a test: STS, a secret
-//! manager, a container's credentials, a proxy that refuses.
+//! manager, a container's credentials, or a proxy that rejects requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
@@ -16,9 +16,9 @@ use crate::http_request::HttpRequest;
 /// A request.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
-    /// Counted from 0.
+    /// The number of the request, counted from 0.
     pub number: usize,
-    /// Such as `POST / HTTP/1.1`.
+    /// The request line, such as `POST / HTTP/1.1`.
     pub line: String,
     /// The headers, whose names are in lower case.
     pub headers: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ pub struct RecordedRequest {
     pub body: String,
 }
 
-/// A running server. It takes no more connections once this is dropped.
+/// A running server. It accepts no more connections after it is dropped.
 pub struct Endpoint {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<RecordedRequest>>>,
@@ -37,7 +37,7 @@ pub struct Endpoint {
 type ResponseScript = Arc<Mutex<dyn FnMut(&RecordedRequest) -> (u16, String, String) + Send>>;
 
 impl Endpoint {
-    /// Listen on a free port.
+    /// Listens on a free port.
     pub fn start(script: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static) -> Self {
         Endpoint::start_at(0, script)
     }
@@ -77,15 +77,15 @@ impl Endpoint {
         })
     }
 
-    /// Listens on a free port, and sends headers, each with its line break.
+    /// Listens on a free port, and sends additional headers, each with its line break.
     pub fn start_with_headers(
         script: impl FnMut(&RecordedRequest) -> (u16, String, String) + Send + 'static,
     ) -> Self {
         Endpoint::listen_on(0, script)
     }
 
-    /// STS, whose sessions live this long. Their keys are `SESSION0`, `SESSION1` and
-    /// so on, and their tokens `token 0`, `token 1`.
+    /// Starts an STS whose sessions live this long. Their keys are `SESSION0`, `SESSION1` and so
+    /// on, and their tokens `token 0`, `token 1`.
     pub fn start_sts(life: Duration) -> Self {
         Endpoint::start(move |asked| (200, session_response(asked.number, life)))
     }

@@ -1,4 +1,4 @@
-//! Generated events of a shop and its app; a seed always gives the same events.
+//! Generated events of a shop and its app. A seed always produces the same events.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -40,7 +40,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Events of a seed; other seeds give other events.
+    /// Events of a seed. Other seeds produce other events.
     pub fn new(seed: u64) -> Self {
         Events { rng: Rng::with_seed(seed), number: 0 }
     }

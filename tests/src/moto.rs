@@ -1,7 +1,6 @@
-//! Amazon's API as moto has it: Firehose with its buckets, STS, and IAM.
+//! The AWS API of moto: Firehose with its buckets, STS, and IAM.
 //!
-//! One server runs for each process of tests. Its Python has boto3 too, AWS's own
-//! client.
+//! Each process of tests runs one server. Its Python also contains boto3, AWS's own client.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -14,14 +13,14 @@ use serde_json::Value;
 use crate::binary::target_directory;
 use crate::{signature, tools, workspace_directory};
 
-/// The region of everything that the tests make.
+/// The region of all resources in the tests.
 pub const REGION: &str = "eu-central-1";
 
 /// A running server. It ends with this process.
 #[derive(Debug)]
 pub struct Moto {
     url: String,
-    /// The server ends when its standard input closes, which this process does at its end.
+    /// The server ends when its standard input closes, which happens at the end of this process.
     _process: Child,
 }
 
@@ -31,7 +30,7 @@ pub fn shared_server() -> &'static Moto {
     SERVER.get_or_init(start_server)
 }
 
-/// A request as moto saw it.
+/// A request as moto received it.
 #[derive(Debug)]
 pub struct MotoRequest {
     /// All headers, as JSON text.
@@ -68,7 +67,7 @@ impl Moto {
         self.run_client(&["create_to", kind, stream]);
     }
 
-    /// The objects of each of a bucket's streams.
+    /// The objects of each of these streams in a bucket.
     pub fn read_objects(&self, bucket: &str, streams: &[&str]) -> BTreeMap<String, Vec<Vec<u8>>> {
         let objects = self.run_client(&[&["read", bucket], streams].concat());
         let objects: BTreeMap<String, Vec<String>> =
@@ -95,7 +94,7 @@ impl Moto {
     ///
     /// # Errors
     ///
-    /// The reason of the refusal.
+    /// Fails with the reason of the rejection.
     pub fn create_iam_document(&self, kind: &str, document: &str) -> Result<Value, String> {
         let answer = self.run_client(&["take", kind, document]);
         let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");

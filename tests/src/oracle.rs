@@ -1,7 +1,7 @@
-//! Computes where every event must end up, as simply as possible.
+//! Computes the outcome of every event in the simplest possible way.
 //!
-//! Shares no code with the program: it parses whole events with `serde_json`,
-//! and looks rows up one after the other.
+//! It shares no code with the program: it parses whole events with `serde_json`, and searches the
+//! mappings one after the other.
 
 use std::collections::BTreeMap;
 
@@ -24,20 +24,20 @@ pub struct Oracle<'a> {
 pub struct ExpectedOutcome {
     /// The records of each stream.
     pub streams: Streams,
-    /// Events that go nowhere.
+    /// Number of filtered events.
     pub filtered: u64,
     /// Lines that are not events, by their number, with their bytes.
     pub not_events: BTreeMap<u64, Vec<u8>>,
 }
 
-/// How what was received differs from what was expected.
+/// The differences between received and expected records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Expected, but not there: stream and record.
+    /// Missing records: stream and record.
     pub missing: Vec<(String, Vec<u8>)>,
-    /// There, but never expected.
+    /// Records that were never expected.
     pub unknown: Vec<(String, Vec<u8>)>,
-    /// There more often than expected, once for each time too many.
+    /// Records received more often than expected, once for each superfluous time.
     pub doubled: Vec<(String, Vec<u8>)>,
 }
 
@@ -89,13 +89,13 @@ impl<'a> Oracle<'a> {
 }
 
 impl ExpectedOutcome {
-    /// How many events go to streams.
+    /// The number of events that go to streams.
     pub fn delivered_count(&self) -> u64 {
         self.streams.values().map(|records| records.len() as u64).sum()
     }
 }
 
-/// Cut a stream's bytes into records, where each ends with a newline.
+/// Splits the bytes of a stream into records, each of which ends with a newline.
 pub fn split_records(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
 }
@@ -129,7 +129,7 @@ pub fn assert_same(expected: &Streams, got: &Streams) {
 }
 
 impl Differences {
-    /// The differences as text: how many of each kind, with the first of them.
+    /// The differences as text: the number of each kind, with the first examples.
     pub fn text(&self) -> String {
         let kinds =
             [("missing", &self.missing), ("unknown", &self.unknown), ("doubled", &self.doubled)];

@@ -2,30 +2,29 @@
 
 use std::fmt;
 
-/// The most steps that a path may have. Real ones have five; the limit bounds
-/// the stack.
+/// The maximum number of steps in a path. Real paths have about five. The limit bounds the stack.
 const STEPS_MAX: usize = 32;
 
-/// One step of a path.
+/// A step in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathStep {
-    /// To the member of this name.
+    /// The member of this name.
     Name(Box<str>),
-    /// To each element of an array.
+    /// Each element of an array.
     Each,
 }
 
-/// Where in an event something is. Without any steps it is the event itself.
+/// The position of a value in an event. Without steps, it is the event itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FieldPath(Vec<PathStep>);
 
 impl FieldPath {
-    /// Names between dots, each with any number of `[]` behind it. A backslash
-    /// makes a dot, a bracket, or a backslash part of a name.
+    /// Parses names separated by dots, each followed by any number of `[]`. A backslash makes a
+    /// dot, a bracket, or a backslash part of a name.
     ///
     /// # Errors
     ///
-    /// What is wrong, as a sentence.
+    /// Fails with a sentence about the mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (mut steps, mut rest) = (Vec::new(), text);
         loop {
@@ -52,11 +51,11 @@ impl FieldPath {
         Ok(FieldPath(steps))
     }
 
-    /// Also takes the empty path.
+    /// Also accepts the empty path.
     ///
     /// # Errors
     ///
-    /// As of [`FieldPath::parse`].
+    /// Fails in the same cases as [`FieldPath::parse`].
     pub(crate) fn parse_any(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(FieldPath::default()) } else { FieldPath::parse(text) }
     }
@@ -65,27 +64,27 @@ impl FieldPath {
         &self.0
     }
 
-    /// This path and then another one.
+    /// This path followed by another one.
     pub(crate) fn join(&self, then: &FieldPath) -> FieldPath {
         FieldPath(self.0.iter().chain(&then.0).cloned().collect())
     }
 
-    /// The member of this name of what the path leads to.
+    /// The member of this name in the value at the path.
     pub(crate) fn member(&self, name: &str) -> FieldPath {
         self.join(&FieldPath(vec![PathStep::Name(name.into())]))
     }
 
-    /// Whether one of the two is the other one or leads through it.
+    /// Whether one of the two paths equals or contains the other.
     pub(crate) fn touches(&self, other: &FieldPath) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
-    /// The number of steps up to the last array, inclusive.
+    /// The number of steps up to and including the last array.
     pub(crate) fn steps_to_last_array(&self) -> usize {
         self.0.iter().rposition(|step| *step == PathStep::Each).map_or(0, |last| last + 1)
     }
 
-    /// Whether it leads to the elements of an array themselves.
+    /// Whether the path leads to the elements of an array.
     pub(crate) fn ends_in_array(&self) -> bool {
         self.0.last() == Some(&PathStep::Each)
     }

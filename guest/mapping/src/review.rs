@@ -1,5 +1,5 @@
-//! Reviews settings for people: reports every mistake at once, and warns about settings that are
-//! valid but hardly intended. Decisions about events do not depend on this module.
+//! Reviews settings for people: reports all mistakes at once, and warns about settings that are
+//! valid but probably not intended. Decisions about events do not depend on this module.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use crate::settings::{MappingRow, MappingSettings, RowTarget};
 /// is about: `mapping 2`, `transform 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsReview {
-    /// Why the plugin refuses them: all reasons.
+    /// All reasons why the plugin rejects the settings.
     pub mistakes: Vec<String>,
-    /// Warnings about settings that are valid but hardly intended.
+    /// Warnings about settings that are valid but probably not intended.
     pub warnings: Vec<String>,
 }
 

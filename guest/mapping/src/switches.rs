@@ -1,27 +1,26 @@
-//! What an event says about where it may go: its `integrations`, and the
-//! consents that its user has denied.
+//! An event's own rules about destinations: its `integrations`, and the consents that its user has
+//! denied.
 
 use serde_json::Value as Json;
 
 use crate::json::{JsonKind, JsonValue};
 use crate::settings::table::{SettingsResult, SettingsTable};
 
-/// The names of the destination at the vendors.
+/// The names of this destination at the vendors.
 const NAMES: [&str; 2] = ["Amazon Kinesis Firehose", "FIREHOSE"];
 
-/// The switches of events that the settings respect.
+/// The rules in events that the settings respect.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventSwitches {
-    /// The names of the destination in `integrations`; none where that counts
-    /// for nothing.
+    /// The names of the destination in `integrations`. Empty if `integrations` is ignored.
     integrations: Vec<String>,
     consents: Vec<Consent>,
 }
 
-/// What has to be consented to.
+/// The required consents.
 #[derive(Debug, Clone)]
 struct Consent {
-    /// Only for events of this provider of consents.
+    /// Applies only to events of this consent provider.
     provider: Option<String>,
     strategy: ConsentStrategy,
     categories: Vec<String>,
@@ -30,9 +29,9 @@ struct Consent {
 /// Which consents an event needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConsentStrategy {
-    /// To all categories.
+    /// Consent to all categories.
     And,
-    /// To one of them.
+    /// Consent to one of the categories.
     Or,
 }
 
@@ -49,7 +48,7 @@ impl ConsentStrategy {
 impl EventSwitches {
     /// # Errors
     ///
-    /// A setting is wrong.
+    /// Fails if a setting is wrong.
     pub(crate) fn parse(
         integrations: Option<&Json>,
         consent: Option<&Json>,
@@ -76,7 +75,7 @@ impl EventSwitches {
         Ok(EventSwitches { integrations, consents })
     }
 
-    /// Whether every event is allowed.
+    /// Whether every event is permitted.
     pub(crate) fn is_empty(&self) -> bool {
         self.integrations.is_empty() && self.consents.is_empty()
     }
@@ -92,7 +91,7 @@ impl EventSwitches {
         let for_all = match integrations.get("All").map(JsonValue::raw_text) {
             None | Some("true") => true,
             Some("false") => false,
-            // As RudderStack has it: nothing goes anywhere.
+            // As in RudderStack: the event goes to no destination.
             Some(_) => return false,
         };
         for name in &self.integrations {
@@ -146,7 +145,7 @@ impl Consent {
         Ok(Consent { provider, strategy, categories })
     }
 
-    /// The strategy is that of the event for providers with one of their own.
+    /// For providers with their own strategy, the strategy of the event is used.
     fn allows(&self, denied: &[impl AsRef<str>], of_event: Option<&str>) -> bool {
         let has_own = self.provider.as_deref().is_some_and(|provider| provider != "custom");
         let strategy = match of_event {

@@ -1,6 +1,6 @@
-//! The default mapping through the SDK's harness: name before type before `*`, fan-out, unmapped
-//! events and refused settings. `documentation` runs the examples of the docs, `settings` checks
-//! the errors.
+//! Tests the default mapping through the SDK's harness: name before type before `*`, fan-out,
+//! unmapped events and rejected settings. `documentation` runs the examples of the docs, `settings`
+//! checks the errors.
 
 mod documentation;
 mod settings;

@@ -1,6 +1,6 @@
-//! Parses the queries of requests: how a canary is tried, and the generation that a rollback
-//! withdraws. Unknown, repeated and out-of-range parameters are refused with what is expected; values
-//! in errors are cut at a limit.
+//! Parses the queries of requests: the settings of a canary, and the generation that a rollback
+//! withdraws. Unknown, repeated and out-of-range parameters are rejected with the expected values.
+//! Errors contain values up to a limit.
 
 use std::borrow::Cow;
 
@@ -9,37 +9,37 @@ use thiserror::Error;
 use crate::limits;
 use standpipe_plugin_host::CanarySettings;
 
-/// What is wrong with a query.
+/// Why a query is invalid.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum QueryError {
-    /// A parameter that the request does not take.
+    /// The request does not accept this parameter.
     #[error("unknown parameter {name:?}: expected {known}")]
     Unknown {
-        /// Its name, up to the limit.
+        /// The parameter's name, up to the limit.
         name: String,
-        /// The names of those that it takes.
+        /// The names of the accepted parameters.
         known: String,
     },
-    /// A parameter that stands twice.
+    /// A parameter is repeated.
     #[error("duplicate parameter {0}: write it once")]
     Twice(&'static str),
-    /// A parameter with an invalid value.
+    /// A parameter has an invalid value.
     #[error("invalid parameter {name}: expected {expected}, found {value:?}")]
     Invalid {
         /// The parameter.
         name: &'static str,
-        /// Its value, up to the limit.
+        /// The value, up to the limit.
         value: String,
-        /// What is expected.
+        /// The expected value.
         expected: &'static str,
     },
 }
 
-/// The settings of a canary from the query of a URL, with defaults for what it does not set.
+/// Parses the settings of a canary from the query of a URL. Missing parameters get defaults.
 ///
 /// # Errors
 ///
-/// The query has unknown, repeated or invalid parameters.
+/// Fails if a parameter is unknown, repeated or invalid.
 pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     let mut settings = CanarySettings::default();
     for (name, value) in parse_parameters(query, &["percent", "max_error_rate", "min_events"])? {
@@ -62,11 +62,12 @@ pub fn canary_settings(query: &str) -> Result<CanarySettings, QueryError> {
     Ok(settings)
 }
 
-/// The generation that a rollback must withdraw, from the query of a URL; none for the active one.
+/// Parses the generation that a rollback must withdraw from the query of a URL. `None` means the
+/// active one.
 ///
 /// # Errors
 ///
-/// The query has unknown, repeated or invalid parameters.
+/// Fails if a parameter is unknown, repeated or invalid.
 pub(super) fn withdrawn_generation(query: &str) -> Result<Option<u64>, QueryError> {
     let given = parse_parameters(query, &["generation"])?.pop();
     let number = given.map(|(name, value)| {
@@ -75,7 +76,7 @@ pub(super) fn withdrawn_generation(query: &str) -> Result<Option<u64>, QueryErro
     number.transpose()
 }
 
-/// The parameters of a query, each of which is known and stands once.
+/// Parses the parameters of a query. Each must be known and must not be repeated.
 fn parse_parameters<'a>(
     query: &'a str,
     known: &[&'static str],

@@ -1,6 +1,6 @@
-//! Responses of the admin server: JSON and text bodies, and `AdminError`, which turns a refused
-//! plugin, a bad body or a missing token into a status, a message and, for a refused component, its
-//! step and hash. Nothing here is cached by clients.
+//! Responses of the admin server: JSON and text bodies, and `AdminError`, which converts a rejected
+//! plugin, an invalid body or a missing token to a status and a message. For a rejected component,
+//! the message includes its step and hash. Clients must not cache responses.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use serde::Serialize;
 use standpipe_http::{BodyError, Response};
 use standpipe_plugin_host::swap::{RejectedCandidate, RoleChangeError, Swapped};
 
-/// When to retry a request that others delay: they may be compiling.
+/// The value of `Retry-After` if other requests, which may be compiling, delay this one.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The result of a swap, a rollback, or the start of a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct SwapResponse {
-    /// Its generation.
+    /// The plugin's generation.
     pub(super) generation: u64,
-    /// Whether it differs from the one before.
+    /// Whether the generation differs from the previous one.
     pub(super) changed: bool,
     /// Why nothing has changed, if that is not obvious.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,29 +36,29 @@ pub(super) struct SwapResponse {
 pub(super) struct CheckResponse {
     /// The SHA-256 of the component.
     pub(super) sha256: String,
-    /// The delivery streams that it may name, patterns included.
+    /// The delivery streams that the plugin may name, including patterns.
     pub(super) streams: Vec<String>,
 }
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct ErrorResponse {
-    /// What failed, and what to do about it.
+    /// What failed, and how to solve it.
     pub(super) error: String,
     /// The step that a component failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step: Option<&'static str>,
-    /// The SHA-256 of that component.
+    /// The SHA-256 of the rejected component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sha256: Option<String>,
 }
 
-/// An answer to a request that could not be followed.
+/// The response to a failed request.
 #[derive(Debug)]
 pub(super) struct AdminError {
     status: StatusCode,
     problem: ErrorResponse,
-    /// Boxed, since few errors have one.
+    /// Boxed, because few errors have a header.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 

@@ -1,5 +1,6 @@
-//! The bearer token of the admin API. Only its SHA-256 is kept and compared, so neither logs nor timing
-//! reveal it; tokens shorter than 16 characters are refused. It can be replaced while the server runs.
+//! The bearer token of the admin API. Only its SHA-256 is kept and compared, so neither logs nor
+//! timing reveal it. Tokens shorter than 16 characters are rejected. The token can be replaced
+//! while the server runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +11,13 @@ use thiserror::Error;
 
 use standpipe_core::secret::Secret;
 
-/// The fewest characters of a token: shorter ones can be guessed.
+/// The minimum length of a token. Shorter ones can be guessed.
 const CHARACTERS_MIN: usize = 16;
 
-/// The most, so that it fits into a header with all the others.
+/// The maximum length of a token. It must fit into a request's headers.
 const CHARACTERS_MAX: usize = 4096;
 
-/// The token of the plugin API; clones share it.
+/// The token of the plugin API. Clones share it.
 ///
 /// Only its SHA-256 is kept, and compared in constant time.
 #[derive(Clone)]
@@ -33,11 +34,12 @@ pub struct AdminToken(Arc<ArcSwap<[u8; 32]>>);
 pub struct InvalidToken;
 
 impl AdminToken {
-    /// A token with this text.
+    /// Creates a token from this text.
     ///
     /// # Errors
     ///
-    /// It is too short or too long, or has characters that a header cannot hold.
+    /// Fails if the text is too short or too long, or contains characters that a header must not
+    /// contain.
     pub fn new(token: &Secret) -> Result<Self, InvalidToken> {
         hash_token(token).map(|digest| AdminToken(Arc::new(ArcSwap::from_pointee(digest))))
     }
@@ -46,7 +48,7 @@ impl AdminToken {
     ///
     /// # Errors
     ///
-    /// As for [`AdminToken::new`]; nothing changes then.
+    /// Fails in the same cases as [`AdminToken::new`]. Nothing changes then.
     pub fn replace(&self, token: &Secret) -> Result<bool, InvalidToken> {
         let digest = hash_token(token)?;
         Ok(*self.0.swap(Arc::new(digest)) != digest)
@@ -67,8 +69,8 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// Parses the token in the value of a header `Authorization`; none if it has another form. Source: RFC
-/// 6750, 2.1.
+/// Parses the token in the value of a header `Authorization`. Returns `None` if the value has
+/// another form. Source: RFC 6750, 2.1.
 pub fn parse_bearer_token(header: &[u8]) -> Option<&str> {
     let (scheme, token) = std::str::from_utf8(header).ok()?.split_once(' ')?;
     let token = token.trim_matches(' ');

@@ -1,9 +1,9 @@
 //! A Firehose in this process, on loopback: it accepts every record, and counts records and its own
 //! CPU time.
 //!
-//! Its threads use nothing of the host's, and the CPU time of each request
-//! is counted, so that it can be taken off the process's. It keeps no body: what
-//! memory it needs would count as the host's.
+//! Its threads share nothing with the host. The CPU time of each request is counted, so that it can
+//! be subtracted from that of the process. The endpoint keeps no bodies, because its memory would
+//! count as the host's.
 
 mod connection;
 
@@ -22,13 +22,13 @@ use super::process::thread_cpu_time;
 use crate::config::RecordDestination;
 use connection::Connection;
 
-/// How long the endpoint may take to come to rest after the last answer.
+/// Maximum time from the last response until the endpoint is idle.
 const REST_MAX: Duration = Duration::from_secs(5);
 
-/// The stack of a connection's thread, in bytes.
+/// The stack size of a connection's thread, in bytes.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// A server on a free port of loopback. It stops listening when this is dropped.
+/// A server on a free port of loopback. It stops listening when it is dropped.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     address: SocketAddr,
@@ -39,9 +39,9 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EndpointCounts {
     pub(super) records: u64,
-    /// CPU time of its threads.
+    /// The CPU time of the endpoint's threads.
     pub(super) cpu: Duration,
-    /// When the first records were taken.
+    /// When the first records were accepted.
     pub(super) first: Option<Instant>,
 }
 
@@ -54,7 +54,7 @@ struct EndpointShared {
 #[derive(Debug, Default)]
 struct EndpointState {
     counts: EndpointCounts,
-    /// Requests that are being answered.
+    /// Requests in progress.
     busy: usize,
     stopped: bool,
 }
@@ -79,7 +79,7 @@ impl Endpoint {
         self.shared.at_rest().counts = EndpointCounts::default();
     }
 
-    /// The counts since the last reset, once the last response is sent.
+    /// Waits until the last response is sent. Returns the counts since the last reset.
     pub(super) fn counts(&self) -> EndpointCounts {
         self.shared.at_rest().counts
     }
@@ -100,7 +100,7 @@ impl EndpointShared {
         state
     }
 
-    /// Counts a request that has arrived.
+    /// Counts the start of a request.
     fn begin_request(&self) {
         self.state.lock().busy += 1;
     }
@@ -112,7 +112,7 @@ impl EndpointShared {
         counts.first.get_or_insert_with(Instant::now);
     }
 
-    /// Counts a request that has been answered.
+    /// Counts the end of a request.
     fn end_request(&self, cpu: Duration) {
         let mut state = self.state.lock();
         state.busy -= 1;
@@ -132,7 +132,7 @@ fn accept_connections(listener: &TcpListener, shared: &Arc<EndpointShared>) {
         let Ok(stream) = stream else { continue };
         let connection = Connection::new(stream, Arc::clone(shared));
         let thread = thread::Builder::new().name("endpoint".to_owned()).stack_size(STACK_BYTES);
-        // Without a thread the connection is closed, and the client reports that.
+        // If no thread can be created, the connection is closed, and the client reports that.
         let _ = thread.spawn(move || connection.serve());
         let now = thread_cpu_time();
         shared.state.lock().counts.cpu += now - counted;
@@ -140,8 +140,7 @@ fn accept_connections(listener: &TcpListener, shared: &Arc<EndpointShared>) {
     }
 }
 
-/// Find out whether somebody listens at the settings' endpoint: a run would wait
-/// for it without end.
+/// Checks that a server listens at the settings' endpoint, because a run would wait for it forever.
 pub(super) fn check_reachable(destination: &RecordDestination) -> Result<(), BenchError> {
     let RecordDestination::Amazon { endpoint_url: Some(url), .. } = destination else {
         return Ok(());

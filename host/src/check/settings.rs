@@ -1,5 +1,5 @@
-//! What can be said of settings without asking anybody: what of them a run could not
-//! prepare, and what is right and hardly meant.
+//! Reviews settings without network access: parts that a run could not prepare, and settings that
+//! are valid but probably not intended.
 
 use crate::config::{Mistake, PluginSource, Settings};
 use crate::run::{Preparation, PreparedPart, RunError, event_streams};
@@ -8,22 +8,21 @@ use standpipe_core::settings::toml_key;
 use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, SwapStep};
 use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
 
-/// A preparation, with what is to be said of it.
+/// A prepared configuration, with mistakes and warnings.
 #[derive(Debug)]
 pub(crate) struct ConfigReview {
-    /// Each part of it, with what is wrong there.
+    /// Each part with its mistakes.
     pub(crate) parts: Vec<(PreparedPart, Vec<Mistake>)>,
-    /// What can be meant as it is written, and hardly is.
+    /// Settings that are valid, but probably a mistake.
     pub(crate) warnings: Vec<Mistake>,
-    /// The delivery streams that events are written to, as the plugins declare them; none
-    /// where there is no plugin.
+    /// The delivery streams of events, as the plugins declare them. Empty without a plugin.
     pub(crate) streams: Vec<String>,
-    /// Streams with settings of their own that nothing is written to.
+    /// Streams with their own settings to which nothing is written.
     pub(crate) unused: Vec<(StreamName, Mistake)>,
 }
 
 impl ConfigReview {
-    /// Look at what was prepared with these settings.
+    /// Reviews what was prepared with these settings.
     pub(crate) fn new(settings: &Settings, preparation: &Preparation) -> Self {
         let parts = preparation.parts();
         let parts = parts.map(|(part, error)| {
@@ -41,13 +40,13 @@ impl ConfigReview {
         }
     }
 
-    /// Everything that a run would refuse.
+    /// All mistakes that would make a run fail.
     pub(crate) fn mistakes(&self) -> impl Iterator<Item = &Mistake> {
         self.parts.iter().flat_map(|(_, mistakes)| mistakes)
     }
 }
 
-/// What is wrong with a part, with the keys that it is about.
+/// The mistakes of a part, with their keys.
 fn part_mistakes(settings: &Settings, part: PreparedPart, error: &RunError) -> Vec<Mistake> {
     let own = match (part_settings(settings, part), error) {
         (
@@ -68,8 +67,8 @@ fn part_mistakes(settings: &Settings, part: PreparedPart, error: &RunError) -> V
     mistakes.into_iter().map(|mistake| settings.places.locate(mistake)).collect()
 }
 
-/// What the built-in plugin would say about its settings, in whatever role, and what the
-/// settings say about texts of their own.
+/// Warnings of the built-in plugin about its settings in each role, and warnings about the texts in
+/// the settings.
 fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     let roles = [PreparedPart::Plugin, PreparedPart::Canary, PreparedPart::Shadow];
     let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
@@ -90,8 +89,8 @@ fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     settings.warnings.iter().cloned().chain(own).collect()
 }
 
-/// The table of a plugin's settings, its component, and the settings as it gets them.
-/// None for a plugin that is not there, and for settings that are another role's.
+/// The table of a plugin's settings, its component, and the settings that it gets. `None` if there
+/// is no such plugin, or if it uses the settings of another role.
 fn part_settings(settings: &Settings, part: PreparedPart) -> Option<(String, &PluginSource, &str)> {
     let hosting = &settings.hosting;
     let (section, source, text) = match part {
@@ -117,7 +116,7 @@ fn in_section(section: &str, sentences: &[String]) -> Vec<Mistake> {
     sentences.iter().map(|sentence| Mistake::new(format!("{section} {sentence}"))).collect()
 }
 
-/// The key that decides about what went wrong; none where the words begin with it.
+/// The key that caused the error. `None` if the message already starts with it.
 fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
     let section = match part {
         PreparedPart::Plugin => "plugin",
@@ -131,7 +130,7 @@ fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
         RunError::PluginFile { .. } => format!("[{section}] path"),
         RunError::Refused { refused: RejectedCandidate { step, cause, .. }, .. } => match step {
             SwapStep::Trust => match &**cause {
-                // A pin of its own, or else the one for all.
+                // The role's own pin, or else the common one.
                 RejectionCause::Untrusted(Untrusted::DigestMismatch { place, .. }) => {
                     format!("{place} sha256")
                 }
@@ -147,7 +146,7 @@ fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
     })
 }
 
-/// Streams with settings of their own that no plugin names, nor the settings elsewhere.
+/// Streams with their own settings that neither a plugin nor other settings name.
 fn unused_streams(settings: &Settings, streams: &[String]) -> Vec<(StreamName, Mistake)> {
     let dead = settings.dead_letter_stream.as_ref();
     let is_used = |name: &StreamName| {

@@ -155,7 +155,7 @@ fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan
     Ok(Plan { settings, events, target, ways, repeat })
 }
 
-/// Returns the settings of `host run`, with a data directory of their own.
+/// Returns the settings of `host run` with a separate data directory.
 fn bench_settings(
     arguments: BenchArguments,
     shape: EventShape,

@@ -98,7 +98,7 @@ struct RateEstimate {
     at: Instant,
     delivered: u64,
     bytes: u64,
-    /// Per second.
+    /// The rate per second.
     events: f64,
     bytes_per_second: f64,
     is_first: bool,
@@ -132,7 +132,8 @@ impl RateEstimate {
         *self = RateEstimate { at: now, delivered, bytes, is_first: false, ..*self };
     }
 
-    /// Estimates the time for so many bytes in whole seconds; none if nothing moves.
+    /// Estimates the time for this number of bytes in whole seconds. `None` if there is no
+    /// progress.
     fn time_left(&self, bytes: u64) -> Option<Duration> {
         let seconds = bytes as f64 / self.bytes_per_second;
         let is_known = self.bytes_per_second >= 1.0 && seconds < 100.0 * 24.0 * 3600.0;

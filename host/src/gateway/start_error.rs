@@ -48,16 +48,16 @@ pub enum StartError {
         #[source]
         cause: StartErrorCause,
     },
-    /// A setting is invalid in a way that only a start can find out: no region, a proxy or CA
-    /// certificates for AWS that cannot be used, an invalid token, write key or case, more
-    /// connections than the system has file descriptors for.
+    /// A setting is invalid, which only a start can detect: the region is missing, a proxy or CA
+    /// certificates for AWS cannot be used, a token, write key or case is invalid, or there are
+    /// more connections than the system has file descriptors for.
     Settings(#[source] StartErrorCause),
     /// The host cannot listen on an address, or use its certificate.
     Listener(#[source] StartErrorCause),
     /// A directory or file cannot be used: for data, the spool, compiled plugins or records, or an
     /// input.
     Disk(#[source] StartErrorCause),
-    /// The system starts no more threads, or cannot run WebAssembly.
+    /// The system cannot create threads, or cannot run WebAssembly.
     System(#[source] StartErrorCause),
 }
 

@@ -1,5 +1,5 @@
-//! Runs the catalog by its schedule, on a thread of its own with a low priority, so that it
-//! does not slow down events.
+//! Runs the catalog on its schedule, on a separate thread with a low priority, so that it does not
+//! slow down events.
 
 mod log;
 
@@ -20,10 +20,10 @@ use standpipe_catalog::{CatalogSettings, CatalogSync, EventRoute, SyncReport};
 use standpipe_core::clock;
 use standpipe_plugin_host::{self as plugin, Fault, Plugin, PublishedRoles};
 
-/// How much longer than a run's grace the program waits for the catalog's thread.
+/// How much longer than the grace period of a run the program waits for the catalog's thread.
 const CATALOG_STOP_MARGIN: Duration = Duration::from_secs(2);
 
-/// The priority of the thread, as of `nice`.
+/// The priority of the thread, as for `nice`.
 const NICENESS: i32 = 10;
 
 /// Returns the routes of the active plugin.
@@ -37,8 +37,8 @@ pub(crate) struct CatalogScheduler {
 }
 
 impl CatalogScheduler {
-    /// Starts the schedule. Each run uses the current routes. After `stop` no run begins, and
-    /// a run in progress has [`standpipe_catalog::limits::CATALOG_STOP_GRACE`].
+    /// Starts the schedule. Each run uses the current routes. After `stop`, no run starts, and a
+    /// run in progress has [`standpipe_catalog::limits::CATALOG_STOP_GRACE`].
     pub(crate) fn start(
         settings: CatalogSettings,
         routes: Routes,
@@ -48,7 +48,7 @@ impl CatalogScheduler {
         let asked = stop.clone();
         let (ended, has_ended) = oneshot::channel();
         let work = move || {
-            // Only a courtesy: it may be refused.
+            // This may fail without harm.
             let _ = rustix::process::setpriority_process(None, NICENESS);
             let kept = runtime.block_on(run_schedule(&settings, &routes, asked.cancelled()));
             if let Err(error) = &kept {
@@ -70,7 +70,7 @@ impl CatalogScheduler {
         }
     }
 
-    /// Waits until the schedule is over or stopped. None if the thread panicked.
+    /// Waits until the schedule is over or stopped. Returns `None` if the thread panicked.
     pub(crate) async fn wait(self) -> Option<Result<ScheduleEnd, RunStoreError>> {
         self.ended.await.ok()
     }
@@ -87,7 +87,7 @@ pub(crate) fn plugin_routes(plugin: &Plugin) -> Result<Vec<EventRoute>, Fault> {
     Ok(plugin.routes()?.into_iter().map(own).collect())
 }
 
-/// Returns the routes of the active plugin whenever it is called; none if the plugin fails.
+/// Returns the current routes of the active plugin on each call. Empty if the plugin fails.
 pub(super) fn active_routes(roles: Arc<PublishedRoles>) -> Routes {
     Box::new(move || {
         let routes = plugin_routes(roles.load().active.plugin());

@@ -1,5 +1,5 @@
-//! Inputs of a run: files, pipes and standard input, plain or compressed, and dead letters. Reading
-//! a pipe looks for a stop now and then.
+//! Inputs of a run: files, pipes and standard input, plain or compressed, and dead letters. A read
+//! from a pipe checks at intervals for a stop.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -23,15 +23,15 @@ const COMPRESSED_BUFFER_BYTES: usize = 128 * 1024;
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// Something to read events from.
+/// An input with events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// The process's standard input.
     Stdin,
-    /// A file, or whatever the path leads to.
+    /// A file, or another object at the path.
     File(PathBuf),
-    /// Events out of the dead letters. Those that are delivered, filtered or
-    /// dead again are taken out of the file.
+    /// Events of dead letters. Those that are delivered, filtered or dead again are removed from
+    /// the file.
     Letters(Replay),
 }
 
@@ -44,12 +44,12 @@ pub struct InputError {
 }
 
 impl Input {
-    /// `-` is standard input, everything else a path.
+    /// `-` means standard input. Everything else is a path.
     pub fn from_argument(argument: &Path) -> Self {
         if argument == Path::new("-") { Input::Stdin } else { Input::File(argument.to_owned()) }
     }
 
-    /// The name by which dead letters and plugins know the source.
+    /// The name of the source in dead letters and plugins.
     pub fn name(&self) -> String {
         self.path().map_or("stdin".into(), Path::to_string_lossy).into_owned()
     }
@@ -60,11 +60,11 @@ impl Input {
         metadata.is_file().then_some(metadata.len())
     }
 
-    /// Find out, before anything is read, whether this can be read at all.
+    /// Checks in advance whether the input can be read.
     ///
     /// # Errors
     ///
-    /// It is missing, a directory, or forbidden.
+    /// Fails if the input is missing, is a directory, or cannot be read because of its permissions.
     pub fn check(&self) -> Result<(), InputError> {
         let Some(path) = self.path() else { return Ok(()) };
         let check = || -> io::Result<()> {
@@ -72,7 +72,7 @@ impl Input {
             if metadata.is_dir() {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            // Opening a pipe would wait for its writer, so only files are tried.
+            // Opening a pipe would wait for its writer, so only files are opened.
             if metadata.is_file() {
                 File::open(path)?;
             }
@@ -88,15 +88,15 @@ impl Input {
         }
     }
 
-    /// Opens it, and cuts it into lines, until it ends or `stop` is cancelled. gzip and
-    /// Zstandard are recognised by their first bytes.
+    /// Opens the input, and splits it into lines until it ends or `stop` is cancelled. gzip and
+    /// Zstandard are detected by their first bytes.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// Fails if the input cannot be opened.
     pub fn open_lines(&self, stop: &CancellationToken) -> io::Result<LineReader<Box<dyn Read>>> {
         let file = match self.path() {
-            // A pipe without a writer would block the opening itself.
+            // Opening a pipe without a writer would block.
             Some(path) => {
                 let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
                 private::file_options().read(true).custom_flags(nonblocking).open(path)?
@@ -132,8 +132,8 @@ fn decompress_by_magic(mut raw: impl Read + 'static) -> io::Result<Box<dyn Read>
     }
 }
 
-/// The first bytes, as long as they may be those of a compressed stream: a pipe
-/// may hold no more than a short line for a long time.
+/// Reads the first bytes while they may be the start of a compressed stream. A pipe may contain
+/// only a short line for a long time.
 fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
     let is_open = |head: &[u8]| {
@@ -145,8 +145,8 @@ fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// A pipe or terminal whose reader looks up now and then whether it should
-/// stop; it then sees the end of the input.
+/// A pipe or terminal whose reader checks at intervals whether it should stop. It then returns the
+/// end of the input.
 struct Interruptible {
     file: File,
     stop: CancellationToken,

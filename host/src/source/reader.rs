@@ -9,25 +9,25 @@ use super::replay::ReplaySource;
 use super::{ChunkSource, Chunker, Input, LeftLetters, LineReader, Removal, Replay, UnreadInput};
 use standpipe_core::event::{EventSource, NextChunk};
 
-/// Reads inputs one after the other and hands their lines to the workers.
+/// Reads inputs one after the other and passes their lines to the workers.
 #[derive(Debug)]
 pub struct InputReader {
-    /// What to read, in this order.
+    /// The inputs, in this order.
     pub inputs: Vec<Input>,
-    /// Where chunks go.
+    /// Accepts the chunks.
     pub chunker: Chunker,
-    /// Where it says which replayed dead letters can be removed from their files.
+    /// The queue for replayed dead letters that can be removed from their files.
     pub removals: Sender<Option<Removal>>,
-    /// Cancelled where no more is to be read.
+    /// Cancelled when no more input must be read.
     pub intake_stop: CancellationToken,
 }
 
-/// What was left unread.
+/// The report about unread input.
 #[derive(Debug, Default)]
 pub struct ReadReport {
     /// Inputs that were not read to their end because of a stop.
     pub unread: Vec<UnreadInput>,
-    /// Inputs that could not be opened after all.
+    /// Inputs that could not be opened despite the earlier check.
     pub failed: Vec<(String, io::Error)>,
     /// Dead letters that were not replayed.
     pub left: LeftLetters,
@@ -49,7 +49,7 @@ impl ChunkSource for LineSource {
 }
 
 impl InputReader {
-    /// Read everything, or until a stop.
+    /// Reads all inputs, or until a stop.
     pub fn run(self) -> ReadReport {
         let mut report = ReadReport::default();
         for input in &self.inputs {
@@ -78,7 +78,7 @@ impl InputReader {
         Ok(self.intake_stop.is_cancelled().then(unread))
     }
 
-    /// Hand out the events of dead letters; those that stay in their file are added to `left`.
+    /// Passes on the events of dead letters. Those that stay in their file are added to `left`.
     fn replay_letters(
         &self,
         replay: &Replay,
@@ -102,8 +102,8 @@ mod tests {
         DeadLetter, DeadLetterFilter, DeadLetterReader, DeadLetterWriter,
     };
 
-    /// Reads an input, and stops once the first chunk is there. Returns how many lines came
-    /// out, each of which `settle` has looked at, and the report.
+    /// Reads an input, and stops after the first chunk. Returns the number of returned lines, each
+    /// of which was passed to `settle`, and the report.
     fn read_until_first_chunk(
         input: Input,
         removals: Sender<Option<Removal>>,

@@ -1,4 +1,4 @@
-//! Plugins change while events flow.
+//! Tests plugins that change while events flow.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,8 +53,8 @@ fn swaps_lose_no_event_and_no_counter_decreases() {
     assert_eq!(ran.count("delivered"), u64::try_from(sent).unwrap());
 }
 
-/// Where events are collected, the plugin that is built in respects what SDKs say of
-/// integrations. Other plugins do not have this setting, in every role.
+/// With a collector, the built-in plugin respects the integrations that SDKs set in events. Other
+/// plugins do not get this setting, in any role.
 #[test]
 fn settings_of_the_built_in_plugin_reach_no_other() {
     let component = fs::read(misbehaving_plugin()).unwrap();
@@ -64,7 +64,7 @@ fn settings_of_the_built_in_plugin_reach_no_other() {
     let program = Program::host_run_locally().settings(&settings);
     let program = program.file("other.wasm", &component).mapping(&[("*", "all")]);
     let collector = Collector::start(program);
-    // One event names all destinations, and one names none.
+    // One event enables all destinations, one enables none.
     let send = || {
         let event = |all: bool| json!({"type": "track", "event": "x", "userId": "u", "integrations": {"All": all}});
         let body = json!({"batch": [event(true), event(false)]}).to_string();
@@ -108,7 +108,7 @@ fn plugin_health_is_reported() {
     let ready = || send_request_with(&collector, "GET", "/health/ready", &[], b"").text();
     assert_eq!(ready(), "ready\n");
 
-    // A canary of all users that rejects half of the events is out after some.
+    // A canary for all users that rejects half of the events is stopped after some of them.
     let query = "/plugin/canary?percent=100&max_error_rate=0.1&min_events=10";
     let taken = send_request(&collector, "PUT", query, &plugin_variant(&component, 1));
     assert_eq!(parse_body(&taken), json!({"generation": 2, "changed": true}));
@@ -132,11 +132,11 @@ fn plugin_health_is_reported() {
     assert_eq!(send_request(&collector, "DELETE", "/plugin/canary", b"").status, 204);
     let after = read_metrics(&collector);
     assert_eq!(after.value("standpipe_plugin_canary_out", &[]), 0.0);
-    // Its decisions stay counted.
+    // Its decisions are still counted.
     let rejected = |seen: &Metrics| seen.value("standpipe_plugin_rejected_events_total", &[canary]);
     assert_eq!(rejected(&after), rejected(&seen));
 
-    // The active one fails on half of all events, and then on all, until it is off.
+    // The active plugin fails on half of all events, then on all, until it is off.
     wait_until("it is degraded", || {
         send_events(collector.url(), &["trap", "good"].repeat(75));
         ready().contains("degraded")
@@ -157,7 +157,7 @@ fn plugin_health_is_reported() {
         read_metrics(&collector).value("standpipe_spool_events", &[]) == 0.0
     });
 
-    // Another plugin begins in health, and the counts go on.
+    // Another plugin starts as healthy, and the counts continue.
     let before = read_metrics(&collector);
     assert_eq!(
         send_request(&collector, "PUT", "/plugin", &plugin_variant(&component, 2)).status,

@@ -1,4 +1,4 @@
-//! If a key is set, a component needs a signature.
+//! Tests that a component needs a signature if a key is set.
 
 use standpipe_tests::minisign::KeyPair;
 use standpipe_tests::wait_until;
@@ -9,7 +9,7 @@ use super::*;
 fn only_components_signed_by_the_key_are_accepted() {
     let [ours, theirs] = [0; 2].map(|_| KeyPair::generate());
     let key = format!("public_key = \"{}\"", ours.public_key());
-    // The plugin of the settings is part of the program, and needs none.
+    // The plugin of the settings is part of the program, so it needs no signature.
     let collector = start_collector(&settings_with_token().with_line("plugin", &key));
     let component = default_plugin_variant(1);
     let right = sign_as_header(&ours, &component);
@@ -40,7 +40,7 @@ fn only_components_signed_by_the_key_are_accepted() {
     assert!(!ran.stderr.contains("PLANTED"), "{}", ran.stderr);
 }
 
-/// A plugin that was taken before there was a key, or a pin, is not gone back to.
+/// A rollback does not return to a plugin that was loaded before a key or a pin was set.
 #[test]
 fn rollback_refuses_plugins_that_are_not_trusted() {
     let key = format!("public_key = \"{}\"", KeyPair::generate().public_key());
@@ -51,7 +51,7 @@ fn rollback_refuses_plugins_that_are_not_trusted() {
             send_request(&collector, "PUT", "/plugin", &default_plugin_variant(1)).status,
             200
         );
-        // The settings bring the built-in plugin back, which needs no signature.
+        // The settings restore the built-in plugin, which needs no signature.
         let path = collector.running().path("settings.toml");
         std::fs::write(path, settings_with_token().with_line("plugin", &trust).to_string())
             .unwrap();
@@ -69,7 +69,7 @@ fn rollback_refuses_plugins_that_are_not_trusted() {
     }
 }
 
-/// Over the API: whatever a component is to be, it is the pinned one.
+/// Over the API, a component in any role must match the pin.
 #[test]
 fn a_pin_holds_for_every_role() {
     let sha256 = |bytes: &[u8]| standpipe_plugin_host::sha256_hex(bytes);
@@ -84,14 +84,14 @@ fn a_pin_holds_for_every_role() {
         assert_eq!((reply.status, &parse_body(&reply)["step"]), (422, &json!("trust")), "{path}");
         assert!(reply.text().contains("sha256 under [plugin]"), "{}", reply.text());
     }
-    // The pinned one itself can be tried, with whatever settings.
+    // The pinned component can be tried with any settings.
     assert_eq!(send_request(&collector, "PUT", "/plugin/canary", DEFAULT_PLUGIN).status, 200);
     let report = parse_body(&send_request(&collector, "GET", "/plugin", b""));
     // A check alone is not counted.
     assert_eq!(report["refused"]["trust"], 2);
     collector.stop().expect_exit(0);
 
-    // A pin of the canary's own allows that one and no other, and does not go for more.
+    // The canary's own pin permits this canary and no other, and applies to nothing else.
     let settings = settings
         .with_line("plugin.canary", &format!("sha256 = \"{}\"", sha256(&pinned)))
         .with_line("plugin.canary", "path = 'canary.wasm'");
@@ -109,7 +109,7 @@ fn a_pin_holds_for_every_role() {
     collector.stop().expect_exit(0);
 }
 
-/// Plugins that are in use already are compared with a pin and a key that are set later.
+/// Plugins in use are compared with a pin and a key that are set later.
 #[test]
 fn a_canary_and_a_shadow_that_are_not_trusted_any_more_are_removed() {
     let digest = standpipe_plugin_host::sha256_hex(DEFAULT_PLUGIN);
@@ -142,7 +142,8 @@ fn a_canary_and_a_shadow_that_are_not_trusted_any_more_are_removed() {
     }
 }
 
-/// At startup: for every role in the settings, and for every command that loads a component.
+/// At startup, a pin and a key apply to every role in the settings, and to every command that loads
+/// a component.
 #[test]
 fn a_pin_and_a_key_hold_for_every_role_of_the_settings() {
     let other = default_plugin_variant(1);

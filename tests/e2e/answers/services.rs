@@ -1,4 +1,4 @@
-//! Answers of AWS's other services, and to `host check`, that lack what each has.
+//! Tests incomplete responses of other AWS services, and `host check` with incomplete responses.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ fn a_secret_without_a_value_stops_the_start() {
     }
 }
 
-/// `host check --send-test-record` against a server that answers everything.
+/// Runs `host check --send-test-record` against a server with these responses.
 fn run_check(mut answer: impl FnMut(&RecordedRequest) -> (u16, String) + Send + 'static) -> Value {
     let endpoint = Endpoint::start(move |asked| match asked.body.contains("GetCallerIdentity") {
         true => (

@@ -1,4 +1,4 @@
-//! When it runs, and what is left of its runs.
+//! Tests when the catalog runs, and the history of its runs.
 
 use std::fs;
 use std::net::TcpListener;
@@ -88,7 +88,7 @@ fn a_missed_run_is_repeated_once() {
 #[test]
 fn a_second_run_is_refused_and_a_killed_one_is_marked_interrupted() {
     let (amazon, data) = (start_aws_api(sample_account()), TempDir::new().expect("a directory"));
-    // It takes connections, and never answers.
+    // It accepts connections, but never responds.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", silent.local_addr().expect("its address"));
     let hangs = start_catalog("ingest", &catalog_settings(&url, ""), data.path());

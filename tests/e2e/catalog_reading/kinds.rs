@@ -1,4 +1,4 @@
-//! Every source and every destination.
+//! Tests every kind of source and destination.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::{
     with_reader,
 };
 
-/// Streams that the stand-ins make: three of each source with each destination.
+/// Number of streams in the emulators: three of each source with each destination.
 const STREAMS: usize = 120;
 const SOURCES: [&str; 5] =
     ["DirectPut", "KinesisStreamAsSource", "MSKAsSource", "DatabaseAsSource", "NewAsSource"];
@@ -147,7 +147,7 @@ fn assert_read_as_made(inventory: &Inventory, made: &MadeStreams) {
     assert!(inventory.is_complete && inventory.unread.is_empty());
     for stream in &inventory.streams {
         let (source, destination) = &made.streams[&stream.name];
-        // Both stand-ins report only the kind of such a source.
+        // Both emulators report only the kind of such a source.
         match &stream.origin {
             StreamOrigin::Unsupported { what } => {
                 assert!(what == source && ["MSKAsSource", "DatabaseAsSource"].contains(&&**source));
@@ -155,7 +155,7 @@ fn assert_read_as_made(inventory: &Inventory, made: &MadeStreams) {
             origin => assert_eq!(origin_word(origin), source),
         }
         let [to] = &stream.destinations[..] else { panic!("one destination: {stream:?}") };
-        // What ministack says in place of Amazon's word, which is in lower case.
+        // ministack returns another key than AWS, in which the word is in lower case.
         let is_misnamed = to.key == "AmazonOpenSearchDestinationDescription";
         let key = format!("{destination}DestinationDescription");
         assert!(is_misnamed && destination == "Amazonopensearchservice" || to.key == key, "{to:?}");

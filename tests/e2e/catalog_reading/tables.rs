@@ -1,5 +1,5 @@
-//! The DynamoDB tables behind Kinesis streams, and the permissions that they and
-//! everything else need.
+//! Tests the DynamoDB tables behind Kinesis streams, and the permissions for them and for all other
+//! reads.
 
 use serde_json::json;
 use standpipe_catalog::Arn;
@@ -16,7 +16,8 @@ pub(super) fn kinesis_source(account: &str, region: &str) -> String {
     format!("arn:aws:kinesis:{region}:{account}:stream/changes")
 }
 
-/// A stream that Kinesis feeds, and tables of which some feed that.
+/// An account with a stream that a Kinesis stream feeds, and tables of which some feed the Kinesis
+/// stream.
 fn account_with_tables(source: &str) -> Account {
     let mut account = Account { page: 2, ..Account::default() };
     let source_description =

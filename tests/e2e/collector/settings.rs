@@ -1,4 +1,4 @@
-//! SDKs find the settings that each of them requires before it sends.
+//! Tests that SDKs get the settings that they require before they send.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use standpipe_tests::workspace_directory;
 
 use super::*;
 
-/// An SDK, and the members without which, or with another type, it does not send here.
+/// An SDK, and the members without which, or with another type of which, it does not send here.
 type Required = (&'static str, &'static [(&'static str, Type)]);
 
 /// The required type of a member.
@@ -17,7 +17,7 @@ enum Type {
     /// A string that is not empty.
     Text,
     Object,
-    /// An array without items.
+    /// An empty array.
     Empty,
     True,
     False,
@@ -26,7 +26,7 @@ enum Type {
 
 use Type::{Empty, False, Object, Text, True, Zero};
 
-/// The SDKs of RudderStack, each as its public source decodes `/sourceConfig`.
+/// RudderStack's SDKs, with the members that their public source reads from `/sourceConfig`.
 const RUDDERSTACK: &[Required] = &[
     ("rudder-sdk-android", ANDROID),
     ("rudder-sdk-ios", ANDROID),
@@ -45,7 +45,7 @@ const RUDDERSTACK: &[Required] = &[
             ("/source/destinations", Empty),
         ],
     ),
-    // They wrap those for Android, iOS and browsers.
+    // These SDKs wrap those for Android, iOS and browsers.
     ("rudder-sdk-flutter", ANDROID),
     ("rudder-sdk-react-native", ANDROID),
 ];
@@ -72,7 +72,8 @@ const STRICT: &[(&str, Type)] = &[
     ("/source/destinations", Empty),
 ];
 
-/// The SDKs of Segment, each as its public source decodes `/v1/projects/KEY/settings`.
+/// Segment's SDKs, with the members that their public source reads from
+/// `/v1/projects/KEY/settings`.
 const SEGMENT: &[Required] = &[
     (
         "analytics-next",
@@ -115,7 +116,7 @@ fn every_sdk_finds_the_settings_that_it_requires() {
         assert_eq!(settings["source"]["writeKey"], "key-of-backend");
         let updated_at = settings["source"]["updatedAt"].as_str().unwrap();
         assert!(updated_at.len() == 24 && updated_at.ends_with('Z'), "{updated_at}");
-        // They do not change while the program runs.
+        // The settings do not change while the program runs.
         assert_eq!(get_settings(&collector, path, "key-of-backend"), settings);
     }
     let settings = get_settings(&collector, "/v1/projects/key-of-web/settings", "key-of-web");
@@ -127,8 +128,8 @@ fn every_sdk_finds_the_settings_that_it_requires() {
     collector.stop().expect_exit(0);
 }
 
-/// SDKs delete what they have stored, or switch themselves off, if they find their source
-/// disabled, or their request bad.
+/// SDKs delete their stored events, or turn themselves off, if their source is disabled or their
+/// request is invalid.
 #[test]
 fn settings_responses_never_make_an_sdk_delete_events() {
     let stub = start_accepting_stub();

@@ -1,4 +1,4 @@
-//! Clients that hold on to what they have hold up nobody.
+//! Tests that clients that keep connections or bodies open do not block others.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use standpipe_tests::client::{Client, basic_auth};
 
 use super::*;
 
-/// When a stalled body is given up, in seconds.
+/// When a stalled body times out, in seconds.
 const BODY_SECONDS: Range<f64> = 9.0..16.0;
-/// When a stalled body is given up if others need its connection, in seconds.
+/// When a stalled body is cut off if others need its connection, in seconds.
 const SCARCE_SECONDS: Range<f64> = 0.0..7.0;
-/// When headers that come too slowly are given up, in seconds.
+/// When slow headers time out, in seconds.
 const HEADER_SECONDS: Range<f64> = 4.0..14.0;
 /// When a silent connection is closed, in seconds.
 const SILENCE_SECONDS: Range<f64> = 9.0..16.0;
@@ -65,7 +65,7 @@ fn slow_clients_are_disconnected_and_do_not_block_others() {
     assert_delivered(&stub, &names);
 }
 
-/// Memory is taken for what has come, and not for what is announced.
+/// Memory is reserved for received bytes, and not for announced ones.
 #[test]
 fn announced_bodies_take_no_memory_from_other_clients() {
     let stub = start_accepting_stub();
@@ -88,7 +88,7 @@ fn announced_bodies_take_no_memory_from_other_clients() {
     names.append(&mut good.stop_and_list_names());
     let memory = collector.running().memory_bytes_max();
     assert!(memory < 300_000_000, "{memory} bytes");
-    // Too large for a record, which the dead letters say.
+    // The event is too large for a record, so it becomes a dead letter.
     let ran = collector.stop().expect_exit(3);
     let dead_letters = ran.dead_letters();
     assert_eq!(dead_letters.len(), 10);
@@ -112,14 +112,14 @@ fn clients_without_memory_wait_until_slow_ones_are_disconnected() {
         })
     };
     let waiting: Vec<_> = (0..10).map(waiting).collect();
-    // Health has an address of its own.
+    // Health checks have a separate address.
     let live = Client::connect(collector.admin_url()).get("/health/live").unwrap();
     assert_eq!(live.status, 200);
     for client in waiting {
         assert_eq!(client.join().unwrap().status, 200);
     }
     assert_within(started, SCARCE_SECONDS);
-    // As many have gone as there was need for, and the others when their time was over.
+    // As many connections as necessary were closed early, and the others at their timeout.
     for mut client in slow {
         assert!(
             client.read_response().is_ok_and(|reply| reply.status == 408)
@@ -130,7 +130,7 @@ fn clients_without_memory_wait_until_slow_ones_are_disconnected() {
     assert_delivered(&stub, &(0..10).map(|number| format!("waiting {number}")).collect());
 }
 
-/// A client that announces 4 MB, and that is being listened to.
+/// A client that announces 4 MB, and has an accepted connection.
 fn start_slow_body(collector: &Collector, key: &str) -> Client {
     let mut client = Client::connect(collector.url());
     let (name, value) = basic_auth(key);

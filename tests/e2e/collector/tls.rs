@@ -1,4 +1,4 @@
-//! Connections are encrypted, and a new certificate needs no new start.
+//! Tests encrypted connections, and a new certificate without a restart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn both_versions_of_http_are_served_and_a_new_certificate_is_found() {
     collector.running().wait_for("keeping the certificate in use");
     assert_eq!(send("still the old one", &one, "--http2").as_deref(), Ok("2"));
 
-    // With the times of modification that the files had, as `cp -p` and `tar` leave them.
+    // The files keep their old modification times, as with `cp -p` and `tar`.
     for (from, to) in [(&two.key, &key), (&two.certificate, &live)] {
         let modified = fs::metadata(to).unwrap().modified().unwrap();
         fs::copy(from, to).unwrap();
@@ -69,7 +69,7 @@ fn changed_certificate_paths_are_used() {
     running.send_signal(rustix::process::Signal::HUP);
     running.wait_for("reloaded [http] certificate, [http] key");
     assert_eq!((is_trusted(&one), is_trusted(&two)), (false, true));
-    // Both must belong together, and TLS stays on.
+    // Certificate and key must match, and TLS stays on.
     fs::write(&settings_file, tls_settings(&two.certificate, &one.key).to_string()).unwrap();
     running.send_signal(rustix::process::Signal::HUP);
     running.wait_for("failed to reload [http] key");
@@ -119,7 +119,7 @@ fn unusable_certificate_files_are_reported_at_startup() {
     program.run().expect_exit(2).expect_stderr(&["certificate and key belong together"]);
 }
 
-/// The files of a certificate for this machine, which also vouches for itself.
+/// The files of a self-signed certificate for this machine.
 struct Pair {
     certificate: PathBuf,
     key: PathBuf,

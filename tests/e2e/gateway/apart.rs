@@ -1,5 +1,5 @@
-//! Hosts in one process share nothing: each has a plugin of its own, and is swapped
-//! and stopped by itself.
+//! Tests that hosts in one process share nothing: each has its own plugin, and is swapped and
+//! stopped separately.
 
 use std::collections::BTreeMap;
 use std::ops::RangeFrom;
@@ -16,14 +16,14 @@ fn routing_settings(event: &str, stream: &str) -> String {
     format!(r#"{{"mappings":[{{"event":"{event}","stream":"{stream}"}}]}}"#)
 }
 
-/// The streams of a port, and how many records each has.
+/// The streams of a client, and the number of records of each.
 fn record_counts(port: &FaultyClient) -> BTreeMap<String, u64> {
     let accepted = port.accepted().into_iter();
     accepted.map(|(name, records)| (name.to_string(), records.len() as u64)).collect()
 }
 
-/// Starts a host that sends events `one` to a stream of this name, and one for `two`, each with a
-/// client of its own.
+/// Starts a host that sends events `one` to a stream of this name, and another host for `two`, each
+/// with its own client.
 async fn start_two_hosts() -> ([Embedded; 2], [Arc<FaultyClient>; 2]) {
     let ports = [0; 2].map(|_| Arc::new(FaultyClient::new(|_, _, _| InjectedFault::None)));
     let [of_first, of_second] = ports.clone();
@@ -50,8 +50,8 @@ async fn submit_until(host: Host, name: &'static str, is_over: Arc<AtomicBool>) 
     sent
 }
 
-/// Swap plugins, and refuse some, while [`submit_until`] goes on. The stream of an event that
-/// comes after a swap is that of the plugin swapped to.
+/// Swaps plugins, some of which are rejected, while [`submit_until`] continues. An event that
+/// arrives after a swap goes to the stream of the new plugin.
 async fn swap_under_load(
     host: &Host,
     port: &FaultyClient,
@@ -76,7 +76,7 @@ async fn two_hosts_in_one_process_swap_plugins_independently() {
     let other = std::fs::read(standpipe_tests::misbehaving_plugin()).unwrap();
     let ([first, second], ports) = start_two_hosts().await;
     let second_plugin = Plugin::new(other.clone()).with_settings(r#"{"stream":"two"}"#);
-    // From now on they differ in their components, and not in their settings alone.
+    // From now on, the plugins also differ in their components, and not only in their settings.
     assert_eq!(second.host.swap(second_plugin).await, Ok(Swapped::Taken(2)));
     let is_over = Arc::<AtomicBool>::default();
     let loads = [(&first, "one"), (&second, "two")].map(|(host, name)| {
@@ -90,7 +90,7 @@ async fn two_hosts_in_one_process_swap_plugins_independently() {
     while ports.iter().any(|port| record_counts(port).is_empty()) {
         tokio::task::yield_now().await;
     }
-    // The second one stays as it is while the first one is swapped.
+    // The second host does not change while the first one is swapped.
     let plugins: Vec<_> = (0..SWAPS).map(built_in).collect();
     swap_under_load(&first.host, &ports[0], "one", 2.., &plugins).await;
     assert_eq!(record_counts(&ports[1]).keys().collect::<Vec<_>>(), ["two"]);
@@ -98,7 +98,7 @@ async fn two_hosts_in_one_process_swap_plugins_independently() {
     assert_eq!(names, ["one", "one-even", "one-odd"]);
     let back = first.host.roll_back().await;
     assert_eq!(back, Ok(Swapped::Taken(SWAPS as u64 + 2)));
-    // Now both at once.
+    // Now both are swapped at once.
     let others = (0..SWAPS).map(|swap| {
         let (stream, stamp) = [("two-even", b"0"), ("two-odd", b"1")][swap % 2];
         let plugin = Plugin::new(standpipe_tests::stamp_component(&other, stamp));

@@ -1,4 +1,4 @@
-//! Pipelines whose stream is gone: soft deletion, and every reason not to delete.
+//! Tests pipelines whose stream was deleted: soft deletion, and every reason not to delete.
 
 use serde_json::json;
 use standpipe_catalog::UnreadableStream;
@@ -82,10 +82,10 @@ fn unread_streams_are_not_deleted() {
     let outcome = world.run();
     assert_eq!(world.server.writes(), [""; 0]);
     assert_eq!(outcome.steps[0].failures.len(), 1);
-    // One in two failed.
+    // One of two pipelines failed.
     assert!(outcome.has_failed(&world.options));
     assert!(outcome.summary(&world.options).contains("Filtered: 1"));
-    // Unless those that the patterns leave out are to go.
+    // The settings can require deleting pipelines that the patterns exclude.
     world.inventory.unread.clear();
     world.inventory.vanished.push("b".to_owned());
     world.settings.deletion.prunes_filtered = true;

@@ -1,4 +1,5 @@
-//! An OpenMetadata server that fails, throttles, is down, is another program, or refuses the token.
+//! Tests an OpenMetadata server that fails, throttles, is down, is another program, or rejects the
+//! token.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ fn permanent_failures_are_reported_and_the_rest_is_done() {
     assert!(outcome.has_failed(&world.options));
     let summary = outcome.summary(&world.options);
     assert!(summary.contains("Errors: 1") && summary.contains("Success %: 83.33"), "{summary}");
-    // The next run writes what is missing.
+    // The next run writes the missing pipelines.
     world.run_well();
     assert_eq!(world.server.edges().len(), 3);
 }

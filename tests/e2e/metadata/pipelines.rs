@@ -1,5 +1,5 @@
-//! Streams as pipelines in OpenMetadata: created once, updated where they differ, and people's
-//! words kept.
+//! Tests streams as pipelines in OpenMetadata: they are created once and updated if they differ,
+//! and users' texts are kept.
 
 use serde_json::json;
 use standpipe_catalog::openmetadata::ServiceNames;
@@ -12,7 +12,7 @@ use super::world::MetadataWorld;
 fn streams_become_pipelines_and_a_second_run_writes_nothing() {
     let world = MetadataWorld::new(ServerTraits::default(), &["orders", "page.views"]);
     let outcome = world.run_well();
-    // Names with dots are quoted, the service's as well as the stream's.
+    // Names with dots are quoted, both of services and streams.
     let names = ["\"my.firehose\".\"page.views\"", "\"my.firehose\".orders"];
     assert_eq!(world.server.pipelines(), names);
     let pipeline = &world.server.entities("pipelines")[names[1]];
@@ -83,7 +83,7 @@ fn changes_are_written_and_manual_edits_are_kept() {
         (&json!("Inactive"), &json!("by hand"))
     );
     assert_eq!(world.run_and_list_writes(), [""; 0]);
-    // Unless it is to be overwritten.
+    // The settings can require overwriting.
     world.settings.override_metadata = true;
     assert_eq!(world.run_and_list_writes(), ["PUT /api/v1/pipelines/bulk"]);
     let pipeline = world.server.entities("pipelines")[name].clone();

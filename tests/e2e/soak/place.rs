@@ -1,4 +1,4 @@
-//! Where the program runs: its directory, its small disk, its settings.
+//! The environment of the program: its directory, its small disk, its settings.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,21 +17,22 @@ use super::{hostile, senders};
 /// The token of the admin API.
 pub(super) const TOKEN: &str = "a-token-that-only-the-soak-has";
 
-/// How long the program goes on delivering when it is stopped.
+/// How long delivery continues after a stop.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The collector's spool: filled in some seconds where nothing is delivered.
+/// The size of the collector's spool. Without delivery, it is full after some seconds.
 const SPOOL_BYTES: u64 = 256 << 20;
 const OVERFLOW_BYTES: u64 = 64 << 20;
 const DEAD_LETTERS_BYTES: u64 = 1 << 30;
-/// Spool, overflow, and dead letters as long as they are not taken away.
+/// The size of the disk. It has space for the spool, the overflow, and the dead letters until they
+/// are removed.
 const DISK_BYTES: usize = 768 << 20;
 
-/// How much of the disk is filled at once.
+/// The step in which the disk is filled.
 const FILLER_BYTES: usize = 1 << 20;
 
-/// How many different components with the built-in plugin's code there are: few, as
-/// each has its place in the cache of compiled code.
+/// The number of different components with the code of the built-in plugin. It is small because
+/// each uses space in the cache of compiled code.
 const PLUGIN_VERSIONS: u64 = 4;
 
 /// The directory of the program.
@@ -74,14 +75,14 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// Fill the disk to its last byte.
+    /// Fills the disk to the last byte.
     pub(super) fn fill_disk(&self) {
         let mut filler = File::create(self.filler_path()).expect("a file on the disk");
         let zeros = vec![0; FILLER_BYTES];
         while filler.write_all(&zeros).is_ok() {}
     }
 
-    /// Give the room back.
+    /// Releases the filled space.
     pub(super) fn clear_disk(&self) {
         fs::remove_file(self.filler_path()).expect("the filler is there");
     }
@@ -90,8 +91,8 @@ impl Place {
         self.disk.path().join("filler")
     }
 
-    /// Write the settings anew. Those of another number make another generation of
-    /// the plugin, that decides the same.
+    /// Writes the settings again. Another number creates another generation of the plugin with the
+    /// same decisions.
     pub(super) fn write_settings(&self, number: u64) {
         let rows = (0..STREAMS.len()).map(|at| (format!("soak {at}"), STREAMS[at]));
         let others = [("trap", STREAMS[0]), ("loop", STREAMS[1])];
@@ -128,7 +129,7 @@ mappings = [
             sources =
                 senders::SOURCES.iter().chain([&hostile::SETTINGS]).copied().collect::<String>(),
             admin_port = self.admin_port,
-            // Settings read at the start count until the next one.
+            // Settings that are read at the start apply until the next start.
             durability = if number.is_multiple_of(2) { "os" } else { "fsync" },
             drain_seconds = DRAIN_TIMEOUT.as_secs(),
             packed = STREAMS[3],
@@ -148,8 +149,8 @@ mappings = [
         fs::rename(new, self.path(name)).expect("it takes the other one's place");
     }
 
-    /// The program with all its arguments. Its session token shows the stub
-    /// which process a request is of.
+    /// The program with all its arguments. Its session token shows the stub which process sent a
+    /// request.
     pub(super) fn command(&self, firehose: &str, incarnation: u8) -> Command {
         let mut command = Command::new(program_path());
         command
@@ -167,7 +168,7 @@ mappings = [
         command
     }
 
-    /// The disk's blocks of a directory in the data directory, in bytes.
+    /// The disk space of a directory in the data directory, in bytes.
     pub(super) fn bytes_of(&self, name: &str) -> u64 {
         bytes_of(&self.data_directory().join(name))
     }
@@ -178,7 +179,7 @@ pub(super) fn plugin_version(number: u64) -> Vec<u8> {
     stamp_component(DEFAULT_PLUGIN, &(number % PLUGIN_VERSIONS).to_le_bytes())
 }
 
-/// Links are not followed: what others share is not counted.
+/// The disk space of a directory. Links are not followed, because their targets are shared.
 fn bytes_of(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
 

@@ -1,4 +1,4 @@
-//! The program as a process that is stopped, killed, and not always listened to.
+//! The program as a process that is stopped, killed, and whose log is not always read.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -16,26 +16,26 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::place::Place;
 
-/// How much of standard error is kept.
+/// Maximum bytes of standard error that are kept.
 const LOG_BYTES_KEPT: usize = 256 << 10;
 
 /// The default size of a pipe on Linux, and the minimum: a page.
 const PIPE_BYTES: libc::c_int = 65_536;
 const PIPE_BYTES_MIN: libc::c_int = 4096;
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A running program. It is killed when this is dropped.
+/// A running program. It is killed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     log: Arc<ProcessLog>,
-    /// Standard error once more, to be asked how much is in it.
+    /// A second handle of standard error, to query its number of unread bytes.
     stderr: OwnedFd,
 }
 
-/// The end of what the program has written to standard error.
+/// The end of the program's standard error.
 #[derive(Debug, Default)]
 struct ProcessLog {
     bytes: Mutex<VecDeque<u8>>,
@@ -58,16 +58,16 @@ impl Process {
     }
 
     pub(super) fn send_signal(&self, signal: Signal) {
-        // It may have ended by itself, which the next wait finds out.
+        // The process may have exited by itself, which the next wait detects.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// How it has ended, if it has.
+    /// The exit status, if the process has ended.
     pub(super) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    /// Wait for its end; none if it does not come in time.
+    /// Waits for the end. Returns `None` on a timeout.
     pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -79,36 +79,36 @@ impl Process {
         self.try_wait()
     }
 
-    /// Kill it, and wait for its end.
+    /// Kills the process, and waits for its end.
     pub(super) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Read standard error no more, and have it take little, or all as usual again.
+    /// Stops reading standard error and reduces its capacity, or restores both.
     pub(super) fn leave_log_unread(&self, is_unread: bool) {
         self.set_pipe_bytes(if is_unread { PIPE_BYTES_MIN } else { PIPE_BYTES });
         self.log.is_unread.store(is_unread, Ordering::SeqCst);
     }
 
-    /// Bytes that wait in standard error to be read.
+    /// Unread bytes in standard error.
     pub(super) fn unread_log_bytes(&self) -> u64 {
         ioctl_fionread(&self.stderr).unwrap_or_default()
     }
 
     fn set_pipe_bytes(&self, bytes: libc::c_int) {
-        // SAFETY: the descriptor is open as long as this is borrowed, and the call takes
-        // a number and no pointer. Where it fails, the pipe is as long as before.
+        // SAFETY: the descriptor is open while it is borrowed, and the call takes a number and no
+        // pointer. If it fails, the pipe keeps its size.
         let _ = unsafe { libc::fcntl(self.stderr.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
     }
 
-    /// The end of what it has written to standard error.
+    /// The end of the program's standard error.
     pub(super) fn log_text(&self) -> String {
         let bytes = self.log.bytes.lock();
         String::from_utf8_lossy(&bytes.iter().copied().collect::<Vec<_>>()).into_owned()
     }
 
-    /// So many of its last lines.
+    /// The last lines, this many.
     pub(super) fn last_lines(&self, count: usize) -> String {
         let log = self.log_text();
         let lines: Vec<_> = log.lines().collect();
@@ -139,7 +139,7 @@ impl Drop for Process {
     }
 }
 
-/// An exit code; less than 0 where a signal ended the program.
+/// The exit code. Negative if a signal ended the program.
 pub(super) fn exit_code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| -signal)).unwrap_or(i32::MIN)
 }

@@ -1,5 +1,5 @@
-//! Honest senders: each posts its blocks over one connection, as fast as they are
-//! taken, and one that is not taken until it is.
+//! Honest senders: each posts its blocks over one connection as fast as they are accepted, and
+//! repeats a block until it is accepted.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -34,17 +34,17 @@ const KEYS: [&str; 8] = [
     "key-of-metered",
 ];
 
-/// Compress their bodies.
+/// These senders compress their bodies.
 const GZIP_SENDERS: [u64; 2] = [2, 5];
-/// Connects anew after so many requests.
+/// This sender opens a new connection after a number of requests.
 const FICKLE_SENDER: u64 = 6;
 const FICKLE_REQUESTS: usize = 20;
 
-/// How long a sender waits where the program is away.
+/// How long a sender waits while the program is not running.
 const AWAY_PAUSE: Duration = Duration::from_millis(20);
 /// The pause for each second of `Retry-After`.
 const RETRY_SECOND: Duration = Duration::from_millis(20);
-/// No answer asks for more.
+/// The maximum of `Retry-After` in responses.
 const RETRY_SECONDS_MAX: u32 = 60;
 
 /// A sender on its thread.
@@ -64,7 +64,7 @@ impl<'a> Sender<'a> {
         Sender { world, number, own_address, connection: None, requests: 0, body: Vec::new() }
     }
 
-    /// Send until the gate is closed.
+    /// Sends until the gate is closed.
     pub(super) fn run(mut self) {
         while let Some(turn) = self.world.gate.enter_block(self.number) {
             let ids = Recipes::block_ids(self.number, turn);
@@ -78,7 +78,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Post events until they are taken.
+    /// Posts events until they are accepted.
     fn post_until_taken(&mut self, path: &str, ids: Range<u64>) {
         let body = self.encode_batch(&ids);
         let mut headers = vec![basic_auth(KEYS[self.number as usize])];
@@ -130,7 +130,7 @@ impl<'a> Sender<'a> {
         if GZIP_SENDERS.contains(&self.number) { gzip(&self.body) } else { self.body.clone() }
     }
 
-    /// The connection, made anew where there is none; none while the program is away.
+    /// The connection, or a new one. `None` while the program is not running.
     fn connect(&mut self) -> Option<&mut Client> {
         self.requests += 1;
         if self.number == FICKLE_SENDER && self.requests.is_multiple_of(FICKLE_REQUESTS) {
@@ -154,7 +154,7 @@ impl<'a> Sender<'a> {
         slowest.fetch_max(after.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Wait for as long as the answer says, in short.
+    /// Waits for a fraction of the time in the response.
     fn wait_after_refusal(&mut self, reply: &HttpResponse) {
         let traffic = &self.world.traffic;
         match reply.status {

@@ -1,4 +1,4 @@
-//! State shared by all threads of the soak.
+//! State that all threads of the soak test share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use super::ledger::Ledger;
 use super::place::Place;
 use super::recipes::{Recipes, SENDERS, mix_bits};
 
-/// How often a sender that is to pause looks whether it may go on.
+/// How often a paused sender checks whether it may continue.
 const PAUSE_POLL: Duration = Duration::from_millis(5);
 
-/// Shared by all threads.
+/// State that all threads share.
 #[derive(Debug)]
 pub(super) struct SoakWorld {
     pub(super) started: Instant,
@@ -31,34 +31,34 @@ pub(super) struct SoakWorld {
     pub(super) gate: Gate,
     /// The running process; 0 if there is none.
     pid: AtomicU32,
-    /// Whether the program should answer.
+    /// Whether the program should respond.
     is_serving: AtomicBool,
 }
 
 /// The counts of clients, since the start or the last read.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    /// Answers of 429 and 503 to honest senders.
+    /// Responses with 429 and 503 to honest senders.
     pub(super) refused: AtomicU64,
     pub(super) unavailable: AtomicU64,
-    /// Requests without an answer, which are posted again.
+    /// Requests without a response, which are posted again.
     pub(super) unanswered: AtomicU64,
-    /// The slowest answer of 200 since it was last taken.
+    /// The slowest response with 200 since the last read.
     pub(super) slowest_answer_ms: AtomicU64,
     /// The slowest response of `/health/live` since the last read.
     pub(super) slowest_health_ms: AtomicU64,
-    /// Requests of hostile clients that were answered somehow.
+    /// Requests of hostile clients that got any response.
     pub(super) hostile: AtomicU64,
 }
 
-/// Lets senders through, one block after the other, or has them wait.
+/// Lets senders post one block after the other, or pauses them.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     is_paused: AtomicBool,
     is_over: AtomicBool,
-    /// Senders that are in the middle of a block.
+    /// Senders that are posting a block.
     busy: AtomicUsize,
-    /// The turn that each sender is to take next.
+    /// The next turn of each sender.
     turns: [AtomicU64; SENDERS as usize],
 }
 
@@ -84,8 +84,8 @@ impl SoakWorld {
         }
     }
 
-    /// A Firehose whose streams behave as they are switched, and that enters in the ledger
-    /// what it accepts before it answers.
+    /// Starts a Firehose whose streams behave as switched. It records accepted events in the ledger
+    /// before it responds.
     pub(super) fn start_firehose(&self, seed: u64) -> Stub {
         let (switches, ledger) = (self.switches.clone(), Arc::clone(&self.ledger));
         let number = AtomicU64::new(0);
@@ -130,8 +130,8 @@ fn account_put(ledger: &Ledger, put: &PutRequest, fate: &StubResponse) {
 }
 
 impl Gate {
-    /// The next turn of a sender, once it may go on; none at the end. It is busy until
-    /// it calls [`Gate::leave_block`].
+    /// Returns the next turn of a sender once it may continue, or `None` at the end. The sender is
+    /// busy until it calls [`Gate::leave_block`].
     pub(super) fn enter_block(&self, sender: u64) -> Option<u64> {
         loop {
             if self.is_over() {
@@ -150,7 +150,7 @@ impl Gate {
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Let no sender begin another block.
+    /// Prevents senders from starting another block.
     pub(super) fn pause_senders(&self) {
         self.is_paused.store(true, Ordering::SeqCst);
     }
@@ -159,7 +159,7 @@ impl Gate {
         self.busy.load(Ordering::SeqCst) == 0
     }
 
-    /// While nobody is busy: give all senders the same turn, and return it.
+    /// Gives all senders the same turn, and returns it. No sender may be busy.
     pub(super) fn align_turns(&self) -> u64 {
         let turns = self.turns.iter().map(|turn| turn.load(Ordering::SeqCst));
         let next = turns.max().unwrap_or_default();
@@ -181,7 +181,7 @@ impl Gate {
     }
 }
 
-/// Has all threads end once it is dropped.
+/// Ends all threads when it is dropped.
 #[derive(Debug)]
 pub(super) struct Closing<'a>(&'a Gate);
 

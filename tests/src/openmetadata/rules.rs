@@ -1,6 +1,5 @@
-//! What OpenMetadata's API takes, as rules of our own in the form of JSON Schema,
-//! written from what its documentation says. As much of JSON Schema is understood
-//! here as they need.
+//! The requests that OpenMetadata's API accepts, as our own rules in the form of JSON Schema, based
+//! on its documentation. This module supports the part of JSON Schema that the rules need.
 
 use std::sync::LazyLock;
 
@@ -90,7 +89,7 @@ fn is_uuid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// The parts of a full name, of which those with dots are quoted.
+/// The parts of a full name. Parts with dots are quoted.
 pub fn split_full_name(name: &str) -> Option<Vec<String>> {
     let (mut parts, mut part, mut is_quoted, mut was_quoted) =
         (Vec::new(), String::new(), false, false);

@@ -1,5 +1,5 @@
-//! How a stream of the Firehose stub behaves until it is switched: healthy, slow, throttled,
-//! denied, missing, hanging, or answering nonsense.
+//! The behavior of a stream of the Firehose stub until it is changed: healthy, slow, throttled,
+//! denied, missing, hanging, or with malformed responses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::{PutRequest, StubResponse};
 
-/// How a delivery stream responds, until it is switched.
+/// The responses of a delivery stream, until its behavior is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Behavior {
     /// Every record is accepted.
@@ -17,7 +17,7 @@ pub enum Behavior {
     Healthy,
     /// Every record is accepted, and each response takes this long.
     Slow(Duration),
-    /// This percentage of the records of a request is refused.
+    /// This percentage of the records in a request is rejected.
     Throttled(u8),
     /// Every request is refused with `ServiceUnavailableException` and 503.
     Unavailable,
@@ -25,7 +25,7 @@ pub enum Behavior {
     InternalFailure,
     /// The connection is reset, and nothing is accepted.
     ResetBefore,
-    /// The records are accepted, and the connection is reset in place of an answer.
+    /// The records are accepted, but the connection is reset before the response.
     ResetAfter,
     /// The response never comes; the records of half of the requests are accepted.
     Hanging,
@@ -38,34 +38,33 @@ pub enum Behavior {
     Garbage(Garbage),
 }
 
-/// How a response is malformed that does not account for every record.
+/// How a response that does not account for every record is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Garbage {
-    /// It has no body.
+    /// The response has no body.
     Empty,
-    /// Its body is `{}`.
+    /// The body is `{}`.
     EmptyObject,
-    /// Its body stops in the middle of the JSON text, and of what its
-    /// `Content-Length` announces.
+    /// The body ends within the JSON text, before the length in `Content-Length`.
     CutOff,
-    /// Its body is a JSON text that is not complete, as long as announced.
+    /// The body is an incomplete JSON text, as long as announced.
     Truncated,
-    /// It says that no record failed, and has no `RequestResponses`.
+    /// The body reports no failed record, and has no `RequestResponses`.
     NoResults,
-    /// It lacks the result of the last record.
+    /// The result of the last record is missing.
     TooFewResults,
-    /// It has results with neither an id nor a code.
+    /// The results have neither an id nor a code.
     EmptyResults,
-    /// It has codes of errors beside a `FailedPutCount` of 0.
+    /// The results have error codes, although `FailedPutCount` is 0.
     CountOfZero,
 }
 
-/// The current behavior of each delivery stream; clones switch the same streams.
+/// The current behavior of each delivery stream. Clones share the streams.
 #[derive(Debug, Clone, Default)]
 pub struct BehaviorSwitches(Arc<RwLock<BTreeMap<String, Behavior>>>);
 
 impl BehaviorSwitches {
-    /// Switches one stream; streams are healthy at first.
+    /// Sets the behavior of one stream. Streams are healthy at first.
     pub fn set(&self, stream: &str, behavior: Behavior) {
         let mut behaviors = self.0.write();
         behaviors.insert(stream.to_owned(), behavior);
@@ -84,7 +83,7 @@ impl BehaviorSwitches {
 }
 
 impl Behavior {
-    /// The response to a request; random choices are drawn from `random`.
+    /// The response to a request. `random` is used for random choices.
     pub fn respond_to(self, put: &PutRequest, random: &mut fastrand::Rng) -> StubResponse {
         let fail = |status, code, accepted| StubResponse::Fail { status, code, accepted };
         match self {
@@ -109,7 +108,7 @@ impl Behavior {
 }
 
 impl Garbage {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Garbage; 8] = [
         Garbage::Empty,
         Garbage::EmptyObject,

@@ -1,4 +1,4 @@
-//! One connection of the Firehose stub: parses requests strictly and acts out their fate.
+//! A connection of the Firehose stub: it parses requests strictly and simulates their outcome.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, ErrorKind, Write};
@@ -17,7 +17,7 @@ use crate::http_request::HttpRequest;
 /// How often a connection without a response checks whether it is released.
 const RELEASE_POLL: Duration = Duration::from_millis(100);
 
-/// A client's connection, which is used for one request after the other.
+/// A client's connection, which serves one request after the other.
 pub(super) struct Connection {
     reader: BufReader<TcpStream>,
     shared: Arc<StubShared>,
@@ -28,7 +28,7 @@ impl Connection {
         Connection { reader: BufReader::new(stream), shared }
     }
 
-    /// Answers requests until the client disconnects or the script ends the connection.
+    /// Serves requests until the client disconnects or the script ends the connection.
     pub(super) fn serve(mut self) {
         while let Some(HttpRequest { headers, body, .. }) = HttpRequest::read(&mut self.reader) {
             let target = headers.get("x-amz-target").map_or("", String::as_str);
@@ -118,7 +118,7 @@ impl Connection {
         self.reader.get_mut().write_all(answer.as_bytes()).ok()
     }
 
-    /// Writes a body piece by piece.
+    /// Writes a body in pieces.
     fn write_blanks(&mut self, status: u16, bytes: usize) -> Option<()> {
         static PIECE: [u8; 65536] = [b' '; 65536];
         let head = format!("{}content-length: {bytes}\r\n\r\n", response_head(status));
@@ -153,7 +153,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// A second handle would keep the socket open.
+    /// Closes the connection explicitly, because a second handle would keep the socket open.
     fn drop(&mut self) {
         let own = self.reader.get_ref().peer_addr().ok();
         let mut state = self.shared.lock_state();

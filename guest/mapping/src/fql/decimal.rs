@@ -1,32 +1,31 @@
-//! Numbers, exactly as they are written.
+//! Numbers with the exact value of their text.
 //!
-//! Events carry identifiers of 64 bits and sums with many digits, which binary
-//! fractions would round. So numbers are compared as decimals: sign, place of
-//! the point, digits. `1`, `1.0` and `10e-1` are one number.
+//! Events contain 64-bit identifiers and sums with many digits, which binary floats would round. So
+//! numbers are compared as decimals: sign, position of the point, digits. `1`, `1.0` and `10e-1`
+//! are equal.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// The largest exponent that counts; larger ones count as this one. No text
-/// that fits into a computer's memory has as many digits.
+/// The maximum exponent. Larger ones are replaced by it. No text in memory has that many digits.
 const EXPONENT_MAX: i64 = 1_000_000_000_000_000;
 
-/// Digits that are written out before the point, and zeros behind it, before
-/// text turns to exponents. These are JavaScript's.
+/// The range of digits before the point, and of zeros after it, for text without an exponent. It is
+/// the same as in JavaScript.
 const PLAIN: std::ops::RangeInclusive<i64> = -5..=21;
 
 /// A number: 0.DIGITS times ten to the power of the magnitude.
 #[derive(Debug, Clone)]
 pub(super) struct Decimal<'a> {
     is_negative: bool,
-    /// The digits from the first to the last that is not zero, perhaps with the
-    /// point among them. Empty for zero.
+    /// The digits from the first to the last nonzero one, possibly with the point among them. Empty
+    /// for zero.
     digits: Cow<'a, str>,
     magnitude: i64,
 }
 
 impl<'a> Decimal<'a> {
-    /// The number that a text like `-12.50e3` stands for.
+    /// Parses a text such as `-12.50e3`.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
@@ -54,7 +53,7 @@ impl<'a> Decimal<'a> {
         Some(Decimal { is_negative, digits: digits.into(), magnitude: place + exponent })
     }
 
-    /// A number of things.
+    /// An integer count as a number.
     pub(super) fn of_count(count: usize) -> Decimal<'static> {
         let text = count.to_string();
         let magnitude = if count == 0 { 0 } else { digit_count(text.len()) };
@@ -62,13 +61,13 @@ impl<'a> Decimal<'a> {
         Decimal { is_negative: false, digits: digits.into(), magnitude }
     }
 
-    /// The same number on its own.
+    /// The same number without borrowed data.
     pub(super) fn into_owned(self) -> Decimal<'static> {
         let digits = Cow::Owned(self.only_digits().map(char::from).collect());
         Decimal { digits, ..self }
     }
 
-    /// The same number for a shorter time.
+    /// The same number, with a shorter lifetime.
     pub(super) fn borrowed(&self) -> Decimal<'_> {
         Decimal { digits: Cow::Borrowed(&self.digits), ..*self }
     }
@@ -77,12 +76,12 @@ impl<'a> Decimal<'a> {
         self.digits.is_empty()
     }
 
-    /// Whether it is written without an exponent.
+    /// Whether the text has no exponent.
     pub(super) fn is_plain(&self) -> bool {
         self.is_zero() || PLAIN.contains(&self.magnitude)
     }
 
-    /// Its one text: plain where that is short, otherwise with one digit before
+    /// The canonical text: without an exponent if that is short, otherwise with one digit before
     /// the point and an exponent.
     pub(super) fn to_text(&self) -> String {
         if self.is_plain() {
@@ -94,7 +93,7 @@ impl<'a> Decimal<'a> {
         format!("{}{first}{point}{rest}e{:+}", self.sign(), self.magnitude - 1)
     }
 
-    /// Its text without an exponent, however long that is.
+    /// The text without an exponent, even if it is long.
     pub(super) fn to_plain_text(&self) -> String {
         let digits: String = self.only_digits().map(char::from).collect();
         let sign = self.sign();
@@ -118,7 +117,7 @@ impl<'a> Decimal<'a> {
         self.digits.bytes().filter(|&byte| byte != b'.')
     }
 
-    /// The order of the numbers without their signs.
+    /// Compares the absolute values.
     fn cmp_size(&self, other: &Decimal<'_>) -> Ordering {
         let both = (self.is_zero(), other.is_zero());
         match both {

@@ -1,24 +1,24 @@
-//! Patterns of the function `match`.
+//! Patterns for the function `match`.
 //!
-//! `*` stands for any characters, `?` for one, `[abc]` and `[a-z]` for one of
-//! these, `[^abc]` for one that is none of these, and `\x` for x itself. There
-//! is nothing special about `/`. A malformed pattern matches nothing.
+//! `*` matches any characters, `?` one character, `[abc]` and `[a-z]` one of these, `[^abc]` one
+//! other character, and `\x` the character x itself. `/` has no special meaning. A malformed
+//! pattern matches nothing.
 
-/// A pattern, ready to match.
+/// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob {
     text: String,
-    /// `None` where the pattern is malformed.
+    /// `None` if the pattern is malformed.
     parts: Option<Vec<GlobPart>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum GlobPart {
-    /// These characters.
+    /// These exact characters.
     Literal(String),
     /// One character.
     One,
-    /// One character that lies in one of the ranges, or in none if negated.
+    /// One character in one of the ranges, or in none of them if negated.
     Class { ranges: Vec<(char, char)>, negated: bool },
     /// Any number of characters.
     Star,
@@ -34,11 +34,11 @@ impl Glob {
         &self.text
     }
 
-    /// Whether the whole of a string matches.
+    /// Whether the whole string matches.
     ///
-    /// Where a part does not fit, the last star takes one character more. The
-    /// earlier ones need not be tried again, so that no pattern takes longer
-    /// than its length times the string's.
+    /// If a part does not match, the last star takes one more character. Earlier stars do not have
+    /// to be tried again, so the time is at most proportional to the pattern's length times the
+    /// string's.
     pub(super) fn matches(&self, string: &str) -> bool {
         let Some(parts) = self.parts.as_deref() else { return false };
         let (mut parts, mut rest) = (parts, string);
@@ -72,7 +72,7 @@ impl Glob {
 }
 
 impl GlobPart {
-    /// The rest of a string that begins with this part. The part must not be a star.
+    /// The rest of a string after this part. The part must not be a star.
     fn strip_from<'a>(&self, string: &'a str) -> Option<&'a str> {
         let mut characters = string.chars();
         match self {
@@ -121,7 +121,7 @@ fn compile_glob(text: &str) -> Option<Vec<GlobPart>> {
     Some(parts)
 }
 
-/// A class whose opening bracket has been read. It has at least one range.
+/// Parses a class after its opening bracket. It has at least one range.
 fn parse_class(rest: &mut std::str::Chars<'_>) -> Option<GlobPart> {
     let mut behind = rest.clone();
     let negated = behind.next() == Some('^');
@@ -144,7 +144,7 @@ fn parse_class(rest: &mut std::str::Chars<'_>) -> Option<GlobPart> {
     Some(GlobPart::Class { ranges, negated })
 }
 
-/// `-` and `]` need a backslash.
+/// Parses the end of a range. `-` and `]` need a backslash.
 fn end_of_range(rest: &mut std::str::Chars<'_>) -> Option<char> {
     match rest.next()? {
         '-' | ']' => None,

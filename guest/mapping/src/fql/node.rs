@@ -1,7 +1,7 @@
 //! The nodes of a compiled condition.
 //!
-//! Nodes are made by functions that leave out what is decided already: calls
-//! and comparisons of constants, and what such a result decides.
+//! The functions that create nodes simplify them: calls and comparisons of constants are evaluated,
+//! and parts whose result is then known are removed.
 
 use super::decimal::Decimal;
 use super::function::{BinaryFunction, UnaryFunction};
@@ -16,18 +16,18 @@ use crate::json::JsonValue;
 pub(super) enum ConditionNode {
     /// The same result for every event.
     Always(bool),
-    /// Each of them is true: at least two, none of them of this sort.
+    /// All of these are true. There are at least two, and none of them is an `All`.
     All(Vec<ConditionNode>),
-    /// One of them is true, likewise.
+    /// One of these is true. There are at least two, and none of them is an `Any`.
     Any(Vec<ConditionNode>),
-    /// It is not true. Never of another negation.
+    /// The node is not true. It is never a negation.
     Not(Box<ConditionNode>),
     Comparison(Operand, Operator, Operand),
     /// The value is one of these.
     InList(Operand, Vec<Operand>),
-    /// The value is an element of the list that lies there.
+    /// The value is an element of the list at this path.
     InPath(Operand, ConditionPath),
-    /// The value is literally `true`.
+    /// The value is the literal `true`.
     True(Operand),
 }
 
@@ -111,7 +111,7 @@ impl ConditionNode {
         }
     }
 
-    /// Hand out every path that is read.
+    /// Calls `visit` for each path that is read.
     pub(super) fn visit_paths<'a>(&'a self, visit: &mut impl FnMut(&'a ConditionPath)) {
         match self {
             ConditionNode::Always(_) => {}
@@ -158,8 +158,8 @@ impl Operand {
         matches!(self, Null | Bool(_) | Number(_) | String(_))
     }
 
-    /// The constant that a call of constants comes to. A number that would be
-    /// long without an exponent stays a call, since it could not be written.
+    /// Evaluates a call with constant arguments. A number that would be long without an exponent
+    /// stays a call, because it could not be written.
     fn decided_if(self, is_decided: bool) -> Operand {
         if !is_decided {
             return self;

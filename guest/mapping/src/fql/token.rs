@@ -1,4 +1,4 @@
-//! The words and marks that a condition's text consists of.
+//! The tokens of a condition's text.
 
 use std::ops::Range;
 
@@ -17,13 +17,13 @@ use super::word::{Keyword, Word, is_plain};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token<'t> {
     pub(super) kind: TokenKind<'t>,
-    /// As written, with a string's quotes.
+    /// The text as written, including the quotes of a string.
     pub(super) text: &'t str,
     start: usize,
 }
 
 impl Token<'_> {
-    /// Its bytes in the whole text.
+    /// The token's bytes in the whole text.
     pub(super) fn span(&self) -> Range<usize> {
         self.start..self.start + self.text.len()
     }
@@ -33,11 +33,11 @@ impl Token<'_> {
 pub(super) enum TokenKind<'t> {
     /// A path, or a function's name.
     Path(ConditionPath),
-    /// What stands between a string's quotes.
+    /// The text between a string's quotes.
     String(&'t str),
     Number(Decimal<'t>),
     Keyword(Keyword),
-    /// Everything else: `=` or `(`.
+    /// Any other token: `=` or `(`.
     Mark(&'t str),
 }
 
@@ -56,7 +56,7 @@ fn skip_space(rest: &mut TokenText<'_>) -> ParseOutcome<()> {
     take_while(0.., [' ', '\t', '\r', '\n']).void().parse_next(rest)
 }
 
-/// Fails so that others are tried at the text's end only.
+/// Returns a recoverable error only at the text's end, so that other parsers are tried there.
 fn read_token<'t>(rest: &mut TokenText<'t>) -> ParseOutcome<Token<'t>> {
     let kind = match peek(any).parse_next(rest)? {
         '\'' | '"' => read_string,
@@ -119,7 +119,7 @@ fn read_word<'t>(rest: &mut TokenText<'t>) -> ParseOutcome<TokenKind<'t>> {
     Ok(TokenKind::Number(number))
 }
 
-/// The path that stands before this rest of a text.
+/// The path before this rest of a text.
 fn read_path(text: &str, rest: &TokenText<'_>) -> ParseOutcome<ConditionPath> {
     let mut keys = vec![String::new()];
     let mut characters = text.char_indices();

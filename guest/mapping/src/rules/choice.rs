@@ -1,4 +1,4 @@
-//! Streams that events choose, among those that the settings allow.
+//! Dynamic streams, among those that the settings permit.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::path::FieldPath;
 use crate::sample::read_value;
 use crate::template::Template;
 
-/// The longest name of a delivery stream in Amazon Data Firehose.
+/// The maximum length of a delivery stream's name in Amazon Data Firehose.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Replaces characters that Firehose does not accept in a name.
@@ -24,11 +24,11 @@ pub(super) struct AllowedStreams {
 }
 
 impl AllowedStreams {
-    /// Declare names and patterns.
+    /// Declares names and patterns.
     ///
     /// # Errors
     ///
-    /// An entry is not a valid stream name.
+    /// Fails if an entry is not a valid stream name.
     pub(super) fn declare(entries: &[String], setup: &mut Setup) -> Result<Self, String> {
         let mut allowed = AllowedStreams::default();
         for entry in entries {
@@ -72,11 +72,12 @@ pub(super) struct StreamChoice {
 }
 
 impl StreamChoice {
-    /// A choice among the allowed streams; without any, the template's own text bounds the choice.
+    /// Creates a choice among the allowed streams. If there are none, the template's own text
+    /// limits the choice.
     ///
     /// # Errors
     ///
-    /// The choice is unbounded, or cannot give a valid name.
+    /// Fails if the choice is unlimited, or cannot result in a valid name.
     pub(super) fn new(
         template: &Template,
         fallback: Option<Stream>,
@@ -131,7 +132,7 @@ fn write_clean(name: &mut String, value: &str) -> bool {
     value.contains(is_fit)
 }
 
-/// Whether a pattern covers a name; `*` is any run of characters.
+/// Whether a name matches a pattern. `*` stands for any characters.
 fn pattern_covers(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(first) else { return false };

@@ -19,7 +19,7 @@ pub(super) const NO_TRANSFORM: &str = "there is none of the name";
 /// A row that can match.
 #[derive(Debug)]
 pub(crate) struct MappingRow {
-    /// Counted from 1, as the operator counts.
+    /// The position of the mapping, counted from 1.
     pub(crate) number: usize,
     pub(crate) event: String,
     pub(crate) stream: RowTarget,
@@ -36,7 +36,7 @@ pub(crate) enum RowTarget {
     /// The row hides earlier ones of the same event and names nothing.
     Missing,
     Named(String),
-    /// Chosen by the event, or else this one.
+    /// The stream that the event chooses, or else this one.
     Chosen {
         template: Template,
         fallback: Option<String>,
@@ -150,7 +150,7 @@ fn parse_transforms(
         transforms.push(Arc::clone(transform));
         uses.insert(name.to_owned());
     }
-    // The condition decides about the row, and what is dropped has no stream.
+    // The condition decides about the whole mapping, and a mapping that drops events has no stream.
     let own = Transform { when: None, drop: false, ..transform::parse_transform(table, shared)? };
     if !own.is_empty() {
         transforms.push(Arc::new(own));

@@ -12,10 +12,10 @@ use crate::path::FieldPath;
 use crate::put::{PutValue, ValueSource};
 use crate::template::Template;
 
-/// The member that holds an event's partition keys.
+/// The member with an event's partition keys.
 const PARTITION_KEYS: &str = "partition_keys";
 
-/// The value of a partition key without a value in the event. Firehose fails records whose keys
+/// The value of a partition key that has no value in the event. Firehose rejects records whose keys
 /// are null or empty.
 const PARTITION_MISSING: &str = "unknown";
 
@@ -23,7 +23,7 @@ const PARTITION_MISSING: &str = "unknown";
 ///
 /// # Errors
 ///
-/// An action is wrong, or two are about the same place.
+/// Fails if an action is wrong, or if two actions affect the same path.
 pub(super) fn parse_shape(
     table: SettingsTable<'_>,
     shared: &SharedSettings,
@@ -125,7 +125,7 @@ fn parse_value(value: &Value, path: &FieldPath, stage: &mut Stage) -> SettingsRe
     }
 }
 
-/// Read the values of a template. Returns the first of their slots.
+/// Notes the values that a template reads. Returns the first of their slots.
 fn read_all(template: &Template, place: &FieldPath, stage: &mut Stage) -> SettingsResult<usize> {
     let mut slots = template.paths().iter().map(|path| stage.add_read(path, place));
     let first = slots.next().transpose()?;

@@ -1,13 +1,13 @@
-//! A table of the settings, with its place for errors.
+//! A table of the settings, with its position for errors.
 
 use serde_json::{Map, Value};
 
 use crate::path::FieldPath;
 
-/// The similarity from which on an unknown key is taken for a known one.
+/// The minimum similarity at which an unknown key suggests a known one.
 const SIMILARITY_MIN: f64 = 0.8;
 
-/// A table, and the place that errors about it begin with: `transform 2`.
+/// A table, and the position with which its errors start: `transform 2`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettingsTable<'a> {
     pub(crate) place: &'a str,
@@ -20,7 +20,7 @@ pub(crate) type SettingsResult<T> = Result<T, String>;
 impl<'a> SettingsTable<'a> {
     /// # Errors
     ///
-    /// The value is not a table; the error shows the example.
+    /// Fails if the value is not a table. The error contains the example.
     pub(crate) fn new(place: &'a str, value: &'a Value, example: &str) -> SettingsResult<Self> {
         let fields = value.as_object();
         let fields = fields.ok_or_else(|| format!("{place} is not a table: write {example}"))?;
@@ -31,7 +31,7 @@ impl<'a> SettingsTable<'a> {
     ///
     /// # Errors
     ///
-    /// The item is not a table; the error shows the example.
+    /// Fails if the item is not a table. The error contains the example.
     pub(crate) fn item_table(
         &self,
         key: &str,
@@ -45,7 +45,7 @@ impl<'a> SettingsTable<'a> {
 
     /// # Errors
     ///
-    /// A key is unknown.
+    /// Fails if a key is unknown.
     pub(crate) fn check_keys(&self, known: &[&str]) -> SettingsResult<()> {
         let unknown = self.fields.keys().find(|key| !known.contains(&key.as_str()));
         let Some(unknown) = unknown else { return Ok(()) };
@@ -64,17 +64,17 @@ impl<'a> SettingsTable<'a> {
 
     /// # Errors
     ///
-    /// The value is not a string.
+    /// Fails if the value is not a string.
     pub(crate) fn get_text(&self, key: &str) -> SettingsResult<Option<&'a str>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| self.key_error(key, "write a string"))
     }
 
-    /// A string, or a list of them; nothing where the key is missing.
+    /// A string, or a list of strings. Empty if the key is missing.
     ///
     /// # Errors
     ///
-    /// It is neither.
+    /// Fails if the value is neither.
     pub(crate) fn get_texts(&self, key: &str) -> SettingsResult<Vec<&'a str>> {
         self.get_items(key)
             .iter()
@@ -82,7 +82,7 @@ impl<'a> SettingsTable<'a> {
             .collect()
     }
 
-    /// The items of a list, or a value that stands alone for a list of one.
+    /// The items of a list. A single value is a list of one item.
     pub(crate) fn get_items(&self, key: &str) -> &'a [Value] {
         match self.get(key) {
             None => &[],
@@ -93,7 +93,7 @@ impl<'a> SettingsTable<'a> {
 
     /// # Errors
     ///
-    /// The value is neither true nor false.
+    /// Fails if the value is neither true nor false.
     pub(crate) fn get_flag(&self, key: &str) -> SettingsResult<bool> {
         match self.get(key) {
             None => Ok(false),
@@ -104,7 +104,7 @@ impl<'a> SettingsTable<'a> {
 
     /// # Errors
     ///
-    /// One of the values is not a path.
+    /// Fails if one of the values is not a path.
     pub(crate) fn get_paths(&self, key: &str) -> SettingsResult<Vec<FieldPath>> {
         let texts = self.get_texts(key)?.into_iter();
         texts
@@ -112,12 +112,12 @@ impl<'a> SettingsTable<'a> {
             .collect()
     }
 
-    /// Values by their paths. Tables in the table lead on, as TOML's dotted keys
-    /// do: `a = { b = 1 }` is `"a.b" = 1`. An empty table is a value.
+    /// Values by path. Nested tables extend the path, like TOML's dotted keys: `a = { b = 1 }` is
+    /// `"a.b" = 1`. An empty table is a value.
     ///
     /// # Errors
     ///
-    /// The value is not a table, or a key is not a path.
+    /// Fails if the value is not a table, or if a key is not a path.
     pub(crate) fn get_values_by_path(
         &self,
         key: &str,
@@ -152,10 +152,10 @@ impl<'a> SettingsTable<'a> {
     }
 }
 
-/// The names of a row's keys in RudderStack's settings.
+/// The names of a mapping's keys in RudderStack's settings.
 const WORDS_OF_OTHERS: [(&str, &str); 2] = [("from", "event"), ("to", "stream")];
 
-/// The known word that is most like an unknown one, or all of them.
+/// The known word most similar to an unknown one, or all known words.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let same = WORDS_OF_OTHERS.iter().find(|(other, ours)| *other == word && known.contains(ours));

@@ -1,5 +1,5 @@
-//! Times are read from every form that settings can name, written back in each, and survive the
-//! round trip; zones and daylight saving included.
+//! Tests that times are parsed in each format of the settings, written in each format, and
+//! unchanged after both, including time zones and daylight saving time.
 
 use proptest::prelude::*;
 
@@ -169,7 +169,7 @@ proptest! {
         crate::fuzzing::check_timestamp(&json, zone, &format);
     }
 
-    /// Milliseconds go to every other way of writing and come back.
+    /// Milliseconds are converted to every other format and back.
     #[test]
     fn times_come_back(millis in -62_000_000_000_000..253_000_000_000_000_i64, zone in -23..24_i32) {
         let zone = Zone::parse(&format!("{zone:+03}")).expect("a zone");

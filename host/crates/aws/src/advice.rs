@@ -1,10 +1,10 @@
-//! What an operator should change when AWS refuses a request, by its code and message, or when no
-//! connection is made. Texts only: nothing here decides about retries.
+//! Advice for operators when AWS rejects a request, based on its code and message, or when no
+//! connection can be made. This module contains only texts; it does not decide about retries.
 
 use std::error::Error;
 
-/// What to change when AWS refuses a request with this code and message;
-/// `is_skewed` where its response has a time that is minutes from this machine's.
+/// The advice for a request that AWS rejects with this code and message. `is_skewed` means that the
+/// time in the response differs by minutes from the clock of this machine.
 pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&'static str> {
     if is_about_time(code, message) || is_skewed && is_about_signature(code) {
         return Some(
@@ -37,14 +37,14 @@ pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&
     advice_of_code(code)
 }
 
-/// Whether AWS refuses a request for the time of its signature.
+/// Whether AWS rejects a request because of the time of its signature.
 fn is_about_time(code: &str, message: &str) -> bool {
     matches!(code, "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture")
         || message.contains("Signature expired")
         || message.contains("Signature not yet current")
 }
 
-/// Whether a wrong time may be why AWS refuses with this code.
+/// Whether a wrong clock may be the reason for this code.
 fn is_about_signature(code: &str) -> bool {
     matches!(
         code,
@@ -56,8 +56,7 @@ fn is_about_signature(code: &str) -> bool {
     )
 }
 
-/// What to change when AWS responses with this code; none for codes that no setting
-/// is to blame for.
+/// The advice for this code of AWS. `None` for codes that no setting causes.
 pub fn advice_of_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => {
@@ -92,8 +91,8 @@ pub fn advice_of_code(code: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether credentials come from a login to IAM Identity Center, and there is none, or it
-/// has expired. By the words of the error, whose types are private to AWS's crate.
+/// Whether credentials require a login to IAM Identity Center that is missing or has expired. Based
+/// on the text of the error, whose types are private to AWS's crate.
 pub(super) fn is_without_login(error: &(dyn Error + 'static)) -> bool {
     let words = super::error_chain(error);
     ["cached SSO token", "SSO token has expired", "sso/cache", "Session token not found or invalid"]
@@ -101,8 +100,8 @@ pub(super) fn is_without_login(error: &(dyn Error + 'static)) -> bool {
         .any(|word| words.contains(word))
 }
 
-/// What to change when no connection was made, by the words of the error: the types
-/// that distinguish the reasons are private to the layers below.
+/// The advice for a failed connection. Based on the text of the error, because the types that
+/// distinguish the reasons are private to lower layers.
 pub fn advice_of_failure(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let words = super::error_chain(error);
     let has = |word: &str| words.contains(word);

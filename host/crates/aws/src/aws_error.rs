@@ -1,4 +1,4 @@
-//! Why a request to an AWS service failed, whichever client made it.
+//! The error of a request to an AWS service, for all clients.
 
 use std::error::Error;
 
@@ -21,30 +21,30 @@ pub const INVALID_RESPONSE: &str = "InvalidAnswer";
 pub struct AwsError {
     /// The service's code, or a word of the transport.
     pub code: String,
-    /// More about it, without secrets.
+    /// Details, without secrets.
     pub message: String,
-    /// What to change.
+    /// The solution.
     pub advice: Option<&'static str>,
     /// Whether the same request may succeed when it is sent again.
     pub is_passing: bool,
-    /// The status of a response without a code: something that stands before the service,
-    /// or in its place, has given it.
+    /// The status of a response without a code: it comes from something in front of the service, or
+    /// in its place.
     pub status: Option<u16>,
 }
 
 impl AwsError {
-    /// An error that sending the request again does not help against.
+    /// Creates an error that a retry does not solve.
     pub(super) fn new(code: impl Into<String>, message: String) -> Self {
         AwsError { code: code.into(), message, advice: None, is_passing: false, status: None }
     }
 
-    /// An error that may be over when the request is sent again.
+    /// Creates an error that a retry may solve.
     pub(super) fn transient(code: impl Into<String>, message: String) -> Self {
         AwsError { is_passing: true, ..AwsError::new(code, message) }
     }
 
-    /// A successful response that lacks a required member. The next one may be complete,
-    /// since something else than AWS may have sent this one.
+    /// A successful response that lacks a required member. The next one may be complete, because
+    /// something other than AWS may have sent this one.
     pub fn incomplete_response(problem: impl Into<String>) -> Self {
         let advice = Some(
             "it is not a complete response of AWS: check the endpoints under [aws], and the proxies in between",
@@ -52,11 +52,11 @@ impl AwsError {
         AwsError { advice, ..AwsError::transient(INVALID_RESPONSE, problem.into()) }
     }
 
-    /// A response that refuses the request. Without a code it has none of the service.
+    /// An error response. Without a code, it does not come from the service.
     pub(super) fn of_refusal(status: u16, code: &str, message: &str, is_skewed: bool) -> Self {
         let has_code = !code.is_empty();
         let code = if has_code { truncate_detail(code) } else { format!("HTTP {status}") };
-        // Some services call too many requests a limit.
+        // Some services return a "limit exceeded" code for too many requests.
         let is_passing = status >= 500
             || status == 429
             || code.contains("Throttl")
@@ -66,7 +66,7 @@ impl AwsError {
         AwsError { code, message: truncate_detail(message), advice, is_passing, status }
     }
 
-    /// What an error of the SDK's means.
+    /// The meaning of an error of the SDK.
     pub fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -97,14 +97,14 @@ impl AwsError {
         Self::of_refusal(response.status().as_u16(), code, message, is_skewed(response))
     }
 
-    /// What a response means that broke off, or was cut off for its length.
+    /// The meaning of a response that was incomplete, or too long.
     pub(super) fn of_lost_response(error: &(dyn Error + 'static)) -> Self {
         error_sources(error)
             .find_map(Self::of_invalid_answer)
             .unwrap_or_else(|| Self::transient("ConnectionLost", error_chain(error)))
     }
 
-    /// None where it is another error.
+    /// `None` for other errors.
     fn of_invalid_answer(error: &(dyn Error + 'static)) -> Option<Self> {
         if let Some(invalid) = error.downcast_ref::<InvalidResponse>() {
             let is_passing = invalid.may_pass();
@@ -118,7 +118,7 @@ impl AwsError {
     }
 }
 
-/// Whether AWS refuses the credentials with this code, and may accept others.
+/// Whether AWS rejects the credentials with this code, and may accept others.
 pub fn refuses_credentials(code: &str) -> bool {
     matches!(
         code,
@@ -131,14 +131,14 @@ pub fn refuses_credentials(code: &str) -> bool {
     )
 }
 
-/// A word for how a request came to have no response, and whether another one may have one.
+/// The word for the reason of a missing response, and whether a retry may get one.
 fn transport_code<E>(error: &SdkError<E, HttpResponse>) -> (&'static str, bool)
 where
     E: Error + 'static,
 {
     match error {
         SdkError::TimeoutError(_) => return ("Timeout", true),
-        // There is one with a status of success, which the SDK cannot read.
+        // The response has a success status, but the SDK cannot parse it.
         SdkError::ResponseError(_) => return (INVALID_RESPONSE, true),
         _ => {}
     }
@@ -164,7 +164,7 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// Truncates a text of AWS to the length that an error or a log line may have.
+/// Truncates a text of AWS to the maximum length in an error or a log line.
 pub fn truncate_detail(text: &str) -> String {
     text.chars().take(limits::DETAIL_BYTES_MAX / 4).collect()
 }

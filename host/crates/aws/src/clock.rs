@@ -1,5 +1,5 @@
-//! The clock that requests are signed by: this machine's, corrected by the `Date` of a refusal once
-//! that is minutes off. Shared by all clients of one access to AWS.
+//! The clock for signing requests: the clock of this machine, corrected by the `Date` of an error
+//! response that differs by minutes. All clients of one access to AWS share it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,35 +10,36 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// From how far on this machine's clock counts as wrong, by AWS's: AWS refuses signatures
-/// that are more than 5 minutes from its time, and the response has been on its way.
+/// The difference from AWS's clock at which this machine's clock counts as wrong. AWS rejects
+/// signatures that differ by more than 5 minutes from its time. This value is lower because the
+/// response took time to arrive.
 const CLOCK_SKEW_MIN: Duration = Duration::from_secs(4 * 60);
 
-/// What responses may differ by in what they say of the time before that is news.
+/// The maximum difference between the times in responses that does not count as a change.
 const CLOCK_JITTER: Duration = Duration::from_secs(60);
 
-/// The time as AWS has it.
+/// AWS's time.
 ///
-/// AWS refuses a signature that is more than five minutes from its own time. So requests
-/// are signed with this clock: this machine's, corrected by the `Date` of a response that
-/// refused a request, once that is minutes away. All clients of one way to AWS share it.
+/// AWS rejects a signature that differs by more than five minutes from its own time. So requests
+/// are signed with this clock: that of this machine, corrected by the `Date` of an error response,
+/// if the difference is minutes. All clients of one access to AWS share it.
 #[derive(Debug, Clone, Default)]
 pub struct AwsClock(Arc<AtomicI64>);
 
 impl AwsClock {
-    /// The time by which requests are signed, and credentials expire.
+    /// The time for signing requests, and for the expiry of credentials.
     pub fn now(&self) -> SystemTime {
         shift_time(SystemTime::now(), self.correction_seconds())
     }
 
-    /// How many seconds AWS is ahead of this machine; negative where it is behind, and 0
-    /// as long as no request was refused for that.
+    /// The number of seconds by which AWS is ahead of this machine. Negative if it is behind, and 0
+    /// as long as no request was rejected because of its time.
     pub fn correction_seconds(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Corrects the clock by the `Date` of a refusal. Successful responses are not read: their
-    /// server accepts the signature, and this way they cost nothing.
+    /// Corrects the clock by the `Date` of an error response. Successful responses are ignored:
+    /// their server accepts the signature, and so they cost nothing.
     pub(super) fn observe_response(&self, response: &HttpResponse) {
         if !matches!(response.status().as_u16(), 400 | 401 | 403) {
             return;
@@ -67,7 +68,7 @@ impl TimeSource for AwsClock {
     }
 }
 
-/// Whether who gave this response has a time that is minutes from this machine's.
+/// Whether the time of the response's sender differs by minutes from that of this machine.
 pub fn is_skewed(response: &HttpResponse) -> bool {
     skew_seconds(response).is_some_and(is_skew)
 }
@@ -76,7 +77,7 @@ fn is_skew(seconds: i64) -> bool {
     seconds.unsigned_abs() >= CLOCK_SKEW_MIN.as_secs()
 }
 
-/// How many seconds the response's `Date` is ahead of this machine.
+/// The number of seconds by which the response's `Date` is ahead of this machine.
 fn skew_seconds(response: &HttpResponse) -> Option<i64> {
     let date = DateTime::from_str(response.headers().get("date")?, Format::HttpDate).ok()?;
     Some(date.secs() - DateTime::from(SystemTime::now()).secs())

@@ -1,4 +1,4 @@
-//! Why there is no access to AWS, what to change, and whether waiting can help.
+//! Why access to AWS failed, what to change, and whether waiting can help.
 
 use std::env;
 use std::error::Error;
@@ -18,33 +18,33 @@ use super::{
 use standpipe_core::error_sources;
 use standpipe_core::secret::UnresolvedSecret;
 
-/// Certificates cannot be used.
+/// Why certificates cannot be used.
 #[derive(Debug, ThisError)]
 pub enum CertificatesError {
-    /// Their file cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It is not in PEM.
+    /// The file is not in PEM format.
     #[error(transparent)]
     Pem(#[from] pem::Error),
-    /// One of them is none.
+    /// A certificate is invalid.
     #[error(transparent)]
     Certificate(#[from] rustls::Error),
-    /// It has none.
+    /// The file contains no certificate.
     #[error("the file has no certificate")]
     None,
 }
 
-/// AWS cannot be used.
+/// Why AWS cannot be used.
 #[derive(Debug, ThisError)]
 pub enum ConnectError {
-    /// There is no region.
+    /// The region is missing.
     #[error(
         "no AWS region was found: set `region` under [aws], --region or AWS_REGION; or use --local DIR, which \
          needs none"
     )]
     NoRegion,
-    /// There are no credentials.
+    /// No credentials were found.
     #[error(
         "no usable AWS credentials were found: {}: set `profile`, or `access_key_id` and `secret_access_key`, \
          under [aws], or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or use --local DIR, which \
@@ -52,16 +52,16 @@ pub enum ConnectError {
         error_chain(.0)
     )]
     NoCredentials(#[source] CredentialsError),
-    /// Nobody has logged in to IAM Identity Center, or the login has expired.
+    /// There is no login to IAM Identity Center, or it has expired.
     #[error(
         "no valid login to AWS IAM Identity Center (SSO): {}: run `aws sso login{}`, and start again",
         error_chain(cause),
         profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default()
     )]
     SsoLogin {
-        /// The profile, unless it is the default one.
+        /// The profile, unless it is the default profile.
         profile: Option<String>,
-        /// What is wrong with the login.
+        /// The problem of the login.
         #[source]
         cause: CredentialsError,
     },
@@ -73,7 +73,7 @@ pub enum ConnectError {
     Profile {
         /// The profile.
         profile: String,
-        /// Why not.
+        /// The error.
         #[source]
         cause: CredentialsError,
     },
@@ -82,25 +82,25 @@ pub enum ConnectError {
     Role {
         /// The role.
         arn: String,
-        /// Why.
+        /// The error.
         #[source]
         cause: CredentialsError,
-        /// What to change.
+        /// The solution.
         advice: &'static str,
     },
-    /// It may work a little later, without anybody changing a setting.
+    /// A later attempt may succeed without a change of settings.
     #[error(transparent)]
     Transient(Box<ConnectError>),
     /// A secret cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
-    /// The proxy is none. Its URL may hold a password, and is not shown.
+    /// The proxy setting is not a URL. It may contain a password, so it is not shown.
     #[error(
         "{} is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
         if *is_set { "`proxy` under [aws]" } else { "HTTPS_PROXY" }
     )]
     Proxy {
-        /// Whether it stands in the settings, and not in the environment.
+        /// Whether the proxy is from the settings, and not from the environment.
         is_set: bool,
     },
     /// The certificates cannot be used.
@@ -108,16 +108,16 @@ pub enum ConnectError {
     CaBundle {
         /// The file.
         path: PathBuf,
-        /// What names it.
+        /// The setting or variable with the file.
         place: &'static str,
-        /// What is wrong with it.
+        /// The problem of the file.
         #[source]
         problem: CertificatesError,
     },
 }
 
 impl ConnectError {
-    /// Whether it may work a little later, without anybody changing a setting.
+    /// Whether a later attempt may succeed without a change of settings.
     pub fn is_transient(&self) -> bool {
         match self {
             ConnectError::Transient(_) => true,
@@ -130,7 +130,7 @@ impl ConnectError {
         if let Some(unresolved) = find_unresolved(&error) {
             return ConnectError::Secret(unresolved);
         }
-        // Keys of the settings take precedence over the profile.
+        // Keys in the settings override the profile.
         let profile = settings.profile.as_ref().filter(|_| settings.keys.is_none());
         if is_without_login(&error) {
             let own = || env::var("AWS_PROFILE").ok().filter(|profile| !profile.is_empty());
@@ -152,7 +152,7 @@ impl ConnectError {
         let message = refusal.and_then(ProvideErrorMetadata::message).unwrap_or_default();
         let is_skewed = refusal.and_then(SdkError::raw_response).is_some_and(is_skewed);
         let advice = match code {
-            // Whatever is wrong with the trust is called so, and nothing else.
+            // STS reports all problems of the trust policy with this code, and no others.
             Some("AccessDenied") | None => None,
             Some(code) => advice_of_refusal(code, message, is_skewed),
         };
@@ -164,7 +164,7 @@ impl ConnectError {
     }
 }
 
-/// What is wrong with a profile of the shared files.
+/// The problem of a profile in the shared files.
 pub(super) fn profile_problem(cause: &CredentialsError) -> String {
     match cause {
         CredentialsError::CredentialsNotLoaded(_) => {

@@ -83,18 +83,18 @@ pub struct AwsAccess {
 /// What to do if loading credentials fails for a transient reason, such as an unreachable STS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnreachable {
-    /// It is an error.
+    /// Return an error.
     Fail,
-    /// It is logged, and the next request for credentials tries again.
+    /// Log it. The next request for credentials tries again.
     Continue,
 }
 
-/// Finds region and credentials, assumes the role if there is one, and tries both
-/// once. References to secrets are resolved by `secrets`.
+/// Finds region and credentials, assumes the role if there is one, and tests both once. `secrets`
+/// resolves references to secrets.
 ///
 /// # Errors
 ///
-/// One of them is missing, or does not work.
+/// Fails if one of them is missing or does not work.
 pub async fn connect(
     settings: &AwsSettings,
     http: &AwsHttp,
@@ -108,12 +108,12 @@ pub async fn connect(
     }
 }
 
-/// Finds region and credentials like [`connect`], without the role: several roles can be
-/// assumed with them.
+/// Finds region and credentials like [`connect`], but does not assume the role, because several
+/// roles can be assumed with these credentials.
 ///
 /// # Errors
 ///
-/// As for [`connect`].
+/// Fails in the same cases as [`connect`].
 pub async fn connect_base(
     settings: &AwsSettings,
     http: &AwsHttp,
@@ -123,7 +123,7 @@ pub async fn connect_base(
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.client.clone())
         .time_source(http.clock.clone())
-        // The session caches, for all clients and all roles together.
+        // The session already caches the credentials for all clients and all roles.
         .identity_cache(IdentityCache::no_cache())
         .no_credentials();
     if let Some(region) = &settings.region {
@@ -155,11 +155,11 @@ pub async fn connect_base(
 }
 
 impl AwsAccess {
-    /// Access with a role, which is assumed with these credentials.
+    /// Creates access with a role, which is assumed with these credentials.
     ///
     /// # Errors
     ///
-    /// The role cannot be assumed.
+    /// Fails if the role cannot be assumed.
     pub async fn assume(
         &self,
         role: &AwsRole,
@@ -172,7 +172,7 @@ impl AwsAccess {
     }
 }
 
-/// Look for credentials once.
+/// Loads credentials once.
 async fn try_session(
     session: &AwsSession,
     unreached: OnUnreachable,

@@ -1,51 +1,51 @@
-//! Tries each permission that the catalog needs, one by one, to name the missing ones.
+//! Tests each permission that the catalog needs separately, to name the missing ones.
 
 use serde::Serialize;
 
 use super::discovery::{InventoryReader, STREAMS, TABLES, is_denied, is_gone, streams_fed_by};
 use standpipe_aws::AwsError;
 
-/// Attempts of a call that checks a permission, while a user waits.
+/// Attempts of a call that checks a permission while a user waits.
 const CATALOG_PROBE_ATTEMPTS_MAX: u32 = 3;
 
-/// One thing that was tried.
+/// A tested permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Probe {
-    /// What is allowed or not, such as `firehose:ListDeliveryStreams`.
+    /// The permission, such as `firehose:ListDeliveryStreams`.
     pub action: String,
-    /// What cannot be done without it.
+    /// What requires the permission.
     pub needed_for: String,
-    /// Whether nothing works without it.
+    /// Whether nothing works without the permission.
     pub is_mandatory: bool,
-    /// Its outcome.
+    /// The outcome of the test.
     pub outcome: ProbeOutcome,
 }
 
-/// The outcome of trying a permission.
+/// The outcome of testing a permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ProbeOutcome {
-    /// It works.
+    /// The permission is granted.
     Granted,
-    /// It is not allowed.
+    /// The permission is denied.
     Denied {
-        /// The answer, and what to change.
+        /// The response and the solution.
         message: String,
     },
     /// The permission was not tested, because a resource for the test is missing.
     Untried {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It does not work for another reason.
+    /// The test failed for another reason.
     Failed {
-        /// The reason, and what to change.
+        /// The reason and the solution.
         message: String,
     },
 }
 
 impl Probe {
-    /// Something that was tried and is needed for this.
+    /// Creates a tested permission.
     pub fn new(action: &str, needed_for: &str, outcome: ProbeOutcome) -> Self {
         let (action, needed_for) = (action.to_owned(), needed_for.to_owned());
         Probe { action, needed_for, is_mandatory: false, outcome }
@@ -57,13 +57,13 @@ impl Probe {
         Probe { is_mandatory: true, ..self }
     }
 
-    /// Returns whether it is missing.
+    /// Returns whether the permission is missing.
     pub fn is_missing(&self) -> bool {
         matches!(self.outcome, ProbeOutcome::Denied { .. } | ProbeOutcome::Failed { .. })
     }
 }
 
-/// Tries the permissions of discovery, each on the first resource that there is.
+/// Tests the permissions of discovery, each on the first existing resource.
 pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
     let (listed, stream) = list_streams(reader).await;
     let attempts_max = CATALOG_PROBE_ATTEMPTS_MAX;
@@ -118,11 +118,11 @@ async fn list_tables(reader: &InventoryReader) -> (ProbeOutcome, Result<String, 
     (outcome_of(&listed), find_name(listed, |_| true, "there is no DynamoDB table"))
 }
 
-/// Returns what a response says of the permission.
+/// Returns what a response says about the permission.
 fn outcome_of<T>(answer: &Result<T, AwsError>) -> ProbeOutcome {
     match answer {
         Ok(_) => ProbeOutcome::Granted,
-        // This error needs the permission.
+        // AWS only returns this error with the permission.
         Err(error) if is_gone(error) => ProbeOutcome::Granted,
         Err(error) if is_denied(error) => ProbeOutcome::Denied { message: error.to_string() },
         Err(error) => ProbeOutcome::Failed { message: error.to_string() },

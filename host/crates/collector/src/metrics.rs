@@ -1,4 +1,4 @@
-//! Metrics of the collector and of its spool, whose items are requests' events here.
+//! Metrics of the collector and of its spool, whose items are events of requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub fn register_spool_metrics(registry: &mut Registry, spool: Spool) {
     metrics::register(registry, move |page| write_spool(page, &spool.status()));
 }
 
-/// A metric's name, what it means, and its counter.
+/// A metric's name, its description, and its counter.
 type SourceColumn = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
 
 fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {

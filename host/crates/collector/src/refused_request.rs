@@ -1,5 +1,5 @@
-//! A request that is refused: a reason of the list, a text and nothing of the request. Also what of
-//! the layers below becomes of it.
+//! A refused request: a reason of the list, and a text that contains nothing of the request. Also
+//! converts errors of lower layers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::content_encoding::DecompressError;
 use standpipe_http::{BodyError, Response};
 use standpipe_spool::AppendError;
 
-/// After what time clients retry while the spool is full.
+/// The time after which clients should retry while the spool is full.
 const FULL_PAUSE: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -27,13 +27,13 @@ pub(super) struct RefusedRequest {
     pub(super) reason: RefusalReason,
     pub(super) text: String,
     pub(super) retry_after: Option<Duration>,
-    /// Its source, if that is known.
+    /// The request's source, if it is known.
     pub(super) source: Option<Arc<CollectorSource>>,
-    /// The methods of a path that was requested with another one.
+    /// The supported methods, if the request's method is not supported.
     pub(super) allowed: Option<&'static str>,
-    /// Whether its body goes to the dead letters.
+    /// Whether the body goes to the dead letters.
     pub(super) is_kept: bool,
-    /// Whether its events took more bytes than the decoder had for them.
+    /// Whether the events needed more bytes than the decoder had for them.
     pub(super) is_too_long: bool,
 }
 
@@ -87,8 +87,8 @@ impl RefusedRequest {
         RefusedRequest { source: source.cloned().or(self.source), ..self }
     }
 
-    /// Counts and logs the request, and makes its response. It is plain text: some SDKs take a
-    /// response in JSON for one with fields of their vendor's, and fail on its absence.
+    /// Counts and logs the request, and creates its response. The response is plain text, because
+    /// some SDKs expect fields of their vendor in a JSON response, and fail without them.
     pub(super) fn response(&self, sources: &SourceRegistry) -> Response {
         self.record_refusal(sources);
         let mut response = full_response(self.reason.status(), TEXT, format!("{}\n", self.text));
@@ -164,7 +164,7 @@ impl From<AppendError> for RefusedRequest {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::TooLarge { .. } => RefusedRequest::new(RefusalReason::TooMuch, TOO_LARGE),
-            // What is wrong with the disk concerns the operator, not the client.
+            // Problems of the disk concern the operator, not the client.
             AppendError::Full | AppendError::Failed(_) | AppendError::Closed => {
                 RefusedRequest::for_now(RefusalReason::Spool, "service unavailable", FULL_PAUSE)
             }

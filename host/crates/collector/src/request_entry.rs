@@ -1,4 +1,4 @@
-//! What a request leaves in the spool: the name of its source, and its events.
+//! The spool entry of a request: the name of its source, and its events.
 
 use std::io::Write;
 
@@ -7,27 +7,27 @@ use thiserror::Error;
 use super::decode::{DecodedEvent, DecodedEvents};
 use standpipe_core::event::EventRefusal;
 
-/// Begins each entry, so that a later format can be distinguished.
+/// The first byte of each entry, which identifies the format.
 const VERSION: u8 = 1;
 
 /// Why an entry that is not corrupt cannot be read: a newer or a faulty version of the program
 /// wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum UnreadableEntry {
-    /// Its version is unknown.
+    /// The version is unknown.
     #[error("unknown format version {0}: this program reads version {VERSION}")]
     Version(u8),
-    /// Its parts do not match.
+    /// The parts do not match.
     #[error("malformed entry")]
     Malformed,
 }
 
-/// A code of a refusal that this version does not know.
+/// A refusal code that this version does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("unknown refusal code {0} of an event")]
 pub(super) struct UnknownRefusal(u8);
 
-/// An entry as it is read back.
+/// An entry that was read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestEntry<'a> {
     pub(super) source: &'a str,
@@ -35,11 +35,11 @@ pub(super) struct RequestEntry<'a> {
     ends: &'a [u8],
 }
 
-/// Bytes for an event: where its text ends, and why it is refused.
+/// Bytes of an event's header: the end of its text, and the code of its refusal.
 const EVENT_BYTES: usize = 5;
 
-/// Make an entry of the texts, in their own buffer: they are moved behind what stands
-/// before them, since it is known at the end how many there are.
+/// Creates an entry in the buffer of the texts. The texts are moved behind the header, because the
+/// number of events is known only at the end.
 pub(super) fn encode_entry(source: &str, decoded: DecodedEvents) -> Vec<u8> {
     let DecodedEvents { bytes: mut entry, events, .. } = decoded;
     let head = head_bytes(source, events.len());
@@ -61,7 +61,7 @@ pub(super) fn encode_entry(source: &str, decoded: DecodedEvents) -> Vec<u8> {
     entry
 }
 
-/// Bytes that stand before the texts of so many events.
+/// The size of the header for this number of events.
 pub(super) fn head_bytes(source: &str, events: usize) -> usize {
     1 + 2 + source.len() + 4 + events * EVENT_BYTES
 }
@@ -87,8 +87,8 @@ impl<'a> RequestEntry<'a> {
         entry.is_whole().then_some(entry)
     }
 
-    /// Where each event's text ends, and why it is refused, if it is. It starts
-    /// where the one before ends.
+    /// The end of each event's text, and the reason of its refusal, if it is refused. A text starts
+    /// where the previous one ends.
     pub(super) fn events(
         &self,
     ) -> impl Iterator<Item = (u32, Result<Option<EventRefusal>, UnknownRefusal>)> + use<'a> {
@@ -96,7 +96,7 @@ impl<'a> RequestEntry<'a> {
         events.iter().map(|[end @ .., code]| (u32::from_le_bytes(*end), parse_refusal(*code)))
     }
 
-    /// Returns whether the events divide the texts.
+    /// Returns whether the events cover the texts exactly.
     fn is_whole(&self) -> bool {
         let mut start = 0;
         for (end, _) in self.events() {
@@ -109,7 +109,7 @@ impl<'a> RequestEntry<'a> {
     }
 }
 
-/// What stands behind the end of an event's text: 0 if it is not refused.
+/// Parses the code after the end of an event's text. 0 means that the event is not refused.
 fn parse_refusal(code: u8) -> Result<Option<EventRefusal>, UnknownRefusal> {
     match code {
         0 => Ok(None),

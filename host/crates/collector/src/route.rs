@@ -44,7 +44,7 @@ pub(super) enum ApiRoute<'a> {
 }
 
 impl ApiRoute<'_> {
-    /// Returns the word in logs.
+    /// Returns the label of the route in logs.
     pub(super) fn word(&self) -> &'static str {
         match self {
             ApiRoute::One { .. } => "event",

@@ -1,5 +1,5 @@
-//! The sources of the settings with their keys, rate limits and counters. The table is replaced as
-//! a whole when the settings change; counters stay, also of sources that are gone.
+//! The sources of the settings with their keys, rate limits and counters. The whole table is
+//! replaced when the settings change. Counters are kept, also those of removed sources.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,38 +16,39 @@ use super::refusal_counters::RefusalCounters;
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
 
-/// A write key that stands twice.
+/// A duplicate write key.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("[[sources]] {name:?}: duplicate write key: a key belongs to one source")]
 pub struct DuplicateWriteKey {
-    /// The name of its source.
+    /// The name of the key's source.
     name: String,
 }
 
-/// The sources of a collector. They can be replaced while requests come in.
+/// The sources of a collector. They can be replaced while requests arrive.
 #[derive(Debug, Default)]
 pub(super) struct SourceRegistry {
     current: ArcSwap<SourceTable>,
-    /// The counters of each source by its name, including removed ones, since counters only go up.
+    /// The counters of each source by its name, including removed sources, because counters must
+    /// not decrease.
     pub(super) counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
-    /// Requests with a key that no source has, or with none.
+    /// Requests with an unknown key, or without a key.
     pub(super) unknown_keys: Counter,
-    /// Refused requests of no known source.
+    /// Refused requests of unknown sources.
     pub(super) refusals: RefusalCounters,
 }
 
-/// The sources of one state of the settings, and their keys.
+/// The sources of one version of the settings, and their keys.
 #[derive(Debug, Default)]
 struct SourceTable {
     sources: Vec<Arc<CollectorSource>>,
-    /// The keys of the settings, and those that are kept elsewhere.
+    /// The keys in the settings, and those in a secret store.
     keys: Keyring,
 }
 
-/// The position of the source that each write key belongs to, by the key's SHA-256.
+/// The position of each write key's source, by the key's SHA-256.
 ///
-/// The time that a lookup takes depends on the hash of the sent key, which nobody can choose byte
-/// by byte, and reveals nothing about a key.
+/// The time of a lookup depends on the hash of the sent key. A client cannot choose the hash byte
+/// by byte, so the time reveals nothing about a key.
 type Keyring = HashMap<[u8; 32], usize>;
 
 /// A source with its rate limit and counters.
@@ -62,7 +63,7 @@ pub(super) struct CollectorSource {
 pub(super) struct SourceCounts {
     /// Accepted events.
     pub(super) accepted: Counter,
-    /// Accepted events that go to the dead letters.
+    /// Accepted events that become dead letters.
     pub(super) unfit: Counter,
     /// Bytes of accepted events.
     pub(super) bytes: Counter,
@@ -72,23 +73,23 @@ pub(super) struct SourceCounts {
 impl SourceRegistry {
     pub(super) fn new(settings: Vec<SourceSettings>) -> Self {
         let sources = SourceRegistry::default();
-        // The settings have been checked for duplicate keys.
+        // The settings were already checked for duplicate keys.
         let _ = sources.replace(settings, &[]);
         sources
     }
 
-    /// Replaces the sources, and the keys that a secret store keeps, each with the position of its
-    /// source. Counters and unchanged rate limits of a source continue.
+    /// Replaces the sources, and the keys in a secret store, each with the position of its source.
+    /// Counters and unchanged rate limits of a source continue.
     ///
     /// # Errors
     ///
-    /// A key is a duplicate. Nothing changes then.
+    /// Fails if a key is a duplicate. Nothing changes then.
     pub(super) fn replace(
         &self,
         settings: Vec<SourceSettings>,
         kept: &[(usize, Secret)],
     ) -> Result<(), DuplicateWriteKey> {
-        // The lock also keeps two replacements apart.
+        // The lock also prevents concurrent replacements.
         let mut counts = self.counts.lock();
         let before = self.current.load();
         let sources = settings.into_iter().map(|settings| {
@@ -106,8 +107,8 @@ impl SourceRegistry {
         Ok(())
     }
 
-    /// Sets the keys that a secret store keeps, each with the position of its source. Returns
-    /// whether that changes anything.
+    /// Sets the keys in a secret store, each with the position of its source. Returns whether that
+    /// changes anything.
     pub(super) fn set_kept_keys(
         &self,
         kept: &[(usize, Secret)],

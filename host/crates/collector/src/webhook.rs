@@ -1,8 +1,8 @@
-//! What services send that know nothing of events: JSON, a form, or a query alone.
+//! The payloads of services that do not know events: JSON, a form, or only a query.
 //!
-//! A form, as Twilio and Slack send it, becomes an object of its fields. Where the body is
-//! empty, all that the request says is in its query. Values are always strings, since
-//! neither says what is a number; a name that stands several times becomes an array.
+//! A form, as sent by Twilio and Slack, becomes an object of its fields. If the body is empty, the
+//! payload is in the query. Values are always strings, because neither form nor query has types. A
+//! repeated name becomes an array.
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -13,14 +13,14 @@ use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
 use crate::limits;
 
-/// The query parameter with the write key, which is not a part of the payload.
+/// The query parameter with the write key, which is not part of the payload.
 const KEY: &str = "writeKey";
 
-/// What a webhook's request says beside its body.
+/// The relevant parts of a webhook's request besides its body.
 #[derive(Debug, Default)]
 pub(super) struct WebhookHead {
     query: String,
-    /// Whether the body is a form, unless it turns out to be JSON.
+    /// Whether the body is a form, unless it is JSON.
     is_form: bool,
 }
 
@@ -37,8 +37,8 @@ impl WebhookHead {
         Ok(WebhookHead { query, is_form: is("application/x-www-form-urlencoded") })
     }
 
-    /// The payload as JSON, where it is not the body itself. Some SDKs call JSON a form, so
-    /// it is one only where it does not begin as JSON does.
+    /// The payload as JSON, unless the body itself is JSON. Some SDKs declare JSON as a form, so
+    /// the body is only a form if it does not start like JSON.
     pub(super) fn payload(&self, body: &[u8]) -> Result<Option<Vec<u8>>, InvalidBody> {
         let text = body.trim_ascii();
         if text.is_empty() {
@@ -52,7 +52,7 @@ impl WebhookHead {
     }
 }
 
-/// The payload of a webhook by `GET`: all parameters but the write key.
+/// The payload of a webhook by `GET`: all parameters except the write key.
 pub(super) fn of_query(query: &str) -> Result<Vec<u8>, InvalidBody> {
     parse_form(query.as_bytes(), Some(KEY)).map(to_json_bytes)
 }
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The payload of a request, or the status that it is refused with.
+    /// The payload of a request, or the status of its refusal.
     fn payload(uri: &str, content_type: &str, body: &str) -> Result<String, u16> {
         let request = Request::post(uri).header("Content-Type", content_type).body(()).unwrap();
         let status = |refused: RefusedRequest| refused.reason.status().as_u16();
@@ -104,7 +104,7 @@ mod tests {
                 Ok(expected)
             );
         }
-        // The key of a form is read like that of JSON.
+        // The key of a form is found like that of JSON.
         assert_eq!(
             payload("/", FORM, "writeKey=k&a=1").as_deref(),
             Ok(r#"{"a":"1","writeKey":"k"}"#)
@@ -123,7 +123,7 @@ mod tests {
                 );
             }
         }
-        // What is neither is refused as JSON that is none.
+        // A body that is neither is refused as invalid JSON.
         assert_eq!(payload("/", "text/plain", "a=1").as_deref(), Ok("a=1"));
         assert_eq!(payload("/", "multipart/form-data; boundary=x", "--x"), Err(415));
     }

@@ -1,12 +1,11 @@
-//! Reads gzip as the program `gzip` does: several members, one after the other, are one
-//! text, and zeros behind a member are padding, as tapes, block devices and some object
-//! stores add it.
+//! Reads gzip like the program `gzip`: consecutive members form one text, and zeros after a member
+//! are padding, which tapes, block devices and some object stores add.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Decompresses members until the end of what it reads from.
+/// Decompresses members until the end of the input.
 #[derive(Debug)]
 pub struct GzipReader<R> {
     part: GzipPart<R>,
@@ -18,19 +17,19 @@ pub struct GzipReader<R> {
 enum GzipPart<R> {
     /// Within a member.
     Member(GzDecoder<R>),
-    /// Behind one.
+    /// After a member.
     Between(R),
     End,
 }
 
 impl<R: BufRead> GzipReader<R> {
-    /// Reads at most so many members; each takes some memory and time to begin, however
-    /// short it is.
+    /// Creates a reader of at most this number of members. Each member takes some memory and time
+    /// to start, however short it is.
     pub fn new(reader: R, members_max: usize) -> Self {
         GzipReader { part: GzipPart::Between(reader), members_left: members_max }
     }
 
-    /// Skips what pads a member. Whether anything comes behind it.
+    /// Skips padding after a member. Returns whether more data follows.
     fn skip_padding(reader: &mut R) -> io::Result<bool> {
         loop {
             let bytes = reader.fill_buf()?;
@@ -98,7 +97,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Reads in pieces of so many bytes.
+    /// Reads in pieces of this number of bytes.
     fn read(bytes: &[u8], piece: usize) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         let reader = BufReader::with_capacity(piece, bytes);

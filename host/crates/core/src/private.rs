@@ -1,10 +1,9 @@
-//! Directories and files that only the program's own user can open: what
-//! the program keeps of events and of its own state.
+//! Directories and files that only the user of the program can open: stored events and state of the
+//! program.
 //!
-//! Directories have the mode 0700 and files 0600, whatever the umask says, and also
-//! where an earlier version or somebody else made them wider. What belongs to
-//! another user cannot be narrowed, and is used all the same, with a warning: a
-//! volume may be given to the program by its platform.
+//! Directories have the mode 0700 and files 0600, regardless of the umask, even if an earlier
+//! version or someone else set a wider mode. The mode of objects of another user cannot be changed.
+//! They are used with a warning, because a platform may provide the volume.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -13,13 +12,12 @@ use std::path::Path;
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// The permissions of the group and of everybody else.
+/// The permissions of the group and of others.
 const OTHERS: u32 = 0o077;
-/// The permissions proper; above them are bits such as set-group-id, which stay.
+/// The permission bits. Higher bits such as set-group-id are not changed.
 const PERMISSIONS: u32 = 0o777;
 
-/// Options that create a file for this user alone. What they open is what the
-/// caller adds.
+/// Options that create a file for this user only. The caller adds the access mode.
 #[expect(clippy::disallowed_methods, reason = "this is what others are to use")]
 pub fn file_options() -> OpenOptions {
     let mut options = File::options();
@@ -27,12 +25,12 @@ pub fn file_options() -> OpenOptions {
     options
 }
 
-/// Create a directory, and those above it that are missing, for this user alone.
-/// Where it exists, take away what others may do with it.
+/// Creates a directory and its missing parents for this user only. If it exists, removes the
+/// permissions of others.
 ///
 /// # Errors
 ///
-/// It can be neither used nor created.
+/// Fails if the directory can be neither used nor created.
 pub fn create_directory(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)?;
@@ -44,25 +42,24 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Take away what others may do with a directory and the files in it, if it
-/// exists. Errors are reported where the directory is used.
+/// Removes the permissions of others for a directory and its files, if it exists. Errors are
+/// reported when the directory is used.
 pub fn narrow_existing(directory: &Path) {
     if directory.is_dir() {
         let _ = create_directory(directory).and_then(|()| narrow_files(directory));
     }
 }
 
-/// Take away what others may do with the files of a directory. Those in
-/// directories below are left alone.
+/// Removes the permissions of others for the files in a directory. Subdirectories are not changed.
 ///
 /// # Errors
 ///
-/// The directory cannot be read.
+/// Fails if the directory cannot be read.
 pub fn narrow_files(directory: &Path) -> io::Result<()> {
     let mut narrowed = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        // A symbolic link leads to what may be somebody's on purpose.
+        // The target of a symbolic link may be shared on purpose.
         let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
         narrowed += u64::from(is_file && narrow_mode(&entry.path(), FILE_MODE));
     }
@@ -73,11 +70,11 @@ pub fn narrow_files(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Set the mode of what exists, if others may do anything with it, or if its own
-/// user may not. Returns whether others could do anything with it, and no longer can.
+/// Sets the mode of an existing object if others have permissions, or if its own user has none.
+/// Returns whether others had permissions and no longer have them.
 fn narrow_mode(path: &Path, mode: u32) -> bool {
     let Ok(metadata) = path.metadata() else {
-        // It is gone, or the next attempt to open it reports the error.
+        // The object was removed, or the next attempt to open it reports the error.
         return false;
     };
     let found = metadata.mode();

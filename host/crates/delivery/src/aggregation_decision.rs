@@ -1,5 +1,5 @@
-//! Decides from a stream's description whether events may share records. Whatever is not known
-//! counts as unsafe. A pure function.
+//! Decides from a stream's description whether events may share records. Unknown parts count as
+//! unsafe. The decision is a pure function.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::limits;
 use standpipe_aws::{Destination, DestinationKind, Processor, RecordSplit, StreamDescription};
 
-/// What `aggregate = "auto"` came to for a stream.
+/// The decision of `aggregate = "auto"` for a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AggregationDecision {
-    /// What is done.
+    /// The choice.
     pub decision: AggregationChoice,
     /// The reason, for people.
     pub why: Cow<'static, str>,
@@ -21,10 +21,10 @@ pub struct AggregationDecision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AggregationChoice {
-    /// They do, which is the cheaper.
+    /// Events share records, which is cheaper.
     #[serde(rename = "packed")]
     Aggregated,
-    /// Each is a record of its own, which is safe with whatever reads it.
+    /// Each event has its own record, which is safe for every reader.
     Off,
 }
 
@@ -37,7 +37,7 @@ impl AggregationDecision {
         AggregationDecision { decision: AggregationChoice::Off, why: why.into() }
     }
 
-    /// The size of a record, if events share them.
+    /// The maximum size of a record, if events share records.
     pub fn bytes_max(&self) -> Option<usize> {
         match self.decision {
             AggregationChoice::Aggregated => Some(limits::AGGREGATE_AUTO_BYTES),
@@ -46,11 +46,11 @@ impl AggregationDecision {
     }
 }
 
-/// The cheapest way that changes nothing for whatever reads the stream.
+/// Decides the cheapest way that changes nothing for the readers of the stream.
 ///
-/// Events are aggregated only where all that happens to a record is known, and known
-/// not to care how many events are in it. What is new at Firehose therefore goes
-/// without aggregation until somebody has looked at it.
+/// Events are aggregated only if all processing of a record is known, and known not to depend on
+/// the number of its events. So new features of Firehose turn aggregation off until they are
+/// examined.
 pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
     let destinations = &stream.destinations;
     if let Some(objection) = destinations.iter().find_map(find_objection) {
@@ -75,10 +75,10 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
 
 const UNKNOWN_DESTINATION: &str = "the stream has an unknown kind of destination";
 
-/// What the operator should know, whatever the decision.
+/// A hint for the operator, independent of the decision.
 ///
-/// A record that Firehose splits itself is put together again without newlines of
-/// ours, so that only whole records get a second one.
+/// Firehose joins the events of a record that it splits without our newlines, so only whole records
+/// get a second newline.
 pub(super) fn operator_hint(stream: &StreamDescription) -> Option<&'static str> {
     let appends = |processor: &Processor| processor.kind == "AppendDelimiterToRecord";
     let doubles = |destination: &&Destination| {
@@ -106,7 +106,7 @@ fn find_objection(destination: &Destination) -> Option<Cow<'static, str>> {
     destination.processors.iter().find_map(|processor| processor_objection(processor, splits))
 }
 
-/// Whether records are split into their events.
+/// Whether Firehose splits records into their events.
 fn splits_records(destination: &Destination) -> bool {
     let splits = |processor: &Processor| {
         matches!(processor.splits_at, Some(RecordSplit::Json | RecordSplit::Newline))
@@ -114,11 +114,10 @@ fn splits_records(destination: &Destination) -> bool {
     destination.processors.iter().any(splits)
 }
 
-/// Why a destination takes a record for one item.
+/// Why a destination treats a record as one item.
 fn kind_objection(kind: DestinationKind) -> Option<&'static str> {
     match kind {
-        // Firehose puts records one after the other into an object, so that it
-        // has the same bytes either way.
+        // Firehose concatenates records in an object, so the bytes are the same in both cases.
         DestinationKind::S3 | DestinationKind::Redshift => None,
         DestinationKind::OpenSearch => Some("OpenSearch treats a record as one document"),
         DestinationKind::OpenSearchServerless => {
@@ -134,8 +133,8 @@ fn kind_objection(kind: DestinationKind) -> Option<&'static str> {
     }
 }
 
-/// Why a processor depends on one event in a record. Firehose splits records before
-/// any function or partitioning sees them.
+/// Why a processor depends on one event per record. Firehose splits records before functions and
+/// partitioning.
 fn processor_objection(processor: &Processor, splits: bool) -> Option<Cow<'static, str>> {
     let why = match processor.kind.as_str() {
         "AppendDelimiterToRecord" => return None,

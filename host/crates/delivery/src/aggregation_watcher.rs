@@ -1,5 +1,5 @@
 //! Keeps the descriptions of streams with automatic aggregation up to date: one request after the
-//! other, below the account's quota, and delivery never waits for it.
+//! other, below the account's quota. Delivery never waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use standpipe_aws::StreamDescription;
 use standpipe_core::event::StreamName;
 use standpipe_core::rate_limiter::RateLimiter;
 
-/// The time from one `DescribeDeliveryStream` to the next for all but the first about each
-/// stream, which can wait.
+/// The time between two `DescribeDeliveryStream` calls, except for the first call for each stream.
+/// Later calls can wait.
 const DESCRIBE_AGAIN_STEP: Duration = Duration::from_secs(1);
 
-/// `DescribeDeliveryStream` requests under way at once, should answers be slow.
+/// Maximum number of concurrent `DescribeDeliveryStream` calls, if responses are slow.
 const DESCRIBES_AT_ONCE_MAX: usize = 4;
 
-/// How old a stream's description gets before it is asked for again: for as long
-/// a Lambda function that is added to the stream may get aggregated records. It is
-/// also the longest pause after a description that failed.
+/// The age at which a stream's description is requested again. If a Lambda function is added to the
+/// stream, it may receive aggregated records for this time. It is also the longest pause after a
+/// failed call.
 const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Asks what the streams are that are aggregated where that is safe, decides, and
-/// asks again now and then while they are used.
+/// Requests the descriptions of streams with automatic aggregation, decides, and requests them
+/// again at intervals while the streams are in use.
 ///
-/// The account has few such requests a second for everybody in it, so they go
-/// out one after the other and slowly, and nothing ever waits for an answer:
-/// until there is one, events go without aggregation.
+/// The quota of these calls is small and shared by all callers of the account. So the calls are
+/// made slowly, one after the other, and nothing ever waits for a response: until it arrives,
+/// events are not aggregated.
 pub(super) struct AggregationWatcher {
     port: Arc<dyn FirehoseClient>,
     at_once: Semaphore,
     all: RateLimiter,
-    /// For all but the first request about a stream, so that a stream which is
-    /// new does not wait behind thousands that are not.
+    /// The rate of all calls except the first one for each stream, so that a new stream does not
+    /// wait behind thousands of known ones.
     again: RateLimiter,
     log: Arc<LogLimit>,
 }
@@ -55,7 +55,7 @@ impl AggregationWatcher {
         }
     }
 
-    /// Keep a stream's aggregation up to date from now on.
+    /// Keeps a stream's aggregation up to date from now on.
     pub(super) async fn watch_stream(
         self: Arc<Self>,
         stream: StreamName,
@@ -96,7 +96,7 @@ impl AggregationWatcher {
         self.port.describe(stream).await
     }
 
-    /// Decide without a description; returns the pause before the next attempt.
+    /// Decides without a description. Returns the pause before the next attempt.
     fn take_error(
         &self,
         stream: &StreamName,
@@ -116,8 +116,8 @@ impl AggregationWatcher {
         let is_aggregated = aggregation
             .last_decision()
             .is_some_and(|last| last.decision == AggregationChoice::Aggregated);
-        // Trouble on the way says nothing about a stream that is known. One that has
-        // gone may come back as another.
+        // A connection problem says nothing about a known stream. But a missing stream may be
+        // created again with another configuration.
         if is_aggregated && error.retry_class != RetryClass::Missing {
             tracing::debug!(%stream, "failed to describe the stream again: {error}");
         } else {
@@ -127,7 +127,7 @@ impl AggregationWatcher {
         limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause_after(failures)
     }
 
-    /// Do as was decided, and say so if it is new.
+    /// Applies the decision, and logs it if it is new.
     fn apply_and_log(
         &self,
         stream: &StreamName,
@@ -145,7 +145,7 @@ impl AggregationWatcher {
     }
 }
 
-/// Whether the caller may put records but not look at the stream.
+/// Whether the caller may write records, but may not describe the stream.
 fn is_denied(error: &RequestError) -> bool {
     matches!(error.code.as_str(), "AccessDeniedException" | "AccessDenied" | "NotAuthorized")
 }

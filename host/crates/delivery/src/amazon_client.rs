@@ -1,5 +1,5 @@
-//! Amazon Data Firehose through the AWS SDK, which signs and talks HTTP but retries nothing. Reads
-//! each error into what delivery has to do about it; only Firehose's own codes refuse a record.
+//! Amazon Data Firehose through the AWS SDK, which signs and sends requests without retries. Each
+//! error is converted to an instruction for delivery. Only a code of Firehose can reject a record.
 
 mod answer;
 
@@ -21,13 +21,13 @@ use standpipe_aws::{
 };
 use standpipe_core::event::StreamName;
 
-/// What the SDK reads in place of an answer that has been read already.
+/// The body that the SDK reads in place of a response that was already read.
 const READ_ANSWER: &[u8] = b"{\"FailedPutCount\":0,\"RequestResponses\":[]}";
 
 /// Amazon Data Firehose, through the AWS SDK.
 ///
-/// The SDK signs, finds credentials and endpoints, and talks HTTP. It retries
-/// nothing: every attempt must be counted and paced in one place.
+/// The SDK signs requests, finds credentials and endpoints, and sends HTTP requests. It does not
+/// retry, because every attempt must be counted and paced in one place.
 #[derive(Debug)]
 pub struct AmazonClient {
     client: Client,
@@ -72,13 +72,13 @@ impl FirehoseClient for AmazonClient {
     }
 }
 
-/// Runs before the request is signed, so that the signature covers this body.
+/// Replaces the body before the request is signed, so that the signature covers this body.
 fn replace_body(request: &mut HttpRequest, body: &Bytes) {
     request.headers_mut().insert("content-length", body.len().to_string());
     *request.body_mut() = SdkBody::from(body.clone());
 }
 
-/// What an error means, after a request with so many bytes of records.
+/// The meaning of an error for a request with this number of record bytes.
 fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
     if let Some(status) = error.status {
         return error_of_status(status, &error.message, request_bytes);
@@ -91,8 +91,8 @@ fn request_error(error: AwsError, request_bytes: usize) -> RequestError {
     }
 }
 
-/// What an error without a code means: something that stands before Firehose, or in
-/// its place, has answered.
+/// The meaning of an error without a code: something in front of Firehose, or in its place,
+/// responded.
 fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestError {
     let code = format!("HTTP {status}");
     let retry_class = retry_class_of_status(status);
@@ -108,17 +108,16 @@ fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestE
     RequestError { retry_class, code, message }
 }
 
-/// For answers of something that stands before Firehose and knows no codes.
+/// The retry class for a response without a code from something in front of Firehose.
 ///
-/// None of them is the records' fault, whatever the status says: a record that
-/// Firehose would not take is refused by Firehose, with a code.
+/// No status means that the records are faulty: if Firehose rejects a record, it returns a code.
 fn retry_class_of_status(status: u16) -> RetryClass {
     match status {
         413 => RetryClass::TooLarge,
         425 | 429 | 503 => RetryClass::Retry,
-        // It may have come after the request was passed on.
+        // The request may have been passed on before.
         408 | 500 | 502 | 504 => RetryClass::RetryAmbiguous,
-        // It was not passed on, and the next one will not be either.
+        // The request was not passed on, and the next one will not be either.
         300..=499 | 501 | 505 | 511 => RetryClass::Hold,
         _ => RetryClass::RetryAmbiguous,
     }
@@ -138,7 +137,7 @@ fn advice_of_status(status: u16) -> Option<&'static str> {
     })
 }
 
-/// The words of an error, and what to change.
+/// The message of an error, followed by the advice.
 fn with_advice(words: &str, advice: Option<&str>) -> String {
     match advice {
         Some(advice) => format!("{}: {advice}", truncate_detail(words)),

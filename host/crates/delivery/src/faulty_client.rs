@@ -11,29 +11,27 @@ use super::{Batch, FirehoseClient, PutResponse, RecordRefusal, RequestError, Ret
 use standpipe_aws::{Destination, DestinationKind, StreamDescription};
 use standpipe_core::event::StreamName;
 
-/// What is done to one request.
+/// The fault of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// Nothing: every record is accepted.
+    /// No fault: every record is accepted.
     None,
-    /// These records are refused with this code, the others accepted.
+    /// These records are rejected with this code, the others are accepted.
     Refuse(Vec<usize>, &'static str),
     /// The request fails before any record is accepted.
     FailBefore(RetryClass, &'static str),
     /// Every record is accepted, and then the request fails.
     FailAfter(RetryClass, &'static str),
-    /// Every record is accepted, and the answer comes after this long.
+    /// Every record is accepted, but the response arrives after this time.
     Late(Duration),
-    /// The request is never answered.
+    /// The request never gets a response.
     Hang,
 }
 
-/// Chooses what is done to a request, by the stream, its records, and how many
-/// requests there were before.
+/// Chooses the fault of a request by the stream, its records, and the number of earlier requests.
 pub type PutScript = dyn Fn(&StreamName, &Batch, usize) -> InjectedFault + Send + Sync;
 
-/// Chooses what is said of a stream, and after how long, by how often it was
-/// asked about before.
+/// Chooses the description of a stream and its delay, by the number of earlier descriptions.
 pub type DescribeScript =
     dyn Fn(&StreamName, usize) -> (Duration, Result<StreamDescription, RequestError>) + Send + Sync;
 
@@ -52,7 +50,7 @@ struct FaultyState {
 }
 
 impl FaultyClient {
-    /// A client that follows this script.
+    /// Creates a client that follows this script.
     pub fn new(
         script: impl Fn(&StreamName, &Batch, usize) -> InjectedFault + Send + Sync + 'static,
     ) -> Self {
@@ -68,7 +66,7 @@ impl FaultyClient {
         }
     }
 
-    /// A client with other descriptions of its streams than that they write to S3.
+    /// Creates a client with other descriptions of its streams. By default, they write to S3.
     #[must_use]
     pub fn with_descriptions(
         self,
@@ -80,23 +78,23 @@ impl FaultyClient {
         FaultyClient { describe_script: Box::new(script), ..self }
     }
 
-    /// How often a stream was asked about.
+    /// How often a stream was described.
     pub fn describe_count(&self, stream: &StreamName) -> usize {
         let state = self.state.lock();
         state.describes.get(stream).copied().unwrap_or_default()
     }
 
-    /// The records that were accepted, in their order.
+    /// The accepted records, in order.
     pub fn accepted(&self) -> BTreeMap<StreamName, Vec<Vec<u8>>> {
         self.state.lock().accepted.clone()
     }
 
-    /// How many requests there were.
+    /// The number of requests.
     pub fn requests(&self) -> usize {
         self.state.lock().requests
     }
 
-    /// The answer, and after how long it comes; none if never.
+    /// The response and its delay. `None` if it never arrives.
     fn respond(
         &self,
         stream: &StreamName,
@@ -142,7 +140,7 @@ impl FaultyClient {
 impl FirehoseClient for FaultyClient {
     fn put_record_batch<'a>(&'a self, stream: &'a StreamName, batch: Arc<Batch>) -> PutFuture<'a> {
         Box::pin(async move {
-            // A real request takes a while, during which others are made.
+            // A real request takes some time, during which other requests start.
             tokio::task::yield_now().await;
             match self.respond(stream, &batch) {
                 Some((Duration::ZERO, answer)) => answer,

@@ -1,14 +1,13 @@
-//! A local directory in Firehose's place.
+//! A local directory that replaces Firehose.
 //!
-//! A batch is in its file whole or not at all, whatever ends the process: before it
-//! is appended, the [`Journal`] notes where it begins and ends, and the next process
-//! that uses the directory cuts off what is there of a batch that was not finished. That is
-//! exact for records of any form, with or without newlines. One process at a time
-//! uses a directory.
+//! A batch is in its file completely or not at all, however the process ends. Before an append, the
+//! [`Journal`] notes the start and the end. The next process that uses the directory cuts off the
+//! part of an unfinished batch. This works for records of any form, with or without newlines. Only
+//! one process at a time uses a directory.
 //!
-//! A journal says nothing of what an earlier version left, or a loss of power. Where
-//! records end with newlines, a file's last line that has none is looked at too: see
-//! [`last_line`].
+//! A journal contains nothing about an append by an earlier version, and may be lost in a power
+//! failure. If records end with newlines, an incomplete last line of a file is therefore checked
+//! too: see [`last_line`].
 
 mod journal;
 mod last_line;
@@ -28,11 +27,11 @@ use journal::Journal;
 use standpipe_aws::{Destination, DestinationKind, StreamDescription};
 use standpipe_core::event::StreamName;
 
-/// A local directory in Firehose's place: each stream is a file
-/// `STREAM.ndjson`, to which records are appended.
+/// A local directory that replaces Firehose: each stream is a file `STREAM.ndjson`, to which
+/// records are appended.
 ///
-/// A batch is in the file whole or not at all, also where the disk is full, and after
-/// the process was killed: then from when the directory is used next.
+/// A batch is in the file completely or not at all, even if the disk is full. After the process was
+/// killed, this is true once the directory is used again.
 #[derive(Debug)]
 pub struct LocalDirectory {
     path: PathBuf,
@@ -41,22 +40,22 @@ pub struct LocalDirectory {
     files: Mutex<HashMap<StreamName, Arc<Mutex<StreamFile>>>>,
 }
 
-/// What is known of a stream's file. It is opened for each batch, so that thousands
-/// of streams do not need thousands of open files.
+/// The state of a stream's file. The file is opened for each batch, so that thousands of streams do
+/// not need thousands of open files.
 #[derive(Debug, Default)]
 struct StreamFile {
-    /// The end that was there before this process has been looked at.
+    /// Whether the end of the file from before this process has been checked.
     has_checked_end: bool,
-    /// Where a part of a batch begins that could not be cut off, and in which file.
+    /// The file and the start of a partial batch that could not be cut off.
     unfinished: Option<(u64, u64)>,
 }
 
 impl LocalDirectory {
-    /// Use a directory, and make it where it does not exist.
+    /// Uses a directory, and creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// It can be neither used nor made, or another process uses it.
+    /// Fails if the directory can be neither used nor created, or if another process uses it.
     #[expect(clippy::disallowed_methods, reason = "the directory is for the user who asked for it")]
     pub fn new(path: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&path)?;
@@ -102,7 +101,7 @@ impl StreamFile {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            // A pipe or a device, which nothing can be cut off of.
+            // Nothing can be cut off a pipe or a device.
             return file.write_all(bytes);
         }
         self.cut_unfinished(&file)?;
@@ -114,7 +113,7 @@ impl StreamFile {
         let slot = journal.begin_append(stream, length, length + bytes.len() as u64)?;
         let written = file.write_all(bytes);
         if written.is_err() && file.set_len(length).is_err() {
-            // The journal's note stays, in case there is no next batch.
+            // The journal's note also stays, in case no further batch arrives.
             self.unfinished = Some((metadata.ino(), length));
             return written;
         }
@@ -122,7 +121,7 @@ impl StreamFile {
         written
     }
 
-    /// Cut off what an earlier batch left, if it is still there.
+    /// Cuts off the rest of an earlier batch, if it still exists.
     fn cut_unfinished(&mut self, file: &File) -> io::Result<()> {
         if let Some((inode, length)) = self.unfinished {
             let metadata = file.metadata()?;

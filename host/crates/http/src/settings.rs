@@ -15,9 +15,9 @@ use standpipe_core::settings::TableChecker;
 /// The maximum of `max_connections`: far more connections than one machine can serve.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
-/// The default of `keep_alive`. The load balancer must be the side that closes an idle
-/// connection: an Application Load Balancer closes after 60 s, and answers 502 if it sends a
-/// request while its target closes the connection.
+/// The default of `keep_alive`. The load balancer should be the side that closes an idle
+/// connection: an Application Load Balancer closes it after 60 s, and responds with 502 if it sends
+/// a request while its target closes the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// The minimum of `keep_alive`.

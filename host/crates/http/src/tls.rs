@@ -1,5 +1,5 @@
-//! A certificate and key that are read again when their files change. Files that cannot be used
-//! leave the certificate in use.
+//! A certificate and key that are reloaded when their files change. If the new files cannot be
+//! used, the current certificate stays in use.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,54 +19,54 @@ use tokio_rustls::TlsAcceptor;
 use super::CertificateFiles;
 use standpipe_core::fingerprint::FileFingerprint;
 
-/// How often a certificate's files are looked at.
+/// How often the files of a certificate are checked.
 const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A certificate with its key, read again whenever its files change.
+/// A certificate with its key, reloaded when its files change.
 #[derive(Clone)]
 pub struct Tls {
     pub(super) acceptor: TlsAcceptor,
     certificate: Arc<Certificate>,
 }
 
-/// Certificate or key cannot be used.
+/// The certificate or the key cannot be used.
 #[derive(Debug, Error)]
 #[error(
     "failed to use the certificate {} with the key {}: {problem}: check `certificate` and `key` under [http]",
     certificate.display(), key.display()
 )]
 pub struct TlsError {
-    /// The file of the certificate.
+    /// The certificate's file.
     pub certificate: PathBuf,
-    /// The file of its key.
+    /// The key's file.
     pub key: PathBuf,
-    /// What is wrong with them.
+    /// The problem.
     #[source]
     pub problem: CertificateError,
 }
 
-/// What is wrong with the files of a certificate and its key.
+/// The problem of a certificate's and key's files.
 #[derive(Debug, Error)]
 pub enum CertificateError {
     /// The certificate cannot be read.
     #[error("failed to read the certificate: {0}")]
     Read(#[source] pem::Error),
-    /// Its file has other contents.
+    /// The file contains no certificate.
     #[error("the certificate file contains no PEM certificate")]
     Empty,
     /// The key cannot be read.
     #[error("failed to read the key: {0}")]
     ReadKey(#[source] pem::Error),
-    /// They cannot be used together.
+    /// The certificate and the key do not match.
     #[error("{0}: certificate and key must belong together")]
     Mismatch(#[from] rustls::Error),
 }
 
-/// The certificate in use. Handshakes wait for nobody who replaces it.
+/// The current certificate. Handshakes never wait for a replacement.
 #[derive(Debug)]
 struct Certificate(ArcSwap<LoadedCertificate>);
 
-/// A certificate, and the files that it was read from.
+/// A certificate, and the fingerprints of its files.
 #[derive(Debug)]
 struct LoadedCertificate {
     files: CertificateFiles,
@@ -74,11 +74,11 @@ struct LoadedCertificate {
 }
 
 impl Tls {
-    /// Loads a certificate with its chain, and its key, both in PEM.
+    /// Loads a certificate with its chain, and its key, both in PEM format.
     ///
     /// # Errors
     ///
-    /// They cannot be read, or do not belong together.
+    /// Fails if the files cannot be read, or do not match.
     pub fn load(files: CertificateFiles) -> Result<Self, TlsError> {
         let certificate =
             Arc::new(Certificate(ArcSwap::from_pointee(LoadedCertificate::read(files)?)));
@@ -92,20 +92,17 @@ impl Tls {
         Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
     }
 
-    /// Use another certificate from the next handshake on, and follow its files from
-    /// then on.
+    /// Uses another certificate from the next handshake on, and watches its files.
     ///
     /// # Errors
     ///
-    /// They cannot be read, or do not belong together. The certificate before stays in
-    /// use.
+    /// Fails if the files cannot be read, or do not match. The previous certificate stays in use.
     pub fn use_files(&self, files: CertificateFiles) -> Result<(), TlsError> {
         self.certificate.0.store(Arc::new(LoadedCertificate::read(files)?));
         Ok(())
     }
 
-    /// Checks the files for changes, for ever. Files that cannot be used change nothing, and are
-    /// logged.
+    /// Checks the files for changes, forever. Unusable files change nothing and are logged.
     pub async fn reload(self) {
         let mut seen = self.certificate.files().fingerprints();
         loop {
@@ -131,7 +128,7 @@ impl Certificate {
         let before = self.0.load_full();
         match LoadedCertificate::read(before.files.clone()) {
             Ok(loaded) => {
-                // Other files that were taken meanwhile stay.
+                // If other files were loaded meanwhile, they stay in use.
                 self.0.compare_and_swap(&before, Arc::new(loaded));
                 let path = before.files.certificate.display();
                 tracing::info!("reloaded the certificate {path}");

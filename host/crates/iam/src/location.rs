@@ -1,12 +1,12 @@
-//! Partition, region and account that ARNs are made of, checked for form.
+//! Partition, region and account of ARNs, with a check of their form.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::InvalidName;
 
-/// AWS's partitions, by how their regions begin. A region of none of these is
-/// one of the partition `aws`. From botocore's `partitions.json`.
+/// AWS's partitions by the prefixes of their regions. All other regions belong to the partition
+/// `aws`. From botocore's `partitions.json`.
 const PARTITIONS: &[(&str, &str)] = &[
     ("cn-", "aws-cn"),
     ("us-gov-", "aws-us-gov"),
@@ -19,23 +19,23 @@ const PARTITIONS: &[(&str, &str)] = &[
 
 const COMMERCIAL: &str = "aws";
 
-/// A group of regions with accounts and ARNs of its own.
+/// A group of regions with separate accounts and ARNs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition(&'static str);
 
 impl Partition {
-    /// The partition that a region belongs to.
+    /// The partition of a region.
     pub fn of_region(region: &Region) -> Self {
         let found = PARTITIONS.iter().find(|(prefix, _)| region.0.starts_with(prefix));
         Partition(found.map_or(COMMERCIAL, |(_, name)| name))
     }
 
-    /// The partition of an ARN; none if it is not an ARN, or the partition is unknown.
+    /// The partition of an ARN. `None` if the text is not an ARN, or if the partition is unknown.
     pub fn of_arn(arn: &str) -> Option<Self> {
         super::arn_fields(arn)?[0].parse().ok()
     }
 
-    /// Its name, as it stands in ARNs.
+    /// The name of the partition in ARNs.
     pub fn as_str(self) -> &'static str {
         self.0
     }
@@ -66,7 +66,7 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A region's name.
+/// The name of a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region(String);
 
@@ -78,7 +78,7 @@ impl FromStr for Region {
         if name.is_empty() || !name.bytes().all(allowed) {
             return Err(InvalidName::Region(name.to_owned()));
         }
-        // Zones are named after their region, with a letter at the end.
+        // The name of a zone is that of its region, followed by a letter.
         let region = name.trim_end_matches(|c: char| c.is_ascii_lowercase());
         if region.len() < name.len() && region.ends_with(|c: char| c.is_ascii_digit()) {
             return Err(InvalidName::AvailabilityZone {
@@ -101,7 +101,7 @@ impl fmt::Display for Region {
 pub struct AccountId(String);
 
 impl AccountId {
-    /// The account that an ARN stands in, if it does in one.
+    /// The account in an ARN, if there is one.
     pub fn of_arn(arn: &str) -> Option<Self> {
         super::arn_fields(arn)?[3].parse().ok()
     }
@@ -124,7 +124,7 @@ impl fmt::Display for AccountId {
     }
 }
 
-/// Where delivery streams are.
+/// The location of delivery streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamLocation {
     /// The partition.

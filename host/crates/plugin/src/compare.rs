@@ -1,10 +1,10 @@
 //! Compares the decisions of two plugins about the same events.
 //!
-//! A [`Comparison`] counts each event as the same or as a [`DecisionChange`] of one kind, from its streams
-//! before to its streams after, with samples that show an event's type and name and nothing else.
+//! A [`Comparison`] counts each event as unchanged or as a [`DecisionChange`] of one kind, with its
+//! old and new streams. Samples contain an event's type and name, but nothing else of it.
 //!
-//! Unchanged events cost no allocation, and memory is bounded, so this can run beside production.
-//! Each thread has its own comparison, and they are merged.
+//! Unchanged events cost no allocation, and memory is limited, so a comparison can run in
+//! production. Each thread has its own comparison, and they are merged.
 
 mod change;
 mod report;
@@ -18,8 +18,8 @@ use crate::limits;
 use change::{EventFate, shorten_text};
 use standpipe_core::event::Event;
 
-/// Changes that are counted apart, each with its streams before and after; events of further
-/// ones are counted together. Bounds the memory of a comparison that runs for days.
+/// Maximum number of changes with different streams that are counted separately. Events of further
+/// changes are counted together. This limits the memory of a comparison that runs for days.
 const COMPARISON_CHANGES_MAX: usize = 500;
 
 /// The result of a comparison so far.
@@ -28,9 +28,9 @@ pub struct Comparison {
     samples_max: usize,
     compared: u64,
     counts: [u64; ChangeKind::ALL.len()],
-    /// By kind, and the streams before and after.
+    /// The changes by kind, old streams and new streams.
     changes: BTreeMap<(ChangeKind, String, String), (u64, Vec<ChangeSample>)>,
-    /// Events of changes for which there was no room.
+    /// Events of changes above the limit.
     beyond: u64,
 }
 
@@ -41,7 +41,7 @@ impl Default for Comparison {
 }
 
 impl Comparison {
-    /// An empty comparison that keeps so many samples of each change.
+    /// Creates an empty comparison that keeps this number of samples for each change.
     pub fn new(samples_max: usize) -> Self {
         let counts = [0; ChangeKind::ALL.len()];
         Comparison { samples_max, compared: 0, counts, changes: BTreeMap::new(), beyond: 0 }
@@ -85,7 +85,7 @@ impl Comparison {
         }
     }
 
-    /// Events that were compared.
+    /// The number of compared events.
     pub fn compared(&self) -> u64 {
         self.compared
     }
@@ -100,7 +100,7 @@ impl Comparison {
         self.counts[kind as usize]
     }
 
-    /// The changes, those of most events first.
+    /// The changes, sorted by the number of events in descending order.
     pub fn changes(&self) -> Vec<DecisionChange<'_>> {
         let changes = self.changes.iter().map(|((kind, old, new), (events, samples))| {
             DecisionChange { kind: *kind, old, new, events: *events, samples }
@@ -143,8 +143,8 @@ impl Comparison {
     }
 }
 
-/// Whether nothing changes, as far as this shows without an allocation: deliveries in another
-/// order are compared again.
+/// Whether two decisions are equal, as far as this can be determined without an allocation.
+/// Deliveries in another order are compared again.
 fn is_same(
     event: &Event<'_>,
     (old, before): (&Plugin, Result<&[Output], &Fault>),

@@ -11,7 +11,7 @@ use super::routes::ROUTES;
 /// The interface that a plugin must export.
 pub(super) const MAPPER: &str = "standpipe:mapping/mapper@0.1.0";
 
-/// The functions of `wit/mapping.wit`, with their types written out.
+/// The functions of `wit/mapping.wit`, with their types in full.
 const MAPPER_FUNCTIONS: [(&str, &str); 2] = [
     (
         "configure",
@@ -30,7 +30,7 @@ const ROUTES_FUNCTIONS: [(&str, &str); 1] = [(
      stream: string }>",
 )];
 
-/// Bytes of a type that is written out: a longer one is not in the contract.
+/// Maximum bytes of a type in full. The types of the contract are shorter.
 const TYPE_BYTES_MAX: usize = 1024;
 
 /// Bytes of such a type that an error shows.
@@ -39,10 +39,10 @@ const TYPE_BYTES_SHOWN: usize = 300;
 /// How a component's exports differ from this version of the contract.
 #[derive(Debug, Error)]
 pub enum OtherVersion {
-    /// It has the interface of another version.
+    /// The component has the interface of another version.
     #[error("it exports {0}, and not {MAPPER}")]
     Exports(String),
-    /// What has the interface's name is something else.
+    /// The export with the interface's name is not an interface.
     #[error("its {MAPPER} is not an interface")]
     NoInterface,
     /// A function is missing.
@@ -60,11 +60,11 @@ pub enum OtherVersion {
     },
 }
 
-/// Check the types of a component's exports.
+/// Checks the types of a component's exports.
 ///
 /// # Errors
 ///
-/// They are not those of the contract.
+/// Fails if they are not those of the contract.
 pub(super) fn check_types(
     engine: &wasmtime::Engine,
     component: &Component,
@@ -77,7 +77,7 @@ pub(super) fn check_types(
         return Err(OtherVersion::NoInterface);
     };
     check_functions(engine, &mapper, &MAPPER_FUNCTIONS)?;
-    // What can be left out must fit where it is there.
+    // An optional interface must also fit if it exists.
     match instance(ROUTES) {
         Some(routes) => check_functions(engine, &routes, &ROUTES_FUNCTIONS),
         None => Ok(()),
@@ -118,8 +118,8 @@ fn function_type(function: &ComponentFunc) -> String {
     text
 }
 
-/// Write a type out. Types that share parts can be far longer than the component that has
-/// them, so the writing ends at a limit.
+/// Writes a type in full. Types that share parts can be far longer than their component, so the
+/// text ends at a limit.
 fn write_type(text: &mut String, written: &Type) {
     if text.len() > TYPE_BYTES_MAX {
         return;
@@ -152,7 +152,7 @@ fn write_type(text: &mut String, written: &Type) {
         }
         Type::Enum(names) => write_members(text, "enum", names.names().map(|name| (name, None))),
         Type::Flags(names) => write_members(text, "flags", names.names().map(|name| (name, None))),
-        // The contract has none of these.
+        // The contract uses none of these types.
         _ => text.push_str("another type"),
     }
 }

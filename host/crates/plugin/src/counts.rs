@@ -1,5 +1,5 @@
-//! Counters of a plugin: events, filtered, rejected, faults by kind, and a histogram of call times.
-//! Workers add to atomics once for each batch.
+//! Counters of a plugin: events, filtered and rejected events, faults by kind, and a histogram of
+//! call times. Workers update the atomics once per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use super::{Decision, Decisions, Fault, Output};
 use standpipe_core::metrics::TimeHistogram;
 
-/// Upper bounds of the buckets of [`PluginCounters::calls`]; the last bucket has none.
+/// Upper bounds of the buckets of [`PluginCounters::calls`]. The last bucket has no bound.
 const CALL_BOUNDS: [Duration; 11] = [
     Duration::from_micros(10),
     Duration::from_micros(30),
@@ -24,29 +24,29 @@ const CALL_BOUNDS: [Duration; 11] = [
     Duration::from_secs(1),
 ];
 
-/// What a generation has done, or many of them together.
+/// The counts of one generation, or of several together.
 #[derive(Debug)]
 pub(super) struct PluginCounters {
-    /// Events that it decided about, or failed on.
+    /// Events that were decided or failed.
     pub(super) events: Counter,
-    /// Those without an output.
+    /// Events without an output.
     pub(super) filtered: Counter,
-    /// Those that it rejected.
+    /// Rejected events.
     pub(super) rejected: Counter,
     faults: [Counter; Fault::WORDS.len()],
-    /// Batches by the time that they took.
+    /// Batches by duration.
     pub(super) calls: TimeHistogram,
     memory_bytes_max: AtomicU64,
 }
 
-/// Counters of all generations in one role, which go on over a swap.
+/// Counters of all generations in one role, which continue after a swap.
 ///
-/// Each generation adds to them with every batch: while workers switch at different times,
+/// Each generation adds to them with every batch. Although workers switch at different times,
 /// nothing is lost or counted twice.
 #[derive(Debug, Default)]
 pub(super) struct RoleCounters {
     pub(super) counts: PluginCounters,
-    /// How often the health of one of them has changed; clones are the same counter.
+    /// Number of health changes of all generations. Clones share the counter.
     pub(super) health_changes: Counter,
 }
 
@@ -63,20 +63,20 @@ impl Default for PluginCounters {
     }
 }
 
-/// What a batch came to.
+/// The results of a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BatchTally {
-    /// Its events.
+    /// Events of the batch.
     pub events: u64,
-    /// Those without an output.
+    /// Events without an output.
     pub filtered: u64,
-    /// Those that were rejected.
+    /// Rejected events.
     pub rejected: u64,
     faults: [u64; Fault::WORDS.len()],
 }
 
 impl BatchTally {
-    /// The tally of a batch before its events are counted.
+    /// Creates the tally of a batch before its results are counted.
     pub fn of(events: usize) -> Self {
         BatchTally { events: events as u64, ..BatchTally::default() }
     }
@@ -100,12 +100,12 @@ impl BatchTally {
         self.faults[fault.kind()] += 1;
     }
 
-    /// The events that it failed on.
+    /// Number of failed events.
     pub fn failed(&self) -> u64 {
         self.faults.iter().sum()
     }
 
-    /// Events that the plugin was not called with, since its circuit is open.
+    /// Events with which the plugin was not called because its circuit is open.
     pub(super) fn skipped(&self) -> u64 {
         self.faults[Fault::Skipped.kind()]
     }
@@ -127,19 +127,19 @@ impl PluginCounters {
         }
     }
 
-    /// Count the time that a batch took, and the memory that its instance has.
+    /// Counts the duration of a batch, and the memory of its instance.
     pub(super) fn add_call(&self, took: Duration, memory_bytes: usize) {
         self.calls.observe(took);
         let memory_bytes = u64::try_from(memory_bytes).unwrap_or(u64::MAX);
         self.memory_bytes_max.fetch_max(memory_bytes, Ordering::Relaxed);
     }
 
-    /// Events that it failed on, by the word for the fault.
+    /// Number of failed events, by the word for the fault.
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Fault::WORDS.into_iter().zip(self.faults.iter().map(Counter::get))
     }
 
-    /// The most memory that one instance was seen with, in bytes.
+    /// The maximum observed memory of one instance, in bytes.
     pub(super) fn memory_bytes_max(&self) -> u64 {
         self.memory_bytes_max.load(Ordering::Relaxed)
     }

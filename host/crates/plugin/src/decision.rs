@@ -8,7 +8,7 @@ use super::fault::WrongAnswer;
 use crate::limits;
 use standpipe_core::event::StreamName;
 
-/// What the plugin decided about a batch, or about its first events: answers that would take
+/// The decisions of the plugin about a batch, or about its first events: decisions that would take
 /// too much memory together are requested in several calls.
 #[derive(Debug)]
 pub struct Decisions {
@@ -16,51 +16,51 @@ pub struct Decisions {
     pub(super) answers: Answers,
 }
 
-/// What the plugin answered about the events that it was called with.
+/// The plugin's results for the events with which it was called.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// In the order of the events they belong to. An event may have any number.
+    /// The outputs in the order of their events. An event may have any number.
     pub(super) outputs: Vec<Output>,
-    /// Events that the plugin failed on, in their order.
+    /// Events that the plugin failed on, in order.
     pub(super) faults: Vec<(usize, Fault)>,
-    /// The first event that the plugin was not called with yet, and the fault that stands for
-    /// it and all behind it.
+    /// The first event with which the plugin was not called yet, and the fault for this event and
+    /// all later ones.
     pub(super) postponed: Option<(usize, Fault)>,
-    /// What the outputs take in memory.
+    /// The memory of the outputs.
     pub(super) bytes: usize,
-    /// CPU time of calls that failed.
+    /// CPU time of failed calls.
     pub(super) wasted: Duration,
 }
 
-/// One decision about one event.
+/// An output of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Output {
-    /// The event's position among those that the plugin was asked about.
+    /// The event's position among those of the call.
     pub(super) input: usize,
-    /// What to do with it.
+    /// The decision.
     pub decision: Decision,
 }
 
-/// A decision that the contract allows.
+/// A decision that the contract permits.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Deliver the event's text, or other bytes.
     Deliver(OutputTarget, Option<Vec<u8>>),
-    /// Dead-letter the event with this reason.
+    /// Dead-letter the event for this reason.
     Reject(String),
 }
 
-/// Where an event goes.
+/// The destination of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputTarget {
     /// A position in [`Plugin::declared`](super::Plugin::declared).
     Declared(usize),
-    /// A stream that one of the declared patterns covers.
+    /// A stream that matches one of the declared patterns.
     Named(StreamName),
 }
 
 impl Decisions {
-    /// The decisions about a batch that the plugin is not called with, for this reason.
+    /// The decisions about a batch with which the plugin is not called, for this reason.
     pub fn all_failed(events: usize, fault: &Fault) -> Self {
         let faults = (0..events).map(|event| (event, fault.clone())).collect();
         Decisions {
@@ -69,8 +69,8 @@ impl Decisions {
         }
     }
 
-    /// The number of events that are decided about, counted from the first of the batch: at
-    /// least one. The plugin must be called again with the others.
+    /// The number of decided events, counted from the first of the batch. It is at least one. The
+    /// plugin must be called again with the others.
     pub fn decided_events(&self, events: usize) -> usize {
         match &self.answers.postponed {
             None => events,
@@ -78,25 +78,24 @@ impl Decisions {
         }
     }
 
-    /// The CPU time that was spent on calls which failed.
+    /// The CPU time of failed calls.
     pub fn wasted_cpu(&self) -> Duration {
         self.answers.wasted
     }
 
-    /// Whether any event is delivered as something else than its text.
+    /// Whether an event is delivered with other bytes than its text.
     pub(super) fn have_payloads(&self) -> bool {
         let has_payload =
             |output: &Output| matches!(output.decision, Decision::Deliver(_, Some(_)));
         self.answers.outputs.iter().any(has_payload)
     }
 
-    /// The outputs for an event, by its position in the batch; none where it is
-    /// filtered.
+    /// The outputs of an event, by its position in the batch. Empty if the event is filtered.
     ///
     /// # Errors
     ///
-    /// What the plugin did wrong with it, or that it is not
-    /// [decided](Self::decided_events) about.
+    /// Fails with the plugin's fault for the event, or if the event is not
+    /// [decided](Self::decided_events).
     pub fn of(&self, event: usize) -> Result<&[Output], &Fault> {
         let Answers { outputs, faults, postponed, .. } = &self.answers;
         let answer = self.groups.answer(event);
@@ -113,7 +112,7 @@ impl Decisions {
 }
 
 impl Answers {
-    /// Add the outputs for events of which the first has this position.
+    /// Adds the outputs of events, the first of which has this position.
     pub(super) fn add_outputs(&mut self, outputs: Vec<Output>, first: usize) {
         self.bytes += outputs.iter().map(Output::size_in_memory).sum::<usize>();
         if self.outputs.is_empty() && first == 0 {
@@ -125,8 +124,8 @@ impl Answers {
         }
     }
 
-    /// Whether the event at this position, and those behind it, must wait for another call, since
-    /// the answers take too much memory already or the caller demands it.
+    /// Whether the event at this position and later ones must wait for another call, because the
+    /// results already take too much memory or the caller requires it.
     pub(super) fn is_postponed(&mut self, event: usize, is_too_much: bool) -> bool {
         let is_full = self.bytes > limits::PLUGIN_ANSWERS_HELD_BYTES_MAX;
         if self.postponed.is_none() && (is_full || is_too_much) {
@@ -135,14 +134,14 @@ impl Answers {
         self.postponed.is_some()
     }
 
-    /// Leaves the event at this position, and those behind it, for another call.
+    /// Leaves the event at this position and later ones for another call.
     pub(super) fn postpone(&mut self, event: usize, why: Fault) {
         self.postponed.get_or_insert((event, why));
     }
 }
 
 impl Output {
-    /// What it takes in memory.
+    /// The size in memory.
     fn size_in_memory(&self) -> usize {
         let of_decision = match &self.decision {
             Decision::Deliver(_, payload) => payload.as_ref().map_or(0, Vec::capacity),
@@ -152,7 +151,7 @@ impl Output {
     }
 }
 
-/// Checks that the outputs of one event are allowed together.
+/// Checks that the contract permits the combination of an event's outputs.
 pub(super) fn check_event(outputs: &[Output]) -> Result<(), Fault> {
     if outputs.len() == 1 {
         return Ok(());

@@ -1,8 +1,8 @@
 //! The streams that a plugin declares, and the positions that each of its instances uses for them.
 //!
-//! A plugin answers with positions among the streams that it has declared. An instance
-//! may declare them in an order of its own, as one does that keeps them in a hash map
-//! with a random seed: its positions are translated into those of the plugin.
+//! A plugin's results contain positions among its declared streams. An instance may declare the
+//! streams in another order, for example from a hash map with a random seed. Its positions are then
+//! translated into those of the plugin.
 
 use std::collections::HashMap;
 
@@ -12,50 +12,50 @@ use super::EventReads;
 use super::bindings::exports::standpipe::mapping::mapper::Setup;
 use super::printable::to_printable;
 
-/// Names that an error shows of those that differ.
+/// Maximum number of different names in an error.
 const NAMES_SHOWN: usize = 3;
 
-/// Characters of a name that an error shows: Firehose takes no more.
+/// Maximum characters of a name in an error, which is the limit of Firehose.
 const NAME_CHARACTERS_SHOWN: usize = 64;
 
 /// The order in which an instance has declared the streams of its plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum StreamOrder {
-    /// That of the plugin.
+    /// The order of the plugin.
     #[default]
     Same,
-    /// Another one: for each of its streams the plugin's position.
+    /// Another order: the plugin's position for each stream of the instance.
     Other(Box<[u32]>),
 }
 
 /// How an instance's declaration differs from that of the plugin's first instance.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum DeclarationChange {
-    /// Other parts of the events.
+    /// The instance requests other parts of the events.
     #[error("it asked for {before:?} of the events, and now for {now:?}")]
     Reads {
-        /// What the first one asked for.
+        /// What the first instance requested.
         before: &'static str,
-        /// What this one asks for.
+        /// What this instance requests.
         now: &'static str,
     },
-    /// Other streams.
+    /// The instance declares other streams.
     #[error("it declared {gone} before and not now, and {added} now and not before")]
     Streams {
-        /// The first of those that are gone, as text of bounded length.
+        /// The first of the missing names, as text of limited length.
         gone: String,
-        /// The first of those that are new.
+        /// The first of the new names.
         added: String,
     },
 }
 
 impl StreamOrder {
-    /// How an instance that has answered `own` names the streams of a plugin whose first
-    /// instance answered `first`.
+    /// Compares the declaration `own` of an instance with the declaration `first` of the plugin's
+    /// first instance.
     ///
     /// # Errors
     ///
-    /// They have not declared the same.
+    /// Fails if they differ in more than the order.
     pub(super) fn between(first: &Setup, own: &Setup) -> Result<Self, DeclarationChange> {
         if first.reads != own.reads {
             let [before, now] = [first, own].map(|setup| EventReads::from(setup.reads).word());
@@ -87,8 +87,8 @@ impl StreamOrder {
         }
     }
 
-    /// The plugin's position of the instance's stream at this position; none where it has
-    /// not declared so many.
+    /// The plugin's position of the instance's stream at this position. `None` if the instance has
+    /// declared fewer streams.
     #[inline]
     pub(super) fn of_plugin(&self, position: u32) -> Option<u32> {
         match self {
@@ -124,7 +124,7 @@ mod tests {
         let order = StreamOrder::between(&first, &setup(&["c", "a", "b-*"], Reads::Kind)).unwrap();
         let positions = [0, 1, 2, 3].map(|position| order.of_plugin(position));
         assert_eq!(positions, [Some(2), Some(0), Some(1), None]);
-        // A name that stands twice is one stream.
+        // A repeated name is one stream.
         let twice = setup(&["b", "a", "b"], Reads::Kind);
         let order = StreamOrder::between(&twice, &setup(&["a", "b"], Reads::Kind)).unwrap();
         assert_eq!([0, 1].map(|position| order.of_plugin(position)), [Some(1), Some(0)]);

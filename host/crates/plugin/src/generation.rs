@@ -1,5 +1,5 @@
-//! A plugin in a role, with its number, circuit breaker, counters and outages. The same plugin
-//! becomes another generation each time that it is loaded.
+//! A plugin in a role, with its number, circuit breaker, counters and outages. Each time that a
+//! plugin gets a role, it becomes another generation.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -12,11 +12,10 @@ use super::counts::{PluginCounters, RoleCounters};
 use super::trust::{AdmittedPlugin, Evidence, Role, Trust, Untrusted};
 use super::{BatchTally, CallOutcome, CircuitBreaker, CircuitBreakerSettings, Plugin, Unavailable};
 
-/// How often the log says that no instance of a plugin can be made.
+/// How often the log reports that no instance of a plugin can be created.
 const PLUGIN_UNAVAILABLE_LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A plugin from the moment that it gets a role. The same plugin becomes another generation
-/// each time.
+/// A plugin in a role. Each time that a plugin gets a role, it becomes another generation.
 #[derive(Debug)]
 pub struct Generation {
     number: u64,
@@ -30,16 +29,16 @@ pub struct Generation {
     outage: Mutex<PluginOutage>,
 }
 
-/// What is known of instances that could not be made.
+/// The state of failed attempts to create instances.
 #[derive(Debug, Default)]
 struct PluginOutage {
-    /// Until when no instance is expected.
+    /// The time until which no instance is expected.
     until: Option<Instant>,
     last_log: Option<Instant>,
 }
 
 impl Generation {
-    /// A generation that begins now, and that so many threads call.
+    /// Creates a generation that starts now, and that this number of threads call.
     pub fn new(
         number: u64,
         admitted: AdmittedPlugin,
@@ -60,25 +59,25 @@ impl Generation {
         }
     }
 
-    /// Also counts its work in the counters of a role.
+    /// Also adds its counts to the counters of a role.
     #[must_use]
     pub(super) fn with_role_counters(self, counters: &Arc<RoleCounters>) -> Self {
         let breaker = self.breaker.with_changes(counters.health_changes.clone());
         Generation { breaker, role_counters: Arc::clone(counters), ..self }
     }
 
-    /// Sets where its component is from.
+    /// Sets the origin of the component.
     #[must_use]
     pub(super) fn with_origin(self, origin: String) -> Self {
         Generation { origin, ..self }
     }
 
-    /// Where its component is from, for people.
+    /// The origin of the component, for people.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Its number in this run, which rises with each generation.
+    /// The number of the generation in this run. It increases with each generation.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -88,21 +87,21 @@ impl Generation {
         &self.plugin
     }
 
-    /// Whether these settings let it be in a role.
+    /// Checks whether these settings permit the generation to have the role.
     ///
     /// # Errors
     ///
-    /// They do not.
+    /// Fails if they do not.
     pub fn check_trust(&self, trust: &Trust, role: Role) -> Result<(), Untrusted> {
         trust.check_again(role, &self.evidence)
     }
 
-    /// This or another plugin of its component for another generation, if these settings let that
-    /// be in the role.
+    /// Admits this plugin, or another one of the same component, for another generation, if these
+    /// settings permit the role.
     ///
     /// # Errors
     ///
-    /// They do not, or it is another component's.
+    /// Fails if they do not, or if the plugin has another component.
     pub fn admit(
         &self,
         plugin: Plugin,
@@ -112,17 +111,17 @@ impl Generation {
         trust.admit(role, plugin, self.evidence.clone())
     }
 
-    /// When it began.
+    /// When the generation began.
     pub fn since(&self) -> SystemTime {
         self.since
     }
 
-    /// Its circuit breaker.
+    /// The circuit breaker of the generation.
     pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }
 
-    /// Counts the results of a source's events, and the CPU time that was wasted on them.
+    /// Counts the results of a source's events, and the CPU time wasted on them.
     pub fn count_batch(&self, source: &str, tally: &BatchTally, wasted: Duration) {
         self.counts.add_tally(tally);
         self.role_counters.counts.add_tally(tally);
@@ -133,14 +132,14 @@ impl Generation {
         }
     }
 
-    /// Counts the time that a batch took, and the memory of its instance.
+    /// Counts the duration of a batch, and the memory of its instance.
     pub fn count_call(&self, took: Duration, memory_bytes: usize) {
         self.counts.add_call(took, memory_bytes);
         self.role_counters.counts.add_call(took, memory_bytes);
     }
 
-    /// Notes that no instance can be started, and logs it at intervals; `role` is what the plugin
-    /// is used for.
+    /// Notes that no instance can be started, and logs it at intervals. `role` is the role of the
+    /// plugin.
     pub fn note_unavailable(&self, role: &str, unavailable: &Unavailable) {
         let now = Instant::now();
         let mut outage = self.outage.lock();
@@ -163,7 +162,7 @@ impl Generation {
         outage.until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// What it has done so far.
+    /// The counts so far.
     pub(super) fn counts(&self) -> &PluginCounters {
         &self.counts
     }

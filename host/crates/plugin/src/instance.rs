@@ -1,4 +1,4 @@
-//! One instance in its Store, and the calls into it.
+//! An instance in its store, and the calls into it.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::ticker::RunningCall;
 use super::{Engine, Fault, InstanceLimits};
 use crate::limits;
 
-/// The engine's error text if an answer exceeds its limit. The error's type is not public.
+/// The engine's error text if a result exceeds its limit. The error's type is not public.
 const ANSWER_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
 
 pub(super) struct Instance {
@@ -23,7 +23,7 @@ pub(super) struct Instance {
     bindings: Bindings,
     calls: u64,
     made: Instant,
-    /// The order in which it has declared the streams of its plugin.
+    /// The order in which the instance declared the streams of its plugin.
     pub(super) order: StreamOrder,
 }
 
@@ -44,7 +44,7 @@ impl Instance {
         }
     }
 
-    /// The inner error is the plugin's own.
+    /// The inner error is the plugin's own message.
     pub(super) fn configure(
         &mut self,
         settings: &str,
@@ -56,7 +56,7 @@ impl Instance {
         answer.map_err(|error| fault_of_call(&self.store, &error, configure_deadline(cpu_max)))
     }
 
-    /// Calls the plugin with events. Its time runs from `start` of the thread's CPU time.
+    /// Calls the plugin with events. The time limit starts at `start` of the thread's CPU time.
     pub(super) fn map_events(
         &mut self,
         events: &[contract::Event<'_>],
@@ -72,8 +72,8 @@ impl Instance {
         })
     }
 
-    /// The routes that the plugin reports with these settings; none if it does not export them. Calls
-    /// an instance of its own, which maps no events.
+    /// The routes that the plugin reports with these settings, or none if it does not export them.
+    /// Calls a separate instance, which maps no events.
     pub(super) fn routes(
         engine: &Engine,
         pre: &PluginPre<Sandbox>,
@@ -91,20 +91,20 @@ impl Instance {
         asked.map(Some).map_err(|error| fault_of_call(&store, &error, configure_deadline(cpu_max)))
     }
 
-    /// Whether it must be replaced.
+    /// Whether the instance must be replaced.
     pub(super) fn is_worn(&self, instance_limits: &InstanceLimits) -> bool {
         self.calls >= instance_limits.calls
             || self.store.data().bounds.is_bloated()
             || self.made.elapsed() >= instance_limits.age
     }
 
-    /// The size of all its memories, in bytes.
+    /// The size of all memories of the instance, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().bounds.memory_bytes
     }
 }
 
-/// A store for a new instance.
+/// Creates a store for a new instance.
 fn new_store(engine: &Engine, rate: &LogRate) -> (Store<Sandbox>, RunningCall) {
     let InstanceLimits { memory_bytes, answer_bytes, configure_cpu, .. } =
         *engine.instance_limits();
@@ -128,7 +128,7 @@ fn call_routes(
     let bindings = Bindings::new(&mut *store, &instance)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
-    // It has accepted these settings before.
+    // The plugin has accepted these settings before.
     let _ = mapper.call_configure(&mut *store, settings)?;
     let routes = instance.get_typed_func::<(), (Vec<PluginRoute>,)>(&mut *store, function)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
@@ -136,7 +136,7 @@ fn call_routes(
     Ok(routes)
 }
 
-/// Starts the deadline of a call. Must precede every call: without a deadline it traps at once.
+/// Starts the deadline of a call. Every call needs one: without a deadline it traps at once.
 fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -> RunningCall {
     store.data().log.begin_call();
     store.data_mut().deadline = start.saturating_add(cpu_max);
@@ -148,7 +148,7 @@ fn configure_deadline(cpu_max: Duration) -> Fault {
     Fault::ConfigureDeadline(cpu_max.as_millis())
 }
 
-/// The fault of a failed call; `deadline` if its CPU time was over.
+/// The fault of a failed call. It is `deadline` if the call exceeded its CPU time.
 fn fault_of_call(store: &Store<Sandbox>, error: &wasmtime::Error, deadline: Fault) -> Fault {
     if error.is::<DeadlinePassed>() {
         return deadline;

@@ -1,9 +1,8 @@
-//! The thread that has running plugins look at their CPU time, every
-//! [`PLUGIN_TICK`].
+//! The thread that makes running plugins check their CPU time, every [`PLUGIN_TICK`].
 //!
-//! It rests while no plugin runs. A call wakes it, which costs a system call only if it was
-//! resting: it goes on ticking for [`PLUGIN_TICKS_IDLE`] after the last call, so calls in close
-//! succession need not wake it.
+//! It sleeps while no plugin runs. A call wakes it, which costs a system call only if it was
+//! asleep: it continues to tick for [`PLUGIN_TICKS_IDLE`] after the last call, so calls in close
+//! succession do not have to wake it.
 
 use std::io;
 use std::sync::Arc;
@@ -13,11 +12,11 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// How often a running plugin's CPU time is looked at.
+/// How often the CPU time of a running plugin is checked.
 const PLUGIN_TICK: Duration = Duration::from_millis(1);
 
-/// After how many of these looks without a plugin that runs they end, until one is called
-/// again. Waking the thread up takes some microseconds: 50 times a second at most.
+/// Number of ticks without a running plugin after which the thread sleeps until the next call.
+/// Waking the thread takes some microseconds, at most 50 times per second.
 const PLUGIN_TICKS_IDLE: u32 = 20;
 
 /// Ends the thread when it is dropped.
@@ -25,19 +24,19 @@ pub(super) struct Ticker {
     handle: TickerHandle,
 }
 
-/// Says when plugins run.
+/// Tells the ticker when plugins run.
 #[derive(Clone)]
 pub(super) struct TickerHandle(Arc<TickerState>);
 
 struct TickerState {
-    /// Calls into plugins at present.
+    /// Number of current calls into plugins.
     running: AtomicUsize,
     is_resting: AtomicBool,
     is_over: AtomicBool,
     thread: Thread,
 }
 
-/// A plugin runs as long as this is there.
+/// A running call of a plugin, until it is dropped.
 #[must_use = "the deadline of a call is looked at as long as this lives"]
 pub(super) struct RunningCall(TickerHandle);
 
@@ -56,7 +55,7 @@ impl Ticker {
             thread: thread.thread().clone(),
         };
         let handle = TickerHandle(Arc::new(state));
-        // The thread waits for it.
+        // The thread waits for the handle.
         let _ = hand_over.send(handle.clone());
         Ok(Ticker { handle })
     }
@@ -75,11 +74,11 @@ impl Drop for Ticker {
 }
 
 impl TickerHandle {
-    /// A plugin is called.
+    /// Marks the start of a call.
     pub(super) fn start_call(&self) -> RunningCall {
-        // The thread says that it rests before it looks at the calls once more, and this
-        // counts the call before it looks whether the thread rests: one of them sees the
-        // other.
+        // The thread announces that it sleeps before it checks the number of calls again. This
+        // function counts the call before it checks whether the thread sleeps. So one of them sees
+        // the other.
         self.0.running.fetch_add(1, Ordering::SeqCst);
         if self.0.is_resting.load(Ordering::SeqCst) {
             self.0.thread.unpark();
@@ -148,7 +147,7 @@ mod tests {
             let (first, second) = (ticker.handle().start_call(), ticker.handle().start_call());
             wait_until(|| !state.is_resting.load(Ordering::SeqCst));
             drop(first);
-            // As long as one is left, for longer than it takes to come to rest.
+            // The call lasts longer than the ticker needs to fall asleep.
             let end = Instant::now() + PLUGIN_TICK * 3 * PLUGIN_TICKS_IDLE;
             while Instant::now() < end {
                 assert!(!state.is_resting.load(Ordering::SeqCst));
@@ -157,7 +156,7 @@ mod tests {
             drop(second);
         }
         drop(ticker);
-        // The thread has let go of it.
+        // The thread has dropped its handle.
         wait_until(|| Arc::strong_count(&state) == 1);
     }
 }

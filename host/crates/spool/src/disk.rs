@@ -1,4 +1,4 @@
-//! A spool on disk: its parts put together, and its threads.
+//! A spool on disk: it connects its parts, and owns their threads.
 
 use std::io;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use super::writer::SegmentWriter;
 use super::{AppendError, Recovered, SpoolOpenError, SpoolSettings};
 use crate::limits;
 
-/// Memory that an entry takes beside its bytes while it waits.
+/// Memory of a waiting entry besides its bytes.
 const WAITING_OVERHEAD_BYTES: usize = 256;
 
-/// The side of a spool on disk that takes entries.
+/// The side of a spool on disk that accepts entries.
 #[derive(Debug)]
 pub(super) struct DiskSpool {
     pub(super) log: Arc<SegmentLog>,
     commands: Sender<WriterCommand>,
     chores: Sender<JanitorTask>,
-    /// Bytes of memory for what waits to be written.
+    /// Permits for the memory of waiting entries.
     memory: Arc<Semaphore>,
     is_closed: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Who works for a spool on threads of their own, and where they take their work.
+/// The parts of a spool with their own threads, and the queues of their work.
 #[derive(Debug)]
 pub(super) struct SpoolWorkers {
     pub(super) writer: SegmentWriter,
@@ -59,7 +59,7 @@ impl DiskSpool {
         Ok((disk, reader, recovered))
     }
 
-    /// Puts the parts together, and starts no thread.
+    /// Connects the parts without starting a thread.
     #[expect(
         clippy::disallowed_methods,
         reason = "a semaphore bounds entries that wait, and the number of segments chores"
@@ -121,17 +121,17 @@ impl DiskSpool {
             self.log.used.subtract(frame);
             return Err(AppendError::Closed);
         }
-        // The writer drops what comes while it ends.
+        // The writer drops waiting entries when it ends.
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    /// Take the room on disk for a frame.
+    /// Reserves disk space for a frame.
     async fn reserve_room(&self, frame: u64) -> Result<(), AppendError> {
         let try_reserve = || self.log.used.try_add(frame, self.log.bytes_max);
         if try_reserve() {
             return Ok(());
         }
-        // What is being written is not removed as a matter of course.
+        // The current segment is not removed automatically.
         if self.log.is_newest_unneeded() {
             let (done, is_done) = oneshot::channel();
             let asked = self.commands.send(WriterCommand::Renew(done)).is_ok();
@@ -145,7 +145,7 @@ impl DiskSpool {
     pub(super) fn close(&self) {
         if !self.is_closed.swap(true, Ordering::Relaxed) {
             self.memory.close();
-            // Without a writer there is nothing to close.
+            // Without a writer, there is nothing to close.
             let _ = self.commands.send(WriterCommand::Close);
         }
     }
@@ -155,8 +155,8 @@ impl Drop for DiskSpool {
     fn drop(&mut self) {
         self.close();
         let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
-        // The writer first, which may still have something for the janitor. A
-        // thread that panicked has said so.
+        // The writer is joined first, because it may still queue work for the janitor. A thread
+        // that panicked has already reported it.
         let _ = threads.next().map(JoinHandle::join);
         let _ = self.chores.send(JanitorTask::Stop);
         let _ = threads.next().map(JoinHandle::join);

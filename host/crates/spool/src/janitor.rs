@@ -1,6 +1,6 @@
-//! The thread that does what nobody should wait for: it removes the files of
-//! segments that nobody needs, tries again what failed, and gives back room of
-//! segments that stay for the sake of a few items.
+//! The janitor thread does work that must not delay others: it removes segments that are no longer
+//! needed, retries failed operations, and releases disk space of segments that only contain a few
+//! needed items.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ use crate::limits;
 use standpipe_core::files::punch_hole;
 use standpipe_core::private;
 
-/// The unit in which file systems give room back, in bytes.
+/// The unit in which file systems release space, in bytes.
 const BLOCK: u64 = 4096;
 
 /// Tends the files of a log.
@@ -30,10 +30,10 @@ pub(super) struct Janitor {
     log: Arc<SegmentLog>,
     /// Segments that could not be removed.
     left: Vec<Arc<Segment>>,
-    /// Numbers whose files could not be removed.
+    /// Segment numbers whose files could not be removed.
     left_files: Vec<u64>,
     can_punch: bool,
-    /// The writer, which alone may end the segment that is being written.
+    /// The queue of the writer, which alone may complete the current segment.
     commands: Sender<WriterCommand>,
 }
 
@@ -42,7 +42,7 @@ impl Janitor {
         Self { log, left: Vec::new(), left_files: Vec::new(), can_punch: true, commands }
     }
 
-    /// Does what is asked, until it is to stop.
+    /// Executes tasks until it is told to stop.
     pub(super) fn run(mut self, chores: &Receiver<JanitorTask>) {
         let mut tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
         loop {
@@ -65,17 +65,17 @@ impl Janitor {
         }
     }
 
-    /// Try again what failed, and give room back where it is getting scarce.
+    /// Retries failed operations, and releases disk space if it becomes scarce.
     pub(super) fn tend(&mut self) {
         for segment in std::mem::take(&mut self.left) {
             self.remove_segment(segment);
         }
-        // What fails again comes back as a chore.
+        // A repeated failure queues another task.
         for number in std::mem::take(&mut self.left_files) {
             self.log.discard_files(number);
         }
         let is_room_scarce = self.log.is_room_scarce();
-        // One at a time: a disk can take long for each.
+        // One segment at a time, because a disk may take long for each.
         if is_room_scarce && !self.log.is_tend_asked.swap(true, Ordering::Relaxed) {
             let _ = self.commands.send(WriterCommand::Tend);
         }
@@ -95,9 +95,9 @@ impl Janitor {
         }
     }
 
-    /// Give back whole blocks of frames that are acknowledged, headers and all:
-    /// the reader passes over what it cannot make out if all items that are
-    /// missing there are acknowledged. So these must be durable first.
+    /// Releases whole blocks of acknowledged frames, including their headers. The reader skips an
+    /// unreadable region if all missing items are acknowledged. Therefore, the acknowledgements
+    /// must be durable first.
     fn try_punch_segment(&self, segment: &Segment) -> io::Result<()> {
         self.log.sync_acks(segment)?;
         let unacked = segment.state().acks.unacked();
@@ -124,14 +124,14 @@ impl Janitor {
     }
 }
 
-/// Whether half of what was needed last time is not any more: so a segment is
-/// gone through a few times only, however slowly it empties.
+/// Whether half of the items that were needed last time are no longer needed. So a segment is
+/// scanned only a few times, however slowly it empties.
 fn is_worth_it(segment: &Segment) -> bool {
     let state = segment.state();
     state.is_complete && !state.is_spent() && state.acks.unacked() <= state.unacked_when_punched / 2
 }
 
-/// The ranges of a segment's bytes that hold nothing but acknowledged items.
+/// The byte ranges of a segment that only contain acknowledged items.
 fn spent_ranges(segment: &Segment, file: File) -> Vec<Range<u64>> {
     let (end, items) = {
         let state = segment.state();
@@ -149,7 +149,7 @@ fn spent_ranges(segment: &Segment, file: File) -> Vec<Range<u64>> {
     };
     while let Some(found) = walk.next_frame(end, items) {
         let header = found.header;
-        // A gap without items belongs to no frame: it stays, to be reported.
+        // A gap without items belongs to no frame. It stays, so that it is reported.
         let is_known = !found.gap.is_unreadable && !found.gap.items.is_empty();
         if !found.gap.bytes.is_empty() {
             add(found.gap.bytes, is_known && are_acked(found.gap.items));

@@ -1,7 +1,7 @@
-//! The one reader of a spool on disk.
+//! The single reader of a spool on disk.
 //!
-//! It keeps no entries, and a window of one file. What it finds corrupt it
-//! reports, lets go and passes over.
+//! It keeps no entries, only a window of one file in memory. It reports, releases and skips corrupt
+//! regions.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,11 +23,11 @@ const SPOOL_OPEN_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct SegmentReader {
     log: Arc<SegmentLog>,
     current: Option<CurrentSegment>,
-    /// The number of the segment that was read last.
+    /// The number of the last completely read segment.
     passed: u64,
 }
 
-/// The segment that is being read.
+/// The current segment.
 #[derive(Debug)]
 struct CurrentSegment {
     segment: Arc<Segment>,
@@ -39,7 +39,7 @@ impl SegmentReader {
         Self { log, current: None, passed: 0 }
     }
 
-    /// The next entry, if it comes by then.
+    /// Returns the next entry, if it arrives before this time.
     #[expect(
         clippy::disallowed_methods,
         reason = "nothing signals when a disk works again, and the pause is bounded by `until`"
@@ -64,7 +64,7 @@ impl SegmentReader {
         }
     }
 
-    /// The next entry that is there.
+    /// Returns the next available entry.
     fn next_ready_entry(&mut self) -> io::Result<Option<SpoolEntry>> {
         loop {
             let Some(current) = &mut self.current else {
@@ -96,7 +96,7 @@ impl SegmentReader {
         }
     }
 
-    /// Open the next segment, if there is one.
+    /// Opens the next segment, if there is one.
     fn open_next(&mut self) -> io::Result<bool> {
         let Some(segment) = self.log.segment_after(self.passed) else {
             return Ok(false);
@@ -114,7 +114,7 @@ impl SegmentReader {
                 }
                 self.current = Some(CurrentSegment { segment, walk: FrameWalk::new(number, file) });
             }
-            // All of it was acknowledged meanwhile, or somebody removed the file.
+            // All of its items were acknowledged meanwhile, or someone removed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let gap = Gap { bytes: 0..end, items: 0..items, is_unreadable: false };
                 self.log.lose_gap(&segment, gap);
@@ -127,7 +127,7 @@ impl SegmentReader {
 }
 
 impl CurrentSegment {
-    /// The entry of a frame, if it is sound and somebody waits for it.
+    /// Reads the entry of a frame, if it is valid and still needed.
     fn read_entry(&mut self, log: &SegmentLog, found: &FoundFrame, end: u64) -> Option<SpoolEntry> {
         let header = found.header;
         let items = header.first..header.items_end();
@@ -151,7 +151,7 @@ impl CurrentSegment {
     }
 }
 
-/// The end of so much patience, which may be endless.
+/// The end of this waiting time, which may be infinite.
 pub(super) fn deadline_after(patience: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(86_400);
     Instant::now() + patience.min(LONG)

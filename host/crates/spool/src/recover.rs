@@ -1,13 +1,12 @@
-//! Finding what an earlier process left.
+//! Recovers the spool of an earlier process.
 //!
-//! A complete segment has a summary beside its acknowledgements, and is not read
-//! before its entries are. Of the one that was being written when a process died,
-//! the headers are read, and what a crash left behind the last frame is cut off.
+//! A complete segment has a summary in its acknowledgement file, and is only read when its entries
+//! are. Of the segment that was being written when a process died, the headers are read, and
+//! everything after the last frame is cut off.
 //!
-//! What can be no write that was interrupted has been damaged, and may be of
-//! entries that were stored: it is counted as corrupt, and kept in a file beside.
-//! A file that this version cannot read, or that has another name than it had, is
-//! refused before anything is changed.
+//! Bytes that no interrupted write can explain are damaged, and may belong to stored entries: they
+//! are counted as corrupt, and saved in a separate file. A file that this version cannot read, or
+//! that was renamed, is rejected before anything is changed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,10 +28,10 @@ use super::{Recovered, SpoolOpenError};
 use crate::limits;
 use standpipe_core::private;
 
-/// The most bytes of a write that was interrupted: of all entries that waited.
+/// Maximum bytes of an interrupted write: those of all waiting entries.
 const TORN_BYTES_MAX: u64 = limits::SPOOL_WAITING_BYTES_MAX as u64;
 
-/// Take in all segments of the folder, and say which number the next one gets.
+/// Recovers all segments of the folder. Returns the number of the next segment.
 pub(super) fn recover_segments(log: &SegmentLog) -> Result<(Recovered, u64), SpoolOpenError> {
     let failed =
         |error| SpoolOpenError::Directory { directory: log.folder.path().to_owned(), error };
@@ -100,8 +99,8 @@ fn recover_segment(
     Ok(Segment::new(number, begun, state))
 }
 
-/// Find where the frames of a segment end, and cut off what is behind the last one.
-/// Returns the bytes of it that a crash left, and nobody waits for.
+/// Finds the end of a segment's frames, and cuts off everything after the last one. Returns the
+/// number of removed bytes that an interrupted write left.
 fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState) -> u64 {
     let length = state.end;
     let mut walk = FrameWalk::new(number, file);
@@ -109,14 +108,14 @@ fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState)
     let (end, items) = (walk.offset().min(length), walk.expected);
     let tail = walk.pass_over(length, items);
     state.acks.set_items(items);
-    // The reader comes to what is there, and reports it.
+    // The reader reports these bytes when it reaches them.
     if tail.is_unreadable || end == length {
         return 0;
     }
     state.end = end;
     let is_torn = is_torn(&walk.file, number, end..length, items).unwrap_or(false);
     if !is_torn && !log.report_corrupt_end(number, end..length) {
-        // It stays behind the end for as long as the segment does.
+        // These bytes stay after the end for as long as the segment exists.
         return 0;
     }
     let cut = log.storage.truncate(&walk.file, end).and_then(|()| log.storage.sync(&walk.file));
@@ -126,9 +125,8 @@ fn find_end(log: &SegmentLog, number: u64, file: File, state: &mut SegmentState)
     if is_torn { length - end } else { 0 }
 }
 
-/// Whether what stands behind the last frame of a segment can be the beginning of a
-/// write that was interrupted: a frame that is longer than the file or, where the
-/// machine lost its power, room that nothing was written to.
+/// Whether the bytes after the last frame can be the start of an interrupted write: a frame that is
+/// longer than the file or, after a power failure, allocated space without data.
 fn is_torn(file: &File, number: u64, tail: Range<u64>, items: u32) -> io::Result<bool> {
     let length = tail.end - tail.start;
     if length > TORN_BYTES_MAX {
@@ -149,7 +147,7 @@ fn are_zeros(file: &File, bytes: Range<u64>) -> io::Result<bool> {
     for_each_piece(file, bytes, |piece| Ok(piece.iter().all(|byte| *byte == 0)))
 }
 
-/// Refuse a file that this version cannot read, or that is another segment's.
+/// Rejects a file that this version cannot read, or that belongs to another segment.
 fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
     let path = log.folder.log_path(number);
     let failed = |error| SpoolOpenError::File { file: path.clone(), error };
@@ -157,7 +155,7 @@ fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
     let mut start = Vec::new();
     let length = (FILE_HEADER_BYTES + FRAME_HEADER_BYTES) as u64;
     if file.take(length).read_to_end(&mut start).is_err() || start.len() < FILE_HEADER_BYTES {
-        // The reader comes to what cannot be read; less than a header holds nothing.
+        // The reader reports an invalid header. A file shorter than a header contains nothing.
         return Ok(());
     }
     let (header, frame) = start.split_at(FILE_HEADER_BYTES);
@@ -179,8 +177,8 @@ fn check_file(log: &SegmentLog, number: u64) -> Result<(), SpoolOpenError> {
     }
 }
 
-/// The acknowledgements of a segment, and how much of them is corrupt. A file that
-/// is missing or cannot be read is so.
+/// Loads the acknowledgements of a segment. Also returns how many blocks are corrupt. A missing or
+/// unreadable file counts as corrupt.
 fn load_acks(log: &SegmentLog, number: u64) -> (Acks, u64) {
     let mut image = Vec::new();
     let read = File::open(log.folder.acks_path(number))

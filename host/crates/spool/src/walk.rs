@@ -1,4 +1,4 @@
-//! Going through a segment's frames, past what is corrupt.
+//! Iterates over the frames of a segment, and skips corrupt regions.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHead
 use super::window::ReadAhead;
 use crate::limits;
 
-/// How much is passed over where the disk cannot read, in bytes: a page.
+/// The number of bytes to skip if the disk cannot read: a page.
 const UNREADABLE_STEP: u64 = 4096;
 
-/// A frame's header, and what was passed over on the way to it.
+/// A frame's header, and the region that was skipped before it.
 #[derive(Debug)]
 pub(super) struct FoundFrame {
     pub(super) offset: u64,
@@ -22,27 +22,27 @@ pub(super) struct FoundFrame {
     pub(super) gap: Gap,
 }
 
-/// What lies between two frames where one of them does not follow the other.
+/// The region between two frames that do not follow each other.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Gap {
     pub(super) bytes: Range<u64>,
-    /// The items of the frames that must have been there.
+    /// The items of the missing frames.
     pub(super) items: Range<u32>,
-    /// Some of it could not be read, so nobody knows what is there.
+    /// Whether a part of the region could not be read, so that its contents are unknown.
     pub(super) is_unreadable: bool,
 }
 
-/// Goes through the frames of one segment. What is between two frames that it
-/// finds is a gap, whose items are known from the frame behind it.
+/// Iterates over the frames of a segment. The region between two found frames is a gap. The frame
+/// after it determines the gap's items.
 #[derive(Debug)]
 pub(super) struct FrameWalk {
     segment: u64,
     pub(super) file: File,
     window: ReadAhead,
     offset: u64,
-    /// The number that the next item should have.
+    /// The expected number of the next item.
     pub(super) expected: u32,
-    /// Something since the last frame could not be read.
+    /// Whether a part since the last frame could not be read.
     is_unreadable: bool,
 }
 
@@ -59,9 +59,9 @@ impl FrameWalk {
         }
     }
 
-    /// The next frame of those that end before `end` with items below `items`.
+    /// Returns the next frame that ends before `end` and has items below `items`.
     ///
-    /// None leaves the place as it is.
+    /// If it returns `None`, the position does not change.
     pub(super) fn next_frame(&mut self, end: u64, items: u32) -> Option<FoundFrame> {
         let mut offset = self.offset;
         loop {
@@ -81,7 +81,7 @@ impl FrameWalk {
         }
     }
 
-    /// Go to this place and this item, over what there is until then.
+    /// Moves to this position and this item. Returns the skipped gap.
     pub(super) fn pass_over(&mut self, offset: u64, item: u32) -> Gap {
         let bytes = self.offset..offset.max(self.offset);
         let items = self.expected..item.max(self.expected);
@@ -90,12 +90,12 @@ impl FrameWalk {
         Gap { bytes, items, is_unreadable }
     }
 
-    /// The place behind the last frame.
+    /// The position after the last frame.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The bytes of the entry in this frame, whatever they are.
+    /// The bytes of the entry in this frame, without a check.
     pub(super) fn read_entry(&mut self, found: &FoundFrame, end: u64) -> io::Result<Vec<u8>> {
         let offset = found.offset + FRAME_HEADER_BYTES as u64;
         let length = found.header.length as usize;
@@ -107,7 +107,7 @@ impl FrameWalk {
         Ok(bytes)
     }
 
-    /// The first valid header from here on. An error says where.
+    /// The first valid header from this position on. An error contains its position.
     fn find_header(
         &mut self,
         from: u64,
@@ -140,7 +140,7 @@ impl FrameWalk {
         }))
     }
 
-    /// The next place where a header may begin, or the end.
+    /// The next position where a header may start, or the end.
     fn next_magic(&mut self, from: u64, end: u64) -> Result<u64, UnreadableAt> {
         let mut offset = from;
         while offset + FRAME_HEADER_BYTES as u64 <= end {
@@ -149,13 +149,13 @@ impl FrameWalk {
             if let Some(at) = memmem::find(bytes, &FRAME_MAGIC) {
                 return Ok(offset + at as u64);
             }
-            // It may be cut by the end of what is in memory.
+            // The magic bytes may be split at the end of the window.
             offset += (bytes.len() - (FRAME_MAGIC.len() - 1)) as u64;
         }
         Ok(end)
     }
 }
 
-/// Where something could not be read.
+/// The position at which the disk could not be read.
 #[derive(Debug)]
 struct UnreadableAt(u64);

@@ -1,5 +1,5 @@
-//! One connection of the bench's own Firehose: counts the records of a body piece by piece, keeps
-//! nothing, and answers as Firehose does.
+//! A connection of the bench's own Firehose: it counts the records of a body in pieces, stores
+//! nothing, and responds like Firehose.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,20 +10,20 @@ use memchr::memmem;
 use super::EndpointShared;
 use crate::bench::process::thread_cpu_time;
 
-/// The text before each record in a request's body. Base64 has no quotes, so
-/// it stands nowhere else.
+/// The text before each record in a request's body. Base64 contains no quotes, so it occurs nowhere
+/// else.
 const MARK: &[u8] = b"\"Data\":";
 
-/// Bytes of a body that are looked at together.
+/// Bytes of a body that are processed together.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The length of Amazon's record ids, in characters.
+/// The length of AWS's record ids, in characters.
 const RECORD_ID_CHARS: usize = 224;
 
-/// The answer for one record.
+/// The size of the result for one record.
 const ANSWER_FOR_RECORD_BYTES: usize = "{\"RecordId\":\"\"},".len() + RECORD_ID_CHARS;
 
-/// The answers for all records of the largest request, each with its comma.
+/// The results for all records of the largest request, each with its comma.
 static ANSWERS: LazyLock<String> = LazyLock::new(|| {
     let answer = format!("{{\"RecordId\":\"{}\"}},", "0a1B2c3D".repeat(RECORD_ID_CHARS / 8));
     answer.repeat(standpipe_delivery::limits::REQUEST_RECORDS_MAX)
@@ -40,7 +40,7 @@ const DESCRIPTION: &str = r#"{"DeliveryStreamDescription":{"DeliveryStreamName":
 const REFUSAL: &str =
     r#"{"__type":"ValidationException","message":"more records than a request may have"}"#;
 
-/// A connection of a client, which sends one request after the other.
+/// The connection of a client, which sends one request after the other.
 pub(super) struct Connection {
     reader: BufReader<TcpStream>,
     shared: Arc<EndpointShared>,
@@ -54,12 +54,12 @@ struct RequestHead {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, shared: Arc<EndpointShared>) -> Self {
-        // Matters for the time of an answer only.
+        // Only affects the time of a response.
         let _ = stream.set_nodelay(true);
         Connection { reader: BufReader::new(stream), shared, piece: vec![0; PIECE_BYTES] }
     }
 
-    /// Answers requests until the client disconnects.
+    /// Serves requests until the client disconnects.
     pub(super) fn serve(mut self) {
         let mut counted = std::time::Duration::ZERO;
         while let Ok(1..) = self.reader.fill_buf().map(<[u8]>::len) {
@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// Answers one request. Returns `None` if the client has disconnected, or does not send HTTP.
+    /// Serves one request. Returns `None` if the client has disconnected, or does not send HTTP.
     fn answer_request(&mut self) -> Option<()> {
         let head = self.read_head()?;
         let records = self.read_body(head.body_bytes)?;
@@ -85,7 +85,7 @@ impl Connection {
             return self.write_response("400 Bad Request", &[REFUSAL]);
         }
         self.shared.take_records(records as u64);
-        // The last record has no comma.
+        // There is no comma after the last result.
         let answers = &ANSWERS[..(records * ANSWER_FOR_RECORD_BYTES).saturating_sub(1)];
         let before = r#"{"Encrypted":false,"FailedPutCount":0,"RequestResponses":["#;
         self.write_response("200 OK", &[before, answers, "]}"])
@@ -110,7 +110,7 @@ impl Connection {
         }
     }
 
-    /// Count the records of a body, without keeping more than a piece of it.
+    /// Counts the records of a body. Only a piece of it is in memory at a time.
     fn read_body(&mut self, body_bytes: usize) -> Option<usize> {
         let (mut records, mut kept, mut left) = (0, 0, body_bytes);
         while left > 0 {
@@ -118,7 +118,7 @@ impl Connection {
             self.reader.read_exact(&mut self.piece[kept..end]).ok()?;
             left -= end - kept;
             records += memmem::find_iter(&self.piece[..end], MARK).count();
-            // A mark may go on in the next piece; a whole one is longer than this.
+            // A mark may continue in the next piece. The kept bytes are shorter than a whole one.
             kept = end.min(MARK.len() - 1);
             self.piece.copy_within(end - kept..end, 0);
         }

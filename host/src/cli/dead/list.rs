@@ -1,5 +1,4 @@
-//! `host dead list`: counts of dead letters by reason and delivery stream, and the files that hold
-//! them.
+//! `host dead list`: counts of dead letters by reason and delivery stream, and their files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,17 +27,17 @@ pub(crate) struct ListDeadLettersArguments {
     json: bool,
 }
 
-/// What is there.
+/// The counts and files in the directory.
 #[derive(Debug, Default, Serialize)]
 struct Listing {
     letters: u64,
-    /// Unreadable lines.
+    /// Number of unreadable lines.
     unreadable: u64,
     groups: Vec<ReasonGroup>,
     files: Vec<Listed>,
 }
 
-/// Dead letters of one reason and one delivery stream.
+/// Dead letters with the same reason and delivery stream.
 #[derive(Debug, Serialize)]
 struct ReasonGroup {
     reason: String,
@@ -54,7 +53,7 @@ struct ReasonGroup {
 struct Listed {
     path: PathBuf,
     bytes: u64,
-    /// Whether a running host writes to it.
+    /// Whether a running host writes to the file.
     live: bool,
     letters: u64,
     unreadable: u64,
@@ -128,7 +127,7 @@ fn add_to_group(groups: &mut Groups, letter: StoredDeadLetter) {
 }
 
 impl Listing {
-    /// For people.
+    /// Formats the listing for people.
     fn to_table(&self, folder: &DeadLetterDirectory) -> String {
         let rows = self.groups.iter().map(ReasonGroup::to_row);
         let mut text = render_table(["reason", "stream", "letters", "first", "last"], rows);

@@ -1,28 +1,28 @@
-//! Consent settings, as the mapping plugin has them.
+//! Converts consent settings to those of the mapping plugin.
 //!
-//! Both vendors keep an event away from a destination whose categories its user has
-//! not consented to. RudderStack stores them by type of source, which this host does
-//! not know of an event: an event then needs the consents of every type, so that at
-//! worst one is filtered that RudderStack would have delivered.
+//! Both vendors do not send an event to a destination if the user has not consented to the
+//! destination's categories. RudderStack stores the categories by type of source, which the host
+//! does not know. So an event needs the consents of all types. At worst, an event is filtered that
+//! RudderStack would have delivered.
 
 use serde_json::{Value, json};
 
 use super::remaining_fields::{RemainingFields, is_filled_in};
 use super::{Imported, JsonObject, escape_path, find_field, is_blank};
 
-/// RudderStack's provider where none is named. Source: its settings' schema.
+/// RudderStack's default provider. Source: its settings' schema.
 const PROVIDER: &str = "oneTrust";
 
-/// What a consent setting of RudderStack's is a list of.
+/// The form of a consent setting in RudderStack.
 #[derive(Debug, Clone, Copy)]
 enum ConsentForm {
-    /// Providers with their categories, each for events of its own.
+    /// A list of providers with their categories. Each applies to events of this provider.
     Providers,
-    /// Categories, whatever provider an event names.
+    /// A list of categories, for events of any provider.
     Categories { key: &'static str, strategy: &'static str },
 }
 
-/// The consent settings: that of today, and the older ones of single providers.
+/// The consent settings: the current one, and older ones of single providers.
 const SETTINGS: [(&str, ConsentForm); 3] = [
     ("consentManagement", ConsentForm::Providers),
     (
@@ -32,12 +32,12 @@ const SETTINGS: [(&str, ConsentForm); 3] = [
     ("ketchConsentPurposes", ConsentForm::Categories { key: "purpose", strategy: "or" }),
 ];
 
-/// Take over what RudderStack's destination asks users to consent to.
+/// Converts the consent categories of a RudderStack destination.
 pub(super) fn read_rudderstack(config: &mut RemainingFields, imported: &mut Imported) {
     let mut consents: Vec<Value> = Vec::new();
     for (key, form) in SETTINGS {
         let Some(value) = config.take(key) else { continue };
-        // One list for each type of source, or one where they have been resolved.
+        // There is one list for each type of source, or a single one in resolved settings.
         let lists: Vec<&Value> = match &value {
             Value::Object(by_type) => by_type.values().collect(),
             list => vec![list],
@@ -72,8 +72,7 @@ pub(super) fn read_rudderstack(config: &mut RemainingFields, imported: &mut Impo
     }
 }
 
-/// What a list asks for, as the mapping plugin has it, and what keeps some of it from
-/// being read.
+/// The categories of a list in the form of the mapping plugin, and why some of it cannot be read.
 fn read_list(list: &Value, form: ConsentForm) -> (Vec<Value>, Option<String>) {
     if is_blank(list) {
         return (Vec::new(), None);
@@ -126,7 +125,7 @@ fn read_provider(item: &JsonObject) -> Result<Option<Value>, String> {
         Some("or") => "or",
         _ => "and",
     };
-    // Events of other providers come with a strategy of their own.
+    // Events of other providers contain their own strategy.
     Ok(Some(match provider {
         "custom" => json!({"provider": provider, "strategy": strategy, "categories": categories}),
         provider => json!({"provider": provider, "categories": categories}),
@@ -170,7 +169,7 @@ pub(super) fn read_segment(settings: &Value, imported: &mut Imported) -> Option<
     Some(json!({"when": when, "drop": true}))
 }
 
-/// A key of a path as FQL has it.
+/// A key of a path in FQL syntax.
 fn fql_key(name: &str) -> String {
     escape_path(name, |character| {
         !character.is_ascii_alphanumeric() && !matches!(character, '_' | '-')

@@ -1,15 +1,15 @@
-//! Segment's destination filters, as transforms of the mapping plugin.
+//! Converts Segment's destination filters to transforms of the mapping plugin.
 //!
-//! Segment's API lists them apart from the destination. Its own conditions are kept as
-//! they are, for the plugin reads the same language. Segment applies all that sample
-//! first, then those that drop events, then those that drop and those that allow
-//! properties, whatever their order.
+//! Segment's API lists filters separately from the destination. Their conditions are kept
+//! unchanged, because the plugin reads the same language. Segment first applies all filters that
+//! sample, then those that drop events, then those that drop and those that allow properties,
+//! regardless of their order.
 
 use serde_json::{Map, Value, json};
 
 use super::{Imported, JsonObject, escape_path, find_field, is_blank, quote_text};
 
-/// What a filter does to events that fulfil its condition, in Segment's order.
+/// The effect of a filter on matching events, in Segment's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum FilterAction {
     Sample,
@@ -35,7 +35,7 @@ impl FilterAction {
     }
 }
 
-/// The transforms that do what the filters did.
+/// Converts filters to equivalent transforms.
 pub(super) fn read_filters(filters: &[&Value], imported: &mut Imported) -> Vec<Value> {
     let mut transforms = Vec::new();
     for (index, filter) in filters.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn read_filters(filters: &[&Value], imported: &mut Imported) -> Vec<V
             )),
         }
     }
-    // Stable: among themselves they stay in the order of the export.
+    // The sort is stable, so filters with the same action keep the order of the export.
     transforms.sort_by_key(|(action, _)| *action);
     transforms.into_iter().map(|(_, transform)| transform).collect()
 }
@@ -128,7 +128,7 @@ fn read_action(action: &Value) -> Result<(FilterAction, Map<String, Value>), Str
     }
 }
 
-/// `percent` is a share from 0 to 1.
+/// Converts `percent`, which is a share from 0 to 1.
 fn read_sample(fields: &JsonObject) -> Result<Value, String> {
     let percent = find_field(fields, "percent").and_then(Value::as_f64);
     let share = percent.filter(|share| (0.0..=1.0).contains(share));
@@ -142,8 +142,7 @@ fn read_sample(fields: &JsonObject) -> Result<Value, String> {
     }
 }
 
-/// The names that are dropped or allowed, by the path of the object that has them: ""
-/// for the event itself.
+/// The dropped or allowed names, by the path of their object. "" is the event itself.
 fn read_fields(fields: &JsonObject) -> Result<Vec<(String, Vec<String>)>, String> {
     let objects = find_field(fields, "fields").and_then(Value::as_object);
     let objects = objects.filter(|objects| !is_blank(&Value::Object((*objects).clone())));
@@ -157,8 +156,8 @@ fn read_fields(fields: &JsonObject) -> Result<Vec<(String, Vec<String>)>, String
     objects.ok_or_else(|| "its `fields` are not an object of lists".to_owned())
 }
 
-/// The paths of an object, which may be an array of objects at Segment. The objects at
-/// the top of an event never are.
+/// The paths of an object. At Segment, the object may also be an array of objects, but not at the
+/// top level of an event.
 fn object_paths(object: &str) -> Vec<String> {
     let steps: Vec<_> = object.split('.').map(path_step).collect();
     let path = steps.join(".");
@@ -172,7 +171,7 @@ fn join_path(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
-/// A name as a step of a path of transforms.
+/// A name as a step in a path of transforms.
 fn path_step(name: &str) -> String {
     escape_path(name, |character| matches!(character, '.' | '[' | ']' | '\\'))
 }

@@ -1,4 +1,4 @@
-//! A mapping of a workflow file that is read key by key. Keys that were not read are errors with
+//! A mapping of a workflow file that is read key by key. Keys that were not read become errors with
 //! line, path and the closest known key.
 
 use super::WorkflowError;
@@ -6,8 +6,8 @@ use super::yaml::{YamlNode, YamlValue};
 use crate::config::nearest_key;
 use standpipe_core::secret::Secret;
 
-/// A mapping that is read key by key. A key that was never read is an error at the end, which
-/// lists the keys that were: there is no second list of them.
+/// A mapping that is read key by key. A key that was never read is an error at the end. The error
+/// lists the keys that were read, so no second list is necessary.
 #[derive(Debug)]
 pub(super) struct Section {
     path: String,
@@ -17,7 +17,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// A mapping at a path, which is empty for the whole document.
+    /// Creates a section from a mapping at a path. The path of the whole document is empty.
     pub(super) fn new(path: String, node: YamlNode) -> Result<Self, WorkflowError> {
         let line = node.line;
         let entries = match node.value {
@@ -34,7 +34,7 @@ impl Section {
         Ok(Section { path, line, entries, known: Vec::new() })
     }
 
-    /// What is wrong with one of its keys.
+    /// Creates an error about one of the section's keys.
     pub(super) fn error_at_key(&self, key: &str, problem: &str) -> WorkflowError {
         self.error_at_line(None, key, problem)
     }
@@ -43,12 +43,12 @@ impl Section {
         WorkflowError::at(line.or(self.line), format!("{}: {problem}", self.path_of(key)))
     }
 
-    /// Where a key stands.
+    /// The path of a key.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// Any value. One that is null is none, as if the key were not there.
+    /// Any value. A null value counts as missing.
     pub(super) fn take(&mut self, key: &'static str) -> Option<YamlNode> {
         self.known.push(key);
         let place = self.entries.iter().position(|(known, _)| known == key)?;
@@ -56,14 +56,14 @@ impl Section {
         (node.value != YamlValue::Null).then_some(node)
     }
 
-    /// What is below a key; empty where there is nothing.
+    /// The section of a key, or an empty section if it is missing.
     pub(super) fn section(&mut self, key: &'static str) -> Result<Section, WorkflowError> {
         let path = self.path_of(key);
         let node = self.take(key).unwrap_or(YamlNode { line: self.line, value: YamlValue::Null });
         Section::new(path, node)
     }
 
-    /// What is below a key; none where there is nothing.
+    /// The section of a key, or `None` if it is missing.
     pub(super) fn optional_section(
         &mut self,
         key: &'static str,
@@ -76,7 +76,7 @@ impl Section {
         Ok(self.scalar(key, "text")?.map(|(text, _)| text))
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required_text(
         &mut self,
         key: &'static str,
@@ -95,7 +95,7 @@ impl Section {
         Ok(self.text(key)?.map(Secret::new))
     }
 
-    /// As YAML has them, also the old words, in quotes or not.
+    /// A boolean in any form of YAML, including older words, with or without quotes.
     pub(super) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, WorkflowError> {
         let flag = |text: &str| match &*text.to_ascii_lowercase() {
             "true" | "yes" | "on" => Some(true),
@@ -114,7 +114,7 @@ impl Section {
         self.parsed(key, "a number", &format!("a number from 0 to {most}"), number)
     }
 
-    /// One of some words.
+    /// One of several words.
     pub(super) fn word(
         &mut self,
         key: &'static str,
@@ -124,7 +124,7 @@ impl Section {
         self.parsed(key, "a word", &format!("one of {}", words.join(", ")), word)
     }
 
-    /// A list of texts; none where it is not there.
+    /// A list of texts, or `None` if it is missing.
     pub(super) fn texts(
         &mut self,
         key: &'static str,
@@ -141,7 +141,7 @@ impl Section {
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    /// All its keys with text as values.
+    /// All remaining keys with their text values.
     pub(super) fn into_texts(mut self) -> Result<Vec<(String, String)>, WorkflowError> {
         let entries = std::mem::take(&mut self.entries);
         let text = |(key, node): (String, YamlNode)| match node.value {
@@ -151,7 +151,7 @@ impl Section {
         entries.into_iter().map(text).collect()
     }
 
-    /// No other key may be left.
+    /// Fails if a key was not read.
     pub(super) fn end(self) -> Result<(), WorkflowError> {
         let Some((key, node)) = self.entries.first() else { return Ok(()) };
         let advice = match nearest_key(key, self.known.iter().copied()) {
@@ -161,7 +161,7 @@ impl Section {
         Err(self.error_at_line(node.line, key, &format!("this key is unknown: {advice}")))
     }
 
-    /// A scalar that is parsed, with what to write where it is none, or another one.
+    /// Parses a scalar. The error says what to write instead.
     fn parsed<T>(
         &mut self,
         key: &'static str,

@@ -1,4 +1,5 @@
-//! An example as a script of bash that names its current step in the file `.example/step`.
+//! Converts an example to a bash script that writes the name of its current step to
+//! `.example/step`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,11 +10,12 @@ use standpipe_tests::workspace_directory;
 use super::SHOWN_LANGUAGES;
 use super::page::{Block, Example};
 
-/// What a part of a settings file needs to be a whole one.
+/// The text that completes a part of a settings file.
 const MAPPING: &str = "\n[[plugin.settings.mappings]]\nevent = \"*\"\nstream = \"events\"\n";
 
-/// Before the first step. Background commands have a process group of their own, so that the stop
-/// reaches all of a group; the shell that started them waits for them and ends with their code.
+/// The script before the first step. Background commands have their own process group, so that a
+/// stop reaches all processes of a group. The shell that started them waits for them and exits with
+/// their code.
 const PRELUDE: &str = r#"
 set -euo pipefail
 EXAMPLE=$PWD/.example
@@ -34,7 +36,7 @@ stop_jobs() {
 trap stop_jobs EXIT
 "#;
 
-/// A directory with links to the repository's files, where nothing is built.
+/// Creates a directory with links to the repository's files, where nothing is built.
 const CHECKOUT: &str = r#"
 mkdir "$EXAMPLE/checkout" "$EXAMPLE/bin"
 cd "$EXAMPLE/checkout"
@@ -45,8 +47,9 @@ ln -s cargo "$EXAMPLE/bin/rustup"
 PATH=$EXAMPLE/bin:$PATH
 "#;
 
-/// Servers of examples listen on the ports that readers use, so one example has them at a time, on
-/// this machine: the lock is free once the last process that inherited it has ended.
+/// Takes a lock, because servers of examples listen on the same ports as for readers. So only one
+/// example on this machine uses them at a time. The lock is free once the last process that
+/// inherited it has ended.
 const LOCK: &str = r#"
 exec 9> "${TMPDIR:-/tmp}/standpipe-examples.lock"
 flock 9
@@ -104,10 +107,10 @@ fn step(block: &Block) -> Result<String, String> {
     })
 }
 
-/// Where what a command prints is kept.
+/// Redirects the output of a command to files.
 const PRINTED: &str = r#"> "$EXAMPLE/printed" 2> "$EXAMPLE/errors""#;
 
-/// Commands with an instruction.
+/// Commands of a block with an instruction.
 fn instructed(instruction: &str, text: &str) -> Result<String, String> {
     if let Some(code) = instruction.strip_prefix("exit=") {
         let wrong = format!("echo \"exit code $code, expected {code}\" >&2; exit 1");
@@ -125,8 +128,8 @@ fn instructed(instruction: &str, text: &str) -> Result<String, String> {
     Err(format!("unknown instruction after ```sh: {instruction}"))
 }
 
-/// Compares what the block before printed with this text. Three dots stand for any text of one
-/// line, and alone on a line for any lines.
+/// Compares the output of the previous block with this text. Three dots stand for any text within a
+/// line, and alone on a line for any number of lines.
 fn compared(file: &str, expected: &str) -> String {
     let saved = saved("expected", expected);
     let difference = format!("diff -u \"$EXAMPLE/expected\" \"$EXAMPLE/{file}\"");
@@ -145,7 +148,7 @@ fn compared(file: &str, expected: &str) -> String {
     format!("{saved}[[ {printed} == {pattern} ]] || {{ {difference}; exit 1; }}")
 }
 
-/// One JSON text, or one on each line.
+/// Checks that a text is JSON, or JSON on each line.
 fn is_json(text: &str) -> Result<String, String> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).map(|_| ());
     parse(text).or_else(|error| {
@@ -155,7 +158,7 @@ fn is_json(text: &str) -> Result<String, String> {
     Ok(String::new())
 }
 
-/// Whether a file of the repository has these lines, whatever their indentation.
+/// Whether a file of the repository contains these lines, with any indentation.
 fn part_of(path: &str, text: &str) -> Result<String, String> {
     let lines =
         |text: &str| text.lines().map(|line| line.trim().to_owned() + "\n").collect::<String>();
@@ -172,12 +175,12 @@ fn written(name: &str, text: &str) -> String {
     format!("mkdir -p \"$(dirname '{name}')\"\n{}", heredoc(&format!("'{name}'"), text))
 }
 
-/// Writes a file that the example does not see.
+/// Writes a file that is invisible to the example.
 fn saved(name: &str, text: &str) -> String {
     heredoc(&format!("\"$EXAMPLE/{name}\""), text)
 }
 
-/// No example has the delimiter as a line.
+/// Writes a here-document. No example contains the delimiter as a line.
 fn heredoc(file: &str, text: &str) -> String {
     format!("cat > {file} <<'END-OF-EXAMPLE'\n{text}\nEND-OF-EXAMPLE\n")
 }

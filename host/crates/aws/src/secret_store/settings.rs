@@ -20,7 +20,7 @@ const REFRESH_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const MANAGERS: &str = "write \"aws-secretsmanager\", \"aws-ssm\", \"files\" or \"env\"";
 
-/// Where Standpipe reads the secrets from that the settings refer to as `secret:NAME`.
+/// Where Standpipe reads the secrets that the settings refer to as `secret:NAME`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawSecrets {

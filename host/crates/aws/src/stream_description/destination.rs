@@ -1,5 +1,5 @@
-//! Reads a destination of a stream's description. A destination that is unknown or incomplete
-//! becomes an unsupported one; secrets in it are not read.
+//! Reads a destination in a stream's description. An unknown or incomplete destination becomes an
+//! unsupported one. Secrets in it are not read.
 
 use super::{
     Destination, DestinationKind, GlueSchema, IndexRotation, Processor, RecordSplit, S3Location,
@@ -11,10 +11,10 @@ use crate::fields::{JsonFields, unknown_word};
 const EXTENDED_S3: &str = "ExtendedS3DestinationDescription";
 const S3: &str = "S3DestinationDescription";
 
-/// A newline as Firehose wants it: base64.
+/// A newline in base64, as Firehose expects it.
 const NEWLINE: &str = "Cg==";
 
-/// What one entry of the list says: one destination, as far as is known today.
+/// Reads one entry of the list. Currently, an entry is one destination.
 pub(super) fn read_destinations(entry: JsonFields<'_>) -> Vec<Destination> {
     let id = entry.text("DestinationId").unwrap_or_default();
     let mut keys: Vec<_> = entry.keys_of_objects().collect();
@@ -22,7 +22,7 @@ pub(super) fn read_destinations(entry: JsonFields<'_>) -> Vec<Destination> {
         keys.retain(is_description);
     }
     if keys.contains(&EXTENDED_S3) {
-        // The plain form repeats what the extended one says.
+        // The plain form repeats the contents of the extended one.
         keys.retain(|&key| key != S3);
     }
     if keys.is_empty() {
@@ -66,7 +66,7 @@ fn read_described(id: &str, key: &str, described: JsonFields<'_>) -> Destination
     }
 }
 
-/// Whether what is configured is in force, which it is unless it is said to be off.
+/// Whether a configuration is active, which is the default.
 fn is_on(configuration: &JsonFields<'_>) -> bool {
     configuration.is("Enabled") != Some(false)
 }
@@ -144,7 +144,7 @@ fn read_processors(described: JsonFields<'_>) -> Vec<Processor> {
     listed.map(read_processor).collect()
 }
 
-/// Reads a processor. Only known parameters are kept, since others may hold secrets.
+/// Reads a processor. Only known parameters are kept, because others may contain secrets.
 fn read_processor(processor: JsonFields<'_>) -> Processor {
     let named = |name| {
         let mut parameters = processor.objects("Parameters");
@@ -164,8 +164,8 @@ fn read_processor(processor: JsonFields<'_>) -> Processor {
     }
 }
 
-/// Reads where copies of all records go, or else the bucket for failed records, which all
-/// destinations but S3 need.
+/// Reads the place of backup copies of all records, or the bucket for failed records, which all
+/// destinations except S3 require.
 fn read_backup(described: JsonFields<'_>) -> Option<S3Location> {
     let is_off = described.text("S3BackupMode") == Some("Disabled");
     let copies = described.object("S3BackupDescription").filter(|_| !is_off);

@@ -1,4 +1,5 @@
-//! Describes each listed delivery stream: read, denied, vanished or unreadable. Pages are bounded.
+//! Describes each listed delivery stream. The result is read, denied, deleted or unreadable. The
+//! number of pages is limited.
 
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use super::{DiscoveryProgress, ReportProgress};
 use crate::limits;
 use crate::{StreamDescription, UnreadableStream};
 
-/// Pages of destinations of one stream, which has one destination today.
+/// Maximum pages of destinations of one stream, which currently has one destination.
 const CATALOG_DESTINATION_PAGES_MAX: usize = 100;
 
-/// Descriptions of delivery streams, at the rate that Amazon allows.
+/// Describes delivery streams at the rate that AWS permits.
 #[derive(Debug)]
 pub(crate) struct StreamDescriber {
     inspector: StreamInspector,
@@ -27,8 +28,8 @@ impl StreamDescriber {
         Arc::new(StreamDescriber { inspector, limiter: RateLimiter::per_second(per_second) })
     }
 
-    /// Describes a stream, with at most so many attempts: with its first destinations, or
-    /// with those after this one.
+    /// Describes a stream with at most this number of attempts, with its first destinations or
+    /// those after the given one.
     pub(crate) async fn describe_page(
         &self,
         attempts_max: u32,
@@ -39,7 +40,7 @@ impl StreamDescriber {
         call_with_retries(&self.limiter, attempts_max, "DescribeDeliveryStream", call).await
     }
 
-    /// Describes a stream with all of its destinations, page by page: it has one today.
+    /// Describes a stream with all of its destinations, page by page. Currently, there is one.
     async fn describe_all_pages(&self, name: &str) -> Result<StreamDescription, AwsError> {
         let attempts_max = limits::CATALOG_ATTEMPTS_MAX;
         let mut stream = self.describe_page(attempts_max, name, None).await?;
@@ -56,7 +57,7 @@ impl StreamDescriber {
     }
 }
 
-/// The destination after which there are more; none if it is the last page.
+/// The destination after which there are more, or `None` for the last page.
 fn last_destination_id(stream: &StreamDescription) -> Result<Option<String>, AwsError> {
     if !stream.has_more_destinations {
         return Ok(None);
@@ -85,7 +86,7 @@ pub(super) struct DescribedStreams {
     pub(super) streams: Vec<StreamDescription>,
     pub(super) unread: Vec<UnreadableStream>,
     pub(super) vanished: Vec<String>,
-    /// How many of those unread are denied.
+    /// How many of the unread streams are denied.
     pub(super) denied: usize,
 }
 

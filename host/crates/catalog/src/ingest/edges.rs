@@ -1,4 +1,4 @@
-//! The edges of a run, and a line in the report for each.
+//! Writes the edges of a run, and reports each of them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::openmetadata::{
 use crate::report::{EdgeOutcome, EdgeReport, LineageReport, asset_label};
 use crate::{Asset, Graph, Inventory};
 
-/// The edges of those who ask no server.
+/// Reports edges that are not looked up on a server.
 pub(super) fn report_without_server(inventory: &Inventory, graph: &Graph) -> LineageReport {
     let lines = stream_links(inventory, graph).into_iter().map(|link| {
         let unknown = |asset: &&Asset| matches!(asset, Asset::Unsupported { .. });
@@ -34,7 +34,7 @@ fn edge_report(link: &StreamLink, fate: EdgeOutcome) -> EdgeReport {
 }
 
 impl Ingestion<'_> {
-    /// Write all edges. `before` are the pipelines as they were found.
+    /// Writes all edges. `before` contains the pipelines as found at the start.
     pub(super) async fn write_edges(
         &self,
         before: &ExistingPipelines,
@@ -116,13 +116,13 @@ impl Ingestion<'_> {
     }
 }
 
-/// An end of an edge that was found.
+/// A found end of an edge.
 struct EdgeEnd {
     entity: Entity,
     matched: Option<String>,
 }
 
-/// Look for what an edge begins at, and where that is not found for what stands for it.
+/// Finds the start of an edge or, if that does not exist, its replacement.
 async fn find_origin(
     from: &Asset,
     instead: Option<&Asset>,
@@ -145,13 +145,13 @@ async fn find_origin(
             let tried = tried.iter().cloned().chain(more).collect();
             Err(EdgeOutcome::NotFound { end: format!("{end}, or {}", asset_label(instead)), tried })
         }
-        // What is known of the other one is nearer to an edge.
+        // The outcome of the other end is more specific.
         Err(fate @ EdgeOutcome::Ambiguous { .. }) => Err(fate),
         Err(_) => found,
     })
 }
 
-/// Look for an end. What becomes of the edge if it is not found comes instead.
+/// Finds an end. If it does not exist, returns the outcome of the edge.
 async fn find_end(
     asset: &Asset,
     resolver: &mut AssetResolver<'_>,

@@ -1,4 +1,4 @@
-//! The assets that a destination stands for.
+//! The assets of a destination.
 
 use crate::prefix::static_prefix;
 use crate::url_parts::UrlParts;
@@ -7,7 +7,7 @@ use crate::{Arn, Asset, Destination, GlueSchema, S3Location, Sink, StreamDescrip
 use super::builder::LineageBuilder;
 use super::glue_catalog;
 
-/// Where records of a destination end up: several places for Iceberg alone.
+/// The assets of a destination. Only Iceberg can have several.
 pub(super) fn destination_assets(
     builder: &mut LineageBuilder,
     stream: &StreamDescription,
@@ -48,7 +48,7 @@ pub(super) fn destination_assets(
             };
             return tables.iter().map(table).collect();
         }
-        // Each record may name its table: then the list of them is empty.
+        // If each record names its table, the list of tables is empty.
         Sink::Iceberg { .. } => {
             let name = &stream.name;
             builder.add_warning(format!("stream {name}: its records name their Iceberg tables"));
@@ -66,7 +66,7 @@ pub(super) fn destination_assets(
     vec![place]
 }
 
-/// Objects of a bucket.
+/// The objects in a bucket.
 pub(super) fn objects_asset(place: &S3Location) -> Asset {
     Asset::Objects {
         bucket: place.bucket.clone(),
@@ -75,7 +75,7 @@ pub(super) fn objects_asset(place: &S3Location) -> Asset {
     }
 }
 
-/// The table that columns are taken from.
+/// The table whose columns are used.
 pub(super) fn schema_table(stream: &StreamDescription, schema: &GlueSchema) -> Asset {
     let catalog = glue_catalog(stream, schema.catalog.as_deref(), schema.region.as_deref());
     let table = TableName {
@@ -91,21 +91,20 @@ fn search_host(domain: Option<&Arn>, endpoint: Option<&str>) -> Option<String> {
     host.map(str::to_ascii_lowercase).or_else(|| domain.map(ToString::to_string))
 }
 
-/// Returns a URL without what may be a secret: user, password, parameters and fragment. The
-/// reader of descriptions removes them already; this text is public.
+/// Returns a URL without parts that may be secret: user, password, parameters and fragment. The
+/// reader of descriptions already removes them, but this text is public.
 fn without_secrets(url: &str) -> String {
     let UrlParts { scheme, host, path } = UrlParts::of(url);
     let scheme = scheme.map(|scheme| format!("{scheme}://")).unwrap_or_default();
     format!("{scheme}{host}{path}")
 }
 
-/// The full name of what is written as `table`, `schema.table` or
-/// `database.schema.table`.
+/// The full name of a table that is written as `table`, `schema.table` or `database.schema.table`.
 ///
-/// The schema is `public` where none is written, as in Redshift's search path.
-/// Redshift folds names to lower case, quoted ones too unless a session asks for
-/// something else (`enable_case_sensitive_identifier`), so that catalogs know
-/// tables by their lower-case names.
+/// The default schema is `public`, as in Redshift's search path. Redshift converts names to lower
+/// case, including quoted names, unless a session changes that
+/// (`enable_case_sensitive_identifier`). Therefore catalogs contain tables under their lower-case
+/// names.
 fn redshift_table(database: Option<&str>, written: &str) -> TableName {
     let mut parts = split_name_parts(written);
     let name = parts.pop().unwrap_or_default();
@@ -115,7 +114,7 @@ fn redshift_table(database: Option<&str>, written: &str) -> TableName {
     TableName { database, schema: Some(schema), name }
 }
 
-/// What stands between dots, in lower case; dots between quotes do not count.
+/// Splits a name at dots outside of quotes, and converts the parts to lower case.
 fn split_name_parts(written: &str) -> Vec<String> {
     let (mut parts, mut is_quoted) = (vec![String::new()], false);
     for character in written.trim().chars() {

@@ -1,4 +1,4 @@
-//! Which events the plugin sends to which stream.
+//! The edges from events to the streams to which the plugin sends them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use standpipe_core::event::covers;
 use super::builder::LineageBuilder;
 use super::stream_asset;
 
-/// Edges from events to the streams that the plugin sends them to.
+/// Adds edges from events to their streams.
 ///
-/// A pattern leads to each stream that it covers. An unknown name leads
-/// to a stream without an ARN, and to a warning: events for it would be dead
-/// letters. Streams that the patterns of the catalog left out are left out here.
+/// A pattern has an edge to each stream that matches it. An unknown name has an edge to a stream
+/// without an ARN, and causes a warning: its events would become dead letters. Streams that the
+/// catalog's patterns exclude are left out.
 pub(super) fn add_routes(
     builder: &mut LineageBuilder,
     inventory: &Inventory,
@@ -48,10 +48,10 @@ pub(super) fn add_routes(
     }
 }
 
-/// What stands for any text in a pattern.
+/// Stands for any text in a pattern.
 const ANY: char = '*';
 
-/// The names of streams, to look up names that are not patterns.
+/// The names of streams, for a lookup of names that are not patterns.
 struct StreamNames<'inventory> {
     found: BTreeMap<&'inventory str, &'inventory StreamDescription>,
     filtered: BTreeSet<&'inventory str>,

@@ -1,20 +1,20 @@
-//! How assets are written in OpenMetadata: the parts of their full names behind the
-//! service, in the order in which they are tried.
+//! The names of assets in OpenMetadata: the parts of their full names after the service, in the
+//! order in which they are tried.
 
 use std::collections::HashSet;
 
 use super::EntityKind;
 use crate::{Arn, Asset, TableName};
 
-/// What to look for.
+/// The names to look up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NameCandidates {
     pub(super) kind: EntityKind,
-    /// Each of them whole; a part that is not known is none.
+    /// All spellings. An unknown part is `None`.
     pub(super) all: Vec<Vec<Option<String>>>,
 }
 
-/// The spellings of an asset that is found by its name alone. None of others.
+/// The spellings of an asset that is found by its name alone. `None` for other assets.
 pub(super) fn name_candidates(asset: &Asset) -> Option<NameCandidates> {
     let (kind, mut all) = match asset {
         Asset::DynamoTable { arn } => {
@@ -48,15 +48,14 @@ fn map_parts(parts: &[Option<String>], change: fn(&str) -> String) -> Vec<Option
     parts.iter().map(|part| part.as_deref().map(change)).collect()
 }
 
-/// Names that are not quoted are kept in lower case there, and a table without a
-/// schema is in `public`.
+/// Redshift stores unquoted names in lower case, and a table without a schema is in `public`.
 fn redshift_names(table: &TableName) -> Vec<Vec<Option<String>>> {
     let schema = table.schema.clone().unwrap_or_else(|| "public".to_owned());
     let written = vec![table.database.clone(), Some(schema), Some(table.name.clone())];
     vec![map_parts(&written, str::to_lowercase), written]
 }
 
-/// Names that are not quoted are kept in upper case there.
+/// Snowflake stores unquoted names in upper case.
 fn snowflake_names(table: &TableName) -> Vec<Vec<Option<String>>> {
     let written = vec![table.database.clone(), table.schema.clone(), Some(table.name.clone())];
     let upper = map_parts(&written, str::to_uppercase);
@@ -64,7 +63,7 @@ fn snowflake_names(table: &TableName) -> Vec<Vec<Option<String>>> {
     vec![written, upper, lower]
 }
 
-/// A catalog of Glue is a database there: called as its account, or `default`.
+/// In OpenMetadata, a Glue catalog is a database with the name of its account, or `default`.
 fn iceberg_names(catalog: Option<&Arn>, table: &TableName) -> Vec<Vec<Option<String>>> {
     let account = catalog.map(|arn| arn.account.clone()).filter(|account| !account.is_empty());
     let database = table.database.clone();
@@ -75,7 +74,7 @@ fn iceberg_names(catalog: Option<&Arn>, table: &TableName) -> Vec<Vec<Option<Str
     all
 }
 
-/// None for a pattern, which names no table.
+/// `None` for a pattern, which does not name a table.
 fn database_table_names(
     engine: &str,
     database: &str,
@@ -93,7 +92,7 @@ fn database_table_names(
         return None;
     }
     let spelling = match (engine, &*parts) {
-        // Databases of MySQL are schemas there.
+        // In OpenMetadata, databases of MySQL are schemas.
         ("MySQL", [table]) => known_parts(["default", database, table]),
         ("PostgreSQL", [schema, table]) => known_parts([database, schema, table]),
         ("PostgreSQL", [table]) => vec![Some(database.to_owned()), None, Some((*table).to_owned())],

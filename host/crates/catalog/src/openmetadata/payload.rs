@@ -1,4 +1,4 @@
-//! A delivery stream as a pipeline.
+//! Converts a delivery stream to a pipeline.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -8,23 +8,23 @@ use crate::limits;
 use crate::{Graph, StreamDescription, time_of};
 use standpipe_core::clock;
 
-/// How much a server takes: older ones refuse keys that they do not know.
+/// The keys that a server accepts. Older servers reject unknown keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PayloadKeys {
-    /// All that there is to say.
+    /// All keys.
     All,
-    /// What every version takes.
+    /// The keys that every version accepts.
     Few,
 }
 
 const FEW: &[&str] = &["name", "displayName", "description", "service", "tasks"];
 
-/// What a person may have changed, and what a server writes in its own way: no
-/// reason to write again.
+/// Keys that people may have changed, or that a server rewrites. A difference in them is no reason
+/// to write again.
 const NOT_COMPARED: &[&str] =
     &["description", "displayName", "service", "startDate", "sourceHash", "name"];
 
-/// What creates a pipeline, or brings it up to date.
+/// The payload that creates or updates a pipeline.
 pub(super) fn pipeline_payload(stream: &StreamDescription, graph: &Graph, service: &str) -> Value {
     let events = routed_events(stream, graph);
     let mut payload = json!({
@@ -58,10 +58,10 @@ pub(super) fn restrict_keys(keys: PayloadKeys, payload: &Value) -> Value {
     }
 }
 
-/// Whether what is stored is what would be written.
+/// Whether the stored pipeline equals the one to write.
 ///
-/// If the server keeps our hash, the hash decides; otherwise the keys that a server does
-/// not change by itself are compared.
+/// If the server stores Standpipe's hash, the hash decides. Otherwise, the keys that a server does
+/// not change itself are compared.
 pub(super) fn is_stored(
     payload: &Value,
     stored: &Value,
@@ -83,7 +83,7 @@ pub(super) fn is_stored(
         .all(|(key, value)| is_within(value, stored.get(key).unwrap_or(&Value::Null)))
 }
 
-/// Whether a value is there, perhaps with more beside it.
+/// Whether a value is part of another value.
 fn is_within(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => ours
@@ -93,7 +93,7 @@ fn is_within(ours: &Value, theirs: &Value) -> bool {
             ours.len() == theirs.len()
                 && ours.iter().zip(theirs).all(|(one, other)| is_within(one, other))
         }
-        // Empty lists are left out by some servers.
+        // Some servers leave out empty lists.
         (Value::Array(ours), Value::Null) => ours.is_empty(),
         (ours, theirs) => ours == theirs,
     }
@@ -115,7 +115,7 @@ fn pipeline_description(stream: &StreamDescription, events: usize) -> String {
     lines.join("\n\n")
 }
 
-/// Its page at Amazon, in those partitions whose address is known.
+/// The URL in the AWS console, in partitions with a known URL.
 fn console_url(stream: &StreamDescription) -> Option<String> {
     let region = &stream.arn.region;
     let host = match &*stream.arn.partition {

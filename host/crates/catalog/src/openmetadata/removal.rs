@@ -1,9 +1,9 @@
-//! Soft deletion of pipelines whose stream is gone.
+//! Soft deletion of pipelines whose stream no longer exists.
 //!
-//! Only where nothing else explains that it is missing: the list of streams was read
-//! to its end and is not empty, the service is marked with the account and region
-//! that were read, and not more pipelines would go than is set. Streams that the
-//! patterns left out, or that could not be read, are there.
+//! A pipeline is only deleted if nothing else explains the missing stream: the list of streams is
+//! complete and not empty, the service is marked with the same account and region, and the number
+//! of pipelines to delete is within the limit. Streams that the patterns exclude, or that could not
+//! be read, count as existing.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use super::{DeletionPolicy, ExistingPipelines, OpenMetadata, RestError, ServiceS
 use crate::Inventory;
 use crate::http_client::Method;
 
-/// Which pipelines whose stream is gone are deleted.
+/// The pipelines to delete because their stream no longer exists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PipelineRemoval {
-    /// The full names of those that are deleted, or would be.
+    /// The full names of the pipelines that are deleted, or would be.
     pub pipelines: Vec<String>,
     /// Why none is deleted.
     pub untouched: Option<RemovalSkipped>,
@@ -28,33 +28,33 @@ pub struct PipelineRemoval {
 #[derive(Debug, Clone, Error, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RemovalSkipped {
-    /// Marking deleted pipelines is off.
+    /// Marking deleted pipelines is turned off.
     #[error("marking deleted pipelines is off")]
     Off,
-    /// The list of streams was not read to its end.
+    /// The list of streams is incomplete.
     #[error("the list of delivery streams is incomplete; nothing is deleted")]
     Incomplete,
     /// The inventory has no streams.
     #[error("found no delivery streams; nothing is deleted: check credentials and region")]
     Empty,
-    /// The service does not say whose streams it shows.
+    /// The service is not marked with the account and region of its streams.
     #[error(
         "the service is not marked with an account and region; nothing is deleted: add the line `{line}` to its description, or set `adopt_service`"
     )]
     Unmarked {
-        /// The line.
+        /// The mark.
         line: String,
     },
-    /// Too many would be deleted.
+    /// Too many pipelines would be deleted.
     #[error(
         "{stale} of {all} pipelines would be deleted, more than the limit of {percent} %: check credentials, region and service name, or raise `delete_percent_max` for one run"
     )]
     TooMany {
-        /// How many would be deleted.
+        /// The number that would be deleted.
         stale: usize,
-        /// How many there are.
+        /// The total number.
         all: usize,
-        /// How many may be deleted, of 100.
+        /// The maximum percentage.
         percent: u32,
     },
 }
@@ -98,7 +98,7 @@ impl PipelineRemoval {
     }
 }
 
-/// The streams that are there.
+/// The streams that exist.
 fn seen_streams(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> {
     let filtered = inventory.filtered.iter().filter(|_| !prunes_filtered);
     let read = inventory.streams.iter().map(|stream| &stream.name);
@@ -109,12 +109,12 @@ fn seen_streams(inventory: &Inventory, prunes_filtered: bool) -> BTreeSet<&str> 
 impl OpenMetadata {
     /// Marks these pipelines as deleted, and returns those that failed.
     ///
-    /// A server with `deleteStale` deletes all at once; on others each is deleted by
-    /// its id. Either way the list is read again afterwards.
+    /// A server with `deleteStale` deletes all of them in one request. On other servers, each is
+    /// deleted by its id. In both cases, the list is read again afterwards.
     ///
     /// # Errors
     ///
-    /// The list cannot be read again.
+    /// Fails if the list cannot be read again.
     pub(crate) async fn remove_pipelines(
         &self,
         removal: &PipelineRemoval,

@@ -1,16 +1,16 @@
-//! The server's search. Its index may lag behind and match loosely, so hits are checked before
-//! they are used.
+//! The server's search. Its index may be outdated and match loosely, so hits are checked before
+//! use.
 
 use serde_json::Value;
 
 use super::api::{Api, text_field};
 use super::{Entity, EntityKind, RestError, names};
 
-/// Hits of a search that are looked at: more than one is ambiguous already, but
-/// those of an index that rotates are one.
+/// Maximum number of hits. More than one hit is usually ambiguous, but all hits of a rotated index
+/// count as one.
 const CATALOG_HITS_MAX: usize = 1000;
 
-/// An entity that was found.
+/// A found entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchHit {
     pub(super) entity: Entity,
@@ -23,7 +23,7 @@ pub struct SearchHit {
 const PAGE: usize = 100;
 
 impl Api {
-    /// Searches for a value of a field, in which `*` stands for anything.
+    /// Searches for a value of a field. `*` stands for any text.
     pub(super) async fn search_field(
         &self,
         kind: EntityKind,
@@ -37,7 +37,7 @@ impl Api {
                 names::escape_url(value),
                 kind.index(),
             );
-            // A server without the index of a kind has none of them.
+            // A server without the index of a kind has no entities of this kind.
             let Some(answer) = self.get_object(&path).await? else { break };
             let page = read_hits(kind, &answer);
             let SearchPage { hits, is_last } =
@@ -58,9 +58,9 @@ impl Api {
 /// A page of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPage {
-    /// What was found, without what is deleted.
+    /// The hits, without deleted entities.
     pub hits: Vec<SearchHit>,
-    /// Whether it is the last page.
+    /// Whether this is the last page.
     pub is_last: bool,
 }
 
@@ -68,8 +68,8 @@ pub struct SearchPage {
 ///
 /// # Errors
 ///
-/// It is not the response of a search, or a hit is not readable, so that it could be the one
-/// that is looked for.
+/// Fails if the text is not the response of a search, or if a hit cannot be read, because it could
+/// be the right one.
 pub fn read_hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'static str> {
     let found = answer.get("hits").and_then(|hits| hits.get("hits")).and_then(Value::as_array);
     let found = found.ok_or("it has no `hits.hits`")?;
@@ -81,7 +81,7 @@ pub fn read_hits(kind: EntityKind, answer: &Value) -> Result<SearchPage, &'stati
             hits.push(hit.ok_or("a hit has no `id` or no `fullyQualifiedName`")?);
         }
     }
-    // Those that are deleted take their place on a page.
+    // Deleted entities also use space on a page.
     Ok(SearchPage { hits, is_last: found.len() < PAGE })
 }
 
@@ -110,7 +110,7 @@ mod tests {
         let answer = |hits: &[Value]| json!({"hits": {"hits": hits}});
         let page = read_hits(EntityKind::Table, &answer(&[source("1"), deleted.clone()])).unwrap();
         assert_eq!((page.hits.len(), page.is_last), (1, true));
-        // A page that is full is not the last one, however many of its hits are deleted.
+        // A full page is not the last one, even if many of its hits are deleted.
         let page = read_hits(EntityKind::Table, &answer(&vec![deleted; PAGE])).unwrap();
         assert_eq!((page.hits.len(), page.is_last), (0, false));
         for strange in [json!({"_source": {}}), json!(3), source(""), json!({"_source": null})] {
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Answers that are nearly right.
+    /// Responses that are nearly valid.
     fn answers() -> impl Strategy<Value = Value> {
         let leaf =
             prop_oneof![Just(json!(null)), Just(json!("a.b")), Just(json!(1)), Just(json!(true))];

@@ -1,4 +1,4 @@
-//! The inventory that the picture in the README is of, and larger ones.
+//! The inventory of the README's picture, and larger ones.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub(crate) fn inventory() -> Inventory {
     }
 }
 
-/// What the plugin sends to them.
+/// The routes of the plugin to these streams.
 pub(crate) fn routes() -> Vec<EventRoute> {
     let route = |message_type: Option<&str>, name: Option<&str>, stream: &str| EventRoute {
         message_type: message_type.map(str::to_owned),
@@ -65,7 +65,7 @@ pub(crate) fn graph() -> Graph {
     build_lineage(&inventory(), &routes(), LineageOptions::default()).graph
 }
 
-/// So many streams of all kinds, some of which share what feeds and what they feed.
+/// Creates this number of streams of all kinds. Some of them share sources and destinations.
 pub(crate) fn large(streams: usize) -> Graph {
     let example = inventory();
     let mut inventory = Inventory { is_complete: true, ..example.clone() };

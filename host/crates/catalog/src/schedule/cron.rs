@@ -1,13 +1,13 @@
-//! Cron expressions of five fields in UTC. The search for the next minute is bounded; expressions
-//! that no day satisfies are refused.
+//! Cron expressions of five fields in UTC. The search for the next minute is limited. Expressions
+//! that no day satisfies are rejected.
 
 use std::str::FromStr;
 
 use thiserror::Error;
 use time::{Date, OffsetDateTime, Time, UtcOffset};
 
-/// Days that are looked through for the next one: the leap days of 40 years, which
-/// hold every weekday, and across a century without one.
+/// Maximum number of days to search for the next due one: the leap days of 40 years, which include
+/// every weekday, even across a century without a leap day.
 const DAYS_MAX: usize = 48 * 366;
 
 const MONTHS: [&str; 12] =
@@ -17,9 +17,9 @@ const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 /// The five fields of a cron expression: minute, hour, day of the month, month, day
 /// of the week.
 ///
-/// As cron has it, a day is due that either of its two fields names, and one that
-/// both name where one of them begins with `*`. There are lists, ranges, steps,
-/// and names of three letters; 0 and 7 are Sunday.
+/// As in cron, a day is due if either of its two fields matches it, or if both match when one of
+/// them starts with `*`. Fields can have lists, ranges, steps, and names of three letters. 0 and 7
+/// are Sunday.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
     minutes: u64,
@@ -27,26 +27,26 @@ pub struct Cron {
     days: u64,
     months: u64,
     weekdays: u64,
-    /// Whether a day must be named by both fields.
+    /// Whether both fields must match a day.
     needs_both: bool,
 }
 
 /// Why a text is not a cron expression.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CronError {
-    /// Too few or too many fields.
+    /// The number of fields is wrong.
     #[error("expected 5 fields, found {0}")]
     Fields(usize),
-    /// A field that cannot be understood.
+    /// A field cannot be parsed.
     #[error("invalid {field} {part:?}: expected {least} to {most}")]
     Part {
-        /// What was written.
+        /// The text of the field.
         part: String,
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// The least that it takes.
+        /// The minimum value.
         least: u8,
-        /// The most.
+        /// The maximum value.
         most: u8,
     },
     /// No year has such a day.
@@ -93,7 +93,7 @@ impl FromStr for Cron {
 }
 
 impl Cron {
-    /// The first minute after this time that the fields name, in UTC.
+    /// The first matching minute after this time, in UTC.
     pub fn next_after(&self, after: OffsetDateTime) -> Option<OffsetDateTime> {
         let after = after.checked_to_offset(UtcOffset::UTC)?;
         let from = after.checked_add(time::Duration::minutes(1))?;
@@ -119,7 +119,7 @@ impl Cron {
             && if self.needs_both { is_day && is_weekday } else { is_day || is_weekday }
     }
 
-    /// The first time of day that is not before this one.
+    /// The first time of day at or after this one.
     fn next_of_day(&self, (hour, minute): (u8, u8)) -> Option<(u8, u8)> {
         let same = has_bit(self.hours, hour).then(|| first_bit(self.minutes, minute)).flatten();
         let later = || Some((first_bit(self.hours, hour + 1)?, first_bit(self.minutes, 0)?));
@@ -163,7 +163,7 @@ impl Field {
         Ok(values.fold(0, |all, value| all | 1 << value))
     }
 
-    /// Sunday is not meant twice.
+    /// The maximum that `*` includes: Sunday is not included twice.
     fn most_of_star(&self) -> u8 {
         if self.most == WEEKDAY.most { 6 } else { self.most }
     }
@@ -177,7 +177,7 @@ impl Field {
     }
 }
 
-/// Digits alone: Rust would take a sign.
+/// Parses digits only, because Rust's parser accepts a sign.
 fn parse_number(text: &str) -> Option<u8> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -186,7 +186,7 @@ fn has_bit(set: u64, value: u8) -> bool {
     set >> value & 1 == 1
 }
 
-/// The least of a set that is not below this.
+/// The smallest element of a set that is not below the minimum.
 fn first_bit(set: u64, least: u8) -> Option<u8> {
     let set = set & u64::MAX.checked_shl(least.into())?;
     (set != 0).then(|| u8::try_from(set.trailing_zeros()).expect("there are 64 bits"))

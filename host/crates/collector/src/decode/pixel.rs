@@ -1,9 +1,8 @@
-//! Makes the bodies of requests that have only a query: pixels.
+//! Creates bodies for requests that have only a query: pixels.
 //!
-//! Values are always strings, as in the example of Segment's documentation and in
-//! RudderStack's gateway: a query does not say what is a number. A dot in a key
-//! makes an object of what is before it. Where a key stands twice, or is also an
-//! object, the last one counts, save where said otherwise.
+//! Values are always strings, as in the example of Segment's documentation and in RudderStack's
+//! gateway, because a query has no types. A dot in a key makes an object of the part before it. If
+//! a key is duplicated, or is also an object, the last one is used, unless stated otherwise.
 
 use base64_simd::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
@@ -12,16 +11,16 @@ use time::OffsetDateTime;
 use crate::dialect::MessageType;
 use standpipe_core::clock;
 
-/// The keys that dots may make of one parameter, so that a short query cannot make
-/// objects nested by the thousand.
+/// Maximum number of keys that the dots of one parameter create. The limit prevents a short query
+/// from creating thousands of nested objects.
 const KEYS_MAX: usize = 32;
 
-/// A query, with its escapes read.
+/// A decoded query.
 pub(crate) type QueryParameters = [(String, String)];
 
-/// The body of `GET /v1/pixel/{type}`, Segment's: the JSON under `data`, which is
-/// base64 of either alphabet with or without padding, or that JSON itself; without
-/// `data`, an object of all parameters. The write key is in it.
+/// The body of `GET /v1/pixel/{type}`, Segment's API: the JSON in `data`, either as base64 of both
+/// alphabets with or without padding, or unencoded; without `data`, an object of all parameters.
+/// The body contains the write key.
 pub(crate) fn make_segment_body(query: &QueryParameters) -> Vec<u8> {
     match query.iter().rfind(|(key, _)| key == "data") {
         Some((_, data)) => decode_data(data),
@@ -33,9 +32,8 @@ pub(crate) fn make_segment_body(query: &QueryParameters) -> Vec<u8> {
     }
 }
 
-/// The body of `GET /pixel/v1/{track,page}`, RudderStack's. None, if it has an
-/// empty `event`, and is therefore to be forgotten. Of a key that stands twice the
-/// first one counts.
+/// The body of `GET /pixel/v1/{track,page}`, RudderStack's API. `None` if `event` is empty:
+/// RudderStack ignores such a request. If a key is duplicated, the first one is used.
 pub(crate) fn make_rudderstack_body(
     query: &QueryParameters,
     path: MessageType,
@@ -70,8 +68,8 @@ pub(crate) fn to_json_bytes(object: Map<String, Value>) -> Vec<u8> {
     Value::Object(object).to_string().into_bytes()
 }
 
-/// What is base64, decoded; what is not, as it is. A plus sign that nobody escaped
-/// has become a space on the way.
+/// Decodes base64. Other text is returned unchanged. An unescaped plus sign has become a space
+/// before.
 fn decode_data(data: &str) -> Vec<u8> {
     let data = data.trim();
     if data.starts_with('{') {
@@ -84,8 +82,8 @@ fn decode_data(data: &str) -> Vec<u8> {
     decoded.unwrap_or_else(|_| data.as_bytes().to_vec())
 }
 
-/// Inserts a string under a key with dots. A key with an empty part, as in `a..b`,
-/// or with too many stands for itself.
+/// Inserts a string under a key with dots. A key with an empty part, as in `a..b`, or with too many
+/// parts is not split.
 fn insert_at_path(object: &mut Map<String, Value>, key: &str, value: &str) {
     let parts: Vec<&str> = key.split('.').collect();
     if parts.len() > KEYS_MAX || parts.iter().any(|part| part.is_empty()) {

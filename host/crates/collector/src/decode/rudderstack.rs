@@ -1,13 +1,13 @@
-//! What RudderStack's gateway adds to events, and what its next stage makes of
-//! their times. Where its documentation is silent, this follows what it does:
+//! The members that RudderStack's gateway adds to events, and the changes of times in its next
+//! stage. Where its documentation is silent, this module follows its behavior:
 //!
-//! - `rudderId` is the MD5 of `userId:anonymousId`, both cleaned, with the version
-//!   (4) and variant bits of a UUID set. It replaces what a client says.
-//! - `request_ip` stays if it is a string. `receivedAt` is always this server's.
-//! - Times are rewritten in one form. One that cannot be read is taken to be when
-//!   the event was received, and so is a `timestamp` in no year that can be written.
-//!   Numbers are read too, which RudderStack does not do.
-//! - What a batch says beside its events is for none of them.
+//! - `rudderId` is the MD5 of `userId:anonymousId`, both cleaned, with the version (4) and variant
+//!   bits of a UUID. It replaces the client's value.
+//! - `request_ip` stays if it is a string. `receivedAt` is always the time of this server.
+//! - Times are rewritten in one format. An invalid time is replaced by the time of receipt, and so
+//!   is a `timestamp` in a year that cannot be written. Numbers are also accepted, unlike in
+//!   RudderStack.
+//! - Members of a batch besides its events are not added to events.
 
 use super::event_time::{EventTime, EventTimeText};
 use super::id::{RudderIds, clean_id};
@@ -18,7 +18,7 @@ use crate::dialect::MessageType;
 use standpipe_core::event::{EventRefusal, Outline, string};
 use standpipe_core::message_id::{MessageIds, QuotedUuid};
 
-/// The rules, and what is the same for all events of a request.
+/// The rules, and the parts that are the same for all events of a request.
 pub(super) struct RudderStackRules {
     ids: MessageIds,
     rudder_ids: RudderIds,
@@ -40,7 +40,7 @@ impl RudderStackRules {
         }
     }
 
-    /// Makes the changes to an event, unless it is refused.
+    /// Adds the changes of an event, unless the event is refused.
     #[inline]
     pub(super) fn patch_event(
         &mut self,
@@ -109,15 +109,16 @@ impl RudderStackRules {
         set(known.timestamp, "timestamp", timestamp);
     }
 
-    /// Returns the most bytes that [`append_webhook_event`](Self::append_webhook_event) adds to a payload.
+    /// Returns the maximum number of bytes that
+    /// [`append_webhook_event`](Self::append_webhook_event) adds to a payload.
     pub(super) fn webhook_bytes_max(&self) -> usize {
-        /// All but the address: keys, ids and times.
+        /// All parts except the address: keys, ids and times.
         const FIXED_BYTES: usize = 512;
         FIXED_BYTES + self.ip.len()
     }
 
-    /// Appends the event of a webhook's payload: a track event of an unknown user, as
-    /// RudderStack's own source for webhooks makes it.
+    /// Appends the event of a webhook's payload: a track event of an unknown user, like that of
+    /// RudderStack's own webhook source.
     pub(super) fn append_webhook_event(&mut self, payload: &str, out: &mut Vec<u8>) {
         let [anonymous_id, message_id] = [self.ids.next(), self.ids.next()];
         let rudder_id: QuotedUuid = self.rudder_ids.make_id("", without_quotes(&anonymous_id));

@@ -1,5 +1,5 @@
-//! References to secrets, `secret:NAME` or `secret:NAME#FIELD`. A text that begins so and names
-//! nothing is an error, not a value.
+//! References to secrets, `secret:NAME` or `secret:NAME#FIELD`. A text with this prefix and without
+//! a name is an error, and not a value.
 
 use std::fmt;
 
@@ -7,34 +7,33 @@ use thiserror::Error;
 
 use super::Secret;
 
-/// What a value begins with that is the name of a secret and not the secret itself.
+/// The prefix of a value that is a reference to a secret, and not the secret itself.
 const PREFIX: &str = "secret:";
 
-/// Characters of a reference. Names in Secrets Manager have at most 512, and ARNs
-/// 2048.
+/// Maximum characters of a reference. Names in Secrets Manager have at most 512, and ARNs 2048.
 const CHARACTERS_MAX: usize = 2048;
 
-/// A setting that is a secret, as it was written.
+/// A setting that is a secret, as written.
 ///
-/// The text of a reference cannot be taken for the secret: only
-/// [`resolve`](super::SecretResolver) turns one into the other.
+/// The text of a reference cannot be mistaken for the secret: only
+/// [`resolve`](super::SecretResolver) converts one to the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSetting {
     /// The secret itself.
     Value(Secret),
-    /// Where it is kept.
+    /// A reference to the secret.
     Reference(SecretReference),
 }
 
-/// The name of a secret that is kept elsewhere: `secret:NAME`, or
-/// `secret:NAME#FIELD` for one field of a secret that is a JSON object.
+/// The name of a secret in a secret store: `secret:NAME`, or `secret:NAME#FIELD` for one field of a
+/// secret that is a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SecretReference {
     name: String,
     field: Option<String>,
 }
 
-/// A text that begins like a reference but is not one.
+/// The text has the prefix, but is not a reference.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error(
     "begins with \"secret:\" but names no secret: write secret:NAME, or secret:NAME#FIELD for a field of a JSON \
@@ -44,12 +43,13 @@ pub struct SecretReference {
 pub struct InvalidSecretReference;
 
 impl SecretSetting {
-    /// Parses a setting that is a secret or a reference to one. A text that does not begin with
-    /// `secret:` is a value.
+    /// Parses a setting that is a secret or a reference to one. A text without the prefix `secret:`
+    /// is a value.
     ///
     /// # Errors
     ///
-    /// It begins so but names nothing. Such a text was hardly meant as a value.
+    /// Fails if the text has the prefix, but no name. Such a text was probably not meant as a
+    /// value.
     pub fn parse(written: Secret) -> Result<Self, InvalidSecretReference> {
         match written.expose().strip_prefix(PREFIX) {
             Some(rest) => SecretReference::parse(rest).map(SecretSetting::Reference),
@@ -57,7 +57,7 @@ impl SecretSetting {
         }
     }
 
-    /// The reference, if it is one.
+    /// The reference, if the setting is one.
     pub fn reference(&self) -> Option<&SecretReference> {
         match self {
             SecretSetting::Value(_) => None,
@@ -94,7 +94,7 @@ impl SecretReference {
     }
 }
 
-/// As it is written in the settings: a name is not a secret.
+/// Shows the reference as in the settings, because a name is not a secret.
 impl fmt::Display for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.name)?;

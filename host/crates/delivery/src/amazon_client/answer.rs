@@ -1,13 +1,13 @@
-//! Reads what `PutRecordBatch` answers, and believes nothing that is not complete.
+//! Reads the response of `PutRecordBatch`, and rejects incomplete ones.
 //!
-//! An answer stands for its request only if it has the count of failures, one result
-//! for each record in the records' order, either an id or an error code in each
-//! result, and as many codes as it counts failures. Whatever else arrives with a
-//! status of success is not an answer: nobody knows what became of the records.
+//! A response is only valid if it has the count of failures, one result for each record in the
+//! records' order, either an id or an error code in each result, and as many codes as counted
+//! failures. Any other response with a success status is invalid: the outcome of the records is
+//! then unknown.
 //!
-//! For each accepted record Firehose sends an id of some 200 characters, which nobody
-//! needs. An answer that accepts everything is therefore only looked over, without
-//! taking anything out of it; all others are parsed.
+//! For each accepted record, Firehose sends an id of about 200 characters, which is not needed.
+//! Therefore a response that accepts everything is only scanned, without extracting anything. All
+//! other responses are parsed.
 
 use memchr::memchr;
 use serde::Deserialize;
@@ -16,11 +16,11 @@ use serde_json::value::RawValue;
 use crate::{PutResponse, RecordRefusal};
 use standpipe_aws::{InvalidResponse, ResponseDefect, truncate_detail};
 
-/// Read the answer to a request of so many records.
+/// Reads the response to a request with this number of records.
 ///
 /// # Errors
 ///
-/// It does not account for each of them.
+/// Fails if the response does not account for each of them.
 pub fn read_put_answer(answer: &[u8], records: usize) -> Result<PutResponse, InvalidResponse> {
     if accepts_all(answer, records).is_some() {
         return Ok(PutResponse::default());
@@ -28,8 +28,8 @@ pub fn read_put_answer(answer: &[u8], records: usize) -> Result<PutResponse, Inv
     Ok(parse_response(answer, records)?)
 }
 
-/// Look an answer over. None unless it accepts every record, in just the form that
-/// Firehose writes; another form has to be parsed.
+/// Scans a response. Returns `None` unless it accepts every record, in exactly the form that
+/// Firehose writes. Other forms must be parsed.
 fn accepts_all(answer: &[u8], records: usize) -> Option<()> {
     let mut rest = answer.strip_prefix(b"{")?;
     let (mut has_count, mut has_results, mut has_encrypted) = (false, false, false);
@@ -57,9 +57,9 @@ fn accepts_all(answer: &[u8], records: usize) -> Option<()> {
     (has_count && has_results).then_some(())
 }
 
-/// What follows so many results, each of which is an id alone, and their list.
+/// Skips a list of this number of results, each with only an id. Returns the rest.
 fn skip_ids(mut rest: &[u8], records: usize) -> Option<&[u8]> {
-    // The ids of an answer are of one length, nearly always.
+    // The ids of a response nearly always have the same length.
     let mut id_bytes = 0;
     for record in 0..records {
         if record > 0 {
@@ -78,16 +78,16 @@ fn skip_ids(mut rest: &[u8], records: usize) -> Option<&[u8]> {
     rest.strip_prefix(b"]")
 }
 
-/// Whether these bytes are ASCII that stands for itself in a JSON string.
+/// Whether these bytes are ASCII without escapes in a JSON string.
 fn is_plain(text: &[u8]) -> bool {
-    // Without a branch for each byte, so that many are looked at in one instruction.
-    // As a signed number, a byte beyond ASCII is below all of ASCII.
+    // The loop has no branch per byte, so that one instruction processes many bytes. As a signed
+    // number, a byte above ASCII is below all of ASCII.
     let is_plain = |byte: u8| (byte.cast_signed() >= 0x20) & (byte != b'"') & (byte != b'\\');
     text.iter().fold(true, |all, &byte| all & is_plain(byte))
 }
 
-/// The members of an answer or of a result, as they are written: a struct of theirs would
-/// also be read from an array, and a wrong type would be quoted in the error.
+/// The members of a response or of a result, unparsed: a struct with types could also be read from
+/// an array, and its errors would quote a value of a wrong type.
 #[derive(Deserialize)]
 struct AnswerMembers<'a> {
     #[serde(borrow, rename = "FailedPutCount")]
@@ -129,7 +129,7 @@ fn parse_response(answer: &[u8], records: usize) -> Result<PutResponse, Response
     Ok(PutResponse { refused })
 }
 
-/// Why a record was refused; none if it was accepted.
+/// Why a record was rejected, or `None` if it was accepted.
 fn parse_result(
     position: usize,
     result: &RawValue,
@@ -140,7 +140,7 @@ fn parse_result(
         Some(member) => serde_json::from_str::<String>(member.get()).map_err(|_| wrong_type()),
         None => Ok(String::new()),
     };
-    // Nobody needs an id, only that there is one.
+    // Only the presence of an id matters.
     let has_id = match members.id.map(RawValue::get) {
         None | Some("\"\"") => false,
         Some(id) if id.starts_with('"') && (!id.contains('\\') || text(members.id).is_ok()) => true,
@@ -158,7 +158,7 @@ fn parse_result(
     }
 }
 
-/// What a text that is a JSON object holds. None if it is none, or has another form.
+/// The members of a JSON object. `None` if the text is not an object, or has another form.
 fn parse_object(text: &str) -> Option<AnswerMembers<'_>> {
     let is_object = text.trim_ascii_start().starts_with('{');
     is_object.then(|| serde_json::from_str(text).ok()).flatten()

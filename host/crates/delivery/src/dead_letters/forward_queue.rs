@@ -1,5 +1,5 @@
-//! Hands written dead letters on to their delivery stream through a bounded queue. A dead letter
-//! never waits for its copy: what finds no room is counted as not copied.
+//! Passes written dead letters to their delivery stream through a limited queue. A dead letter
+//! never waits for its copy. A copy that does not fit is counted as not copied.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use prometheus_client::metrics::counter::Counter;
@@ -7,54 +7,53 @@ use prometheus_client::metrics::counter::Counter;
 use crate::limits;
 use standpipe_core::memory_budget::{MemoryBudget, Reservation, Sharing};
 
-/// Where dead letters are copied to once they are on their file.
+/// The queue for copies of dead letters that are in their file.
 ///
-/// A thread that writes a dead letter never waits for its copy, and never fails because of
-/// it: a copy that finds no room is not made. Room is taken until the copy has
-/// arrived or is dropped, wherever it is meanwhile.
+/// A thread that writes a dead letter never waits for its copy, and never fails because of it: a
+/// copy without room is discarded. The memory of a copy is reserved until the copy is accepted or
+/// dropped.
 #[derive(Debug)]
 pub(super) struct ForwardQueue {
-    /// None once no more are made.
+    /// `None` after the end of forwarding.
     queue: Option<Sender<ForwardedLetter>>,
     bytes_max: usize,
-    /// For the copies that are on their way.
+    /// The memory budget of copies in the queue or in flight.
     memory: MemoryBudget,
     dead_letters: u64,
     arrived: Counter,
     problem: Option<String>,
 }
 
-/// A copy of a dead letter, on its way.
+/// A copy of a dead letter that is being forwarded.
 #[derive(Debug)]
 pub struct ForwardedLetter {
     /// The dead letter's line, without its line ending.
     pub line: Vec<u8>,
-    /// What is given up when the copy has arrived, or cannot.
+    /// Dropped or used when the copy is accepted or given up.
     pub receipt: ForwardingReceipt,
 }
 
-/// The room that a copy takes. It is given back when this is dropped; the copy
-/// then counts as not made, unless it has arrived.
+/// The memory reservation of a copy. Dropping it releases the memory. The copy then counts as not
+/// copied, unless it was accepted.
 #[derive(Debug)]
 pub struct ForwardingReceipt {
     _memory: Reservation,
     arrived: Counter,
 }
 
-/// What became of the copies.
+/// The counts of copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardingReport {
     /// Dead letters whose copy the stream has accepted.
     pub copied: u64,
     /// Dead letters whose copy the stream has not accepted so far.
     pub not_copied: u64,
-    /// Why the first of them was given up, where that is known.
+    /// Why the first of them was given up, if that is known.
     pub problem: Option<String>,
 }
 
 impl ForwardQueue {
-    /// Copies that come out at the other end, of which so many bytes may be on
-    /// their way.
+    /// Creates a queue for this number of bytes of copies. Also returns its receiver.
     #[expect(clippy::disallowed_methods, reason = "`bytes_max` bounds what is in the queue")]
     pub(super) fn new(bytes_max: usize) -> (Self, Receiver<ForwardedLetter>) {
         let (queue, received) = unbounded();
@@ -69,7 +68,7 @@ impl ForwardQueue {
         (copies, received)
     }
 
-    /// Copy a dead letter's line, which has its line ending, if there is room.
+    /// Copies the line of a dead letter, which includes its line ending, if there is room.
     pub(super) fn forward(&mut self, line: &[u8]) {
         self.dead_letters += 1;
         let bytes = line.len();
@@ -87,13 +86,12 @@ impl ForwardQueue {
         let receipt = ForwardingReceipt { _memory: memory, arrived: self.arrived.clone() };
         let line = line.strip_suffix(b"\n").unwrap_or(line).to_owned();
         if let Some(queue) = &self.queue {
-            // If nobody takes it, it is dropped, and counts as not made.
+            // Without a receiver, the copy is dropped and counts as not copied.
             let _ = queue.send(ForwardedLetter { line, receipt });
         }
     }
 
-    /// A copy was given up for this reason. The first one is logged, the others
-    /// are only counted.
+    /// Counts a copy that was given up for this reason. The first one is logged.
     pub(super) fn give_up(&mut self, problem: &str) {
         if self.problem.is_none() {
             tracing::warn!(
@@ -103,7 +101,7 @@ impl ForwardQueue {
         }
     }
 
-    /// No more dead letters will come.
+    /// Closes the queue: no more dead letters will be written.
     pub(super) fn close_queue(&mut self) {
         self.queue = None;
     }
@@ -119,7 +117,7 @@ impl ForwardQueue {
 }
 
 impl ForwardingReceipt {
-    /// The copy has arrived.
+    /// Counts the copy as accepted.
     pub fn arrived(self) {
         self.arrived.inc();
     }

@@ -1,5 +1,5 @@
-//! The local directory: writers that were killed, torn lines, changed files, and any bytes in a
-//! journal; nothing is cut off but what a note says.
+//! Tests the local directory: killed writers, torn lines, changed files, and arbitrary bytes in a
+//! journal. Only the bytes of a noted append are ever cut off.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn stream(name: &str) -> StreamName {
     StreamName::parse(name).unwrap()
 }
 
-/// Append a batch of one record.
+/// Appends a batch of one record.
 fn put(
     directory: &LocalDirectory,
     name: &str,
@@ -31,7 +31,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path.join("a.ndjson")).unwrap()
 }
 
-/// What a process leaves that is killed while a batch of this stream is appended.
+/// Leaves the files of a process that was killed while it appended a batch of this stream.
 fn kill_while_appending(path: &Path, name: &str, bytes: &[u8], written: usize) {
     let directory = open(path);
     let file_path = path_of(path, name);
@@ -40,7 +40,7 @@ fn kill_while_appending(path: &Path, name: &str, bytes: &[u8], written: usize) {
     append.unwrap();
     let mut file = OpenOptions::new().append(true).create(true).open(file_path).unwrap();
     file.write_all(&bytes[..written]).unwrap();
-    // Its note was not taken back, so the journal stays.
+    // The note was not cleared, so the journal stays.
     drop(directory);
     assert!(path.join(".standpipe-appends").exists());
 }
@@ -71,11 +71,11 @@ fn files_that_somebody_changed_since_are_not_cut() {
     let directory = tempfile::tempdir().unwrap();
     kill_while_appending(directory.path(), "a", b"0123456789", 10);
     let path = path_of(directory.path(), "a");
-    // Another run of an earlier version has gone on.
+    // A run of an earlier version has changed the file.
     fs::write(&path, "0123456789 and more").unwrap();
     drop(open(directory.path()));
     assert_eq!(read(directory.path()), "0123456789 and more");
-    // A run that ended well says nothing of the file's next life.
+    // A run that ended normally leaves no note about the file.
     put(&open(directory.path()), "a", b"x", false).unwrap();
     fs::write(&path, "01234567890").unwrap();
     drop(open(directory.path()));
@@ -92,7 +92,7 @@ fn a_torn_line_of_an_earlier_version_is_cut_off_where_records_are_lines() {
         ("{\"a\":1}{\"b", true, "{\"a\":1}\n{}\n"),
         ("some text", true, "some text\n{}\n"),
         ("", true, "{}\n"),
-        // Nothing shows where a record ends.
+        // The end of the record cannot be determined.
         ("{\"a\":1}\n{\"b", false, "{\"a\":1}\n{\"b{}"),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ fn one_process_uses_a_directory() {
     let first = open(directory.path());
     let error = LocalDirectory::new(directory.path().to_owned()).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
-    // A process that waits gets it once it is free.
+    // A waiting process gets the directory once it is free.
     let path = directory.path().to_owned();
     let second = std::thread::spawn(move || LocalDirectory::new(path));
     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -155,7 +155,7 @@ fn a_device_takes_records_too() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
-    /// Whatever a journal holds, opening it cuts nothing but what a note in it says.
+    /// For any contents of a journal, opening it only cuts off the bytes of a noted append.
     #[test]
     fn no_bytes_in_a_journal_do_harm(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Streams that events name: how many are in use, and what is left of them.
+//! Tests dynamic streams: the limit of streams in use, and retirement.
 
 use super::*;
 
@@ -44,7 +44,7 @@ impl Names {
         Ok(place)
     }
 
-    /// Hand everything over, and wait for so long.
+    /// Submits everything, and waits for this time.
     async fn wait(&mut self, time: Duration) {
         self.accumulator.end_all();
         self.accumulator.flush().await;
@@ -125,7 +125,7 @@ async fn a_stream_is_in_use_while_a_batch_is_open_or_records_wait() {
     assert!(in_use["denied"].problem.is_some() && in_use["missing"].problem.is_some());
 }
 
-/// What is under way when the stream is looked at is never lost.
+/// Records that arrive while the stream is being retired are never lost.
 #[tokio::test(start_paused = true)]
 async fn records_that_come_as_a_stream_is_retired_are_delivered() {
     let idle = Duration::from_millis(10);
@@ -138,7 +138,7 @@ async fn records_that_come_as_a_stream_is_retired_are_delivered() {
     assert_eq!(names.accepted(), 500);
 }
 
-/// Descriptors are few: requests of many streams wait for each other.
+/// Descriptors are limited, so requests of many streams wait for each other.
 #[tokio::test(start_paused = true)]
 async fn requests_of_all_streams_together_are_bounded() {
     let port = FaultyClient::new(|_, _, _| InjectedFault::Late(Duration::from_secs(1)));
@@ -166,7 +166,7 @@ async fn other_settings_hold_from_the_next_batch_on_and_nothing_is_lost() {
         names.delivery.set_stream_settings(settings().stream, by_name);
     };
     set(&names, without_newline);
-    // Its batch is open.
+    // The stream has an open batch.
     names.add("s", 2, NamedBy::Event).unwrap();
     names.wait(Duration::ZERO).await;
     names.add("s", 3, NamedBy::Event).unwrap();
@@ -179,7 +179,7 @@ async fn other_settings_hold_from_the_next_batch_on_and_nothing_is_lost() {
     assert_eq!(names.delivery.streams_in_use(), 2);
     assert_eq!(names.delivery.report()["s"].events, 3, "counts go on");
 
-    // What is under way is waited for.
+    // Retirement waits for records in flight.
     names.add("s", 5, NamedBy::Event).unwrap();
     names.wait(Duration::ZERO).await;
     set(&names, settings().stream);

@@ -1,5 +1,5 @@
-//! What a case expects, and the comparison with what the plugin decided. Deliveries may come in any
-//! order.
+//! The expected decision of a case, and its comparison with the plugin's decision. Deliveries may
+//! be in any order.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use super::failure::{CaseDifference, shown, shown_json};
 use crate::{Decision, Output, Plugin};
 use standpipe_core::event::StreamName;
 
-/// What must become of an event.
+/// The expected outcome of an event.
 #[derive(Debug, PartialEq)]
 pub(super) enum Expected {
-    /// These deliveries, in any order; none: it is filtered.
+    /// The event has these deliveries, in any order. If there are none, it is filtered.
     Deliveries(Vec<ExpectedDelivery>),
-    /// It is refused, and the reason holds these words.
+    /// The event is rejected, and the reason contains this text.
     Reject(String),
 }
 
@@ -26,13 +26,13 @@ pub(super) struct ExpectedDelivery {
 pub(super) enum ExpectedPayload {
     /// The event's text as received.
     Original,
-    /// These bytes.
+    /// This text.
     Text(String),
-    /// Any text of this object.
+    /// Any text of this JSON value.
     Json(Value),
 }
 
-/// A delivery that a plugin decided on.
+/// A delivery of the plugin's decision.
 struct Delivered<'a> {
     stream: &'a str,
     payload: &'a [u8],
@@ -41,7 +41,7 @@ struct Delivered<'a> {
 }
 
 impl Expected {
-    /// What differs; nothing where all is as expected.
+    /// The difference, or nothing if the decision is as expected.
     pub(super) fn compare(
         &self,
         event: &str,
@@ -81,8 +81,8 @@ impl Expected {
     }
 }
 
-/// Find a delivery for each expected one. Those that fit byte by byte come first:
-/// an object fits several texts, and must not take one that another asks for.
+/// Finds a delivery for each expected one. Byte-exact matches come first: a JSON value matches
+/// several texts, and must not take the text of an exact match.
 fn compare_deliveries(
     expected: &[ExpectedDelivery],
     mut delivered: Vec<Delivered<'_>>,
@@ -130,7 +130,7 @@ impl ExpectedDelivery {
             }
     }
 
-    /// The same stream, and another payload.
+    /// Reports a delivery to the same stream with another payload.
     fn other_payload(&self, delivered: &Delivered<'_>, event: &str) -> CaseDifference {
         let bytes = |expected: &str| {
             let pairs = expected.bytes().zip(delivered.payload);
@@ -163,7 +163,7 @@ impl ExpectedPayload {
     }
 }
 
-/// The place at which two values first differ, and what stands there.
+/// The path at which two values first differ, and the values there.
 fn first_difference(
     expected: Option<&Value>,
     got: Option<&Value>,

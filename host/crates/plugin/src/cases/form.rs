@@ -1,5 +1,5 @@
-//! The form of a file of cases. Whatever it does not know is refused: a key that
-//! is misspelt would make a case prove nothing.
+//! The format of a file of cases. Unknown keys are rejected, because a case with a misspelled key
+//! would test nothing.
 
 use std::fmt;
 
@@ -30,11 +30,11 @@ pub(super) struct RawCase {
     pub(super) settings: Option<ObjectText>,
 }
 
-/// The text of a JSON object, as it stands there.
+/// The text of a JSON object, unchanged.
 pub(super) struct ObjectText(pub(super) String);
 
-/// An event's text: a string's, or that of an object without the white space
-/// between its parts.
+/// The text of an event: that of a string, or that of an object without the white space between its
+/// tokens.
 pub(super) struct EventText(pub(super) String);
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ struct RawExpectedDelivery {
     payload: Option<ExpectedPayload>,
 }
 
-/// The error says where.
+/// Fails with the position of the mistake.
 pub(super) fn parse_cases(text: &[u8]) -> Result<RawCases, CasesFormError> {
     let cases: RawCases = serde_json::from_slice(text)?;
     if cases.cases.is_empty() {
@@ -133,8 +133,8 @@ impl<'de> Deserialize<'de> for ExpectedPayload {
     }
 }
 
-/// JSON without the white space between its parts. Numbers, strings and the order
-/// of keys stay as they are written.
+/// Removes the white space between the tokens of a JSON text. Numbers, strings and the order of
+/// keys stay unchanged.
 fn remove_white_space(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let keep = |&c: &char| {

@@ -1,4 +1,5 @@
-//! How an event's fate changes from one plugin to another, and samples of it without payloads.
+//! The kinds of changes of an event's outcome from one plugin to another, and samples without
+//! payloads.
 
 use std::fmt;
 
@@ -7,86 +8,86 @@ use serde::Serialize;
 use crate::{Decision, Fault, Output, Plugin};
 use standpipe_core::event::Event;
 
-/// Bytes of a source, a name, a stream list or a reason in a comparison.
+/// Maximum bytes of a source, a name, a list of streams or a reason in a comparison.
 const COMPARISON_TEXT_BYTES_MAX: usize = 200;
 
-/// How an event's fate changes.
+/// How the outcome of an event changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// The new plugin fails on it: traps, or breaks a limit.
+    /// The new plugin fails on the event: it traps, or exceeds a limit.
     Failed,
-    /// The new plugin rejects it.
+    /// The new plugin rejects the event.
     Rejected,
-    /// It was delivered, or went to the dead letters, and is filtered.
+    /// The event was delivered or dead-lettered, and is now filtered.
     Filtered,
-    /// It was not delivered, and is.
+    /// The event was not delivered, and is now.
     Delivered,
-    /// It goes to other streams.
+    /// The event goes to other streams.
     Moved,
-    /// It goes to the same streams with another payload.
+    /// The event goes to the same streams with another payload.
     Payload,
 }
 
-/// Events whose fate changes alike.
+/// Events with the same change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DecisionChange<'a> {
-    /// How.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// The streams before, or what else became of them.
+    /// The streams of the old plugin, or its other outcome.
     pub old: &'a str,
-    /// The streams after, or what else becomes of them.
+    /// The streams of the new plugin, or its other outcome.
     pub new: &'a str,
-    /// How many there are.
+    /// The number of events.
     pub events: u64,
-    /// Some of them.
+    /// Some of the events.
     pub samples: &'a [ChangeSample],
 }
 
-/// An event whose fate changes, by its place.
+/// An event with a changed outcome, by its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangeSample {
-    /// Its source.
+    /// The event's source.
     pub source: String,
-    /// Its line there, counted from 1.
+    /// The event's line in the source, counted from 1.
     pub line: u64,
-    /// Its type.
+    /// The event's type.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// Its name.
+    /// The event's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why the new plugin rejects it, or how it fails.
+    /// Why the new plugin rejects the event, or how it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The first payload that differs.
+    /// The first payload with a difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<PayloadChange>,
 }
 
-/// A payload that differs, none of which is shown.
+/// A changed payload. Its contents are not shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PayloadChange {
-    /// Its stream.
+    /// The stream of the payload.
     pub stream: String,
-    /// The first byte that differs, counted from 0.
+    /// The position of the first different byte, counted from 0.
     pub differs_at: usize,
-    /// Its length before.
+    /// The length of the old payload.
     pub old_bytes: usize,
-    /// Its length after.
+    /// The length of the new payload.
     pub new_bytes: usize,
 }
 
-/// What becomes of an event.
+/// The outcome of an event.
 pub(super) enum EventFate<'a> {
     Failed(&'a Fault),
     Rejected(&'a str),
-    /// Streams and payloads, sorted; none: it is filtered.
+    /// Streams and payloads, sorted. Empty if the event is filtered.
     Delivered(Vec<(&'a str, &'a [u8])>),
 }
 
 impl ChangeKind {
-    /// All of them, in the order of their numbers.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [ChangeKind; 6] = [
         ChangeKind::Failed,
         ChangeKind::Rejected,
@@ -96,7 +97,7 @@ impl ChangeKind {
         ChangeKind::Payload,
     ];
 
-    /// None where nothing changes.
+    /// The kind of the change, or `None` if nothing changes.
     pub(super) fn between(before: &EventFate<'_>, after: &EventFate<'_>) -> Option<Self> {
         match (before, after) {
             (EventFate::Failed(_), EventFate::Failed(_))
@@ -127,7 +128,7 @@ impl<'a> EventFate<'a> {
         let mut deliveries = Vec::with_capacity(outputs.len());
         for output in outputs {
             match &output.decision {
-                // It stands alone.
+                // A rejection is the only output.
                 Decision::Reject(reason) => return EventFate::Rejected(reason),
                 Decision::Deliver(target, payload) => {
                     let payload = payload.as_deref().unwrap_or(event.text.as_bytes());
@@ -147,7 +148,7 @@ impl<'a> EventFate<'a> {
         }
     }
 
-    /// The first payload to the same stream that differs.
+    /// The first changed payload to the same stream.
     pub(super) fn payload_change(&self, after: &EventFate<'_>) -> Option<PayloadChange> {
         let (EventFate::Delivered(before), EventFate::Delivered(after)) = (self, after) else {
             return None;
@@ -167,7 +168,7 @@ impl<'a> EventFate<'a> {
     }
 }
 
-/// Words in parentheses cannot be streams.
+/// The words in parentheses cannot be names of streams.
 impl fmt::Display for EventFate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -186,7 +187,7 @@ fn has_same_streams(before: &[(&str, &[u8])], after: &[(&str, &[u8])]) -> bool {
     before.len() == after.len() && before.iter().zip(after).all(|(one, other)| one.0 == other.0)
 }
 
-/// The start of a text, harmless to a terminal.
+/// The start of a text, without characters that could control a terminal.
 pub(super) fn shorten_text(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).collect();
     if short.len() > COMPARISON_TEXT_BYTES_MAX {

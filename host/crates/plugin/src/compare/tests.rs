@@ -1,4 +1,4 @@
-//! Comparisons of decisions: every kind of change, bounded memory, and merging that adds up.
+//! Tests comparisons of decisions: each kind of change, limited memory, and merging.
 
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,8 @@ fn reject(reason: &str) -> Decisions {
     decisions(vec![Decision::Reject(reason.to_owned())])
 }
 
-/// Compare two decisions about one event; the streams are `a` and `b` of the old
-/// plugin, and `b` and `a` of the new one.
+/// Compares two decisions about one event. The streams are `a` and `b` for the old plugin, and `b`
+/// and `a` for the new one.
 fn compare(old: &Decisions, new: &Decisions) -> Comparison {
     let mut comparison = Comparison::default();
     let plugins = (plugin(&[("x", "a"), ("y", "b")]), plugin(&[("x", "b"), ("y", "a")]));
@@ -170,6 +170,6 @@ fn what_is_the_same_costs_next_to_nothing() {
         comparison.add_batch("web", &events, (&old, &decided.0), (&new, &decided.1));
     }
     assert_eq!((comparison.compared(), comparison.changed()), (50_000, 0));
-    // Far more than it takes, for machines that are busy.
+    // The limit is far above the usual time, for busy machines.
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }

@@ -1,5 +1,5 @@
-//! Validates candidates step by step, and keeps the last compiled components, so that swapping back
-//! and forth is cheap.
+//! Validates candidates step by step. Keeps the last compiled components, so that swapping between
+//! plugins is cheap.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,26 +12,26 @@ use crate::{
     Untrusted, sha256_hex,
 };
 
-/// Compiled components that are kept in memory, so that swapping between a few of them compiles
-/// none again.
+/// Compiled components that are kept in memory, so that swapping between a few of them does not
+/// compile again.
 const PLUGINS_COMPILED_KEPT: usize = 4;
 
 /// Validates candidates, and keeps the last components that it compiled.
 #[derive(Debug, Default)]
 pub struct CandidateValidator {
-    /// Components that were compiled, the latest last.
+    /// Compiled components, the latest last.
     compiled: VecDeque<CompiledComponent>,
-    /// A component that is part of the program, and its hash.
+    /// The component that is part of the program, and its hash.
     built_in: Option<(&'static [u8], Arc<str>)>,
 }
 
 impl CandidateValidator {
-    /// Validates a candidate. A known plugin with the same settings has passed before: only cases
-    /// can demand more of it.
+    /// Validates a candidate. A known plugin with the same settings has passed the other steps
+    /// before, so only new cases can reject it.
     ///
     /// # Errors
     ///
-    /// It fails a step.
+    /// Fails if the candidate fails a step.
     pub fn validate(
         &mut self,
         engine: &Engine,
@@ -59,8 +59,8 @@ impl CandidateValidator {
         admit(plugin)
     }
 
-    /// Configures a component that is in use with other settings, and repeats the steps that depend
-    /// on them.
+    /// Configures a component in use with other settings, and repeats the steps that depend on
+    /// them.
     pub(super) fn reconfigure(
         plugin: &Plugin,
         settings: PluginSettings,

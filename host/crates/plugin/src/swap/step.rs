@@ -1,5 +1,5 @@
-//! The steps of a candidate in order, and its rejection with the step, the cause and the component's
-//! hash.
+//! The steps of a candidate in order, and the rejection of a candidate with the step, the cause and
+//! the component's hash.
 
 use std::error::Error;
 use std::io;

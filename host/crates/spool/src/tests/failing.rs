@@ -1,4 +1,4 @@
-//! A disk that fails, and works again.
+//! Tests a disk that fails and recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,8 +13,8 @@ fn open_faulty(directory: &Path, faults: &Arc<Faults>) -> (Spool, Consumer) {
     (spool, consumer)
 }
 
-/// Whatever fails, before and in the middle of a segment: what was answered well
-/// is there, in this life and the next, and nothing else is.
+/// Whatever fails, before or in the middle of a segment: successfully appended entries are
+/// returned, in this life and the next one, and no others.
 fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &AppendError) {
     for entries_before in [0, 1, 5, 20] {
         let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
@@ -27,7 +27,7 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
         choose(&faults).set(error);
         let failed = (0..40).filter(|number| {
             let appended = append(&spool, 2, &payload(1000 + number, 300));
-            // Creating a file is not due at each.
+            // Not each append creates a file.
             assert!(appended == Ok(()) || appended == Err(refusal.clone()), "{appended:?}");
             appended.is_err()
         });
@@ -37,7 +37,7 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
         assert_eq!(status.write_errors, failed.len() as u64);
         if failed.len() == 40 {
             assert!(status.bytes <= used, "{used}: {status:?}");
-            // What failed was cut off.
+            // The failed entries were cut off.
             let logs = files(directory.path(), "log");
             let on_disk: u64 = logs.iter().map(|log| fs::metadata(log).unwrap().len()).sum();
             assert_eq!(on_disk, status.bytes);
@@ -64,7 +64,7 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
     }
 }
 
-/// Nobody appends while the spool says that it fails.
+/// No caller appends while the spool reports a failure.
 #[test]
 fn a_disk_that_works_again_is_noticed_without_an_append() {
     type Choose = fn(&Faults) -> &Fault;
@@ -114,8 +114,8 @@ fn a_file_that_cannot_grow_is_followed_by_another() {
     assert!(spool.status().segments > 5);
 }
 
-/// What cannot be marked on a full disk would be delivered again, and could not
-/// be given back.
+/// Items that cannot be acknowledged on a full disk would be delivered again, and their space could
+/// not be released.
 #[test]
 fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
     let (directory, faults) = (tempfile::tempdir().unwrap(), Arc::<Faults>::default());
@@ -130,7 +130,7 @@ fn there_is_room_for_acknowledgements_before_there_is_an_entry() {
         acknowledge_all(&spool, &read(&mut consumer).unwrap());
         assert_eq!((lengths(), before % 4096), (before, 0));
     }
-    // An entry whose acknowledgements have no room is not taken.
+    // An entry without space for its acknowledgements is refused.
     faults.overwrite.set(ENOSPC);
     assert_eq!(append(&spool, 1_000_000, b"entry"), Err(AppendError::Full));
     faults.overwrite.set(0);

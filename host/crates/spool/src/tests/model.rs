@@ -1,4 +1,4 @@
-//! Random lives of a spool, against a model of what it owes.
+//! Tests random lives of a spool against a model of the entries that it must return.
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ enum Step {
         which: usize,
     },
     Reopen,
-    /// Without any end: what a killed process leaves.
+    /// The process ends without a shutdown, as if it was killed.
     Crash,
-    /// From now on, writes fail, or syncs, or cutting off, or none.
+    /// From now on, writes, syncs or truncations fail, or none of them.
     Fail {
         append: bool,
         sync: bool,
@@ -47,12 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What became of an entry that was appended.
+/// The state of an appended entry.
 #[derive(Debug)]
 struct Debt {
     bytes: Vec<u8>,
     acked: Vec<bool>,
-    /// It was answered with an error: it may come after a restart.
+    /// The append returned an error, so the entry may or may not be returned after a restart.
     is_doubtful: bool,
     place: Option<EntryPosition>,
 }
@@ -62,7 +62,7 @@ struct Life {
     spool: Option<(Spool, Consumer)>,
     faults: Arc<Faults>,
     debts: Vec<Debt>,
-    /// Debts from here on have not been handed out in this life.
+    /// Entries from this one on have not been returned in this life.
     next: usize,
 }
 
@@ -123,7 +123,7 @@ impl Life {
         }
     }
 
-    /// The next entry is the next debt that is not paid.
+    /// Reads the next entry, which must be the next one in the model.
     fn read(&mut self) -> bool {
         let entry = read(&mut self.spool.as_mut().unwrap().1);
         loop {
@@ -160,7 +160,7 @@ impl Life {
         self.spool().acknowledge(place, items.into_iter().map(|item| item as u32));
     }
 
-    /// Everything is handed out, and once it is acknowledged nothing is left.
+    /// Reads all entries. Nothing is left after they are acknowledged.
     fn end(mut self) {
         self.step(Step::Crash);
         while self.read() {}

@@ -1,5 +1,5 @@
-//! The history after crashes, torn lines and rubbish: the next run is written whole, and only one
-//! runs at a time.
+//! Tests the history after crashes, torn lines and invalid text: the next run is written
+//! completely, and only one runs at a time.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -128,7 +128,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever a crash leaves, the next run is written down whole.
+    /// Whatever a crash leaves, the next run is written completely.
     #[test]
     fn it_goes_on_after_anything(steps in prop::collection::vec(step(), 1..12)) {
         let directory = tempfile::tempdir().unwrap();

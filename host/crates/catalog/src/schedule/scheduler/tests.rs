@@ -1,5 +1,5 @@
-//! Schedules under paused time: missed, overlapping and slow runs, clocks that are set, and stops;
-//! no time is due twice.
+//! Tests schedules under paused time: missed, overlapping and slow runs, clocks that are set, and
+//! stops. No time is due twice.
 
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ fn hourly() -> Schedule {
     Schedule::parse("hourly", None, None).unwrap()
 }
 
-/// A clock that goes with tokio's, which can be paused.
+/// A clock that follows tokio's time, which can be paused.
 fn clock_from(text: &str) -> impl Fn() -> OffsetDateTime {
     let (start, began) = (time(text), Instant::now());
     move || start + began.elapsed()
@@ -149,7 +149,7 @@ async fn a_stop_waits_for_the_run_under_way_and_not_for_ever() {
 }
 
 proptest! {
-    /// Due times go up strictly, whatever happens in between.
+    /// Due times strictly increase, whatever happens in between.
     #[test]
     fn nothing_is_due_twice(pauses in prop::collection::vec((0..5_000_i64, 0..20_000_i64), 1..20), last in 0..1_000_000_i64) {
         let start = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
