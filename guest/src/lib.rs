@@ -1,9 +1,8 @@
 //! Write a mapping plugin for Standpipe.
 //!
-//! A plugin decides, for each analytics event, which Amazon Data Firehose
-//! delivery streams get it and what its payload looks like. Implement
-//! [`Plugin`], call [`export!`] once, and build for `wasm32-wasip2`. This is a
-//! whole plugin:
+//! A plugin decides for each analytics event which Amazon Data Firehose delivery streams get it,
+//! and with which payload. Implement [`Plugin`], call [`export!`] once, and build for
+//! `wasm32-wasip2`. This is a complete plugin:
 //!
 //! ```
 //! use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
@@ -39,18 +38,16 @@
 //!
 //! - [`Plugin::configure`] runs once for each instance and declares every
 //!   stream that the plugin may name; [`Plugin::map`] runs once for each event.
-//! - A plugin whose decisions depend on message type, event name and source alone
-//!   says so with [`Setup::read_kind_only`]: it is then asked once for all events
-//!   of a batch that are alike, which costs next to nothing. By default it is
-//!   handed every event with its text.
-//! - No output for an event means that it is filtered. Several outputs mean
-//!   several deliveries.
-//! - A panic costs the events that cause it: they go to the dead letters, the
-//!   others are mapped again in a fresh instance. An instance can be thrown
-//!   away at any moment, so keep nothing in it that must not be lost.
-//! - A plugin has no files, no network and no environment. Clocks and random
-//!   numbers work, and printed text becomes log lines of the host. Waiting
-//!   (sleep, poll) traps.
+//! - If the decisions of a plugin depend only on message type, event name and source, call
+//!   [`Setup::read_kind_only`]. The host then calls the plugin once for all equal events of a
+//!   batch, which costs almost nothing. By default, the plugin gets every event with its text.
+//! - Without an output, an event is filtered. With several outputs, an event is delivered several
+//!   times.
+//! - A panic only affects the events that cause it: they become dead letters, and the others are
+//!   mapped again in a new instance. The host can drop an instance at any time, so keep nothing in
+//!   it that must not be lost.
+//! - A plugin has no access to files, network and environment. Clocks and random numbers work, and
+//!   printed text becomes log lines of the host. Waiting (sleep, poll) traps.
 //! - [`Plugin::routes`] can report which events go to which stream, for catalogs.
 //! - The whole contract, for every language, is `wit/mapping.wit`.
 //!
@@ -102,10 +99,10 @@ pub use plugin::{Outputs, Plugin, Setup, Stream};
 #[doc(hidden)]
 pub use plugin::Exported;
 
-/// Export a [`Plugin`] as the component's implementation of the contract.
+/// Exports a [`Plugin`] as the component's implementation of the contract.
 ///
-/// Call it once, at the top of the crate. For other targets than WebAssembly it
-/// does nothing, so that the same crate can be tested natively.
+/// Call it once, at the top level of the crate. For other targets than WebAssembly, it does
+/// nothing, so the same crate can be tested natively.
 #[macro_export]
 macro_rules! export {
     ($plugin:ty) => {

@@ -1,5 +1,4 @@
-//! What the layer costs a call of the service that it wraps, where requests are copied and
-//! where they are not.
+//! Measures the cost of the layer for a call of the wrapped service, with and without capture.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -19,7 +18,8 @@ use tokio::runtime::Runtime;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-/// Calls that are timed together: entering the runtime would cost more than one of them.
+/// Number of calls that are timed together, because entering the runtime would cost more than one
+/// of them.
 const CALLS: usize = 1000;
 
 const SETTINGS: &str = "[plugin.settings]\nmappings = [{ event = '*', stream = 'requests' }]\n";
@@ -28,7 +28,7 @@ fn main() {
     divan::main();
 }
 
-/// A service that answers at once.
+/// A service that responds at once.
 struct Empty;
 
 impl<B> Service<Request<B>> for Empty {

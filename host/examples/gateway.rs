@@ -1,5 +1,5 @@
-//! A reverse proxy with a host inside: each request that it forwards becomes an event, and
-//! the collector handles calls of SDKs under `/v1/`.
+//! A reverse proxy with a host inside: each forwarded request becomes an event, and the collector
+//! handles requests of SDKs under `/v1/`.
 //!
 //! ```text
 //! cargo run --release --example gateway -- 127.0.0.1:8000 127.0.0.1:3000 settings.toml
@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-/// Forwards requests, whatever their bodies are.
+/// Forwards requests with any bodies.
 struct Proxy<B> {
     client: legacy::Client<HttpConnector, B>,
     upstream: String,
@@ -68,7 +68,7 @@ impl<B: Body<Data: Send> + Send> Proxy<B> {
     }
 }
 
-/// Without asking it of `B`.
+/// Does not require `B: Clone`.
 impl<B> Clone for Proxy<B> {
     fn clone(&self) -> Self {
         Proxy { client: self.client.clone(), upstream: self.upstream.clone() }
@@ -88,7 +88,7 @@ async fn main() -> Result<()> {
         .collect_paths(["/v1/"])
         .capture_paths(RequestCapture::all_paths().request_headers([USER_AGENT]));
     serve(listener, layer.layer(Proxy::to(upstream))).await?;
-    // What was accepted is still to be delivered.
+    // Accepted events must still be delivered.
     let summary = host.stop().await;
     println!("{summary}{:?}", host.stats());
     Ok(())
@@ -102,7 +102,7 @@ async fn start(settings: String) -> Result<Host> {
     Ok(builder.start(&Handle::current()).await?)
 }
 
-/// Serve until SIGINT, and then end the connections.
+/// Serves until SIGINT, and then ends the connections.
 async fn serve<S, B>(listener: TcpListener, service: S) -> Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = legacy::Error, Future: Send>
@@ -134,6 +134,6 @@ where
         request.extensions_mut().insert(client);
         service.clone().call(request)
     });
-    // A connection that fails concerns nobody but its client.
+    // A failed connection only affects its client.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await;
 }

@@ -1,13 +1,12 @@
 //! Delivers analytics events to Amazon Data Firehose. A WebAssembly component decides which
 //! delivery stream each event goes to and what its record contains.
 //!
-//! The program `host` is one embedder of this library; [`Builder`] is where another one
-//! starts.
+//! The program `host` is one user of this library. Other programs start with [`Builder`].
 //!
 //! # Embedding
 //!
-//! Embed Standpipe in another program: a gateway submits events of its own traffic, and gets
-//! the outcome of each.
+//! Embed Standpipe in another program: a gateway submits events about its own traffic, and gets the
+//! outcome of each.
 //!
 //! ```
 //! use standpipe::{Builder, EventOutcome};
@@ -32,32 +31,32 @@
 //! # }
 //! ```
 //!
-//! There can be several hosts in a program; they share nothing, as long as each has
-//! a data directory of its own. None of them installs a logger (what they have to say
-//! goes to `tracing`), reads the process's arguments or ends it. Nothing of the
-//! WebAssembly engine or of the AWS SDK shows here.
+//! A program can contain several hosts. They share nothing, but each needs its own data directory.
+//! A host does not install a logger (its messages go to `tracing`), does not read the process's
+//! arguments, and does not end the process. This API contains no types of the WebAssembly engine or
+//! of the AWS SDK.
 //!
 //! ## Submitting events
 //!
 //! An event is the text of a JSON object in UTF-8. Workers check that, and not the thread that
-//! submits; other text becomes a dead letter. Line ends between tokens become spaces, since a
+//! submits. Other text becomes a dead letter. Line ends between tokens become spaces, because a
 //! record is one line.
 //!
-//! The number of unsettled events is [limited](Builder::events_max). Beyond the limit
+//! The number of unsettled events is [limited](Builder::events_max). Above the limit,
 //! [`Host::try_submit`] returns the event at once and counts it, and [`Host::submit`] waits.
-//! Accepted events are in memory until they are delivered: a killed process loses them. If that
-//! is not acceptable, set `[[sources]]` and pass requests to [`Host::handle`]: it responds once
-//! the events are on disk.
+//! Accepted events are in memory until they are delivered: if the process is killed, they are lost.
+//! If that is not acceptable, set `[[sources]]` and pass requests to [`Host::handle`]: it responds
+//! once the events are on disk.
 //!
 //! ## Around a service
 //!
-//! [`GatewayLayer`] wraps any `tower` service: it responds to analytics SDKs in the service's
-//! place, and makes events of the requests that pass through. Other proxies make them with
+//! [`GatewayLayer`] wraps any `tower` service: it handles requests of analytics SDKs in place of
+//! the service, and creates events from other requests. Other proxies create events with
 //! [`RequestCapture::begin`].
 //!
 //! # Features
 //!
-//! All are on by default; a gateway needs none of them.
+//! All are enabled by default. A gateway needs none of them.
 //!
 //! - `cli`: the program `host` with its commands.
 //! - `collector`: the HTTP APIs of Segment and RudderStack in front of a durable spool.
@@ -65,8 +64,8 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
-// The modules below, from the highest floor to the lowest. Each imports from lower floors
-// only, never from a neighbour; the crates of host/crates are below all of them.
+// The modules below, from the highest floor to the lowest. Each imports only from lower floors, and
+// never from its own floor. The crates of host/crates are below all of them.
 //
 // 9  cli                        subcommands
 // 8  bench   check   gateway    a run, measured; tried out; or a part of another program
@@ -78,7 +77,7 @@
 // 0  limits   log_fields        bounds that this crate enforces; log events on one line
 //    stop                       how a run ends
 //
-// Those that are public and hidden serve the program and the tests; they are not part of the API.
+// Public hidden modules are for the program and the tests. They are not part of the API.
 
 #[doc(hidden)]
 pub mod admin;
@@ -100,7 +99,7 @@ pub mod limits;
 mod log_fields;
 #[doc(hidden)]
 pub mod pipeline;
-// Commands such as `host check` use steps of a run that an embedder never takes alone.
+// Commands such as `host check` use single steps of a run, which other programs do not.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 #[doc(hidden)]
 pub mod run;
@@ -120,8 +119,8 @@ pub use source::{OutcomeFuture, SubmissionStats, SubmitError, TrySubmitError};
 pub use standpipe_core::event::{EventOutcome, Reason};
 pub use standpipe_plugin_host::swap::Swapped;
 
-/// What an embedder implements to write records elsewhere than to Amazon Data Firehose
-/// or a directory, and a client that fails on purpose, for tests.
+/// The trait that an embedding program implements to write records to other destinations than
+/// Amazon Data Firehose or a directory, and a client that fails on purpose, for tests.
 pub mod firehose {
     pub use standpipe_aws::{Destination, DestinationKind, StreamDescription};
     pub use standpipe_core::event::StreamName;

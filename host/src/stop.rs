@@ -1,4 +1,4 @@
-//! How a run ends: by tokens that are created once and handed to its parts.
+//! How a run ends: by tokens that are created once and passed to its parts.
 //!
 //! | token | cancelled | ends |
 //! |---|---|---|
@@ -7,14 +7,14 @@
 //! | [`StopTokens::mapping_abort`], its child | also by a run that ends early | waiting for the plugin, and reading a durable spool |
 //! | [`StopTokens::mapping_halt`] | by an event that the plugin fails on with `on_failure = "halt"` | mapping: events without a decision stay unsettled |
 //!
-//! A part that can end alone gets a child token. Threads poll a token once for each chunk
-//! or batch, not for each event, since a poll takes a lock.
+//! A part that can end separately gets a child token. Threads poll a token once for each chunk or
+//! batch and not for each event, because a poll takes a lock.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-/// The tokens of one run, and the reason of an early end. Clones are the same tokens.
+/// The tokens of one run, and the reason of an early end. Clones share the tokens.
 #[derive(Debug, Clone)]
 pub struct StopTokens {
     /// Stops the intake; accepted events are drained.
@@ -43,8 +43,8 @@ impl Default for StopTokens {
 }
 
 impl StopTokens {
-    /// Ends the run before the end of its input. What was handed over for delivery is still
-    /// delivered. Only the first reason is logged and kept.
+    /// Ends the run before the end of its input. Submitted records are still delivered. Only the
+    /// first reason is logged and kept.
     pub fn end_early(&self, why: String) {
         if self.early_end_reason.set(why).is_ok() {
             tracing::error!("{}", self.early_end_reason().unwrap_or_default());

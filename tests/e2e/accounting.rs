@@ -1,5 +1,4 @@
-//! The library's own pipeline, on any lines whatever: each is accounted for
-//! exactly once.
+//! Tests the library's pipeline with arbitrary lines: each has exactly one outcome.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -86,8 +85,7 @@ fn without_line_feeds(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Run the pipeline in this process, with a Firehose in memory that refuses a
-/// record now and then.
+/// Runs the pipeline in this process, with a Firehose in memory that sometimes rejects a record.
 fn run_pipeline(input: &[u8], refusals: bool) -> (Summary, Streams, Vec<DeadLetter>) {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("input.ndjson");

@@ -1,9 +1,9 @@
-//! `host check`: what is wrong is found before the first event.
+//! Tests that `host check` finds problems before the first event.
 
 use serde_json::{Value, json};
 use standpipe_tests::{FinishedRun, Program, Stub, StubResponse, moto};
 
-/// The command line's `host check --json` against an endpoint.
+/// Runs `host check --json` against an endpoint.
 fn run_check(url: &str, settings: &str, arguments: &[&str]) -> FinishedRun {
     let settings = format!(
         "[aws]\nregion = 'eu-central-1'\nsts_endpoint_url = '{}'\n{settings}",

@@ -1,4 +1,4 @@
-//! The cache of compiled plugins runs nothing that others could have put there.
+//! Tests that the cache of compiled plugins runs nothing that others could have put there.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -13,10 +13,10 @@ fn new_program(data_dir: &Path) -> Program {
     program.args(["--data-dir"]).args([data_dir])
 }
 
-/// A directory for data with a cache in it, which a run has filled.
+/// A data directory with a cache that a run has filled.
 fn filled_data_dir() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::TempDir::new().unwrap();
-    // With a cache of its own: what is changed here belongs to no other test.
+    // The cache is separate, because the test changes it.
     let data_dir = directory.path().join("data");
     let ran = new_program(&data_dir).run().expect_exit(0);
     assert_eq!(ran.count("delivered"), 1);
@@ -49,7 +49,8 @@ fn a_cache_that_others_can_write_to_is_refused_and_not_changed() {
 fn a_cache_of_another_user_is_refused() {
     let (_directory, data_dir) = filled_data_dir();
     let nobody = 65534;
-    // Only root can give a directory away; the same is tested where the user is made up.
+    // Only root can change the owner of a directory. Unit tests check the same with a simulated
+    // user.
     if std::os::unix::fs::chown(data_dir.join("cache"), Some(nobody), Some(nobody)).is_ok() {
         let ran = new_program(&data_dir).run().expect_exit(2);
         let _ = ran.expect_stderr(&["it belongs to another user", "data/cache"]);
@@ -65,7 +66,7 @@ fn a_cache_that_is_a_link_is_refused() {
     let _ = new_program(&data_dir).run().expect_exit(2).expect_stderr(&["symbolic link"]);
 }
 
-/// Compiled code of the right engine and component, from somebody who has another key.
+/// The entry contains compiled code for the right engine and component, written with another key.
 #[test]
 fn a_planted_cache_entry_is_replaced_and_not_run() {
     let (_ours, data_dir) = filled_data_dir();
@@ -79,7 +80,7 @@ fn a_planted_cache_entry_is_replaced_and_not_run() {
     let ran = ran.expect_stderr(&["ignoring compiled code in", "not written by this user"]);
     assert!(!ran.stderr.contains("panicked"));
     assert_eq!(fs::read(find_entry(&data_dir)).unwrap(), own, "it was compiled anew");
-    // Without a word, now.
+    // This time without a warning.
     assert!(!new_program(&data_dir).run().expect_exit(0).stderr.contains("ignoring compiled code"));
 }
 

@@ -1,4 +1,4 @@
-//! Streams that events choose: any number of names takes a bounded part of everything.
+//! Tests dynamic streams: any number of names uses a limited part of all resources.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ fn ten_thousand_names_take_bounded_memory_descriptors_and_log_lines() {
     running.write_stdin(make_events(0..1).as_bytes());
     wait_until("it delivers", || !stub.requests().is_empty());
     let before = running.usage().unwrap().memory_bytes;
-    // Not the most that it ever held: that is of the plugin's compilation.
+    // The peak is not used, because it is that of compiling the plugin.
     let (mut descriptors, mut memory) = (0, 0);
     running.write_stdin(make_events(1..10_000).as_bytes());
     wait_until("all are delivered", || {
@@ -62,7 +62,7 @@ fn idle_streams_are_retired_and_come_back() {
     };
     let mut sent = 0;
     for wave in 0..6 {
-        // Names of two waves before come back.
+        // Names of earlier waves return.
         running.write_stdin(make_events((wave % 4) * 40..(wave % 4) * 40 + 40).as_bytes());
         sent += 40;
         wait_until("the wave is delivered", || {

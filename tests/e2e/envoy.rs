@@ -1,5 +1,5 @@
-//! The host beside Envoy, as the documentation says to set it up: what arrives, and
-//! what is lost while the host is down.
+//! Tests the host beside Envoy as documented: which requests arrive, and which are lost while the
+//! host is down.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use standpipe_tests::{Endpoint, Proxy, wait_until};
 
 use crate::beside::{self, LogRotation, find_recipe};
 
-/// Requests before each turn of the log.
+/// Requests before each rotation of the log.
 const REQUESTS: usize = 50;
 
-/// The rest of the site.
+/// The rest of the site's configuration.
 const ANSWERED: &str = r#"
 route_config:
   virtual_hosts:
@@ -23,7 +23,7 @@ route_config:
           direct_response: {status: 204}
 "#;
 
-/// The service behind the site, which a reader has already.
+/// The service behind the site, which the reader of the documentation already has.
 const APP: &str = "\
 - name: app
     load_assignment:
@@ -56,7 +56,7 @@ fn user_agents() -> [(&'static [u8], Value); 6] {
     [
         (b"User-Agent: a \"quoted\" \\ agent\r\n", json!("a \"quoted\" \\ agent")),
         ("User-Agent: Zürich 😀\r\n".as_bytes(), json!("Zürich 😀")),
-        // Not UTF-8: each byte becomes a character of its own.
+        // Not UTF-8: each byte becomes a separate character.
         (b"User-Agent: Z\xfcrich\r\n", json!("Zürich")),
         (b"User-Agent: \xc3\xbc\xff\r\n", json!("Ã¼ÿ")),
         (b"User-Agent: 7\r\nX-Envoy-Original-Path: /faked?hush=2\r\n", json!("7")),
@@ -118,7 +118,7 @@ fn send_requests(envoy: &Proxy, first: usize) {
     }
 }
 
-/// The status of the answer to a request whose bytes nobody has looked at.
+/// The status of the response to a request with arbitrary bytes.
 fn send_get(envoy: &Proxy, path: &[u8], header: &[u8]) -> u16 {
     let mut client = Client::connect(envoy.url());
     client

@@ -1,4 +1,4 @@
-//! Sources with roles of their own: their records share no request and no session.
+//! Tests sources with their own roles: their records share neither requests nor sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

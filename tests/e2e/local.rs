@@ -1,4 +1,4 @@
-//! Records in local files, whatever becomes of the process that writes them.
+//! Tests records in local files, however the process that writes them ends.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,13 +9,13 @@ use standpipe_tests::{Program, wait_until};
 
 const ROUNDS: usize = 40;
 const SOON: Duration = Duration::from_secs(60);
-/// Large batches, so that a kill often comes in the middle of one.
+/// Batches are large, so that a kill often happens in the middle of one.
 const EVENT_BYTES: usize = 100_000;
 const EVENTS_PER_ROUND: usize = 200;
 const ROWS: &[(&str, &str)] = &[("track", "tracks"), ("*", "rest")];
 
-/// After each kill a reader may see a part of a batch; once the directory has been
-/// used again there is none, wherever in the file it would be.
+/// After a kill, a reader may see a part of a batch. After the directory has been used again, no
+/// file contains such a part.
 #[test]
 fn partial_records_of_a_kill_are_removed_at_the_next_start() {
     for newline in [true, false] {
@@ -28,7 +28,7 @@ fn partial_records_of_a_kill_are_removed_at_the_next_start() {
         let mut torn = 0;
         for round in 0..ROUNDS {
             let mut running = program().start();
-            // All but the last, so that it does not end by itself.
+            // The last event is missing, so the process does not end by itself.
             running.write_stdin(&make_events(round, 0..EVENTS_PER_ROUND));
             wait_until("something is written", || count_bytes(&out) > 0);
             std::thread::sleep(Duration::from_micros(random.u64(0..8000)));
@@ -93,7 +93,7 @@ fn make_events(round: usize, numbers: std::ops::Range<usize>) -> Vec<u8> {
     numbers.map(event).collect::<String>().into_bytes()
 }
 
-/// Bytes of all streams' files.
+/// The total size of all streams' files.
 fn count_bytes(out: &Path) -> u64 {
     let Ok(files) = fs::read_dir(out) else { return 0 };
     let files = files.map(|file| file.unwrap().path());

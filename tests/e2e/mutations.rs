@@ -1,5 +1,5 @@
-//! For any bytes as a component, the host reports an error, or has a plugin that keeps to its
-//! limits.
+//! Tests that for arbitrary bytes of a component, the host reports an error, or has a plugin that
+//! respects its limits.
 
 use std::num::NonZero;
 use std::sync::LazyLock;
@@ -15,11 +15,11 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::with(None, instance_limits, NonZero::<usize>::MIN).unwrap()
 });
 
-/// A change to the bytes of a component; positions are shares of its length.
+/// A change to the bytes of a component. Positions are shares of its length.
 #[derive(Debug, Clone)]
 enum Change {
     Cut(f64),
-    /// Its types, imports and exports are near its end, its code in the middle.
+    /// Types, imports and exports are near the end of the component, and code is in the middle.
     Set(f64, u8),
     Remove(f64, usize),
     Insert(f64, Vec<u8>),

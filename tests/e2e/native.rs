@@ -1,5 +1,5 @@
-//! The default mapping as native code decides as the component does, which is
-//! what makes the two comparable.
+//! Tests that the default mapping as native code decides like the component. Otherwise, their
+//! speeds could not be compared.
 
 use std::fs;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn load_both(
     (Plugin::load(engine, DEFAULT_PLUGIN, settings), Plugin::native(settings))
 }
 
-/// None where the host itself refuses them, or they name another plugin.
+/// `None` if the host itself rejects them, or if they name another plugin.
 fn read_case_settings(folder: &Path) -> Option<Settings> {
     let text = fs::read_to_string(folder.join("settings.toml")).unwrap();
     let settings = config::parse(&text).ok()?.check(folder, Overrides::default()).ok()?;

@@ -1,5 +1,5 @@
-//! A project outside the workspace embeds the library: it compiles what a gateway needs and
-//! no more, and what it is sent arrives.
+//! Tests a project outside of the workspace that embeds the library: it compiles only what a
+//! gateway needs, and the requests that it gets become records.
 
 use std::thread;
 
@@ -41,7 +41,7 @@ fn the_program_of_the_documentation_delivers_its_event() {
     assert!(String::from_utf8_lossy(&ran.stdout).contains("1 delivered"), "{ran:?}");
 }
 
-/// An event of a number, and what its sender must be answered.
+/// The event with this number, and the expected response.
 fn make_event(number: usize) -> (String, &'static str) {
     match number % 10 {
         0 => (format!("{{\"id\":{number},\"event\":\"other\"}}"), "filtered"),
@@ -52,7 +52,7 @@ fn make_event(number: usize) -> (String, &'static str) {
 
 #[test]
 fn events_posted_to_a_gateway_arrive_once() {
-    // Every third request has to be sent again.
+    // Every third request must be retried.
     let mut requests = 0;
     let stub = Stub::start(move |_| {
         requests += 1;

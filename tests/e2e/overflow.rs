@@ -1,5 +1,5 @@
-//! Streams that cannot keep up, with little or no room on disk for them: they get
-//! everything once they can, and the program ends when it is stopped.
+//! Tests streams that cannot keep up, with little or no disk space for them: they get all records
+//! once they can, and the program ends when it is stopped.
 
 use std::fmt::Write;
 use std::os::unix::fs::symlink;
@@ -20,10 +20,10 @@ fn denied_response() -> StubResponse {
     StubResponse::Fail { status: 400, code: "AccessDeniedException", accepted: false }
 }
 
-/// More than memory and the small overflow take together.
+/// More events than fit into memory and the small overflow together.
 const EVENTS: usize = 150_000;
 
-/// A Firehose that denies the stream `tracks` for so long from its first request on.
+/// A Firehose that denies the stream `tracks` for this time after its first request.
 fn start_denying_stub(time: Duration) -> Stub {
     let mut start = None;
     Stub::start(move |put| match put.stream.as_str() {
@@ -69,7 +69,7 @@ fn a_stop_ends_a_run_whose_overflow_is_full() {
     let mut running = program.start();
     running.write_all_in_background(input);
     running.wait_for("stream=tracks");
-    // Until the inputs wait for the stream.
+    // Wait until the inputs wait for the stream.
     let mut before = usize::MAX;
     wait_until("nothing goes on", || {
         std::thread::sleep(Duration::from_secs(1));

@@ -1,5 +1,5 @@
-//! Builds the program under test once for each process of tests, in the test's own profile and
-//! target directory.
+//! Builds the program under test once for each test process, in the profile and target directory of
+//! the test.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::{tools, workspace_directory};
 
-/// The path of the program under test, which is built once for each process of tests.
+/// The path of the program under test, which is built once for each test process.
 ///
-/// Cargo does not build programs of other packages for a test, so this function does, in the
-/// profile and the target directory of the test itself.
+/// Cargo does not build programs of other packages for a test. So this function builds them, in the
+/// profile and the target directory of the test.
 pub fn program_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(build_program)
@@ -24,14 +24,15 @@ pub(crate) fn target_directory() -> PathBuf {
     profile_directory().parent().expect("a profile's directory is in the target directory").into()
 }
 
-/// The directory of the test's profile, such as `target/release`: a test runs from its `deps`.
+/// The directory of the test's profile, such as `target/release`. A test runs in its subdirectory
+/// `deps`.
 fn profile_directory() -> PathBuf {
     let test = env::current_exe().expect("a test knows its path");
     test.ancestors().nth(2).expect("a test is deep in the target directory").to_owned()
 }
 
-/// Cargo in the workspace, without the variables that it sets for tests: build scripts read
-/// them, and everything would be built again.
+/// Cargo in the workspace, without the variables that it sets for tests: build scripts read them,
+/// and cargo would build everything again.
 pub(crate) fn cargo_command() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_directory());
@@ -44,7 +45,7 @@ pub(crate) fn cargo_command() -> Command {
     cargo
 }
 
-/// The packages of the workspace with their dependencies, as cargo knows them.
+/// The packages of the workspace with their dependencies, according to cargo.
 pub fn cargo_metadata() -> Value {
     let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
     let output = cargo_command().args(arguments).output().expect("cargo can be started");
@@ -58,7 +59,7 @@ fn build_program() -> PathBuf {
 
 /// The path of the Pingora gateway, an example of the host.
 pub fn pingora_gateway() -> PathBuf {
-    // It is built with the tests, so that most of the host's parts are there already.
+    // The tests are built with it, so that most parts of the host are already built.
     let packages = [
         "-p",
         "standpipe",
@@ -69,7 +70,7 @@ pub fn pingora_gateway() -> PathBuf {
         "--bin",
         "pingora-gateway",
     ];
-    // A crate of Pingora's is built with it.
+    // The build of a crate of Pingora needs cmake.
     tools::find_program("cmake");
     build_with(&packages).join("pingora-gateway")
 }

@@ -1,11 +1,10 @@
-//! SDKs as their vendors ship them, and scripts that send with them.
+//! SDKs as published by their vendors, and scripts that send with them.
 //!
-//! The scripts are in `tests/sdks`, and agree on this: `COLLECTOR` and
-//! `WRITE_KEY` in the environment say where to send and as whom; standard output
-//! has, as lines of JSON, what the events must have; the exit code is 0 if the
-//! SDK reports that all were taken, and 3 if it reports that they were refused.
-//! Standard error has a line `contacted: HOST` for each host that the SDK turns to;
-//! those that are not this machine are refused.
+//! The scripts are in `tests/sdks`, and follow this convention: the environment variables
+//! `COLLECTOR` and `WRITE_KEY` contain the URL and the key. Standard output lists, as lines of
+//! JSON, the members that events must have. The exit code is 0 if the SDK reports that all events
+//! were accepted, and 3 if it reports that they were refused. Standard error has a line `contacted:
+//! HOST` for each host that the SDK contacts; hosts other than this machine are blocked.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{DEADLINE, FinishedRun, Running, tools, workspace_directory};
 
-/// The names of Chromium's program in distributions.
+/// The names of Chromium's program in different distributions.
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 fn scripts_directory() -> PathBuf {
@@ -46,8 +45,8 @@ impl Sdk {
         Sdk { command }
     }
 
-    /// A page in Chromium: `segment` or `rudderstack`. The script `browser.mjs`
-    /// says what `how` can be.
+    /// A page in Chromium: `segment` or `rudderstack`. The script `browser.mjs` describes the
+    /// possible values of `how`.
     pub fn browser(page: &str, how: &Value) -> Self {
         let mut sdk = Sdk::with_script("browser.mjs");
         sdk.command
@@ -56,8 +55,8 @@ impl Sdk {
         sdk
     }
 
-    /// The script for Python, with the package that `tests/python` pins under a name,
-    /// and the package's module.
+    /// The Python script with the package that `tests/python` pins under a name, and the package's
+    /// module.
     pub fn python(name: &str, module: &str) -> Self {
         let mut command = Command::new(tools::find_python(name));
         command.arg(scripts_directory().join("send.py")).arg(module);
@@ -67,7 +66,7 @@ impl Sdk {
         Sdk { command }
     }
 
-    /// Add an argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
         self.command.arg(argument);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A settings file with sources. Records wait 10 ms for others, so that tests need not.
+/// A settings file with sources. Records wait 10 ms for others, which keeps tests fast.
 #[derive(Debug, Clone)]
 pub struct CollectorSettings {
     /// The lines of each table.
@@ -28,7 +28,7 @@ impl CollectorSettings {
         settings.with_line("delivery", "max_delay = '10ms'")
     }
 
-    /// Add a line to a table.
+    /// Adds a line to a table.
     #[must_use]
     pub fn with_line(mut self, table: &'static str, line: &str) -> Self {
         self.tables.entry(table).or_default().push(line.to_owned());
@@ -68,7 +68,7 @@ impl SourceEntry {
         self
     }
 
-    /// Add a line to the entry.
+    /// Adds a line to the entry.
     #[must_use]
     pub fn with_line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
@@ -76,7 +76,7 @@ impl SourceEntry {
     }
 }
 
-/// As the text of the file.
+/// The text of the file.
 impl fmt::Display for CollectorSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (table, lines) in &self.tables {
@@ -86,7 +86,7 @@ impl fmt::Display for CollectorSettings {
     }
 }
 
-/// As a part of the file.
+/// The entry as a part of the file.
 impl fmt::Display for SourceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SourceEntry { name, dialect, write_keys, lines } = self;

@@ -1,26 +1,26 @@
-//! Checks the signature of a request, as AWS's "Signature Version 4" says.
+//! Checks the signature of a request according to AWS's "Signature Version 4".
 //!
-//! The program puts a request's body in place by itself; only a real check
-//! shows that the signature covers that body.
+//! The program itself inserts the body of a request. Only a real check shows that the signature
+//! covers that body.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// The access key id that [`verify_signature`] knows.
+/// The access key id that [`verify_signature`] accepts.
 pub const ACCESS_KEY_ID: &str = "AKIDTESTSTANDPIPE";
-/// Its secret.
+/// The secret key of this id.
 pub const SECRET_ACCESS_KEY: &str = "a secret that only tests have";
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Who signed, and for what.
+/// The scope of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureScope {
     /// The access key.
     pub access_key_id: String,
-    /// The day, as `20260131`.
+    /// The day, such as `20260131`.
     pub date: String,
     /// The region.
     pub region: String,
@@ -28,12 +28,11 @@ pub struct SignatureScope {
     pub service: String,
 }
 
-/// Check the signature of a `POST /` with these headers, whose names are in
-/// lower case.
+/// Checks the signature of a `POST /` with these headers, whose names are in lower case.
 ///
 /// # Errors
 ///
-/// The request has no signature, or a wrong one.
+/// Fails if the request has no signature, or a wrong one.
 pub fn verify_signature(
     headers: &BTreeMap<String, String>,
     body: &[u8],
@@ -89,7 +88,7 @@ fn compute_signature(
     Ok(to_hex(&words.iter().fold(first, |key, word| hmac_sha256(&key, word.as_bytes()).to_vec())))
 }
 
-/// HMAC-SHA-256 by RFC 2104, for keys that fit into a block.
+/// HMAC-SHA-256 according to RFC 2104, for keys that fit into a block.
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     const BLOCK_BYTES: usize = 64;
     assert!(key.len() <= BLOCK_BYTES, "a longer key would have to be hashed");

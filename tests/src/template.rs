@@ -1,4 +1,4 @@
-//! The plugins that `host plugin new` writes, built as their READMEs say.
+//! The plugins that `host plugin new` creates, built as described in their READMEs.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -33,7 +33,7 @@ impl Template {
         }
     }
 
-    /// The component of the template, built again when the template has changed.
+    /// The component of the template. It is built again if the template has changed.
     pub fn component(self) -> PathBuf {
         let component = match self {
             Template::Rust => "target/wasm32-wasip2/release/router.wasm",
@@ -64,7 +64,7 @@ impl Template {
         let directory = target_directory().join(format!("template-{}", self.name()));
         let (router, built) = (directory.join("router"), directory.join("built"));
         if fs::read_to_string(&built).ok().as_deref() != Some(&*wanted) {
-            // An interrupted build may have left something there.
+            // An interrupted build may have left files there.
             let _ = fs::remove_dir_all(&directory);
             for (path, text) in &files {
                 let path = router.join(path);

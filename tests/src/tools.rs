@@ -1,5 +1,5 @@
-//! Programs and packages of others that tests use. `tests/setup.sh` installs them; a test
-//! that does not find one fails, and names that script.
+//! Third-party programs and packages that tests use. `tests/setup.sh` installs them. A test that
+//! does not find one fails, and names this script.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::binary::target_directory;
 use crate::workspace_directory;
 
-/// Debian's directory of servers, which may not be in `PATH`.
+/// Debian's directory of server programs, which may be missing in `PATH`.
 const SERVERS: &str = "/usr/sbin";
 
 /// Finds the path of an installed program.
@@ -41,13 +41,13 @@ fn python_environment(name: &str, requirements: &str) -> PathBuf {
     find_installed(&format!("{name}-venv"), requirements).join("bin/python")
 }
 
-/// The directory whose `node_modules` has what npm's lock file in `source` pins.
+/// The directory whose `node_modules` contains the packages of npm's lock file in `source`.
 pub(crate) fn node_packages(name: &str, source: &str) -> PathBuf {
     find_installed(&format!("{name}-node"), &format!("{source}/package-lock.json"))
 }
 
-/// A directory that `tests/setup.sh` has filled with exactly what a file pins: it keeps a
-/// copy of that file there.
+/// A directory that `tests/setup.sh` has filled with exactly the packages that a file pins. The
+/// script stores a copy of that file there.
 fn find_installed(name: &str, pins: &str) -> PathBuf {
     let pinned = fs::read(workspace_directory().join(pins)).expect("the file with the versions");
     let directory = target_directory().join(name);
@@ -64,7 +64,7 @@ pub(crate) fn output_for(program: &mut Command, text: &str) -> Vec<u8> {
     let program = program.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = program.spawn().expect("the program starts");
     let mut stdin = process.stdin.take().expect("a pipe");
-    // The programs that tests use read all input before they write.
+    // The programs in tests read all of their input before they write.
     stdin.write_all(text.as_bytes()).expect("the program reads");
     drop(stdin);
     let output = process.wait_with_output().expect("the program ends");

@@ -2,17 +2,17 @@
 //!
 //! `type = 'track' and properties.total >= 100 and !match(context.ip, '10.*')`
 //!
-//! A condition is compiled once and then evaluated over the text of events as
-//! it stands: no event is turned into a tree. The language is described for its
-//! users in `host/docs/fql.md`, whose examples are run as tests. In short:
+//! A condition is compiled once and then evaluated on the text of events: no event is converted to
+//! a tree. `host/docs/fql.md` describes the language for users, and its examples run as tests. In
+//! short:
 //!
-//! - What is missing is null. Types are strict: values of different types are
-//!   different, and only numbers have an order.
-//! - Numbers are compared as they are written, with all their digits.
-//! - An invalid condition is an error, never a condition that holds.
+//! - A missing value is null. Types are strict: values of different types are not equal, and only
+//!   numbers have an order.
+//! - Numbers are compared exactly, with all of their digits.
+//! - An invalid condition is an error, and never a condition that holds.
 //!
-//! What evaluation costs is bounded by the length of the condition times that
-//! of the event, and memory by the longest string of the two.
+//! The time of an evaluation is limited by the length of the condition times that of the event, and
+//! its memory by the longest string in both.
 
 mod decimal;
 mod display;
@@ -39,18 +39,18 @@ use node::ConditionNode;
 pub(crate) use error::ParseError;
 pub(crate) use path::ConditionPath;
 
-/// A condition, ready to be evaluated.
+/// A compiled condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     node: ConditionNode,
 }
 
 impl Condition {
-    /// Compile a condition.
+    /// Compiles a condition.
     ///
     /// # Errors
     ///
-    /// The text is not a valid condition, is too long, or is too deeply nested.
+    /// Fails if the text is not a valid condition, is too long, or is too deeply nested.
     pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         grammar::parse_condition(text).map(|node| Condition { node })
     }
@@ -60,29 +60,29 @@ impl Condition {
         self.node.holds(event)
     }
 
-    /// Returns warnings for people about parts that are valid but hardly intended, such as a
+    /// Returns warnings for people about parts that are valid but probably not intended, such as a
     /// condition that never holds.
     pub(crate) fn find_doubts(&self) -> Vec<String> {
         doubt::find_doubts(&self.node)
     }
 
-    /// Every path that is read, as often as it stands there.
+    /// Every path that is read, including duplicates.
     pub(crate) fn paths(&self) -> Vec<&ConditionPath> {
         let mut paths = Vec::new();
         self.node.visit_paths(&mut |path| paths.push(path));
         paths
     }
 
-    /// Whether an event's type and name decide it, where either is as good as
-    /// missing if it is empty or no string: this is what a plugin gets that
-    /// reads no payloads. `event = ''` and `event = null` want the payload.
+    /// Whether an event's type and name determine the result. An empty type or name, or one that is
+    /// not a string, counts as missing: a plugin that reads no payloads gets them in this form.
+    /// `event = ''` and `event = null` need the payload.
     pub(crate) fn reads_only_kind(&self) -> bool {
         kind::kind_decides(&self.node)
     }
 }
 
-/// Text that compiles to the same condition, unless the condition is so near
-/// the limits of length and depth that this exceeds them.
+/// Writes text that compiles to the same condition, unless the text exceeds the limits of length
+/// and depth because the condition is close to them.
 impl Display for Condition {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         self.node.fmt(out)

@@ -1,4 +1,4 @@
-//! Invariants for fuzz targets: they hold for every input. The plugin does not use this module.
+//! Invariants for fuzz targets, which hold for every input. The plugin does not use this module.
 
 use serde::de::IgnoredAny;
 use standpipe_plugin::testing::{Decision, Harness};
@@ -9,13 +9,13 @@ use crate::json::{JsonKind, JsonValue};
 use crate::redact::{Detectors, redact_text};
 use crate::timestamp::{Reading, Writing, Zone, convert_time};
 
-/// Checks that a condition's text compiles or is refused, that its printed form compiles to the
-/// same condition, and that an event's type and name decide it if it says so. The
-/// event need not be JSON.
+/// Checks that a condition's text compiles or is rejected, that its printed form compiles to the
+/// same condition, and that an event's type and name determine the result if the condition says so.
+/// The event does not have to be JSON.
 ///
 /// # Panics
 ///
-/// An invariant is broken.
+/// Panics if an invariant is violated.
 pub fn check_condition(text: &str, event: &str) {
     let Ok(condition) = Condition::parse(text) else { return };
     let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
@@ -44,7 +44,7 @@ pub fn check_condition(text: &str, event: &str) {
 ///
 /// # Panics
 ///
-/// An invariant is broken.
+/// Panics if an invariant is violated.
 pub fn check_redaction(text: &str, bits: u8) {
     let has = |bit: u8| bits & bit != 0;
     let which = Detectors { email: has(1), phone: has(2), card: has(4), ip: has(8) };
@@ -53,11 +53,11 @@ pub fn check_redaction(text: &str, bits: u8) {
     assert_eq!(redact_text(&redacted, which), None, "{redacted} of {text}");
 }
 
-/// Checks that a written time is JSON, and reads as the same time.
+/// Checks that a written time is JSON, and is parsed as the same time.
 ///
 /// # Panics
 ///
-/// An invariant is broken.
+/// Panics if an invariant is violated.
 pub fn check_timestamp(json: &str, zone: &str, format: &str) {
     let Ok(zone) = Zone::parse(zone) else { return };
     let value = JsonValue::of_text(json);
@@ -81,12 +81,12 @@ pub fn check_timestamp(json: &str, zone: &str, format: &str) {
     }
 }
 
-/// Checks that settings are accepted or refused, that the payload of a JSON event is JSON, that
-/// its stream is declared, and that fields which no action names keep their bytes.
+/// Checks that settings are accepted or rejected, that the payload of a JSON event is JSON, that
+/// its stream is declared, and that fields that no action names keep their bytes.
 ///
 /// # Panics
 ///
-/// An invariant is broken.
+/// Panics if an invariant is violated.
 pub fn check_transforms(settings: &str, event: &str) {
     let is_json = serde_json::from_str::<IgnoredAny>(event).is_ok();
     if let Ok(mut harness) = Harness::<Mapping>::configure(settings) {

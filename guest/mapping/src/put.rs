@@ -1,4 +1,4 @@
-//! Values that actions put into events.
+//! Values that actions insert into events.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,30 +8,29 @@ use crate::change::EditedValue;
 use crate::json::{JsonKind, JsonValue, write_string};
 use crate::template::Template;
 
-/// A table of the settings: from the text of a value to the JSON text of
-/// another one.
+/// A table of the settings: maps the text of a value to the JSON text of another value.
 pub(crate) type LookupTable = HashMap<String, Box<str>>;
 
-/// A value to put at a place.
+/// A value to insert at a path.
 #[derive(Debug, Clone)]
 pub(crate) struct PutValue {
     pub(crate) source: ValueSource,
-    /// Only if the event has no value or null there.
+    /// Insert the value only if the event has no value or null there.
     pub(crate) only_missing: bool,
 }
 
 /// The source of a value. Values of the event are read from slots.
 #[derive(Debug, Clone)]
 pub(crate) enum ValueSource {
-    /// The settings, as JSON text.
+    /// A value of the settings, as JSON text.
     Text(Box<str>),
-    /// The event, as it stands there.
+    /// An unchanged value of the event.
     Copy { slot: usize },
-    /// A template, as a string. Its paths have the slots from the first one on.
+    /// A template, as a string. Its paths use consecutive slots from the first one.
     Template { template: Template, first_slot: usize },
     /// A table of the settings.
     Lookup { table: Arc<LookupTable>, slot: usize, default: Option<Box<str>> },
-    /// An object of templates. What a template has no value for is this text.
+    /// An object of templates. A template without a value becomes this text.
     Object { members: Vec<(Box<str>, Template, usize)>, missing: &'static str },
 }
 

@@ -1,13 +1,12 @@
-//! Personal data in strings: e-mail addresses, telephone and card numbers are
-//! replaced by a word, addresses of the Internet are cut short.
+//! Redacts personal data in strings: e-mail addresses, telephone and card numbers are replaced by a
+//! word, IP addresses are truncated.
 //!
-//! What is found are the forms in which such data is usually written, by rules
-//! that leave other numbers alone where possible: a telephone number has a `+` or separators, a
-//! card number a valid check digit. This makes leaks smaller; it does not prove that no personal
-//! data is left.
+//! The detectors find the usual forms of such data, with rules that leave other numbers unchanged
+//! if possible: a telephone number has a `+` or separators, a card number a valid check digit.
+//! Redaction reduces leaks, but does not prove that no personal data is left.
 //!
-//! Redacting again changes nothing. A text without any `@`, and without the
-//! digits and colons of a number or address, is read once and not copied.
+//! Redacting twice changes nothing. A text without `@`, and without the digits and colons of a
+//! number or address, is scanned once and not copied.
 
 mod card;
 mod digits;
@@ -21,7 +20,7 @@ use std::ops::Range;
 /// The detectors to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Detectors {
-    /// E-mail addresses become `[email]`, also with `%40` as URLs have it.
+    /// E-mail addresses become `[email]`, including those with `%40` as in URLs.
     pub(crate) email: bool,
     /// Telephone numbers become `[phone]`.
     pub(crate) phone: bool,
@@ -31,7 +30,7 @@ pub(crate) struct Detectors {
     pub(crate) ip: bool,
 }
 
-/// Returns the redacted text; `None` if the detectors find nothing.
+/// Returns the redacted text, or `None` if the detectors find nothing.
 pub(crate) fn redact_text(text: &str, which: Detectors) -> Option<String> {
     let mut redacted = redact_once(text, which)?;
     // A replacement can reveal other data, such as a number next to an address. Each pass finds
@@ -84,7 +83,7 @@ fn replace_all(text: &mut Cow<'_, str>, next: impl Fn(&str) -> Option<TextReplac
     }
 }
 
-/// How often a text has the characters that detectors need.
+/// How often the characters that detectors need occur in a text.
 #[derive(Default)]
 struct MarkCounts {
     ats: usize,
@@ -97,7 +96,7 @@ struct MarkCounts {
 impl MarkCounts {
     fn count_in(text: &str) -> Self {
         let mut marks = MarkCounts::default();
-        // In so small parts a byte counts far enough, and many are counted at once.
+        // In parts of this size, counts fit into a byte, and many bytes are counted at once.
         for part in text.as_bytes().chunks(usize::from(u8::MAX)) {
             marks.ats += count_bytes(part, |byte| byte == b'@');
             marks.percents += count_bytes(part, |byte| byte == b'%');

@@ -6,29 +6,29 @@ use std::ops::ControlFlow;
 use crate::json::JsonValue;
 use crate::path::{FieldPath, PathStep};
 
-/// The share of events that passes, and what decides about an event.
+/// The share of events that passes, and what determines the choice.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleRule {
-    /// Events with a number below this pass.
+    /// Events with a number below this one pass.
     below: u128,
     by: Option<FieldPath>,
 }
 
 impl SampleRule {
-    /// A percentage, from 0 to 100. With a path, events with the same value there
-    /// all pass or all do not, in every worker and after every restart.
+    /// Creates a rule with a percentage from 0 to 100. With a path, events with the same value
+    /// there are treated alike, in every worker and after every restart.
     pub(crate) fn new(percent: f64, by: Option<FieldPath>) -> Self {
-        // Of 2^64. Hundredths of a percent keep all their digits in it.
+        // The share of 2^64. Hundredths of a percent keep all of their digits.
         let share = percent / 100.0 * 18_446_744_073_709_551_616.0;
         SampleRule { below: share as u128, by }
     }
 
-    /// Whether a value of the event decides.
+    /// Whether a value of the event determines the choice.
     pub(crate) fn reads_text(&self) -> bool {
         self.by.is_some()
     }
 
-    /// Whether an event passes. Chance decides about an event without a value at the path.
+    /// Whether an event passes. For an event without a value at the path, the choice is random.
     pub(crate) fn passes(&self, event: JsonValue<'_>, chance: &mut Chance) -> bool {
         let number = match self.by.as_ref().and_then(|by| read_value(event, by)) {
             Some(value) => stable_number(value),
@@ -38,7 +38,7 @@ impl SampleRule {
     }
 }
 
-/// The value at a path that leads through no array.
+/// The value at a path without arrays.
 pub(crate) fn read_value<'a>(event: JsonValue<'a>, path: &FieldPath) -> Option<JsonValue<'a>> {
     let found = path.steps().iter().try_fold(event, |value, step| match step {
         PathStep::Each => ControlFlow::Break(()),
@@ -49,8 +49,8 @@ pub(crate) fn read_value<'a>(event: JsonValue<'a>, path: &FieldPath) -> Option<J
     found.continue_value()
 }
 
-/// The same for the same value for ever: FNV-1a, and then a step that mixes its
-/// bits well. A string counts as it is meant, whatever its escapes.
+/// A number that is always the same for the same value: FNV-1a, followed by a step that mixes its
+/// bits. The decoded text of a string is used, independent of its escapes.
 fn stable_number(value: JsonValue<'_>) -> u64 {
     let text = value.as_string().unwrap_or_else(|| value.raw_text().into());
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -59,19 +59,19 @@ fn stable_number(value: JsonValue<'_>) -> u64 {
     mix_bits(hash)
 }
 
-/// The last step of SplitMix64.
+/// The final step of SplitMix64.
 fn mix_bits(mut bits: u64) -> u64 {
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ bits >> 31
 }
 
-/// Numbers by chance: SplitMix64. They choose events, they protect nothing.
+/// Random numbers (SplitMix64). They select events, and are not for security.
 #[derive(Debug, Clone)]
 pub(crate) struct Chance(u64);
 
 impl Default for Chance {
-    /// With a seed that the standard library draws for its hash tables.
+    /// Uses a seed that the standard library draws for its hash tables.
     fn default() -> Self {
         Chance(RandomState::new().build_hasher().finish())
     }

@@ -1,13 +1,12 @@
-//! Times from one way of writing them to another.
+//! Converts times between formats.
 //!
-//! Read are strings of RFC 3339 and the usual variants of ISO 8601 (a space in
-//! place of the `T`, no seconds, no zone, a date alone, without hyphens and
-//! colons; not weeks nor days of the year) and seconds or milliseconds since
-//! 1970, as numbers or strings, with fractions but without exponents. What is
-//! finer than nanoseconds is left out.
+//! The parser accepts strings in RFC 3339 and the usual variants of ISO 8601 (a space in place of
+//! the `T`, no seconds, no zone, a date alone, without hyphens and colons; but not weeks and days
+//! of the year), and seconds or milliseconds since 1970, as numbers or strings, with fractions but
+//! without exponents. Digits below nanoseconds are dropped.
 //!
-//! The rules of the zones by IANA are part of the plugin, since it sees no files:
-//! they change by a new version only.
+//! The rules of the IANA time zones are part of the plugin, because it cannot read files. They only
+//! change with a new version.
 
 mod read;
 mod write;
@@ -18,11 +17,11 @@ use jiff::{Timestamp, Zoned};
 
 use crate::json::JsonValue;
 
-/// How a time is written in the event.
+/// The format of a time in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// By any of the ways below. Numbers from 100 thousand millions on, before or
-    /// after 1970, are milliseconds: these begin in 1973, such seconds in 5138.
+    /// Any of the formats below. Numbers from 100 thousand million, before or after 1970, are
+    /// milliseconds. As milliseconds, they start in 1973; as seconds, they would start in 5138.
     Any,
     /// A string of ISO 8601.
     Iso8601,
@@ -30,41 +29,40 @@ pub(crate) enum Reading {
     UnixMillis,
 }
 
-/// How it is to be written.
+/// The output format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Writing {
-    /// With as many digits of the second as it has: none, 3, 6 or 9. With `Z` in
-    /// UTC and a difference in other zones.
+    /// RFC 3339 with the necessary digits of the second: none, 3, 6 or 9. With `Z` in UTC, and an
+    /// offset in other zones.
     Rfc3339,
-    /// The second that it lies in, as a number.
+    /// The second of the time, as a number.
     UnixSeconds,
-    /// The millisecond that it lies in, as a number.
+    /// The millisecond of the time, as a number.
     UnixMillis,
     /// The day in the zone, like `2026-02-28`.
     Date,
-    /// By a format that [`Writing::format`] has checked.
+    /// A format that [`Writing::format`] has checked.
     Format(TimeFormat),
 }
 
-/// A format like that of `strftime`.
+/// A format in the syntax of `strftime`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimeFormat(String);
 
-/// The zone of what is written, and of what is read without one.
+/// The zone of the output, and of an input without a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Zone(TimeZone);
 
-/// Bytes of a format. Names of months and days are longer than what stands for
-/// them, by a factor of 10 at most.
+/// Maximum bytes of a format. The names of months and days are at most ten times as long as their
+/// placeholders.
 const FORMAT_BYTES_MAX: usize = 256;
 
 impl Writing {
-    /// A way of writing by a format like that of `strftime`, such as
-    /// `%d.%m.%Y %H:%M`.
+    /// Creates an output format in the syntax of `strftime`, such as `%d.%m.%Y %H:%M`.
     ///
     /// # Errors
     ///
-    /// It has parts that are unknown, or is too long.
+    /// Fails if the format has unknown parts, or is too long.
     pub(crate) fn format(format: &str) -> Result<Self, String> {
         if format.len() > FORMAT_BYTES_MAX {
             return Err(format!("a format has at most {FORMAT_BYTES_MAX} bytes"));
@@ -79,12 +77,11 @@ impl Writing {
 impl Zone {
     pub(crate) const UTC: Zone = Zone(TimeZone::UTC);
 
-    /// A zone by its IANA name (`Europe/Berlin`), `UTC`, or a difference from
-    /// that (`+05:30`).
+    /// Parses a zone: its IANA name (`Europe/Berlin`), `UTC`, or an offset (`+05:30`).
     ///
     /// # Errors
     ///
-    /// The zone is unknown.
+    /// Fails if the zone is unknown.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
         if matches!(name, "UTC" | "Z") {
             return Ok(Zone::UTC);
@@ -103,7 +100,7 @@ fn unknown_zone(name: &str) -> String {
     )
 }
 
-/// The seconds of a text like `-03:30`.
+/// The seconds of an offset such as `-03:30`.
 fn parse_offset(text: &str) -> Option<i32> {
     let (sign, digits) = match text.as_bytes() {
         [b'+', digits @ ..] => (1, digits),
@@ -120,8 +117,8 @@ fn parse_offset(text: &str) -> Option<i32> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
-/// Converts the time that a value is, and returns it as JSON. Returns `None` if the value is not
-/// a time, or its year does not have four digits.
+/// Converts a value that is a time, and returns it as JSON. Returns `None` if the value is not a
+/// time, or if its year does not have four digits.
 pub(crate) fn convert_time(
     value: JsonValue<'_>,
     reading: Reading,

@@ -1,14 +1,14 @@
-//! A transform: a condition, and the actions on the events that fulfil it.
+//! A transform: a condition, and the actions for matching events.
 
 use crate::edit::{EditNode, Scratch, edit_text};
 use crate::fql::Condition;
 use crate::json::JsonValue;
 use crate::sample::{Chance, SampleRule};
 
-/// In the order of its fields.
+/// A transform. Its fields are in the order of their effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Transform {
-    /// Where it does not hold, nothing is done.
+    /// If the condition does not hold, the transform does nothing.
     pub(crate) when: Option<Condition>,
     pub(crate) sample: Option<SampleRule>,
     pub(crate) drop: bool,
@@ -19,13 +19,13 @@ pub(crate) struct Transform {
 /// The outcome of a transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The event goes on.
+    /// The event is kept.
     Keep,
     /// The event is dropped.
     Drop,
 }
 
-/// What is reused from event to event.
+/// Buffers that are reused for all events.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tools {
     scratch: Scratch,
@@ -41,24 +41,24 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Begin with another event.
+    /// Starts another event.
     pub(crate) fn clear(&mut self) {
         self.is_changed = false;
     }
 
-    /// The text as it is now; this one, if nothing has changed it.
+    /// The current text, which is `original` if nothing has changed it.
     pub(crate) fn text<'a>(&'a self, original: &'a str) -> &'a str {
         if self.is_changed { &self.text } else { original }
     }
 
-    /// The text as it is now, if anything has changed it.
+    /// The current text, if it was changed.
     pub(crate) fn changed_text(&self) -> Option<&str> {
         self.is_changed.then_some(&*self.text)
     }
 }
 
 impl Transform {
-    /// Whether there is anything to do.
+    /// Whether the transform does nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.sample.is_none() && !self.drop && self.passes.is_empty()
     }

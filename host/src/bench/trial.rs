@@ -1,4 +1,4 @@
-//! One run, measured.
+//! Performs one measured run.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::config::Settings;
 use crate::run::{Progress, Run, RunOptions, Summary};
 use standpipe_delivery::dead_letters::Reason;
 
-/// How long nothing may happen before a run is stopped: an endpoint that lets
-/// nobody in would hold its records for ever.
+/// The time without progress after which a run is stopped. Without it, an endpoint that denies
+/// access would hold the records forever.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// How long a run that was stopped may go on.
+/// How long a stopped run may continue to deliver.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often a stall is looked for.
+/// How often the bench checks for progress.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn run_trial(
@@ -36,7 +36,7 @@ pub(super) fn run_trial(
     let settings = Settings { drain_timeout: DRAIN_TIMEOUT, ..settings };
     let run = Run::start(settings, RunOptions::default(), runtime);
     let run = runtime.block_on(run).map_err(Box::new)?;
-    // From here on its plugin is loaded, and it reads.
+    // From here on, the plugin is loaded and events are read.
     let (begun, cpu_before) = (Instant::now(), cpu_time());
     let progress = run.progress();
     let watch = runtime.spawn(stop_if_stalled(run.progress(), run.intake_stop()));
@@ -89,12 +89,12 @@ async fn stop_if_stalled(progress: Progress, intake_stop: CancellationToken) {
     }
 }
 
-/// Whether everything that was read is accounted for, on both sides.
+/// Checks that every event that was read has an outcome, on both sides.
 fn check_accounted(summary: &Summary, arrived: Option<u64>) -> Result<(), BenchError> {
     let problems = summary.streams.iter().filter_map(|(name, stream)| {
         Some(format!("; stream {name}: {}", stream.problem.as_ref()?))
     });
-    // After a stop, remaining events are dead-lettered, through no fault of their own.
+    // After a stop, the remaining events become dead letters, although nothing is wrong with them.
     let given_up = summary.dead_letters.get(&Reason::GivenUp).copied().unwrap_or(0);
     let accounted = (summary.delivered + summary.filtered + summary.dead).saturating_sub(given_up);
     let is_whole = accounted == summary.read && summary.unread.is_empty();

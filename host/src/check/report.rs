@@ -4,23 +4,23 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What was checked, in the order in which it was.
+/// The steps of a check, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// Each step.
     pub steps: Vec<CheckStep>,
 }
 
-/// One thing that was checked.
+/// A step of the check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckStep {
-    /// What was checked.
+    /// The name of the step.
     pub step: String,
-    /// Its outcome.
+    /// The outcome of the step.
     pub outcome: CheckOutcome,
-    /// What was found.
+    /// The details.
     pub detail: String,
-    /// What to do about it, where something is to be done.
+    /// The solution, if there is a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
@@ -29,16 +29,16 @@ pub struct CheckStep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckOutcome {
-    /// It is as it should be.
+    /// There is no problem.
     Ok,
-    /// It is wrong.
+    /// There is a problem.
     Failed,
-    /// It could not be checked.
+    /// The step could not be checked.
     Skipped,
 }
 
 impl CheckReport {
-    /// Whether something is known to be wrong.
+    /// Whether there is a known problem.
     pub fn has_failed(&self) -> bool {
         self.steps.iter().any(|step| step.outcome == CheckOutcome::Failed)
     }
@@ -77,7 +77,7 @@ impl CheckReport {
     }
 }
 
-/// For people: a line for each step, and under it what to do.
+/// The text for people: a line for each step, followed by its solution.
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.steps.iter().map(|step| step.step.chars().count()).max().unwrap_or(0);

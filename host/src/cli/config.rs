@@ -1,5 +1,5 @@
-//! `host config check` and `schema`, and the reading of settings files that other commands share.
-//! Errors name the file.
+//! `host config check` and `schema`, and reading settings files for other commands. Errors name the
+//! file.
 
 use std::path::{Path, PathBuf};
 
@@ -71,7 +71,7 @@ fn review_file(file: &Path) -> anyhow::Result<ConfigReview> {
     let (raw, directory) = read_settings(Some(file))?;
     let mut settings = check_settings(raw, &directory, Some(file), Overrides::default())?;
     if settings.hosting.cases.is_some() && uses_stored_secrets(&settings) {
-        // Their events may be hashed with them, for instance.
+        // The cases may need the secrets, for example for hashes.
         settings.hosting.cases = None;
         complain(
             "note: skipping [plugin] cases, because the plugin gets secrets that are kept elsewhere; `host check` runs them",
@@ -81,8 +81,8 @@ fn review_file(file: &Path) -> anyhow::Result<ConfigReview> {
     Ok(ConfigReview::new(&settings, &Preparation::new(&settings, &secrets, None)))
 }
 
-/// A settings file and the directory that its paths start at; without a file,
-/// settings in which nothing is set.
+/// Returns a settings file and the directory of its relative paths. Without a file, all settings
+/// have their defaults.
 pub(super) fn read_settings(file: Option<&Path>) -> anyhow::Result<(RawSettings, PathBuf)> {
     let Some(file) = file else { return Ok((RawSettings::default(), PathBuf::new())) };
     let text = std::fs::read_to_string(file)
@@ -91,7 +91,7 @@ pub(super) fn read_settings(file: Option<&Path>) -> anyhow::Result<(RawSettings,
     Ok((raw, file.parent().unwrap_or(Path::new("")).to_owned()))
 }
 
-/// Check what was read. Errors name the file.
+/// Checks the settings. Errors name the file.
 pub(super) fn check_settings(
     raw: RawSettings,
     directory: &Path,

@@ -1,4 +1,4 @@
-//! What has changed in a settings file, key by key.
+//! Finds the changed keys of a settings file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,19 +7,18 @@ use serde_json::{Map, Value};
 
 use super::RawSettings;
 
-/// A key whose value differs between two states of a settings file. Values are not part
-/// of it, since they may be secrets.
+/// A key whose value differs between two versions of a settings file. It does not contain the
+/// values, which may be secrets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChangedKey {
-    /// The table that it is in, such as `delivery`; empty for keys outside of tables.
+    /// The table of the key, such as `delivery`. Empty for top-level keys.
     pub section: String,
-    /// The key in that table; the name of a stream in `streams`, and of a source in
-    /// `sources`.
+    /// The key in this table. In `streams` and `sources`, it is the name of the stream or source.
     pub key: String,
 }
 
 impl RawSettings {
-    /// The keys whose values differ in other settings, in alphabetical order.
+    /// The keys with different values in the other settings, in alphabetical order.
     pub fn changed_keys(&self, other: &RawSettings) -> Vec<ChangedKey> {
         let [before, now] = [self, other].map(values_by_key);
         let keys: BTreeSet<_> = before.keys().chain(now.keys()).collect();
@@ -45,7 +44,7 @@ fn values_by_key(settings: &RawSettings) -> BTreeMap<ChangedKey, Value> {
     values
 }
 
-/// The settings as tables; sources are one by their names.
+/// The settings as tables. The list of sources becomes a table by name.
 fn tables_by_name(settings: &RawSettings) -> Map<String, Value> {
     let Ok(Value::Object(mut tables)) = serde_json::to_value(settings) else {
         unreachable!("settings are a table of texts, numbers and tables")

@@ -1,30 +1,28 @@
-//! Mistakes in settings: all that were found, in the order of the file, each beginning with the key
-//! that it is about and located by it. Values are never part of a message that may hold a secret.
+//! Mistakes in settings: all that were found, in the order of the file. Each starts with its key,
+//! which determines its position. A message that may be about a secret never contains the value.
 
 use std::fmt;
 
 use standpipe_core::settings::SettingsChecker;
 
-/// A line and a character in it, counted from 1.
+/// A line, and a character in this line, counted from 1.
 pub(super) type Position = (usize, usize);
 
-/// Settings that cannot be used: every mistake that was found in them, in the order of
-/// the file.
+/// Invalid settings: all mistakes, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Never empty.
+    /// This list is never empty.
     mistakes: Vec<Mistake>,
 }
 
 /// One mistake in settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The line in the settings file, counted from 1, where one is known.
+    /// The line in the settings file, counted from 1, if it is known.
     pub line: Option<usize>,
-    /// The character in that line, counted from 1, where one is known.
+    /// The character in that line, counted from 1, if it is known.
     pub column: Option<usize>,
-    /// What is wrong, and what to write instead. It begins with the key that it is
-    /// about, as `[section] key`.
+    /// What is wrong, and what to write instead. It starts with the key, as `[section] key`.
     pub message: String,
 }
 
@@ -33,7 +31,7 @@ impl Mistake {
         Mistake::at(None::<Position>, message)
     }
 
-    /// A mistake at this place, if one is known.
+    /// Creates a mistake at this position, if it is known.
     pub(super) fn at(place: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
         let (line, column) = place.into().unzip();
         Mistake { line, column, message: message.into() }
@@ -45,23 +43,23 @@ impl ConfigError {
         ConfigError::at(None::<Position>, message)
     }
 
-    /// One mistake, at this place, if one is known.
+    /// Creates an error of one mistake at this position, if it is known.
     pub(super) fn at(place: impl Into<Option<Position>>, message: impl Into<String>) -> Self {
         ConfigError { mistakes: vec![Mistake::at(place, message)] }
     }
 
-    /// The settings that were checked, unless the checker has found mistakes.
+    /// Returns the checked settings, unless the checker has found mistakes.
     pub(super) fn check<T>(checker: SettingsChecker, settings: T) -> Result<T, Self> {
         let mistakes = checker.into_mistakes().into_iter().map(Mistake::new).collect();
         ConfigError::of(mistakes).map_or(Ok(settings), Err)
     }
 
-    /// None where there are none.
+    /// Creates an error of these mistakes. `None` if there are none.
     pub(super) fn of(mistakes: Vec<Mistake>) -> Option<Self> {
         (!mistakes.is_empty()).then_some(ConfigError { mistakes })
     }
 
-    /// All of them: at least one.
+    /// All mistakes. There is at least one.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
@@ -71,7 +69,7 @@ impl ConfigError {
     }
 }
 
-/// A line for each mistake.
+/// Writes a line for each mistake.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, mistake) in self.mistakes.iter().enumerate() {

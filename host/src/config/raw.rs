@@ -1,4 +1,4 @@
-//! The settings file as it is written: the raw forms of all crates together.
+//! The settings file as written: the raw forms of all crates.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

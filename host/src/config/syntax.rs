@@ -1,4 +1,4 @@
-//! What is wrong with a text that is not TOML.
+//! Explains why a text is not TOML.
 
 use toml::de::Error;
 
@@ -6,10 +6,10 @@ use super::error::{ConfigError, Mistake};
 use super::places::{KeyPositions, LineIndex, is_part_of_key};
 use super::without_value;
 
-/// Mistakes that are reported of one text. One that breaks early has many.
+/// Maximum number of reported mistakes in one text. A text with an early mistake has many.
 const MISTAKES_MAX: usize = 20;
 
-/// What the parser found, one mistake for each line; or which other language it is.
+/// The mistakes that the parser found, one for each line, or the name of another language.
 pub(super) fn explain_syntax_errors(
     lines: &LineIndex<'_>,
     text: &str,
@@ -28,18 +28,18 @@ pub(super) fn explain_syntax_errors(
     let mut mistakes: Vec<Mistake> = Vec::new();
     for error in errors {
         let mistake = Mistake::at(place(error), without_value(error.message()));
-        // What follows on the same line follows from the first.
+        // Further mistakes on a line are consequences of the first.
         let is_known = mistakes.iter().any(|known| known.line == mistake.line);
         if !is_known && mistakes.len() < MISTAKES_MAX {
             mistakes.push(mistake);
         }
     }
     let error = ConfigError::of(mistakes);
-    // In the order of the file, which the parser's is not.
+    // Sorts the mistakes in the order of the file, which differs from that of the parser.
     KeyPositions::default().locate_all(error.expect("the parser found something"))
 }
 
-/// A language that settings are often written in elsewhere.
+/// A language in which settings of other programs are often written.
 #[derive(Debug, PartialEq, Eq)]
 struct FileLanguage {
     name: &'static str,
@@ -51,7 +51,7 @@ const YAML: FileLanguage =
 const JSON: FileLanguage =
     FileLanguage { name: "JSON", example: "`{\"delivery\": {\"max_delay\": \"1s\"}}`" };
 
-/// Which language a text is, if it begins as one, or its first wrong line is one's.
+/// The language of a text, if its start or its first wrong line shows it.
 fn detect_language(text: &str, wrong_line: &str) -> Option<FileLanguage> {
     let is_content = |line: &&str| !line.is_empty() && !line.starts_with('#');
     let mut content = text.lines().map(str::trim).filter(is_content);
@@ -62,7 +62,7 @@ fn detect_language(text: &str, wrong_line: &str) -> Option<FileLanguage> {
     }
 }
 
-/// Whether a line can be YAML and never TOML.
+/// Whether a line is valid YAML and never valid TOML.
 fn is_yaml(line: &str) -> bool {
     if line.starts_with("---") || line.starts_with("- ") || line.starts_with("%YAML") {
         return true;

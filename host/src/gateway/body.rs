@@ -1,5 +1,5 @@
-//! Bodies of requests and responses that copy what passes through into an exchange. They neither
-//! wait nor buffer for it.
+//! Bodies of requests and responses that copy their contents into an exchange. They neither wait
+//! nor buffer for it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,19 +31,20 @@ enum BodySource<B> {
 }
 
 struct BodyCapture {
-    /// Shared, since the bodies of the request and of the response can be under way at once.
+    /// Shared, because the bodies of the request and of the response can be in progress at the same
+    /// time.
     exchange: Arc<Mutex<Exchange>>,
     add: fn(&mut Exchange, &[u8]),
 }
 
 impl<B> CapturedBody<B> {
-    /// Wraps a request's body. Without an exchange, nothing of it is copied.
+    /// Wraps a request's body. Without an exchange, nothing is copied.
     pub(super) fn new(body: B, exchange: Option<Arc<Mutex<Exchange>>>) -> Self {
         let add = Exchange::add_request_body;
         CapturedBody { body, capture: exchange.map(|exchange| BodyCapture { exchange, add }) }
     }
 
-    /// Returns the wrapped body. What is read of it from now on is not copied.
+    /// Returns the wrapped body. Later reads are not copied.
     pub fn into_inner(self) -> B {
         self.body
     }

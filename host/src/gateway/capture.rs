@@ -13,8 +13,8 @@ use standpipe_core::message_id::MessageIds;
 /// The default name of the events.
 const DEFAULT_NAME: &str = "HTTP Request";
 
-/// Selects the requests that a [`GatewayLayer`](super::GatewayLayer) makes events of, and the
-/// parts that an event contains beside method, path, status and latency.
+/// Selects the requests from which a [`GatewayLayer`](super::GatewayLayer) creates events, and the
+/// parts that an event contains besides method, path, status and latency.
 ///
 /// ```
 /// use standpipe::RequestCapture;
@@ -40,10 +40,10 @@ const DEFAULT_NAME: &str = "HTTP Request";
 ///  "response_body_bytes":7}}
 /// ```
 ///
-/// Use its `messageId` to find records that were delivered twice. `timestamp` is the start of
-/// the request, `latency_ms` the time to the response's head. `status` is null if there was no
+/// Use `messageId` to find records that were delivered twice. `timestamp` is the start of the
+/// request, `latency_ms` the time until the head of the response. `status` is null if there was no
 /// response: the service failed, or the client disconnected. Of a repeated header, the event
-/// has the first value; texts longer than [`limits::COPIED_TEXT_BYTES_MAX`] are cut.
+/// contains the first value. Texts longer than [`limits::COPIED_TEXT_BYTES_MAX`] are cut.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RequestCapture(Arc<CaptureSettings>);
@@ -107,7 +107,7 @@ impl RequestCapture {
         self
     }
 
-    /// Begins the event of a request, if this selects the request.
+    /// Begins the event of a request, if it is selected.
     ///
     /// Call it from a proxy that is not a `tower` service; a
     /// [`GatewayLayer`](super::GatewayLayer) calls it itself.

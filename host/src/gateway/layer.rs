@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::service::LayerRules;
 use super::{Gateway, Host, RequestCapture};
 
-/// Wraps a `tower` service: handles the calls of analytics SDKs in its place, and makes an
-/// event of each other request and its response.
+/// Wraps a `tower` service: handles requests of analytics SDKs in place of the service, and creates
+/// an event from each other request and its response.
 ///
 /// [`collect_paths`](Self::collect_paths) and [`capture_paths`](Self::capture_paths) select the
 /// requests; without them the layer passes everything through. It never delays the wrapped
@@ -85,7 +85,7 @@ impl GatewayLayer {
         self
     }
 
-    /// Makes an event of each request that `capture` selects, and of its response.
+    /// Creates an event from each request that `capture` selects, and its response.
     pub fn capture_paths(mut self, capture: RequestCapture) -> Self {
         Arc::make_mut(&mut self.rules).capture = Some(capture);
         self

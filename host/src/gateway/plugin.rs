@@ -1,4 +1,4 @@
-//! A plugin that an embedder swaps in, and why a swap failed.
+//! A plugin that an embedding program swaps in, and why a swap failed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,8 +20,8 @@ pub struct Plugin(pub(super) Candidate);
 #[error("plugin rejected at the step {step}: {reason}")]
 #[non_exhaustive]
 pub struct SwapError {
-    /// The step that failed: `compile`, `trust`, `samples`, ...; `rollback` if there is no plugin
-    /// to go back to.
+    /// The step that failed: `compile`, `trust`, `samples`, ...; `rollback` if there is no previous
+    /// plugin.
     pub step: &'static str,
     /// Why it failed, and what to do.
     pub reason: String,
@@ -44,23 +44,23 @@ impl Plugin {
         Plugin(Candidate { bytes, signature, settings: None, origin: origin.to_owned() })
     }
 
-    /// Sets the text of its detached signature, which settings with a public key require.
+    /// Sets the text of the plugin's detached signature, which settings with a public key require.
     #[must_use]
     pub fn with_signature(mut self, signature: impl Into<String>) -> Self {
         self.0.signature = SignatureCheck::Detached(signature.into());
         self
     }
 
-    /// Sets its settings: the text of a JSON object. Without them, the plugin is configured with
-    /// the settings that the host was started with. `"secret:NAME"` under `secrets` is resolved
-    /// by the secret store of the host's settings.
+    /// Sets the plugin's settings: the text of a JSON object. Without them, the plugin is
+    /// configured with the settings with which the host was started. The secret store of the host's
+    /// settings resolves `"secret:NAME"` in `secrets`.
     #[must_use]
     pub fn with_settings(mut self, settings: impl Into<String>) -> Self {
         self.0.settings = Some(settings.into().into());
         self
     }
 
-    /// Sets where it is from, for logs and errors.
+    /// Sets the plugin's origin, for logs and errors.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.0.origin = origin.into();
@@ -80,7 +80,7 @@ impl From<RejectedCandidate> for SwapError {
     }
 }
 
-/// There is no plugin to go back to, or it is not trusted any more.
+/// There is no previous plugin, or it is not trusted any more.
 impl From<RoleChangeError> for SwapError {
     fn from(error: RoleChangeError) -> Self {
         let step = match &error {

@@ -1,4 +1,4 @@
-//! The service that a layer makes of a service: routes each request to the collector or to the inner
+//! The service that a layer creates: it routes each request to the collector or to the inner
 //! service, and begins an exchange for each captured request.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::{CapturedBody, Exchange, Host, RequestCapture, ResponseBody, has_any_prefix};
 
-/// A service that is wrapped in a [`GatewayLayer`](super::GatewayLayer).
+/// A service wrapped by a [`GatewayLayer`](super::GatewayLayer).
 #[derive(Debug, Clone)]
 pub struct Gateway<S> {
     inner: S,
@@ -65,7 +65,7 @@ where
             let host = self.host.clone();
             return Box::pin(async move { Ok(collect_request(&host, request).await) });
         }
-        // The event of a captured request is made when the last part of the exchange is dropped.
+        // The event of a captured request is created when the last part of the exchange is dropped.
         let exchange = self.rules.capture.as_ref().and_then(|capture| {
             capture.begin(&self.host, request.method(), request.uri(), request.headers())
         });

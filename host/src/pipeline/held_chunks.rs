@@ -1,5 +1,5 @@
-//! Chunks that a worker has set aside because their source has to wait, within a bound of bytes.
-//! Meanwhile those of other sources pass.
+//! Chunks that a worker has set aside because their source must wait, within a limit of bytes.
+//! Meanwhile, chunks of other sources are processed.
 
 use std::collections::VecDeque;
 
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::limits;
 use standpipe_core::event::Chunk;
 
-/// Chunks that a worker sets aside, which can be small.
+/// Maximum number of chunks that a worker sets aside. Chunks can be small.
 const HELD_CHUNKS_MAX: usize = 256;
 
-/// A chunk on its way through the plugin.
+/// A partly processed chunk.
 #[derive(Debug)]
 pub(super) struct PartialChunk {
     pub(super) chunk: Chunk,
@@ -21,12 +21,12 @@ pub(super) struct PartialChunk {
     pub(super) undecided: Vec<u32>,
 }
 
-/// Chunks that a worker has set aside: their source has to wait for its turn, since
-/// the plugin fails on its events. Meanwhile those of other sources pass.
+/// Chunks that a worker has set aside: their source must wait because the plugin fails on its
+/// events. Meanwhile, chunks of other sources are processed.
 #[derive(Debug, Default)]
 pub(super) struct HeldChunks {
-    /// In the order in which they were set aside, each with the time from which on it
-    /// can go on.
+    /// The chunks in the order in which they were set aside, each with the time from which it can
+    /// continue.
     works: VecDeque<(Instant, PartialChunk)>,
     bytes: usize,
 }
@@ -42,23 +42,23 @@ impl HeldChunks {
         self.works.is_empty()
     }
 
-    /// Whether the worker must take no more chunks.
+    /// Whether the worker must accept no more chunks.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= limits::HELD_BYTES_MAX || self.works.len() >= HELD_CHUNKS_MAX
     }
 
-    /// Sets a chunk aside until then.
+    /// Sets a chunk aside until this time.
     pub(super) fn set_aside(&mut self, work: PartialChunk, until: Instant) {
         self.bytes += work.chunk.bytes.len();
         self.works.push_back((until, work));
     }
 
-    /// When the first chunk is due.
+    /// The time at which the first chunk is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.works.iter().map(|(until, _)| *until).min()
     }
 
-    /// Takes the due chunk that has waited for the longest time.
+    /// Takes the due chunk that has waited longest.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<PartialChunk> {
         let due = self.works.iter().position(|(until, _)| *until <= now)?;
         let (_, work) = self.works.remove(due).expect("it was found there");

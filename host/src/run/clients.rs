@@ -1,4 +1,4 @@
-//! The Firehose clients of a run: AWS, with the role of each source, or a local directory.
+//! The Firehose clients of a run: AWS with the role of each source, or a local directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use standpipe_delivery::{
     AmazonClient, FirehoseClient, FirehoseClients, Identity, LocalDirectory, StartRate,
 };
 
-/// The clients that a run delivers with.
+/// The clients of a run's deliveries.
 pub(super) struct Clients {
     pub(super) firehose_clients: FirehoseClients,
-    /// Sources whose identity is not the default one.
+    /// Sources with their own identity.
     pub(super) identities: SourceIdentities,
     pub(super) start_rate: StartRate,
     pub(super) aws: AwsStatus,
@@ -106,7 +106,7 @@ fn open_directory(path: &Path) -> Result<Clients, RunError> {
     Ok(Clients::shared(Arc::new(directory)))
 }
 
-/// Another endpoint than Amazon's has other quotas, or none.
+/// Endpoints other than those of AWS have other quotas, or none.
 fn start_rate(access: &AwsAccess, endpoint_url: Option<&str>) -> StartRate {
     match (endpoint_url, access.config.region()) {
         (None, Some(region)) => StartRate::of_region(region.as_ref()),

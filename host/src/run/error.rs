@@ -29,7 +29,7 @@ pub enum RunError {
     PluginFile {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
     /// The plugin cannot be loaded.
@@ -37,7 +37,7 @@ pub enum RunError {
     Plugin {
         /// The plugin's file, or a description of the built-in plugin.
         plugin: String,
-        /// Why.
+        /// The error.
         error: LoadError,
     },
     /// The plugin, a canary or a shadow was rejected.
@@ -45,7 +45,7 @@ pub enum RunError {
     Refused {
         /// The plugin's role and file.
         plugin: String,
-        /// Why.
+        /// The rejection.
         #[source]
         refused: RejectedCandidate,
     },
@@ -59,7 +59,7 @@ pub enum RunError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
     /// AWS cannot be reached, or has no credentials.
@@ -69,7 +69,7 @@ pub enum RunError {
     SourceRole {
         /// The source's name.
         name: String,
-        /// Why.
+        /// The error.
         error: Box<ConnectError>,
     },
     /// The secret store cannot be opened.
@@ -97,7 +97,7 @@ pub enum RunError {
     Descriptors {
         /// The connections of the settings.
         connections: usize,
-        /// The connections that the limit allows.
+        /// The number of connections that the limit permits.
         room: usize,
         /// The limit of open files.
         limit: u64,

@@ -15,8 +15,8 @@ pub(super) struct StartPatience {
     reminder: LogInterval,
 }
 
-/// Repeats a step until it succeeds. The step is an expression, since a closure could not be
-/// sent to another thread while it waits.
+/// Repeats a step until it succeeds. The step is an expression, because a closure could not be sent
+/// to another thread while it waits.
 macro_rules! patiently {
     ($unreached:expr, $step:expr) => {{
         let mut patience = $crate::run::patience::StartPatience::new($unreached);
@@ -40,7 +40,7 @@ impl StartPatience {
     ///
     /// # Errors
     ///
-    /// The failure is not transient, or the settings ask not to wait.
+    /// Fails if the error is not transient, or if the settings say not to wait.
     pub(super) async fn wait(&mut self, error: RunError) -> Result<(), RunError> {
         if !error.is_transient() || self.unreached == OnUnreachable::Fail {
             return Err(error);

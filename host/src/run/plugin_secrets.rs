@@ -27,7 +27,7 @@ impl PluginSecrets {
     ///
     /// # Errors
     ///
-    /// A secret cannot be resolved.
+    /// Fails if a secret cannot be resolved.
     pub(crate) async fn for_settings(settings: &Settings) -> Result<Self, RunError> {
         if !uses_stored_secrets(settings) {
             return Ok(PluginSecrets::default());
@@ -50,7 +50,7 @@ impl PluginSecrets {
     ///
     /// # Errors
     ///
-    /// A secret cannot be resolved.
+    /// Fails if a secret cannot be resolved.
     pub(super) async fn resolve(
         settings: impl Iterator<Item = &str>,
         secrets: &Arc<dyn SecretResolver>,
@@ -65,7 +65,7 @@ impl PluginSecrets {
         Ok(PluginSecrets(known))
     }
 
-    /// Replaces references by secrets. None if a reference was not resolved.
+    /// Replaces references by secrets. Returns `None` if a reference was not resolved.
     pub(super) fn substitute(&self, written: &str) -> Option<PluginSettings> {
         let mut text = written.to_owned();
         for (name, reference) in secret_references(written) {

@@ -1,4 +1,4 @@
-//! Slow clients, clients that go, and clients that send too much.
+//! Tests clients that are slow, disconnect, or send too much.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn oversized_components_are_refused_early() {
 
     let mut client = send_put(&collector, "Transfer-Encoding: chunked");
     let chunk = [b"100000\r\n".as_slice(), &vec![b'x'; 1024 * 1024], b"\r\n"].concat();
-    // The rest may not be taken any more.
+    // The server may refuse the rest.
     let _ = (0..65).try_for_each(|_| client.send(&chunk));
     let reply = client.read_response().unwrap();
     assert_eq!(reply.status, 413, "{}", reply.text());
@@ -34,8 +34,8 @@ fn slow_admin_clients_do_not_block_others() {
     let collector = start_collector(&settings_with_token());
     let mut slow: Vec<_> = (0..2).map(|_| send_half_request(&collector)).collect();
     wait_until("both places are taken", || {
-        // The question takes a place too, and one of the slow may have come too late: it comes
-        // again, and has time to be seen before the next question.
+        // This request needs a slot too, and one of the slow requests may have come too late. It is
+        // sent again, and the server gets time to notice it before the next attempt.
         let mut late = slow.iter_mut().filter(|client| client.is_readable()).peekable();
         if late.peek().is_some() {
             late.for_each(|client| *client = send_half_request(&collector));
@@ -48,7 +48,7 @@ fn slow_admin_clients_do_not_block_others() {
         }
         reply.status == 503 && !slow.iter().any(Client::is_readable)
     });
-    // Requests that need no slot are answered.
+    // Requests that need no slot get responses.
     assert_eq!(send_request(&collector, "GET", "/plugin", b"").status, 200);
     assert_eq!(send_request(&collector, "POST", "/plugin/rollback", b"").status, 409);
     // One client disconnects, and one waits for its response.
@@ -91,7 +91,7 @@ fn reports_are_answered_during_other_requests() {
     collector.stop().expect_exit(0);
 }
 
-/// A request that stops in the middle of its body.
+/// Sends the first half of a request with a body.
 fn send_half_request(collector: &Collector) -> Client {
     let mut client = send_put(collector, "Content-Length: 100");
     client.send(b"half").expect("a connection");

@@ -1,4 +1,4 @@
-//! `list`, `show` and `lineage`.
+//! Tests `list`, `show` and `lineage`.
 
 use standpipe_tests::catalog::{REGION, error_response};
 use standpipe_tests::{Endpoint, moto};

@@ -1,4 +1,4 @@
-//! A stop breaks no promise, and neither does a disk that is full.
+//! Tests that neither a stop nor a full disk loses accepted events.
 
 use std::fs::File;
 use std::io::Write;
@@ -105,7 +105,7 @@ fn a_server_that_cannot_write_is_not_ready_until_it_can() {
     let mut file = File::create(&filler).unwrap();
     let page = [0; 4096];
     while file.write_all(&page).is_ok() {}
-    // An open segment may still have room.
+    // The current segment may still have space.
     let large = batch_of(&[track_event(&"x".repeat(1_000_000))]);
     standpipe_tests::wait_until("the disk is full", || {
         send_post(&collector, "/v1/track", "key-of-web", &large).status == 503

@@ -1,5 +1,5 @@
-//! What of the crate `standpipe` other programs are written against: a change of it is a
-//! deliberate one.
+//! Tests the public API of the crate `standpipe` for other programs: every change of it must be
+//! deliberate.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,7 @@ use std::path::Path;
 use standpipe::Reason;
 use standpipe_tests::workspace_directory;
 
-/// The files of the module, and the items that it takes from elsewhere: all of a
-/// file's, or those named.
+/// The files of the API, and the selected items: all items of a file, or the named ones.
 const FILES: &[(&str, &[&str])] = &[
     ("src/lib.rs", &["pub use", "    pub use"]),
     ("src/gateway/builder.rs", &[]),
@@ -95,7 +94,7 @@ fn list_items(path: &Path, only: &[&str]) -> String {
     items
 }
 
-/// Whether a file has a public type of the name that such a text begins with.
+/// Whether a file has a public type with the name at the start of the text.
 fn is_public_type(file: &str, text: &str) -> bool {
     let name: String = text.chars().take_while(|char| char.is_alphanumeric()).collect();
     ["struct", "enum"].iter().any(|kind| {

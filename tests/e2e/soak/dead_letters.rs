@@ -1,5 +1,5 @@
-//! Reads dead letters while they are written, and removes files that have been read, as a log
-//! shipper does.
+//! Reads dead letters while they are written, and removes completely read files, like a log
+//! shipper.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::world::SoakWorld;
 
-/// How much of a file is read at once.
+/// Bytes of a file that are read at once.
 const READ_BYTES: u64 = 4 << 20;
 
 /// The members of a dead letter that the ledger needs.
@@ -23,7 +23,7 @@ pub(super) struct SoakDeadLetter {
     pub(super) event: Vec<u8>,
 }
 
-/// How far each file has been read.
+/// The read position in each file.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetterReader {
     files: BTreeMap<PathBuf, Progress>,
@@ -32,12 +32,12 @@ pub(super) struct DeadLetterReader {
 #[derive(Debug, Default)]
 struct Progress {
     offset: u64,
-    /// The beginning of a line whose end has not been written yet.
+    /// The start of a line whose end has not been written yet.
     rest: Vec<u8>,
 }
 
 impl DeadLetterReader {
-    /// Read what is new in a data directory.
+    /// Reads new dead letters in a data directory.
     pub(super) fn read_directory(&mut self, world: &SoakWorld) {
         let Ok(files) = fs::read_dir(world.place.data_directory().join("dead")) else { return };
         let mut paths: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
@@ -54,7 +54,7 @@ impl DeadLetterReader {
         }
     }
 
-    /// Returns whether it was read to its end.
+    /// Returns whether the file was read to its end.
     fn read_file(&mut self, path: &Path, world: &SoakWorld) -> bool {
         let progress = self.files.entry(path.to_owned()).or_default();
         let Ok(mut file) = File::open(path) else { return false };
@@ -72,7 +72,7 @@ impl DeadLetterReader {
                 (Some(dead_letter), Some(incarnation)) => {
                     world.ledger.record_dead_letter(&dead_letter, incarnation);
                 }
-                // A kill may tear the last line of a file, and nothing else.
+                // A kill may only tear the last line of a file.
                 _ => world.findings.add("a dead letter that cannot be read", || {
                     let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
                     format!("{}: {shown}", path.display())
@@ -95,7 +95,7 @@ fn parse_dead_letter(line: &[u8]) -> Option<SoakDeadLetter> {
     Some(SoakDeadLetter { reason, detail, source, plugin: text("plugin"), event })
 }
 
-/// A file is called `TIME-PID-N.ndjson`.
+/// The process id in the name of a file, `TIME-PID-N.ndjson`.
 fn pid_of(path: &Path) -> Option<u32> {
     path.file_stem()?.to_str()?.rsplit('-').nth(1)?.parse().ok()
 }

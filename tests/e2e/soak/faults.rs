@@ -1,4 +1,4 @@
-//! Every fault that is done to the program, in turn.
+//! All faults that the soak test causes.
 
 use std::time::Duration;
 
@@ -6,42 +6,42 @@ use standpipe_tests::stub::{Behavior, Garbage};
 
 use super::hostile::Hostile;
 
-/// Something that is done to the program for some seconds.
+/// A fault that lasts for some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SoakFault {
-    /// One delivery stream or all of them behave like this.
+    /// One or all delivery streams behave like this.
     Streams(Behavior),
-    /// Clients that nobody wants, beside the honest ones.
+    /// Hostile clients send requests in addition to the honest ones.
     Clients(Hostile),
-    /// Plugins take over from each other by the admin API, as fast as they are taken.
+    /// The admin API swaps plugins as fast as it accepts them.
     Swaps,
     /// Broken plugins are uploaded.
     BrokenPlugins,
-    /// A plugin that traps and loops on some events decides.
+    /// A plugin that traps and loops on some events is active.
     MisbehavingPlugin,
     /// The misbehaving plugin is a canary for half of the users.
     MisbehavingCanary,
     /// The plugin's file is replaced.
     PluginFile,
-    /// The settings change, and SIGHUP has them read again.
+    /// The settings change, and SIGHUP makes the program read them again.
     Reload,
-    /// SIGHUP again and again, and nothing has changed.
+    /// SIGHUP is sent repeatedly, although nothing has changed.
     Hangups,
     /// Standard error is not read.
     UnreadLog,
     /// The disk of spool, overflow and dead letters is full.
     FullDisk,
-    /// Nothing is delivered until the spool takes no more.
+    /// Nothing is delivered until the spool is full.
     FullSpool,
-    /// SIGTERM, and another start.
+    /// SIGTERM, followed by a restart.
     Stop,
-    /// SIGTERM while a fault of the streams goes on.
+    /// SIGTERM during a fault of the streams.
     StopAmidFaults,
     /// SIGTERM while standard error is not read.
     StopUnread,
-    /// SIGKILL, and another start.
+    /// SIGKILL, followed by a restart.
     Kill,
-    /// SIGKILL while a fault of the streams goes on.
+    /// SIGKILL during a fault of the streams.
     KillAmidFaults,
 }
 
@@ -58,7 +58,7 @@ pub(super) const BEHAVIORS: [Behavior; 9] = [
     Behavior::Missing,
 ];
 
-/// Faults that leave the process alone.
+/// Faults that do not end the process.
 const LASTING: [SoakFault; 10] = [
     SoakFault::Swaps,
     SoakFault::BrokenPlugins,
@@ -72,7 +72,7 @@ const LASTING: [SoakFault; 10] = [
     SoakFault::FullSpool,
 ];
 
-/// Faults that end it.
+/// Faults that end the process.
 const RESTARTS: [SoakFault; 5] = [
     SoakFault::Stop,
     SoakFault::StopAmidFaults,
@@ -82,8 +82,7 @@ const RESTARTS: [SoakFault; 5] = [
 ];
 
 impl SoakFault {
-    /// All of them once, in an order that is drawn; those that end the process only
-    /// where they are asked for.
+    /// All faults once, in random order. Faults that end the process are included only on request.
     pub(super) fn draw_round(with_restarts: bool, random: &mut fastrand::Rng) -> Vec<SoakFault> {
         let garbage = Garbage::ALL.map(Behavior::Garbage);
         let streams = BEHAVIORS.into_iter().chain(garbage).map(SoakFault::Streams);
@@ -91,8 +90,8 @@ impl SoakFault {
         let restarts = RESTARTS.into_iter().filter(|_| with_restarts);
         let mut faults: Vec<_> = streams.chain(clients).chain(LASTING).chain(restarts).collect();
         random.shuffle(&mut faults);
-        // A request without an answer is given up after a minute, which is to be over
-        // at the end of the round.
+        // A request without a response times out after a minute. The timeout should be over at the
+        // end of the round.
         let hanging = faults.iter().position(|fault| fault.name().contains("Hanging"));
         if let Some(hanging) = hanging {
             let early = random.usize(..faults.len() / 3);
@@ -101,7 +100,7 @@ impl SoakFault {
         faults
     }
 
-    /// For people, and for `SOAK_FAULTS`.
+    /// The name for people, and for `SOAK_FAULTS`.
     pub(super) fn name(self) -> String {
         match self {
             SoakFault::Streams(Behavior::Garbage(garbage)) => {
@@ -113,7 +112,7 @@ impl SoakFault {
         }
     }
 
-    /// Whether the program answers honest senders somehow while it lasts.
+    /// Whether the program responds to honest senders during the fault.
     pub(super) fn leaves_service(self) -> bool {
         !RESTARTS.contains(&self)
     }

@@ -1,5 +1,5 @@
-//! Any files of a spool: opening and reading them ends. The entries of a damaged spool are the
-//! stored ones, in order, and it accepts new entries.
+//! Opens and reads a spool with arbitrary changes of its files. Both must end. The entries of a
+//! damaged spool are the stored ones, in order, and it accepts new entries.
 #![no_main]
 
 use std::fs;
@@ -39,8 +39,8 @@ fuzz_target!(|files: (bool, bool, &[u8], &[u8])| {
     assert_eq!(read_entries(&mut consumer).len(), 1);
 });
 
-/// Twelve entries of different sizes, some of whose items are acknowledged; the
-/// files are those of a process that ended, or of one that was killed.
+/// Writes twelve entries of different sizes, with some acknowledged items. The files are those of a
+/// process that ended, or of a killed one.
 fn write_entries(path: &Path, is_closed: bool) {
     let (spool, mut consumer, _) = Spool::open(spool_settings(path)).expect("an empty spool");
     (0..ENTRIES).for_each(|number| append_entry(&spool, 3, make_payload(number)));
@@ -54,7 +54,8 @@ fn write_entries(path: &Path, is_closed: bool) {
     }
 }
 
-/// Each four bytes change one place: where it is, what comes there, and how.
+/// Changes the file at one position for each four bytes, which determine the position, the new
+/// value and the kind of change.
 fn damage_file(file: &Path, changes: &[u8]) {
     let mut bytes = fs::read(file).expect("a file");
     for change in changes.chunks_exact(4) {

@@ -1,4 +1,4 @@
-//! Lineage in the stand-in for OpenMetadata: edges, patches and references that lead nowhere.
+//! Lineage in the OpenMetadata stand-in: edges, patches and broken references.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::routes::{ApiResponse, error_response};
 use super::rules::find_violation;
 use super::{ApiRequest, ApiState};
 
-/// Answers a request below `/lineage`. Returns `None` for other paths.
+/// Responds to a request below `/lineage`. Returns `None` for other paths.
 pub(super) fn answer_lineage(
     asked: &ApiRequest,
     path: &[&str],

@@ -1,5 +1,5 @@
-//! A mapping plugin that routes events by name and type, as the built-in plugin
-//! does, and can add members to what it delivers.
+//! A mapping plugin that routes events by name and type, like the built-in plugin, and can add
+//! members to delivered events.
 //!
 //! ```toml
 //! [[plugin.settings.mappings]]
@@ -21,7 +21,7 @@ use table::Table;
 
 const UNMAPPED: &str = "no mapping matches the event's name or type, and there is no mapping for *";
 
-/// The plugin: settings, ready for use.
+/// The plugin with its parsed settings.
 pub struct Router {
     table: Table,
     fan_out: bool,
@@ -33,7 +33,7 @@ impl Plugin for Router {
     fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
         let settings = Settings::parse(settings)?;
         let table = Table::new(&settings.rows, setup)?;
-        // By name and type alone, the host asks once for all events that are alike.
+        // If only name and type matter, the host calls the plugin once for all equal events.
         if settings.add.is_none() {
             setup.read_kind_only();
         }
@@ -56,8 +56,8 @@ impl Plugin for Router {
 }
 
 impl Router {
-    /// Where an event goes: by its name, else its type, else `*`; with `fan_out`
-    /// by all three, to each stream once.
+    /// The streams of an event: by its name, else by its type, else `*`. With `fan_out`, by all
+    /// three, and each stream once.
     fn streams_for(&self, event: &Event) -> Vec<Stream> {
         let words = [event.name.as_deref(), event.message_type.as_deref(), Some(table::ANY)];
         let matched = words.into_iter().flatten().filter_map(|word| self.table.find_row(word));

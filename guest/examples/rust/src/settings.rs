@@ -8,9 +8,9 @@ use crate::add::Members;
 /// What happens to an event that no row matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unmapped {
-    /// It goes nowhere.
+    /// The event goes to no stream.
     Filter,
-    /// It goes to the dead letters.
+    /// The event becomes a dead letter.
     DeadLetter,
 }
 
@@ -103,7 +103,7 @@ fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
             Some(Value::String(event)) if !event.is_empty() => {
                 parsed.push(Row { number, event: event.clone(), stream: stream.to_owned() });
             }
-            // It can match nothing.
+            // This entry cannot match an event.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The tree of actions by their place in an event.
+//! The tree of actions by their path in an event.
 
 use super::read::FieldReads;
 use crate::change::ValueChange;
@@ -8,16 +8,16 @@ use crate::put::PutValue;
 use crate::redact::Detectors;
 use crate::scan::MemberKey;
 
-/// A place of an event, with the actions there and below.
+/// A path in an event, with the actions there and below.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EditNode {
     pub(super) members: MemberNames<EditNode>,
     pub(super) elements: Option<Box<EditNode>>,
-    /// Only members that are allowed stay.
+    /// Whether only allowed members are kept.
     closed: bool,
-    /// Allowed as a member of what is closed.
+    /// Whether this member of a closed object is allowed.
     allowed: bool,
-    /// A value is put here or below that may be missing in the event.
+    /// Whether a value that may be missing in the event is inserted here or below.
     pub(super) makes: bool,
     /// The values that are read before anything is changed.
     pub(super) reads: Option<Box<FieldReads>>,
@@ -27,12 +27,12 @@ pub(crate) struct EditNode {
 /// The action on a value.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum EditAction {
-    /// The value stays; its parts may have actions.
+    /// The value is kept; its parts may have actions.
     #[default]
     Enter,
     /// The value is removed from its object.
     Drop,
-    /// Another value replaces it, or is added where it is missing.
+    /// The value is replaced by another one, which is added if it is missing.
     Put(PutValue),
     /// A string, number, or literal is changed.
     Change(Vec<ValueChange>),
@@ -43,13 +43,13 @@ pub(crate) enum EditAction {
 }
 
 impl EditNode {
-    /// Adds an action at a place.
+    /// Adds an action at a path.
     pub(crate) fn add_action(&mut self, path: &FieldPath, act: EditAction) {
         let makes = matches!(act, EditAction::Put(_));
         self.enter_path(path.steps(), makes).act = act;
     }
 
-    /// Keeps only these members of the object at a place.
+    /// Keeps only these members of the object at a path.
     pub(crate) fn allow_members<'a>(
         &mut self,
         path: &FieldPath,
@@ -62,7 +62,7 @@ impl EditNode {
         }
     }
 
-    /// Reads a value below a place into a slot.
+    /// Reads a value below a path into a slot.
     pub(crate) fn add_read(&mut self, place: &[PathStep], path: &[PathStep], slot: usize) {
         self.enter_path(place, false).reads.get_or_insert_default().add_path(path, slot);
     }

@@ -1,4 +1,4 @@
-//! Values while a condition is evaluated, and how they compare.
+//! Values during the evaluation of a condition, and their comparison.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,14 +7,14 @@ use super::decimal::Decimal;
 use super::operator::Operator;
 use crate::json::{JsonKind, JsonValue};
 
-/// Levels of lists and objects that are compared. Those nested deeper are equal
-/// to nothing, so that a hostile event cannot exhaust the stack.
+/// Maximum depth of lists and objects in a comparison. Deeper values are equal to nothing, so that
+/// a hostile event cannot exhaust the stack.
 const COMPARED_LEVELS_MAX: usize = 64;
 
 /// A value of an event, of a constant or of a call.
 #[derive(Debug, Clone)]
 pub(super) enum FoundValue<'a> {
-    /// Or missing.
+    /// Null, or a missing value.
     Null,
     Bool(bool),
     Number(Decimal<'a>),
@@ -52,13 +52,13 @@ impl<'a> FoundValue<'a> {
         }
     }
 
-    /// Whether it is a list's element. Lists and objects are in no list.
+    /// Whether the value is an element of a list. Lists and objects are never elements.
     pub(super) fn is_in(&self, mut list: impl Iterator<Item = FoundValue<'a>>) -> bool {
         let is_scalar = !matches!(self, FoundValue::List(_) | FoundValue::Object(_));
         is_scalar && list.any(|element| self.equals(&element))
     }
 
-    /// Whether type and value are the same.
+    /// Whether type and value are equal.
     fn equals(&self, other: &FoundValue<'_>) -> bool {
         match (self, other) {
             (FoundValue::List(one), FoundValue::List(other))
@@ -79,7 +79,7 @@ impl<'a> FoundValue<'a> {
         }
     }
 
-    /// Only numbers have one.
+    /// Compares the order of numbers. Other values have no order.
     fn compare_order(&self, other: &FoundValue<'_>) -> Option<Ordering> {
         match (self, other) {
             (FoundValue::Number(one), FoundValue::Number(other)) => Some(one.cmp(other)),
@@ -88,8 +88,8 @@ impl<'a> FoundValue<'a> {
     }
 }
 
-/// Lists are equal if their elements are. Objects are if their members are, in
-/// the same order.
+/// Whether two values are equal. Lists are equal if their elements are equal. Objects are equal if
+/// their members are equal and in the same order.
 fn are_equal(one: JsonValue<'_>, other: JsonValue<'_>, levels: usize) -> bool {
     let Some(levels) = levels.checked_sub(1) else { return false };
     match (one.kind(), other.kind()) {
@@ -107,7 +107,7 @@ fn are_equal(one: JsonValue<'_>, other: JsonValue<'_>, levels: usize) -> bool {
     }
 }
 
-/// Whether there are as many of the one as of the other, and all pairs match.
+/// Whether both iterators have the same length, and all pairs match.
 fn all_pairs_match<T>(
     mut one: impl Iterator<Item = T>,
     mut other: impl Iterator<Item = T>,

@@ -1,4 +1,4 @@
-//! Values that are read in place mean what serde_json reads, and no text panics.
+//! Tests that values in place equal those of serde_json, and that no text panics.
 
 use proptest::prelude::*;
 
@@ -56,7 +56,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// Both read the same.
+/// Asserts that both values are equal.
 fn compare_values(value: JsonValue<'_>, expected: &serde_json::Value) {
     match expected {
         serde_json::Value::Object(members) => {

@@ -1,22 +1,22 @@
-//! Telephone numbers.
+//! Detects telephone numbers.
 //!
-//! Three forms: international with a `+` (or `00` and separators); North
-//! American in groups of 3, 3 and 4 digits; and of other countries, with the
-//! zero that calls within a country begin with. The last two have separators,
-//! since numbers without any may count anything.
+//! There are three forms: international numbers with a `+` (or `00` and separators); North American
+//! numbers in groups of 3, 3 and 4 digits; and numbers of other countries, with the leading zero of
+//! domestic calls. The last two need separators, because a number without separators could be
+//! anything.
 
 use std::ops::RangeInclusive;
 
 use super::TextReplacement;
 use super::digits::{DigitGroup, begins_word, digit_groups, ends_word, next_number};
 
-/// Digits of the shortest number that is found.
+/// Digits of the shortest detected number.
 pub(super) const DIGITS_MIN: usize = 8;
 
-/// Digits behind a `+`, by E.164, and a national zero in parentheses.
+/// Digits after a `+` according to E.164, including a national zero in parentheses.
 const INTERNATIONAL_DIGITS: RangeInclusive<usize> = DIGITS_MIN..=16;
 
-/// Digits of a national number with its zero.
+/// Digits of a national number, including its zero.
 const NATIONAL_DIGITS: RangeInclusive<usize> = 9..=12;
 
 const SEPARATORS: [char; 6] = [' ', '-', '.', '/', '(', ')'];
@@ -33,7 +33,7 @@ pub(super) fn next_phone(text: &str) -> Option<TextReplacement> {
     None
 }
 
-/// Where the number starts and ends whose first digit stands here.
+/// The start and end of the number whose first digit is at this position.
 fn match_phone(text: &str, digit: usize) -> Option<(usize, usize)> {
     let before = &text[..digit];
     let opened = before.strip_suffix('(').unwrap_or(before);
@@ -44,19 +44,19 @@ fn match_phone(text: &str, digit: usize) -> Option<(usize, usize)> {
         let end = match_international(text, digit).filter(|_| may_start)?;
         return Some((start, end));
     }
-    // The number goes on to the left.
+    // The number continues to the left.
     let rest = opened.strip_suffix(['-', '.', '/']).unwrap_or(opened);
     if rest.len() < opened.len() && rest.ends_with(|character: char| character.is_ascii_digit()) {
         return None;
     }
     let end = match_trunk(text, digit).or_else(|| match_north_american(text, digit))?;
-    // A parenthesis is part of it if it is closed in it.
+    // A parenthesis is part of the number if it is closed in it.
     let is_closed = text[digit..end].contains(')');
     let start = if opened.len() < before.len() && is_closed { digit - 1 } else { digit };
     Some((start, end))
 }
 
-/// The end of the longest number behind a `+`.
+/// The end of the longest number after a `+`.
 fn match_international(text: &str, digit: usize) -> Option<usize> {
     if text[digit..].starts_with('0') {
         return None;
@@ -74,8 +74,8 @@ fn match_international(text: &str, digit: usize) -> Option<usize> {
     end
 }
 
-/// The end of a number that begins with zero, national or, with two of them,
-/// international. Behind the first group all separators are the same one.
+/// The end of a number with a leading zero (national) or two of them (international). After the
+/// first group, all separators must be equal.
 fn match_trunk(text: &str, digit: usize) -> Option<usize> {
     let rest = text[digit..].strip_prefix('0')?;
     let is_international = rest.starts_with('0');
@@ -95,7 +95,7 @@ fn match_trunk(text: &str, digit: usize) -> Option<usize> {
     end
 }
 
-/// The end of a number like `(212) 555-0123`, perhaps with a 1 before it.
+/// The end of a number such as `(212) 555-0123`, optionally with a 1 before it.
 fn match_north_american(text: &str, digit: usize) -> Option<usize> {
     let mut found = digit_groups(text, digit, &SEPARATORS).peekable();
     found.next_if(|group| group.digits == "1");

@@ -1,25 +1,25 @@
-//! Puts the actions of a transform together into as few passes over the event
-//! as give the same result.
+//! Combines the actions of a transform into the smallest number of passes over the event with the
+//! same result.
 
 use super::table::SettingsResult;
 use crate::edit::{EditAction, EditNode};
 use crate::path::FieldPath;
 
-/// Actions that are done at once.
+/// Actions that run in one pass.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     acts: Vec<PlacedAction>,
-    /// Objects of which only these members stay.
+    /// Objects of which only these members are kept.
     closed: Vec<(FieldPath, Vec<String>)>,
-    /// What is read before: where the place is that the path begins at, how
-    /// many steps of the path lead to it, and the path.
+    /// Values to read before the changes: the slot's position in the event, the number of leading
+    /// steps of the path that the position shares, and the path.
     reads: Vec<(usize, FieldPath)>,
 }
 
 #[derive(Debug)]
 struct PlacedAction {
     path: FieldPath,
-    /// The key of the settings that says so.
+    /// The key of the settings for the action.
     key: &'static str,
     act: EditAction,
 }
@@ -27,7 +27,7 @@ struct PlacedAction {
 impl Stage {
     /// # Errors
     ///
-    /// Another action has this place already.
+    /// Fails if another action affects the same position.
     pub(crate) fn add_action(
         &mut self,
         key: &'static str,
@@ -57,12 +57,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Read a value before anything is changed, for an action at a place. Paths
-    /// through arrays are for the same element as the place. Returns the slot.
+    /// Notes a value to read before anything is changed, for an action at a position. Paths through
+    /// arrays refer to the same element as the position. Returns the slot.
     ///
     /// # Errors
     ///
-    /// The place is in no element of that array.
+    /// Fails if the position is not in an element of that array.
     pub(crate) fn add_read(
         &mut self,
         path: &FieldPath,
@@ -79,8 +79,7 @@ impl Stage {
         Ok(self.reads.len() - 1)
     }
 
-    /// Whether another stage gives the same result when it is done at once with
-    /// this one.
+    /// Whether this stage and a later one have the same result in a single pass.
     fn goes_with(&self, later: &Stage) -> bool {
         later.reads.is_empty()
             && later.closed.is_empty()
@@ -106,7 +105,7 @@ impl Stage {
     }
 }
 
-/// Whether one path is another one or leads through it.
+/// Whether one path equals or extends another one.
 fn is_within(path: &FieldPath, outer: &FieldPath) -> bool {
     path.steps().starts_with(outer.steps())
 }

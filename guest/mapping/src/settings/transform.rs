@@ -37,11 +37,11 @@ pub(crate) const ACTIONS: [&str; 21] = [
     "flatten",
 ];
 
-/// Read the condition and the actions of a table. Other keys are not looked at.
+/// Parses the condition and the actions of a table. Other keys are ignored.
 ///
 /// # Errors
 ///
-/// An action is wrong; the sentence begins with the table's place.
+/// Fails if an action is wrong. The sentence starts with the table's position.
 pub(crate) fn parse_transform(
     table: SettingsTable<'_>,
     shared: &SharedSettings,
@@ -62,7 +62,7 @@ pub(crate) fn parse_transform(
 
 /// # Errors
 ///
-/// The condition is none.
+/// Fails if the condition is invalid.
 pub(crate) fn parse_when(table: SettingsTable<'_>) -> SettingsResult<Option<Condition>> {
     let Some(text) = table.get_text("when")? else { return Ok(None) };
     Condition::parse(text).map(Some).map_err(|error| table.key_error("when", error))

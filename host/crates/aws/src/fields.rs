@@ -1,52 +1,50 @@
-//! Typed access to JSON responses whose fields may be missing or of another type; either counts as
-//! missing.
+//! Typed access to JSON responses. A field with a wrong type counts as missing.
 
 use serde_json::Value;
 
 use super::Arn;
 use standpipe_core::clock;
 
-/// Characters that are kept of an unknown word of AWS.
+/// Maximum characters of an unknown word of AWS that are kept.
 const UNKNOWN_WORD_CHARACTERS_MAX: usize = 100;
 
-/// A JSON object of a response. A field that is missing or of another type than
-/// expected counts as missing.
+/// A JSON object in a response. A field with a wrong type counts as missing.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonFields<'a>(&'a Value);
 
 impl<'a> JsonFields<'a> {
-    /// Reads the members of this value; a value that is not an object has none.
+    /// Reads the members of this value. A value that is not an object has none.
     pub fn new(value: &'a Value) -> Self {
         JsonFields(value)
     }
 
-    /// An object inside of it.
+    /// A nested object.
     pub fn object(self, key: &str) -> Option<JsonFields<'a>> {
         self.0.get(key).filter(|value| value.is_object()).map(JsonFields)
     }
 
-    /// An object inside of it; an empty one if it is missing.
+    /// A nested object, or an empty one if it is missing.
     pub fn inner(self, key: &str) -> JsonFields<'a> {
         self.object(key).unwrap_or(JsonFields(&Value::Null))
     }
 
-    /// Whether there is a field, of whatever type.
+    /// Whether a field exists, with any type.
     pub fn has(self, key: &str) -> bool {
         self.0.get(key).is_some_and(|value| !value.is_null())
     }
 
-    /// A list of objects, where there is one, and nothing else in it.
+    /// A list of objects. `None` if it is missing or contains anything else.
     pub fn all_objects(self, key: &str) -> Option<Vec<JsonFields<'a>>> {
         let list = self.0.get(key)?.as_array()?.iter();
         list.map(|value| value.is_object().then_some(JsonFields(value))).collect()
     }
 
-    /// A text that is not empty.
+    /// A non-empty text.
     pub fn text(self, key: &str) -> Option<&'a str> {
         self.0.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// A text that is not empty, as an owned string.
+    /// A non-empty text, as an owned string.
     pub fn owned(self, key: &str) -> Option<String> {
         self.text(key).map(str::to_owned)
     }
@@ -56,12 +54,12 @@ impl<'a> JsonFields<'a> {
         Arn::parse(self.text(key)?)
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub fn is(self, key: &str) -> Option<bool> {
         self.0.get(key)?.as_bool()
     }
 
-    /// What stands in a list.
+    /// The items of a list.
     pub fn list(self, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
         self.0.get(key).and_then(Value::as_array).into_iter().flatten()
     }
@@ -76,7 +74,7 @@ impl<'a> JsonFields<'a> {
         self.list(key).filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// The texts of a list that has nothing else in it.
+    /// The texts of a list. `None` if it contains anything else.
     pub fn names(self, key: &str) -> Option<Vec<&'a str>> {
         self.0.get(key)?.as_array()?.iter().map(Value::as_str).collect()
     }
@@ -89,7 +87,7 @@ impl<'a> JsonFields<'a> {
         }
     }
 
-    /// A time in seconds since 1970, which some write as a date.
+    /// A time in seconds since 1970. Some services write it as a date.
     pub fn seconds(self, key: &str) -> Option<f64> {
         let seconds = match self.0.get(key)? {
             Value::String(text) => match clock::parse_rfc3339(text) {
@@ -101,14 +99,14 @@ impl<'a> JsonFields<'a> {
         seconds.is_finite().then_some(seconds)
     }
 
-    /// The keys that have an object.
+    /// The keys whose values are objects.
     pub fn keys_of_objects(self) -> impl Iterator<Item = &'a str> {
         let fields = self.0.as_object().into_iter().flatten();
         fields.filter(|(_, value)| value.is_object()).map(|(key, _)| key.as_str())
     }
 }
 
-/// Truncates an unknown word of AWS to what is worth showing.
+/// Truncates an unknown word of AWS for display.
 pub(super) fn unknown_word(word: &str) -> String {
     word.chars().take(UNKNOWN_WORD_CHARACTERS_MAX).collect()
 }

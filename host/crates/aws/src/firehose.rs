@@ -1,4 +1,4 @@
-//! Clients of Amazon Data Firehose, and what a delivery stream is.
+//! Clients of Amazon Data Firehose, and descriptions of delivery streams.
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
@@ -23,8 +23,8 @@ use crate::limits;
 /// Creates a client with this configuration and request timeout. `endpoint_url` overrides
 /// the configuration and the environment.
 ///
-/// It retries nothing: every attempt must be counted and paced in one place. Requests
-/// can have their responses read by an [`ResponseReader`].
+/// The client does not retry, because every attempt must be counted and paced in one place. A
+/// request can have its own [`ResponseReader`].
 pub fn firehose_client(
     config: &SdkConfig,
     endpoint_url: Option<&str>,
@@ -47,12 +47,12 @@ pub fn firehose_client(
     Client::from_conf(builder.build())
 }
 
-/// Sends a request, and has its response read by a function and not by the SDK, which reads
-/// `stand_in` in its place. Where AWS refuses the credentials, the session loads new ones.
+/// Sends a request whose response is read by a function, and not by the SDK, which reads `stand_in`
+/// instead. If AWS rejects the credentials, the session loads new ones.
 ///
 /// # Errors
 ///
-/// The request failed, or the function does not believe its response.
+/// Fails if the request failed, or if the function rejects its response.
 pub async fn send_with_reader<T, O, E, F>(
     session: &AwsSession,
     stand_in: &'static [u8],
@@ -67,13 +67,13 @@ where
     let response = Arc::<OnceLock<T>>::default();
     let kept = Arc::clone(&response);
     let reader = ResponseReader::new(move |body| {
-        // Nobody else fills it: nothing is sent twice.
+        // Only this request fills it, because nothing is sent twice.
         let _ = kept.set(read(body)?);
         Ok(stand_in)
     });
     match send(reader).await {
         Ok(_) => response.get().cloned().ok_or_else(|| {
-            // The client that has responses read was not on the way.
+            // The request did not go through the client that reads responses.
             AwsError::incomplete_response("the response was not read")
         }),
         Err(error) => {
@@ -99,18 +99,19 @@ impl StreamInspector {
         StreamInspector { client, session }
     }
 
-    /// Describes streams with these credentials; `endpoint_url` overrides Firehose's own.
+    /// Describes streams with these credentials. `endpoint_url` overrides Firehose's own endpoint.
     pub fn with_access(access: &AwsAccess, endpoint_url: Option<&str>) -> Self {
         let client = firehose_client(&access.config, endpoint_url, limits::CREDENTIALS_TIMEOUT);
         StreamInspector::new(client, access.session.clone())
     }
 
-    /// Ask about a stream once; about its destinations behind this one, where there are
-    /// more of them.
+    /// Describes a stream with one attempt. `after` is the destination after which to continue, if
+    /// there are more of them.
     ///
     /// # Errors
     ///
-    /// Firehose refuses or is not reached, or the response lacks something that each has.
+    /// Fails if Firehose returns an error or cannot be reached, or if the response lacks a required
+    /// member.
     pub async fn describe(
         &self,
         stream: &str,

@@ -1,5 +1,5 @@
-//! Separates transient failures to find credentials (no connection, no response in time,
-//! 5xx, throttling) from those that somebody has to fix.
+//! Distinguishes transient failures to find credentials (no connection, no response in time, 5xx,
+//! throttling) from those that a person must fix.
 
 use std::error::Error;
 
@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use standpipe_core::{error_chain, error_sources};
 
-/// Whether credentials may be found a little later without a change of settings: their source
-/// was unreachable, did not respond in time, or failed. Missing or refused credentials are
-/// not transient.
+/// Whether credentials may be found later without a change of settings: their source was
+/// unreachable, did not respond in time, or failed. Missing or rejected credentials are not
+/// transient.
 pub(super) fn is_transient(error: &CredentialsError) -> bool {
     let is_absent = |source: &&(dyn Error + 'static)| {
         let error = source.downcast_ref::<CredentialsError>();
@@ -37,7 +37,7 @@ pub(super) fn is_transient(error: &CredentialsError) -> bool {
     })
 }
 
-/// Certificates and proxies that refuse are settings.
+/// Whether certificates or a proxy cause the error, which a change of settings must fix.
 fn is_about_trust(error: &CredentialsError) -> bool {
     let words = error_chain(error);
     ["UnknownIssuer", "invalid peer certificate", "CaUsedAsEndEntity", "authorization required"]

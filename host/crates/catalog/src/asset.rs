@@ -1,29 +1,29 @@
-//! The nodes of the lineage graph: everything that data is in or goes through, from events to
-//! tables, with what identifies each.
+//! The nodes of the lineage graph: all places and transports of data, from events to tables, with
+//! their identifiers.
 
 use serde::Serialize;
 
 use standpipe_aws::{Arn, IndexRotation, SearchEngine, TableName};
 
-/// Something that data is in, or goes through: a node of the graph.
+/// A node of the graph: a place or a transport of data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Asset {
-    /// Events that are alike for the plugin.
+    /// Events that the plugin treats alike.
     Events {
-        /// The plugin's name for them: `track "Order Completed"`, `page`, `all others`.
+        /// The label of the events: `track "Order Completed"`, `page`, `all others`.
         label: String,
     },
-    /// A delivery stream. One that only the plugin names has no ARN.
+    /// A delivery stream. If only the plugin names it, it has no ARN.
     DeliveryStream {
-        /// Its name.
+        /// The stream's name.
         name: String,
-        /// Its ARN.
+        /// The stream's ARN.
         arn: Option<Arn>,
     },
     /// A Kinesis stream.
     KinesisStream {
-        /// Its ARN.
+        /// The stream's ARN.
         arn: Arn,
     },
     /// A topic of a Kafka cluster.
@@ -33,9 +33,9 @@ pub enum Asset {
         /// The topic.
         topic: String,
     },
-    /// A table of DynamoDB.
+    /// A DynamoDB table.
     DynamoTable {
-        /// Its ARN.
+        /// The table's ARN.
         arn: Arn,
     },
     /// Tables of MySQL or PostgreSQL.
@@ -51,38 +51,38 @@ pub enum Asset {
         /// A name or pattern of tables.
         table: String,
     },
-    /// Objects of a bucket of S3.
+    /// Objects in an S3 bucket.
     Objects {
         /// The bucket.
         bucket: String,
-        /// What all of their names begin with, without a `/` at its end: what is
-        /// before the first expression of the prefix, cut at its last `/`.
+        /// The common prefix of their names, without a `/` at its end: the part before the first
+        /// expression, cut at its last `/`.
         prefix: String,
-        /// The prefix as it was written.
+        /// The prefix as written in the description.
         written: String,
     },
-    /// A table of Redshift.
+    /// A Redshift table.
     RedshiftTable {
-        /// The cluster's or workgroup's host.
+        /// The host of the cluster or workgroup.
         host: String,
         /// The table.
         table: TableName,
     },
-    /// A table of Snowflake.
+    /// A Snowflake table.
     SnowflakeTable {
         /// The account's URL.
         account: String,
         /// The table.
         table: TableName,
     },
-    /// A table of Glue's catalog, in Apache Iceberg's format.
+    /// A table in the Glue catalog, in Apache Iceberg's format.
     IcebergTable {
         /// The catalog.
         catalog: Option<Arn>,
         /// The table: `schema` is Glue's database.
         table: TableName,
     },
-    /// A table of Glue's catalog that columns are taken from.
+    /// A table in the Glue catalog whose columns are used.
     GlueTable {
         /// The catalog.
         catalog: Arn,
@@ -91,13 +91,13 @@ pub enum Asset {
     },
     /// An index of OpenSearch or Elasticsearch.
     SearchIndex {
-        /// Which of them.
+        /// The search engine.
         engine: SearchEngine,
         /// The host, or the domain's ARN if the host is unknown.
         place: String,
-        /// The index, without what rotation adds.
+        /// The index, without the suffix of a rotation.
         index: String,
-        /// How often another index is begun.
+        /// How often a new index is started.
         rotation: IndexRotation,
     },
     /// Splunk.
@@ -105,23 +105,23 @@ pub enum Asset {
         /// The collector's URL.
         endpoint: String,
     },
-    /// Something that takes HTTP.
+    /// An HTTP endpoint.
     HttpEndpoint {
-        /// Its name, where it has one.
+        /// The endpoint's name, if it has one.
         name: Option<String>,
-        /// Its URL, without user, password and parameters.
+        /// The endpoint's URL, without user, password and parameters.
         url: String,
     },
-    /// Something that this program does not know.
+    /// An asset that this program does not know.
     Unsupported {
-        /// The stream that it belongs to, which makes it unique.
+        /// The stream of the asset, which makes the asset unique.
         stream: String,
-        /// Amazon's word for it.
+        /// AWS's term for it.
         what: String,
     },
 }
 
-/// A table's full name, of those parts that are known.
+/// The full name of a table, from its known parts.
 pub(crate) fn table_name(table: &TableName) -> String {
     let parts = [table.database.as_deref(), table.schema.as_deref(), Some(&*table.name)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(".")

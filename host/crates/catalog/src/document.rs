@@ -1,4 +1,4 @@
-//! Streams and lineage as one JSON document, for programs and for comparing two days.
+//! Streams and lineage as one JSON document, for programs and for comparing different days.
 //!
 //! ```text
 //! {
@@ -21,21 +21,21 @@
 //! }
 //! ```
 //!
-//! `kind` is one of `events`, `delivery_stream`, `kinesis_stream`, `kafka_topic`,
-//! `dynamo_table`, `database_tables`, `objects`, `redshift_table`, `snowflake_table`,
-//! `iceberg_table`, `glue_table`, `search_index`, `splunk`, `http_endpoint` and
-//! `unsupported`; `role` one of `routed`, `feeds`, `delivered`, `backup` and `schema`.
-//! The same inventory and mapping give the same bytes.
+//! `kind` is one of `events`, `delivery_stream`, `kinesis_stream`, `kafka_topic`, `dynamo_table`,
+//! `database_tables`, `objects`, `redshift_table`, `snowflake_table`, `iceberg_table`,
+//! `glue_table`, `search_index`, `splunk`, `http_endpoint` and `unsupported`; `role` is one of
+//! `routed`, `feeds`, `delivered`, `backup` and `schema`. The same inventory and mapping produce
+//! the same bytes.
 
 use serde::Serialize;
 
 use super::lineage::Lineage;
 use super::{Arn, Graph, Inventory};
 
-/// The version of the form.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// The document, ready to be written.
+/// The document in serializable form.
 #[derive(Debug, Serialize)]
 pub struct CatalogDocument<'catalog> {
     version: u32,
@@ -52,7 +52,7 @@ struct TablesOfStream<'catalog> {
 }
 
 impl<'catalog> CatalogDocument<'catalog> {
-    /// All that is in an inventory, and what was drawn from it.
+    /// Creates the document of an inventory and its lineage.
     pub fn new(inventory: &'catalog Inventory, lineage: &'catalog Lineage) -> Self {
         let tables = inventory.tables.iter();
         let warnings = inventory.warnings.iter().chain(&lineage.warnings);
@@ -104,7 +104,7 @@ mod tests {
             assert!(end("from") < assets.len() && end("to") < assets.len());
         }
 
-        // However Amazon and the plugin order what they say.
+        // The order of AWS's and the plugin's lists must not matter.
         inventory.streams.sort_by(|one, other| other.name.cmp(&one.name));
         let again = build_lineage(
             &inventory,

@@ -1,8 +1,7 @@
-//! Builds the graph: from the inventory and the plugin's routes, to assets and the edges
-//! between them.
+//! Builds the graph: converts the inventory and the plugin's routes to assets and edges.
 //!
-//! There is no I/O here, and nothing fails: what does not fit becomes
-//! an [`Asset::Unsupported`] or a warning, so that one odd stream spoils nothing.
+//! This module does no I/O and never fails: unexpected parts become an [`Asset::Unsupported`] or a
+//! warning, so that one unusual stream does not affect others.
 
 mod builder;
 mod destinations;
@@ -12,30 +11,30 @@ mod routing;
 use super::{Arn, Asset, EdgeRole, EventRoute, Graph, Inventory, StreamDescription};
 use builder::LineageBuilder;
 
-/// What is drawn besides the way of records.
+/// What the graph contains in addition to the path of records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineageOptions {
-    /// Whether buckets for copies and failed records are, as [`EdgeRole::Backup`]: no lineage
-    /// leads there.
+    /// Whether buckets for copies and failed records are included, as [`EdgeRole::Backup`]. They
+    /// are not part of the lineage.
     pub backups: bool,
-    /// Whether tables that columns are taken from are, as [`EdgeRole::Schema`]: no record comes
-    /// from there.
+    /// Whether tables whose columns are used are included, as [`EdgeRole::Schema`]. No records come
+    /// from them.
     pub schemas: bool,
 }
 
-/// A graph, and what a person should know about it.
+/// A graph with warnings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
     /// The graph.
     pub graph: Graph,
-    /// What it lacks, sorted; those of the inventory are not repeated.
+    /// Warnings about missing parts, sorted. Those of the inventory are not repeated.
     pub warnings: Vec<String>,
 }
 
-/// Builds the graph of an inventory and of what the plugin sends where.
+/// Builds the graph of an inventory and of the plugin's routes.
 ///
-/// Every stream that was read is in it, even one that nothing leads to or from.
-/// The order of what comes in does not show in what goes out.
+/// It contains every stream that was read, even without edges. The order of the input does not
+/// affect the result.
 pub fn build_lineage(
     inventory: &Inventory,
     routes: &[EventRoute],
@@ -80,7 +79,7 @@ fn stream_asset(stream: &StreamDescription) -> Asset {
     Asset::DeliveryStream { name: stream.name.clone(), arn: Some(stream.arn.clone()) }
 }
 
-/// The catalog of Glue of a stream's account and region, unless others are named.
+/// The Glue catalog of a stream's account and region, unless others are named.
 fn glue_catalog(stream: &StreamDescription, account: Option<&str>, region: Option<&str>) -> Arn {
     let Arn { partition, region: own_region, account: own_account, .. } = &stream.arn;
     Arn {

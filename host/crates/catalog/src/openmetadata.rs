@@ -1,10 +1,10 @@
-//! OpenMetadata: a service, a pipeline for each delivery stream, and edges between
-//! what feeds streams and where their records end up.
+//! Writes to OpenMetadata: a service, a pipeline for each delivery stream, and edges between the
+//! sources and the destinations of streams.
 //!
-//! What is written is compared with what is there before, so that a second run
-//! writes nothing. Nothing is created but the service and its pipelines: both ends
-//! of an edge must be there already, and are looked for. What is uncertain is reported,
-//! never guessed. No secret of Amazon's is sent, resolved or not.
+//! Everything is compared with what exists before it is written, so a second run writes nothing.
+//! Only the service and its pipelines are created: both ends of an edge must exist already, and are
+//! looked up. Uncertain results are reported and never guessed. AWS secrets are never sent,
+//! resolved or not.
 
 mod api;
 mod edges;
@@ -46,7 +46,7 @@ use super::http_client::{HttpClient, HttpClientSettings, HttpError, resolve_head
 use api::Api;
 use standpipe_core::secret::{SecretResolver, UnresolvedSecret};
 
-/// A server, and what is to be written there.
+/// A server, and the settings for writing to it.
 #[derive(Debug)]
 pub struct OpenMetadata {
     api: Api,
@@ -55,7 +55,7 @@ pub struct OpenMetadata {
     service: String,
 }
 
-/// The settings cannot be used.
+/// Why the settings cannot be used.
 #[derive(Debug, Error)]
 pub enum OpenMetadataError {
     /// The name of the service is invalid.
@@ -63,7 +63,7 @@ pub enum OpenMetadataError {
         "invalid service name {name:?}: OpenMetadata takes at most 256 characters without `::`, `>` and quotes"
     )]
     Service {
-        /// What was written.
+        /// The name.
         name: String,
     },
     /// The token is empty.
@@ -74,7 +74,7 @@ pub enum OpenMetadataError {
     /// The token or a header cannot be resolved.
     #[error(transparent)]
     Secret(#[from] UnresolvedSecret),
-    /// The client cannot be made.
+    /// The client cannot be created.
     #[error(transparent)]
     Http(#[from] HttpError),
 }
@@ -84,7 +84,7 @@ impl OpenMetadata {
     ///
     /// # Errors
     ///
-    /// A setting cannot be used, or the token's reference is not resolved.
+    /// Fails if a setting cannot be used, or if the token's reference is not resolved.
     pub async fn new(
         settings: OpenMetadataSettings,
         secrets: &dyn SecretResolver,
@@ -118,7 +118,7 @@ impl OpenMetadata {
     ///
     /// # Errors
     ///
-    /// It is not reached, or it is something else.
+    /// Fails if the server is not reached, or is not OpenMetadata.
     pub async fn version(&self) -> Result<ServerVersion, RestError> {
         let path = "/system/version";
         let answer = self.api.send(super::http_client::Method::GET, path, None).await?;

@@ -1,20 +1,18 @@
-//! What the names of objects begin with, of a prefix with expressions in it.
+//! Computes the common start of object names from a prefix with expressions.
 //!
-//! Amazon puts `!{timestamp:...}`, `!{firehose:...}` and `!{partitionKey...:...}` in
-//! only when it writes, so that no catalog knows a place by such a prefix. What
-//! stands before the first of them is always the same, and of that whole folders
-//! alone: `raw/dt=!{...}` is in `raw`.
+//! AWS only replaces `!{timestamp:...}`, `!{firehose:...}` and `!{partitionKey...:...}` when it
+//! writes, so no catalog knows a place by such a prefix. The part before the first expression is
+//! constant, and only its complete folders are used: `raw/dt=!{...}` is in `raw`.
 //!
-//! A prefix without a timestamp gets one at its end. Whether a `/` comes before it,
-//! Amazon's own examples disagree about; all names begin with what was written in
-//! either case, so that such a prefix is kept whole.
+//! A timestamp is appended to a prefix without one. AWS's own examples disagree on whether a `/`
+//! precedes it. In both cases, all names start with the written prefix, so such a prefix is used as
+//! a whole.
 
-/// How every expression begins. One that does not end is one still: what Amazon
-/// makes of it is not known, and it is not a name in any case.
+/// The start of every expression. An incomplete expression also counts: its effect in AWS is
+/// unknown, and it is not a name in any case.
 const EXPRESSION: &str = "!{";
 
-/// What all names of objects begin with, without a `/` at its end; empty for the
-/// whole bucket.
+/// The common start of all object names, without a `/` at its end. Empty for the whole bucket.
 pub fn static_prefix(written: &str) -> &str {
     let folders = match written.split_once(EXPRESSION) {
         None => written,
@@ -23,8 +21,8 @@ pub fn static_prefix(written: &str) -> &str {
     folders.trim_end_matches('/')
 }
 
-/// A static prefix, what it is in, and so on, to the whole bucket, which is empty:
-/// where a catalog may know the place by.
+/// A static prefix, its parents, and finally the whole bucket, which is empty. A catalog may know
+/// the place by any of them.
 pub fn parent_prefixes(prefix: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(prefix), |level| {
         let parent = level.rsplit_once('/').map_or("", |(parent, _)| parent.trim_end_matches('/'));
@@ -46,7 +44,7 @@ mod tests {
             // A timestamp is appended.
             ("raw/", "raw"),
             ("raw/orders/", "raw/orders"),
-            // With or without a slash before it.
+            // The timestamp may follow with or without a slash.
             ("raw", "raw"),
             ("raw/orders", "raw/orders"),
             ("raw//", "raw"),
@@ -58,7 +56,7 @@ mod tests {
             ("!{partitionKeyFromQuery:customer}/raw/", ""),
             ("!{partitionKeyFromLambda:customer}", ""),
             ("a//!{timestamp:yyyy}", "a"),
-            // One that does not end, and what is none.
+            // An incomplete expression, and a text that is not an expression.
             ("raw/!{timestamp:yyyy", "raw"),
             ("raw/!{", "raw"),
             ("raw/{a}/!b/", "raw/{a}/!b"),

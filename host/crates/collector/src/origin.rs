@@ -1,8 +1,8 @@
-//! Which pages a source accepts events from: exact origins or all hosts below one.
+//! The origins of pages from which a source accepts events: exact origins, or all hosts below one.
 
 use thiserror::Error;
 
-/// Which pages a source accepts events from.
+/// The origins of pages from which a source accepts events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginRule {
     /// Pages of this origin, such as `https://shop.example`.
@@ -11,12 +11,12 @@ pub enum OriginRule {
     Below {
         /// The scheme with its `://`.
         scheme: String,
-        /// What the host ends with, from the dot on, and the port if there is one.
+        /// The end of the host, starting with the dot, and the port if there is one.
         suffix: String,
     },
 }
 
-/// A text that is not an origin.
+/// The text is not an origin.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "invalid origin {0:?}: expected one such as \"https://shop.example\" or \"https://*.shop.example\", without a path"
@@ -28,7 +28,7 @@ impl OriginRule {
     ///
     /// # Errors
     ///
-    /// The text is not an origin.
+    /// Fails if the text is not an origin.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         let wrong = || InvalidOrigin(text.to_owned());
         let lower = text.to_ascii_lowercase();
@@ -50,7 +50,7 @@ impl OriginRule {
         }
     }
 
-    /// Returns whether the rule covers an `Origin` header.
+    /// Returns whether an `Origin` header matches the rule.
     pub(super) fn covers(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         match self {

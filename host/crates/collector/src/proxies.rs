@@ -1,9 +1,8 @@
 //! The proxies between clients and the collector, and which of their headers are used.
 //!
-//! Behind a proxy the connection says nothing about the user, and the `Host` may be a name
-//! that only the proxy knows. Headers have both, but anybody can send them, so they
-//! are used only if they come from a trusted proxy. If they are missing or ignored, the log
-//! warns.
+//! Behind a proxy, the connection says nothing about the user, and the `Host` may be a name that
+//! only the proxy knows. Headers contain both, but any client can send them, so they are only used
+//! if they come from a trusted proxy. If they are missing or ignored, the log contains a warning.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,7 +23,7 @@ const COLLECT_PROXY_LOG_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Proxies {
     trusted: TrustedProxies,
-    /// How clients reach the collector, where the settings say it.
+    /// The public URL of the collector in the settings, if there is one.
     public_url: Option<PublicUrl>,
     log_of_addresses: LogInterval,
     log_of_urls: LogInterval,
@@ -37,13 +36,13 @@ impl Proxies {
         Proxies { trusted, public_url, log_of_addresses, log_of_urls }
     }
 
-    /// Whose share of memory a request counts for. None where clients cannot be
+    /// The client whose memory limit applies to a request. `None` if clients cannot be
     /// distinguished.
     pub(super) fn client_address(&self, headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
         self.trusted.client(headers, peer)
     }
 
-    /// The user's address, which an event may get.
+    /// The user's address, which may become part of an event.
     pub(super) fn user_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let user = self.trusted.user(headers, peer);
         match user {
@@ -62,7 +61,7 @@ impl Proxies {
         user.address()
     }
 
-    /// How the client of a request reaches the collector.
+    /// The URL at which the client of a request reaches the collector.
     pub(super) fn public_url(
         &self,
         parts: &Parts,

@@ -1,24 +1,24 @@
-//! The rate limit of a source, in events and bytes a second: one second's worth may come at once.
-//! A refusal says when to retry.
+//! The rate limit of a source, in events and bytes per second. A burst of one second's worth is
+//! allowed. A refusal contains the time after which to retry.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// What may come at once is what may come in this time.
+/// The maximum burst, as a time at the full rate.
 const BURST: Duration = Duration::from_secs(1);
 
-/// How much a source may send in a second.
+/// The maximum rate of a source per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceRate {
-    /// Events, if they are limited.
+    /// Maximum events, if they are limited.
     pub events: Option<NonZero<u32>>,
-    /// Bytes of events with what is added to them, if they are limited.
+    /// Maximum bytes of events with added members, if they are limited.
     pub bytes: Option<NonZero<u32>>,
 }
 
-/// Lets so many events and bytes a second through, and a second's worth at once.
+/// Admits this number of events and bytes per second, with a burst of one second's worth.
 #[derive(Debug)]
 pub(super) struct SourceRateLimiter(Mutex<Buckets>);
 
@@ -28,20 +28,20 @@ type Buckets = [Option<Bucket>; 2];
 #[derive(Debug)]
 struct Bucket {
     per_second: f64,
-    /// When a whole second's worth may go through at once again.
+    /// When a whole burst is available again.
     full_at: Instant,
 }
 
 impl SourceRateLimiter {
-    /// Creates a limiter; none if nothing is limited.
+    /// Creates a limiter, or `None` if nothing is limited.
     pub(super) fn new(rate: SourceRate, now: Instant) -> Option<Self> {
         let bucket = |limit: NonZero<u32>| Bucket { per_second: limit.get().into(), full_at: now };
         let buckets = [rate.events, rate.bytes].map(|limit| limit.map(bucket));
         buckets.iter().any(Option::is_some).then(|| SourceRateLimiter(Mutex::new(buckets)))
     }
 
-    /// Admits events with so many bytes, or returns after what time to retry. A request of more
-    /// than a second's worth is admitted if nothing was admitted before.
+    /// Admits events with this number of bytes, or returns the time after which to retry. A request
+    /// that exceeds the burst is admitted if the whole burst is available.
     pub(super) fn admit(&self, events: usize, bytes: usize, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.0.lock();
         check_buckets(&buckets, [events, bytes], now)?;
@@ -53,8 +53,8 @@ impl SourceRateLimiter {
         Ok(())
     }
 
-    /// Returns after what time to retry if not even the smallest request would be admitted now: it
-    /// need not be read.
+    /// Returns the time after which to retry, if not even the smallest request would be admitted
+    /// now. Such a request does not have to be read.
     pub(super) fn check(&self, now: Instant) -> Result<(), Duration> {
         check_buckets(&self.0.lock(), [1, 1], now)
     }
@@ -117,7 +117,7 @@ mod tests {
         let limit = limit(100, 1000, start);
         assert_eq!(limit.admit(10, 900, start), Ok(()));
         assert_eq!(limit.check(start), Ok(()));
-        // What one of them refuses takes nothing of the other.
+        // If one bucket refuses a request, the other one is not changed.
         assert_eq!(limit.admit(90, 200, start), Err(Duration::from_millis(100)));
         assert_eq!(limit.admit(90, 100, start), Ok(()));
         assert_eq!(limit.check(start), Err(Duration::from_millis(10)));

@@ -1,5 +1,5 @@
-//! Counts refused requests by source and reason, and logs them, since SDKs delete what is
-//! refused: a line for each source and reason in a minute at most, without anything of the
+//! Counts refused requests by source and reason, and logs them, because SDKs delete refused events.
+//! There is at most one log line per minute for each source and reason. It contains nothing of the
 //! request.
 
 use std::time::Duration;
@@ -9,10 +9,10 @@ use prometheus_client::metrics::counter::Counter;
 use super::refusal_reason::RefusalReason;
 use standpipe_core::log_interval::LogInterval;
 
-/// How often a refused request is logged for each source and each reason.
+/// The minimum time between log lines about refused requests for each source and reason.
 const COLLECT_REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Counts the refused requests of one source, or of those of no known source.
+/// Counts the refused requests of one source, or of all unknown sources.
 #[derive(Debug)]
 pub(super) struct RefusalCounters(Vec<ReasonCounter>);
 
@@ -33,8 +33,8 @@ impl Default for RefusalCounters {
 }
 
 impl RefusalCounters {
-    /// Counts a request that is refused, and logs it unless one like it was logged just now.
-    /// `is_kept`: whether its body goes to the dead letters.
+    /// Counts a refused request, and logs it unless a similar one was logged just before. `is_kept`
+    /// is whether its body goes to the dead letters.
     pub(super) fn record_refusal(
         &self,
         source: Option<&str>,
@@ -59,7 +59,7 @@ impl RefusalCounters {
         };
         let message =
             format!("refused a request {whose} with {status} ({word}): {text}; {fate}{others}");
-        // Anybody can ask for anything: only what is of a source, or may be, is a warning.
+        // Anyone can request anything, so only a refusal that concerns a source is a warning.
         let is_noise = matches!(reason, RefusalReason::UnknownPath | RefusalReason::WrongMethod);
         if is_noise || reason.is_retried() {
             tracing::info!("{message}");
@@ -68,7 +68,7 @@ impl RefusalCounters {
         }
     }
 
-    /// How many were refused, by the word for the reason, where there are some.
+    /// The number of refused requests, by the label of the reason, without zeros.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.0.iter().map(|of_reason| of_reason.count.get());
         let counts = RefusalReason::ALL.iter().map(|reason| reason.word()).zip(counts);

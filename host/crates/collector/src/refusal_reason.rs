@@ -1,9 +1,9 @@
-//! Every reason to refuse a request, with its status and its word in metrics and logs, in one
+//! All reasons to refuse a request, with their status and their label in metrics and logs, in one
 //! table.
 
 use hyper::StatusCode;
 
-/// Defines the reasons with their statuses and words in one table.
+/// Defines the reasons with their statuses and labels in one table.
 macro_rules! reasons {
     ($(#[$doc:meta] $name:ident = $status:ident $word:literal,)*) => {
         /// Why a request is refused.
@@ -13,7 +13,7 @@ macro_rules! reasons {
         }
 
         impl RefusalReason {
-            /// All of them, each at the place of its number.
+            /// All reasons, each at the position of its number.
             pub(super) const ALL: &[RefusalReason] = &[$(RefusalReason::$name,)*];
 
             /// Returns the status of the response.
@@ -23,7 +23,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// Returns the word in metrics and logs.
+            /// Returns the label in metrics and logs.
             pub(super) fn word(self) -> &'static str {
                 match self {
                     $(RefusalReason::$name => $word,)*
@@ -40,23 +40,23 @@ reasons! {
     InvalidUtf8 = BAD_REQUEST "invalid_utf8",
     /// The body is not JSON.
     NotJson = BAD_REQUEST "not_json",
-    /// Objects and arrays in it are nested too deeply.
+    /// The body's objects and arrays are nested too deeply.
     NestedTooDeep = BAD_REQUEST "nested_too_deep",
     /// The body is JSON, but not an object.
     NotAnObject = BAD_REQUEST "not_an_object",
-    /// It has no array `batch`.
+    /// The body has no array `batch`.
     NoBatch = BAD_REQUEST "no_batch",
     /// The array is empty.
     EmptyBatch = BAD_REQUEST "empty_batch",
-    /// The source is strict, and an event is bad.
+    /// The source is strict, and an event is invalid.
     BadEvent = BAD_REQUEST "bad_event",
-    /// Most events are bad.
+    /// Most events are invalid.
     MostlyBadEvents = BAD_REQUEST "mostly_bad_events",
-    /// The body is not compressed as the request says.
+    /// The body does not have the stated compression.
     BadCompression = BAD_REQUEST "bad_compression",
     /// The connection ended within the body.
     CutOff = BAD_REQUEST "cut_off",
-    /// The settings name no host, since the request names none.
+    /// Neither the settings nor the request contain a host.
     NoHost = BAD_REQUEST "no_host",
     /// The request has no write key.
     NoWriteKey = UNAUTHORIZED "no_write_key",
@@ -68,17 +68,17 @@ reasons! {
     SourceDisabled = NOT_FOUND "source_disabled",
     /// The path is unknown.
     UnknownPath = NOT_FOUND "unknown_path",
-    /// The path does not have this method.
+    /// The path does not support this method.
     WrongMethod = METHOD_NOT_ALLOWED "wrong_method",
-    /// The body came too slowly.
+    /// The body arrived too slowly.
     TooSlow = REQUEST_TIMEOUT "too_slow",
     /// The body has too many bytes.
     TooLarge = PAYLOAD_TOO_LARGE "too_large",
-    /// A bound of its events is exceeded.
+    /// A limit of the events is exceeded.
     TooMuch = PAYLOAD_TOO_LARGE "too_much",
-    /// Its `Content-Encoding` is unknown.
+    /// The request's `Content-Encoding` is unknown.
     ContentEncoding = UNSUPPORTED_MEDIA_TYPE "content_encoding",
-    /// Its `Content-Type` is not supported.
+    /// The request's `Content-Type` is not supported.
     ContentType = UNSUPPORTED_MEDIA_TYPE "content_type",
     /// The rate limit of the source is exceeded.
     RateLimit = TOO_MANY_REQUESTS "rate_limit",
@@ -92,7 +92,7 @@ reasons! {
 
 impl RefusalReason {
     /// Returns whether SDKs retry the request, so that nothing is lost. After a cut-off connection
-    /// they do, since they get no response.
+    /// they retry, because they get no response.
     pub(super) fn is_retried(self) -> bool {
         self == RefusalReason::CutOff || matches!(self.status().as_u16(), 408 | 429 | 500..)
     }

@@ -1,5 +1,5 @@
-//! What stands before a body: write key, client address, origin, encoding. The key is checked
-//! before a byte of the body is read.
+//! The part of a request before its body: write key, client address, origin, encoding. The key is
+//! checked before a byte of the body is read.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use super::source::{CollectorSource, SourceRegistry};
 use crate::content_encoding::Encoding;
 use standpipe_http::Peer;
 
-/// What the parts of a request that come before its body say.
+/// The parts of a request before its body.
 #[derive(Debug)]
 pub(super) struct RequestHead {
-    /// The write key, where it does not stand in the body.
+    /// The write key, if it is not in the body.
     pub(super) write_key: Option<String>,
     /// The user's address.
     pub(super) ip: IpAddr,
-    /// Whose share of memory the body takes, where clients can be distinguished.
+    /// The client to which the body's memory counts, if clients can be distinguished.
     pub(super) client: Option<IpAddr>,
-    /// Whether a page sent it, by its origin or its path.
+    /// Whether a page sent the request, according to its origin or its path.
     pub(super) is_of_page: bool,
-    /// None if it is unknown.
+    /// The encoding, or `None` if it is unknown.
     pub(super) encoding: Option<Encoding>,
     origin: Option<String>,
 }
@@ -46,7 +46,7 @@ impl RequestHead {
         }
     }
 
-    /// Finds the source of a write key, and checks that it may be sent to, and from there.
+    /// Finds the source of a write key, and checks that it accepts requests from this origin.
     pub(super) fn find_source(
         &self,
         key: &str,
@@ -65,7 +65,7 @@ impl RequestHead {
     }
 }
 
-/// The write key of the headers, or else of the query.
+/// The write key in the headers, or else in the query.
 fn find_write_key(headers: &HeaderMap, query: &str) -> Option<String> {
     let of_query = || {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -75,7 +75,7 @@ fn find_write_key(headers: &HeaderMap, query: &str) -> Option<String> {
     key.filter(|key| !key.is_empty())
 }
 
-/// The user of Basic authentication; whatever the password.
+/// The user of Basic authentication, with any password.
 fn basic_user(authorization: &str) -> Option<String> {
     let (scheme, credentials) = authorization.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -1,8 +1,8 @@
-//! Pauses before something that failed is tried again.
+//! Pauses before another attempt after a failure.
 
 use std::time::Duration;
 
-/// Pauses that double with each failure in a row, up to the longest.
+/// Pauses that double with each consecutive failure, up to the longest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -10,20 +10,19 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
-/// How much of a pause is left to chance, so that those who failed together do not come
-/// back together.
+/// How much of a pause is random, so that callers that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jitter {
-    /// Nothing: nobody else tries at the same time.
+    /// Nothing, because no other caller retries at the same time.
     None,
-    /// Its second half: there is always some pause.
+    /// The second half, so that there is always some pause.
     Half,
-    /// All of it, which spreads the most.
+    /// The whole pause, which distributes retries best.
     Full,
 }
 
 impl Backoff {
-    /// Pauses of `first` after the first failure, and of no more than `longest`.
+    /// Creates pauses of `first` after the first failure, and of at most `longest`.
     pub const fn new(first: Duration, longest: Duration, jitter: Jitter) -> Self {
         Backoff { first, longest, jitter }
     }
@@ -34,7 +33,7 @@ impl Backoff {
         Backoff { longest, ..self }
     }
 
-    /// The pause after so many failures in a row, of which the first is 1.
+    /// The pause after this number of consecutive failures. The first failure is number 1.
     pub fn pause_after(&self, failures: u32) -> Duration {
         let bound = self.longest_pause_after(failures);
         match self.jitter {
@@ -44,7 +43,7 @@ impl Backoff {
         }
     }
 
-    /// The longest pause after so many failures in a row.
+    /// The longest possible pause after this number of consecutive failures.
     pub fn longest_pause_after(&self, failures: u32) -> Duration {
         let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         self.first.saturating_mul(doubled).min(self.longest)

@@ -1,21 +1,20 @@
-//! Text from outside, made fit for one line that people read.
+//! Converts external text to a form that is safe on one line for people.
 //!
-//! Messages of servers, names in events, file names and lines of plugins reach logs,
-//! errors, summaries and tables. What could begin a line of its own, steer a terminal
-//! or turn the order of letters around is written as an escape, so that nobody outside
-//! can forge a line or hide one.
+//! Messages of servers, names in events, file names and lines of plugins become part of logs,
+//! errors, summaries and tables. Characters that could start a new line, control a terminal or
+//! change the text direction are escaped, so that external text can neither forge nor hide a line.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// Whether a character is written as an escape: controls (C0, DEL and C1, so line
-/// breaks, ESC and CSI too), the line and paragraph separators, and what overrides or
-/// isolates the direction of text.
+/// Whether a character is escaped: control characters (C0, DEL and C1, so also line breaks, ESC and
+/// CSI), the line and paragraph separators, and characters that override or isolate the text
+/// direction.
 pub fn is_unsafe(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line. It is copied only where something has to be escaped.
+/// The text on one line. It is only copied if a character must be escaped.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -25,7 +24,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Text of several lines, whose breaks stay as they are.
+/// Escapes text of several lines, whose line breaks stay.
 pub fn escape_lines(text: &str) -> Cow<'_, str> {
     if !text.contains(|character| character != '\n' && is_unsafe(character)) {
         return Cow::Borrowed(text);
@@ -34,7 +33,7 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// Shows a value on one line, whatever it holds.
+/// Displays any value on one line.
 #[derive(Debug, Clone, Copy)]
 pub struct OneLine<T>(pub T);
 
@@ -44,7 +43,7 @@ impl<T: fmt::Display> fmt::Display for OneLine<T> {
     }
 }
 
-/// Hands text on, with escapes.
+/// Writes text with escapes.
 #[derive(Debug)]
 pub struct OneLineWriter<'a, W: fmt::Write>(pub &'a mut W);
 
@@ -65,12 +64,12 @@ impl<W: fmt::Write> fmt::Write for OneLineWriter<'_, W> {
     }
 }
 
-/// A line of JSON in which unsafe characters beyond ASCII are escaped too. JSON itself
-/// asks for that below U+0020 alone; beyond ASCII there is nothing outside of strings,
-/// so the line means what it meant.
+/// A line of JSON in which unsafe characters outside of ASCII are escaped too. JSON only requires
+/// that below U+0020. Outside of strings, JSON contains only ASCII, so the meaning of the line does
+/// not change.
 pub fn json_line(line: &str) -> Cow<'_, str> {
     let is_left_by_json = |character: char| !character.is_ascii() && is_unsafe(character);
-    // DEL is ASCII, and JSON leaves it as it is.
+    // DEL is ASCII, and JSON does not escape it.
     let is_escaped = |character: char| character == '\u{7f}' || is_left_by_json(character);
     if !line.contains(is_escaped) {
         return Cow::Borrowed(line);

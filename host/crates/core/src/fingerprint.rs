@@ -1,18 +1,18 @@
-//! Distinguishes states of a file without reading it.
+//! Distinguishes versions of a file without reading it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where a file really is, and what its file system says of it.
+/// The real path of a file, and its metadata.
 ///
-/// A symbolic link anywhere on its path shows in the real path. The time of the last change
-/// of its inode (`ctime`) can be set by nobody: it shows what `cp -p`, `tar` and `rsync -t`
-/// write over a file of the same size with the same time of modification.
+/// The real path shows the targets of all symbolic links in the path. The time of the inode's last
+/// change (`ctime`) cannot be set: it shows that `cp -p`, `tar` or `rsync -t` has overwritten a
+/// file with the same size and modification time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFingerprint {
     real_path: Option<PathBuf>,
-    /// None where the file does not exist.
+    /// `None` if the file does not exist.
     status: Option<FileStatus>,
 }
 
@@ -27,7 +27,7 @@ struct FileStatus {
 }
 
 impl FileFingerprint {
-    /// The fingerprint of a file as it is now; links are followed.
+    /// The current fingerprint of a file. Links are followed.
     pub fn of(path: &Path) -> Self {
         let status = fs::metadata(path).ok().map(|status| FileStatus {
             device: status.dev(),
@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes over a file, and gives it the time of modification that it had before.
+    /// Overwrites a file, and restores its modification time.
     fn replace_as_copied(path: &Path, bytes: &[u8]) {
         let modified = fs::metadata(path).unwrap().modified().unwrap();
         fs::write(path, bytes).unwrap();
@@ -62,7 +62,7 @@ mod tests {
         fs::write(&path, "one").unwrap();
         let before = FileFingerprint::of(&path);
         assert_eq!(FileFingerprint::of(&path), before);
-        // The clock of some file systems ticks a few times in a millisecond only.
+        // The clock of some file systems has a resolution of some hundred microseconds.
         let deadline = Instant::now() + Duration::from_secs(5);
         while FileFingerprint::of(&path) == before && Instant::now() < deadline {
             replace_as_copied(&path, b"two");

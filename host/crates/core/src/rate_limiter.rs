@@ -1,14 +1,14 @@
-//! Bounds how often something is done.
+//! Limits the rate of an operation.
 
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Gives turns one by one, each at least so long after the one before has been taken.
+/// Grants turns one by one, with at least this time between two of them.
 ///
-/// Neither a pause nor a late wake-up is made up for by several at once: the server that is
-/// asked counts by seconds of its own. Who waits first is first.
+/// Turns are never combined to make up for a pause or a late wake-up, because the called server
+/// counts in its own seconds. Waiting callers are served in order.
 #[derive(Debug)]
 pub struct RateLimiter {
     interval: Duration,
@@ -16,17 +16,17 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Turns with this time between them.
+    /// Creates a limiter with this time between turns.
     pub fn new(interval: Duration) -> Self {
         RateLimiter { interval, next: Mutex::new(Instant::now()) }
     }
 
-    /// So many turns in a second.
+    /// Creates a limiter of this number of turns per second.
     pub fn per_second(turns: f64) -> Self {
         RateLimiter::new(Duration::from_secs_f64(1.0 / turns))
     }
 
-    /// Waits for a turn, behind those who wait already. A dropped wait takes no turn.
+    /// Waits for a turn, behind earlier callers. A dropped wait takes no turn.
     pub async fn turn(&self) {
         let mut next = self.next.lock().await;
         sleep_until(*next).await;
@@ -82,7 +82,7 @@ mod tests {
         #[test]
         fn turns_are_apart_whoever_waits_and_for_how_long(
             interval in 1..1000_u64,
-            // When each comes, and for how long it waits at most.
+            // The arrival of each caller, and its maximum wait.
             waiting in prop::collection::vec((0..3000_u64, 0..3000_u64), 1..30),
         ) {
             let interval = Duration::from_millis(interval);
@@ -109,7 +109,7 @@ mod tests {
                         None => given_up += 1,
                     }
                 }
-                // A waiter that gave up is in nobody's way.
+                // A caller that gave up does not block others.
                 limiter.turn().await;
                 (turns, given_up)
             });

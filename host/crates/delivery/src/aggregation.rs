@@ -1,5 +1,5 @@
-//! How many events share a record at present, as set or as decided last. Read once for each event,
-//! without a lock.
+//! The current aggregation of a stream, from its settings or from the last decision. It is read
+//! once for each event, without a lock.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -8,40 +8,40 @@ use tokio::sync::Notify;
 
 use super::AggregationDecision;
 
-/// How many events go into one record.
+/// How many events share a record.
 ///
-/// Firehose bills every record rounded up to 5 KB, so that small events cost
-/// several times less when they share one. What reads the stream must then
-/// split records at newlines: files in S3 need nothing, a search index does.
+/// Firehose rounds the billed size of every record up to 5 KB, so small events cost several times
+/// less if they share one. The readers of the stream must then split records at newlines. Files in
+/// S3 need nothing, but a search index does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aggregation {
-    /// One: every event is a record.
+    /// Every event is a record.
     Off,
-    /// As many as fit into this many bytes, at most 500, newline-separated.
+    /// Records contain as many events as fit into this number of bytes, at most 500, separated by
+    /// newlines.
     UpTo {
-        /// The size of the record.
+        /// The maximum size of a record.
         bytes_max: usize,
     },
-    /// As many as in [`Aggregation::UpTo`] wherever the stream's description shows
-    /// nothing that depends on one event in a record, and otherwise one. What is
-    /// not known counts as unsafe.
+    /// As with [`Aggregation::UpTo`], unless something in the stream's description depends on one
+    /// event per record. Unknown parts count as unsafe.
     Auto,
 }
 
-/// How a stream's events go into records at this moment: as its settings say, or
-/// as was decided last where they say `auto`.
+/// The current aggregation of a stream: from its settings, or the last decision if the setting is
+/// `auto`.
 #[derive(Debug)]
 pub(super) struct StreamAggregation {
-    /// The size of a record; 0 where every event is one.
+    /// The maximum size of a record, or 0 without aggregation.
     bytes_max: AtomicUsize,
-    /// None where the settings have decided.
+    /// `None` if the settings determine the aggregation.
     auto: Option<Auto>,
 }
 
 #[derive(Debug)]
 struct Auto {
     decision: Mutex<AggregationDecision>,
-    /// Whether an event came since somebody waited for one.
+    /// Whether an event arrived since the last wait.
     is_used: AtomicBool,
     used: Notify,
 }
@@ -60,10 +60,10 @@ impl StreamAggregation {
         StreamAggregation { bytes_max: AtomicUsize::new(bytes_max), auto }
     }
 
-    /// An event has come: the size of a record that it may share, if it may.
+    /// Marks an event. Returns the maximum size of a record that it may share, or `None`.
     ///
-    /// Another answer can come with the next event, so the caller decides
-    /// everything about this one by the same answer.
+    /// The result can change with the next event, so the caller uses the same result for all
+    /// decisions about this one.
     pub(super) fn for_event(&self) -> Option<usize> {
         if let Some(auto) = &self.auto {
             auto.mark_used();
@@ -71,7 +71,7 @@ impl StreamAggregation {
         Some(self.bytes_max.load(Ordering::Relaxed)).filter(|&bytes_max| bytes_max > 0)
     }
 
-    /// From the next event on, do as was decided. Returns whether that is new.
+    /// Applies a decision from the next event on. Returns whether it is new.
     pub(super) fn apply_decision(&self, decision: AggregationDecision) -> bool {
         let Some(auto) = &self.auto else { return false };
         let mut last = auto.decision.lock();
@@ -83,12 +83,12 @@ impl StreamAggregation {
         true
     }
 
-    /// What was decided last; none where the settings have decided.
+    /// The last decision, or `None` if the settings determine the aggregation.
     pub(super) fn last_decision(&self) -> Option<AggregationDecision> {
         self.auto.as_ref().map(|auto| auto.decision.lock().clone())
     }
 
-    /// Wait for an event, unless one came since the last time.
+    /// Waits for an event, unless one arrived since the last wait.
     pub(super) async fn wait_until_used(&self) {
         let Some(auto) = &self.auto else { return std::future::pending().await };
         while !auto.is_used.swap(false, Ordering::Relaxed) {
@@ -99,7 +99,7 @@ impl StreamAggregation {
 
 impl Auto {
     fn mark_used(&self) {
-        // Mostly it is marked already, and reading that disturbs no other worker.
+        // Usually it is already marked, and reading it does not slow down other workers.
         if !self.is_used.load(Ordering::Relaxed) {
             self.is_used.store(true, Ordering::Relaxed);
             self.used.notify_one();

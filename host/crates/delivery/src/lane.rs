@@ -1,5 +1,5 @@
-//! When the next request to a stream may go out: the pacer while it is healthy, single probes with
-//! growing pauses while it is held.
+//! Decides when the next request to a stream may be sent: by the pacer while the stream is healthy,
+//! and by single tests with growing pauses while it is held.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::Batch;
 use super::pacer::{Feedback, Pacer, StartRate};
 use crate::limits;
 
-/// How many attempts the pause counts at most after a record that Firehose itself names as
-/// invalid, on a stream that accepts none: 800 ms, so that records at fault alone do not
-/// hold up the others behind them for long.
+/// Maximum number of attempts that count for the pause after Firehose has named a record as invalid
+/// on a stream that accepts none. The pause is then 800 ms, so that a few faulty records do not
+/// delay the others behind them for long.
 const REFUSED_BY_NAME_ATTEMPTS: u32 = 3;
 
-/// The way to one stream: requests go out when the pacer lets them, and one at
-/// a time while the stream is held.
+/// The requests to one stream: the pacer determines their rate, and only one is sent at a time
+/// while the stream is held.
 #[derive(Debug)]
 pub(super) struct Lane {
     started: Instant,
@@ -23,13 +23,12 @@ pub(super) struct Lane {
     hold: Option<Hold>,
 }
 
-/// Nothing can be written until an operator acts: a request is tried now and
-/// then.
+/// Nothing can be written until an operator acts. The stream is tested from time to time.
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     attempts: u32,
     until: Instant,
-    /// Whether the request that tries is under way.
+    /// Whether the request that tests the stream is in flight.
     is_probed: bool,
 }
 
@@ -39,7 +38,7 @@ impl Lane {
         Lane { started: Instant::now(), pacer, hold: None }
     }
 
-    /// When the next request may go out; none if not before an answer.
+    /// When the next request may be sent, or `None` if a response must arrive first.
     pub(super) fn next(&mut self, now: Instant) -> Option<Instant> {
         let held_until = match self.hold {
             Some(Hold { is_probed: true, .. }) => return None,
@@ -50,7 +49,7 @@ impl Lane {
         Some(paced.max(held_until))
     }
 
-    /// A request goes out. It must be answered for by [`Lane::learn`] or [`Lane::request_lost`].
+    /// Records that a request was sent. [`Lane::learn`] or [`Lane::request_lost`] must follow.
     pub(super) fn sent(&mut self, now: Instant, batch: &Batch) {
         self.pacer.sent(now - self.started, batch.len(), batch.payload_bytes());
         if let Some(hold) = &mut self.hold {
@@ -58,10 +57,10 @@ impl Lane {
         }
     }
 
-    /// Something has come of the request that went out at `sent`.
+    /// Processes the outcome of the request that was sent at `sent`.
     pub(super) fn learn(&mut self, sent: Instant, feedback: Feedback) {
         let feedback = match feedback {
-            // It was not accepted: a stream that is held stays so.
+            // The request was not accepted, so a held stream stays held.
             Feedback::Refused { .. } if self.hold.is_some() => Feedback::Held,
             feedback => feedback,
         };
@@ -79,7 +78,7 @@ impl Lane {
         }
     }
 
-    /// The request that tries a stream that is held was not accepted.
+    /// Records that the request that tested a held stream was not accepted.
     fn end_probe(&mut self) {
         if let Some(hold) = &mut self.hold {
             hold.is_probed = false;
@@ -88,7 +87,7 @@ impl Lane {
 
     fn hold_stream(&mut self) {
         self.end_probe();
-        // Requests that were already under way show nothing new.
+        // Requests that were already in flight show nothing new.
         let now = Instant::now();
         if self.hold.is_none_or(|hold| hold.until <= now) {
             let attempts = self.hold.map_or(1, |hold| hold.attempts.saturating_add(1));
@@ -97,12 +96,12 @@ impl Lane {
         }
     }
 
-    /// Nobody knows what became of a request.
+    /// Records that the outcome of a request is unknown.
     pub(super) fn request_lost(&mut self) {
         self.learn(Instant::now(), Feedback::Failed);
     }
 
-    /// How many attempts have failed while the stream is held.
+    /// The number of failed attempts while the stream is held.
     pub(super) fn attempts_while_held(&self) -> u32 {
         self.hold.map_or(0, |hold| hold.attempts)
     }

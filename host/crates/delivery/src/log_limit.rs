@@ -1,24 +1,24 @@
-//! A few log lines of each kind a minute; the others are counted, so that thousands of streams
-//! cannot fill the log.
+//! Limits the log lines of each kind per minute, so that thousands of streams cannot fill the log.
+//! Further lines are counted.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]; further ones
-/// are counted.
+/// Maximum log lines of one kind about delivery streams in [`STREAM_LOG_WINDOW`]. Further ones are
+/// counted.
 const STREAM_LOG_LINES_MAX: u64 = 30;
 
 /// The time in which these lines are counted.
 const STREAM_LOG_WINDOW: Duration = Duration::from_secs(60);
 
-/// Keeps the log readable where thousands of streams have something to say: of each
-/// kind of line, a few are written in a minute, and the others counted.
+/// Keeps the log readable if thousands of streams log something: of each kind of line, some are
+/// written per minute, and the others are counted.
 #[derive(Debug, Default)]
 pub(super) struct LogLimit(Mutex<[LogWindow; LogKind::ALL]>);
 
-/// What a line about a stream says.
+/// The kind of a line about a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogKind {
     /// Records are kept, and sent again later.
@@ -29,7 +29,7 @@ pub(super) enum LogKind {
     Unread,
     /// Whether events are aggregated.
     Aggregation,
-    /// Events chose a stream beyond those that may be in use.
+    /// Events chose a stream above the limit of streams in use.
     Refused,
 }
 
@@ -55,7 +55,7 @@ impl LogKind {
 }
 
 impl LogLimit {
-    /// Whether a line of this kind is to be written now.
+    /// Whether a line of this kind should be written now.
     pub(super) fn admits(&self, kind: LogKind) -> bool {
         let (is_admitted, suppressed) = self.count_line(kind, Instant::now());
         if suppressed > 0 {
@@ -68,7 +68,7 @@ impl LogLimit {
         is_admitted
     }
 
-    /// Whether it is to be written, and how many of the window before were not.
+    /// Whether the line should be written, and how many of the previous window were not.
     fn count_line(&self, kind: LogKind, now: Instant) -> (bool, u64) {
         let mut windows = self.0.lock();
         let window = &mut windows[kind as usize];

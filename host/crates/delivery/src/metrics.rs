@@ -10,8 +10,8 @@ use super::{Delivery, StreamReport};
 use standpipe_core::metrics::{self, MetricsPage};
 
 impl Delivery {
-    /// Have what went to each stream be on a page of metrics. Streams that are retired are
-    /// bounded as in [`report`](Delivery::report).
+    /// Registers the metrics of all streams. The number of retired streams is limited as in
+    /// [`report`](Delivery::report).
     pub fn register_metrics(&self, registry: &mut Registry) {
         let delivery = self.clone();
         metrics::register(registry, move |page| write_streams(page, &delivery));
@@ -19,14 +19,14 @@ impl Delivery {
 }
 
 impl DeadLetterWriter {
-    /// Have what became of dead letters be on a page of metrics.
+    /// Registers the metrics of dead letters.
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
         let dead_letters = Arc::clone(self);
         metrics::register(registry, move |page| write_dead_letters(page, &dead_letters.report()));
     }
 }
 
-/// A metric's name, what it means, and its value for a stream.
+/// A metric's name, its description, and its value for a stream.
 type StreamColumn = (&'static str, &'static str, fn(&StreamReport) -> u64);
 
 fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result {

@@ -1,5 +1,5 @@
-//! Serves one connection until it ends, is unused for too long, makes room for others, or the
-//! server shuts down. A response that is under way is finished within a bound.
+//! Serves one connection until it ends, is idle for too long, makes room for others, or the server
+//! shuts down. A response in progress is completed within a time limit.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -20,30 +20,30 @@ use super::connections::{BodyWait, ConnectionSlot, RequestInProgress};
 use super::{Peer, Request, RequestBody, Response};
 use crate::limits;
 
-/// Requests at once on a connection of HTTP/2.
+/// Concurrent requests on an HTTP/2 connection.
 const HTTP_STREAMS_MAX: u32 = 64;
 
-/// Requests that a connection of HTTP/2 may begin and take back before they
-/// are looked at, and requests with errors that are remembered.
+/// Requests that an HTTP/2 client may start and reset before they are processed, and requests with
+/// errors that are remembered.
 const HTTP_RESET_STREAMS_MAX: usize = 20;
 
-/// Bytes of bodies that a connection of HTTP/2 may send before somebody reads them:
-/// enough for 5 MB a second to a client that is 50 ms away.
+/// Bytes of bodies that an HTTP/2 client may send before they are read: enough for 5 MB per second
+/// with a latency of 50 ms.
 const HTTP_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Bytes of responses that wait on a request of HTTP/2 until its client takes them.
-/// Responses are short.
+/// Bytes of a response that wait on an HTTP/2 request until its client reads them. Responses are
+/// short.
 const HTTP_SEND_BUFFER_BYTES: usize = 16 * 1024;
 
-/// How long a connection that is closed, since it is unused or makes room for others,
-/// has to inform its client.
+/// Time to inform the client of a connection that is closed because it is idle or makes room for
+/// others.
 const HTTP_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A client's connection: plain, or with TLS.
+/// A client's connection, with or without TLS.
 pub(super) type ConnectionStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Serves the requests of a connection until it ends, is unused for too long, makes room for
-/// others, or `stop` is cancelled.
+/// Serves the requests of a connection until it ends, is idle for too long, makes room for others,
+/// or `stop` is cancelled.
 pub(super) async fn serve_connection<H, F>(
     stream: ConnectionStream,
     peer: Peer,
@@ -90,15 +90,15 @@ pub(super) async fn serve_connection<H, F>(
         },
     };
     connection.as_mut().graceful_shutdown();
-    // The response is on its way; a client that does not read it is dropped.
+    // The response is being sent. A client that does not read it is disconnected.
     let _ = tokio::time::timeout(patience, connection).await;
 }
 
 fn connection_builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Of HTTP/1.1 it counts from the moment at which a connection waits for a request, so
-    // it may not be shorter than an unused connection is kept. `Activity::overdue` is
-    // stricter about headers that have begun.
+    // With HTTP/1.1, the time starts when the connection waits for a request, so it must not be
+    // shorter than the idle timeout. `Activity::overdue` is stricter about headers that have
+    // started.
     let header_timeout =
         limits::HTTP_HEADER_TIMEOUT.max(keep_alive + 2 * limits::HTTP_WATCH_INTERVAL);
     builder

@@ -1,5 +1,5 @@
-//! A plugin that decides about the events of some users, chosen by a hash that is the same on every
-//! machine. Once it fails on or rejects too many events, it is stopped for good.
+//! A plugin that decides the events of some users, selected by a hash that is the same on every
+//! machine. If it fails on or rejects too many events, it is permanently stopped.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,25 +12,24 @@ use crate::limits;
 use standpipe_core::event::{Event, Outline, string};
 use standpipe_core::limits::EVENT_NESTING_MAX;
 
-/// Keys that identify an event's user, the best first.
+/// Keys that identify an event's user, in order of preference.
 const USER_KEYS: [&str; 3] = ["userId", "anonymousId", "messageId"];
 
 /// The settings of a canary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CanarySettings {
-    /// The share of users whose events it decides about, from 0 to 100.
+    /// The share of users whose events the canary decides, from 0 to 100.
     pub percent: f64,
-    /// The share of its events, from 0 to 1, that it may fail on or reject.
+    /// The maximum share of events, from 0 to 1, that the canary may fail on or reject.
     pub error_rate_max: f64,
-    /// Events that it must have seen before it can be judged.
+    /// Events that the canary must process before it is judged.
     pub events_min: u64,
 }
 
-/// A new plugin that decides about the events of some users, while the active one
-/// decides about all others.
+/// A new plugin that decides the events of some users, while the active one decides all others.
 ///
-/// An event that it fails on goes to the active plugin, so a canary loses no event. Once it fails on
-/// or rejects too many events, it is stopped for good.
+/// An event that the canary fails on goes to the active plugin, so a canary loses no event. If it
+/// fails on or rejects too many events, it is permanently stopped.
 #[derive(Debug)]
 pub struct Canary {
     generation: Arc<Generation>,
@@ -53,7 +52,7 @@ impl Default for CanarySettings {
 }
 
 impl Canary {
-    /// A canary that begins now.
+    /// Creates a canary that starts now.
     pub fn new(generation: Arc<Generation>, settings: CanarySettings) -> Self {
         let threshold = (settings.percent / 100.0 * 2_f64.powi(64)) as u64;
         Canary {
@@ -66,22 +65,23 @@ impl Canary {
         }
     }
 
-    /// Its plugin.
+    /// The canary's plugin.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
-    /// Its settings.
+    /// The canary's settings.
     pub fn settings(&self) -> &CanarySettings {
         &self.settings
     }
 
-    /// Whether it has failed too often, and was stopped.
+    /// Whether the canary has failed too often and was stopped.
     pub fn is_out(&self) -> bool {
         self.is_out.load(Ordering::Relaxed)
     }
 
-    /// Whether it decides about an event: the same for all events of a user, on every machine.
+    /// Whether the canary decides an event. This is the same for all events of a user, on every
+    /// machine.
     pub fn takes(&self, event: &Event<'_>) -> bool {
         let user = user_of(event.text);
         let digest = Sha256::digest(user.as_bytes());
@@ -89,7 +89,7 @@ impl Canary {
         u64::from_be_bytes(*start) < self.threshold
     }
 
-    /// Counts a batch of its events. Those that it failed on or rejected are errors.
+    /// Counts a batch of the canary's events. Events that it failed on or rejected are errors.
     pub fn count_batch(&self, events: u64, errors: u64) {
         let events = self.events.fetch_add(events, Ordering::Relaxed) + events;
         let errors = self.errors.fetch_add(errors, Ordering::Relaxed) + errors;
@@ -106,7 +106,7 @@ impl Canary {
     }
 }
 
-/// The user of an event; its whole text if it names none.
+/// The user of an event, or its whole text if it names no user.
 fn user_of(text: &str) -> Cow<'_, str> {
     let outline = Outline::of_members(text.as_bytes(), EVENT_NESTING_MAX, usize::MAX);
     let Ok(outline) = outline else { return Cow::Borrowed(text) };

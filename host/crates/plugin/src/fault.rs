@@ -1,4 +1,4 @@
-//! Faults of a plugin that is in use.
+//! Faults of a plugin in use.
 
 use thiserror::Error;
 
@@ -9,98 +9,98 @@ use standpipe_core::event::{InvalidStreamName, StreamName};
 /// How a plugin failed on an event.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Fault {
-    /// It trapped: a panic, an unreachable instruction, a stack overflow. Holds the trap's name and
-    /// what the plugin printed, of bounded length: the engine's error also has the whole call stack,
-    /// and there is one fault for each event.
+    /// The plugin trapped: a panic, an unreachable instruction, or a stack overflow. Contains the
+    /// trap's name and the printed text of the plugin, of limited length: the engine's error also
+    /// contains the whole call stack, and there is one fault for each event.
     #[error("the plugin trapped: {0}")]
     Trap(String),
-    /// It used up its CPU time for a call.
+    /// The plugin exceeded the CPU time of a call.
     #[error(
         "the plugin did not answer within {0} ms of CPU time: fix it, or raise call_cpu, event_cpu or byte_cpu \
          under [plugin.limits]"
     )]
     Deadline(u128),
-    /// It used up its CPU time for starting and reading its settings.
+    /// The plugin exceeded the CPU time for starting and reading its settings.
     #[error(
         "the plugin did not answer within {0} ms of CPU time: fix it, or raise configure_cpu under \
          [plugin.limits]"
     )]
     ConfigureDeadline(u128),
-    /// It wanted more memory than it may have.
+    /// The plugin needed more memory than permitted.
     #[error(
         "the plugin wanted more than {0} MiB of memory: fix it, or raise memory_bytes under [plugin.limits]"
     )]
     Memory(usize),
-    /// Its answer breaks the contract.
+    /// The plugin's result violates the contract.
     #[error("the plugin's answer is wrong: {0}")]
     Answer(#[from] WrongAnswer),
-    /// Its answer takes more of the host's memory than it may.
+    /// The plugin's result takes more of the host's memory than permitted.
     #[error(
         "the plugin's answer takes more than {0} MiB of the host's memory: fix the plugin, or raise answer_bytes \
          under [plugin.limits]"
     )]
     AnswerSize(usize),
-    /// It was not called: its circuit is open for the source, or the run ended first.
+    /// The plugin was not called: its circuit is open for the source, or the run ended first.
     #[error(
         "the plugin was not called for the event: it fails on nearly all events of the source, and `when_off` is \
          \"fail\", or the run ended while the event waited for its turn"
     )]
     Skipped,
-    /// No fresh instance could be configured.
+    /// No new instance could be configured.
     #[error("the plugin could not be started again: {0}")]
     Configure(#[from] ConfigureError),
 }
 
-/// An answer that the contract does not allow.
+/// A result that violates the contract.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum WrongAnswer {
-    /// It is about an event that was not in the batch.
+    /// The result is about an event that was not in the batch.
     #[error("output for event {input} of a batch of {events}")]
     NoSuchEvent {
         /// The event's position.
         input: usize,
-        /// How many there were.
+        /// The number of events.
         events: usize,
     },
-    /// It has too many outputs for an event.
+    /// An event has too many outputs.
     #[error(
         "{0} outputs for one event, and the limit is {max}",
         max = limits::PLUGIN_OUTPUTS_PER_EVENT_MAX
     )]
     TooManyOutputs(usize),
-    /// An event is rejected and delivered.
+    /// An event is both rejected and delivered.
     #[error("an event is rejected and has another output")]
     RejectedAndMore,
-    /// It names a stream by a position that the plugin has not declared.
+    /// The result names a stream by a position that the plugin has not declared.
     #[error("stream {0} was never declared")]
     UndeclaredPosition(u32),
-    /// It names a stream that the plugin has not declared.
+    /// The result names a stream that the plugin has not declared.
     #[error("the stream {0} was never declared")]
     UndeclaredStream(StreamName),
-    /// It names a pattern in place of a stream.
+    /// The result names a pattern instead of a stream.
     #[error("the pattern {0:?} stands in place of a stream name")]
     Pattern(String),
-    /// It names a stream that cannot exist.
+    /// The result names an invalid stream.
     #[error(transparent)]
     StreamName(#[from] InvalidStreamName),
-    /// There is none: the event was left for another call.
+    /// There is no result: the event was left for another call.
     #[error("the plugin was not called for the event yet")]
     NotAsked,
-    /// It reports too many routes.
+    /// The plugin reports too many routes.
     #[error("{0} routes, and the limit is {max}", max = limits::PLUGIN_ROUTES_MAX)]
     TooManyRoutes(usize),
-    /// It reports a route to what cannot be a stream.
+    /// The plugin reports a route to an invalid stream.
     #[error("a route to {0:?}, which is not a stream name")]
     Route(String),
 }
 
-/// A plugin that was configured before cannot be once more.
+/// Why a plugin that was configured before cannot be configured again.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ConfigureError {
-    /// It refuses its settings now; in its own words.
+    /// The plugin now rejects its settings, with this message.
     #[error("{0}")]
     Refused(String),
-    /// It does not declare what it did.
+    /// The plugin declares other streams than before.
     #[error(transparent)]
     Changed(#[from] DeclarationChange),
 }
@@ -109,7 +109,7 @@ impl Fault {
     /// The words for the kinds of faults.
     pub const WORDS: [&str; 6] = ["trap", "deadline", "memory", "answer", "off", "configure"];
 
-    /// Its position among [`WORDS`](Self::WORDS).
+    /// The position of the fault's word in [`WORDS`](Self::WORDS).
     pub(super) fn kind(&self) -> usize {
         match self {
             Fault::Trap(_) => 0,

@@ -1,16 +1,16 @@
 //! Mapping plugins: WebAssembly components that decide where events go.
 //!
-//! A [`Plugin`] is a loaded and configured component, shared by all workers; a
-//! [`Mapper`] is one worker's warm instance of it. A Store holds exactly one
-//! instance, since a trap poisons a Store whole, and is thrown away with it.
+//! A [`Plugin`] is a loaded and configured component, shared by all workers. A [`Mapper`] is one
+//! worker's started instance of it. A store contains exactly one instance, because a trap makes the
+//! whole store unusable, and both are dropped together.
 //!
-//! A fault of the plugin costs only the events that cause it: the batch runs again in smaller
-//! groups, in fresh instances, until the events that fail stand alone.
+//! A fault of the plugin only affects the events that cause it: the batch runs again in smaller
+//! groups, in new instances, until the failing events are alone.
 //!
-//! With the feature `native-mapping`, the default mapping also runs without a component
-//! around it, so that the price of the sandbox can be measured.
+//! With the feature `native-mapping`, the default mapping also runs without a component, to measure
+//! the cost of the sandbox.
 //!
-//! This crate does not know how records are delivered: a plugin's answer becomes plain
+//! This crate does not know how records are delivered: it converts a plugin's result to plain
 //! [`Decisions`].
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
@@ -53,7 +53,7 @@ mod unavailable;
 mod wasm_error;
 
 mod bindings {
-    //! What wasmtime makes of the contract.
+    //! The bindings that wasmtime generates from the contract.
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
     wasmtime::component::bindgen!({
@@ -63,7 +63,7 @@ mod bindings {
     });
 }
 
-/// The mapping plugin that is built in.
+/// The built-in mapping plugin.
 pub const DEFAULT_PLUGIN: &[u8] = include_bytes!(env!("MAPPING_WASM"));
 
 pub use canary::{Canary, CanarySettings};

@@ -13,15 +13,14 @@ use super::log::{LogRate, PluginLog};
 use super::ticker::TickerHandle;
 use crate::limits;
 
-/// Resources of the host, such as streams and pollables, that an instance of a plugin
-/// may have open at once. None of them is of use to a mapping, but what languages do
-/// at their start needs some.
+/// Maximum number of host resources, such as streams and pollables, that an instance may have open
+/// at once. A mapping does not need them, but language runtimes need some at their start.
 const PLUGIN_RESOURCES_MAX: usize = 1000;
 
-/// Random bytes that a plugin gets in one call.
+/// Maximum random bytes that a plugin gets in one call.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
-/// The data of a Store: one instance's surroundings.
+/// The data of a store: the environment of one instance.
 pub(super) struct Sandbox {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -32,17 +31,17 @@ pub(super) struct Sandbox {
     pub(super) ticker: TickerHandle,
 }
 
-/// Counts the memory of an instance, all its memories together.
+/// Counts the memory of an instance, including all of its memories.
 #[derive(Debug)]
 pub(super) struct Bounds {
     /// The memory in use.
     pub(super) memory_bytes: usize,
     pub(super) memory_bytes_max: usize,
-    /// Whether memory was refused.
+    /// Whether an allocation was refused.
     pub(super) refused: bool,
 }
 
-/// The host's own error, as opposed to a trap.
+/// The host's own error when the deadline has passed, as opposed to a trap.
 #[derive(Debug, Error)]
 #[error("deadline passed")]
 pub(super) struct DeadlinePassed;
@@ -60,8 +59,8 @@ impl Sandbox {
 
     /// Called at every tick while the plugin runs.
     ///
-    /// The limit is the thread's CPU time and not wall-clock time, so that a slow machine costs no
-    /// events.
+    /// The limit is the thread's CPU time and not wall-clock time, so that no event fails on a slow
+    /// machine.
     pub(super) fn on_tick(&self) -> Result<UpdateDeadline> {
         if thread_cpu_time() < self.deadline {
             Ok(UpdateDeadline::Continue(1))
@@ -71,7 +70,7 @@ impl Sandbox {
     }
 }
 
-/// The CPU time that this thread has used.
+/// The CPU time of this thread so far.
 pub(super) fn thread_cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(now).expect("CPU time is not negative")
@@ -83,8 +82,8 @@ impl WasiView for Sandbox {
     }
 }
 
-/// Provide WASI 0.2, except that nothing may wait: neither the deadline of a
-/// call nor anything else would interrupt a plugin that sleeps inside the host.
+/// Provides WASI 0.2 without waiting: the deadline of a call cannot interrupt a plugin that sleeps
+/// inside the host.
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     linker.allow_shadowing(true);
@@ -116,8 +115,8 @@ impl ResourceLimiter for Bounds {
 }
 
 impl Bounds {
-    /// Whether so much of the permitted memory is in use that the instance
-    /// should be replaced: a guest never gives memory back.
+    /// Whether so much of the permitted memory is in use that the instance should be replaced,
+    /// because a guest never releases memory.
     pub(super) fn is_bloated(&self) -> bool {
         self.memory_bytes > self.memory_bytes_max / 2
     }

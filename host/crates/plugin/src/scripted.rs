@@ -1,6 +1,5 @@
-//! A plugin that follows a script, in a component's place: simulations need faults
-//! and costs that repeat to the nanosecond, and tests of swaps plugins that are made
-//! without a compiler.
+//! A plugin that follows a script, in place of a component. Simulations need exactly repeatable
+//! faults and costs, and tests of swaps need plugins without a compiler.
 
 #[cfg(test)]
 use std::cell::RefCell;
@@ -13,29 +12,30 @@ use std::time::Duration;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::{Fault, Unavailable};
 
-/// Decides what a plugin does with an event.
+/// Determines what a plugin does with an event.
 pub trait PluginScript: Send + Sync {
-    /// What it does with the event that has this text.
+    /// Returns what the plugin does with the event of this text.
     fn act(&self, source: &str, text: &str) -> ScriptedAct;
 
-    /// Counts CPU time that a call took.
+    /// Counts the CPU time of a call.
     fn spend(&self, cpu: Duration);
 
-    /// Why no instance can be started at present, and for how long, if so.
+    /// Returns why no instance can be started now, and for how long, if that is so.
     fn unavailable(&self) -> Option<Unavailable> {
         None
     }
 
-    /// Whether a fresh instance declares other streams than the plugin did.
+    /// Whether a new instance declares other streams than the plugin did.
     fn has_redeclared(&self) -> bool {
         false
     }
 
-    /// Reads settings (JSON text), and declares streams. It may name any stream by default.
+    /// Reads settings (JSON text), and declares streams. By default, the plugin may name any
+    /// stream.
     ///
     /// # Errors
     ///
-    /// It refuses the settings, with these words.
+    /// Fails if the plugin rejects the settings, with this message.
     fn configure(&self, _settings: &str) -> Result<Vec<String>, String> {
         Ok(vec!["*".to_owned()])
     }
@@ -43,7 +43,7 @@ pub trait PluginScript: Send + Sync {
 
 #[cfg(test)]
 thread_local! {
-    /// What is loaded in place of components on this thread, by their bytes.
+    /// The scripts that replace components on this thread, by the components' bytes.
     static SCRIPTS: RefCell<HashMap<Vec<u8>, Arc<dyn PluginScript>>> = RefCell::default();
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn register_script(component: &[u8], script: Arc<dyn PluginScript>) {
     SCRIPTS.with_borrow_mut(|scripts| scripts.insert(component.to_vec(), script));
 }
 
-/// The script that is loaded in place of a component, if one is.
+/// The script that replaces a component, if there is one.
 #[cfg(test)]
 pub(crate) fn registered_script(component: &[u8]) -> Option<Arc<dyn PluginScript>> {
     SCRIPTS.with_borrow(|scripts| scripts.get(component).cloned())
@@ -62,24 +62,24 @@ pub(crate) fn registered_script(component: &[u8]) -> Option<Arc<dyn PluginScript
 /// What a scripted plugin does with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptedAct {
-    /// The CPU time that it takes.
+    /// The CPU time of the event.
     pub cpu: Duration,
     /// How the call ends.
     pub end: ScriptedEnd,
 }
 
-/// How the plugin is done with an event.
+/// The result of a scripted plugin for an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptedEnd {
-    /// The event's text goes to these streams; to none of them, it is filtered.
+    /// The event's text goes to these streams. Without streams, the event is filtered.
     Deliver(Vec<String>),
-    /// It is rejected with this reason.
+    /// The event is rejected with this reason.
     Reject(&'static str),
     /// The plugin traps.
     Trap,
 }
 
-/// Runs a batch, as an instance would. Returns the CPU time that it took, too.
+/// Runs a batch, as an instance would. Also returns its CPU time.
 pub(super) fn run_script(
     script: &dyn PluginScript,
     events: &[contract::Event<'_>],
@@ -113,7 +113,7 @@ pub(super) fn run_script(
     (spent, Ok(outputs))
 }
 
-/// A script that costs nothing and never lacks an instance.
+/// A closure is a script without costs whose instances are always available.
 impl<F: Fn(&str, &str) -> ScriptedAct + Send + Sync> PluginScript for F {
     fn act(&self, source: &str, text: &str) -> ScriptedAct {
         self(source, text)

@@ -1,4 +1,4 @@
-//! What can go wrong with a spool.
+//! Errors of a spool.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,27 +11,27 @@ use super::storage::is_lack_of_room;
 /// Why a spool cannot be opened.
 #[derive(Debug, Error)]
 pub enum SpoolOpenError {
-    /// Another process has it open, or this one.
+    /// Another process, or this one, has already opened the spool.
     #[error("the spool in {} is in use by another process: stop that process, or give this one another `data_dir`", directory.display())]
     InUse {
         /// The spool's directory.
         directory: PathBuf,
     },
-    /// The directory cannot be made, locked or read.
+    /// The directory cannot be created, locked or read.
     #[error("failed to open the spool in {}: {error}: make it a directory that this process may write to", directory.display())]
     Directory {
         /// The spool's directory.
         directory: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
-    /// One of its files cannot be read.
+    /// A file cannot be read.
     #[error("failed to read {}: {error}: let this process read and write it", file.display())]
     File {
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
@@ -40,35 +40,35 @@ pub enum SpoolOpenError {
     Version {
         /// The file.
         file: PathBuf,
-        /// The version that it names.
+        /// The version in the file.
         version: u32,
     },
-    /// A file has another name than when it was written.
+    /// A file was renamed.
     #[error("{} was written as {}: it has been renamed, or belongs to another spool: give it back its name, together with its `.acks` file, or move both elsewhere", file.display(), original.display())]
     Renamed {
         /// The file.
         file: PathBuf,
-        /// What it was called.
+        /// The original name.
         original: PathBuf,
     },
-    /// The operating system did not start a thread.
+    /// The operating system could not create a thread.
     #[error("failed to start a thread of the spool: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// Why an entry was not taken. It is not stored, or, after [`AppendError::Failed`]
-/// or [`AppendError::Closed`], may be.
+/// Why an entry was not accepted. The entry is not stored, but after [`AppendError::Failed`] or
+/// [`AppendError::Closed`] it may be.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum AppendError {
-    /// The spool holds as much as it may, or the disk as much as it can.
+    /// The spool has reached its limit, or the disk is full.
     #[error("the spool is full")]
     Full,
-    /// It is larger than any entry may be, or than the whole spool.
+    /// The entry is larger than an entry may be, or than the whole spool.
     #[error("an entry of {bytes} bytes and {items} items is too large")]
     TooLarge {
-        /// Bytes of the entry.
+        /// The size of the entry in bytes.
         bytes: usize,
-        /// Its items.
+        /// The number of items.
         items: u32,
     },
     /// The disk fails.
@@ -84,7 +84,7 @@ pub enum AppendError {
 #[error(transparent)]
 pub struct DiskError(Arc<io::Error>);
 
-/// What a failed write or sync comes to for the entries of it.
+/// The error for the entries of a failed write or sync.
 impl From<io::Error> for AppendError {
     fn from(error: io::Error) -> Self {
         if is_lack_of_room(&error) { Self::Full } else { Self::Failed(DiskError(error.into())) }

@@ -11,20 +11,20 @@ use super::SpoolOpenError;
 use standpipe_core::files::{LOCK_TIMEOUT, lock_until};
 use standpipe_core::private;
 
-/// Digits of a segment's number in the names of its files: those of `u64::MAX`.
+/// Digits of a segment's number in file names, enough for `u64::MAX`.
 const DIGITS: usize = 20;
 
-/// The extension of files with what was found to be corrupt.
+/// The extension of files with corrupt regions.
 const SET_ASIDE: &str = "corrupt";
 
-/// A spool's directory, locked for as long as this lives.
+/// A spool's directory. It is locked while this value exists.
 #[derive(Debug)]
 pub(super) struct SpoolDirectory {
     path: PathBuf,
     _lock: File,
 }
 
-/// The numbers of the segments of which there are files.
+/// The segment numbers of the files in the directory.
 #[derive(Debug, Default)]
 pub(super) struct SegmentListing {
     pub(super) logs: BTreeSet<u64>,
@@ -32,13 +32,13 @@ pub(super) struct SegmentListing {
 }
 
 impl SpoolDirectory {
-    /// Make the directory, if there is none, and lock it.
+    /// Creates the directory if it does not exist, and locks it.
     pub(super) fn open(path: PathBuf) -> Result<Self, SpoolOpenError> {
         let failed = |error| SpoolOpenError::Directory { directory: path.clone(), error };
         let is_new = !path.is_dir();
         private::create_directory(&path).map_err(failed)?;
         if is_new {
-            // A directory that a loss of power takes away takes all with it.
+            // If a power failure removes the directory, all of its files are lost.
             File::open(path.join("..")).and_then(|parent| parent.sync_all()).map_err(failed)?;
         }
         let lock = path.join("lock");
@@ -68,25 +68,25 @@ impl SpoolDirectory {
         self.path.join(format!("{segment:0DIGITS$}.acks"))
     }
 
-    /// The file that keeps a region of a segment that is corrupt.
+    /// The file with a corrupt region of a segment.
     pub(super) fn set_aside_path(&self, segment: u64, offset: u64) -> PathBuf {
         self.path.join(format!("{segment:0DIGITS$}-{offset}.{SET_ASIDE}"))
     }
 
-    /// Bytes of all regions that are kept.
+    /// The size of all saved regions in bytes.
     pub(super) fn set_aside_bytes(&self) -> io::Result<u64> {
         let mut bytes = 0;
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == SET_ASIDE) {
-                // One that is gone takes no room.
+                // A removed file uses no space.
                 bytes += path.metadata().map_or(0, |metadata| metadata.len());
             }
         }
         Ok(bytes)
     }
 
-    /// Which segments there are. Files with other names are somebody else's.
+    /// The existing segments. Files with other names do not belong to the spool.
     pub(super) fn list_segments(&self) -> io::Result<SegmentListing> {
         let mut listing = SegmentListing::default();
         for entry in fs::read_dir(&self.path)? {
@@ -103,14 +103,14 @@ impl SpoolDirectory {
         Ok(listing)
     }
 
-    /// Remove the files of a segment. Its frames go first: frames without
-    /// acknowledgements would be handed out again. Their room is given back at once,
-    /// though the reader may still have the file open.
+    /// Removes the files of a segment. The frames are removed first, because frames without
+    /// acknowledgements would be read again. Their space is released at once, although the reader
+    /// may still have the file open.
     pub(super) fn remove_segment(&self, segment: u64) -> io::Result<()> {
         let log = self.log_path(segment);
         let file = private::file_options().write(true).open(&log);
         remove_file(&log)?;
-        // Where this fails, the file's room comes back when the reader goes on.
+        // If this fails, the space is released when the reader continues.
         let _ = file.and_then(|file| file.set_len(0));
         remove_file(&self.acks_path(segment))
     }
@@ -119,7 +119,7 @@ impl SpoolDirectory {
 fn parse_name(name: &OsStr) -> Option<(u64, &str)> {
     let (number, extension) = name.to_str()?.split_once('.')?;
     let is_number = number.len() == DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
-    // Numbers grow from it, without end.
+    // Later numbers must be higher, so the maximum number is invalid.
     let number = number.parse().ok().filter(|number| is_number && *number < u64::MAX / 2)?;
     Some((number, extension))
 }

@@ -1,4 +1,4 @@
-//! A spool without a disk: what is in it dies with the process.
+//! A spool without a disk: its contents are lost with the process.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -8,8 +8,8 @@ use parking_lot::{Condvar, Mutex};
 use super::{AppendError, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
 use crate::limits;
 
-/// A bounded queue. An entry counts until all of its items are acknowledged: the consumer has
-/// it in memory for as long.
+/// A limited queue. An entry counts until all of its items are acknowledged, because the consumer
+/// keeps it in memory until then.
 #[derive(Debug)]
 pub(super) struct MemorySpool {
     bytes_max: u64,
@@ -20,7 +20,7 @@ pub(super) struct MemorySpool {
 #[derive(Debug, Default)]
 struct MemoryState {
     queue: VecDeque<SpoolEntry>,
-    /// What is not acknowledged, by the number of the entry.
+    /// Unacknowledged entries, by their number.
     held: BTreeMap<u64, HeldEntry>,
     next_number: u64,
     is_closed: bool,
@@ -91,7 +91,7 @@ impl MemorySpool {
         }
     }
 
-    /// Count items that stay, since nobody can make anything of them.
+    /// Counts items that stay in the spool because this program cannot read them.
     pub(super) fn count_unreadable(&self, items: u32) {
         self.state.lock().status.items_unreadable += u64::from(items);
     }

@@ -3,33 +3,32 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What was found when a spool was opened.
+/// The contents of a spool when it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Segments of which items wait.
+    /// Segments with waiting items.
     pub segments: u64,
-    /// Bytes that they take.
+    /// Bytes of these segments.
     pub bytes: u64,
-    /// Items that are not acknowledged. Those that turn out to be corrupt when
-    /// they are read are still among them.
+    /// Items that are not acknowledged. They still include items that later turn out to be corrupt.
     pub items_waiting: u64,
-    /// Bytes cut off the last segment, which a crash left in the middle of a
-    /// write: of entries that nobody was informed are stored. What may have been stored
-    /// is counted in [`SpoolStatus::corrupt_bytes`] instead.
+    /// Bytes of an interrupted write that were cut off the last segment. They belong to entries
+    /// that were never reported as stored. Bytes of entries that may have been stored are counted
+    /// in [`SpoolStatus::corrupt_bytes`] instead.
     pub torn_bytes: u64,
-    /// Corrupt blocks of acknowledgements, and missing files of them: the items
-    /// are handed out again, though they may have been acknowledged.
+    /// Corrupt blocks and missing files of acknowledgements. Their items are read again, although
+    /// they may have been acknowledged.
     pub acks_corrupt: u64,
 }
 
-/// What a spool holds and has done since it was opened.
+/// The contents of a spool, and its counts since it was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpoolStatus {
-    /// Bytes that it takes on disk, or of entries in memory.
+    /// Bytes on disk, or of entries in memory.
     pub bytes: u64,
-    /// What they may come to.
+    /// The limit of these bytes.
     pub bytes_max: u64,
-    /// Segments that there are.
+    /// Number of segments.
     pub segments: u64,
     /// Entries appended.
     pub entries_appended: u64,
@@ -39,36 +38,37 @@ pub struct SpoolStatus {
     pub oldest: Option<Duration>,
     /// Groups of entries that were written together.
     pub groups: u64,
-    /// Entries of the largest group.
+    /// The number of entries in the largest group.
     pub group_entries_max: u64,
-    /// Times that a group was synced.
+    /// Number of syncs of a group.
     pub syncs: u64,
-    /// Regions of files that are corrupt, as found by opening and reading.
+    /// Corrupt regions of files, found while opening or reading.
     pub corrupt_regions: u64,
-    /// Bytes of them.
+    /// Bytes of these regions.
     pub corrupt_bytes: u64,
-    /// Bytes of such regions, also of earlier runs, that are kept in files beside
-    /// the segments.
+    /// Bytes of such regions, including those of earlier runs, that are saved in files beside the
+    /// segments.
     pub set_aside_bytes: u64,
-    /// Items that were lost in them: they are acknowledged, so that they wait for
-    /// nobody. How many there were at the end of the last segment, nobody knows.
+    /// Items in these regions. They are lost and count as acknowledged, so that nothing waits for
+    /// them. Their number at the end of the last segment is unknown.
     pub corrupt_items: u64,
-    /// Items that the consumer could not read, though they are as they were appended: see [`Spool::count_unreadable`](super::Spool::count_unreadable).
+    /// Items that the consumer could not read, although they are unchanged: see
+    /// [`Spool::count_unreadable`](super::Spool::count_unreadable).
     pub items_unreadable: u64,
     /// Groups that could not be written or synced.
     pub write_errors: u64,
-    /// Times that acknowledgements could not be written, or a segment removed.
+    /// Failed writes of acknowledgements, and failed removals of segments.
     pub tend_errors: u64,
-    /// Regions that could not be read. What is there stays there.
+    /// Regions that could not be read. They stay unchanged.
     pub read_errors: u64,
-    /// The last group could not be written or synced.
+    /// Whether the last group could not be written or synced.
     pub is_failing: bool,
 }
 
-/// Makes the counters whose fields, and those of [`SpoolStatus`], have these names.
+/// Defines the counters. Their fields have the names of fields in [`SpoolStatus`].
 macro_rules! counters {
     ($($field:ident),* $(,)?) => {
-        /// What is counted in the course of time.
+        /// The counters of a spool.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $field: Counter,)*
@@ -76,7 +76,7 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// The part of a status that is counted.
+            /// The counted part of a status.
             pub(super) fn status(&self) -> SpoolStatus {
                 let is_failing = self.is_failing.load(Ordering::Relaxed);
                 SpoolStatus { $($field: self.$field.get(),)* is_failing, ..SpoolStatus::default() }
@@ -101,7 +101,7 @@ counters!(
     read_errors,
 );
 
-/// A number that many threads change.
+/// A number that many threads update.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -122,7 +122,7 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Add, unless it would come to more than this.
+    /// Adds to the counter, unless the result would exceed the maximum.
     pub(super) fn try_add(&self, more: u64, max: u64) -> bool {
         let sum = |now: u64| now.checked_add(more).filter(|sum| *sum <= max);
         self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()

@@ -1,5 +1,4 @@
-//! The seam to the disk: everything that the spool writes goes through it, so
-//! that tests can let it fail.
+//! The interface to the disk: the spool writes only through it, so that tests can make it fail.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
@@ -10,24 +9,23 @@ use std::path::Path;
 use crate::limits;
 use standpipe_core::private;
 
-/// What writes to files.
+/// Writes to files.
 pub trait SpoolStorage: std::fmt::Debug + Send + Sync {
-    /// Create a file that does not exist yet.
+    /// Creates a file that does not exist yet.
     fn create(&self, path: &Path) -> io::Result<File>;
-    /// Append some of these bytes at a file's end, which is given, and say how
-    /// many were written.
+    /// Appends some of these bytes at the given end of a file. Returns the number of written bytes.
     fn append(&self, file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Write over these bytes of a file.
+    /// Overwrites these bytes of a file.
     fn overwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Wait until the file's bytes are durable.
+    /// Waits until the bytes of a file are durable.
     fn sync(&self, file: &File) -> io::Result<()>;
-    /// Wait until the names of a folder's files are durable.
+    /// Waits until the names of a folder's files are durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
-    /// Cut the file off.
+    /// Truncates a file.
     fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
 }
 
-/// Files as the operating system gives them.
+/// Files of the operating system.
 #[derive(Debug)]
 pub struct FileStorage;
 
@@ -58,21 +56,21 @@ impl SpoolStorage for FileStorage {
     }
 }
 
-/// Whether a file system, a quota or a limit of this process had no room for more.
-/// Another file, or the same one when others are gone, may have it.
+/// Whether a file system, a quota or a limit of this process has no space left. Another file may
+/// have space, or the same one after others were removed.
 pub(super) fn is_lack_of_room(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// Append all of these bytes, with as few calls as possible.
+/// Appends all of these bytes, with as few calls as possible.
 pub(super) fn append_all(
     storage: &dyn SpoolStorage,
     file: &File,
     mut end: u64,
     mut parts: &mut [IoSlice<'_>],
 ) -> io::Result<()> {
-    // Takes empty parts off, which would look as if nothing could be written.
+    // Removes empty parts. With only empty parts, a write would look as if it failed.
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
         match storage.append(file, end, parts) {
@@ -88,8 +86,8 @@ pub(super) fn append_all(
     Ok(())
 }
 
-/// Reads a range of a file piece by piece, for as long as `each` wants more. Returns whether
-/// it wanted all.
+/// Reads a range of a file in pieces, as long as `each` returns true. Returns whether the whole
+/// range was read.
 pub(super) fn for_each_piece(
     file: &File,
     range: Range<u64>,

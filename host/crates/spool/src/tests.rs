@@ -1,4 +1,4 @@
-//! What a spool promises, tried on real files.
+//! Tests the guarantees of a spool with real files.
 
 mod corrupt;
 mod crash;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::storage::FileStorage;
 use super::*;
 
-/// Segments of a few entries.
+/// A segment has room for a few entries.
 const SEGMENT_BYTES: u64 = 2048;
 
 fn settings(directory: &Path, bytes_max: u64) -> SpoolSettings {
@@ -40,7 +40,7 @@ fn append(spool: &Spool, items: u32, bytes: &[u8]) -> Result<(), AppendError> {
     block_on(spool.append(items, bytes.to_vec()))
 }
 
-/// The next entry that is there already.
+/// The next available entry.
 fn read(consumer: &mut Consumer) -> Option<SpoolEntry> {
     match consumer.next(Duration::ZERO) {
         NextEntry::Entry(entry) => Some(entry),
@@ -56,7 +56,7 @@ fn acknowledge_all(spool: &Spool, entry: &SpoolEntry) {
     spool.acknowledge(entry.place, 0..entry.items);
 }
 
-/// Bytes that differ by their number and are as long as one likes.
+/// Bytes that depend on the number, with this length.
 fn payload(number: u32, length: usize) -> Vec<u8> {
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.extend((0..length).map(|at| (at as u32).wrapping_mul(number + 7) as u8));
@@ -67,10 +67,10 @@ fn number_of(entry: &SpoolEntry) -> u32 {
     u32::from_le_bytes(entry.bytes[..4].try_into().unwrap())
 }
 
-/// What a killed process would leave: the files as they are now.
+/// A copy of the current files, as a killed process would leave them.
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
-    // Files vanish while they are copied, those of acknowledgements last.
+    // Files are removed while they are copied, those of acknowledgements last.
     for extension in ["acks", "log"] {
         for path in files(from, extension) {
             let _ = fs::copy(&path, to.path().join(path.file_name().unwrap()));
@@ -79,7 +79,7 @@ fn copy(from: &Path) -> tempfile::TempDir {
     to
 }
 
-/// The files of segments that there are, in order.
+/// The existing segment files, in order.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> =
@@ -88,7 +88,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Wait until something is so.
+/// Waits until a condition is true.
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {

@@ -1,4 +1,4 @@
-//! What the process takes of its machine, by the names that Prometheus' own clients use.
+//! The process's resource usage, under the names of Prometheus' own clients.
 
 use std::fmt;
 use std::fs;
@@ -7,11 +7,11 @@ use rustix::process::{Resource, getrlimit};
 
 use standpipe_core::metrics::MetricsPage;
 
-/// Ticks of a second in `/proc`: Linux counts in these on every architecture that Rust's
-/// standard library supports, whatever the kernel's own clock is.
+/// Ticks per second in `/proc`. Linux uses this unit on every architecture that Rust's standard
+/// library supports, independent of the kernel's own tick rate.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What is read of `/proc`; what cannot be is left out.
+/// Writes the values from `/proc`. Values that cannot be read are left out.
 pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let stat = stat.as_deref().and_then(Stat::parse);
@@ -25,7 +25,7 @@ pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let boot = fs::read_to_string("/proc/stat").ok().and_then(|text| boot_seconds(&text));
     let start = stat.as_ref().zip(boot).map(|(stat, boot)| boot + stat.start_seconds);
     let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    // The directory that is read is open, too.
+    // One descriptor belongs to the directory that is being read.
     let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64 - 1.0);
     let most = getrlimit(Resource::Nofile).current.map(|most| most as f64);
     for (name, help, value) in [
@@ -51,21 +51,21 @@ pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// What `/proc/self/stat` says.
+/// The contents of `/proc/self/stat`.
 #[derive(Debug, PartialEq)]
 struct Stat {
     cpu_seconds: f64,
     threads: f64,
-    /// Since the machine was started.
+    /// The start time, in seconds since the machine was started.
     start_seconds: f64,
 }
 
 impl Stat {
-    /// The program's name stands in parentheses and may hold any character.
+    /// The program's name is in parentheses and may contain any characters.
     fn parse(text: &str) -> Option<Self> {
         let (_, fields) = text.rsplit_once(')')?;
         let fields: Vec<_> = fields.split_ascii_whitespace().collect();
-        // The first field behind the name is the third of proc(5).
+        // The first field after the name is the third one in proc(5).
         let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
         Some(Stat {
             cpu_seconds: (number(14)? + number(15)?) / TICKS_PER_SECOND,
@@ -75,12 +75,12 @@ impl Stat {
     }
 }
 
-/// When the machine was started, by `/proc/stat`.
+/// When the machine was started, from `/proc/stat`.
 fn boot_seconds(text: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
-/// A size of `/proc/self/status`, in bytes.
+/// A size in `/proc/self/status`, in bytes.
 fn parse_kilobytes(text: &str, name: &str) -> Option<f64> {
     let size = text.lines().find_map(|line| line.strip_prefix(name))?;
     let size: f64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;

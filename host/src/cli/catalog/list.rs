@@ -1,5 +1,5 @@
-//! `host catalog list`: the delivery streams as a table or JSON, and words for origins and
-//! destinations that other subcommands use.
+//! `host catalog list`: the delivery streams as a table or JSON. Also contains labels for sources
+//! and destinations that other subcommands use.
 
 use clap::Args;
 
@@ -103,7 +103,7 @@ pub(super) fn sink_label(sink: &Sink) -> String {
     }
 }
 
-/// What is done to records on the way, in order.
+/// The transformations of records before delivery, in order.
 pub(super) fn processor_labels(destination: &Destination) -> Vec<String> {
     let one = |processor: &standpipe_catalog::Processor| match &processor.lambda {
         Some(function) => format!("{} {}", processor.kind, function.resource),

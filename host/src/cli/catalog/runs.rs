@@ -86,7 +86,7 @@ fn run_row(run: &RunRecord) -> [String; 6] {
     ]
 }
 
-/// Its counts, and its first failure.
+/// The counts of a run, and its first failure.
 fn counts_text(run: &RunRecord) -> String {
     let counts = run.tally.counts.iter().filter(|(_, count)| **count > 0);
     let counts = counts.map(|(key, count)| format!("{count} {}", key.replace('_', " ")));

@@ -1,4 +1,4 @@
-//! `host dead show`: dead letters one after the other, without their events unless asked for.
+//! `host dead show`: dead letters one after the other, without their events by default.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -63,8 +63,8 @@ fn show(folder: &DeadLetterDirectory, arguments: &ShowDeadLettersArguments) -> a
     is_taken(out.flush(), arguments.json).map(drop)
 }
 
-/// Whether somebody still reads. A person who does not has seen enough, a program has
-/// not.
+/// Whether the reader still reads. A person may close the pipe early, but for a program that is an
+/// error.
 fn is_taken(written: io::Result<()>, is_product: bool) -> anyhow::Result<bool> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !is_product => Ok(false),

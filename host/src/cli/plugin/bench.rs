@@ -1,5 +1,5 @@
-//! `host plugin bench`: the cost of a plugin beside the default one, on the same events, compiled
-//! from nothing.
+//! `host plugin bench`: compares the cost of a plugin with the default one, on the same events,
+//! including compilation.
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -20,8 +20,7 @@ use crate::source::Input;
 use standpipe_core::event::Lines;
 use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
 
-/// Bytes of events that `host plugin bench` holds in memory, and does not read
-/// beyond.
+/// Maximum bytes of events that `host plugin bench` reads into memory.
 const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Both plugins map the events in batches as in production, in turns. Compiling starts
@@ -65,7 +64,7 @@ pub(super) fn run(arguments: &BenchPluginArguments) -> CommandResult {
 fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     let bytes = read_plugin(&arguments.plugin)?;
     let (of_run, settings) = arguments.settings.read(None)?;
-    // What is compiled for its time is read from there when it is loaded.
+    // A measured compilation stores its result here, and loading reads it.
     let cache = TempDir::new().context("make a temporary directory")?;
     let loader = PluginLoader::new(&of_run, Some(cache.path()))?;
     let default_settings = match &arguments.default_settings {
@@ -100,7 +99,7 @@ fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     })
 }
 
-/// Lines in memory, up to the limit.
+/// The lines in memory, up to the limit.
 fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     let (mut read, mut bytes) = (Vec::new(), 0);
     for_each_lines(input, |lines| {

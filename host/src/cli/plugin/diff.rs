@@ -1,5 +1,5 @@
-//! `host plugin diff`: what changes where one plugin replaces another, on files of events. Payloads
-//! are never shown.
+//! `host plugin diff`: the changes if one plugin replaces another, on files of events. Payloads are
+//! never shown.
 
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &DiffArguments) -> CommandResult {
     Ok(if fails { Exit::Fault } else { Exit::Done })
 }
 
-/// With the number of lines that are not events.
+/// Also returns the number of lines that are not events.
 fn compare_plugins(arguments: &DiffArguments) -> anyhow::Result<(Comparison, u64)> {
     let inputs = arguments.inputs.iter().map(|input| Input::from_argument(input));
     let inputs: Vec<_> = inputs.collect();

@@ -1,8 +1,7 @@
-//! The one destination of an export whose settings are imported.
+//! Finds the destination in an export whose settings are imported.
 //!
-//! It owns where in an export destinations are looked for and which of them is
-//! taken. It reads none of their settings, and refuses an export that leaves
-//! open which destination is meant.
+//! This module determines where destinations are in an export, and which of them is used. It reads
+//! none of their settings, and rejects an export with an ambiguous destination.
 
 use serde_json::Value;
 
@@ -10,11 +9,11 @@ use super::{
     DestinationType, ImportError, JsonObject, Vendor, find_field, quote_text, rudderstack, segment,
 };
 
-/// Keys that only wrap a destination, in the answers of APIs and in exports.
+/// Keys that only wrap a destination, in the responses of APIs and in exports.
 const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
 
-/// The filters of a destination of Segment's, which its API lists in an answer of their
-/// own: those in the destination, and those beside it that name no other one.
+/// The filters of a Segment destination, which its API lists in a separate response: those in the
+/// destination, and those beside it that name no other destination.
 pub(super) fn find_filters<'a>(json: &'a Value, destination: &'a JsonObject) -> Vec<&'a Value> {
     let mut found = Vec::new();
     collect_filters(json, destination, &mut found);
@@ -41,8 +40,8 @@ fn collect_filters<'a>(json: &'a Value, destination: &'a JsonObject, found: &mut
     }
 }
 
-/// The objects of an export that look like a destination, each once: in a
-/// workspace's export a destination stands with each of its sources.
+/// The objects of an export that look like a destination, without duplicates: in the export of a
+/// workspace, a destination occurs with each of its sources.
 fn collect_destinations<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a JsonObject>) {
     match json {
         Value::Array(items) => {
@@ -65,8 +64,8 @@ fn collect_destinations<'a>(vendor: Vendor, json: &'a Value, found: &mut Vec<&'a
     }
 }
 
-/// The one destination for Firehose. One that does not say what it is for is
-/// believed to be meant, unless another does say so.
+/// The only destination for Firehose. A destination without a type counts as one for Firehose,
+/// unless another one has this type.
 pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObject, ImportError> {
     let mut found = Vec::new();
     collect_destinations(vendor, json, &mut found);
@@ -92,7 +91,7 @@ pub(super) fn find_destination(vendor: Vendor, json: &Value) -> Result<&JsonObje
 }
 
 impl Vendor {
-    /// What to give, for who gave something else.
+    /// The expected file, for an error about another one.
     pub(super) fn expected(self) -> &'static str {
         match self {
             Vendor::RudderStack => {

@@ -1,14 +1,14 @@
-//! A vendor's settings while they are read, key by key.
+//! A vendor's settings while they are read key by key.
 //!
-//! It owns how a key is looked up, what counts as a value, and which keys are
-//! left over at the end and so are noted. What a key means is the vendor's.
+//! This module defines how a key is looked up, what counts as a value, and which keys remain at the
+//! end and get a note. The meaning of a key depends on the vendor.
 
 use serde_json::Value;
 
 use super::{Imported, JsonObject, Vendor, quote_text};
 
-/// A vendor's settings that nobody has dealt with yet: what is left at the end
-/// has no counterpart here.
+/// The settings of a vendor that have not been processed yet. Those that remain at the end have no
+/// counterpart.
 pub(super) struct RemainingFields(pub(super) JsonObject);
 
 impl RemainingFields {
@@ -23,8 +23,8 @@ impl RemainingFields {
 }
 
 impl Imported {
-    /// A setting's text, unless it is missing or empty. Where it cannot be
-    /// taken over, a note asks for `setting` in its place.
+    /// Takes the text of a setting, unless it is missing or empty. If it cannot be converted, a
+    /// note asks for `setting` instead.
     pub(super) fn take_text(
         &mut self,
         unread: &mut RemainingFields,
@@ -61,12 +61,12 @@ impl Vendor {
     }
 }
 
-/// The value of a key in whatever case; null counts as missing.
+/// The value of a key, ignoring case. Null counts as missing.
 pub(super) fn find_field<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a Value> {
     fields.get(find_key(fields, key)?).filter(|value| !value.is_null())
 }
 
-/// How a key is spelt: exactly, or else in another case.
+/// The spelling of a key: exact, or else in another case.
 fn find_key<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a str> {
     let exact = fields.get_key_value(key).map(|(spelling, _)| spelling);
     let spelling =
@@ -74,7 +74,7 @@ fn find_key<'a>(fields: &'a JsonObject, key: &str) -> Option<&'a str> {
     spelling.map(String::as_str)
 }
 
-/// Whether a value is empty, all through.
+/// Whether a value is empty, including all nested values.
 pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -85,15 +85,14 @@ pub(super) fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// Whether RudderStack puts another text in this one's place: `env.NAME`, or
-/// `{{ path || default }}`.
+/// Whether RudderStack replaces this text: `env.NAME`, or `{{ path || default }}`.
 pub(super) fn is_filled_in(text: &str) -> bool {
     let text = text.trim();
     let template = text.split_once("{{").and_then(|(_, rest)| rest.split_once("}}"));
     text.starts_with("env.") || template.is_some_and(|(inside, _)| inside.contains("||"))
 }
 
-/// Exports show dots, with or without the last characters, or asterisks.
+/// Whether a text is masked. Exports show dots, with or without the last characters, or asterisks.
 fn is_masked(text: &str) -> bool {
     text.contains('•') || (!text.is_empty() && text.chars().all(|c| c == '*'))
 }

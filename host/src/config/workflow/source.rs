@@ -1,9 +1,9 @@
-//! `source`: what is read, and what is made of it.
+//! Converts `source`: the streams to read, and their lineage.
 
 use super::section::Section;
 use super::{Workflow, WorkflowError};
 
-/// The names of the service in the vendor's words.
+/// The vendor's names of the service.
 const SOURCE: &str = "kinesisfirehose";
 const PIPELINES: &[&str] = &["PipelineMetadata"];
 
@@ -86,7 +86,7 @@ impl Workflow {
 
 type Patterns = (Option<Vec<String>>, Option<Vec<String>>);
 
-/// What is read of the streams, and what is not. None where it is not said.
+/// The include and exclude patterns of the streams. `None` if they are not set.
 pub(super) fn read_patterns(config: &mut Section) -> Result<Option<Patterns>, WorkflowError> {
     let Some(mut patterns) = config.optional_section("pipelineFilterPattern")? else {
         return Ok(None);

@@ -14,16 +14,16 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::log_fields::OneLineFields;
 use standpipe_core::private;
 
-/// Bytes of a run's log: some thousands of lines. Lines beyond are dropped.
+/// Maximum bytes of a run's log: some thousands of lines. Further lines are dropped.
 const CATALOG_LOG_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Writes what this thread logs to a file as well, until the guard is dropped. The lines
-/// still go to the program's log, too.
+/// Also writes the log lines of this thread to a file, until the guard is dropped. The lines still
+/// go to the program's log.
 #[expect(clippy::disallowed_types, reason = "a subscriber writes to its guard")]
 pub(super) fn log_to_file(path: &Path, level: Level) -> io::Result<DefaultGuard> {
     let file = private::file_options().write(true).create(true).truncate(true).open(path)?;
     let file = BoundedFile { file, left: CATALOG_LOG_BYTES_MAX };
-    // All crates of Standpipe have names that begin so.
+    // The names of all crates of Standpipe start with this prefix.
     let filter = EnvFilter::new(format!("warn,standpipe={level}"));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -46,7 +46,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for ForwardLayer {
     }
 }
 
-/// A file with a limit: a log must not fill a disk.
+/// A file with a size limit, because a log must not fill a disk.
 struct BoundedFile {
     file: File,
     left: u64,

@@ -1,11 +1,11 @@
-//! What no action names keeps its bytes.
+//! Tests that members that no action names keep their bytes.
 
 use proptest::prelude::*;
 
 use super::apply_transform;
 use crate::json::JsonValue;
 
-/// Numbers, escapes and whitespace as nobody would print them.
+/// Numbers, escapes and whitespace that no serializer would write.
 const ODD: &str = "{ \"id\" : 9223372036854775807,\t\"sum\":123456789012345678901234567890.10,\"e\":-0.0E+0,\
                    \"\\u006be\\/y\":\"\\ud83d\\ude00\\u00e9\\/\\u0000\",\"twice\":1,\"twice\":2 ,\n\"o\":{\"deep\":[1.0,\
                    [ ],{ }],\"x\":1}, \"last\":null }";
@@ -39,7 +39,7 @@ fn odd_texts_stay_around_every_action() {
     }
 }
 
-/// Texts of JSON with any whitespace, escapes and duplicates.
+/// JSON texts with arbitrary whitespace, escapes and duplicates.
 fn odd_json() -> impl Strategy<Value = String> {
     let blank = "[ \n\t]{0,2}";
     let string =
@@ -78,7 +78,7 @@ fn odd_json() -> impl Strategy<Value = String> {
         })
 }
 
-/// The members as they stand, but for those of some names.
+/// The unparsed members, except those with these names.
 fn members_but<'a>(text: &'a str, names: &[&str]) -> Vec<(&'a str, &'a str)> {
     let members = JsonValue::of_text(text).members();
     let members = members.filter(|member| !names.iter().any(|name| member.is_named(name)));

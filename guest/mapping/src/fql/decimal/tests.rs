@@ -1,5 +1,5 @@
-//! Decimals of any length compare as the numbers that they stand for, checked against integers of
-//! millionths.
+//! Tests that decimals of any length compare like the numbers that they represent, checked with
+//! integer millionths.
 
 use proptest::prelude::*;
 
@@ -62,7 +62,7 @@ fn texts_are_short() {
     }
 }
 
-/// A number of millionths, in one of the ways to write it.
+/// A number in millionths, with one of its written forms.
 fn any_written_number() -> impl Strategy<Value = (i128, String)> {
     let millionths = prop_oneof![-5_000_000..5_000_000_i64, any::<i64>()].prop_map(i128::from);
     (millionths, -4..5_i32, 0..3_usize).prop_map(|(millionths, exponent, zeros)| {

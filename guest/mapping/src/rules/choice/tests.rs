@@ -1,5 +1,5 @@
-//! Streams that events choose: a template bounds the choice, only allowed names can be chosen, and
-//! patterns cover what their plain definition covers.
+//! Tests dynamic streams: a template limits the choice, only allowed names can be chosen, and
+//! patterns match as defined.
 
 use proptest::prelude::*;
 use standpipe_plugin::testing::{Decision, Harness, deliver, event};
@@ -8,7 +8,7 @@ use standpipe_plugin::{Plugin as _, Setup};
 use super::pattern_covers;
 use crate::Mapping;
 
-/// The stream that an event with this tenant goes to.
+/// The stream for an event with this tenant.
 fn map_tenant(harness: &mut Harness<Mapping>, tenant: &str) -> Vec<Decision> {
     harness.map(event(&serde_json::json!({"tenant": tenant}).to_string()))
 }
@@ -95,7 +95,7 @@ fn unbounded_templates_are_refused() {
     assert!(error.expect_err("no template").contains("fallback"));
 }
 
-/// The obvious way.
+/// A simple implementation.
 fn covers_slowly(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([b'*', rest @ ..], _) => {

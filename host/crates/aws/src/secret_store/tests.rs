@@ -1,5 +1,5 @@
-//! Secrets from files: prefix, fields, names that try to leave the directory, and the last known
-//! value where a read fails.
+//! Tests secrets in files: prefix, fields, names that try to leave the directory, and the last
+//! known value after a failed read.
 
 use std::fs;
 
@@ -70,7 +70,7 @@ async fn what_was_had_before_is_used_on() {
     assert_eq!(text(&secrets, "key").await.unwrap(), "two");
 }
 
-/// Secrets Manager keeps 65,536 bytes.
+/// The limit of Secrets Manager is 65,536 bytes.
 #[tokio::test]
 async fn a_secret_may_have_as_many_bytes_as_secrets_manager_keeps() {
     let directory = TempDir::new().unwrap();

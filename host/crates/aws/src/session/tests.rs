@@ -1,5 +1,5 @@
-//! Sessions under paused time and load: one search for all, renewal before expiry, and never an
-//! expired credential.
+//! Tests sessions under paused time and load: only one task loads credentials, they are renewed
+//! before expiry, and expired ones are never used.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use super::*;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// Gives numbered credentials, until a test has it fail.
+/// Returns numbered credentials, until a test makes it fail.
 #[derive(Debug, Default)]
 struct Source {
     asked: AtomicU32,
@@ -110,7 +110,7 @@ async fn a_thousand_renewals_under_load_hand_out_nothing_that_has_expired() {
         let session = session.clone();
         tokio::spawn(async move {
             while source.asked.load(Ordering::Relaxed) < 1000 {
-                // What expires between the look and the response is not to blame.
+                // Credentials may expire between the check and the response.
                 let asked_at = SystemTime::now();
                 let found = session.provide_credentials().await.expect("the source never fails");
                 assert!(found.expiry().unwrap() > asked_at, "expired before it was asked for");

@@ -1,22 +1,22 @@
-//! Makes calls for many names, with a bounded number at once. After several failures in a row the
-//! rest fails without a call.
+//! Makes calls for many names, with a limited number at once. After several consecutive failures,
+//! the remaining calls fail without being made.
 
 use tokio::task::JoinSet;
 
 use super::error_kind::{is_denied, is_gone, is_incomplete};
 use standpipe_aws::AwsError;
 
-/// Descriptions that are asked for at once. What bounds them is the rate; these are
-/// enough to keep to it with answers that take two seconds.
+/// Maximum number of concurrent descriptions. The rate limits them; this number is enough to reach
+/// the rate with responses that take two seconds.
 const CATALOG_CALLS_IN_FLIGHT: usize = 8;
 
-/// Calls in a row that may fail, after all attempts and for a passing reason, before no more
-/// are made: an unreachable service is not waited for thousands of times.
+/// Number of consecutive calls that may fail with a transient error, after all attempts, before no
+/// more are made. Otherwise, an unreachable service would be called thousands of times.
 const CATALOG_FAILURES_IN_A_ROW_MAX: usize = 5;
 
-/// Makes a call for each of these names, several at a time, and hands on the results in the
-/// order in which they come. Once too many calls in a row have failed for a passing reason,
-/// the rest is not made, and fails like the last.
+/// Makes a call for each of these names, several at a time, and passes on the results in the order
+/// of their arrival. After too many consecutive calls have failed with a transient error, the
+/// remaining ones fail like the last.
 pub(super) async fn call_for_each<T, F>(
     names: Vec<String>,
     ask: impl Fn(String) -> F,
@@ -60,7 +60,7 @@ mod tests {
         AwsError { code, message, advice: None, is_passing: false, status: None }
     }
 
-    /// How many names were asked about, and how many have failed.
+    /// Returns how many names were called, and how many calls have failed.
     async fn ask(codes: Vec<Option<&'static str>>) -> (usize, usize) {
         let names: Vec<_> = (0..codes.len()).map(|name| name.to_string()).collect();
         let (asked, mut failed) = (std::cell::Cell::new(0), 0);

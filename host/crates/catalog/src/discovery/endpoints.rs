@@ -1,21 +1,21 @@
-//! Which service a URL is for, where one URL is given for all of them.
+//! Determines which services a URL is for, if one URL is given for all of them.
 
 use crate::url_parts::UrlParts;
 
-/// URLs in place of the services' own.
+/// URLs that replace the services' endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceUrls {
-    /// Of Amazon Data Firehose.
+    /// The URL of Amazon Data Firehose.
     pub firehose: Option<String>,
-    /// Of Amazon DynamoDB.
+    /// The URL of Amazon DynamoDB.
     pub dynamodb: Option<String>,
-    /// Of AWS STS.
+    /// The URL of AWS STS.
     pub sts: Option<String>,
 }
 
-/// Uses one URL for the services that it serves: for Firehose alone if its host begins with
-/// `firehose.`, as in OpenMetadata's example, and for all otherwise, as emulators need it.
-/// URLs of a service's `own` take precedence.
+/// Uses one URL for the services that it serves: only for Firehose if its host starts with
+/// `firehose.`, as in OpenMetadata's example, and otherwise for all services, as emulators need it.
+/// A service's `own` URL has priority.
 ///
 /// Also returns a warning for users, if there is one.
 pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Option<String>) {
@@ -35,8 +35,8 @@ pub fn share_endpoint(url: Option<&str>, own: ServiceUrls) -> (ServiceUrls, Opti
     (ServiceUrls { firehose, dynamodb: or_url(own.dynamodb), sts: or_url(own.sts) }, warning)
 }
 
-/// The region of an availability zone: `eu-west-1` for `eu-west-1a`. Unknown regions are
-/// valid, since emulators have some. None if the text is not a zone.
+/// The region of an availability zone: `eu-west-1` for `eu-west-1a`. Unknown regions are valid,
+/// because emulators have some. `None` if the text is not a zone.
 pub fn region_of_zone(name: &str) -> Option<&str> {
     let region = name.strip_suffix(|it: char| it.is_ascii_lowercase())?;
     let (area, number) = region.rsplit_once('-')?;
@@ -44,12 +44,12 @@ pub fn region_of_zone(name: &str) -> Option<&str> {
     (is_region && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(region)
 }
 
-/// Endpoints of PrivateLink, and those with FIPS 140 validated cryptography.
+/// Whether a host only serves Firehose. Includes endpoints of PrivateLink, and FIPS 140 endpoints.
 fn serves_firehose_alone(host: &str) -> bool {
     host.starts_with("firehose-fips.") || host.starts_with("vpce-") && host.contains(".firehose.")
 }
 
-/// In lower case, without user and port.
+/// The host of a URL in lower case, without user and port.
 fn host_of(url: &str) -> String {
     UrlParts::of(url).host.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }

@@ -1,4 +1,4 @@
-//! Why a request to a catalog server had no usable response. URLs are shown without user, password,
+//! Why a request to a catalog server has no usable response. URLs are shown without user, password,
 //! query and fragment.
 
 use std::error::Error as _;
@@ -12,7 +12,7 @@ use standpipe_core::error_chain;
 
 use crate::limits;
 
-/// Characters of a URL that an error shows.
+/// Maximum characters of a URL in an error.
 const HTTP_URL_SHOWN_MAX: usize = 300;
 
 /// Why a request has no usable response.
@@ -23,13 +23,13 @@ pub enum HttpError {
         "invalid header {name:?}: write a name of letters and `-`, and a value without line breaks"
     )]
     Header {
-        /// Its name.
+        /// The name of the header.
         name: String,
     },
-    /// A header of the settings does what another setting is for.
+    /// A header in the settings has the function of another setting.
     #[error("the header {name:?} is set by the program itself: remove it")]
     HeaderTaken {
-        /// Its name.
+        /// The name of the header.
         name: String,
     },
     /// The certificates cannot be used.
@@ -37,14 +37,14 @@ pub enum HttpError {
     Authority {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem of the file.
         #[source]
         problem: Arc<CertificatesError>,
     },
     /// The text is not a URL.
     #[error("invalid URL {url:?}: write http://HOST:PORT/PATH or https://HOST/PATH")]
     Url {
-        /// What was written, without what may be a secret in it.
+        /// The text without parts that may be secret.
         url: String,
     },
     /// The server redirects.
@@ -52,32 +52,32 @@ pub enum HttpError {
         "{url} responded with {status} and redirects to {to}; redirects are not followed: set the new address"
     )]
     Redirect {
-        /// What was asked.
+        /// The requested URL.
         url: String,
         /// The status.
         status: u16,
-        /// Where to, without its query.
+        /// The target of the redirect, without its query.
         to: String,
     },
-    /// The server is not reached, or the connection breaks.
+    /// The server is not reached, or the connection fails.
     #[error("failed to reach {url}: {}", cause_text(cause))]
     Unreached {
-        /// What was asked.
+        /// The requested URL.
         url: String,
-        /// Why.
+        /// The error.
         #[source]
         cause: Arc<reqwest::Error>,
     },
     /// The response is too long.
     #[error("the response of {url} is larger than {} bytes", limits::HTTP_ANSWER_BYTES_MAX)]
     TooLong {
-        /// What was asked.
+        /// The requested URL.
         url: String,
     },
 }
 
 pub(super) fn unreachable_error(url: &reqwest::Url, error: reqwest::Error) -> HttpError {
-    // The error has the URL already, without its query.
+    // The error already contains the URL without its query.
     HttpError::Unreached {
         url: without_secrets(url.as_str()),
         cause: Arc::new(error.without_url()),
@@ -92,7 +92,7 @@ fn cause_text(error: &reqwest::Error) -> String {
     }
 }
 
-/// The text in place of the client's own.
+/// Replaces the text of the client.
 const LATE: &str = "no response in time";
 
 /// A URL without user, password, query and fragment.

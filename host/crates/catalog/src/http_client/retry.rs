@@ -11,13 +11,14 @@ use super::{HttpError, HttpResponse};
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::clock;
 
-/// Attempts of a request to a server that is not Amazon's.
+/// Attempts of a request to a server outside of AWS.
 const HTTP_ATTEMPTS: u32 = 4;
 
-/// The longest pause before an attempt, whatever the server asks for: a run has to end.
+/// The longest pause before an attempt, even if the server requires a longer one, because a run
+/// must end.
 const HTTP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Whether another attempt may help after this one.
+/// Whether another attempt may succeed after this one.
 pub(super) fn may_help(outcome: &Result<HttpResponse, HttpError>, method: &Method) -> bool {
     match outcome {
         Ok(response) => is_retryable(response.status, method),
@@ -26,7 +27,7 @@ pub(super) fn may_help(outcome: &Result<HttpResponse, HttpError>, method: &Metho
     }
 }
 
-/// Whether another attempt may help after this status.
+/// Whether another attempt may succeed after this status.
 fn is_retryable(status: u16, method: &Method) -> bool {
     match status {
         429 => true,
@@ -35,8 +36,8 @@ fn is_retryable(status: u16, method: &Method) -> bool {
     }
 }
 
-/// The delay after so many failed attempts, not shorter than `Retry-After` asks for;
-/// none once they are enough.
+/// The pause after this number of failed attempts, at least as long as `Retry-After`. `None` if no
+/// more attempts are allowed.
 pub(super) fn retry_delay(
     first: Duration,
     failures: u32,
@@ -47,7 +48,7 @@ pub(super) fn retry_delay(
     (!is_last).then(|| backoff.pause_after(failures).max(retry_after.min(HTTP_PAUSE_MAX)))
 }
 
-/// What `Retry-After` says: seconds, or a date.
+/// The value of `Retry-After`: seconds, or a date.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     retry_after_from(headers.get(RETRY_AFTER)?.to_str().ok()?.trim(), clock::now())
 }

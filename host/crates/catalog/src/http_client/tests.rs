@@ -1,5 +1,5 @@
-//! Requests to catalog servers: retries, redirects that are not followed, bounded responses, and
-//! errors without secrets.
+//! Tests requests to catalog servers: retries, redirects that are not followed, limited responses,
+//! and errors without secrets.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -9,8 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// A server that gives these answers in order, a connection each, and then the
-/// requests that it saw.
+/// A server that sends these responses in order, one per connection, and returns its requests.
 async fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a?token=hidden", listener.local_addr().unwrap());

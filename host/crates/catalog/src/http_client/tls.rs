@@ -34,7 +34,7 @@ pub(super) fn tls_config(verify: &TlsVerification) -> Result<ClientConfig, HttpE
     .with_no_client_auth())
 }
 
-/// Returns the system's root certificates. Without any, TLS connections fail, and those
+/// Returns the system's root certificates. Without any, TLS connections fail, but connections
 /// without TLS still work.
 fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();

@@ -1,5 +1,5 @@
-//! A step of a catalog run as OpenMetadata counts its own: records, updates, warnings, failures,
-//! and whether it ended early, in which case an unknown number is missing.
+//! A step of a catalog run with OpenMetadata's counts: records, updates, warnings, failures, and
+//! whether it ended early, so that an unknown number is missing.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use serde::Serialize;
 
 use crate::Inventory;
 
-/// A part of a run, counted as OpenMetadata counts its own.
+/// A step of a run with OpenMetadata's counts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IngestStep {
-    /// `Source`, `Sink`, ...
+    /// The name: `Source`, `Sink`, ...
     pub name: String,
-    /// What went through it.
+    /// Number of processed records.
     pub records: usize,
-    /// What was brought up to date.
+    /// Number of updated records.
     pub updated: usize,
-    /// What a person should know.
+    /// Warnings for people.
     pub warnings: Vec<String>,
-    /// What the patterns left out.
+    /// Number of excluded records.
     pub filtered: usize,
-    /// What could not be done.
+    /// The failures.
     pub failures: Vec<IngestFailure>,
-    /// Whether it ended early, so that an unknown number is missing.
+    /// Whether the step ended early, so that an unknown number is missing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut_off: bool,
 }
 
-/// Something that could not be done.
+/// A failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IngestFailure {
-    /// Who failed.
+    /// The origin of the failure.
     pub from: String,
-    /// On what.
+    /// The affected entity.
     pub entity: String,
-    /// How.
+    /// The message.
     pub message: String,
 }
 
 impl IngestFailure {
-    /// Put one together.
+    /// Creates a failure.
     pub fn new(from: &str, entity: &str, error: &impl fmt::Display) -> Self {
         IngestFailure {
             from: from.to_owned(),
@@ -50,17 +50,17 @@ impl IngestFailure {
 }
 
 impl IngestStep {
-    /// One that has done nothing yet.
+    /// Creates a step without counts.
     pub fn new(name: &str) -> Self {
         IngestStep { name: name.to_owned(), ..IngestStep::default() }
     }
 
-    /// Adds something that could not be done.
+    /// Adds a failure.
     pub fn add_failure(&mut self, from: &str, entity: &str, error: &impl fmt::Display) {
         self.failures.push(IngestFailure::new(from, entity, error));
     }
 
-    /// What was read.
+    /// The step of reading an inventory.
     pub fn of_inventory(inventory: &Inventory) -> Self {
         let unread = inventory.unread.iter();
         let vanished = inventory
@@ -86,8 +86,7 @@ impl IngestStep {
         }
     }
 
-    /// How much of it succeeded, of 100: of what is known to have been there to do. A step
-    /// that had nothing to do succeeds.
+    /// The percentage of known items that succeeded. A step without items succeeds.
     pub fn success_percent(&self) -> f64 {
         let done = (self.records + self.updated) as f64;
         let all = done + self.failures.len() as f64;

@@ -1,12 +1,12 @@
-//! Draws what feeds a delivery stream, and what feeds that: Kinesis streams with their DynamoDB
-//! tables, Kafka topics, database tables. The product of databases and tables is bounded.
+//! Adds the sources of a delivery stream, and their own sources: Kinesis streams with their
+//! DynamoDB tables, Kafka topics, database tables. The product of databases and tables is limited.
 
 use crate::limits;
 use crate::{Asset, EdgeRole, Inventory, StreamDescription, StreamOrigin};
 
 use super::builder::LineageBuilder;
 
-/// What feeds a stream, and what feeds that.
+/// Adds the sources of a stream, and their own sources.
 pub(super) fn add_origins(
     builder: &mut LineageBuilder,
     inventory: &Inventory,
@@ -55,10 +55,9 @@ fn origin_assets(builder: &mut LineageBuilder, stream: &StreamDescription) -> Ve
     }
 }
 
-/// Each table in each database; where none are named, all of them are read.
+/// Each table in each database. If no tables are named, all of them are read.
 ///
-/// MySQL's tables may be written with their database before them: such a one is in
-/// no other.
+/// MySQL's tables may be written with their database. Such a table belongs to no other database.
 fn database_table_pairs(
     engine: &str,
     databases: &[String],
@@ -80,7 +79,7 @@ fn database_table_pairs(
             Some((database, table)) => pairs.push((database.to_owned(), table.to_owned())),
             None => pairs.extend(databases.iter().map(|of| (of.clone(), table.clone()))),
         }
-        // No more are shown, and the product of two lists can be huge.
+        // Further pairs are not shown, and the product of two lists can be huge.
         if pairs.len() > 2 * limits::CATALOG_TABLES_PER_STREAM_MAX {
             break;
         }

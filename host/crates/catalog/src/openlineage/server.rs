@@ -1,18 +1,19 @@
-//! Sends OpenLineage events to a server such as Marquez, in order. A refused event is reported and
-//! the rest is sent; if the server does not respond, the rest is not sent.
+//! Sends OpenLineage events to a server such as Marquez, in order. A rejected event is reported,
+//! and the others are still sent. If the server does not respond, the remaining events are not
+//! sent.
 
 use thiserror::Error;
 
 use super::{JobEvent, LineageName};
 use crate::http_client::{HttpClient, HttpError, Method};
 
-/// The default path of a server's API: that of Marquez and of servers like it.
+/// The default path of a server's API, as in Marquez and similar servers.
 const PATH: &str = "/api/v1/lineage";
 
-/// Characters of a refusal's body that an error shows.
+/// Maximum characters of an error response's body in an error.
 const REFUSAL_CHARS_MAX: usize = 300;
 
-/// A server that takes events of OpenLineage.
+/// A server that accepts OpenLineage events.
 #[derive(Debug, Clone)]
 pub struct LineageServer {
     web: HttpClient,
@@ -22,41 +23,41 @@ pub struct LineageServer {
 /// The result of sending events.
 #[derive(Debug, Default)]
 pub struct SendReport {
-    /// Those that the server took.
+    /// Number of accepted events.
     pub taken: usize,
-    /// Those that it did not take: the job, and why.
+    /// The rejected events: the job and the error.
     pub failed: Vec<(LineageName, SendError)>,
 }
 
-/// An event that was not taken.
+/// Why an event was not accepted.
 #[derive(Debug, Clone, Error)]
 pub enum SendError {
     /// There was no response.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It is not for this server.
+    /// The server rejected the event.
     #[error("{}", refusal_text(*status, body, *is_html))]
     Refused {
         /// The status.
         status: u16,
-        /// How the answer begins.
+        /// The start of the response's body.
         body: String,
-        /// Whether it is a page for people.
+        /// Whether the body is an HTML page.
         is_html: bool,
     },
 }
 
 impl LineageServer {
-    /// A server that a client with the token and the certificates is for. Its URL is such as
-    /// `http://localhost:5000`; the path is that of Marquez where none is given.
+    /// Creates a server for a client with the token and the certificates. An example of its URL is
+    /// `http://localhost:5000`. The default path is that of Marquez.
     pub fn new(web: HttpClient, url: &str, path: Option<&str>) -> Self {
         let path = path.unwrap_or(PATH).trim_start_matches('/');
         let url = format!("{}/{path}", url.trim_end_matches('/'));
         LineageServer { web, url }
     }
 
-    /// Sends all events, in order, also after a refused one. If the server does not respond,
-    /// the rest is not sent.
+    /// Sends all events in order, even after a rejected one. If the server does not respond, the
+    /// remaining events are not sent.
     pub async fn send_all(&self, events: &[JobEvent]) -> SendReport {
         let mut sent = SendReport::default();
         for event in events {

@@ -1,5 +1,5 @@
-//! What OpenMetadata knows: an entity with its id, kind and full name, and the outcome of looking one
-//! up: found, not found, ambiguous or unsupported.
+//! Entities of OpenMetadata with id, kind and full name, and the outcome of a lookup: found, not
+//! found, ambiguous or unsupported.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use super::api::text_field;
 /// An entity in OpenMetadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entity {
-    /// Its id.
+    /// The entity's id.
     pub id: String,
-    /// What it is.
+    /// The entity's kind.
     #[serde(rename = "type")]
     pub kind: EntityKind,
-    /// Its full name.
+    /// The entity's full name.
     pub name: String,
 }
 
@@ -26,7 +26,7 @@ pub enum EntityKind {
     Table,
     /// A topic, or a Kinesis stream.
     Topic,
-    /// A bucket, or objects of one.
+    /// A bucket, or objects in a bucket.
     Container,
     /// A search index.
     SearchIndex,
@@ -41,29 +41,28 @@ pub enum Resolution {
     Found {
         /// The entity.
         entity: Entity,
-        /// What matched, where it was not the first thing that was tried.
+        /// The name that matched, if it was not the first one that was tried.
         matched: Option<String>,
     },
-    /// OpenMetadata does not have it.
+    /// The asset is not in OpenMetadata.
     NotFound {
-        /// What was tried.
+        /// The names that were tried.
         tried: Vec<String>,
     },
     /// Several entities match.
     Ambiguous {
-        /// Their full names.
+        /// The full names of these entities.
         candidates: Vec<String>,
     },
-    /// OpenMetadata has no entity for it, or this program does not know how it is named
-    /// there.
+    /// OpenMetadata has no entity for the asset, or its name there is unknown.
     Unsupported {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl EntityKind {
-    /// Its word in references and paths of lineage.
+    /// The kind's word in references and in paths of lineage.
     pub fn word(self) -> &'static str {
         self.words().0
     }
@@ -76,7 +75,7 @@ impl EntityKind {
         self.words().2
     }
 
-    /// Its word, its collection in the API, and its search index.
+    /// The kind's word, its collection in the API, and its search index.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             EntityKind::Table => ("table", "tables", "table_search_index"),

@@ -1,10 +1,9 @@
-//! Names as OpenMetadata has them: parts with dots between, a part that has a dot
-//! itself in quotes.
+//! Names in OpenMetadata: parts separated by dots. A part that contains a dot is in quotes.
 
-/// Characters of an entity's name.
+/// Maximum characters of an entity's name.
 const NAME_CHARACTERS_MAX: usize = 256;
 
-/// Quotes a part of a full name. None if it cannot be written.
+/// Quotes a part of a full name. Returns `None` if it cannot be written.
 pub(super) fn quote_part(part: &str) -> Option<String> {
     match part {
         "" => None,
@@ -14,13 +13,13 @@ pub(super) fn quote_part(part: &str) -> Option<String> {
     }
 }
 
-/// Joins parts to a full name. None if one of them cannot be written.
+/// Joins parts to a full name. Returns `None` if one of them cannot be written.
 pub(super) fn join_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let parts: Option<Vec<String>> = parts.into_iter().map(quote_part).collect();
     parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("."))
 }
 
-/// Splits a full name into its parts, without their quotes. None if it is invalid.
+/// Splits a full name into its parts, without their quotes. Returns `None` if it is invalid.
 pub fn split_name(name: &str) -> Option<Vec<String>> {
     let (mut parts, mut rest) = (Vec::new(), name);
     loop {
@@ -40,7 +39,7 @@ pub fn split_name(name: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Escapes a text for a path or a query of a URL.
+/// Escapes a text for the path or query of a URL.
 pub(super) fn escape_url(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -54,7 +53,7 @@ pub(super) fn escape_url(text: &str) -> String {
     escaped
 }
 
-/// Returns whether OpenMetadata accepts this as the name of a service.
+/// Returns whether OpenMetadata accepts this name of a service.
 pub fn is_service_name(name: &str) -> bool {
     let is_short = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
     is_short && !name.contains("::") && !name.contains(['"', '\n', '\r', '>'])

@@ -1,5 +1,5 @@
-//! The tasks of a pipeline: which events come, the source, what is done to records,
-//! and where they end up.
+//! The tasks of a pipeline: its events, its source, the processing of records, and its
+//! destinations.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     Asset, Destination, Edge, EdgeRole, Graph, S3Location, Sink, StreamDescription, StreamOrigin,
 };
 
-/// Events that a plugin sends to a stream, as people read them.
+/// The events that a plugin sends to a stream, as text for people.
 pub(super) fn routed_events(
     stream: &StreamDescription,
     graph: &Graph,
@@ -29,7 +29,7 @@ pub(super) fn routed_events(
     events
 }
 
-/// All tasks, each with those that come after it.
+/// All tasks, each with its successors.
 pub(super) fn pipeline_tasks(
     stream: &StreamDescription,
     events: &[(String, Option<String>)],
@@ -86,7 +86,7 @@ fn destination_notes(destination: &Destination) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n\n"))
 }
 
-/// What feeds a stream, for people.
+/// The source of a stream, as text for people.
 pub(super) fn origin_label(origin: &StreamOrigin) -> String {
     match origin {
         StreamOrigin::DirectPut => "Direct PUT".to_owned(),
@@ -97,7 +97,7 @@ pub(super) fn origin_label(origin: &StreamOrigin) -> String {
     }
 }
 
-/// Where records end up, for people.
+/// The destination of records, as text for people.
 pub(super) fn sink_label(sink: &Sink) -> String {
     match sink {
         Sink::S3(place) => objects_url(place),

@@ -5,14 +5,14 @@ use crate::asset::table_name;
 use crate::limits;
 use crate::{Arn, Asset, IndexRotation, SearchEngine, TableName};
 
-/// The words of an asset, without what no picture may hold.
+/// The texts of an asset, without characters that pictures must not contain.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AssetLabel {
-    /// Its name.
+    /// The asset's name.
     pub(super) title: String,
-    /// What it is, and whose.
+    /// The asset's kind and owner.
     pub(super) detail: String,
-    /// Its unique name.
+    /// The asset's unique name.
     pub(super) full: String,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn asset_label(asset: &Asset) -> AssetLabel {
         Asset::Objects { bucket, prefix, written } => {
             let title =
                 if prefix.is_empty() { bucket.clone() } else { format!("{bucket}/{prefix}") };
-            // What was written is worth saying where it says more.
+            // The written prefix is only shown if it contains more.
             let more = if written.trim_end_matches('/') == prefix { "" } else { written };
             (title, join_detail("S3", more), format!("s3://{bucket}/{written}"))
         }
@@ -109,7 +109,7 @@ fn engine_name(engine: SearchEngine) -> &'static str {
     }
 }
 
-/// What rotation adds to an index's name.
+/// The suffix that rotation adds to an index's name.
 fn rotation_suffix(rotation: IndexRotation) -> &'static str {
     match rotation {
         IndexRotation::None => "",

@@ -1,18 +1,17 @@
-//! Where assets stand: columns from left to right, and in each of them an order
-//! with few edges that cross and a height that keeps edges level.
+//! Computes the positions of assets: columns from left to right, and in each column an order with
+//! few crossing edges and heights that keep edges level.
 //!
-//! All edges lead from one column to the next, since columns follow from what assets
-//! are; so neither ranks nor bends have to be found, which is what takes general
-//! layouts their time. What hangs together stands together: each such group is laid
-//! out alone, and groups stand below each other in the order of their first streams.
-//! Within a group the order follows from the middle of the neighbours (Sugiyama's
-//! barycentres), over and over in both directions, and the best order seen is kept; it
-//! begins with the names' order, and with that of going through the group from its rim
-//! (Cuthill and McKee's), which brings those near that are near in the graph.
-//! Heights are then moved towards those of the neighbours, each column at once: the
-//! nearest places that keep the distances, by isotonic regression.
+//! All edges lead from one column to the next, because the kind of an asset determines its column.
+//! So ranks and bends, which take most of the time in general layouts, do not have to be computed.
+//! Connected assets form a group. Each group is laid out separately, and the groups follow each
+//! other vertically in the order of their first streams. Within a group, the order follows from the
+//! mean position of the neighbours (Sugiyama's barycenters), repeated in both directions, and the
+//! best order is kept. There are two initial orders: by name, and by distance from the rim of the
+//! group (Cuthill and McKee), which keeps neighbours close. Heights are then moved towards those of
+//! the neighbours, for a whole column at once: isotonic regression finds the nearest positions that
+//! keep the distances.
 //!
-//! The same graph gives the same layout: nothing depends on hashes or on time.
+//! The same graph always has the same layout: nothing depends on hashes or on time.
 
 mod crossings;
 mod groups;
@@ -21,20 +20,20 @@ mod heights;
 use super::column::{AssetColumn, assign_columns};
 use crate::Graph;
 
-/// Sweeps over the columns of a group. Orders of real groups settle after a few.
+/// Sweeps over the columns of a group. The orders of real groups are stable after a few.
 const SWEEPS: usize = 24;
 
-/// Rows between groups, besides the one that each asset takes.
+/// Additional rows between groups.
 const GROUP_GAP: f64 = 0.35;
 
-/// Where everything stands; units are rows, whose height is the painter's.
+/// The positions of all assets. The unit is a row, whose height the painter determines.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The column of each asset.
     pub(super) columns: Vec<AssetColumn>,
-    /// The row of each asset; not a whole number.
+    /// The row of each asset, which may be fractional.
     pub(super) rows: Vec<f64>,
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) height: f64,
 }
 
@@ -56,7 +55,7 @@ pub(super) fn compute_layout(graph: &Graph) -> Layout {
     Layout { columns, rows, height: (height - GROUP_GAP).max(0.0) }
 }
 
-/// Of each asset, those that an edge leads to or from, in order.
+/// The neighbours of each asset in both directions, in order.
 fn find_neighbours(graph: &Graph) -> Vec<Vec<usize>> {
     let mut neighbours = vec![Vec::new(); graph.assets.len()];
     for edge in &graph.edges {
@@ -70,8 +69,8 @@ fn find_neighbours(graph: &Graph) -> Vec<Vec<usize>> {
     neighbours
 }
 
-/// The order of a group's assets in each column: the best that is found from two
-/// beginnings, by their names and by how far they are from the group's rim.
+/// The order of a group's assets in each column: the best order from two initial orders, by name
+/// and by distance from the group's rim.
 fn best_order(
     group: &[usize],
     columns: &[AssetColumn],
@@ -94,7 +93,7 @@ fn in_columns(assets: &[usize], columns: &[AssetColumn]) -> Vec<Vec<usize>> {
     order
 }
 
-/// An order with fewer crossings, and how many they are.
+/// An order with fewer crossings, and the number of crossings.
 fn improve_order(mut order: Vec<Vec<usize>>, neighbours: &[Vec<usize>]) -> (u64, Vec<Vec<usize>>) {
     let mut best = (crossings::count_crossings(&order, neighbours), order.clone());
     for sweep in 0..SWEEPS {

@@ -1,4 +1,4 @@
-//! SVG, for browsers, pages and documents; on a ground of its own, so that it looks
+//! Renders SVG for browsers, pages and documents. The picture has its own background, so it looks
 //! the same on dark and on light pages.
 
 mod edges;
@@ -14,7 +14,7 @@ use super::{TooLarge, render_graph};
 use crate::limits;
 use crate::{Asset, EdgeRole, Graph};
 
-/// All lengths are in pixels at the picture's own size.
+/// All lengths are pixels at the picture's natural size.
 const MARGIN: f64 = 28.0;
 const HEADING_HEIGHT: f64 = 34.0;
 const ROW_HEIGHT: f64 = 60.0;
@@ -24,23 +24,23 @@ const BOX_WIDTH_MAX: f64 = 290.0;
 const COLUMN_GAP: f64 = 96.0;
 const TEXT_INDENT: f64 = 14.0;
 const TITLE_SIZE: f64 = 13.0;
-/// The font's size, and what makes bold widths regular.
+/// The font size, and the ratio of regular to bold widths.
 const DETAIL_SIZE: f64 = 11.0 * REGULAR;
 const LEGEND_HEIGHT: f64 = 34.0;
 
-/// What is looked up while painting.
+/// Lookup data for painting.
 struct Painter<'graph> {
     graph: &'graph Graph,
     layout: Layout,
-    /// The left side and the width of each column; none of one that is empty.
+    /// The left side and the width of each column. `None` for an empty column.
     columns: [Option<(f64, f64)>; 4],
 }
 
-/// Draw a graph as SVG.
+/// Renders a graph as SVG.
 ///
 /// # Errors
 ///
-/// It is too large.
+/// Fails if the picture is too large.
 pub fn render_svg(graph: &Graph) -> Result<String, TooLarge> {
     render_graph(graph, |graph, to| {
         let words: Vec<_> = graph.assets.iter().map(asset_label).collect();
@@ -50,7 +50,7 @@ pub fn render_svg(graph: &Graph) -> Result<String, TooLarge> {
     })
 }
 
-/// A column is as wide as its widest text, within bounds.
+/// A column is as wide as its widest text, within limits.
 fn place_columns(layout: &Layout, words: &[AssetLabel]) -> [Option<(f64, f64)>; 4] {
     let mut left = MARGIN;
     AssetColumn::ALL.map(|column| {
@@ -110,19 +110,19 @@ impl Painter<'_> {
     }
 }
 
-/// Rounds a length to the digits that anybody sees.
+/// Rounds a length to visible digits.
 fn round_length(length: f64) -> f64 {
     (length * 10.0).round() / 10.0
 }
 
-/// Escapes text of XML, in elements and in attributes.
+/// Escapes text for XML elements and attributes.
 fn xml_text(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
-/// The class of a role's edges, the words for them, and their colour as in the style: markers
-/// do not take it from there everywhere.
+/// The class of a role's edges, their description, and their color as in the style: not all viewers
+/// apply the style to markers.
 fn role_style(role: EdgeRole) -> (&'static str, &'static str, &'static str) {
     match role {
         EdgeRole::Routed => ("routed", "sent by the plugin", "#4f46e5"),

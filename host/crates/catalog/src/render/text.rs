@@ -1,18 +1,18 @@
-//! Text that fits: how wide it is in whatever font, and how it is cut.
+//! Fits text into a width: estimates the width of text in any font, and truncates text.
 
-/// What takes the place of what is left out.
+/// Replaces omitted text.
 const GAP: char = '…';
 
-/// What takes the place of a character that no picture may hold.
+/// Replaces characters that pictures must not contain.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// How much narrower a text is that is not bold.
+/// The ratio of regular to bold widths.
 pub(super) const REGULAR: f64 = 0.88;
 
-/// How wide a bold text is at most, in units of the font's size.
+/// The maximum width of a bold text, in units of the font size.
 ///
-/// The font of the reader is unknown. These are the widths of the wide
-/// ones among common fonts (Verdana, DejaVu Sans), rounded up.
+/// The reader's font is unknown. These are the widths of wide common fonts (Verdana, DejaVu Sans),
+/// rounded up.
 pub(super) fn text_width(text: &str) -> f64 {
     text.chars().map(char_width).sum()
 }
@@ -24,14 +24,13 @@ fn char_width(character: char) -> f64 {
         'm' | 'w' | 'M' | 'W' | '%' | '@' | GAP => 1.12,
         'a'..='z' | '0'..='9' | '_' | '"' | '*' | '?' => 0.73,
         '\u{20}'..='\u{24f}' => 0.88,
-        // Emoji and their kin are wider than they are high in some fonts.
+        // Emoji and similar characters are wider than high in some fonts.
         '\u{1f000}'.. => 1.4,
         _ => 1.12,
     }
 }
 
-/// A text that is at most so wide: its middle is left out, since names differ at
-/// their start and end.
+/// Fits a text into this width. Its middle is omitted, because names differ at their start and end.
 pub(super) fn fit_text(text: &str, width_max: f64) -> String {
     if text_width(text) <= width_max {
         return text.to_owned();
@@ -52,7 +51,7 @@ pub(super) fn fit_text(text: &str, width_max: f64) -> String {
             last -= 1;
         }
     }
-    // What belongs to the character before it says nothing without that.
+    // A combining character has no meaning without the character before it.
     let tail = characters[last..].iter().skip_while(|character| is_joining(**character));
     characters[..first].iter().chain([&GAP]).chain(tail).collect()
 }
@@ -64,8 +63,8 @@ fn is_joining(character: char) -> bool {
     )
 }
 
-/// A text without what XML does not allow or what changes the order of the text
-/// around it, on one line, and not longer than so many characters.
+/// A text on one line of at most this number of characters, without characters that XML does not
+/// allow or that change the text direction.
 pub(super) fn clean_text(text: &str, chars_max: usize) -> String {
     let clean = |character| match character {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
@@ -93,7 +92,7 @@ mod tests {
         assert_eq!(fit_text("a-very-long-name-of-a-stream-eu-west-1", 10.0), "a-very…west-1");
         assert_eq!(fit_text("日本日本日本日本日本", 6.0), "日本…日本");
         assert_eq!(fit_text("orders", 0.0), "…");
-        // An accent without its letter is left out.
+        // A combining accent without its letter is omitted.
         assert_eq!(fit_text("aaaaaae\u{301}", 3.1), "a…");
     }
 

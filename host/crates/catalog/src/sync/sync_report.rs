@@ -1,4 +1,5 @@
-//! The report of a sync, judged by the settings: good or not, as text, as JSON and for the history.
+//! The report of a sync and its success according to the settings, as text, as JSON and for the
+//! history.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::schedule::{RunCounts, RunResult, RunStatus};
 pub struct SyncReport {
     /// The steps and their outcomes.
     pub outcome: IngestOutcome,
-    /// What was read; none where nothing was.
+    /// The result of reading. `None` if nothing was read.
     pub snapshot: Option<Snapshot>,
     pub(super) options: IngestOptions,
 }

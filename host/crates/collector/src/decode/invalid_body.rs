@@ -1,5 +1,5 @@
-//! Why a whole body is refused, with the text that the client gets. None of the body is quoted; a
-//! byte offset is given where there is one.
+//! Why a whole body is refused, with the text for the client. The text quotes nothing of the body,
+//! and contains a byte offset if there is one.
 
 use thiserror::Error;
 
@@ -9,22 +9,22 @@ use standpipe_core::event::{Malformed, OutlineError};
 /// Why a whole body is refused. The texts quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidBody {
-    /// It has only whitespace.
+    /// The body contains only whitespace.
     #[error("the body is empty")]
     Empty,
     /// Some bytes are not UTF-8.
     #[error("the body is not UTF-8 from byte {at}")]
     NotUtf8 {
-        /// The first bad byte, counted from 0.
+        /// The position of the first invalid byte, counted from 0.
         at: usize,
     },
-    /// It is not JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON from byte {at}")]
     NotJson {
-        /// Where reading stopped, counted from 0.
+        /// The position at which parsing stopped, counted from 0.
         at: usize,
     },
-    /// It is JSON, but not an object.
+    /// The body is JSON, but not an object.
     #[error("the body is JSON, but not an object")]
     NotAnObject,
     /// Objects and arrays are nested too deeply.
@@ -33,19 +33,20 @@ pub enum InvalidBody {
         /// The permitted depth.
         levels_max: usize,
     },
-    /// It has no array `batch`.
+    /// The body has no array `batch`.
     #[error("the body has no array `batch`")]
     NoBatch,
     /// The array is empty.
     #[error("the batch is empty")]
     EmptyBatch,
-    /// The events, with what is added to them, have too many bytes.
+    /// The events, with added members, have too many bytes.
     #[error("the events come to more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
     TooLong,
     /// There are too many events.
     #[error("the request has more than {max} events", max = limits::COLLECT_EVENTS_MAX)]
     TooManyEvents,
-    /// The members of the batch and others that are added to its events have too many bytes.
+    /// The shared members of the batch, and others that are added to its events, have too many
+    /// bytes.
     #[error(
         "what is added to the events, with context, integrations and sentAt of the batch in each, comes to \
          more than {max} bytes",
@@ -55,7 +56,7 @@ pub enum InvalidBody {
     /// There are too many members or items.
     #[error("the body has more than {max} members and items", max = limits::COLLECT_PARTS_MAX)]
     TooManyParts,
-    /// The batch's own or an event's `context` or `integrations` has too many members.
+    /// `context` or `integrations` of the batch or of an event has too many members.
     #[error(
         "context or integrations has more than {max} members",
         max = limits::COLLECT_SHARED_MEMBERS_MAX
@@ -67,9 +68,9 @@ pub enum InvalidBody {
 }
 
 impl InvalidBody {
-    /// The text to answer with: that of RudderStack's gateway, without a line end, and
-    /// behind it where in the body the problem is, or which limit of this program's own is
-    /// passed and what to do. Segment's texts are not public.
+    /// The text of the response. It is that of RudderStack's gateway without a line end, followed
+    /// by the position of the problem, or by the exceeded limit of this program and the solution.
+    /// Segment's texts are not public.
     pub fn response_text(&self) -> String {
         match self {
             InvalidBody::Empty => "request body is nil".to_owned(),

@@ -1,20 +1,20 @@
-//! Changes to one object that are applied while it is copied, so that everything else keeps its
-//! bytes. Buffers are reused from event to event.
+//! Changes to an object that are applied while it is copied, so that all other parts keep their
+//! bytes. Buffers are reused for all events.
 
 use super::known_members::MemberValue;
 use standpipe_core::event::{Outline, Span};
 
-/// Changes to one object, to be made while it is copied.
+/// Changes to an object, to apply while it is copied.
 #[derive(Debug, Default)]
 pub(super) struct ObjectPatch {
     edits: Vec<SpanReplacement>,
-    /// What the edits put in, one after the other.
+    /// The inserted texts, one after the other.
     texts: Vec<u8>,
     /// New members, each with a comma before it.
     members: Vec<u8>,
 }
 
-/// Puts a piece of [`ObjectPatch::texts`] in the place of a piece of the body.
+/// Replaces a part of the body by a part of [`ObjectPatch::texts`].
 #[derive(Debug, Clone, Copy)]
 struct SpanReplacement {
     span: Span,
@@ -29,13 +29,13 @@ impl ObjectPatch {
         self.members.clear();
     }
 
-    /// Gives a member this value, as JSON.
+    /// Sets a member to this value, as JSON.
     #[inline]
     pub(super) fn set_member(&mut self, place: MemberValue, key: &str, value: &[u8]) {
         self.set_member_with(place, key, |out| out.extend_from_slice(value));
     }
 
-    /// Gives a member this value, as JSON, unless it has it already.
+    /// Sets a member to this value, as JSON, unless it already has this value.
     #[inline]
     pub(super) fn set_different(
         &mut self,
@@ -49,7 +49,7 @@ impl ObjectPatch {
         }
     }
 
-    /// Gives a member the value that is written.
+    /// Sets a member to the value that `write` writes.
     #[inline]
     pub(super) fn set_member_with(
         &mut self,
@@ -66,7 +66,7 @@ impl ObjectPatch {
         write(&mut self.members);
     }
 
-    /// Replaces a piece with what is written. Pieces must not overlap.
+    /// Replaces a part by the text that `write` writes. Parts must not overlap.
     #[inline]
     pub(super) fn replace_span(&mut self, span: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let text_start = self.texts.len();
@@ -75,7 +75,7 @@ impl ObjectPatch {
         self.edits.push(SpanReplacement { span, text_start, text_end });
     }
 
-    /// Bytes that the changes put in.
+    /// Bytes of the inserted texts.
     pub(super) fn added_bytes(&self) -> usize {
         self.texts.len() + self.members.len()
     }
@@ -86,7 +86,7 @@ impl ObjectPatch {
         (object.end - object.start - replaced) as usize + self.added_bytes()
     }
 
-    /// Appends an object that has members, with its changes.
+    /// Appends an object with its changes. The object must have members.
     pub(super) fn write_patched(&mut self, body: &str, object: Span, out: &mut Vec<u8>) {
         self.edits.sort_unstable_by_key(|edit| edit.span.start);
         let body = body.as_bytes();

@@ -1,5 +1,5 @@
-//! `context` and `integrations` that a batch states once: each event gets the members that it
-//! lacks. The number of members is bounded, and the next event costs nothing to begin.
+//! `context` and `integrations` that a batch shares among its events: each event gets the members
+//! that it lacks. The number of members is limited, and starting the next event costs nothing.
 
 use std::collections::HashMap;
 
@@ -7,28 +7,29 @@ use super::InvalidBody;
 use crate::limits;
 use standpipe_core::event::{Member, Outline};
 
-/// An object that a batch says once for all its events: each of them gets the
-/// members that its own one lacks.
+/// An object that a batch shares among its events. Each event gets the members that its own object
+/// lacks.
 #[derive(Debug, Default)]
 pub(super) struct SharedMembers<'a> {
-    /// Keys as they are written, and values. Of equal keys only the last one, or
-    /// else a small event could ask for looking at very many.
+    /// Keys as written, and values. Of duplicate keys, only the last one is kept: otherwise, a
+    /// small event could cause a large number of comparisons.
     members: Vec<(&'a str, &'a str)>,
-    /// The member under each key. A map, since objects of hostile bodies have very
-    /// many members.
+    /// The member of each key. It is a map, because objects in hostile bodies have very many
+    /// members.
     places: HashMap<String, usize>,
-    /// For each member, the last event that has it itself: events are counted, so that
-    /// beginning with another one takes no time, however many members there are.
+    /// For each member, the number of the last event that has it itself. With this number, starting
+    /// another event takes no time, however many members there are.
     owners: Vec<u32>,
     event: u32,
 }
 
 impl<'a> SharedMembers<'a> {
-    /// Reads the members of an object. Another value has none.
+    /// Reads the members of an object. Other values have none.
     ///
     /// # Errors
     ///
-    /// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+    /// Fails if the object has more than
+    /// [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX) members.
     pub(super) fn read(value: Option<&'a str>) -> Result<Self, InvalidBody> {
         let mut shared = SharedMembers::default();
         let Some(text) = value.filter(|text| text.starts_with('{')) else { return Ok(shared) };
@@ -56,7 +57,7 @@ impl<'a> SharedMembers<'a> {
         self.places.get(name).map(|place| self.members[*place].1)
     }
 
-    /// Begins the next event, without members of its own.
+    /// Starts the next event, without own members.
     pub(super) fn forget_own(&mut self) {
         self.event += 1;
     }
@@ -68,8 +69,8 @@ impl<'a> SharedMembers<'a> {
         }
     }
 
-    /// Appends the members that the event lacks, behind a comma if `is_behind`. Returns whether the
-    /// object has members now.
+    /// Appends the members that the event lacks. If `is_behind`, a comma precedes them. Returns
+    /// whether the object has members now.
     pub(super) fn write_missing(&self, mut is_behind: bool, out: &mut Vec<u8>) -> bool {
         let members = self.members.iter().zip(&self.owners);
         for ((key, value), _) in members.filter(|(_, owner)| **owner != self.event) {
@@ -83,17 +84,18 @@ impl<'a> SharedMembers<'a> {
     }
 }
 
-/// Calls `each` for every member of an object of a checked text.
+/// Calls `each` for every member of an object in a validated text.
 ///
 /// # Errors
 ///
-/// It has more than [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX).
+/// Fails if the object has more than
+/// [`COLLECT_SHARED_MEMBERS_MAX`](limits::COLLECT_SHARED_MEMBERS_MAX) members.
 pub(super) fn each_member<'a>(
     text: &'a str,
     mut each: impl FnMut(&Outline<'a>, Member<'a>),
 ) -> Result<(), InvalidBody> {
     let members_max = limits::COLLECT_SHARED_MEMBERS_MAX;
-    // A part of what has been checked is JSON.
+    // A part of a validated text is JSON.
     let outline = Outline::of_members(
         text.as_bytes(),
         standpipe_core::limits::EVENT_NESTING_MAX,

@@ -1,26 +1,25 @@
-//! Chunks of a source's lines, and how they come to be.
+//! Chunks of a source's lines, and how they are created.
 
 use std::ops::Range;
 
 use super::{Ack, EventRefusal, EventSource};
 
-/// A piece of a source: whole lines in one buffer, and the promise to account
-/// for each of them.
+/// A part of a source: whole lines in one buffer, and the acknowledgement for each of them.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The bytes that the lines point into.
+    /// The bytes that contain the lines.
     pub bytes: Vec<u8>,
-    /// The lines that hold an event, in their order. Blank lines are not here.
+    /// The lines with events, in order. Blank lines are left out.
     pub lines: Vec<ChunkLine>,
-    /// Why lines could not be read whole, by their ascending positions in `lines`.
+    /// Why lines could not be read completely, by their ascending positions in `lines`.
     pub errors: Vec<(u32, LineError)>,
     /// The number of the chunk's first line in its source, counted from 1.
     pub first_line: u64,
-    /// Settles each line.
+    /// The acknowledgement that settles each line.
     pub ack: Ack,
 }
 
-/// Lines of a source in one buffer: a [`Chunk`] in the making, without an ack.
+/// Lines of a source in one buffer: a [`Chunk`] without an ack.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lines {
     /// See [`Chunk`].
@@ -33,48 +32,47 @@ pub struct Lines {
     pub first_line: u64,
 }
 
-/// What looking for the next chunk of a source came to.
+/// The result of looking for the next chunk of a source.
 #[derive(Debug)]
 pub enum NextChunk {
-    /// Its events wait for a worker.
+    /// The next chunk.
     Chunk(Chunk),
-    /// There is none yet.
+    /// There is no chunk yet.
     Nothing,
-    /// There will be no more.
+    /// There will be no more chunks.
     End,
 }
 
 /// One line of a chunk, without its line ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLine {
-    /// Where it starts in the chunk's bytes.
+    /// The line's start in the chunk's bytes.
     pub start: u32,
-    /// Where it ends there.
+    /// The line's end in the chunk's bytes.
     pub end: u32,
-    /// Its distance from the chunk's first line, in lines.
+    /// The number of lines between the chunk's first line and this one.
     pub offset: u32,
 }
 
-/// Why a line could not be read whole; its bytes are the part that is kept.
+/// Why a line could not be read completely. Its bytes are the kept part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineError {
-    /// It is longer than an event may be.
+    /// The line is longer than an event may be.
     TooLong {
-        /// The whole length, in bytes.
+        /// The whole length in bytes.
         bytes: u64,
     },
-    /// The source ended or failed inside the line; all that may have followed
-    /// is missing.
+    /// The source ended or failed inside the line. Everything after it is missing.
     CutOff {
-        /// What happened to the source.
+        /// The error of the source.
         detail: String,
     },
-    /// It was refused where it came in.
+    /// The collector refused the event.
     Refused(EventRefusal),
 }
 
 impl Chunk {
-    /// The source.
+    /// The source of the chunk.
     pub fn source(&self) -> &EventSource {
         self.ack.source()
     }
@@ -91,25 +89,25 @@ impl Chunk {
 }
 
 impl Lines {
-    /// No lines yet, in a buffer that is used again.
+    /// Creates an empty list of lines in a reused buffer.
     pub fn in_buffer(mut bytes: Vec<u8>, first_line: u64) -> Self {
         bytes.clear();
         Lines { bytes, first_line, ..Lines::default() }
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     #[inline]
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no lines.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Adds a line that stands at these bytes, so many lines after the first one.
+    /// Adds the line at these bytes. `offset` is the number of lines since the first one.
     #[inline]
     pub fn push(&mut self, bytes: Range<usize>, offset: u32) {
         self.lines.push(ChunkLine {
@@ -119,13 +117,13 @@ impl Lines {
         });
     }
 
-    /// Adds a line that could not be read whole, with the reason.
+    /// Adds a line that could not be read completely, with the reason.
     pub fn push_error(&mut self, bytes: Range<usize>, offset: u32, error: LineError) {
         self.errors.push((offset_u32(self.len()), error));
         self.push(bytes, offset);
     }
 
-    /// The chunk of these lines, each of which is accounted for by `ack`.
+    /// Creates a chunk of these lines, which `ack` settles.
     pub fn into_chunk(self, ack: Ack) -> Chunk {
         let Lines { bytes, lines, errors, first_line } = self;
         Chunk { bytes, lines, errors, first_line, ack }

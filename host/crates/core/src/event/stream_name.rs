@@ -1,23 +1,22 @@
-//! Names of delivery streams as Firehose accepts them, which are safe as parts of file names, and
-//! patterns of them.
+//! Names of delivery streams that Firehose accepts and that are safe in file names, and patterns of
+//! such names.
 
 use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-/// The longest name of a delivery stream, in characters. Source: Firehose,
+/// The maximum length of a delivery stream's name, in characters. Source: Firehose,
 /// `CreateDeliveryStream`.
 const CHARS_MAX: usize = 64;
 
 /// The name of a delivery stream, as Firehose accepts it.
 ///
-/// It holds neither a path separator nor white space, so it is safe as a part
-/// of a file's name.
+/// It contains neither a path separator nor white space, so it is safe as a part of a file name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
-/// A name that Firehose would refuse.
+/// Firehose would reject the name.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
     "{0:?} is not the name of a delivery stream: expected 1 to 64 of the characters a-z, A-Z, 0-9, _ . and -"
@@ -25,11 +24,11 @@ pub struct StreamName(Arc<str>);
 pub struct InvalidStreamName(String);
 
 impl StreamName {
-    /// Check a name.
+    /// Checks a name.
     ///
     /// # Errors
     ///
-    /// Firehose would refuse it.
+    /// Fails if Firehose would reject the name.
     pub fn parse(name: &str) -> Result<Self, InvalidStreamName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name.is_empty() || name.len() > CHARS_MAX || !name.chars().all(allowed) {
@@ -51,8 +50,8 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// Whether a pattern of names stands for a name, or for all that another pattern
-/// stands for. Each `*` is any run of characters; without one it stands for itself.
+/// Whether a pattern matches a name, or everything that another pattern matches. Each `*` stands
+/// for any characters. A text without `*` matches only itself.
 pub fn covers(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(start) else { return false };

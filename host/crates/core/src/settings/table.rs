@@ -1,6 +1,7 @@
-//! What errors call the tables and keys of a settings file.
+//! The names of tables and keys in errors about a settings file.
 //!
-//! A key is called `[section] key`, or `[[sources]] "web": key` in a list of tables, or by its name alone at the top.
+//! The name of a key is `[section] key`, or `[[sources]] "web": key` in a list of tables, or only
+//! the key at the top level.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,19 +10,19 @@ use std::fmt::{self, Display};
 /// A table of a settings file.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsTable {
-    /// The keys that lead to it.
+    /// The keys that lead to the table.
     path: Vec<String>,
-    /// Whether it is one of a list of tables, and which, where that is said.
+    /// Whether the table is in a list of tables, and its label, if it is known.
     list: Option<Option<String>>,
 }
 
 impl SettingsTable {
-    /// The table that holds all others.
+    /// The top-level table.
     pub fn top() -> Self {
         SettingsTable::default()
     }
 
-    /// A table in this one.
+    /// A table in this table.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
         SettingsTable {
@@ -30,35 +31,35 @@ impl SettingsTable {
         }
     }
 
-    /// Each table of a list in this one.
+    /// All tables of a list in this table.
     #[must_use]
     pub fn list(&self, key: &str) -> Self {
         SettingsTable { list: Some(None), ..self.table(key) }
     }
 
-    /// One table of a list in this one, by its label: see [`item_labels`].
+    /// A table of a list in this table, by its label: see [`item_labels`].
     #[must_use]
     pub fn item(&self, key: &str, label: String) -> Self {
         SettingsTable { list: Some(Some(label)), ..self.table(key) }
     }
 
-    /// Whether it is the one that holds all others.
+    /// Whether this is the top-level table.
     pub fn is_top(&self) -> bool {
         self.path.is_empty()
     }
 
-    /// Whether these keys lead to it; `*` stands for any key.
+    /// Whether these keys lead to the table. `*` stands for any key.
     pub fn is_at(&self, path: &[&str]) -> bool {
         let mut keys = self.path.iter().zip(path);
         self.path.len() == path.len() && keys.all(|(key, known)| *known == "*" || key == known)
     }
 
-    /// A key in it.
+    /// The name of a key in the table.
     pub fn key(&self, key: &str) -> String {
         self.message_about(&toml_key(key))
     }
 
-    /// A text that begins with one of its keys.
+    /// A text that starts with one of the table's keys.
     pub(super) fn message_about(&self, text: &dyn Display) -> String {
         match &self.list {
             _ if self.is_top() => text.to_string(),
@@ -80,7 +81,7 @@ impl Display for SettingsTable {
     }
 }
 
-/// A key as it is written: bare where that is possible.
+/// A key as written in TOML, without quotes if possible.
 pub fn toml_key(key: &str) -> Cow<'_, str> {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     match !key.is_empty() && key.bytes().all(is_bare) {
@@ -89,8 +90,8 @@ pub fn toml_key(key: &str) -> Cow<'_, str> {
     }
 }
 
-/// What the items of a list of tables are called: by their names where they have one, and by their number where they
-/// have none, or that of one before.
+/// The labels of the tables in a list: their names, or their numbers if they have no name or the
+/// name of an earlier table.
 pub fn item_labels<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut known = HashSet::new();
     let label = |(number, name): (usize, &'a str)| match name {

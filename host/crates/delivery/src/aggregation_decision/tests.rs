@@ -1,8 +1,8 @@
-//! The decision for every kind of destination and every processing step.
+//! Tests the decision for each kind of destination and each processing step.
 
 use super::*;
 
-/// Something that Firehose does to records before it delivers them.
+/// A step in which Firehose processes records before delivery.
 #[derive(Clone, Copy)]
 enum Step {
     Processor(&'static str),
@@ -52,7 +52,7 @@ fn every_kind_of_destination_is_decided_on() {
         (DestinationKind::Unknown, Some("unknown kind")),
     ] {
         check(&one(kind, &[]), why);
-        // A destination that wants single events is not talked out of it.
+        // The objection of a destination that needs single events remains.
         check(&one(kind, &[SPLIT]), why);
     }
 }
@@ -109,7 +109,8 @@ fn newlines_that_double_are_hinted_at() {
     assert!(!hints(&[]) && !hints(&[DELIMITER, SPLIT]));
 }
 
-/// aggregated without `why`, and otherwise off, with these words in the reason.
+/// Expects aggregation if `why` is `None`, and otherwise no aggregation with these words in the
+/// reason.
 fn check(description: &StreamDescription, why: Option<&str>) {
     let decision = decide_aggregation(description);
     let expected =

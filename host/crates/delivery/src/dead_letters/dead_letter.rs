@@ -1,4 +1,4 @@
-//! A dead letter before it is written: the reason, the place, who decided and the event, as one
+//! A dead letter before it is written: the reason, the position, the plugin and the event, as one
 //! line of JSON.
 
 use std::borrow::Cow;
@@ -8,42 +8,40 @@ use super::json_line::JsonLine;
 use standpipe_core::clock;
 use standpipe_core::event::{EventSource, OnUndeliverable, Reason};
 
-/// Bytes that a dead letter mostly has beside its event.
+/// The usual size of a dead letter without its event, in bytes.
 const LINE_BYTES: usize = 512;
 
 /// An event that cannot be delivered.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadLetter<'a> {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// More about it; never the event itself.
+    /// Details, which never contain the event itself.
     pub detail: &'a str,
-    /// Where the event came from.
+    /// The source of the event.
     pub source: &'a str,
-    /// Its line there, counted from 1.
+    /// The event's line in the source, counted from 1.
     pub line: u64,
-    /// Where it should have gone.
+    /// The intended stream.
     pub stream: Option<&'a str>,
-    /// The SHA-256 of the plugin that decided; empty where none did.
+    /// The SHA-256 of the plugin that decided the event. Empty if none did.
     pub plugin: &'a str,
-    /// The number of its generation in its run, counted from 1; 0 where no plugin
-    /// decided.
+    /// The number of the plugin's generation in its run, counted from 1. 0 if no plugin decided.
     pub generation: u64,
-    /// How often it was sent.
+    /// How often the record was sent.
     pub attempts: u32,
-    /// Whether the dead letter is to be written at all.
+    /// Whether to write the dead letter at all.
     pub on_undeliverable: OnUndeliverable,
-    /// The dead letters about it before this one, where there are some: see
-    /// [`EventSource::history`].
+    /// The earlier dead letters of the event, if there are any: see [`EventSource::history`].
     pub history: Option<&'a str>,
-    /// The length of the event, where only its start is kept.
+    /// The length of the event, if only its start is kept.
     pub bytes_total: Option<u64>,
     /// The event as received, without its line ending.
     pub original: &'a [u8],
 }
 
 impl<'a> DeadLetter<'a> {
-    /// A dead letter about a line that never got as far as a plugin.
+    /// Creates a dead letter of a line that never reached a plugin.
     pub fn of_line(
         reason: Reason,
         detail: &'a str,
@@ -67,7 +65,7 @@ impl<'a> DeadLetter<'a> {
         }
     }
 
-    /// The dead letter as its line in a file, with the line ending.
+    /// The dead letter as a line of a file, with the line ending.
     pub(super) fn to_line(self) -> io::Result<Vec<u8>> {
         let text = std::str::from_utf8(self.original).ok();
         let encode = || base64_simd::STANDARD.encode_to_string(self.original).into();

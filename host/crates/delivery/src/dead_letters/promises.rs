@@ -1,4 +1,4 @@
-//! What dead letters promise, tried on files that fail and lose what was not synced.
+//! Tests the durability of dead letters with files that fail and lose unsynced data.
 
 mod disk;
 mod failing;
@@ -17,20 +17,20 @@ use super::*;
 use disk::PowerLossDisk;
 use standpipe_core::event::{EventOutcome, Settled, Settlements};
 
-/// What became of events, as their source was informed.
+/// The outcomes of events, as reported to their source.
 #[derive(Debug, Clone, Default)]
 struct Source(Arc<Mutex<EventAccount>>);
 
 #[derive(Debug, Default)]
 struct EventAccount {
-    /// The numbers of events that the source has let go.
+    /// The numbers of events that the source has released.
     acknowledged: BTreeSet<usize>,
     settled: Settled,
 }
 
 impl Source {
-    /// The promise for events of these numbers. `look` is shown those that the source
-    /// is about to let go.
+    /// Creates an acknowledgement for events with these numbers. `look` gets the numbers of the
+    /// events that the source is about to release.
     fn promise(
         &self,
         numbers: Range<usize>,
@@ -60,7 +60,7 @@ impl Source {
     }
 }
 
-/// Have dead letters written about events of these numbers, in chunks of ten.
+/// Dead-letters events with these numbers, in chunks of ten.
 fn kill(dead_letters: &DeadLetterWriter, source: &Source, numbers: Range<usize>) {
     kill_and_look(dead_letters, source, numbers, |_| {});
 }
@@ -84,7 +84,7 @@ fn kill_and_look(
     }
 }
 
-/// The numbers of the events in these files, each of whose lines is whole.
+/// The numbers of the events in these files. Each of their lines must be complete.
 fn numbers(texts: impl IntoIterator<Item = Vec<u8>>) -> Vec<usize> {
     let mut numbers = Vec::new();
     for text in texts {
@@ -99,7 +99,7 @@ fn numbers(texts: impl IntoIterator<Item = Vec<u8>>) -> Vec<usize> {
     numbers
 }
 
-/// What stands in the files now, oldest first.
+/// The numbers in the current files, oldest first.
 fn written(directory: &Path) -> Vec<usize> {
     let files = DeadLetterDirectory::new(directory.to_owned()).files().unwrap();
     numbers(files.iter().map(|file| std::fs::read(&file.path).unwrap()))

@@ -1,10 +1,9 @@
-//! The last line of a file to which records with newlines will be appended, where
-//! it has no newline.
+//! Handles the last line of a file without a newline, before records with newlines are appended.
 //!
-//! What it is can only be guessed. An unfinished JSON object or array is what a crash
-//! has left of a record, and is cut off. JSON values that are whole are records that
-//! were written without newlines, and anything else may be: they stay, and get a
-//! newline, so that the next record has a line of its own.
+//! The origin of the line can only be guessed. An incomplete JSON object or array is the rest of a
+//! record after a crash, and is cut off. Complete JSON values are records that were written without
+//! newlines, and any other text may be such records too: they stay and get a newline, so that the
+//! next record starts on a new line.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,14 +14,14 @@ use serde::de::IgnoredAny;
 
 use crate::limits;
 
-/// The bytes that are looked at: a record, and a newline before it.
+/// The number of bytes to examine: a record, and a newline before it.
 const WINDOW_BYTES: u64 = limits::RECORD_BYTES_MAX as u64 + 1;
 
-/// See that a file ends with a newline, if there is anything in it.
+/// Makes sure that a non-empty file ends with a newline.
 pub(super) fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let window = match read_end(path, length) {
-        // Who may only write to it has to do without.
+        // With write permission only, this check is not possible.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         window => window?,
     };
@@ -33,7 +32,7 @@ pub(super) fn end_last_line(path: &Path, file: &mut File) -> io::Result<()> {
     let line = match line_start {
         Some(start) => &window[start..],
         None if window.len() as u64 == length => &window[..],
-        // Longer than any record: there are several.
+        // The line is longer than any record, so it contains several.
         None => return file.write_all(b"\n"),
     };
     let kept = kept_bytes(line);
@@ -53,14 +52,14 @@ fn read_end(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     Ok(window)
 }
 
-/// How much of a line is not the beginning of a JSON object or array.
+/// The length of a line without an incomplete JSON object or array at its end.
 fn kept_bytes(line: &[u8]) -> usize {
     let mut values = serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>();
     loop {
         match values.next() {
             Some(Ok(_)) => {}
             Some(Err(error)) if error.is_eof() => break,
-            // No JSON, or none alone.
+            // The text is not JSON, or contains more than JSON.
             Some(Err(_)) | None => return line.len(),
         }
     }

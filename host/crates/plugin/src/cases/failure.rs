@@ -1,76 +1,74 @@
-//! A case that did not come out as expected, with its differences; payloads are shown up to a limit
-//! and escaped.
+//! A failed case with its differences. Payloads are shown up to a limit and escaped.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Bytes of a payload, or of one side of a difference, that a failed case shows.
+/// Maximum bytes of a payload, or of one side of a difference, that a failed case shows.
 const CASE_SHOWN_BYTES_MAX: usize = 400;
 
-/// A case that did not come out as expected.
+/// A failed case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaseFailure {
-    /// The file that it stands in, if it is from one.
+    /// The file of the case, if it is from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Its position in the file, counted from 1.
+    /// The position of the case in the file, counted from 1.
     pub number: usize,
-    /// Its name.
+    /// The name of the case.
     pub name: String,
-    /// What differs.
+    /// The differences from the expected decision.
     pub differences: Vec<CaseDifference>,
 }
 
-/// One difference between what was expected and what came. Payloads are shown up to
-/// 400 bytes.
+/// A difference between the expected and the actual decision. Payloads are shown up to 400 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CaseDifference {
-    /// The plugin did not take the settings.
+    /// The plugin rejected the settings.
     NotLoaded {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The plugin did something wrong with the event.
+    /// The plugin failed on the event.
     Fault {
-        /// What.
+        /// The fault.
         error: String,
     },
-    /// A delivery is not there.
+    /// A delivery is missing.
     Missing {
-        /// Its stream.
+        /// The stream of the delivery.
         stream: String,
-        /// Its payload.
+        /// The payload of the delivery.
         payload: String,
     },
-    /// There is a delivery that nobody expects.
+    /// A delivery was not expected.
     Unexpected {
-        /// Its stream.
+        /// The stream of the delivery.
         stream: String,
-        /// Its payload.
+        /// The payload of the delivery.
         payload: String,
     },
-    /// Deliveries are expected, and the event is filtered.
+    /// Deliveries are expected, but the event is filtered.
     Filtered,
     /// A delivery has another payload.
     Payload {
-        /// Its stream.
+        /// The stream of the delivery.
         stream: String,
-        /// Where they first differ: a byte, counted from 0, or a JSON pointer.
+        /// The position of the first difference: a byte, counted from 0, or a JSON pointer.
         place: String,
-        /// What should be there.
+        /// The expected value.
         expected: String,
-        /// What is there.
+        /// The actual value.
         got: String,
     },
-    /// The event should be rejected and is not, the other way round, or for
+    /// The event should be rejected but is not, should not be rejected but is, or is rejected for
     /// another reason.
     Rejection {
-        /// Words that the reason should hold; none if it should not be rejected.
+        /// Expected words of the reason, or `None` if the event should not be rejected.
         expected: Option<String>,
-        /// The reason; none if it is not rejected.
+        /// The actual reason, or `None` if the event is not rejected.
         got: Option<String>,
     },
 }
@@ -112,7 +110,7 @@ impl fmt::Display for CaseDifference {
     }
 }
 
-/// Bytes for people, harmless to a terminal, up to the limit.
+/// Formats bytes for people, up to the limit and without characters that could control a terminal.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(CASE_SHOWN_BYTES_MAX)];
     let text: String = String::from_utf8_lossy(cut)

@@ -1,7 +1,7 @@
 //! Reads the settings of plugins, in TOML or another format, and converts them to JSON.
 //!
 //! Dates and times of TOML become text: serde has no type for them, and the crate `toml` presents
-//! them as a table with a private key. Numbers that JSON cannot express are errors, since they
+//! them as a table with a private key. Numbers that JSON cannot represent are errors, because they
 //! would become null.
 
 use std::fmt;

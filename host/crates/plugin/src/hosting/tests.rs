@@ -1,4 +1,5 @@
-//! Settings of `[plugin]`: trust, limits, breaker, canary and shadow, each bound and one beyond.
+//! Tests the settings of `[plugin]`: trust, limits, breaker, canary and shadow, each at its limit
+//! and above.
 
 use std::path::Path;
 use std::time::Duration;

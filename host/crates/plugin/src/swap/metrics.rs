@@ -1,4 +1,5 @@
-//! Metrics of the plugins of a run. Counters go on over swaps: they are of all plugins in a role.
+//! Metrics of the plugins of a run. Counters continue after swaps, because they belong to all
+//! plugins in a role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ fn write_present(
     page.gauges("plugin_memory_bytes", help, rows)
 }
 
-/// A metric's name, what it means, and its counter.
+/// A metric's name, its description, and its counter.
 type CounterColumn = (&'static str, &'static str, fn(&PluginCounters) -> &Counter);
 
 /// Writes the counters of each role.

@@ -10,22 +10,22 @@ use thiserror::Error;
 use crate::cases::CaseFailure;
 use crate::{Fault, LoadError, Untrusted};
 
-/// A step that a candidate has to pass.
+/// A step that a candidate must pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapStep {
-    /// Its file and settings are read.
+    /// The candidate's file and settings are read.
     Read,
-    /// Its hash and signature are checked.
+    /// The hash and the signature of the component are verified.
     Trust,
-    /// It is compiled.
+    /// The component is compiled.
     Compile,
-    /// Its imports and exports are checked against the contract.
+    /// The component's imports and exports are checked against the contract.
     Fit,
-    /// It reads its settings.
+    /// The plugin reads its settings.
     Configure,
-    /// It maps samples under the limits of production.
+    /// The plugin maps samples under the limits of production.
     Samples,
-    /// It passes the cases of the settings.
+    /// The plugin passes the cases of the settings.
     Cases,
 }
 
@@ -33,84 +33,84 @@ pub enum SwapStep {
 #[derive(Debug, Error)]
 #[error("it failed the step {}: {cause}", step.word())]
 pub struct RejectedCandidate {
-    /// The step that it failed.
+    /// The step that the candidate failed.
     pub step: SwapStep,
-    /// Why, and what to do about it.
+    /// The reason, and the solution.
     #[source]
     pub cause: Box<RejectionCause>,
-    /// The SHA-256 of the component, where it could be read.
+    /// The SHA-256 of the component, if it could be read.
     pub digest: Option<Arc<str>>,
 }
 
 /// Why a candidate is rejected.
 #[derive(Debug, Error)]
 pub enum RejectionCause {
-    /// Its file, its settings, or a secret that they name, could not be read.
+    /// The candidate's file, its settings, or a secret in them could not be read.
     #[error(transparent)]
     Unread(Box<dyn Error + Send + Sync>),
     /// The active plugin is native code, which cannot be swapped.
     #[error("the plugin is native code: start without --no-plugin")]
     NativeCode,
-    /// The settings do not allow it.
+    /// The settings do not permit the component.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// The settings no longer allow a canary or shadow.
+    /// The settings no longer permit a canary or shadow.
     #[error("{what} ends: {error}")]
     RoleEnded {
-        /// What it was.
+        /// The role of the plugin.
         what: &'static str,
-        /// Why.
+        /// The reason.
         #[source]
         error: Untrusted,
     },
-    /// It cannot be loaded.
+    /// The component cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// It fails on a sample event.
+    /// The plugin fails on a sample event.
     #[error("it fails on a sample event, {event}: {fault}")]
     Sample {
         /// The event's text.
         event: String,
-        /// What it did.
+        /// The fault of the plugin.
         #[source]
         fault: Fault,
     },
-    /// It does not pass the cases of the settings.
+    /// The plugin does not pass the cases of the settings.
     #[error("{count} cases failed; the first one: {first}")]
     Cases {
-        /// How many of them.
+        /// The number of failed cases.
         count: usize,
-        /// The first.
+        /// The first failed case.
         first: CaseFailure,
     },
-    /// The system grants no thread for it.
+    /// The system cannot create a thread for the plugin.
     #[error("failed to start its thread: {0}: check the limit of processes")]
     Thread(#[source] io::Error),
 }
 
 impl RejectedCandidate {
-    /// A candidate with this SHA-256 that did not pass a step.
+    /// Creates the rejection of a candidate with this SHA-256 at this step.
     pub fn new(step: SwapStep, digest: &Arc<str>, cause: impl Into<RejectionCause>) -> Self {
         RejectedCandidate { step, cause: Box::new(cause.into()), digest: Some(Arc::clone(digest)) }
     }
 
-    /// A component that cannot be loaded.
+    /// Creates the rejection of a component that cannot be loaded.
     pub(super) fn load_failed(digest: &Arc<str>, error: LoadError) -> Self {
         RejectedCandidate::new(SwapStep::of(&error), digest, error)
     }
 
-    /// A candidate that could not be read.
+    /// Creates the rejection of a candidate that could not be read.
     pub(super) fn unreadable(cause: RejectionCause) -> Self {
         RejectedCandidate { step: SwapStep::Read, cause: Box::new(cause), digest: None }
     }
 }
 
 impl SwapStep {
-    /// The words for all of them, in their order.
+    /// The words for all steps, in order.
     pub const WORDS: [&str; 7] =
         ["read", "trust", "compile", "fit", "configure", "samples", "cases"];
 
-    /// The word that stands in metrics and reports.
+    /// The step's label in metrics and reports.
     pub fn word(self) -> &'static str {
         Self::WORDS[self as usize]
     }
@@ -120,7 +120,7 @@ impl SwapStep {
         tracing::debug_span!("swap_step", step = self.word()).in_scope(work)
     }
 
-    /// The step that a load error belongs to.
+    /// The step of a load error.
     pub(super) fn of(error: &LoadError) -> SwapStep {
         match error {
             LoadError::NotWasm { .. } | LoadError::CoreModule | LoadError::Compile(_) => {

@@ -1,4 +1,4 @@
-//! A process that is killed while it appends and acknowledges.
+//! Tests a process that is killed while it appends and acknowledges.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -9,10 +9,10 @@ use super::*;
 const DIRECTORY: &str = "SPOOL_CRASH_DIRECTORY";
 const ROUNDS: usize = 30;
 
-/// When such a process ends by itself, should the one that kills it be killed.
+/// The time after which such a process ends by itself, in case the test is killed.
 const LIFE_MAX: Duration = Duration::from_secs(30);
 
-/// A process that does not outlive the test.
+/// A process that ends with the test.
 struct Victim(Child);
 
 impl Drop for Victim {
@@ -22,12 +22,12 @@ impl Drop for Victim {
     }
 }
 
-/// Whether this is the process that is to be killed, and the directory that it uses.
+/// The directory of the process to kill, if this is that process.
 fn directory_of_victim() -> Option<PathBuf> {
     std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// What the process that is killed does: it writes down what it was answered.
+/// The work of the process to kill: it logs the results of its calls.
 fn append_and_acknowledge(directory: &Path) -> ! {
     let answers =
         fs::File::options().append(true).create(true).open(directory.join("answers")).unwrap();
@@ -67,7 +67,7 @@ fn name_of(entry: &SpoolEntry) -> String {
 
 #[test]
 fn what_was_stored_survives_being_killed() {
-    // This test starts itself, to have something to kill.
+    // The test starts its own program as the process to kill.
     if let Some(directory) = directory_of_victim() {
         append_and_acknowledge(&directory);
     }
@@ -101,7 +101,7 @@ fn what_was_stored_survives_being_killed() {
         let names: HashSet<String> = entries.iter().map(name_of).collect();
         assert_eq!(names.len(), entries.len(), "none is handed out twice");
         let lost: Vec<_> = stored.difference(&paid).filter(|name| !names.contains(*name)).collect();
-        // An acknowledgement may have been written that nobody could note: one.
+        // One acknowledgement may have been written but not logged.
         assert!(lost.len() <= round + 1, "{lost:?}");
         assert!(names.is_disjoint(&paid), "what was paid is not handed out");
         assert_eq!((recovered.acks_corrupt, spool.status().corrupt_regions), (0, 0));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use super::*;
 
-/// What fails: each with an error number of the operating system, or 0.
+/// The failing operations, each with an error number of the operating system, or 0.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) create: Fault,
@@ -16,11 +16,11 @@ pub(super) struct Faults {
     pub(super) sync: Fault,
     pub(super) sync_folder: Fault,
     pub(super) truncate: Fault,
-    /// Write only so many bytes with one call, if it is not 0.
+    /// Maximum bytes that one call writes, if it is not 0.
     pub(super) append_bytes_max: AtomicUsize,
-    /// Files can have so many bytes, if it is not 0.
+    /// Maximum size of a file in bytes, if it is not 0.
     pub(super) file_bytes_max: AtomicUsize,
-    /// A failing append has written something.
+    /// Whether a failing append has written something.
     pub(super) is_torn: AtomicBool,
 }
 
@@ -67,7 +67,7 @@ impl SpoolStorage for Faulty {
     fn append(&self, file: &File, end: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Err(error) = self.0.append.check() {
             if self.0.is_torn.load(Ordering::SeqCst) {
-                // All but the last part: headers look as if all was well.
+                // All parts except the last one are written, so headers look valid.
                 FileStorage.append(file, end, &parts[..parts.len().max(2) - 1])?;
             }
             return Err(error);
@@ -92,7 +92,7 @@ impl SpoolStorage for Faulty {
     }
 
     fn sync(&self, _: &File) -> io::Result<()> {
-        // What matters here is whether it fails.
+        // Only its failure matters here.
         self.0.sync.check()
     }
 

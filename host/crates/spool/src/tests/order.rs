@@ -1,4 +1,4 @@
-//! The plain life of a spool.
+//! Tests the normal operation of a spool.
 
 use super::*;
 

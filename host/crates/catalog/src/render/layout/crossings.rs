@@ -1,9 +1,9 @@
-//! An order of the columns with few edges that cross.
+//! Orders columns so that few edges cross.
 
 use std::collections::BTreeMap;
 
-/// Put columns in the order of the middle of their neighbours in the one before, from
-/// left to right and back in turns.
+/// Sorts the assets of each column by the mean position of their neighbours in the previous column,
+/// alternating between left to right and right to left.
 pub(super) fn sweep_columns(order: &mut [Vec<usize>], neighbours: &[Vec<usize>], sweep: usize) {
     let columns = order.len();
     for step in 1..columns {
@@ -12,7 +12,8 @@ pub(super) fn sweep_columns(order: &mut [Vec<usize>], neighbours: &[Vec<usize>],
             _ => (columns - step, columns - step - 1),
         };
         let places = places_by_asset(&order[fixed]);
-        // Ties keep their order in one half of the sweeps and turn in the other.
+        // Assets with equal means keep their order in half of the sweeps, and swap it in the other
+        // half.
         if sweep % 4 >= 2 {
             order[moved].reverse();
         }
@@ -24,7 +25,7 @@ fn places_by_asset(column: &[usize]) -> BTreeMap<usize, usize> {
     column.iter().enumerate().map(|(place, asset)| (*asset, place)).collect()
 }
 
-/// Those without a neighbour there stay where they are among the others.
+/// Assets without a neighbour in that column keep their position.
 fn sort_by_middle(
     column: &mut [usize],
     neighbours: &[Vec<usize>],
@@ -45,13 +46,13 @@ fn sort_by_middle(
     }
 }
 
-/// How many edges cross.
+/// The number of crossing edges.
 pub(super) fn count_crossings(order: &[Vec<usize>], neighbours: &[Vec<usize>]) -> u64 {
     order.windows(2).map(|pair| count_between(&pair[0], &pair[1], neighbours)).sum()
 }
 
-/// Edges between two columns cross where their ends are in the other order: the
-/// inversions among the right ends, counted by a tree of sums.
+/// Two edges between two columns cross if their ends are in opposite orders. So crossings are the
+/// inversions among the right ends, counted with a tree of sums.
 fn count_between(left: &[usize], right: &[usize], neighbours: &[Vec<usize>]) -> u64 {
     let places = places_by_asset(right);
     let mut sums = vec![0_u64; right.len() + 1];
@@ -77,7 +78,7 @@ fn add_at(sums: &mut [u64], place: usize) {
     }
 }
 
-/// How many are at this place or before it.
+/// The number of entries at this position or before.
 fn sum_to(sums: &[u64], place: usize) -> u64 {
     let (mut index, mut sum) = (place + 1, 0);
     while index > 0 {

@@ -1,10 +1,10 @@
-//! Heights that keep edges level.
+//! Computes heights that keep edges level.
 
-/// Rounds of moving columns towards each other. The rest is below what anyone sees.
+/// Number of rounds that move columns towards each other. Further changes would be invisible.
 const ROUNDS: usize = 24;
 
-/// Give each asset of a group a row, the first of them 0; answers how many rows the
-/// group takes. The pivot is the column that the others stand beside.
+/// Assigns a row to each asset of a group, starting at 0. Returns the number of rows of the group.
+/// The other columns are aligned with the pivot column.
 pub(super) fn assign_rows(
     order: &[Vec<usize>],
     pivot: usize,
@@ -21,7 +21,7 @@ pub(super) fn assign_rows(
             move_column(column, neighbours, rows);
         }
     }
-    // What has one neighbour is level with it in the end, where there is room.
+    // An asset with one neighbour is finally level with it, if there is space.
     for column in order[pivot + 1..].iter().chain(order[..pivot].iter().rev()) {
         move_column(column, neighbours, rows);
     }
@@ -33,11 +33,11 @@ pub(super) fn assign_rows(
     last - first + 1.0
 }
 
-/// Move a column's assets to where their neighbours are, as near as their order and
-/// a row for each allow.
+/// Moves a column's assets as close to their neighbours as their order and one row per asset
+/// permit.
 fn move_column(column: &[usize], neighbours: &[Vec<usize>], rows: &mut [f64]) {
     let wanted = |asset: &usize| mean_row(&neighbours[*asset], rows).unwrap_or(rows[*asset]);
-    // Without the row that each takes, the order alone has to be kept.
+    // After subtracting one row per asset, only the order must be kept.
     let wishes: Vec<_> =
         column.iter().zip(0_u32..).map(|(asset, place)| wanted(asset) - f64::from(place)).collect();
     for ((asset, row), place) in column.iter().zip(isotonic_regression(&wishes)).zip(0_u32..) {
@@ -51,8 +51,8 @@ fn mean_row(neighbours: &[usize], rows: &[f64]) -> Option<f64> {
     (!neighbours.is_empty()).then(|| sum / neighbours.len() as f64)
 }
 
-/// The numbers nearest to these (by squares) of which none is below the one before:
-/// neighbours that are in the wrong order are pooled at their mean.
+/// The nearest numbers (by squares) in ascending order: neighbours in the wrong order are replaced
+/// by their mean.
 fn isotonic_regression(wishes: &[f64]) -> Vec<f64> {
     let mut pools: Vec<(f64, u32)> = Vec::new();
     for &wish in wishes {

@@ -1,31 +1,30 @@
-//! Draws the edges of an SVG picture. Ends at one side of a box are ordered by their other ends, so
-//! that edges do not cross there.
+//! Draws the edges of an SVG picture. The ends at one side of a box are ordered by their other
+//! ends, so that edges do not cross there.
 
 use std::fmt::{self, Write};
 
 use super::*;
 use crate::Edge;
 
-/// How far apart the ends of edges at the same side of a box are, where there is
-/// room.
+/// The distance between the ends of edges at one side of a box, if there is space.
 const END_DISTANCE: f64 = 9.0;
 
-/// How far into a side of a box no edge ends.
+/// The distance between the corner of a box and the ends of edges.
 const END_MARGIN: f64 = 9.0;
 
-/// An edge, and where it begins and ends.
+/// An edge, with its start and end.
 pub(super) struct EdgeLine<'graph> {
     edge: &'graph Edge,
     from: (f64, f64),
     to: (f64, f64),
 }
 
-/// A side of a box: the asset, and whether it is the right one.
+/// A side of a box: the asset, and whether it is the right side.
 type Side = (usize, bool);
 
 impl<'graph> Painter<'graph> {
-    /// All edges; at each side of a box, their ends are in the order of their other
-    /// ends, so that they do not cross there.
+    /// All edges. At each side of a box, they are ordered by their other ends, so that they do not
+    /// cross there.
     pub(super) fn ordered_edges(&self) -> Vec<EdgeLine<'graph>> {
         let sides: Vec<_> = self.graph.edges.iter().map(|edge| self.edge_sides(edge)).collect();
         let mut ends: Vec<(Side, f64, usize, bool)> = Vec::new();
@@ -48,8 +47,8 @@ impl<'graph> Painter<'graph> {
         lines
     }
 
-    /// Where an edge leaves its box and where it comes in: back to the left it does
-    /// so on the other sides.
+    /// The sides of the boxes at which an edge starts and ends. An edge to the left uses the
+    /// opposite sides.
     fn edge_sides(&self, edge: &Edge) -> (Side, Side) {
         let is_back = self.layout.columns[edge.from] > self.layout.columns[edge.to];
         ((edge.from, !is_back), (edge.to, is_back))
@@ -74,7 +73,7 @@ impl<'graph> Painter<'graph> {
         let EdgeLine { edge, from, to: end } = line;
         let (class, verb, _) = role_style(edge.role);
         let is_back = end.0 < from.0;
-        // Heads do not touch the boxes.
+        // Arrowheads do not touch the boxes.
         let end_x = if is_back { end.0 + 2.0 } else { end.0 - 2.0 };
         let middle = round_length(f64::midpoint(from.0, end_x));
         let [x, y, end_x, end_y] = [from.0, from.1, end_x, end.1].map(round_length);

@@ -1,12 +1,11 @@
-//! The frame of an SVG picture: ground, lanes with headings, styles and the legend. It loads no
+//! The frame of an SVG picture: background, lanes with headings, styles and the legend. It loads no
 //! fonts and no scripts.
 
 use std::fmt::{self, Write};
 
 use super::*;
 
-/// What the classes look like. The fonts are those that systems bring; none is
-/// loaded.
+/// The style of the classes. Only system fonts are used.
 const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'DejaVu Sans',sans-serif}\
 .ground{fill:#f8fafc;stroke:#cbd5e1}\
@@ -25,7 +24,7 @@ const ROLES: [EdgeRole; 5] =
     [EdgeRole::Routed, EdgeRole::Feeds, EdgeRole::Delivered, EdgeRole::Backup, EdgeRole::Schema];
 
 impl Painter<'_> {
-    /// The ground, lanes with headings, and what lines mean.
+    /// Paints the background, lanes with headings, and the legend.
     pub(super) fn paint_frame(&self, to: &mut String) -> fmt::Result {
         let lanes = self.columns.iter().flatten();
         let right = lanes.clone().map(|(left, width)| left + width).reduce(f64::max);
@@ -97,7 +96,7 @@ impl Painter<'_> {
         self.legend_entries().iter().map(|(_, _, text)| entry_width(text)).sum::<f64>() + MARGIN
     }
 
-    /// Of what there is alone: classes, the arrow's head, words.
+    /// The legend of the existing roles: classes, colors of the arrow's head, and descriptions.
     fn legend_entries(&self) -> Vec<(String, &'static str, &'static str)> {
         let edges = &self.graph.edges;
         let there = ROLES.into_iter().filter(|role| edges.iter().any(|edge| edge.role == *role));

@@ -1,4 +1,5 @@
-//! The next minute of a cron expression is the one that trying every minute finds; no text panics.
+//! Tests that the next minute of a cron expression equals that of a search through every minute,
+//! and that no text panics.
 
 use proptest::prelude::*;
 
@@ -12,7 +13,7 @@ fn next(expression: &str, after: &str) -> String {
 
 #[test]
 fn expressions_name_minutes() {
-    // A Sunday.
+    // This day is a Sunday.
     for (expression, expected) in [
         ("* * * * *", "2026-03-01T10:31"),
         ("*/20 * * * *", "2026-03-01T10:40"),
@@ -67,7 +68,7 @@ fn what_is_none_is_refused() {
     }
 }
 
-/// Fields as their meaning has them: no sets of bits.
+/// Evaluates a field according to its definition, without sets of bits.
 fn is_named(text: &str, value: u8) -> bool {
     text.split(',').any(|part| {
         let (range, step) = part.split_once('/').unwrap_or((part, "1"));

@@ -1,7 +1,7 @@
-//! The parts of JSON that are read byte by byte: numbers, literals, escapes.
+//! The parts of JSON that are parsed byte by byte: numbers, literals, escapes.
 
-/// Whether a text begins with a number or literal that may be a value: not a
-/// key, and not with more letters or digits behind it.
+/// Whether a text starts with a number or literal that can be a value: it is not a key, and no
+/// letters or digits follow it.
 #[inline(always)]
 pub(super) fn is_scalar(text: &[u8]) -> bool {
     let len = match text {
@@ -37,15 +37,15 @@ fn number_len(text: &[u8]) -> Option<usize> {
     Some(len)
 }
 
-/// How many digits a text begins with, if any.
+/// The number of digits at the start of a text, if there are any.
 #[inline(always)]
 fn digits_len(text: &[u8]) -> Option<usize> {
     let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (len != 0).then_some(len)
 }
 
-/// The text without the whitespace that it begins with. Rust's own function for
-/// this takes the form feed for whitespace, which JSON does not.
+/// The text without leading whitespace. Rust's own function also skips the form feed, which is not
+/// whitespace in JSON.
 #[inline(always)]
 pub(super) fn after_whitespace(text: &[u8]) -> &[u8] {
     let mut rest = text;
@@ -55,7 +55,7 @@ pub(super) fn after_whitespace(text: &[u8]) -> &[u8] {
     rest
 }
 
-/// Whether a text begins with what may stand behind the backslash of an escape.
+/// Whether a text starts with characters that may follow the backslash of an escape.
 pub(super) fn is_escape(text: &[u8]) -> bool {
     match text {
         [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => true,
@@ -66,8 +66,8 @@ pub(super) fn is_escape(text: &[u8]) -> bool {
     }
 }
 
-/// What a string stands for whose escapes have been checked. Escapes of lone
-/// surrogates are JSON, but no Unicode: each becomes U+FFFD.
+/// Decodes a string with valid escapes. Escapes of lone surrogates are valid JSON, but not Unicode:
+/// each becomes U+FFFD.
 pub(super) fn unescape_string(string: &str) -> String {
     let mut units = Vec::with_capacity(string.len());
     let mut rest = string;

@@ -1,4 +1,4 @@
-//! A disk that fails when a test says so, and knows what a loss of power would leave.
+//! A disk that fails on request, and knows the data that would survive a power failure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::*;
 pub(super) const EIO: i32 = 5;
 pub(super) const ENOSPC: i32 = 28;
 
-/// How long a sync takes, so that others come meanwhile.
+/// The duration of a sync, during which other dead letters arrive.
 const SYNC_TIME: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,7 @@ pub(super) struct PowerLossDisk(Arc<PowerLossState>);
 
 #[derive(Debug, Default)]
 pub(super) struct PowerLossState {
-    /// What fails, each with an error number of the operating system, or 0.
+    /// Error numbers of the failing operations, or 0.
     append: AtomicI32,
     truncate: AtomicI32,
     sync: AtomicI32,
@@ -34,17 +34,17 @@ pub(super) struct PowerLossState {
     durable: Mutex<Durable>,
 }
 
-/// What outlives a loss of power.
+/// The data that survives a power failure.
 #[derive(Debug, Default)]
 struct Durable {
-    /// How many bytes of a file, by its inode.
+    /// The durable length of each file, by inode number.
     bytes: HashMap<u64, u64>,
     /// The names in a directory.
     names: HashMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 impl PowerLossDisk {
-    /// From now on appending, cutting off and syncing fail so.
+    /// From now on, appends, truncations and syncs fail with these errors.
     pub(super) fn fail(&self, append: i32, truncate: i32, sync: i32, sync_folder: i32) {
         let PowerLossState { append: a, truncate: t, sync: s, sync_folder: f, .. } = &*self.0;
         for (fault, error) in [(a, append), (t, truncate), (s, sync), (f, sync_folder)] {
@@ -56,7 +56,7 @@ impl PowerLossDisk {
         self.0.syncs.load(Ordering::SeqCst)
     }
 
-    /// The events whose dead letters a loss of power at this moment would leave.
+    /// The events whose dead letters would survive a power failure now.
     pub(super) fn survivors(&self, directory: &Path) -> BTreeSet<usize> {
         let durable = self.0.durable.lock();
         let has = |path: &Path| {
@@ -88,7 +88,7 @@ fn check(fault: &AtomicI32) -> io::Result<()> {
 impl Storage for PowerLossDisk {
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = check(&self.0.append) {
-            // A part of it is there all the same.
+            // A failed append may still write a part.
             Files.append(file, &bytes[..bytes.len() / 2])?;
             return Err(error);
         }
