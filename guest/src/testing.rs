@@ -1,54 +1,54 @@
-//! Run a plugin natively, in ordinary tests.
+//! Run a plugin natively in ordinary tests.
 
 use crate::bindings::exports::standpipe::mapping::mapper;
 use crate::plugin::map_batch;
 use crate::{Event, Plugin, Setup, Stream};
 
-/// A configured plugin, as the host would hold it.
+/// A configured plugin, as in the host.
 #[derive(Debug)]
 pub struct Harness<P> {
     plugin: P,
     setup: Setup,
 }
 
-/// A decision in a form that tests can compare and read.
+/// A decision in a form that tests can compare and print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Deliver to the stream of this name; `None` is the event's own text.
+    /// Deliver to the stream of this name. `None` means the event's own text.
     Deliver(String, Option<Vec<u8>>),
-    /// Refuse, with this reason.
+    /// Reject the event with this reason.
     Reject(String),
 }
 
-/// Deliver the event's own text to the stream of this name.
+/// Delivers the event's own text to the stream of this name.
 pub fn deliver(stream: &str) -> Decision {
     Decision::Deliver(stream.to_owned(), None)
 }
 
-/// An event with this text and an empty envelope, to be filled in by
-/// `Event { name: ..., ..event(text) }`.
+/// An event with this text and an empty envelope. Fill in the envelope with `Event { name: ...,
+/// ..event(text) }`.
 pub fn event(text: &str) -> Event {
     Event { message_type: None, name: None, source: "test".to_owned(), text: text.to_owned() }
 }
 
 impl<P: Plugin> Harness<P> {
-    /// Configure the plugin.
+    /// Configures the plugin.
     ///
     /// # Errors
     ///
-    /// The error of the plugin's `configure`.
+    /// Fails with the error of the plugin's `configure`.
     pub fn configure(settings: &str) -> Result<Self, String> {
         let mut setup = Setup::default();
         let plugin = P::configure(settings, &mut setup)?;
         Ok(Harness { plugin, setup })
     }
 
-    /// The streams that the plugin declared, in their order.
+    /// The streams that the plugin declared, in order.
     pub fn streams(&self) -> Vec<&str> {
         self.setup.names().collect()
     }
 
-    /// Run one event through the plugin.
+    /// Runs one event through the plugin.
     pub fn map(&mut self, event: Event) -> Vec<Decision> {
         let outputs = map_batch(&mut self.plugin, &[event]);
         outputs.into_iter().map(|output| self.to_readable(output.decision)).collect()

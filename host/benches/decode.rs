@@ -16,7 +16,7 @@ fn main() {
 const EVENTS: usize = 100;
 const EVENT_BYTES: usize = 818;
 
-/// An event of the mean size, as the server SDK of either vendor sends it.
+/// An event of the mean size, as sent by the server SDK of each vendor.
 fn make_event(dialect: Dialect, number: usize) -> String {
     let times = match dialect {
         Dialect::Segment => r#""timestamp":"2026-01-02T03:04:05.678Z""#,
@@ -61,7 +61,7 @@ fn events(bencher: Bencher<'_, '_>, dialect: Dialect) {
     });
 }
 
-/// The part of decoding that checks the body and finds its parts.
+/// Measures the part of decoding that validates the body and finds its parts.
 #[divan::bench(args = [Dialect::Segment, Dialect::RudderStack])]
 fn parse(bencher: Bencher<'_, '_>, dialect: Dialect) {
     let body = make_batch(dialect);

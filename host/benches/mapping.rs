@@ -1,5 +1,5 @@
-//! What a decision costs: the mapping alone, as native code, and through the
-//! boundary of the component.
+//! Measures the cost of a decision: the mapping alone, as native code, and through the boundary of
+//! the component.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -28,7 +28,7 @@ fn mapping_settings(rows: usize) -> String {
     json!({ "mappings": rows }).to_string()
 }
 
-/// A batch in which so many kinds of events take turns.
+/// A batch in which this number of event kinds alternate.
 fn make_events((batch, kinds): (u32, u32)) -> Vec<Event<'static>> {
     let event = |index: u32| Event {
         index,
@@ -56,7 +56,7 @@ fn lookup(bencher: Bencher<'_, '_>, rows: usize) {
     });
 }
 
-/// Events, and kinds among them: the plugin is asked once for each kind.
+/// Numbers of events, and of kinds among them: the plugin is called once for each kind.
 const BATCHES: [(u32, u32); 5] = [(1, 1), (50, 20), (500, 20), (50, 50), (500, 500)];
 
 #[divan::bench(args = BATCHES)]

@@ -1,5 +1,5 @@
-//! What the spans of the main path cost an event: with no log, with a log whose filter has them
-//! off, and with one that has them on.
+//! Measures the cost of the main path's spans per event: without a log, with a log whose filter
+//! disables them, and with a log that enables them.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -24,8 +24,8 @@ const SETTINGS: &str = "[plugin.settings]\nmappings = [{ event = '*', stream = '
 const EVENT: &str =
     r#"{"type":"track","event":"Order Completed","userId":"u-1","properties":{"total":12.5}}"#;
 
-/// Sets the level of the process's log, which writes nowhere. There is one log in a process, and
-/// spans that are made on any thread must reach it.
+/// Sets the level of the process's log, which writes nowhere. A process has one log, and spans
+/// created on any thread must reach it.
 static SET_LEVEL: LazyLock<Box<dyn Fn(LevelFilter) + Send + Sync>> = LazyLock::new(|| {
     let (level, handle) = reload::Layer::new(LevelFilter::OFF);
     let log = fmt::layer().with_writer(io::sink).with_filter(level);
@@ -37,8 +37,8 @@ fn main() {
     divan::main();
 }
 
-/// The parts of the name order the benches: divan runs them by name, and no log can be taken
-/// away once it is there.
+/// The prefixes of the names order the benches: divan runs them by name, and an installed log
+/// cannot be removed.
 #[divan::bench]
 fn a_no_log(bencher: Bencher<'_, '_>) {
     submit_events(bencher);
@@ -50,7 +50,7 @@ fn b_log_at(bencher: Bencher<'_, '_>, level: &str) {
     submit_events(bencher);
 }
 
-/// One span as it is made for each request, without the request.
+/// Creates one span as for each request, without the request.
 #[divan::bench(args = ["off", "info", "debug"])]
 fn c_span_at(bencher: Bencher<'_, '_>, level: &str) {
     SET_LEVEL(level.parse().expect("a level"));
@@ -60,7 +60,7 @@ fn c_span_at(bencher: Bencher<'_, '_>, level: &str) {
     });
 }
 
-/// Events from the submission to the record in a file.
+/// Measures events from the submission to the record in a file.
 fn submit_events(bencher: Bencher<'_, '_>) {
     let runtime = Runtime::new().expect("a runtime");
     let directory = TempDir::new().expect("a directory");

@@ -1,5 +1,5 @@
-//! The admin API changes the plugin while events flow, for clients that know the token, as its
-//! OpenAPI document says.
+//! Tests the admin API, which changes the plugin while events flow, for clients with the token, as
+//! in its OpenAPI document.
 
 mod clients;
 mod flow;
@@ -50,7 +50,7 @@ fn parse_body(reply: &HttpResponse) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("{error}: {}", reply.text()))
 }
 
-/// A component with the same code and another digest: it has one more custom section.
+/// A component with the same code and another digest, because it has an additional custom section.
 fn plugin_variant(component: &[u8], number: u8) -> Vec<u8> {
     [component, &[0, 6, 4, b't', b'e', b's', b't', number]].concat()
 }
@@ -64,7 +64,7 @@ fn read_metrics(collector: &Collector) -> Metrics {
     Metrics::parse(&page.text()).expect("a page as it must be")
 }
 
-/// Send events with these names, of users who are numbered, to a collector.
+/// Sends events with these names, of numbered users, to a collector.
 fn send_events(url: &str, names: &[&str]) {
     let events = names
         .iter()

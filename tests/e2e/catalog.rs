@@ -1,4 +1,4 @@
-//! `host catalog`: what it reads and prints, when it runs, and the history of its runs.
+//! Tests `host catalog`: what it reads and prints, when it runs, and the history of its runs.
 
 mod checking;
 mod discovery;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use standpipe_tests::catalog::{Account, REGION};
 use standpipe_tests::{Endpoint, FinishedRun, Program};
 
-/// An account with a stream that a table feeds, one that writers feed, and one of a
-/// test's.
+/// An account with a stream that a table feeds, one with direct writers, and one that the test
+/// adds.
 fn sample_account() -> Account {
     let mut account = Account::default();
     let clicks = format!("arn:aws:kinesis:{REGION}:{}:stream/clicks", Account::ID);
@@ -38,7 +38,7 @@ fn start_aws_api(account: Account) -> Endpoint {
     Endpoint::start(move |asked| account.answer_request(asked))
 }
 
-/// Settings for a stand-in of Amazon's API.
+/// Settings for an emulator of the AWS API.
 fn catalog_settings(url: &str, more: &str) -> String {
     format!(
         "[aws]\nregion = \"{REGION}\"\n[aws.endpoints]\nfirehose = \"{url}\"\ndynamodb = \"{url}\"\nsts = \"{url}\"\n\

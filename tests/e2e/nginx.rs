@@ -1,12 +1,12 @@
-//! The host beside nginx, as the documentation says to set it up: what arrives, and
-//! what is lost while the host is down.
+//! Tests the host beside nginx as documented: which requests arrive, and which are lost while the
+//! host is down.
 
 use standpipe_tests::client::Client;
 use standpipe_tests::{Proxy, wait_until};
 
 use crate::beside::{self, LogRotation, find_recipe};
 
-/// Requests before each turn of the log.
+/// Requests before each rotation of the log.
 const REQUESTS: usize = 50;
 
 #[test]

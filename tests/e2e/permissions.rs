@@ -1,4 +1,4 @@
-//! Stored events are readable only for the program's own user.
+//! Tests that only the program's own user can read stored events.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,4 @@
-//! A shadow decides without effect: it changes no delivery, and reports where its decisions
-//! differ.
+//! Tests that a shadow has no effect on delivery, and reports where its decisions differ.
 
 use std::time::Instant;
 

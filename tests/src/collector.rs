@@ -1,10 +1,10 @@
-//! The program as a collector on free ports of loopback; killed when dropped.
+//! The program as a collector on free ports of loopback. It is killed when dropped.
 
 use rustix::process::Signal;
 
 use crate::{DEADLINE, FinishedRun, Program, Running};
 
-/// The program while it takes events over HTTP. It is killed when this is dropped.
+/// The program as a server for events over HTTP. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Collector {
     running: Running,
@@ -33,7 +33,7 @@ impl Collector {
         &self.url
     }
 
-    /// The address of its health checks and metrics.
+    /// The address of the collector's health checks and metrics.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
     }

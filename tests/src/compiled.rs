@@ -1,5 +1,5 @@
-//! Compiled plugins that tests share. A cache belongs to one data directory, so each
-//! test has its own, with links to what is there already.
+//! Compiled plugins that tests share. A cache belongs to one data directory, so each test has its
+//! own cache, with links to shared entries.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -14,7 +14,7 @@ use crate::binary::target_directory;
 /// How long an unused compiled plugin is kept.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Makes a cache directory with links to the compiled plugins of other tests.
+/// Creates a cache directory with links to the compiled plugins of other tests.
 pub fn link_shared_plugins(cache: &Path) {
     let shared = shared_cache();
     DirBuilder::new().mode(0o700).create(cache).expect("a directory for compiled plugins");
@@ -24,7 +24,7 @@ pub fn link_shared_plugins(cache: &Path) {
     link_entries(shared, cache);
 }
 
-/// Adds the plugins compiled here to the shared cache. A cache that is gone is ignored.
+/// Adds the plugins compiled here to the shared cache. A removed cache is ignored.
 pub(crate) fn share_plugins(cache: &Path) {
     let is_shared =
         |name: &str| fs::read(cache.join(name)).ok() == fs::read(shared_cache().join(name)).ok();
@@ -37,7 +37,7 @@ fn shared_cache() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = target_directory().join("tests-compiled");
-        // Makes the key, once for all processes.
+        // Creates the key, once for all processes.
         drop(Engine::new(Some(&path)).expect("a cache"));
         for entry in list_entries(&path) {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
@@ -55,8 +55,8 @@ fn shared_cache() -> &'static Path {
 fn link_entries(from: &Path, to: &Path) {
     for entry in list_entries(from) {
         let link = to.join(entry.file_name().expect("an entry has a name"));
-        // Another test may have been faster; and on another file system, which is made
-        // small for its test, it is compiled anew.
+        // Another test may have been faster. On another file system, which a test creates to be
+        // small, the plugin is compiled again.
         let _ = fs::hard_link(&entry, &link);
     }
 }

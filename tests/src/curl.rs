@@ -11,7 +11,7 @@ pub struct Curl {
     command: Command,
 }
 
-/// The response that `curl` got.
+/// The response to `curl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CurlResponse {
     /// The HTTP status.
@@ -37,7 +37,7 @@ impl Curl {
         self.arg("--cacert").arg(certificate.to_str().expect("a path in UTF-8"))
     }
 
-    /// Add an argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
         self.command.arg(argument);
@@ -48,7 +48,7 @@ impl Curl {
     ///
     /// # Errors
     ///
-    /// There was no response; the error is the text of `curl`.
+    /// Fails with the text of `curl` if there was no response.
     pub fn send(mut self) -> Result<CurlResponse, String> {
         let output = self.command.output().expect("curl can be started");
         if !output.status.success() {

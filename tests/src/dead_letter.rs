@@ -1,4 +1,4 @@
-//! Reads dead letters back, by a parser of the tests' own.
+//! Parses dead letters with the tests' own parser.
 
 use std::path::Path;
 
@@ -9,30 +9,30 @@ use serde_json::Value;
 pub struct DeadLetter {
     /// The reason's word, such as `not_json`.
     pub reason: String,
-    /// More about it.
+    /// Details.
     pub detail: String,
-    /// The input.
+    /// The input of the event.
     pub source: String,
-    /// The line there, from 1.
+    /// The line in the input, counted from 1.
     pub line: u64,
-    /// The delivery stream, where one had been chosen.
+    /// The delivery stream, if one was chosen.
     pub stream: Option<String>,
-    /// The SHA-256 of the plugin that decided, where one did.
+    /// The SHA-256 of the plugin that decided the event, if one did.
     pub plugin: Option<String>,
-    /// The number of its generation.
+    /// The number of the plugin's generation.
     pub generation: Option<u64>,
     /// How often the record was sent.
     pub attempts: u64,
     /// The event as received, or its start.
     pub event: Vec<u8>,
-    /// The event's length, where only its start is kept.
+    /// The event's length, if only its start is kept.
     pub bytes_total: Option<u64>,
-    /// The reasons of the dead letters about it before this one, oldest first.
+    /// The reasons of the earlier dead letters of the event, oldest first.
     pub history: Vec<String>,
 }
 
 impl DeadLetter {
-    /// All dead letters in a data directory, in their order. None if there are none.
+    /// All dead letters in a data directory, in order. Empty if there are none.
     pub fn read_all(data_directory: &Path) -> Vec<DeadLetter> {
         let Ok(files) = std::fs::read_dir(data_directory.join("dead")) else { return Vec::new() };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();

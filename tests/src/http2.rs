@@ -1,4 +1,4 @@
-//! A client of HTTP/2 that sends frames that no library sends.
+//! An HTTP/2 client that sends frames that no library sends.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,7 +12,7 @@ const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 const FRAME_BYTES_MAX: usize = 16_384;
 
-/// A connection. Frames of the server are read and discarded.
+/// A connection. It reads and discards frames of the server.
 #[derive(Debug)]
 pub struct Http2Client {
     stream: TcpStream,
@@ -20,7 +20,7 @@ pub struct Http2Client {
 }
 
 impl Http2Client {
-    /// Connect to `http://ADDRESS:PORT`.
+    /// Connects to `http://ADDRESS:PORT`.
     pub fn connect(url: &str) -> Self {
         let host = url.strip_prefix("http://").expect("a URL of this form");
         let mut stream = TcpStream::connect(host).expect("the server accepts connections");
@@ -35,12 +35,13 @@ impl Http2Client {
         client
     }
 
-    /// Begins a POST whose body never comes, with one header this many times: one byte for each,
-    /// since the first request puts it into the table of the connection.
+    /// Starts a POST without ever sending its body, with one header repeated this many times. Each
+    /// repetition needs one byte, because the first request puts the header into the table of the
+    /// connection.
     ///
     /// # Errors
     ///
-    /// The server has closed the connection.
+    /// Fails if the server has closed the connection.
     pub fn post_with_repeated_header(&mut self, path: &str, times: usize) -> io::Result<()> {
         // `:method POST`, `:scheme http`, `:path` and `:authority` as literals.
         let mut block = vec![0x83, 0x86, 0x04];
@@ -52,7 +53,7 @@ impl Http2Client {
             push_literal(&mut block, b"x");
             push_literal(&mut block, b"y");
         }
-        // The first place of the table behind the 61 that all connections have.
+        // The first entry after the 61 entries of the static table.
         block.resize(block.len() + times, 0x80 | 62);
         let id = self.next_id;
         self.next_id += 2;
@@ -78,12 +79,12 @@ impl Http2Client {
 
 impl Drop for Http2Client {
     fn drop(&mut self) {
-        // The thread that reads has the connection, too.
+        // The reading thread also holds the connection.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// A string of fewer than 127 bytes, as HPACK writes it.
+/// A string of fewer than 127 bytes in HPACK.
 fn push_literal(block: &mut Vec<u8>, text: &[u8]) {
     block.push(u8::try_from(text.len()).expect("a short text"));
     block.extend(text);

@@ -1,19 +1,19 @@
 //! Helpers of the end-to-end tests.
 //!
-//! [`Program`] starts the real program in a directory of its own. [`Stub`] is a
-//! Firehose that keeps to the limits of the real one and fails on purpose;
-//! [`moto`] and [`ministack`] are implementations of Amazon's API by others, and
-//! [`linter`] lints IAM policies. [`Endpoint`] sends the responses of a test.
-//! [`oracle`] computes where each event must end up, and [`events`] makes events. [`Collector`] is the program as a server, with the [`settings`] of a test, [`client`] sends to it what
-//! nobody should, [`http2`] likewise in frames of HTTP/2, [`Sdk`] what the vendors' own SDKs send, and [`Curl`] what goes
-//! over TLS or HTTP/2; [`metrics`] reads its metrics, [`openapi`] compares its
-//! responses with their document, and [`minisign`] signs plugins. [`Proxy`] is
-//! nginx or Envoy beside the program, [`Template`] a plugin as its author starts
-//! with it. [`swap_trial`] has plugins take over from each other while events flow. [`catalog`] makes what the catalog reads,
-//! [`openmetadata`] is the API of OpenMetadata, which refuses what the real one
-//! refuses, and [`pictures`] shows the catalog's to those who read them.
+//! [`Program`] starts the real program in its own directory. [`Stub`] is a Firehose that enforces
+//! the limits of the real one and fails on purpose. [`moto`] and [`ministack`] are third-party
+//! implementations of the AWS API, and [`linter`] lints IAM policies. [`Endpoint`] sends the
+//! responses of a test. [`oracle`] computes the expected outcome of each event, and [`events`]
+//! generates events. [`Collector`] is the program as a server, with the [`settings`] of a test.
+//! [`client`] sends invalid requests to it, [`http2`] invalid HTTP/2 frames, [`Sdk`] the requests
+//! of the vendors' SDKs, and [`Curl`] requests over TLS or HTTP/2. [`metrics`] reads its metrics,
+//! [`openapi`] compares its responses with their document, and [`minisign`] signs plugins.
+//! [`Proxy`] is nginx or Envoy beside the program, [`Template`] the initial plugin of an author.
+//! [`swap_trial`] swaps plugins while events flow. [`catalog`] creates the input of the catalog,
+//! [`openmetadata`] is an OpenMetadata API that rejects what the real one rejects, and [`pictures`]
+//! renders the catalog's pictures.
 //!
-//! A folder under `tests/cases` is a test without any Rust: see [`case`].
+//! A folder in `tests/cases` is a test without any Rust code: see [`case`].
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 

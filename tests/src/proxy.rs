@@ -1,4 +1,4 @@
-//! A proxy in front of the program, with a configuration of its own; stopped when dropped.
+//! A proxy in front of the program, with its own configuration. It is stopped when dropped.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,8 +12,7 @@ use crate::wait_until;
 mod envoy;
 mod nginx;
 
-/// A proxy with a configuration of its own, in a new directory. It is stopped when this
-/// is dropped.
+/// A proxy with its own configuration, in a new directory. It is stopped when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,
@@ -39,12 +38,12 @@ impl Proxy {
         &self.url
     }
 
-    /// Its process.
+    /// The id of the proxy's process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its directory, where its relative paths start.
+    /// The proxy's directory, at which its relative paths start.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -52,7 +51,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // The proxy may have ended by itself, which fails the test elsewhere.
+        // The proxy may have exited by itself, which fails the test elsewhere.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }

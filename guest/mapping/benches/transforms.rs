@@ -10,7 +10,7 @@ use standpipe_plugin::testing::{Harness, event};
 
 const ROW: &str = r#"{"event":"*","stream":"all"}"#;
 
-/// An order of 0.8 kB, as a browser's SDK sends it.
+/// An order of 0.8 kB, as sent by an SDK in a browser.
 const ORDER: &str = r#"{"type":"track","event":"Order Completed","userId":"u-48151623","anonymousId":"5f0c6c5e-92c5-4b9b-9d0f-1d3a2b4c5d6e","messageId":"ajs-next-1767225600000-42","originalTimestamp":"2026-01-01T00:00:00.000Z","sentAt":"2026-01-01T00:00:00.125Z","integrations":{"All":true,"Segment.io":{"retryCount":0}},"context":{"ip":"203.0.113.7","locale":"de-AT","page":{"path":"/checkout/done","title":"Thank you for your order","url":"https://shop.example/checkout/done"},"userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},"properties":{"order_id":"8a7aac962c","currency":"EUR","total":526.79,"products":[{"name":"Träger 10","price":7.99,"quantity":1},{"name":"Rain Jacket","price":189.0,"quantity":2},{"name":"Trail Shoe","price":140.8,"quantity":1}]}}"#;
 
 struct TransformCase {

@@ -3,13 +3,13 @@
 use crate::json::unescape_string;
 use crate::scan::MemberKey;
 
-/// Values by name, each name once.
+/// Values by name, without duplicates.
 #[derive(Debug, Clone)]
 pub(crate) struct MemberNames<T> {
-    /// In alphabetical order.
+    /// The names in alphabetical order.
     list: Vec<(Box<str>, T)>,
-    /// Which lengths there are, as bits, so that most names of an event are
-    /// passed over at once. Lengths from 63 on share the last bit.
+    /// The existing lengths as bits, so that most names of an event are skipped at once. Lengths
+    /// from 63 share the last bit.
     lengths: u64,
 }
 
@@ -20,8 +20,8 @@ impl<T> Default for MemberNames<T> {
 }
 
 impl<T> MemberNames<T> {
-    /// Returns the value of a name, which is made if it is missing. Positions of other values may
-    /// change.
+    /// Returns the value of a name, which is created if it is missing. The positions of other
+    /// values may change.
     pub(crate) fn entry(&mut self, name: &str, make: impl FnOnce() -> T) -> &mut T {
         self.lengths |= length_bit(name);
         let place = match self.find_place(name) {
@@ -34,7 +34,7 @@ impl<T> MemberNames<T> {
         &mut self.list[place].1
     }
 
-    /// The position of the value with the name of this key.
+    /// The position of the value with this key's name.
     #[inline(always)]
     pub(crate) fn find(&self, key: &MemberKey<'_>) -> Option<usize> {
         if key.has_escapes {
@@ -63,7 +63,7 @@ impl<T> MemberNames<T> {
         self.list.is_empty()
     }
 
-    /// In alphabetical order, which is that of the places.
+    /// The values in alphabetical order, which is the order of their positions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.list.iter().map(|(name, thing)| (&**name, thing))
     }

@@ -23,7 +23,7 @@ pub(crate) struct MatchedRows<'a> {
 
 /// # Errors
 ///
-/// Firehose would refuse a stream's name.
+/// Fails if Firehose would reject the name of a stream.
 pub(crate) fn build_table(
     rows: &[MappingRow],
     setup: &mut Setup,

@@ -6,13 +6,13 @@ use standpipe_plugin::Route;
 
 use crate::settings::{MappingRow, MappingSettings, RowTarget};
 
-/// What `type` can be; any other word of a row is more likely a name.
+/// The possible values of `type`. Any other word in a mapping is more likely a name.
 const MESSAGE_TYPES: [&str; 6] = ["identify", "track", "page", "screen", "group", "alias"];
 
 pub(crate) fn list_routes(settings: &MappingSettings) -> Vec<Route> {
     let last: HashMap<_, _> =
         settings.rows.iter().map(|row| (row.event.to_lowercase(), row)).collect();
-    // A plain row hides those before it of the same event.
+    // A plain mapping hides earlier ones of the same event.
     let is_hidden = |row: &MappingRow| {
         let last = last[&row.event.to_lowercase()];
         last.number > row.number && last.is_plain()
@@ -34,7 +34,7 @@ fn row_route(row: &MappingRow, stream: String) -> Route {
     }
 }
 
-/// As the plugin declares them.
+/// The streams as the plugin declares them.
 fn row_streams(row: &MappingRow, settings: &MappingSettings) -> Vec<String> {
     match &row.stream {
         RowTarget::Missing | RowTarget::Dropped => Vec::new(),

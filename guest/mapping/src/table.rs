@@ -10,7 +10,7 @@ const ANY: &str = "*";
 pub(crate) struct EventTable<T> {
     rows: HashMap<String, T>,
     any: T,
-    /// Reused for every lookup, so that lower-casing allocates nothing.
+    /// Reused for every lookup, so that converting to lower case allocates nothing.
     key: String,
 }
 
@@ -19,7 +19,7 @@ impl<T: Default + Clone> EventTable<T> {
     ///
     /// # Errors
     ///
-    /// Of what adds a row.
+    /// Fails with the error of the function that adds a mapping.
     pub(crate) fn new<R>(
         rows: impl IntoIterator<Item = R>,
         event: impl Fn(&R) -> &str,
@@ -46,7 +46,7 @@ impl<T: Default + Clone> EventTable<T> {
     }
 }
 
-/// Unicode's default lower-casing, as JavaScript's `toLowerCase` does it.
+/// Converts to lower case with Unicode's default rules, like JavaScript's `toLowerCase`.
 fn lower_case<'a>(word: &str, buffer: &'a mut String) -> &'a str {
     buffer.clear();
     if word.is_ascii() {

@@ -1,4 +1,4 @@
-//! Builds the built-in plugin, so that it can be built into the host.
+//! Builds the built-in plugin, which is embedded in the host.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ fn main() {
     println!("cargo:rustc-env=WASMTIME_VERSION={}", locked_version(&workspace, "wasmtime"));
 }
 
-/// Build `guest/mapping` for WebAssembly, in a target directory of its own:
-/// cargo holds the lock of the one that this build is using.
+/// Builds `guest/mapping` for WebAssembly, in a separate target directory: cargo holds the lock of
+/// the directory that this build is using.
 fn build_mapping(workspace: &Path) -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let target =
@@ -43,7 +43,7 @@ fn build_mapping(workspace: &Path) -> PathBuf {
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "none")
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+simd128")
-        // What the outer build sets for its own compiler calls.
+        // Variables that the outer build sets for its own compiler calls.
         .env_remove("RUSTC")
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")

@@ -1,5 +1,5 @@
-//! The page of metrics, in the text form of OpenMetrics: each crate registers what it counts;
-//! what concerns the whole process is here and in the submodule.
+//! The page of metrics in the text format of OpenMetrics. Each crate registers its own metrics.
+//! Metrics of the whole process are here and in the submodule.
 
 mod process;
 
@@ -16,11 +16,11 @@ use standpipe_core::metrics::{self, MetricsPage};
 use standpipe_http::ConnectionStats;
 use standpipe_plugin_host::engine_version;
 
-/// The form of the text.
+/// The media type of the page.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the names of all metrics begin with. Only those of the process have the names that
-/// Prometheus' own clients give them.
+/// The prefix of all metrics, except for those of the process, which have the names of Prometheus'
+/// own clients.
 const PREFIX: &str = "standpipe";
 
 /// Registers all metrics of a run, and of the listener that serves them.
@@ -63,7 +63,7 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
     all
 }
 
-/// All metrics at this moment.
+/// The current values of all metrics.
 pub(super) fn encode_metrics(registry: &Registry) -> String {
     let mut text = String::new();
     text::encode(&mut text, registry).expect("writing into a string does not fail");

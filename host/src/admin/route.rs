@@ -1,6 +1,6 @@
-//! All paths of the admin server with their methods, in one table; the OpenAPI document is checked
-//! against it. A known path with another method is a failure of its own, which names the methods
-//! that exist.
+//! All paths of the admin server with their methods, in one table. The OpenAPI document is compared
+//! with it. A known path with another method is a separate error, which names the supported
+//! methods.
 
 use hyper::{Method, StatusCode};
 
@@ -16,7 +16,7 @@ pub(super) enum AdminRoute {
     Plugin(PluginCommand),
 }
 
-/// A command of the plugin API, which needs the token.
+/// A command of the plugin API, which requires the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PluginCommand {
     Report,
@@ -28,7 +28,7 @@ pub(super) enum PluginCommand {
     PromoteCanary,
 }
 
-/// Every path with its methods. HEAD works wherever GET does.
+/// Every path with its methods. HEAD is supported wherever GET is.
 pub(super) const ROUTES: [(&str, Method, AdminRoute); 11] = [
     ("/health/live", Method::GET, AdminRoute::Live),
     ("/health/ready", Method::GET, AdminRoute::Ready),

@@ -1,5 +1,5 @@
-//! Reads a component's detached signature from the header `Plugin-Signature`, up to the size of a
-//! `.minisig` file. It is verified where the plugin is admitted.
+//! Reads a component's detached signature in the header `Plugin-Signature`, up to the size of a
+//! `.minisig` file. The signature is verified when the plugin is admitted.
 
 use thiserror::Error;
 
@@ -15,12 +15,12 @@ use standpipe_plugin_host::swap::SignatureCheck;
 )]
 pub struct InvalidSignatureHeader;
 
-/// Parses the header `Plugin-Signature`: base64 of all the text that `minisign -S` writes. Does not
-/// verify the signature.
+/// Parses the header `Plugin-Signature`: base64 of the whole text that `minisign -S` writes. Does
+/// not verify the signature.
 ///
 /// # Errors
 ///
-/// The header is not base64 of text within the limit.
+/// Fails if the header is not base64 of text within the limit.
 pub fn parse_signature_header(
     header: Option<&[u8]>,
 ) -> Result<SignatureCheck, InvalidSignatureHeader> {

@@ -1,4 +1,4 @@
-//! Measures the floor: the work that no program can avoid that writes to Firehose.
+//! Measures the floor: the work that no Firehose client can avoid.
 
 use std::hint::black_box;
 use std::thread;
@@ -12,10 +12,10 @@ use crate::limits;
 use crate::source::{Chunker, Input, InputReader, Progress};
 use standpipe_core::event::{Chunk, ChunkLine, scan};
 
-/// Measures the floor for an event, in nanoseconds of CPU time.
+/// Measures the floor per event, in nanoseconds of CPU time.
 ///
-/// Scans every event, encodes each record, and hashes each request's body, as its
-/// signature must. Another thread reads, and is not measured.
+/// Scans each event, encodes each record, and hashes the body of each request, as its signature
+/// requires. Another thread reads, and is not measured.
 ///
 /// Returns `None` for an input without events.
 #[expect(clippy::disallowed_methods, reason = "nothing is sent into the queue")]
@@ -25,7 +25,7 @@ pub(super) fn ns_per_event(input: &Input) -> Option<f64> {
     let reader = InputReader {
         inputs: vec![input.clone()],
         chunker,
-        // Only dead letters are ever removed.
+        // Removals only concern dead letters.
         removals: crossbeam_channel::unbounded().0,
         intake_stop: CancellationToken::new(),
     };
@@ -65,7 +65,7 @@ impl FloorRequest {
             return;
         };
         black_box(envelope);
-        // The record ends with a newline, which mostly stands right there.
+        // The record ends with a newline, which usually follows the line in the chunk.
         let end = (line.end as usize + 1).min(chunk.bytes.len());
         let record = &chunk.bytes[line.start as usize..end];
         base64_simd::STANDARD.encode_append(record, &mut self.body);

@@ -29,12 +29,12 @@ impl Machine {
     }
 }
 
-/// CPU time that all threads of the process have used.
+/// CPU time of all threads of the process.
 pub(super) fn cpu_time() -> Duration {
     read_clock(ClockId::ProcessCPUTime)
 }
 
-/// CPU time that this thread has used.
+/// CPU time of this thread.
 pub(super) fn thread_cpu_time() -> Duration {
     read_clock(ClockId::ThreadCPUTime)
 }
@@ -47,13 +47,13 @@ fn read_clock(clock: ClockId) -> Duration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeakSince {
-    /// The repeat. What the allocator has kept of earlier ones is part of it.
+    /// The repeat. The peak includes memory that the allocator has kept since earlier repeats.
     Repeat,
-    /// The start of the process, since the system does not permit to forget.
+    /// The start of the process, because the system does not permit resetting the peak.
     Process,
 }
 
-/// Resets the peak of memory, if the system permits it.
+/// Resets the memory peak, if the system permits it.
 #[expect(
     clippy::disallowed_methods,
     reason = "it is not a file of ours, but a control of the kernel"
@@ -65,7 +65,7 @@ pub(super) fn forget_peak() -> PeakSince {
     }
 }
 
-/// The peak memory of the process in bytes; none if the system does not report it.
+/// The peak memory of the process in bytes. `None` if the system does not report it.
 pub(super) fn peak_memory_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -69,7 +69,7 @@ impl TermLike for Terminal {
     fn flush(&self) -> io::Result<()> {
         let mut frame = self.frame.lock();
         if !frame.is_empty() {
-            // Keeps what the terminal echoes, such as ^C, on the same line.
+            // Keeps text that the terminal echoes, such as ^C, on the same line.
             frame.push('\r');
             stderr::try_write_frame(std::mem::take(&mut frame));
         }

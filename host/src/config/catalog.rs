@@ -1,4 +1,4 @@
-//! The catalog's settings, with what they need of the rest of the file.
+//! The catalog's settings, and the parts of the file that they depend on.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use standpipe_catalog::CatalogSettings;
 use standpipe_core::settings::SettingsChecker;
 
 impl RawSettings {
-    /// Check what is set about the catalog, and whatever it needs of the rest.
+    /// Checks the settings of the catalog, and the other settings that it needs.
     ///
     /// # Errors
     ///
-    /// A setting is wrong; the error names it.
+    /// Fails if a setting is wrong. The error contains its name.
     pub fn check_catalog(
         &self,
         directory: &Path,
@@ -23,8 +23,8 @@ impl RawSettings {
         ConfigError::check(checker, settings).map_err(|error| self.places.locate_all(error))
     }
 
-    /// Checks the catalog of a run, which it comes along with where there is a schedule. All
-    /// of it is checked in any case.
+    /// Checks the catalog of a run, which the run only needs if there is a schedule. All of its
+    /// settings are checked in any case.
     pub(super) fn check_scheduled_catalog(
         &self,
         directory: &Path,

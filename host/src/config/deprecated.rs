@@ -1,8 +1,8 @@
-//! Settings that have been renamed. The old key is still read, with a warning that names the new one.
+//! Renamed settings. The old key is still accepted, with a warning that contains the new one.
 //!
-//! A key is renamed in the parsed file, before anything else looks at it: schema, checks and errors know the new key
-//! alone, and find it where the old one stands. To rename a setting, rename it in its crate and add a row to
-//! [`RENAMED_KEYS`].
+//! A key is renamed in the parsed file before any other code reads it: schema, checks and errors
+//! know only the new key, and find it at the position of the old one. To rename a setting, rename
+//! it in its crate and add an entry to [`RENAMED_KEYS`].
 
 use std::borrow::Cow;
 
@@ -11,33 +11,33 @@ use toml::de::DeTable;
 
 use standpipe_core::settings::SettingsTable;
 
-/// A setting that has another name than before.
+/// A renamed setting.
 struct RenamedKey {
-    /// The keys that lead to its table, or to each table of a list; `*` stands for any key.
+    /// The keys that lead to its table, or to each table of a list. `*` stands for any key.
     table: &'static [&'static str],
     old: &'static str,
     new: &'static str,
 }
 
-/// All renamed settings. A row stays as long as the old key is to be read.
+/// All renamed settings. An entry stays as long as the old key is accepted.
 const RENAMED_KEYS: &[RenamedKey] = &[
     RenamedKey { table: &["plugin"], old: "pass_through", new: "pass_through_stream" },
     RenamedKey { table: &["delivery"], old: "pack", new: "aggregate" },
     RenamedKey { table: &["streams", "*"], old: "pack", new: "aggregate" },
 ];
 
-/// An old key of a file.
+/// A deprecated key in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DeprecatedKey {
-    /// The byte of the file where it begins.
+    /// The byte in the file at which it starts.
     pub(super) byte: usize,
-    /// What it is called now.
+    /// The warning with the new key.
     pub(super) message: String,
-    /// Whether the new key stands beside it, which is a mistake.
+    /// Whether the file also contains the new key, which is a mistake.
     pub(super) is_conflict: bool,
 }
 
-/// Renames the old keys of a table.
+/// Renames the deprecated keys of a table.
 pub(super) fn rename_keys(table: &mut DeTable<'_>, section: &SettingsTable) -> Vec<DeprecatedKey> {
     let here = RENAMED_KEYS.iter().filter(|renamed| section.is_at(renamed.table));
     here.filter_map(|renamed| rename_key(table, section, renamed)).collect()

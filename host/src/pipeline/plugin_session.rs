@@ -1,5 +1,5 @@
-//! One worker's use of a generation of the plugin: its mapper, and the slots of the declared streams.
-//! Failures within a batch are bounded by CPU time.
+//! One worker's use of a generation of the plugin: its mapper, and the slots of the declared
+//! streams. The CPU time of failures within a batch is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +25,12 @@ pub(super) struct PluginSession {
 /// The outcome of mapping the first events of a batch.
 #[derive(Debug)]
 pub(super) enum SessionOutcome {
-    /// Decisions, and how many events they are about, at least one: the plugin has decided, failed,
+    /// Decisions, and the number of decided events, at least one: the plugin has decided, failed,
     /// or was not called.
     Decided(Decisions, usize),
-    /// None is decided: the source has to wait for so long.
+    /// No event is decided: the source must wait for this time.
     MustWait(Duration),
-    /// None is decided, whatever the source: the plugin has no instance.
+    /// No event of any source is decided: the plugin has no instance.
     Unavailable(Unavailable),
 }
 
@@ -42,8 +42,8 @@ impl PluginSession {
         PluginSession { generation, slots, mapper }
     }
 
-    /// Maps the first events of a batch, as many as one call takes, until so much CPU time has
-    /// been wasted.
+    /// Maps the first events of a batch, as many as fit into one call, until the limit of wasted
+    /// CPU time is reached.
     pub(super) fn map_events(
         &mut self,
         source: &str,
@@ -71,7 +71,7 @@ impl PluginSession {
         SessionOutcome::Decided(decisions, decided)
     }
 
-    /// Ends the session, and leaves the instance to the plugin.
+    /// Ends the session, and returns the instance to the plugin.
     pub(super) fn retire(self) {
         self.mapper.retire();
     }

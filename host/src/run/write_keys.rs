@@ -1,5 +1,5 @@
-//! Write keys from a secret store. They are refreshed while the run lasts; if that fails, the
-//! last keys stay valid.
+//! Write keys from a secret store. They are refreshed during the run. If a refresh fails, the last
+//! keys stay valid.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use standpipe_core::secret::{Secret, SecretResolver};
 /// Write keys from a secret store.
 #[derive(Debug)]
 pub(super) struct StoredWriteKeys {
-    /// Locked while keys are resolved and set: a key names its source by position, so keys and
+    /// Locked while keys are resolved and set: a key refers to its source by position, so keys and
     /// sources must come from the same settings.
     keys: Mutex<Vec<ReferencedKey>>,
     secrets: Arc<dyn SecretResolver>,
@@ -74,7 +74,7 @@ impl StoredWriteKeys {
 ///
 /// # Errors
 ///
-/// A secret cannot be resolved, or is not valid.
+/// Fails if a secret cannot be resolved, or is not valid.
 pub(crate) async fn check_stored_secrets(settings: &Settings) -> Result<(), RunError> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     let referenced = settings.collect.iter().flat_map(|collect| &collect.referenced_keys);

@@ -1,4 +1,4 @@
-//! The token: none, wrong ones, and one that is kept elsewhere.
+//! Tests the token: missing, wrong, and from a secret store.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `check`: each permission on its own.
+//! Tests `check`: each permission separately.
 
 use standpipe_tests::Endpoint;
 use standpipe_tests::catalog::{error_response, operation_of};

@@ -1,4 +1,4 @@
-//! Many streams: how fast they are asked about, and what memory they take.
+//! Tests many streams: the rate of the calls, and the memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn the_rate_limit_is_respected() {
     .unwrap();
     let times = times.lock();
     assert_eq!(times.len(), 60);
-    // A fifth more is what late wake-ups and the way to the server may make of it.
+    // Late wake-ups and network delays may add up to a fifth.
     let most_in_a_second =
         times.windows(49).all(|window| window[48] - window[0] >= Duration::from_secs(1));
     assert!(most_in_a_second);
@@ -56,7 +56,7 @@ fn five_thousand_streams_are_read_in_little_memory() {
     let taken = resident_memory().saturating_sub(before);
     assert_eq!((inventory.streams.len(), *described.lock()), (MANY, MANY));
     assert!(inventory.streams.is_sorted_by_key(|stream| &stream.name));
-    // What the server and the tests beside this one take is in it.
+    // This includes the memory of the server and of concurrent tests.
     assert!(taken < MEMORY_MAX, "{taken} bytes in {:?}", begun.elapsed());
     assert_eq!(count_requests(&endpoint, "ListDeliveryStreams"), 5);
 }

@@ -1,5 +1,4 @@
-//! Answers that lack what each has: they are errors, and never say that there is
-//! nothing.
+//! Tests incomplete responses: they are errors, and never mean that nothing exists.
 
 use standpipe_tests::openmetadata::{ReplacedResponse, ServerTraits};
 

@@ -1,4 +1,4 @@
-//! Collects the errors that the soak finds.
+//! Collects the errors that the soak test finds.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-/// Findings of one kind that are kept; the others are counted.
+/// Findings of one kind that are kept. Further ones are counted.
 const SHOWN_MAX: usize = 5;
 
-/// Collects findings; bounded however many there are.
+/// Collects findings, with limited memory for any number.
 #[derive(Debug)]
 pub(super) struct Findings {
     started: Instant,
@@ -30,7 +30,7 @@ impl Findings {
         Findings { started, state: Mutex::default() }
     }
 
-    /// Findings from now on belong to this phase. Returns its number.
+    /// Starts a phase, to which the following findings belong. Returns its number.
     pub(super) fn enter_phase(&self, phase: &str) -> u16 {
         let mut state = self.state.lock();
         let known = state.phases.iter().position(|known| known == phase);
@@ -41,13 +41,13 @@ impl Findings {
         state.phase as u16
     }
 
-    /// The phase of a number.
+    /// The name of the phase with this number.
     pub(super) fn phase_name(&self, number: u16) -> String {
         let state = self.state.lock();
         state.phases.get(usize::from(number)).cloned().unwrap_or_default()
     }
 
-    /// Note that something is wrong. The text is made only if it is shown.
+    /// Records a finding. The text is created only if it is shown.
     #[expect(clippy::print_stdout, reason = "findings are printed at once")]
     pub(super) fn add(&self, kind: &'static str, text: impl FnOnce() -> String) {
         let mut state = self.state.lock();
@@ -62,7 +62,7 @@ impl Findings {
         }
     }
 
-    /// All of them for people; none if there are none.
+    /// All findings as text for people. `None` if there are none.
     pub(super) fn to_text(&self) -> Option<String> {
         let state = self.state.lock();
         let mut text = String::new();

@@ -1,5 +1,6 @@
-//! Any request body: decoding does not panic, it finds the same items as another parser, and each
-//! event is one JSON object on one line that differs from the item only in members with a rule.
+//! Decodes arbitrary request bodies: decoding does not panic, it finds the same items as another
+//! parser, and each event is one JSON object on one line that differs from the item only in members
+//! with a rule.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +10,7 @@ use standpipe_collector::{
 };
 use standpipe_core::clock;
 
-/// The members that some rule may change.
+/// The members that a rule may change.
 const CHANGED: [&str; 10] = [
     "context",
     "integrations",
@@ -50,7 +51,8 @@ fuzz_target!(|input: &[u8]| {
         let text = std::str::from_utf8(decoded.text(*event)).expect("UTF-8");
         assert!(!text.contains(['\n', '\r']), "{text:?}");
         let made: Option<Value> = serde_json::from_str(text).ok();
-        // It refuses what decoding does not: deep nesting, huge numbers, lone surrogates.
+        // The other parser rejects texts that decoding accepts: deep nesting, huge numbers, lone
+        // surrogates.
         let Some(items) = &items else { continue };
         let made = made.expect("what could be read before");
         if event.refused.is_some() {

@@ -1,5 +1,5 @@
-//! Any input in pieces of any size: each line that is not blank is returned once with its number,
-//! as a plain split of the whole input does.
+//! Reads arbitrary input in pieces of any size: each line that is not blank is returned once with
+//! its number, as by a plain split of the whole input.
 #![no_main]
 
 use std::io::{self, Read};
@@ -47,7 +47,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
 });
 
-/// Each line's number and length, and what is kept of it.
+/// The number and length of each line, and its kept bytes.
 fn split_lines(input: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
     let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     let lines =

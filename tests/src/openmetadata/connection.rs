@@ -1,4 +1,4 @@
-//! One connection of the stand-in for OpenMetadata: reads requests and writes responses.
+//! A connection of the OpenMetadata stand-in: reads requests and writes responses.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{ApiRequest, ApiShared, routes};
 use crate::http_request::HttpRequest;
 
-/// Answers requests until the client disconnects.
+/// Serves requests until the client disconnects.
 pub(super) fn serve_connection(stream: TcpStream, shared: &Arc<ApiShared>) {
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read_request(&mut reader) {

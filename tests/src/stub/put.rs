@@ -1,5 +1,5 @@
-//! PutRecordBatch of the Firehose stub, with limits and signature checked anew, so that a wrong
-//! number in the program shows.
+//! PutRecordBatch of the Firehose stub. The limits and the signature check do not use the program's
+//! code, so that a wrong number in the program is detected.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::signature::{self, SignatureScope};
 
 pub(super) const TARGET: &str = "Firehose_20150804.PutRecordBatch";
 
-// Source of the limits: Amazon Data Firehose, PutRecordBatch. They stand here
-// anew, so that a wrong number in the program shows.
+// Source of the limits: Amazon Data Firehose, PutRecordBatch. They are repeated here, so that a
+// wrong number in the program is detected.
 const RECORDS_MAX: usize = 500;
 const RECORD_BYTES_MAX: usize = 1000 * 1024;
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -18,7 +18,7 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A `PutRecordBatch` request.
 #[derive(Debug, Clone)]
 pub struct PutRequest {
-    /// Counted from 0.
+    /// The number of the request, counted from 0.
     pub number: usize,
     /// The delivery stream.
     pub stream: String,
@@ -30,11 +30,11 @@ pub struct PutRequest {
     pub scope: Option<SignatureScope>,
 }
 
-/// Why a request is refused: Firehose's code, and a message.
+/// Why a request is rejected: Firehose's code, and a message.
 pub(super) type Violation = (&'static str, String);
 
 impl PutRequest {
-    /// Reads a request, and checks the limits of Firehose.
+    /// Parses a request, and checks the limits of Firehose.
     pub(super) fn parse(headers: BTreeMap<String, String>, body: &[u8]) -> Result<Self, Violation> {
         let scope = check_signature(&headers, body)?;
         let (stream, records) =

@@ -1,14 +1,14 @@
-//! Flattens nested objects: lifts their members into the outer object.
+//! Flattens nested objects: moves their members into the outer object.
 
 use super::{BYTES_MAX, Editor};
 use crate::json::{JsonKind, JsonValue, write_string};
 use crate::scan;
 
-/// How deep objects are lifted. What lies deeper stays an object.
+/// Maximum depth of flattened objects. Deeper values stay objects.
 const LEVELS_MAX: usize = 64;
 
 impl Editor<'_> {
-    /// Flattens the object that begins here, unless it is flat already. Returns where it ends.
+    /// Flattens the object at this position, unless it is flat already. Returns its end.
     pub(super) fn flatten_object(&mut self, separator: &str, start: usize) -> usize {
         let end = scan::after_value(self.text.as_bytes(), start);
         let object = JsonValue::of_text(&self.text[start..end]);
@@ -32,23 +32,23 @@ impl Editor<'_> {
     }
 }
 
-/// Objects with members; an empty one stays the value that it is.
+/// Whether an object is flattened. An empty object stays a value.
 fn is_lifted(value: JsonValue<'_>) -> bool {
     value.kind() == JsonKind::Object && value.members().next().is_some()
 }
 
 struct Flattener<'a> {
     out: &'a mut String,
-    /// As it stands between quotes.
+    /// The separator as it is written in quotes.
     separator: &'a str,
-    /// The keys of the objects around, as written.
+    /// The keys of the outer objects, as written.
     prefix: String,
     has_members: bool,
 }
 
 impl Flattener<'_> {
-    /// Writes the members of an object. Returns `false` if the result would exceed the size
-    /// limit, since each member repeats the names around it.
+    /// Writes the members of an object. Returns `false` if the result would exceed the size limit,
+    /// because each member repeats the names of the outer objects.
     fn lift_members(&mut self, object: JsonValue<'_>, level: usize) -> bool {
         for member in object.members() {
             if level < LEVELS_MAX && is_lifted(member.value) {

@@ -6,8 +6,8 @@ use crate::names::MemberNames;
 use crate::path::PathStep;
 use crate::scan::{self, PartScanner};
 
-/// Which values are read into which slots. All are found in one pass. Where an
-/// object has several members of a name, the last one counts.
+/// The values to read into slots. All are found in one pass. If an object has several members with
+/// the same name, the last one is used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FieldReads {
     members: MemberNames<FieldReads>,
@@ -18,7 +18,7 @@ impl FieldReads {
     pub(super) fn add_path(&mut self, path: &[PathStep], slot: usize) {
         match path {
             [] => self.slots.push(slot),
-            // No path that is read leads through an array.
+            // Paths of values to read contain no arrays.
             [PathStep::Each, ..] => {}
             [PathStep::Name(name), rest @ ..] => {
                 self.members.entry(name, FieldReads::default).add_path(rest, slot);
@@ -26,7 +26,7 @@ impl FieldReads {
         }
     }
 
-    /// Reads the values inside the value that begins here.
+    /// Reads the values inside the value at this position.
     pub(super) fn read_values(
         &self,
         text: &str,
@@ -47,7 +47,7 @@ impl FieldReads {
         self.members.iter().for_each(|(_, member)| member.clear_slots(slots));
     }
 
-    /// Returns where the value ends.
+    /// Returns the end of the value.
     fn note_value(&self, text: &str, start: usize, slots: &mut Vec<Option<Range<usize>>>) -> usize {
         let bytes = text.as_bytes();
         let end = match bytes.get(start) {
@@ -72,7 +72,7 @@ impl FieldReads {
                 None => scan::after_value(text.as_bytes(), key.value),
                 Some(place) => {
                     let member = self.members.at(place);
-                    // An earlier member of the name does not count.
+                    // A later member replaces an earlier one of the same name.
                     member.clear_slots(slots);
                     member.note_value(text, key.value, slots)
                 }

@@ -56,8 +56,8 @@ impl Display for Operand {
     }
 }
 
-/// A string has at most one sort of quotes inside, since it was written between
-/// those of the other sort, and no function adds any.
+/// Writes a string. It contains at most one kind of quotes, because it was written in quotes of the
+/// other kind, and no function adds any.
 fn write_string(out: &mut Formatter<'_>, string: &str) -> fmt::Result {
     let quote = if string.contains('\'') { '"' } else { '\'' };
     write!(out, "{quote}{string}{quote}")

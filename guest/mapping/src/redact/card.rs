@@ -1,15 +1,15 @@
-//! Numbers of payment cards.
+//! Detects numbers of payment cards.
 
 use std::ops::RangeInclusive;
 
 use super::TextReplacement;
 use super::digits::{digit_groups, ends_word, next_number};
 
-/// Digits of a card's number, by ISO/IEC 7812.
+/// Digits of a card's number, according to ISO/IEC 7812.
 pub(super) const DIGITS: RangeInclusive<usize> = 13..=19;
 
-/// The digits that the numbers of payment cards begin with. Times in
-/// milliseconds, which have 13 digits, begin with another.
+/// The first digits of payment card numbers. Times in milliseconds, which have 13 digits, start
+/// with another digit.
 const FIRST_DIGITS: RangeInclusive<u8> = b'2'..=b'6';
 
 /// Digits between two separators.
@@ -27,8 +27,8 @@ pub(super) fn next_card(text: &str) -> Option<TextReplacement> {
     None
 }
 
-/// Where the longest number ends that begins here. It is one group, or groups
-/// with the same separator, a space or hyphen, between them.
+/// The end of the longest number that starts here. It is one group, or several groups with the same
+/// separator, a space or hyphen.
 fn card_end(text: &str, start: usize) -> Option<usize> {
     if !FIRST_DIGITS.contains(&text.as_bytes()[start]) {
         return None;
@@ -55,8 +55,8 @@ fn card_end(text: &str, start: usize) -> Option<usize> {
     end
 }
 
-/// Luhn's check: every second digit from the end counts twice. Nobody is given
-/// a number of one digit repeated.
+/// Luhn's check: every second digit from the end counts twice. A number of one repeated digit is
+/// never issued.
 fn is_valid(number: &str) -> bool {
     let digits = number.bytes().rev().map(|digit| u32::from(digit - b'0'));
     let counted = digits.enumerate().map(|(index, digit)| match index % 2 {

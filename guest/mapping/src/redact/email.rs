@@ -1,11 +1,11 @@
-//! E-mail addresses.
+//! Detects e-mail addresses.
 
 use super::TextReplacement;
 
-/// Bytes before the `@`, RFC 5321's limit.
+/// Maximum bytes before the `@`, according to RFC 5321.
 const LOCAL_BYTES_MAX: usize = 64;
 
-/// Bytes of a domain, RFC 1035's limit.
+/// Maximum bytes of a domain, according to RFC 1035.
 const DOMAIN_BYTES_MAX: usize = 253;
 
 /// The first address of a text.
@@ -20,7 +20,7 @@ pub(super) fn next_email(text: &str) -> Option<TextReplacement> {
     }
 }
 
-/// Where an `@` stands, and how long it is: URLs write `%40`.
+/// The position and length of an `@`. URLs contain `%40` instead.
 fn next_at(text: &str, from: usize) -> Option<(usize, usize)> {
     let rest = &text[from..];
     let mut places = rest.match_indices(['@', '%']).map(|(place, _)| place);
@@ -29,7 +29,7 @@ fn next_at(text: &str, from: usize) -> Option<(usize, usize)> {
     Some((from + place, if rest[place..].starts_with('@') { 1 } else { 3 }))
 }
 
-/// Where the part before the `@` starts, which ends this text.
+/// The start of the part before the `@`, which is at the end of this text.
 fn local_start(text: &str) -> Option<usize> {
     let is_local = |character: char| {
         character.is_alphanumeric() || matches!(character, '.' | '_' | '+' | '-' | '\'')
@@ -38,12 +38,12 @@ fn local_start(text: &str) -> Option<usize> {
     let nearest = nearest.take_while(|&(place, character)| {
         is_local(character) && text.len() - place <= LOCAL_BYTES_MAX
     });
-    // It starts with a letter or digit: there may be quotes before it.
+    // It starts with a letter or digit, because quotes may precede it.
     nearest.filter(|(_, character)| character.is_alphanumeric()).last().map(|(place, _)| place)
 }
 
-/// How long the domain is that starts this text. Its last part has letters only
-/// or is a spelled-out one of another script.
+/// The length of the domain at the start of this text. Its last part has only letters, or is an
+/// encoded part of another script.
 fn domain_length(text: &str) -> Option<usize> {
     let text = &text[..text.floor_char_boundary(DOMAIN_BYTES_MAX)];
     let (mut length, mut end) = (None, 0);

@@ -1,4 +1,4 @@
-//! Addresses of the Internet.
+//! Detects IP addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,13 +11,13 @@ pub(super) const V6_COLONS_MIN: usize = 2;
 /// Dots of an IPv4 address.
 pub(super) const V4_DOTS: usize = 3;
 
-/// Groups of 16 bits of an IPv6 address that are kept: what a site is given.
+/// Number of 16-bit groups of an IPv6 address that are kept: the network of a site.
 const V6_GROUPS_KEPT: usize = 3;
 
-/// Characters of the longest IPv6 address, with an IPv4 address at its end.
+/// Length of the longest IPv6 address, with an IPv4 address at its end.
 const V6_CHARS_MAX: usize = 45;
 
-/// The first IPv4 address of a text that has more than its first 24 bits.
+/// The first IPv4 address in a text with more than its first 24 bits.
 pub(super) fn next_v4(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     while let Some(start) = text[at..].find(|character: char| character.is_ascii_digit()) {
@@ -38,7 +38,7 @@ pub(super) fn next_v4(text: &str) -> Option<TextReplacement> {
     None
 }
 
-/// The first IPv6 address of a text that has more than its first 48 bits.
+/// The first IPv6 address in a text with more than its first 48 bits.
 pub(super) fn next_v6(text: &str) -> Option<TextReplacement> {
     let mut at = 0;
     let is_part = |character: char| character.is_ascii_hexdigit() || matches!(character, ':' | '.');
@@ -75,8 +75,8 @@ fn shorten_address(address: Ipv6Addr) -> Ipv6Addr {
     groups.into()
 }
 
-// What takes the place of a number stands in brackets. Next to a number there
-// was no address, so that next to these there is none either.
+// Replacements of numbers are in brackets. A number has no address beside it, and neither has its
+// replacement.
 
 fn begins_address(text: &str, at: usize) -> bool {
     begins_word(text, at) && !text[..at].ends_with(']')

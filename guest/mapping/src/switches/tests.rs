@@ -1,4 +1,4 @@
-//! `integrations` and consent decide about an event as they do at the vendors.
+//! Tests that `integrations` and consent have the same effect as at the vendors.
 
 use serde_json::json;
 
@@ -60,7 +60,7 @@ fn denied_consents_filter_events() {
         (&and, r#"{"deniedConsentIds":[7,"\u0061"]}"#, false),
         (&or, r#"{"deniedConsentIds":["a"]}"#, true),
         (&or, r#"{"deniedConsentIds":["b","a"]}"#, false),
-        // The strategy of other providers than custom is the event's.
+        // For providers other than custom, the strategy of the event is used.
         (&own, r#"{"provider":"oneTrust","deniedConsentIds":["a"]}"#, false),
         (
             &own,

@@ -1,4 +1,4 @@
-//! Templates insert values, refuse invalid texts, and never panic.
+//! Tests that templates insert values, reject invalid texts, and never panic.
 
 use proptest::prelude::*;
 

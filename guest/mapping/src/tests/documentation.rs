@@ -1,5 +1,5 @@
-//! The examples of `host/docs/transformations.md`, run. The blocks with commands are for the end-to-end
-//! tests.
+//! Runs the examples of `host/docs/transformations.md`. The end-to-end tests run its blocks with
+//! commands.
 
 use standpipe_plugin::Event;
 use standpipe_plugin::testing::{Decision, Harness, event};
@@ -8,7 +8,7 @@ use crate::Mapping;
 
 const TEXT: &str = include_str!("../../../../host/docs/transformations.md");
 
-/// A fenced block: what stands behind the fence, its lines, and its line number.
+/// The fenced blocks: the text after the fence, the lines, and the line number of each.
 fn fenced_blocks() -> Vec<(&'static str, String, usize)> {
     let mut blocks = Vec::new();
     let mut open: Option<(&str, String, usize)> = None;
@@ -26,7 +26,7 @@ fn fenced_blocks() -> Vec<(&'static str, String, usize)> {
     blocks
 }
 
-/// The plugin with the settings of a block; every event has a stream.
+/// The plugin with the settings of a block, in which every event has a stream.
 fn configure_block(toml: &str, line: usize) -> Harness<Mapping> {
     let file: toml::Table =
         toml::from_str(toml).unwrap_or_else(|error| panic!("line {line}: {error}"));
@@ -39,7 +39,7 @@ fn configure_block(toml: &str, line: usize) -> Harness<Mapping> {
     Harness::configure(&settings).unwrap_or_else(|error| panic!("line {line}: {error}"))
 }
 
-/// The event as the host hands it in.
+/// The event as the host passes it to the plugin.
 fn hand_in(text: &str) -> Event {
     let parsed: serde_json::Value = serde_json::from_str(text).expect("JSON");
     let word = |key: &str| parsed[key].as_str().filter(|word| !word.is_empty()).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Reads times from JSON values.
+//! Parses times in JSON values.
 
 use jiff::Timestamp;
 use jiff::civil::Time;
@@ -8,14 +8,13 @@ use jiff::tz::TimeZone;
 use super::Reading;
 use crate::json::{JsonKind, JsonValue};
 
-/// From this number on either side of 1970, [`Reading::Any`] takes seconds for
-/// milliseconds.
+/// From this distance to 1970, [`Reading::Any`] treats a number as milliseconds and not as seconds.
 const MILLIS_FROM: u128 = 100_000_000_000;
 
-/// Bytes of a string that is read. The longest useful ones have less than half.
+/// Maximum bytes of a string. The longest useful ones have less than half of it.
 const STRING_BYTES_MAX: usize = 128;
 
-/// Reads the time from a value. A string without a zone is in the given zone.
+/// Parses the time in a value. A string without a zone is in the given zone.
 pub(super) fn read_time(
     value: JsonValue<'_>,
     reading: Reading,
@@ -46,7 +45,7 @@ fn iso_8601(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     match pieces.offset() {
         Some(PiecesOffset::Zulu) => TimeZone::UTC.to_timestamp(local).ok(),
         Some(PiecesOffset::Numeric(offset)) => offset.offset().to_timestamp(local).ok(),
-        // An hour that clocks skip or repeat is taken as most programs do.
+        // A local time that clocks skip or repeat is interpreted as in most programs.
         _ => zone.to_timestamp(local).ok(),
     }
 }
@@ -61,7 +60,7 @@ fn likely_unit(whole: u128) -> Unit {
     if whole < MILLIS_FROM { Unit::Second } else { Unit::Millisecond }
 }
 
-/// A number of seconds or milliseconds.
+/// Parses a number of seconds or milliseconds.
 fn read_unix(text: &str, unit: impl Fn(u128) -> Unit) -> Option<Timestamp> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));

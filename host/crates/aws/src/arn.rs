@@ -1,26 +1,26 @@
-//! Amazon Resource Names, parsed and printed. Nothing is guessed: other text is not an ARN.
+//! Amazon Resource Names, parsed and printed. Any other text is rejected.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// The name of something at Amazon: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+/// The name of an AWS resource: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arn {
-    /// `aws`, `aws-cn`, `aws-us-gov`, ...
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`, ...
     pub partition: String,
-    /// Such as `kinesis`.
+    /// The service, such as `kinesis`.
     pub service: String,
-    /// Empty where the thing has none, as buckets.
+    /// The region. Empty for resources without one, such as buckets.
     pub region: String,
-    /// Twelve digits; empty where the thing has none, as buckets.
+    /// The account, twelve digits. Empty for resources without one, such as buckets.
     pub account: String,
-    /// What follows, such as `stream/NAME`.
+    /// The rest, such as `stream/NAME`.
     pub resource: String,
 }
 
 impl Arn {
-    /// Parses an ARN. None if the text is not one.
+    /// Parses an ARN. Returns `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let is_arn = parts.next() == Some("arn");
@@ -35,7 +35,7 @@ impl Arn {
         (is_arn && !arn.service.is_empty() && !arn.resource.is_empty()).then_some(arn)
     }
 
-    /// The resource without its kind: `NAME` of `stream/NAME` and of `NAME`.
+    /// The resource without its type: `NAME` of `stream/NAME` and of `NAME`.
     pub fn name(&self) -> &str {
         self.resource.split_once('/').map_or(&*self.resource, |(_, name)| name)
     }

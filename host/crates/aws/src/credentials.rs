@@ -1,5 +1,5 @@
-//! Where credentials come from before any role: keys of the settings, a named profile, or the
-//! default chain of the AWS SDK. Every search is made anew, so that rotated shared files are read
+//! The sources of credentials before any role: keys in the settings, a named profile, or the
+//! default chain of the AWS SDK. Each search starts again, so that rotated shared files are read
 //! again.
 
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use super::{AwsHttp, AwsSession, AwsSettings, StaticKeys};
 use crate::limits;
 use standpipe_core::secret::SecretResolver;
 
-/// The credentials before any role: the first of keys, profile, and default chain
-/// that is set.
+/// The credentials before any role, from the first of these that is set: keys, profile, default
+/// chain.
 pub(super) fn base_session(
     settings: &AwsSettings,
     config: &SdkConfig,
@@ -38,7 +38,7 @@ pub(super) fn base_session(
     AwsSession::new(provide_credentials_fn(load), limits::CREDENTIALS_RELOAD, &http.clock)
 }
 
-/// Loads keys of the settings, some of which may be kept elsewhere.
+/// Loads keys in the settings, some of which may be in a secret store.
 async fn load_keys(keys: StaticKeys, secrets: Arc<dyn SecretResolver>) -> provider::Result {
     let StaticKeys { access_key_id, secret_access_key, session_token } = &keys;
     let id = secrets.resolve_setting(access_key_id).await;
@@ -51,9 +51,9 @@ async fn load_keys(keys: StaticKeys, secrets: Arc<dyn SecretResolver>) -> provid
     Ok(Credentials::new(id.expose(), key.expose(), token, None, "standpipe settings"))
 }
 
-/// Looks for credentials in a profile of the shared files; without one, wherever every AWS SDK
-/// looks: environment, shared files, web identity, container, instance. That chain would prefer
-/// keys of the environment to a profile that was asked for.
+/// Loads credentials from a profile in the shared files or, without a profile, from the usual
+/// places of AWS SDKs: environment, shared files, web identity, container, instance. For a named
+/// profile, that chain would prefer keys in the environment.
 async fn load_shared(
     profile: Option<String>,
     sdk_config: SdkConfig,
@@ -73,8 +73,8 @@ async fn load_shared(
     }
 }
 
-/// Made anew for each search: what is kept, or only cloned, has read the shared
-/// files once and would not see that they have been rotated.
+/// Creates a new configuration for each search: a cached or cloned one has already read the shared
+/// files, and would not notice rotated keys.
 fn provider_config(config: &SdkConfig, http: AwsHttp) -> ProviderConfig {
     ProviderConfig::without_region()
         .with_region(config.region().cloned())

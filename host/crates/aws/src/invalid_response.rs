@@ -1,8 +1,8 @@
-//! Responses that lack what each response has: none of them counts as one, whatever its status.
+//! Responses that lack a required part. They are invalid, whatever their status.
 
 use thiserror::Error;
 
-/// A response of Firehose with a status of success that is not to be believed.
+/// A response of Firehose with a success status that is invalid.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error(
     "{0}, so it is not a complete response of Firehose: check that `endpoint_url` under [aws] leads to Firehose, and the \
@@ -10,56 +10,56 @@ use thiserror::Error;
 )]
 pub struct InvalidResponse(#[from] ResponseDefect);
 
-/// What a response lacks.
+/// The defect of a response.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ResponseDefect {
-    /// There is nothing in it.
+    /// The response is empty.
     #[error("the response is empty")]
     Empty,
-    /// It is not a JSON object, or not all of one.
+    /// The response is not a JSON object, or is incomplete.
     #[error("the response is not a complete JSON object")]
     NotAnObject,
     /// A required member is missing.
     #[error("the response has no {0}")]
     Missing(&'static str),
-    /// A member is of another type than it should be.
+    /// A member has the wrong type.
     #[error("the response's {0} has the wrong type")]
     WrongType(&'static str),
-    /// Not every record has one result.
+    /// The number of results differs from the number of records.
     #[error("the response has {results} results for {records} records")]
     Results {
-        /// How many there are.
+        /// The number of results.
         results: usize,
-        /// How many there should be.
+        /// The expected number.
         records: usize,
     },
-    /// A result says neither that its record was accepted nor that it failed, or both.
+    /// A result has neither an id nor an error code, or both.
     #[error(
         "the response's result {position} has {}",
         if *has_both { "both a RecordId and an ErrorCode" } else { "neither a RecordId nor an ErrorCode" }
     )]
     Undecided {
-        /// Which result, counted from 0.
+        /// The position of the result, counted from 0.
         position: usize,
-        /// Whether it says both.
+        /// Whether the result has both.
         has_both: bool,
     },
-    /// The count is another than that of the error codes.
+    /// The count of failures differs from the number of error codes.
     #[error("the response's FailedPutCount is {count}, and {codes} results have an ErrorCode")]
     Miscounted {
-        /// What it says.
+        /// The count.
         count: u64,
-        /// What it shows.
+        /// The number of error codes.
         codes: usize,
     },
-    /// It is about something else.
+    /// The response is about another stream.
     #[error("the response describes another stream than the requested one")]
     OtherStream,
 }
 
 impl InvalidResponse {
-    /// Whether something else than Firehose seems to have answered, or not all of the
-    /// response came: another one may be complete.
+    /// Whether something other than Firehose seems to have responded, or the response is
+    /// incomplete: a retry may get a complete one.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self.0, ResponseDefect::Empty | ResponseDefect::NotAnObject)
     }

@@ -1,32 +1,31 @@
-//! The lineage graph as data: assets, edges between neighbours with their role, and the routes that
-//! a plugin declares. Sorted and without duplicates, so that equal inventories give equal graphs.
+//! The lineage graph as data: assets, edges between neighbours with their role, and the routes of a
+//! plugin. It is sorted and without duplicates, so equal inventories result in equal graphs.
 
 use serde::Serialize;
 
 use super::Asset;
 
-/// What flows from where to where: assets, and edges between neighbours.
+/// A graph of data flows: assets, and edges between neighbours.
 ///
-/// Both are sorted and have no doubles, so that the same streams give the same
-/// graph.
+/// Both are sorted and without duplicates, so the same streams always result in the same graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Graph {
     /// The nodes.
     pub assets: Vec<Asset>,
-    /// What leads from one to the next.
+    /// The edges between nodes.
     pub edges: Vec<Edge>,
 }
 
-/// That data flows from an asset to the next one.
+/// A data flow from an asset to the next one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Edge {
-    /// The position of the asset that it comes from.
+    /// The position of the source asset.
     pub from: usize,
-    /// The position of the asset that it goes to.
+    /// The position of the target asset.
     pub to: usize,
-    /// Why it does.
+    /// The reason of the flow.
     pub role: EdgeRole,
-    /// More about it for a person, such as a condition of the plugin's.
+    /// Details for people, such as a condition of the plugin.
     pub note: Option<String>,
 }
 
@@ -34,27 +33,27 @@ pub struct Edge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeRole {
-    /// The plugin sends events there.
+    /// The plugin sends events to the target.
     Routed,
-    /// It feeds the next one.
+    /// The source feeds the target.
     Feeds,
-    /// Records end up there.
+    /// Records are delivered to the target.
     Delivered,
-    /// Copies, or what failed, are kept there.
+    /// Copies, or failed records, are kept in the target.
     Backup,
-    /// Columns are taken from there.
+    /// The columns come from the target.
     Schema,
 }
 
-/// What a plugin says that it sends where.
+/// A route that a plugin reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventRoute {
-    /// The events' message type; none for all.
+    /// The events' message type, or `None` for all types.
     pub message_type: Option<String>,
-    /// The events' name; none for all.
+    /// The events' name, or `None` for all names.
     pub name: Option<String>,
-    /// What else must hold, in the plugin's words.
+    /// A further condition, as the plugin describes it.
     pub condition: Option<String>,
-    /// The delivery stream, or a pattern with `*` that covers it.
+    /// The delivery stream, or a pattern with `*`.
     pub stream: String,
 }

@@ -1,12 +1,11 @@
-//! Pictures of a graph for people: SVG, and the languages of Mermaid and Graphviz.
+//! Pictures of a graph for people: SVG, Mermaid and Graphviz.
 //!
-//! All show the same words of the same assets, and each escapes them in its own
-//! way: names are others' words, and none may end a label. The SVG needs no other
-//! program, font or file: its text is measured so that it fits whatever font it is
-//! shown in, and its order is that of `layout`.
+//! All show the same labels of the same assets, and each escapes them in its own way: names are
+//! untrusted, and must not break out of a label. The SVG needs no other program, font or file: its
+//! text is sized to fit with any font, and its order comes from `layout`.
 //!
-//! A graph that is too large for any person to read is refused. Mermaid itself draws
-//! 500 edges and no more, unless the page allows it (`maxEdges`, `maxTextSize`).
+//! A graph that is too large to read is rejected. Mermaid itself renders at most 500 edges, unless
+//! the page permits more (`maxEdges`, `maxTextSize`).
 
 mod asset_label;
 mod column;
@@ -26,15 +25,14 @@ use thiserror::Error;
 
 use super::Graph;
 
-/// Assets of a picture: those of 5,000 streams with a source and two kinds of events
-/// each. More than that no person reads and few browsers show.
+/// Maximum assets in a picture: those of 5,000 streams, with a source and two kinds of events each.
+/// Nobody reads a larger picture, and few browsers display it.
 const PICTURE_ASSETS_MAX: usize = 25_000;
 
-/// Edges of a picture, for the same reason: events that are sent to every stream
-/// multiply.
+/// Maximum edges in a picture, for the same reason: events that go to every stream multiply edges.
 const PICTURE_EDGES_MAX: usize = 50_000;
 
-/// A graph that cannot be shown.
+/// A graph that cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "failed to render {assets} assets and {edges} edges: a picture has at most {} and {}: select fewer streams with `include`, or use the format json",
@@ -46,7 +44,7 @@ pub struct TooLarge {
     edges: usize,
 }
 
-/// Draws a graph with this function, unless it is too large.
+/// Renders a graph with this function, unless it is too large.
 fn render_graph(
     graph: &Graph,
     write: impl FnOnce(&Graph, &mut String) -> fmt::Result,

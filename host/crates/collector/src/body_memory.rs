@@ -1,8 +1,8 @@
-//! The memory for bodies, and who may take how much of it.
+//! The memory for bodies, and the limits for its users.
 //!
-//! All bodies share one budget. A request that has not said its write key before its body
-//! has only a part of it, since it may be anybody's; so has each client. What counts as a
-//! client is for [`Proxies`](super::proxies::Proxies) to say.
+//! All bodies share one budget. Requests without a write key before their body share a part of it,
+//! because they may come from anyone. Each client also has a limit.
+//! [`Proxies`](super::proxies::Proxies) determines what counts as a client.
 
 use std::net::IpAddr;
 
@@ -19,11 +19,11 @@ pub(super) struct RequestBodyMemory {
     body_bytes_max: usize,
 }
 
-/// Whether a request has said its write key before its body.
+/// Whether a request contains its write key before its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyPlace {
     Head,
-    /// In the body, where old SDKs send it, or missing.
+    /// In the body, where old SDKs send the key, or missing.
     Body,
 }
 
@@ -37,12 +37,12 @@ impl RequestBodyMemory {
         }
     }
 
-    /// Sets the bytes for each client.
+    /// Sets the limit for each client in bytes.
     pub(super) fn set_peer_bytes_max(&mut self, peer_bytes_max: usize) {
         self.peers = PeerMemory::new(peer_bytes_max);
     }
 
-    /// Reads a body into memory of its client's share, and of the share of requests without a key
+    /// Reads a body within the limit of its client, and within the limit for requests without a key
     /// in the head.
     pub(super) async fn read(
         &self,
@@ -51,7 +51,8 @@ impl RequestBodyMemory {
         client: Option<IpAddr>,
     ) -> Result<(Vec<u8>, BodyReservation), BodyError> {
         let (peer, max) = (client.map(|client| self.peers.for_peer(client)), self.body_bytes_max);
-        // The narrowest first: a request that waits for its own share takes nothing from others.
+        // The narrowest limit comes first: a request that waits for its own share takes nothing
+        // from others.
         match (&peer, key) {
             (None, KeyPlace::Head) => http::read_body(body, max, &[&self.all]).await,
             (None, KeyPlace::Body) => http::read_body(body, max, &[&self.keyless, &self.all]).await,

@@ -1,12 +1,12 @@
 //! Response headers for browsers and caches.
 //!
-//! A page of any origin may read an answer; without that, its SDK takes an error for a
-//! broken network and tries again for ever. Credentials of a browser mean nothing here,
-//! so none are asked for: pages that send them all the same can read their answers only
-//! if the settings of some source name their origin.
+//! A page of any origin may read a response: otherwise, its SDK would mistake an error for a
+//! network problem and retry forever. A browser's credentials have no meaning here, so they are not
+//! requested. Pages that send them nevertheless can read their responses only if the settings of
+//! some source contain their origin.
 //!
-//! No answer may be kept by a cache, but for preflights by the browser, and each names
-//! the headers of requests that it depends on.
+//! No response may be cached, except for preflights by the browser. Each response names the request
+//! headers on which it depends.
 
 use hyper::HeaderMap;
 use hyper::StatusCode;
@@ -20,10 +20,10 @@ use super::route::ApiRoute;
 use super::source::SourceRegistry;
 use standpipe_http::Response;
 
-/// How long a browser may keep the answer to a preflight, in seconds.
+/// How long a browser may cache the response to a preflight, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("900");
 
-/// The headers of a request that its answer depends on, where it is not a preflight.
+/// The request headers on which a response depends, if it is not a preflight.
 pub(super) fn varies_by(route: &ApiRoute<'_>) -> HeaderValue {
     HeaderValue::from_static(match route {
         ApiRoute::SegmentSettings { .. } | ApiRoute::RudderStackSettings => {
@@ -61,7 +61,8 @@ pub(super) fn add_headers(
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
 }
 
-/// A browser may send what it likes; whether a source takes it is another matter.
+/// Responds to a preflight. A browser may send everything; the source decides later whether to
+/// accept it.
 pub(super) fn preflight_response(asked: &HeaderMap) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;

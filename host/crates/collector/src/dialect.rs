@@ -1,7 +1,7 @@
-//! The vendors whose APIs the collector speaks, and the types of their events.
+//! The vendors whose APIs the collector implements, and the types of their events.
 
-/// The vendor whose API a source uses. It decides which members are added to an event, and what
-/// is not an event.
+/// The vendor whose API a source uses. It determines which members are added to an event, and which
+/// texts are not events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Segment's HTTP Tracking API.
@@ -10,7 +10,7 @@ pub enum Dialect {
     RudderStack,
 }
 
-/// The type of an event that a path names. It replaces the type in the event.
+/// The type of an event in a path. It replaces the type in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageType {
     /// `identify`.
@@ -44,7 +44,7 @@ impl MessageType {
         (MessageType::AudienceList, "audiencelist"),
     ];
 
-    /// Returns the type that a path segment names.
+    /// Returns the type for a segment of a path.
     pub(super) fn from_path(word: &str) -> Option<Self> {
         let named = Self::NAMES.into_iter().find(|(_, name)| *name == word);
         named.map(|(message_type, _)| message_type)

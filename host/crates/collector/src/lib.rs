@@ -1,12 +1,12 @@
-//! The collector: Segment's and RudderStack's SDKs send to it unchanged.
+//! The collector: it receives unchanged requests of Segment's and RudderStack's SDKs.
 //!
-//! A request is answered with 200 once its events are in the spool, and not
-//! before. From there a [`SpoolReader`] makes chunks of them for the workers, and the spool
-//! keeps each until it is delivered, filtered or dead-lettered, over restarts. Events
-//! of sources that the settings no longer have stay there: see [`HeldEvents`].
+//! The response to a request is 200 only after its events are in the spool. Then a [`SpoolReader`]
+//! creates chunks of them for the workers, and the spool keeps each event across restarts until it
+//! is delivered, filtered or dead-lettered. Events of sources that the settings no longer contain
+//! stay in the spool: see [`HeldEvents`].
 //!
-//! What the vendors' endpoints add to an event is added here, by the dialect of
-//! its source; the rest of its text stays as it came.
+//! The collector adds the same members to an event as the vendor's endpoint, according to the
+//! dialect of its source. The rest of the text stays as received.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -51,7 +51,7 @@ pub use settings::{CollectSettings, RawCollect, ReferencedKey, SourceSettings, i
 pub use source::DuplicateWriteKey;
 pub use spool_reader::SpoolReader;
 
-/// The spool's entry of a source's events, as a request leaves it.
+/// The spool entry of a source's events, as created for a request.
 #[cfg(any(test, feature = "testing"))]
 pub fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let mut decoded = DecodedEvents::default();

@@ -1,4 +1,4 @@
-//! The time of day, in the one form that the host writes.
+//! The wall-clock time, in the only format that the host writes.
 
 use std::time::SystemTime;
 
@@ -6,12 +6,12 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-/// Now, as RFC 3339 in UTC with milliseconds.
+/// The current time, as RFC 3339 in UTC with milliseconds.
 pub fn now_rfc3339() -> String {
     rfc3339(now())
 }
 
-/// Now.
+/// The current time.
 pub fn now() -> OffsetDateTime {
     #[cfg(any(test, feature = "testing"))]
     if let Some(now) = simulated::now() {
@@ -35,7 +35,7 @@ pub mod simulated {
         NOW.get()
     }
 
-    /// Sets the wall clock of this thread; `None` gives back the real one.
+    /// Sets the wall clock of this thread. `None` restores the real one.
     pub fn set(now: Option<OffsetDateTime>) {
         NOW.set(now);
     }
@@ -48,13 +48,13 @@ pub fn rfc3339(time: OffsetDateTime) -> String {
     time.format(format).expect("a date between the years 0 and 9999")
 }
 
-/// A time that is written as RFC 3339, brought to UTC.
+/// Parses a time in RFC 3339, and converts it to UTC.
 pub fn parse_rfc3339(text: &str) -> Option<OffsetDateTime> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     time.checked_to_offset(UtcOffset::UTC).filter(|time| (0..=9999).contains(&time.year()))
 }
 
-/// Now, in a form that sorts by time and can stand in a file's name.
+/// The current time, in a format that sorts by time and is valid in a file name.
 pub fn now_for_file_name() -> String {
     let format =
         format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:3]Z");

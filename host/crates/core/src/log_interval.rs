@@ -1,10 +1,10 @@
-//! Lets one log line through in an interval and counts the others, so that what happens often
-//! cannot fill the log.
+//! Admits one log line per interval and counts the others, so that a frequent event cannot fill the
+//! log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Lets one log line through in an interval, and takes no lock.
+/// Admits one log line per interval, without a lock.
 #[derive(Debug)]
 pub struct LogInterval {
     interval: Duration,
@@ -15,13 +15,13 @@ pub struct LogInterval {
 }
 
 impl LogInterval {
-    /// Lets one line through in this time.
+    /// Creates a limiter that admits one line per interval.
     pub fn new(interval: Duration) -> Self {
         let (next_ms, suppressed) = (AtomicU64::new(0), AtomicU64::new(0));
         LogInterval { interval, started: Instant::now(), next_ms, suppressed }
     }
 
-    /// Whether to log now; if so, how many lines were left out since the last one.
+    /// Whether to log now. If so, returns how many lines were left out since the last one.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }

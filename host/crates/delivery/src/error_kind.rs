@@ -1,35 +1,34 @@
-//! The kinds of errors that metrics distinguish: few, whatever codes Firehose has.
+//! The kinds of errors in metrics. Their number is small, regardless of Firehose's codes.
 
-/// What kind of error a request ended with, as metrics distinguish them: few, whatever
-/// codes there are.
+/// The kind of a request's error in metrics. Their number is small, regardless of Firehose's codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorKind {
-    /// Too much at once, or Firehose cannot take it for now.
+    /// The request was throttled, or Firehose is temporarily unavailable.
     Throttled,
-    /// There are no credentials, or AWS does not take them.
+    /// There are no credentials, or AWS rejects them.
     Credentials,
-    /// A policy does not allow it.
+    /// A policy denies the request.
     AccessDenied,
     /// The stream does not exist.
     NotFound,
     /// Firehose calls the request invalid.
     Invalid,
-    /// The way to Firehose refuses a request of that size.
+    /// A proxy before Firehose rejects requests of this size.
     TooLarge,
     /// Firehose was not reached.
     Unreachable,
-    /// There was no answer in time, or the connection was lost before it.
+    /// There was no response in time, or the connection was lost before.
     NoAnswer,
-    /// An answer of success did not account for every record.
+    /// A successful response did not account for every record.
     InvalidAnswer,
     /// The time of the request's signature is wrong.
     Clock,
-    /// A fault of Firehose, or of what stands before it.
+    /// An error of Firehose, or of something in front of it.
     Other,
 }
 
 impl ErrorKind {
-    /// All of them, in the order of their declaration, with their words in a metric's label.
+    /// All kinds, in the order of their declaration, with their label in metrics.
     pub(super) const ALL: [(ErrorKind, &str); 11] = [
         (ErrorKind::Throttled, "throttled"),
         (ErrorKind::Credentials, "credentials"),

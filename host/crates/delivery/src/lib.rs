@@ -1,19 +1,18 @@
 //! Writes records to delivery streams.
 //!
-//! Each worker has an [`RecordAccumulator`] with an open batch for every stream that it
-//! has met; a batch that is full, or old enough, goes to its stream's queue and
-//! from there through [`FirehoseClient`], which is Amazon or a local
-//! directory. What Firehose does not take is sent again, and nothing else: the
-//! response says what happened to every record.
+//! Each worker has a [`RecordAccumulator`] with an open batch for every stream that it uses. A
+//! batch that is full or due goes to its stream's queue, and from there through [`FirehoseClient`],
+//! which is AWS or a local directory. Only records that Firehose does not accept are sent again:
+//! the response contains the result for every record.
 //!
-//! Records of a batch keep the order of their events. Nothing is promised about
-//! the order of different batches, nor about records that were sent again.
+//! Records of a batch keep the order of their events. There is no guarantee about the order of
+//! different batches, or of records that were sent again.
 //!
-//! A stream is served by a task of its own from its first record on, and retired once
-//! it has been idle for long enough; what events name is bounded besides. So names that
-//! are made of data can take neither memory nor descriptors without end.
+//! Each stream has its own task from its first record on, and is retired after it has been idle for
+//! long enough. The number of dynamic streams is limited too. So names that are created from data
+//! cannot use unlimited memory or descriptors.
 //!
-//! Nothing here knows what a plugin is.
+//! This crate does not depend on plugins.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -1,8 +1,8 @@
-//! The body of a `PutRecordBatch` request, written straight from the records.
+//! The body of a `PutRecordBatch` request, written directly from the records.
 //!
-//! The SDK would copy every record into a buffer of its own, encode it into a
-//! string of its own and escape that into the body. Base64 needs no escaping,
-//! and a SIMD encoder writes it where it belongs.
+//! The SDK would copy every record into a separate buffer, encode it as a separate string and
+//! escape that into the body. Base64 needs no escaping, and a SIMD encoder writes it directly into
+//! the body.
 
 use super::Batch;
 use standpipe_core::event::StreamName;
@@ -10,10 +10,10 @@ use standpipe_core::event::StreamName;
 const BEFORE_DATA: &[u8] = b"{\"Data\":\"";
 const AFTER_DATA: &[u8] = b"\"}";
 
-/// The request's JSON, as the protocol awsJson 1.1 wants it.
+/// The request's JSON, in the protocol awsJson 1.1.
 pub(super) fn encode_request(stream: &StreamName, batch: &Batch) -> Vec<u8> {
     let mut body = Vec::with_capacity(encoded_size(stream, batch));
-    // A stream's name holds nothing that JSON would escape.
+    // A stream's name contains no characters that JSON would escape.
     body.extend_from_slice(b"{\"DeliveryStreamName\":\"");
     body.extend_from_slice(stream.as_str().as_bytes());
     body.extend_from_slice(b"\",\"Records\":[");
@@ -30,7 +30,7 @@ pub(super) fn encode_request(stream: &StreamName, batch: &Batch) -> Vec<u8> {
 }
 
 fn encoded_size(stream: &StreamName, batch: &Batch) -> usize {
-    // Each record may need some padding.
+    // Each record may need padding.
     let around = batch.len() * (BEFORE_DATA.len() + AFTER_DATA.len() + 1 + 4);
     64 + stream.as_str().len() + around + batch.payload_bytes().div_ceil(3) * 4
 }

@@ -1,31 +1,30 @@
-//! Counts of streams that are no longer in use. Those of streams that events chose are kept by name
-//! up to a limit, and together beyond it.
+//! The counts of streams that are no longer in use. Those of dynamic streams are kept by name up to
+//! a limit, and together above it.
 
 use std::collections::BTreeMap;
 
 use super::StreamReport;
 
-/// Streams that are no longer in use and are still reported by their names; further
-/// ones are reported together. Those that the settings or the plugin name do not count.
+/// Maximum number of streams that are no longer in use but still reported by name. Further ones are
+/// reported together. Streams in the settings or the plugin's declaration do not count.
 const RETIRED_STREAMS_REPORTED: usize = 1000;
 
-/// What went to streams that are no longer in use. Counts go nowhere but up: those of a
-/// stream that comes back go on where they ended.
+/// The counts of streams that are no longer in use. Counts never decrease: if a stream returns, its
+/// counts continue from there.
 #[derive(Debug, Default)]
 pub(super) struct RetiredStreams {
     by_label: BTreeMap<String, StreamReport>,
-    /// How many of these events have chosen.
+    /// The number of dynamic streams among them.
     dynamic: usize,
-    /// Of further streams together.
+    /// The combined counts of further streams.
     others: Option<StreamReport>,
 }
 
-/// What stands in place of a name for streams that are not reported by theirs. No
-/// stream can be called so.
+/// Replaces the name of streams that are not reported by name. It is not a valid stream name.
 const OTHERS: &str = "(others)";
 
 impl RetiredStreams {
-    /// Keep what went to a stream that is not in use any more.
+    /// Stores the counts of a stream that is no longer in use.
     pub(super) fn add(&mut self, label: String, report: StreamReport, is_dynamic: bool) {
         if let Some(kept) = self.by_label.get_mut(&label) {
             kept.add(report);
@@ -35,12 +34,12 @@ impl RetiredStreams {
         } else {
             let others = self.others.get_or_insert_default();
             others.add(report);
-            // It would be that of one among many.
+            // They would only apply to one of many streams.
             (others.problem, others.aggregation) = (None, None);
         }
     }
 
-    /// These, and what went to the streams that are in use.
+    /// These counts, combined with those of the streams in use.
     pub(super) fn with(
         &self,
         in_use: impl Iterator<Item = (String, StreamReport)>,

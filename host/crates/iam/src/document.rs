@@ -1,5 +1,5 @@
-//! An IAM policy document, serialised in the order in which people write it, and its length as IAM
-//! counts it.
+//! An IAM policy document, serialized in the usual order of its keys, and its length as counted by
+//! IAM.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,27 @@ use serde::ser::{SerializeMap, Serializer};
 /// The version of IAM's policy language.
 const VERSION: &str = "2012-10-17";
 
-/// A policy document: all that is allowed by it.
+/// A policy document: everything that it allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyDocument {
-    /// Its statements, each with a `Sid` of its own.
+    /// The statements, each with a unique `Sid`.
     pub statements: Vec<PolicyStatement>,
 }
 
-/// What is allowed, on what or to whom.
+/// A statement that allows actions on resources, or for principals.
 ///
-/// Lists stay lists where they hold one entry, so that a further stream changes
-/// one line.
+/// A list with one entry stays a list, so that an additional stream changes one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyStatement {
-    /// Its name: letters and digits.
+    /// The statement's name: letters and digits.
     pub sid: &'static str,
-    /// What is allowed, sorted.
+    /// The allowed actions, sorted.
     pub actions: Vec<&'static str>,
-    /// ARNs, or `*`; none in a trust policy.
+    /// ARNs, or `*`. Empty in a trust policy.
     pub resources: Vec<String>,
-    /// ARNs of accounts, users and roles; only in a trust policy.
+    /// ARNs of accounts, users and roles. Only in a trust policy.
     pub principals: Vec<String>,
-    /// The external ids of which a request must bring one; none if it need not.
+    /// The external ids, one of which a request must contain. Empty if none is required.
     pub external_ids: Vec<String>,
 }
 
@@ -50,14 +49,14 @@ impl PolicyDocument {
         }
     }
 
-    /// Its length as IAM counts it, without white space.
+    /// The length as counted by IAM, without white space.
     pub fn character_count(&self) -> usize {
         let text = serde_json::to_string(self).expect("a document has string keys");
         text.chars().filter(|c| !c.is_whitespace()).count()
     }
 }
 
-/// Written by hand to keep the order in which people write policies.
+/// Implemented by hand to keep the usual order of keys in policies.
 impl Serialize for PolicyDocument {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;

@@ -1,28 +1,29 @@
-//! The least policy for given streams, keys and wishes, and that of credentials that assume roles.
+//! The minimal policy for given streams, keys and options, and the policy of credentials that
+//! assume roles.
 
 use std::collections::BTreeSet;
 
 use super::{KeyArn, PolicyDocument, StreamLocation};
 
-/// What a policy allows. Names of streams may hold `*`.
+/// The permissions of a policy. Names of streams may contain `*`.
 #[derive(Debug, Clone)]
 pub struct PolicyGrants {
-    /// Where the streams are.
+    /// The location of the streams.
     pub place: StreamLocation,
-    /// The streams that are written to.
+    /// The streams to write to.
     pub written: BTreeSet<String>,
-    /// The streams that are described.
+    /// The streams to describe.
     pub described: BTreeSet<String>,
-    /// Whether the names of all streams are listed.
+    /// Whether to list the names of all streams.
     pub lists: bool,
-    /// Whether a data catalog is to read what all streams are.
+    /// Whether a data catalog reads the descriptions of all streams.
     pub catalog: bool,
-    /// Customer-managed keys that streams encrypt records with.
+    /// Customer-managed keys with which streams encrypt records.
     pub keys: BTreeSet<KeyArn>,
 }
 
 impl PolicyGrants {
-    /// The least policy that allows this.
+    /// The minimal policy with these permissions.
     pub fn document(&self) -> PolicyDocument {
         let mut document = PolicyDocument::default();
         let mut allow = |sid, actions: &[_], resources| document.allow(sid, actions, resources);
@@ -30,11 +31,11 @@ impl PolicyGrants {
         allow("WriteRecords", written, self.stream_arns(&self.written));
         let keys = self.keys.iter().map(|key| key.as_str().to_owned()).collect();
         allow("EncryptRecords", &["kms:Decrypt", "kms:GenerateDataKey"], keys);
-        // A catalog describes all streams, these among them.
+        // A catalog describes all streams, including these.
         let described = if self.catalog { Vec::new() } else { self.stream_arns(&self.described) };
         allow("DescribeStreams", &["firehose:DescribeDeliveryStream"], described);
         if self.lists || self.catalog {
-            // The action knows no resources.
+            // The action does not support resources.
             allow("ListStreams", &["firehose:ListDeliveryStreams"], vec!["*".to_owned()]);
         }
         if self.catalog {
@@ -53,19 +54,19 @@ impl PolicyGrants {
     }
 }
 
-/// A role that is assumed, and what its sessions are marked with.
+/// A role to assume, and the attributes of its sessions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssumedRole {
-    /// Its ARN.
+    /// The role's ARN.
     pub arn: String,
-    /// Whether its sessions have tags.
+    /// Whether the sessions have tags.
     pub is_tagged: bool,
-    /// Whether its sessions say who is behind them.
+    /// Whether the sessions have a source identity.
     pub has_source_identity: bool,
 }
 
-/// What the credentials need with which these roles are assumed. Marking a session is
-/// allowed apart from beginning it.
+/// The permissions of credentials that assume these roles. Session attributes need separate
+/// permissions.
 pub fn assume_roles_policy(roles: impl IntoIterator<Item = AssumedRole>) -> PolicyDocument {
     let roles: BTreeSet<_> = roles.into_iter().collect();
     let arns = |which: fn(&AssumedRole) -> bool| -> Vec<String> {

@@ -1,9 +1,8 @@
-//! IAM policies: what a writer of these delivery streams may do and nothing
-//! more, and who may take on its role.
+//! IAM policies: the minimal permissions of a writer to these delivery streams, and who may assume
+//! its role.
 //!
-//! Nothing here asks AWS anything, reads or writes: names in, a [`PolicyDocument`]
-//! out, the same for the same names. A document becomes JSON as IAM takes it, or
-//! the same in Terraform's words.
+//! This crate does no input or output: it converts names to a [`PolicyDocument`], which is always
+//! the same for the same names. A document can be converted to JSON for IAM, or to Terraform.
 //!
 //! `host/docs/iam.md` explains each permission, with its source.
 
@@ -29,44 +28,45 @@ pub use trust::{ExternalId, Principal, SessionAttributes, trust_policy};
 
 use thiserror::Error;
 
-/// A name that stands in no policy. Its text says what to write.
+/// A name that cannot be part of a policy. The message says what to write instead.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InvalidName {
-    /// It is not the ARN of a KMS key, or is an alias of one.
+    /// The text is not the ARN of a KMS key, or is the ARN of an alias.
     #[error(
         "{0:?} is not the ARN of a KMS key: write arn:aws:kms:REGION:ACCOUNT:key/ID; an alias is not enough, \
          `aws kms describe-key --key-id alias/NAME` prints its key"
     )]
     KeyArn(String),
-    /// It is none of AWS's partitions.
+    /// The text is not an AWS partition.
     #[error(
         "{0:?} is not an AWS partition: write aws, aws-cn or aws-us-gov, or omit it to use the region's"
     )]
     Partition(String),
-    /// It has no form of a region's name.
+    /// The text does not have the form of a region's name.
     #[error("{0:?} is not a region: write one such as us-east-1")]
     Region(String),
-    /// It is a zone of a region.
+    /// The text is a zone of a region.
     #[error("{zone:?} is an availability zone: write its region, {region}")]
     AvailabilityZone {
         /// The zone.
         zone: String,
-        /// Its region.
+        /// The region of the zone.
         region: String,
     },
-    /// It is not an account id.
+    /// The text is not an account id.
     #[error("{0:?} is not an AWS account id: write its 12 digits, without hyphens")]
     Account(String),
-    /// It stands for several principals.
+    /// The text stands for several principals.
     #[error("{0:?} has a wildcard, which IAM does not accept there: list each account or role")]
     WildcardPrincipal(String),
-    /// It is neither an account nor the ARN of somebody who can assume a role.
+    /// The text is neither an account nor the ARN of an identity that can assume a role.
     #[error(
         "{0:?} is not a principal: write the 12 digits of an account, or an ARN such as \
          arn:aws:iam::ACCOUNT:role/NAME"
     )]
     Principal(String),
-    /// It is not an external id. Some treat external ids as secrets, so it is not kept here.
+    /// The text is not an external id. Some users treat external ids as secrets, so the error does
+    /// not contain it.
     #[error(
         "invalid external id: STS accepts 2 to 1224 of the characters a-z, A-Z, 0-9 and _ + = , . @ : / -"
     )]

@@ -1,11 +1,11 @@
-//! Documents in Terraform's words, laid out as `terraform fmt` would.
+//! Converts documents to Terraform, in the layout of `terraform fmt`.
 
 use std::fmt::Write as _;
 
 use super::{PolicyDocument, PolicyStatement};
 
-/// Policies that can be attached to a role, with the documents that they are
-/// made of. Several are numbered from 1.
+/// Policies that can be attached to a role, with their documents. If there are several, they are
+/// numbered from 1.
 pub fn terraform_policies(documents: &[PolicyDocument]) -> String {
     let blocks = documents.iter().enumerate().map(|(index, document)| {
         let name = match documents {
@@ -65,8 +65,8 @@ fn push_list(text: &mut String, name: &str, values: &[impl AsRef<str>]) {
     let _ = writeln!(text, "{:indent$}]", "");
 }
 
-/// A string of Terraform's. `${` and `%{` would begin templates; no name of
-/// ours holds them, but nothing here depends on that.
+/// A Terraform string. `${` and `%{` would start templates, so they are escaped, although valid
+/// names do not contain them.
 fn quote_string(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", text.replace("${", "$${").replace("%{", "%%{"))

@@ -1,5 +1,5 @@
-//! Groups the events of a batch that are equal in type and name, for plugins that read no more than
-//! that: the plugin gets one of each group, and its answer holds for all.
+//! Groups the events of a batch with equal type and name, for plugins that read nothing else: the
+//! plugin gets one event of each group, and its decision applies to all.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,28 @@ use rustc_hash::FxBuildHasher;
 
 use standpipe_core::event::Event;
 
-/// The events of a batch that a plugin gets, and the events that each answer holds for.
+/// The events of a batch that a plugin gets, and the events to which each decision applies.
 #[derive(Debug, Default)]
 pub(super) struct EnvelopeGroups {
-    /// The events that the plugin gets, by their position in the batch.
+    /// The events for the plugin, by their position in the batch.
     pub(super) asked: Vec<usize>,
-    /// The position of each event's answer; empty if each has its own.
+    /// The position of each event's decision. Empty if each event has its own.
     answers: Vec<u32>,
 }
 
 impl EnvelopeGroups {
-    /// A group for each event.
+    /// Creates a group for each event.
     pub(super) fn ungrouped(events: usize) -> Self {
         EnvelopeGroups { asked: (0..events).collect(), answers: Vec::new() }
     }
 
-    /// Groups events with the same message type and name; those of a batch have one source.
+    /// Groups events with the same message type and name. All events of a batch have the same
+    /// source.
     pub(super) fn by_type_and_name(events: &[Event<'_>]) -> Self {
         let mut groups =
             EnvelopeGroups { asked: Vec::new(), answers: Vec::with_capacity(events.len()) };
-        // The hash is not safe against chosen collisions: a batch is too small for that to matter.
+        // The hash is not safe against chosen collisions, but a batch is too small for that to
+        // matter.
         let mut seen = HashMap::with_capacity_and_hasher(64, FxBuildHasher);
         for (position, event) in events.iter().enumerate() {
             let envelope = &event.envelope;
@@ -40,7 +42,7 @@ impl EnvelopeGroups {
         groups
     }
 
-    /// The position of an event's answer.
+    /// The position of an event's decision.
     pub(super) fn answer(&self, event: usize) -> usize {
         self.answers.get(event).map_or(event, |&answer| answer as usize)
     }

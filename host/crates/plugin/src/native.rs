@@ -1,4 +1,4 @@
-//! The default mapping without a component around it.
+//! The default mapping without a component.
 
 use mapping::Mapping;
 use standpipe_plugin::{Plugin as _, Setup};
@@ -7,14 +7,13 @@ use super::decision::{Answers, Decision, Output, OutputTarget, check_event};
 use super::routes::PluginRoute;
 use standpipe_core::event::Event;
 
-/// One worker's copy. It is asked about the same events as the component, and
-/// allocates nothing for each but its output: as good as code that knows no
-/// contract.
+/// One worker's copy. It is called with the same events as the component, and allocates only its
+/// outputs: it is as fast as code without a contract.
 #[derive(Debug, Clone)]
 pub(super) struct Native(Mapping);
 
 impl Native {
-    /// With the streams that it declares. The error is the mapping's own.
+    /// Configures the mapping. Also returns the declared streams. The error is the mapping's own.
     pub(super) fn configure(settings: &str) -> Result<(Self, Vec<String>), String> {
         let mut setup = Setup::default();
         let mapping = Mapping::configure(settings, &mut setup)?;
@@ -60,7 +59,7 @@ impl Native {
         if let Err(reason) = routed {
             outputs.push(Output { input, decision: Decision::Reject(reason.to_owned()) });
         }
-        // The one rule of the contract that the mapping can break.
+        // The only rule of the contract that the mapping could violate.
         if outputs.len() > first + 1
             && let Err(fault) = check_event(&outputs[first..])
         {

@@ -1,5 +1,5 @@
-//! A plugin's settings as it reads them, beside the text as it was written, with references to
-//! secrets. Debug output shows the latter.
+//! A plugin's settings as the plugin reads them, and the written text with references to secrets.
+//! Debug output shows the latter.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use standpipe_plugin::{Plugin as _, Setup};
 
 /// A plugin's settings: JSON text, an object.
 ///
-/// Some of what was written can be references to secrets that are kept elsewhere. It
-/// stays beside what the plugin reads, so that the references can be resolved again.
+/// The written text may contain references to secrets. It is kept beside the text for the plugin,
+/// so that the references can be resolved again.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct PluginSettings {
     written: Arc<str>,
@@ -22,18 +22,18 @@ pub struct PluginSettings {
 ///
 /// # Errors
 ///
-/// The plugin's own message about what is wrong with them.
+/// Fails with the plugin's own message about the mistakes.
 pub fn check_mapping_settings(settings: &str) -> Result<(), String> {
     Mapping::configure(settings, &mut Setup::default()).map(drop)
 }
 
 impl PluginSettings {
-    /// Settings whose references were replaced by the secrets that they stand for.
+    /// Settings whose references were replaced by their secrets.
     pub fn resolved(written: &str, text: String) -> Self {
         PluginSettings { written: written.into(), text: text.into() }
     }
 
-    /// These settings with default members for those that they do not have.
+    /// Adds default members for those that are missing.
     #[must_use]
     pub fn with(&self, members: &Map<String, Value>) -> Self {
         let with = |text: &Arc<str>| match serde_json::from_str(text) {
@@ -47,12 +47,12 @@ impl PluginSettings {
         PluginSettings { written: with(&self.written), text: with(&self.text) }
     }
 
-    /// The text with references in it, as it was written.
+    /// The text with references, as written.
     pub fn written(&self) -> &str {
         &self.written
     }
 
-    /// The text that the plugin reads, secrets included.
+    /// The text that the plugin reads, including secrets.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -72,7 +72,7 @@ impl From<String> for PluginSettings {
     }
 }
 
-/// Without secrets.
+/// Shows no secrets.
 impl fmt::Debug for PluginSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PluginSettings").field(&self.written).finish()

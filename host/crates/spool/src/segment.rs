@@ -1,5 +1,4 @@
-//! One segment of the log, as the writer, the reader and who acknowledges share
-//! it.
+//! A segment of the log, shared by the writer, the reader and the callers that acknowledge.
 
 use std::time::SystemTime;
 
@@ -7,26 +6,26 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::acks::{Acks, SegmentSummary};
 
-/// A segment. Its files are opened where they are used: there may be thousands.
+/// A segment. Its files are opened only for use, because there may be thousands.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// When its first entry was appended or, after a restart, its last one.
+    /// When the segment's first entry was appended or, after a restart, its last one.
     pub(super) begun: SystemTime,
     state: Mutex<SegmentState>,
 }
 
-/// What changes about a segment.
+/// The mutable state of a segment.
 #[derive(Debug)]
 pub(super) struct SegmentState {
-    /// The length of its file, as far as it is durable.
+    /// The durable length of the frame file.
     pub(super) end: u64,
     pub(super) acks: Acks,
-    /// Nothing will be appended any more.
+    /// Whether nothing will be appended any more.
     pub(super) is_complete: bool,
-    /// Bytes of it that were given back.
+    /// Bytes that were released.
     pub(super) punched: u64,
-    /// Unacknowledged items when room was last given back.
+    /// Unacknowledged items when space was last released.
     pub(super) unacked_when_punched: u32,
 }
 
@@ -45,24 +44,24 @@ impl SegmentState {
         Self { end, acks, is_complete: false, punched: 0, unacked_when_punched: 0 }
     }
 
-    /// It has come to its end.
+    /// Marks the segment as complete.
     pub(super) fn mark_complete(&mut self) {
         self.is_complete = true;
         self.unacked_when_punched = self.acks.items();
     }
 
-    /// Let the file of acknowledgements say what the segment is.
+    /// Writes the summary of the segment into the acknowledgement file.
     pub(super) fn write_summary(&mut self) {
         let (end, punched, items) = (self.end, self.punched, self.acks.items());
         self.acks.set_summary(SegmentSummary { end, punched, items });
     }
 
-    /// Whether nobody needs it any more.
+    /// Whether the segment is no longer needed.
     pub(super) fn is_spent(&self) -> bool {
         self.is_complete && self.acks.unacked() == 0
     }
 
-    /// Bytes that it takes on disk.
+    /// The disk space of the segment in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.end - self.punched
     }

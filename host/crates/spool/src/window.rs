@@ -1,4 +1,4 @@
-//! Reading a file ahead, from any place of it.
+//! Reads a file ahead, from any position.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::limits;
 
-/// A part of a file, in memory.
+/// A part of a file in memory.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
     start: u64,
@@ -14,9 +14,9 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// These bytes of the file, of which nothing from `end` on is read.
+    /// Returns these bytes of the file. Nothing from `end` on is read.
     ///
-    /// At most [`limits::SPOOL_READ_BYTES`] can be asked for.
+    /// At most [`limits::SPOOL_READ_BYTES`] can be requested.
     pub(super) fn get(
         &mut self,
         file: &File,
@@ -27,7 +27,8 @@ impl ReadAhead {
         self.at_least(file, offset, length, end).map(|bytes| &bytes[..length])
     }
 
-    /// At least this many bytes from here on, and what is in memory behind them.
+    /// Returns at least this number of bytes from this position, and the bytes in memory after
+    /// them.
     pub(super) fn at_least(
         &mut self,
         file: &File,
@@ -43,8 +44,8 @@ impl ReadAhead {
         Ok(&self.bytes[(offset - self.start) as usize..])
     }
 
-    /// Read this many bytes, or at the file's end and behind an error fewer, if
-    /// they are enough.
+    /// Reads this number of bytes. At the file's end and after an error, it may read fewer, if they
+    /// are enough.
     fn read_file(
         &mut self,
         file: &File,

@@ -1,5 +1,5 @@
-//! The document of the admin API is held against the routes, the types of the responses, and the
-//! defaults and bounds of the code.
+//! Compares the document of the admin API with the routes, the types of the responses, and the
+//! defaults and limits of the code.
 
 use std::collections::BTreeSet;
 use std::{env, fs};

@@ -12,14 +12,14 @@ use crate::cli::{CommandResult, Exit, complain, print};
 /// every point reads about as many bytes.
 const EVENT_BYTES: u64 = 818;
 
-/// The minimum of events of a point.
+/// The minimum number of events of a point.
 const EVENTS_MIN: u64 = 500;
 
 const SIZES: &[u64] = &[100, 1000, 10_000, 100_000];
 const ROWS: &[u64] = &[1, 100, 1000, 10_000];
 const STREAMS: &[u64] = &[1, 10, 100, 500];
 
-/// Runs a process for each point, so that memory and pacing start anew.
+/// Runs a process for each point, so that memory and pacing start from the same state.
 pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let workers: Vec<_> = (0..)

@@ -1,4 +1,4 @@
-//! `host catalog check`: tries each permission that the catalog needs, and writes nothing.
+//! `host catalog check`: tests each permission that the catalog needs, and writes nothing.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `host catalog ingest`: one run of the catalog now, unless another one is running.
+//! `host catalog ingest`: runs the catalog once now, unless another run is in progress.
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &IngestArguments) -> CommandResult {
     Ok(if report.is_good() { Exit::Done } else { Exit::Fault })
 }
 
-/// Runs the catalog once; none if a signal stopped it.
+/// Runs the catalog once. Returns `None` if a signal stopped it.
 async fn run_ingestion(
     settings: &CatalogSettings,
     routes: &[EventRoute],

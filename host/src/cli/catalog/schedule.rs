@@ -1,4 +1,4 @@
-//! `host catalog schedule`: runs the catalog by its schedule until a signal stops it.
+//! `host catalog schedule`: runs the catalog on its schedule until a signal stops it.
 
 use anyhow::{Context, anyhow};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `host catalog show`: everything that is known of one delivery stream.
+//! `host catalog show`: all known information about one delivery stream.
 
 use std::fmt::Write as _;
 

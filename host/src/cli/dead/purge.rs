@@ -1,5 +1,5 @@
-//! `host dead purge`: deletes the dead letters that a filter selects. Unreadable lines and files
-//! that a running host writes to are left.
+//! `host dead purge`: deletes the dead letters that a filter selects. Keeps unreadable lines, and
+//! files to which a running host writes.
 
 use anyhow::{Context, anyhow};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! Events of inputs, in batches as a run's workers make them.
+//! Reads the events of inputs, in batches like those of a run's workers.
 
 use std::ops::ControlFlow;
 
@@ -9,8 +9,7 @@ use crate::limits;
 use crate::source::Input;
 use standpipe_core::event::{Event, Lines, scan};
 
-/// Hand over an input's events. What comes out is the number of lines that are not
-/// event.
+/// Passes on an input's events. Returns the number of lines that are not events.
 pub(super) fn for_each_batch(
     input: &Input,
     mut each: impl FnMut(&[Event<'_>]),
@@ -23,7 +22,7 @@ pub(super) fn for_each_batch(
     Ok(no_events)
 }
 
-/// Hand over an input's lines, as they are read.
+/// Passes on an input's lines while they are read.
 pub(super) fn for_each_lines(
     input: &Input,
     mut each: impl FnMut(Lines) -> ControlFlow<()>,
@@ -38,7 +37,7 @@ pub(super) fn for_each_lines(
     Ok(())
 }
 
-/// Hand over the batches of some lines. What comes out is as above.
+/// Passes on the batches of some lines. Returns the same number as above.
 pub(super) fn split_into_batches<'a>(
     lines: &'a Lines,
     mut each: impl FnMut(Vec<Event<'a>>),

@@ -1,4 +1,4 @@
-//! The settings that these commands load a plugin with.
+//! The settings with which the plugin commands load a plugin.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,7 @@ pub(super) struct PluginSettingsArguments {
 }
 
 impl PluginSettingsArguments {
-    /// The settings of a run, and those of the plugin: JSON text, `{}` where there are
-    /// none.
+    /// The settings of a run, and those of the plugin: JSON text, by default `{}`.
     pub(super) fn read(&self, data_dir: Option<PathBuf>) -> anyhow::Result<(Settings, String)> {
         let settings = read_run_settings(self.config.as_deref(), data_dir)?;
         let of_plugin = match &self.settings {
@@ -37,7 +36,7 @@ impl PluginSettingsArguments {
     }
 }
 
-/// Reads the settings of a run; the defaults without a file.
+/// Reads the settings of a run. Without a file, returns the defaults.
 pub(super) fn read_run_settings(
     file: Option<&Path>,
     data_dir: Option<PathBuf>,
@@ -63,8 +62,8 @@ pub(super) fn read_plugin_settings(file: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// A loader of plugins as a run with these settings loads them, which finds what was
-/// compiled before.
+/// Creates a loader that loads plugins like a run with these settings, and finds plugins that were
+/// already compiled.
 pub(super) fn plugin_loader(settings: &Settings) -> anyhow::Result<PluginLoader> {
     Ok(PluginLoader::new(settings, Some(&settings.data_dir.join(CACHE)))?)
 }

@@ -1,4 +1,4 @@
-//! `host plugin test`: runs cases under production's limits. Exit code 1 if one fails.
+//! `host plugin test`: runs cases under the limits of production. The exit code is 1 if one fails.
 
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ fn run_cases(arguments: &TestPluginArguments) -> anyhow::Result<(usize, Vec<Case
     let mut loader = plugin_loader(&settings)?;
     let load = |settings: &str| match loader.load_with(&component, settings) {
         Ok(plugin) => Ok(Ok(plugin)),
-        // These depend on the settings.
+        // These steps depend on the settings.
         Err(error) if matches!(error.step, SwapStep::Configure | SwapStep::Samples) => {
             Ok(Err(error.cause))
         }

@@ -1,5 +1,4 @@
-//! Settings of the catalog: nothing needs to be set, everything is read, and mistakes say what to
-//! write.
+//! Tests the settings of the catalog: defaults, all keys, and mistakes that say what to write.
 
 use super::*;
 use crate::config::parse;

@@ -1,4 +1,4 @@
-//! `source.serviceConnection.config`: the way to Amazon.
+//! Converts `source.serviceConnection.config`: the access to AWS.
 
 use super::section::Section;
 use super::source::read_patterns;
@@ -6,7 +6,7 @@ use super::{Workflow, WorkflowError};
 use standpipe_catalog::discovery::{ServiceUrls, region_of_zone, share_endpoint};
 
 const CONNECTION: &[&str] = &["KinesisFirehose"];
-/// What the vendor's program calls its sessions.
+/// The vendor's program uses this name for its sessions.
 const SESSION_NAME: &str = "OpenMetadataSession";
 
 impl Workflow {

@@ -1,9 +1,8 @@
-//! Expands `$NAME` and `${NAME}` in a workflow file as Python's `expandvars` does: unset names
-//! stay, values are not expanded again.
+//! Expands `$NAME` and `${NAME}` in a workflow file like Python's `expandvars`: unset names stay,
+//! and values are not expanded again.
 
-/// Put variables of the environment in the place of `$NAME` and `${NAME}`, as
-/// Python's `expandvars` does: what is not set stays as it is, and what a variable
-/// holds is not looked at again.
+/// Replaces `$NAME` and `${NAME}` by environment variables, like Python's `expandvars`: unset names
+/// stay, and values are not expanded again.
 pub(super) fn expand_variables(text: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -20,7 +19,7 @@ pub(super) fn expand_variables(text: &str, variable: impl Fn(&str) -> Option<Str
     expanded + rest
 }
 
-/// The name at the beginning, and the bytes that it takes.
+/// The name at the start, and its length in bytes.
 fn name_of(text: &str) -> (Option<&str>, usize) {
     if let Some(inner) = text.strip_prefix('{') {
         return match inner.find('}') {

@@ -25,11 +25,11 @@ pub enum TrySubmitError {
 #[derive(Clone, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// It was not accepted, since the host drains or has stopped. The error returns it.
+    /// The event was not accepted because the host drains or has stopped. The error returns it.
     #[error("event not accepted: the host drains or has stopped")]
     Closed(Bytes),
-    /// It was accepted and abandoned: the plugin failed with `on_failure = "halt"`, or the host
-    /// stopped while it could not write a dead letter. Some of its records may be delivered.
+    /// The event was accepted and abandoned: the plugin failed with `on_failure = "halt"`, or the
+    /// host stopped while it could not write a dead letter. Some of its records may be delivered.
     #[error("event abandoned: see the host's log for the reason")]
     Abandoned,
 }
@@ -63,7 +63,7 @@ impl TrySubmitError {
     }
 }
 
-/// Shows the size of the event, since whole events do not belong in logs.
+/// Shows the size of the event, because whole events do not belong in logs.
 impl fmt::Debug for TrySubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, event) = match self {

@@ -1,11 +1,11 @@
-//! Counters of submitted events, and their snapshot, in which the accepted events add up.
+//! Counters of submitted events, and a consistent snapshot of them.
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::TrySubmitError;
 use standpipe_core::event::EventOutcome;
 
-/// How many events were submitted, and their outcomes.
+/// The numbers of submitted events, and their outcomes.
 ///
 /// `accepted` is the sum of `delivered`, `filtered`, `dead`, `abandoned` and
 /// `unsettled`. Once an event's [`OutcomeFuture`](super::OutcomeFuture) resolves,
@@ -17,27 +17,26 @@ pub struct SubmissionStats {
     pub accepted: u64,
     /// Events whose records were all accepted by their delivery streams.
     pub delivered: u64,
-    /// Events that the plugin had no output for.
+    /// Events without an output of the plugin.
     pub filtered: u64,
-    /// Events in the dead letters.
+    /// Events that became dead letters.
     pub dead: u64,
     /// Events that were abandoned without a dead letter.
     pub abandoned: u64,
-    /// Events that were not accepted, since the limits were reached.
+    /// Events that were not accepted because the limits were reached.
     pub refused_full: u64,
-    /// Events that were not accepted, since the host drained or had stopped.
+    /// Events that were not accepted because the host drained or had stopped.
     pub refused_closed: u64,
     /// Events that wait for a worker.
     pub queued: usize,
-    /// Bytes of events that wait for a worker, including those reserved for the next event to be
-    /// accepted.
+    /// Bytes of events that wait for a worker, including those reserved for the next event.
     pub queued_bytes: usize,
-    /// Events that have been accepted and are not settled, including those that wait for a worker.
+    /// Accepted events that are not settled, including those that wait for a worker.
     pub unsettled: usize,
-    /// Dead letters of the host that wait to be written, including those of SDKs' events.
+    /// Dead letters of the host that wait to be written, including those of events from SDKs.
     pub dead_letters_waiting: u64,
-    /// Whether writing dead letters fails at present. It is retried, and their events wait; once
-    /// too many wait, delivery pauses. The log has the reason.
+    /// Whether writing dead letters fails now. Writing is retried, and the events wait. If too many
+    /// wait, delivery pauses. The log contains the reason.
     pub dead_letters_failing: bool,
 }
 
@@ -81,7 +80,7 @@ impl SubmissionCounters {
             refused_closed: self.refused_closed.get(),
             ..SubmissionStats::default()
         };
-        // Read last, so that no event is settled that has not been accepted.
+        // Read last, so that every settled event also counts as accepted.
         stats.accepted = self.accepted.get();
         let settled = stats.delivered + stats.filtered + stats.dead + stats.abandoned;
         stats.unsettled = stats.accepted.saturating_sub(settled) as usize;

@@ -1,4 +1,4 @@
-//! A page of the docs as the tests read it: its examples, which are sequences of fenced blocks.
+//! A page of the docs with its examples, which are sequences of fenced blocks.
 
 use std::collections::BTreeSet;
 
@@ -6,31 +6,31 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) examples: Vec<Example>,
-    /// The delivery streams that its commands need.
+    /// The delivery streams that the page's commands need.
     pub(super) streams: BTreeSet<String>,
 }
 
-/// Blocks that run one after the other in one directory, which is empty at first.
+/// Blocks that run one after the other in one directory that is empty at first.
 #[derive(Debug, Default)]
 pub(super) struct Example {
     pub(super) blocks: Vec<Block>,
-    /// Whether the directory holds the repository's files.
+    /// Whether the directory contains the repository's files.
     pub(super) in_checkout: bool,
 }
 
 /// A fenced block.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The line of its fence, counted from 1.
+    /// The line of the block's fence, counted from 1.
     pub(super) line: usize,
     pub(super) language: String,
-    /// What follows the language.
+    /// The text after the language.
     pub(super) instruction: String,
     pub(super) text: String,
 }
 
 impl Page {
-    /// Reads a page. Blocks that a test could overlook are errors: indented ones, and fences of
+    /// Parses a page. Blocks that a test could overlook are errors: indented ones, and fences of
     /// another form.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut page = Page { examples: vec![Example::default()], streams: BTreeSet::new() };

@@ -1,5 +1,4 @@
-//! An HTTP client, or a connector of one, whose responses are handled before anybody else
-//! sees them.
+//! An HTTP client, or its connector, that handles responses before any other code sees them.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -17,19 +16,19 @@ use super::bounded::limit_body;
 use super::checked::ResponseReader;
 use crate::AwsClock;
 
-/// `inner`, with its responses handled.
+/// A wrapper of `inner` that handles its responses.
 #[derive(Debug)]
 pub(super) struct Intercepted<C> {
     pub(super) inner: C,
     pub(super) handling: ResponseHandling,
 }
 
-/// What is done with each response.
+/// How to handle each response.
 #[derive(Debug, Clone)]
 pub(super) enum ResponseHandling {
-    /// Its body is bounded, and the `Date` of a refusal corrects this clock.
+    /// Limit the size of the body, and correct this clock by the `Date` of an error response.
     Bound(AwsClock),
-    /// The [`ResponseReader`] of its request reads it, if there is one.
+    /// Read the response with the [`ResponseReader`] of its request, if there is one.
     Read,
 }
 

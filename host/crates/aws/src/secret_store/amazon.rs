@@ -1,4 +1,4 @@
-//! Secrets from AWS Secrets Manager and from Systems Manager's parameter store, by one signed
+//! Secrets from AWS Secrets Manager and from Systems Manager's parameter store, with one signed
 //! request each. Their credentials are never references.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) const SECRETS_MANAGER: JsonService =
 pub(super) const PARAMETERS: JsonService =
     JsonService { name: "ssm", target: "AmazonSSM", version: "1.1" };
 
-/// Asks AWS Secrets Manager for a secret.
+/// Requests a secret from AWS Secrets Manager.
 pub(super) async fn secret_value(client: &JsonClient, name: &str) -> Result<Secret, SecretError> {
     let answer = client.call("GetSecretValue", &json!({"SecretId": name})).await?;
     if answer.get("SecretString").is_none() && answer.get("SecretBinary").is_some() {
@@ -27,7 +27,7 @@ pub(super) async fn secret_value(client: &JsonClient, name: &str) -> Result<Secr
     take_text(answer, "/SecretString")
 }
 
-/// Asks the parameter store for a parameter.
+/// Requests a parameter from the parameter store.
 pub(super) async fn parameter_value(
     client: &JsonClient,
     name: &str,
@@ -36,8 +36,8 @@ pub(super) async fn parameter_value(
     take_text(client.call("GetParameter", &input).await?, "/Parameter/Value")
 }
 
-/// Opens the way to a manager. No reference is resolved on the way to the one that would
-/// resolve it.
+/// Creates a client for a manager. Its settings contain no references, because the manager itself
+/// would have to resolve them.
 pub(super) async fn open_client(
     settings: &AwsSettings,
     service: JsonService,
@@ -50,7 +50,7 @@ pub(super) async fn open_client(
     Ok(JsonClient::new(access, connector, service, settings, url))
 }
 
-/// Takes a text out of a response.
+/// Takes a text from a response.
 fn take_text(mut answer: Value, pointer: &str) -> Result<Secret, SecretError> {
     match answer.pointer_mut(pointer).map(Value::take) {
         Some(Value::String(text)) => Ok(Secret::new(text)),

@@ -6,11 +6,11 @@ use super::{StreamDescription, StreamStatus, destination, origin};
 use crate::fields::{JsonFields, unknown_word};
 use crate::{InvalidResponse, ResponseDefect, truncate_detail};
 
-/// Read the response to `DescribeDeliveryStream` for the stream of this name.
+/// Parses the response to `DescribeDeliveryStream` for the stream of this name.
 ///
 /// # Errors
 ///
-/// It lacks a member that each description has, or is about another stream.
+/// Fails if it lacks a required member, or is about another stream.
 pub fn read_description(name: &str, answer: &[u8]) -> Result<StreamDescription, InvalidResponse> {
     if answer.trim_ascii().is_empty() {
         return Err(ResponseDefect::Empty.into());
@@ -47,7 +47,7 @@ fn read_fields(name: &str, answer: JsonFields<'_>) -> Result<StreamDescription, 
     })
 }
 
-/// A member that each response has.
+/// A required member of a response.
 fn required_field<'a, T>(
     object: JsonFields<'a>,
     key: &'static str,

@@ -1,4 +1,4 @@
-//! Calls of control planes: paced, and retried while that may help.
+//! Calls of control planes: rate-limited, and retried while that may help.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::rate_limiter::RateLimiter;
 use tokio::time::{Instant, sleep};
 
-/// After this time no further attempt of a call begins.
+/// The time after which no further attempt of a call starts.
 const CATALOG_ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// The pause before the second attempt; doubled each time.
+/// The pause before the second attempt. It doubles each time.
 const CATALOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause between two attempts.
@@ -19,7 +19,7 @@ const CATALOG_PAUSE_MAX: Duration = Duration::from_secs(20);
 
 const BACKOFF: Backoff = Backoff::new(CATALOG_PAUSE, CATALOG_PAUSE_MAX, Jitter::Half);
 
-/// Calls an operation with at most so many attempts, each of which waits for its turn.
+/// Calls an operation with at most this number of attempts, each of which waits for its turn.
 pub(super) async fn call_with_retries<T, F>(
     limiter: &RateLimiter,
     attempts_max: u32,
@@ -32,7 +32,7 @@ where
     let (mut begun, mut attempts) = (None, 0);
     loop {
         limiter.turn().await;
-        // The turn of the first attempt may be long in coming.
+        // The first attempt may have to wait for its turn.
         let begun = *begun.get_or_insert_with(Instant::now);
         let error = match call().await {
             Ok(answer) => return Ok(answer),
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Credentials that have expired are renewed before the next attempt.
+/// Whether to retry after an error. Expired credentials are renewed before the next attempt.
 fn is_retryable(error: &AwsError) -> bool {
     error.is_passing || error.code.starts_with("ExpiredToken")
 }

@@ -1,4 +1,4 @@
-//! A run's outcome as text, in the layout of OpenMetadata's own summary.
+//! The outcome of a run as text, in the layout of OpenMetadata's own summary.
 
 use std::fmt::{self, Write};
 
@@ -6,11 +6,11 @@ use super::{IngestFailure, IngestOptions, IngestOutcome, IngestStep};
 use standpipe_core::escape::one_line;
 use standpipe_core::text_table::render_table;
 
-/// Failures that the summary of a run shows, as OpenMetadata's own does.
+/// Failures in the summary of a run, the same number as in OpenMetadata's own.
 const CATALOG_FAILURES_SHOWN: usize = 10;
 
 impl IngestOutcome {
-    /// What a run came to, for people, in the words of OpenMetadata's own.
+    /// The outcome of a run as text for people, with the terms of OpenMetadata's own summary.
     pub fn summary(&self, options: &IngestOptions) -> String {
         let mut text = String::new();
         self.write_summary(options, &mut text).expect("a string takes everything");

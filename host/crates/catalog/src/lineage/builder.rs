@@ -1,5 +1,5 @@
-//! The graph in the making: assets, edges and warnings, sorted and without duplicates. Conditions
-//! of equal edges are joined; an edge that holds always needs none.
+//! Builds a graph: assets, edges and warnings, sorted and without duplicates. Conditions of equal
+//! edges are combined. An edge that always holds has no condition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use crate::{Asset, Edge, EdgeRole, Graph};
 
 use super::Lineage;
 
-/// What has been drawn so far: sorted, and without doubles from the start.
+/// The assets, edges and warnings so far, sorted and without duplicates.
 #[derive(Debug, Default)]
 pub(super) struct LineageBuilder {
     assets: BTreeSet<Asset>,
-    /// With the conditions of which any must hold; none where an edge holds always.
+    /// Edges with conditions, any of which must hold. `None` if the edge always holds.
     edges: BTreeMap<(Asset, Asset, EdgeRole), Option<BTreeSet<String>>>,
     warnings: BTreeSet<String>,
 }
@@ -25,8 +25,8 @@ impl LineageBuilder {
         self.warnings.insert(warning);
     }
 
-    /// Data flows from an asset to another, if the condition holds. One that flows
-    /// without any condition too, always does.
+    /// Adds a data flow from an asset to another one, if the condition holds. A flow that also
+    /// exists without a condition always holds.
     pub(super) fn add_edge(
         &mut self,
         from: Asset,
@@ -48,7 +48,8 @@ impl LineageBuilder {
         let assets: Vec<_> = self.assets.into_iter().collect();
         let place =
             |asset: &Asset| assets.binary_search(asset).expect("both ends of an edge are assets");
-        // The map's order is the edges': places of assets are in the order of assets.
+        // The order of the map is that of the edges, because positions of assets are in the order
+        // of assets.
         let edges = self.edges.iter().map(|((from, to, role), conditions)| {
             let any = |any: &BTreeSet<String>| Vec::from_iter(any.iter().cloned()).join(" or ");
             let note = conditions.as_ref().map(any);

@@ -1,32 +1,31 @@
-//! Which assets a stream joins: those that feed it, and those where its records end
-//! up. Backups and schemas are neither.
+//! The assets that a stream connects: its sources and its destinations. Backups and schemas are
+//! neither.
 
 use std::collections::BTreeSet;
 
 use crate::{Asset, EdgeRole, Graph, Inventory, StreamDescription, StreamOrigin};
 
-/// That a stream takes records from one asset to another.
+/// A connection from one asset to another through a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamLink {
     /// The stream.
     pub stream: String,
-    /// What feeds it; none where only writers do.
+    /// The source. `None` if only direct writers feed the stream.
     pub from: Option<Asset>,
-    /// What the edge begins at where OpenMetadata does not know `from`: the Kinesis stream
-    /// that a table feeds.
+    /// The start of the edge if OpenMetadata does not know `from`: the Kinesis stream that a table
+    /// feeds.
     pub instead: Option<Asset>,
-    /// Where its records end up.
+    /// The destination of the records.
     pub to: Asset,
-    /// Whether columns of one name are the same column: not where a function
-    /// changes records, nor where they are changes of a table.
+    /// Whether columns of the same name are the same column. They are not if a function transforms
+    /// records, or if records are changes of a table.
     pub keeps_columns: bool,
 }
 
 /// The links of all streams that were read, sorted.
 ///
-/// A Kinesis stream that tables of DynamoDB feed stands for them: the edges begin at
-/// the tables, as OpenMetadata's own connector has it, or at the Kinesis stream where
-/// OpenMetadata does not know the tables.
+/// If DynamoDB tables feed a Kinesis stream, they replace it: the edges start at the tables, as in
+/// OpenMetadata's own connector, or at the Kinesis stream if OpenMetadata does not know the tables.
 pub fn stream_links(inventory: &Inventory, graph: &Graph) -> Vec<StreamLink> {
     let mut links = BTreeSet::new();
     for stream in &inventory.streams {
@@ -67,7 +66,7 @@ pub(super) fn is_stream(asset: &Asset, stream: &StreamDescription) -> bool {
     }
 }
 
-/// What feeds a stream, each with what stands between the two.
+/// The sources of a stream, each with the asset between the two.
 fn stream_origins(graph: &Graph, stream: usize) -> Vec<(&Asset, Option<&Asset>)> {
     let mut origins = Vec::new();
     for (at, asset) in feeding_assets(graph, stream) {

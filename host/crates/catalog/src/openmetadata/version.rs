@@ -1,4 +1,4 @@
-//! Which OpenMetadata this is.
+//! The version of an OpenMetadata server.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::api::text_field;
 
-/// The first and the last major version that this program was written for.
+/// The first and the last major version that this program supports.
 const KNOWN: std::ops::RangeInclusive<u32> = 1..=2;
 
 /// A version of OpenMetadata.
@@ -17,7 +17,7 @@ pub struct ServerVersion {
 }
 
 impl ServerVersion {
-    /// Read what `/system/version` answers.
+    /// Parses the response of `/system/version`.
     pub fn read(answer: &Value) -> Option<Self> {
         let written: String = text_field(answer, "version")?.chars().take(40).collect();
         let mut numbers = written.split(['.', '-']);
@@ -26,7 +26,7 @@ impl ServerVersion {
         Some(ServerVersion { major, written })
     }
 
-    /// Whether this program knows its API.
+    /// Whether this program knows the API of this version.
     pub fn is_known(&self) -> bool {
         KNOWN.contains(&self.major)
     }

@@ -1,8 +1,8 @@
-//! The columns of the picture, and the colours of what is in them.
+//! The columns of the picture, and the colors of their assets.
 
 use crate::{Asset, Edge, EdgeRole, Graph};
 
-/// From left to right.
+/// The columns from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AssetColumn {
     Tables,
@@ -40,7 +40,7 @@ pub(super) fn assign_columns(graph: &Graph) -> Vec<AssetColumn> {
     graph.assets.iter().zip(is_destination).map(column).collect()
 }
 
-/// The colour of an asset's kind, which its label names too.
+/// The color of an asset's kind, which its label also names.
 pub(super) fn asset_colour(asset: &Asset) -> &'static str {
     match asset {
         Asset::Events { .. } => "#4f46e5",

@@ -1,4 +1,4 @@
-//! The language of Graphviz, for those who want another layout or format.
+//! Renders the DOT format of Graphviz, for other layouts and formats.
 
 use std::fmt::{self, Write};
 
@@ -16,11 +16,11 @@ digraph catalog {
   edge [color=\"#64748b\", arrowsize=0.7, fontname=\"Helvetica\", fontsize=9]
 ";
 
-/// Draw a graph in the language of Graphviz.
+/// Renders a graph in the DOT format of Graphviz.
 ///
 /// # Errors
 ///
-/// It is too large.
+/// Fails if the graph is too large.
 pub fn render_dot(graph: &Graph) -> Result<String, TooLarge> {
     render_graph(graph, write_to)
 }
@@ -30,7 +30,7 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     let columns = assign_columns(graph);
     for column in AssetColumn::ALL {
         let own = (0..graph.assets.len()).filter(|asset| columns[*asset] == column);
-        // What is of one kind stands in one column.
+        // Assets of the same kind are in one column.
         to.write_str("  { rank=same\n")?;
         for asset in own {
             let words = asset_label(&graph.assets[asset]);
@@ -61,7 +61,7 @@ fn write_to(graph: &Graph, to: &mut String) -> fmt::Result {
     to.write_str("}\n")
 }
 
-/// Escapes text between quotes. Graphviz knows escapes with `\` and entities of HTML.
+/// Escapes text in quotes. Graphviz supports escapes with `\` and HTML entities.
 fn dot_text(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;")
 }

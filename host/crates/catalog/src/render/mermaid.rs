@@ -1,4 +1,4 @@
-//! Mermaid's flowcharts, which pages and documents of many tools draw.
+//! Renders Mermaid flowcharts, which many tools display in pages and documents.
 
 use std::fmt::{self, Write};
 
@@ -9,15 +9,15 @@ use super::{TooLarge, render_graph};
 use crate::limits;
 use crate::{Edge, EdgeRole, Graph};
 
-/// How wide conditions on edges are at most, in units of the font's size: longer ones
-/// push everything apart.
+/// Maximum width of conditions on edges, in units of the font size. Longer ones would distort the
+/// layout.
 const CONDITION_WIDTH_MAX: f64 = 24.0;
 
-/// Draw a graph as a flowchart of Mermaid.
+/// Renders a graph as a Mermaid flowchart.
 ///
 /// # Errors
 ///
-/// It is too large.
+/// Fails if the graph is too large.
 pub fn render_mermaid(graph: &Graph) -> Result<String, TooLarge> {
     render_graph(graph, write_to)
 }
@@ -67,8 +67,7 @@ fn write_edge(edge: &Edge, to: &mut String) -> fmt::Result {
     }
 }
 
-/// Escapes text between quotes: what means something to Mermaid or to HTML becomes the
-/// number of the character.
+/// Escapes text in quotes: characters with a meaning in Mermaid or HTML become their numbers.
 fn mermaid_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Ids in events: cleaned, and derived from others.
+//! Ids in events: cleaned, and derived from other ids.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use md5::{Digest, Md5};
 use standpipe_core::event::string;
 use standpipe_core::message_id::{QuotedUuid, quoted_uuid};
 
-/// RudderStack's id of the user of an event: the MD5 of both ids, with the
-/// bits set that make a UUID of version 4. The ids are cleaned.
+/// RudderStack's id for the user of an event: the MD5 of both cleaned ids, with the bits of a
+/// version 4 UUID.
 #[derive(Debug, Default)]
 pub(super) struct RudderIds {
-    /// The ids of the last one, since requests are often about one user.
+    /// The ids of the last event, because consecutive events often have the same user.
     ids: Vec<u8>,
     next_ids: Vec<u8>,
     last: Option<QuotedUuid>,
@@ -33,12 +33,12 @@ impl RudderIds {
     }
 }
 
-/// Cleans a value that is used as an id: without invisible characters, and without
-/// spaces around it. A value that is not a string is its text; null is empty.
+/// Cleans a value that is used as an id: removes invisible characters, and surrounding spaces. A
+/// value that is not a string becomes its text; null becomes empty.
 pub(super) fn clean_id(value: Option<&str>) -> Cow<'_, str> {
     let Some(value) = value.filter(|value| *value != "null") else { return Cow::Borrowed("") };
     let Some(string) = string(value) else { return Cow::Borrowed(value) };
-    // Without an early end, so that it is done for many bytes at once.
+    // The loop does not end early, so that many bytes are processed at once.
     if string.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
         return string;
     }
@@ -46,8 +46,8 @@ pub(super) fn clean_id(value: Option<&str>) -> Cow<'_, str> {
     Cow::Owned(visible.trim_matches(' ').to_owned())
 }
 
-/// Characters that show nothing, save for the space. RudderStack also drops those
-/// that Unicode has not assigned yet; that takes tables, and is not done here.
+/// Whether a character is invisible, except for the space. RudderStack also removes characters that
+/// Unicode has not assigned. That requires tables and is not done here.
 fn is_invisible(character: char) -> bool {
     let code = u32::from(character);
     character.is_control()

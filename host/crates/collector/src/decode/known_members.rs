@@ -1,10 +1,10 @@
-//! Where the members stand that decoding reads or writes, found in one pass over an object. Of a
-//! repeated key the last one counts.
+//! The positions of members that decoding reads or writes, found in one pass over an object. If a
+//! key is duplicated, the last member is used.
 
 use standpipe_core::event::{Member, Outline, Span, string};
 
-/// Where the values of the members stand that some rule reads or writes. Of a key
-/// that stands twice, the last one.
+/// The positions of the values of members that a rule reads or writes. If a key is duplicated, it
+/// is the last value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownMembers {
     pub(super) anonymous_id: MemberValue,
@@ -24,7 +24,7 @@ pub(super) struct KnownMembers {
     pub(super) write_key: MemberValue,
 }
 
-/// Where the value of a member stands, if there is one.
+/// The position of a member's value, if there is one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct MemberValue(Span);
 
@@ -34,19 +34,19 @@ impl MemberValue {
         (self.0.end != 0).then_some(self.0)
     }
 
-    /// Its text.
+    /// The value's text.
     #[inline]
     pub(super) fn text<'a>(self, outline: &Outline<'a>) -> Option<&'a str> {
         self.span().map(|span| outline.at(span))
     }
 
-    /// Whether it is a string with any characters.
+    /// Whether the value is a non-empty string.
     #[inline]
     pub(super) fn is_filled_string(self, outline: &Outline<'_>) -> bool {
         self.text(outline).is_some_and(|text| text.starts_with('"') && text.len() > 2)
     }
 
-    /// Whether it is this string.
+    /// Whether the value is this string.
     #[inline]
     pub(super) fn is_string(self, outline: &Outline<'_>, word: &str) -> bool {
         self.text(outline).and_then(string).is_some_and(|it| it == word)
@@ -54,8 +54,8 @@ impl MemberValue {
 }
 
 impl KnownMembers {
-    /// Notes a member, if it is one of these. `spells`: whether escapes in its key
-    /// may spell letters.
+    /// Notes a member, if it is one of these. `spells` is whether escapes in its key may encode
+    /// letters.
     #[inline]
     pub(super) fn note_member(&mut self, member: Member<'_>, spells: bool) {
         if spells {

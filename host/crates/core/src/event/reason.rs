@@ -1,11 +1,11 @@
-//! Every reason for a dead letter with its word, in one table. Words are part of the files' format
+//! All reasons for a dead letter with their words, in one table. Words are part of the file format
 //! and do not change.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Has the reasons, their words and their number in one place.
+/// Defines the reasons, their words and their number in one place.
 macro_rules! reasons {
     ($(#[$doc:meta] $name:ident = $word:literal,)*) => {
         /// Why an event was dead-lettered.
@@ -16,10 +16,10 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// All of them, each at the place of its number.
+            /// All reasons, each at the position of its number.
             pub const ALL: &[Reason] = &[$(Reason::$name,)*];
 
-            /// The word that stands in dead letters.
+            /// The word in dead letters.
             pub fn word(self) -> &'static str {
                 match self {
                     $(Reason::$name => $word,)*
@@ -30,49 +30,49 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Some bytes are not UTF-8.
+    /// The event is not UTF-8.
     InvalidUtf8 = "invalid_utf8",
-    /// It contains a zero byte.
+    /// The event contains a zero byte.
     ZeroByte = "zero_byte",
-    /// It is not JSON.
+    /// The event is not JSON.
     NotJson = "not_json",
-    /// It is JSON, but not an object.
+    /// The event is JSON, but not an object.
     NotAnObject = "not_an_object",
-    /// Objects and arrays are nested too deeply.
+    /// The event's objects and arrays are nested too deeply.
     NestedTooDeep = "nested_too_deep",
-    /// It is longer than an event may be.
+    /// The event is longer than an event may be.
     EventTooLong = "event_too_long",
-    /// The source ended or failed inside it.
+    /// The source ended or failed inside the event.
     SourceCutOff = "source_cut_off",
-    /// It says neither who did something nor from which device.
+    /// The event contains neither a user nor a device.
     NoIdentity = "no_identity",
-    /// It has no type.
+    /// The event has no type.
     NoType = "no_type",
-    /// It is tracked, and has no name.
+    /// The event is a track event without a name.
     NoEventName = "no_event_name",
-    /// The record is larger than Firehose takes.
+    /// The record is too large for Firehose.
     RecordTooLarge = "record_too_large",
-    /// The plugin rejected it.
+    /// The plugin rejected the event.
     PluginRejected = "plugin_rejected",
-    /// The plugin trapped on it.
+    /// The plugin trapped on the event.
     PluginTrapped = "plugin_trapped",
-    /// The plugin used up its time on it.
+    /// The plugin used up its time on the event.
     PluginDeadline = "plugin_deadline",
-    /// The plugin used up its memory on it.
+    /// The plugin used up its memory on the event.
     PluginMemory = "plugin_memory",
-    /// The plugin gave an answer that the contract does not allow.
+    /// The plugin's result violates the contract.
     PluginAnswer = "plugin_answer",
-    /// No fresh instance of the plugin could be started.
+    /// No new instance of the plugin could be started.
     PluginUnavailable = "plugin_unavailable",
     /// The delivery stream does not exist.
     StreamNotFound = "stream_not_found",
-    /// An event chose a delivery stream beyond those that may be in use at once.
+    /// An event chose a delivery stream above the limit of streams in use.
     TooManyStreams = "too_many_streams",
-    /// Firehose refused the record for good.
+    /// Firehose rejected the record permanently.
     RecordRefused = "record_refused",
-    /// The run ended before its stream took it.
+    /// The run ended before the stream accepted the record.
     GivenUp = "given_up",
-    /// It is the body of a request that the collector has refused.
+    /// This is the body of a request that the collector has refused.
     RequestRefused = "request_refused",
 }
 

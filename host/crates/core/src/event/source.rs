@@ -1,13 +1,13 @@
-//! Where the events of a chunk came from: its name for plugins and dead letters, whether it keeps
-//! unsettled events, and what becomes of dead ones.
+//! The source of a chunk's events: its name in plugins and dead letters, whether it keeps unsettled
+//! events, and what happens to undeliverable ones.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where the events of a chunk came from, as their dead letters name it.
+/// The source of a chunk's events, as named in their dead letters.
 ///
-/// Reads as its name. An event that was in the dead letters before keeps the
-/// name of the input that it first came from, and brings its history along.
+/// Dereferences to its name. An event that was in the dead letters before keeps the name of its
+/// original input, and has a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventSource {
     name: Arc<str>,
@@ -16,28 +16,28 @@ pub struct EventSource {
     on_undeliverable: OnUndeliverable,
 }
 
-/// What becomes of an event that can never be delivered.
+/// What happens to an event that can never be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUndeliverable {
-    /// It becomes a dead letter, and counts as dead.
+    /// The event becomes a dead letter, and counts as dead.
     DeadLetter,
-    /// It is discarded, since it is the copy of a dead letter, and counts as not delivered.
+    /// The event is discarded because it is the copy of a dead letter, and counts as undelivered.
     Discard,
 }
 
 impl EventSource {
-    /// The source of events that come out of the dead letters. The history is
-    /// opaque here: it is written and read where dead letters are.
+    /// Creates the source of events from dead letters. The history is opaque here: it is written
+    /// and read by the code for dead letters.
     pub fn with_history(name: &str, history: &str) -> Self {
         EventSource { history: Some(history.into()), ..EventSource::durable(name) }
     }
 
-    /// A source that keeps each event until it is settled.
+    /// Creates a source that keeps each event until it is settled.
     pub fn durable(name: &str) -> Self {
         EventSource { keeps_unsettled: true, ..name.into() }
     }
 
-    /// The source of copies of dead letters, about which there are no dead letters.
+    /// Creates the source of copies of dead letters, which never become dead letters.
     pub fn of_copies() -> Self {
         EventSource {
             on_undeliverable: OnUndeliverable::Discard,
@@ -50,18 +50,18 @@ impl EventSource {
         &self.name
     }
 
-    /// How often and why the events were dead letters before, if they were.
+    /// The earlier dead letters of the events, if there are any.
     pub fn history(&self) -> Option<&str> {
         self.history.as_deref()
     }
 
-    /// Whether the source itself keeps events that nobody settles, as the dead
-    /// letters and a durable spool do; those of any other one would be gone.
+    /// Whether the source itself keeps unsettled events, like the dead letters and a durable spool.
+    /// Unsettled events of other sources are lost.
     pub fn keeps_unsettled(&self) -> bool {
         self.keeps_unsettled
     }
 
-    /// What becomes of an event that can never be delivered.
+    /// What happens to an event that can never be delivered.
     pub fn on_undeliverable(&self) -> OnUndeliverable {
         self.on_undeliverable
     }

@@ -1,34 +1,34 @@
-//! The sources of the settings by their present and former names. Events of an unknown source are
-//! held, since it is not known with which role they may be written.
+//! The sources of the settings by their current and former names. Events of an unknown source are
+//! held, because the role for writing them is unknown.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The sources that the settings have, by their names of today and of before.
+/// The sources in the settings, by their current and former names.
 ///
-/// What waits in a spool or in the dead letters names its source. If the settings do
-/// not have that source any more, it is not known with which role its records are to be written:
-/// under the default role they could end up in a stream of another account.
+/// Events in a spool or in the dead letters contain the name of their source. If the settings no
+/// longer contain that source, the role for its records is unknown: with the default role, they
+/// could be written to a stream of another account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceNames {
-    /// The name of today for each name.
+    /// The current name for each name.
     current: HashMap<Arc<str>, Arc<str>>,
     unknown: UnknownSources,
 }
 
-/// What becomes of events whose source the settings do not have.
+/// What happens to events of sources that are not in the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownSources {
-    /// They stay where they are. Where the settings have no sources at all, none is
+    /// The events stay where they are. If the settings have no sources at all, no source is
     /// unknown.
     #[default]
     Hold,
-    /// They are taken, and their records are written with the default role.
+    /// The events are processed, and their records are written with the default role.
     Take,
 }
 
 impl SourceNames {
-    /// Sources with the names that each had before.
+    /// Creates the names of sources, each with its former names.
     pub fn new<'a, F>(sources: impl IntoIterator<Item = (&'a str, F)>) -> Self
     where
         F: IntoIterator<Item = &'a str>,
@@ -44,12 +44,12 @@ impl SourceNames {
         SourceNames { current, unknown: UnknownSources::Hold }
     }
 
-    /// Returns these names, with events of unknown sources taken or held.
+    /// Returns these names with another setting for unknown sources.
     pub fn with_unknown(self, unknown: UnknownSources) -> Self {
         SourceNames { unknown, ..self }
     }
 
-    /// What a source is called today; none if the settings do not have it.
+    /// The current name of a source. `None` if the settings do not contain it.
     pub fn current<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         match self.current.get(name) {
             Some(current) => Some(current),

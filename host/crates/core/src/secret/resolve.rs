@@ -1,5 +1,5 @@
-//! The trait that turns references into secrets, and the error if that fails. Errors name secrets and
-//! never show them.
+//! The trait that resolves references to secrets, and the error if that fails. Errors contain the
+//! names of secrets and never their values.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -10,25 +10,25 @@ use thiserror::Error;
 
 use super::{Secret, SecretReference, SecretSetting};
 
-/// A secret that is being resolved.
+/// The future of a resolved secret.
 pub type ResolvingSecret<'a> =
     Pin<Box<dyn Future<Output = Result<Secret, UnresolvedSecret>> + Send + 'a>>;
 
-/// Asks a manager of secrets for what references name.
+/// Resolves references with a secret manager.
 pub trait SecretResolver: Debug + Send + Sync {
-    /// Asks the manager for a secret. Nothing is cached.
+    /// Requests a secret from the manager. Nothing is cached.
     fn resolve<'a>(&'a self, reference: &'a SecretReference) -> ResolvingSecret<'a>;
 
-    /// How long a secret may be used before it is asked for again.
+    /// The time after which a secret is requested again.
     fn refresh(&self) -> Duration;
 }
 
 impl dyn SecretResolver + '_ {
-    /// Returns the secret of a setting, whether it is written there or referenced.
+    /// Returns the secret of a setting, which is either a value or a reference.
     ///
     /// # Errors
     ///
-    /// The setting is a reference, and its manager does not return the secret.
+    /// Fails if the setting is a reference, and its manager does not return the secret.
     pub async fn resolve_setting(
         &self,
         setting: &SecretSetting,
@@ -43,7 +43,7 @@ impl dyn SecretResolver + '_ {
     ///
     /// # Errors
     ///
-    /// As for [`resolve_setting`](#method.resolve_setting).
+    /// Fails in the same cases as [`resolve_setting`](#method.resolve_setting).
     pub async fn resolve_optional(
         &self,
         setting: Option<&SecretSetting>,
@@ -55,20 +55,20 @@ impl dyn SecretResolver + '_ {
     }
 }
 
-/// A secret that could not be resolved. The error names it and never shows it.
+/// A secret that could not be resolved. The error contains its name and never its value.
 #[derive(Debug, Clone, Error)]
 #[error("could not resolve {reference}: {cause}")]
 pub struct UnresolvedSecret {
     /// The reference to the secret.
     pub reference: SecretReference,
-    /// Why, and what to change.
+    /// The reason, and the solution.
     #[source]
     pub cause: Arc<dyn std::error::Error + Send + Sync>,
-    /// Whether a later try may succeed without a change of the settings.
+    /// Whether a later attempt may succeed without a change of settings.
     pub is_transient: bool,
 }
 
-/// Stands for a secret manager where none is set: it resolves no reference.
+/// Replaces a secret manager if none is set. It resolves no references.
 #[derive(Debug, Clone, Copy, Error)]
 #[error("no secret manager is set: set `manager` under [secrets]")]
 pub struct NoSecretManager;

@@ -7,15 +7,15 @@ use super::StoredDeadLetter;
 /// Selects dead letters; an empty filter selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {
-    /// One of these reasons; any, if there are none.
+    /// The dead letter has one of these reasons. Empty means any.
     pub reasons: Vec<String>,
-    /// One of these delivery streams; any or none, if there are none.
+    /// The dead letter has one of these delivery streams. Empty means any stream or none.
     pub streams: Vec<String>,
-    /// The input that the event came from.
+    /// The event came from this input.
     pub source: Option<String>,
-    /// Written then or later.
+    /// The dead letter was written at this time or later.
     pub since: Option<OffsetDateTime>,
-    /// Written before.
+    /// The dead letter was written before this time.
     pub until: Option<OffsetDateTime>,
 }
 

@@ -1,4 +1,4 @@
-//! What a comparison looks like to people and to machines.
+//! Formats a comparison for people and for programs.
 
 use std::fmt;
 

@@ -10,13 +10,13 @@ use crate::{PluginSettings, SignatureCheck, Trust};
 /// A component that may become the plugin.
 #[derive(Clone)]
 pub struct Candidate {
-    /// Its bytes.
+    /// The component's bytes.
     pub bytes: Cow<'static, [u8]>,
-    /// Its signature.
+    /// The component's signature.
     pub signature: SignatureCheck,
-    /// The settings that it gets in place of those of the policy.
+    /// The settings that replace those of the policy.
     pub settings: Option<PluginSettings>,
-    /// Where it is from, for people.
+    /// The origin, for people.
     pub origin: String,
 }
 
@@ -30,16 +30,16 @@ pub struct SettingsDefaults {
     pub members: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What the settings demand of every plugin.
+/// The requirements of the settings for every plugin.
 #[derive(Debug, Clone, Default)]
 pub struct LoadPolicy {
-    /// The settings that it gets.
+    /// The settings of the plugin.
     pub settings: PluginSettings,
     /// Defaults for the settings of one component, in any role.
     pub defaults: Option<SettingsDefaults>,
     /// The pins and the key.
     pub trust: Trust,
-    /// The test cases that it must pass.
+    /// The test cases that the plugin must pass.
     pub cases: Option<Arc<Cases>>,
 }
 

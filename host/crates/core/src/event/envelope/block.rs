@@ -1,22 +1,21 @@
-//! Classifies 64 bytes at a time into bit masks, with SIMD where the target has it.
+//! Classifies 64 bytes at a time as bit masks, with SIMD if the target supports it.
 
 use wide::u8x16;
 
-/// The bytes that are looked at together: as many as a mask has bits.
+/// The number of bytes in a block: as many as a mask has bits.
 pub(super) const BYTES: usize = u64::BITS as usize;
 
-/// What the bytes of a block may mean, as masks: one bit for each byte, the
-/// first byte lowest. Strings are not known here, so what stands in one is
-/// marked as well.
+/// The possible meaning of a block's bytes, as masks: one bit per byte, the first byte in the
+/// lowest bit. Strings are not known here, so bytes in strings are marked too.
 pub(super) struct Classes {
     pub(super) quotes: u64,
     pub(super) backslashes: u64,
     pub(super) commas: u64,
     pub(super) colons: u64,
-    /// Of objects and arrays, opening and closing.
+    /// Brackets of objects and arrays, opening and closing.
     pub(super) brackets: u64,
     pub(super) whitespace: u64,
-    /// Below 0x20.
+    /// Bytes below 0x20.
     pub(super) controls: u64,
 }
 
@@ -27,7 +26,7 @@ impl Classes {
         let quarters = std::array::from_fn(|n| u8x16::from(quarters[n]));
         let is = |byte| move |it: u8x16| it.simd_eq(u8x16::splat(byte));
         let is_control = |it: u8x16| it.min(u8x16::splat(0x1f)).simd_eq(it);
-        // The brackets of arrays lie 0x20 below those of objects.
+        // The brackets of arrays are 0x20 below those of objects.
         let is_bracket = |it: u8x16| {
             let folded = it | u8x16::splat(0x20);
             is(b'{')(folded) | is(b'}')(folded)
@@ -41,8 +40,8 @@ impl Classes {
             whitespace: lane_mask(quarters, is(b' ')),
             controls: 0,
         };
-        // Turning lanes into a mask is what takes time, and few blocks have
-        // any of the rest.
+        // Converting lanes to a mask takes most of the time, and few blocks contain the other
+        // bytes.
         let [a, b, c, d] = quarters.map(|it| is(b'\\')(it) | is_control(it));
         if (a | b | c | d).any() {
             let is_blank = |it| is(b'\t')(it) | is(b'\n')(it) | is(b'\r')(it);

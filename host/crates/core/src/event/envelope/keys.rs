@@ -3,12 +3,12 @@
 use super::token;
 use super::walk::{BlockMarks, Notes, bit_positions};
 
-/// Where the values of the two keys begin; of equal keys, that of the last one.
+/// The start of the values of the two keys. If a key is duplicated, it is the last value.
 #[derive(Debug, Default)]
 pub(super) struct EnvelopeKeys {
     pub(super) message_type: Option<usize>,
     pub(super) name: Option<usize>,
-    /// Where strings as long as the keys would end that began before the block.
+    /// Where strings with the length of the keys that started before this block would end.
     short: u64,
 }
 
@@ -17,8 +17,8 @@ impl Notes for EnvelopeKeys {
 
     #[inline(always)]
     fn note_block(&mut self, text: &str, at: usize, marks: &BlockMarks) {
-        // A string of four characters ends five bytes behind its start. Escapes
-        // make it longer, but those that spell letters are next to never seen.
+        // A string of four characters ends five bytes after its start. Escapes make it longer, but
+        // escapes that encode letters are extremely rare.
         let short = marks.string_starts << 5 | marks.string_starts << 6 | self.short;
         self.short = marks.string_starts >> 59 | marks.string_starts >> 58;
         let spelled = u64::from(marks.spells).wrapping_neg();
@@ -29,8 +29,7 @@ impl Notes for EnvelopeKeys {
 }
 
 impl EnvelopeKeys {
-    /// Remember where the value begins if the string that ends here is one of
-    /// the two keys.
+    /// Notes the start of the value if the string that ends here is one of the two keys.
     #[inline(always)]
     fn note_key(&mut self, text: &str, end: usize, spells: bool) {
         let before = &text.as_bytes()[..end];
@@ -46,8 +45,8 @@ impl EnvelopeKeys {
         *field = value_behind(text, end).or(*field);
     }
 
-    /// Remembers where the value begins if the string that ends here, which may hold escapes, is
-    /// one of the two keys.
+    /// Notes the start of the value if the string that ends here, which may contain escapes, is one
+    /// of the two keys.
     #[cold]
     fn note_spelled(&mut self, text: &str, end: usize) {
         let before = &text[..end];
@@ -66,7 +65,7 @@ impl EnvelopeKeys {
     }
 }
 
-/// Where the value begins, if the string that ends here is a key.
+/// The start of the value, if the string that ends here is a key.
 #[inline(always)]
 fn value_behind(text: &str, end: usize) -> Option<usize> {
     match token::after_whitespace(&text.as_bytes()[end + 1..]) {

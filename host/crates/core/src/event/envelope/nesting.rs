@@ -1,13 +1,13 @@
-//! The open objects and arrays as a stack of bits; nothing is allocated below 64 levels.
+//! The open objects and arrays as a stack of bits. Nothing is allocated below 64 levels.
 
-/// The objects and arrays that are open, as a stack of bits: a one for an
-/// object. Nothing is allocated below 64 levels.
+/// The open objects and arrays as a stack of bits: 1 is an object. Nothing is allocated below 64
+/// levels.
 #[derive(Default)]
 pub(super) struct Nesting {
     levels: usize,
-    /// The kinds of the innermost levels, the innermost one lowest.
+    /// The kinds of the innermost levels, the innermost one in the lowest bit.
     kinds: u64,
-    /// What `kinds` was when levels 64, 128 and so on were opened.
+    /// The values of `kinds` when levels 64, 128 and so on were opened.
     outer: Vec<u64>,
 }
 
@@ -30,10 +30,10 @@ impl Nesting {
         (self.levels == 2) & (self.kinds == 0b10) | (self.levels == 3) & (self.kinds == 0b101)
     }
 
-    /// Open a level or close one. False where a bracket closes the other kind.
+    /// Opens or closes a level. Returns false if a bracket closes the other kind.
     ///
-    /// No branch predictor knows which brackets come next, so this does both
-    /// and picks one.
+    /// Branch prediction cannot predict brackets, so this function computes both results and
+    /// selects one.
     #[inline(always)]
     pub(super) fn open_or_close(&mut self, opens: bool, object: bool) -> bool {
         let fits = opens | (self.in_object() == object);

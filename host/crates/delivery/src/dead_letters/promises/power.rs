@@ -1,4 +1,4 @@
-//! A loss of power at each moment at which a source lets events go.
+//! Tests a power failure at each moment at which a source releases events.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +7,8 @@ use super::*;
 const THREADS: usize = 4;
 const EVENTS: usize = 400;
 
-/// Dead events of several threads, with a loss of power at each acknowledgement. Returns
-/// how many acknowledged events such losses would have taken.
+/// Dead-letters events from several threads, with a power failure at each acknowledgement. Returns
+/// how many acknowledged events would be lost.
 fn lost_events(dead_letters: &dyn Fn(&Path, PowerLossDisk) -> DeadLetterWriter) -> u64 {
     let directory = tempfile::tempdir().unwrap();
     let dead = directory.path().canonicalize().unwrap().join("data/dead");
@@ -42,7 +42,7 @@ fn lost_events(dead_letters: &dyn Fn(&Path, PowerLossDisk) -> DeadLetterWriter) 
 }
 
 fn waiting(dead: &Path, disk: PowerLossDisk, durability: DeadLetterDurability) -> DeadLetterWriter {
-    // Small files, so that some are full on the way.
+    // Files are small, so that some of them become full.
     let bound = DeadLetterLimit { bytes_max: 1 << 20, when_full: WhenFull::Stop };
     DeadLetterWriter::waiting_on(dead.to_owned(), bound, durability, Box::new(disk)).unwrap()
 }
@@ -52,7 +52,7 @@ fn what_a_source_lets_go_outlives_a_loss_of_power_where_that_is_promised() {
     let synced =
         |dead: &Path, disk: PowerLossDisk| waiting(dead, disk, DeadLetterDurability::Synced);
     assert_eq!(lost_events(&synced), 0);
-    // The disk of this test does lose what is not synced.
+    // The disk of this test does lose unsynced data.
     let written =
         |dead: &Path, disk: PowerLossDisk| waiting(dead, disk, DeadLetterDurability::Written);
     assert!(lost_events(&written) > 0);
