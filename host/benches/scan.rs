@@ -12,8 +12,8 @@ fn main() {
     divan::main();
 }
 
-/// An event of some size, the mean one of analytics in the middle. It is nested
-/// like real ones: a long string would be easier.
+/// An event of this size; the mean size of analytics events is in the middle of the range. It is
+/// nested like real events, because a long string would be easier to scan.
 fn make_event(bytes: usize) -> String {
     let mut event =
         r#"{"type":"track","event":"Order Completed","properties":{"items":["#.to_owned();

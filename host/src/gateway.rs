@@ -20,7 +20,7 @@ pub use plugin::{Plugin, SwapError};
 pub use service::{ClientAddress, Gateway};
 pub use start_error::{StartError, StartErrorCause};
 
-/// Returns whether a path begins with one of these prefixes.
+/// Returns whether a path starts with one of these prefixes.
 fn has_any_prefix(path: &str, prefixes: &[String]) -> bool {
     prefixes.iter().any(|prefix| path.starts_with(prefix))
 }

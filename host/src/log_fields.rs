@@ -18,7 +18,7 @@ impl<'writer> FormatFields<'writer> for OneLineFields {
         fields: R,
     ) -> fmt::Result {
         let mut escaping = OneLineWriter(&mut writer);
-        // Without colors: their escape sequences would be escaped, too.
+        // Colors are off, because their escape sequences would be escaped, too.
         DefaultFields::new().format_fields(Writer::new(&mut escaping), fields)
     }
 }

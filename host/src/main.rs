@@ -10,8 +10,8 @@ fn main() -> ExitCode {
 
 /// Limits the allocator of the GNU C library to one heap for each processor.
 ///
-/// Its default is eight for each. Any thread can build a request, so every heap would grow to
-/// the size of the busiest moment.
+/// The default is eight heaps for each processor. Any thread can build a request, so every heap
+/// would grow to the maximum.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn share_free_memory() {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -1,12 +1,11 @@
-//! Where events come from: files and standard input, newline-delimited,
-//! plain or compressed, the dead letters that are to be replayed, and a program
-//! that this library is part of.
+//! The sources of events: files and standard input, newline-delimited, plain or compressed, dead
+//! letters to replay, and a program that embeds the library.
 //!
-//! A source ([`ChunkSource`]) makes chunks of whole lines and gives each an
-//! [`Ack`](standpipe_core::event::Ack). It looks at line ends and nothing else: whether a
-//! line is an event is for those above. One [`Chunker`] hands the chunks of all sources to
-//! the workers. A file of any size passes through a few buffers of fixed size; the queue to
-//! the workers is bounded, so that reading goes no faster than delivery.
+//! A source ([`ChunkSource`]) creates chunks of whole lines and gives each an
+//! [`Ack`](standpipe_core::event::Ack). It only looks at line ends: higher layers decide whether a
+//! line is an event. One [`Chunker`] passes the chunks of all sources to the workers. A file of any
+//! size is read through a few buffers of fixed size. The queue to the workers is limited, so
+//! reading is not faster than delivery.
 
 mod chunker;
 mod input;

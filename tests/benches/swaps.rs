@@ -1,8 +1,9 @@
-//! What a thousand swaps cost a run of five million events: five rounds without swaps, with
-//! swaps between two plugins, with every tenth candidate broken, and with each one new.
+//! Measures the cost of a thousand swaps in a run of five million events: five rounds without
+//! swaps, with swaps between two plugins, with every tenth candidate broken, and with new plugins
+//! only.
 //!
-//! Each run is timed as a whole, with the pauses that workers report, so that there is
-//! nothing here for a harness to repeat. It says little where others use the machine.
+//! Each run is timed as a whole, and workers report their pauses, so a bench harness has nothing to
+//! repeat. The results are not reliable under other load on the machine.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 

@@ -1,4 +1,4 @@
-//! The folders of `tests/cases`, each run with the built-in plugin and with the templates in Rust,
+//! Runs the folders of `tests/cases` with the built-in plugin and with the templates in Rust,
 //! JavaScript and Python.
 
 use std::path::Path;
@@ -30,12 +30,12 @@ fn every_case_passes_with_the_python_template() {
     run_all("python", Some(&Template::Python.component()));
 }
 
-/// Runs every folder under `tests/cases` that is for this plugin, and reports all failures.
+/// Runs every folder in `tests/cases` that is for this plugin, and reports all failures.
 fn run_all(name: &str, plugin: Option<&Path>) {
     let mut folders = case::list_cases(&workspace_directory().join("tests/cases"));
     folders.retain(|folder| case::is_for(folder, name));
     assert!(folders.len() > 30, "cases are missing");
-    // The first one compiles the plugin for all others.
+    // The first run compiles the plugin for all others.
     let first = case::run_case(&folders[0], plugin);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::from_iter(first.err())));
     std::thread::scope(|scope| {

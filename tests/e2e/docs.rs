@@ -95,8 +95,8 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-/// What stands between backticks and is a path in the repository. A `*` or a word in
-/// capitals, as in `tests/cases/NAME`, stands for any name: the directory before it counts.
+/// The texts in backticks that are paths in the repository. A `*` or a word in capitals, as in
+/// `tests/cases/NAME`, stands for any name; then the directory before it must exist.
 fn paths(text: &str) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for line in prose(text) {

@@ -1,4 +1,4 @@
-//! A disk that is full, for records and for dead letters.
+//! Tests a full disk, for records and for dead letters.
 
 use std::fs;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn events_whose_dead_letters_cannot_be_written_count_as_undelivered() {
     let dead = ran.count("dead");
     assert_eq!(counts, [5001, 1, 5000 - dead]);
     assert!(dead > 0 && counts[2] > 0, "{dead} dead");
-    // A dead letter that did not fit may have left a part of itself at the end.
+    // A dead letter that did not fit may have left an incomplete line at the end.
     let files = fs::read_dir(data.join("dead")).unwrap().map(|file| file.unwrap().path());
     let mut whole = String::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! Delivery streams and their lineage, written to a stand-in of OpenMetadata.
+//! Tests writing delivery streams and their lineage to an OpenMetadata stand-in.
 
 mod deletion;
 mod faults;

@@ -1,11 +1,11 @@
-//! Pictures of the catalog, read by the programs that they are for.
+//! Tests the catalog's pictures with the programs that render them.
 
 use serde_json::Value;
 use standpipe_catalog::render::{render_dot, render_mermaid};
 use standpipe_catalog::{Asset, Edge, EdgeRole, Graph};
 use standpipe_tests::pictures;
 
-/// Names that mean something in one language or another, and conditions.
+/// Names with characters that have a meaning in one of the formats, and conditions.
 const NAMES: &[&str] = &[
     "orders",
     "track \"Order Completed\"",

@@ -1,4 +1,4 @@
-//! Swaps many plugins while events flow: one of them decides about each event, once, and the
+//! Swaps many plugins while events flow. Exactly one of them decides each event, once, and the
 //! record or dead letter shows which one.
 
 use std::collections::BTreeMap;

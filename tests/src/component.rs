@@ -1,4 +1,4 @@
-//! Builds the misbehaving plugin, and stamps components so that they differ in their hash alone.
+//! Builds the misbehaving plugin, and stamps components so that they differ only in their hash.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 
 use crate::binary::{cargo_command, target_directory};
 
-/// The component of `tests/plugins/misbehaving`, built once for each process of
-/// tests, where the built-in plugin is built too.
+/// The component of `tests/plugins/misbehaving`, built once for each test process, in the same
+/// directory as the built-in plugin.
 pub fn misbehaving_plugin() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| build_plugin("misbehaving")).clone()
 }
 
-/// Appends a custom section to a component, which changes its digest and nothing else.
+/// Appends a custom section to a component, which changes only its digest.
 pub fn stamp_component(component: &[u8], stamp: &[u8]) -> Vec<u8> {
     let name = b"stamp";
     let length = 1 + name.len() + stamp.len();

@@ -12,7 +12,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes everything")
 }
 
-/// A member that becomes so many zeros, and takes a thousandth of that.
+/// A member that expands to this number of zeros, and has a thousandth of that size.
 pub fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![0; bytes]).expect("a vector takes everything");

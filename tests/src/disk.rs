@@ -1,4 +1,4 @@
-//! A small disk that can be full.
+//! A small disk that can become full.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::tools;
 
-/// A mounted disk, in memory; it is unmounted when this is dropped.
+/// A mounted disk in memory. It is unmounted when it is dropped.
 #[derive(Debug)]
 pub struct Disk {
     directory: TempDir,

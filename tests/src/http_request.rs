@@ -1,12 +1,12 @@
-//! Reads requests of HTTP/1.1, for the servers that tests start.
+//! Reads HTTP/1.1 requests, for the servers that tests start.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 
-/// A request, read whole.
+/// A complete request.
 pub(crate) struct HttpRequest {
-    /// Such as `POST / HTTP/1.1`.
+    /// The request line, such as `POST / HTTP/1.1`.
     pub(crate) line: String,
     /// The headers, whose names are in lower case.
     pub(crate) headers: BTreeMap<String, String>,
@@ -15,7 +15,7 @@ pub(crate) struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// Reads the next request of a connection; none at its end, or if it is not HTTP.
+    /// Reads the next request of a connection. Returns `None` at its end, or if it is not HTTP.
     pub(crate) fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut head = Vec::new();
         loop {

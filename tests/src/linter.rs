@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use crate::{tools, workspace_directory};
 
-/// Returns what parliament finds wrong in a policy.
+/// Returns parliament's findings for a policy.
 pub fn lint_policy(document: &str) -> Vec<String> {
     serde_json::from_value(run_reader("policy", document)).expect("a list of findings")
 }
 
-/// Returns what parliament finds wrong in a trust policy.
+/// Returns parliament's findings for a trust policy.
 pub fn lint_trust_policy(document: &str) -> Vec<String> {
     serde_json::from_value(run_reader("trust", document)).expect("a list of findings")
 }
 
-/// Returns the `policies` that Terraform's text describes, as documents by name, and its
-/// `resources` by kind and name.
+/// Returns the `policies` in a Terraform text, as documents by name, and its `resources` by kind
+/// and name.
 pub fn read_terraform(text: &str) -> Value {
     run_reader("terraform", text)
 }

@@ -1,7 +1,7 @@
-//! Signatures by Debian's `minisign`, with keys made for the test.
+//! Signatures by Debian's `minisign`, with keys generated for the test.
 //!
-//! The crate of that name would have features of the program's own dependencies
-//! turned on, and much of it built twice.
+//! The crate of the same name would enable features of the program's own dependencies, and cause
+//! much of it to be built twice.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::tools;
 pub struct KeyPair(TempDir);
 
 impl KeyPair {
-    /// Makes a new key pair.
+    /// Generates a new key pair.
     pub fn generate() -> Self {
         let pair = KeyPair(TempDir::new().expect("a directory"));
         let mut generate = minisign_command();

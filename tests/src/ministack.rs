@@ -1,5 +1,4 @@
-//! Amazon's API as ministack has it, which checks who may assume a role, and with
-//! what external id.
+//! The AWS API of ministack, which checks who may assume a role, and with which external id.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,17 +6,17 @@ use std::process::{Child, Command, Stdio};
 use crate::binary::target_directory;
 use crate::{tools, workspace_directory};
 
-/// A running server with a user, and a role that wants an external id. It ends with
-/// this process.
+/// A running server with a user, and a role that requires an external id. It ends with this
+/// process.
 #[derive(Debug)]
 pub struct Ministack {
     /// The URL of the server.
     pub url: String,
-    /// The keys of a user who may do nothing but assume roles and read secrets.
+    /// The keys of a user who may only assume roles and read secrets.
     pub keys: [String; 2],
     /// The role, which may write to Firehose.
     pub role: String,
-    /// The server ends when its standard input closes, which this process does at its end.
+    /// The server ends when its standard input closes, which happens at the end of this process.
     _process: Child,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::client::HttpResponse;
 use crate::{tools, workspace_directory};
 
-/// An answer as [`find_violations`] wants it; the path is that of the document.
+/// A response in the form for [`find_violations`]. The path is that of the document.
 pub fn describe_response(method: &str, path: &str, reply: &HttpResponse) -> Value {
     let body = match serde_json::from_slice(&reply.body) {
         _ if reply.body.is_empty() => Value::Null,
@@ -23,7 +23,7 @@ pub fn describe_response(method: &str, path: &str, reply: &HttpResponse) -> Valu
     })
 }
 
-/// Returns what is wrong in a document, and in responses.
+/// Returns the violations in a document, and in responses.
 pub fn find_violations(document: &Value, answers: &[Value]) -> Vec<String> {
     let mut script = Command::new(tools::find_python("openapi"));
     script.arg(workspace_directory().join("tests/admin/validate.py"));

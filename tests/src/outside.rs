@@ -10,7 +10,7 @@ use crate::workspace_directory;
 
 const MANIFEST: &str = "tests/gateway/Cargo.toml";
 
-/// The names of all packages that the project is compiled from.
+/// The names of all packages from which the project is compiled.
 pub fn gateway_dependencies() -> &'static BTreeSet<String> {
     static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
@@ -24,7 +24,7 @@ pub fn gateway_dependencies() -> &'static BTreeSet<String> {
     })
 }
 
-/// The project's gateway, built where the workspace is built.
+/// The project's gateway, built in the target directory of the workspace.
 pub fn build_gateway() -> PathBuf {
     build_programs().join("test-gateway")
 }
@@ -35,12 +35,12 @@ pub fn build_submitter() -> PathBuf {
 }
 
 fn build_programs() -> PathBuf {
-    // Cargo takes what the project does not need out of its lock file: once is enough.
+    // Cargo removes from the lock file what the project does not need. Once is enough.
     gateway_dependencies();
     build_with(&["--offline", "--manifest-path", MANIFEST])
 }
 
-/// Have the project use the versions of the workspace, which are compiled already.
+/// Makes the project use the versions of the workspace, which are already compiled.
 fn lock_versions() {
     let locked =
         fs::read(workspace_directory().join("Cargo.lock")).expect("the workspace's lock file");

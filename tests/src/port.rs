@@ -1,8 +1,9 @@
-//! Free ports below those that Linux hands out, so that a server can come back to its port.
+//! Free ports below the range of ports that Linux assigns, so that a server can reuse its port
+//! after a restart.
 
 use std::net::{Ipv4Addr, TcpListener};
 
-/// Ports below those that Linux assigns by itself: a port from here is still free when a server
+/// Ports below those that Linux assigns automatically: such a port is still free when a server
 /// binds to it again.
 const NEVER_GIVEN: std::ops::Range<u16> = 10_000..32_000;
 

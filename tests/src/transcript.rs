@@ -1,4 +1,4 @@
-//! Collects what a process writes, and waits for words in it.
+//! Collects the output of a process, and waits for words in it.
 
 use std::io::Read;
 use std::sync::Arc;

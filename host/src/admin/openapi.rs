@@ -1,7 +1,7 @@
-//! The description of the admin API in OpenAPI 3.1, which is a file of the docs. Tests hold its schemas
-//! equal to the types of the responses, and its paths to the routes.
+//! The description of the admin API in OpenAPI 3.1, which is a file of the docs. Tests compare its
+//! schemas with the types of the responses, and its paths with the routes.
 
-/// The document, JSON text.
+/// The document as JSON text.
 pub(super) const DOCUMENT: &str = include_str!("../../docs/openapi.json");
 
 #[cfg(test)]

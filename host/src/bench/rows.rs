@@ -6,7 +6,7 @@ use super::EventShape;
 const ROWS: &[(&str, &str)] =
     &[("*", "bench-rest"), ("page", "bench-pages"), ("Order Completed", "bench-orders")];
 
-/// The stream of rows that no event matches.
+/// The stream of mappings that no event matches.
 const NEVER: &str = "bench-never";
 
 /// Rows as event and stream, to be added to the `own` ones of a settings file:

@@ -1,4 +1,5 @@
-//! `host iam`: prints the policies and trust documents that the host needs. It asks AWS nothing.
+//! `host iam`: prints the policies and trust documents that the host needs. It does not contact
+//! AWS.
 
 mod policy;
 mod trust;
@@ -38,7 +39,7 @@ pub(super) fn run(command: IamCommand) -> CommandResult {
     print(&text.map_err(usage)?)
 }
 
-/// Access to AWS, as the settings have it.
+/// The settings of access to AWS.
 fn aws_settings(settings: &Settings) -> &AwsSettings {
     match &settings.destination {
         RecordDestination::Amazon { aws, .. } => aws,

@@ -1,5 +1,5 @@
 //! `host import`: converts a vendor's exported destination into a settings file. Notes on standard
-//! error name what has no counterpart. SecretDisplay are hidden on a terminal.
+//! error name options without a counterpart. Secrets are hidden on a terminal.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

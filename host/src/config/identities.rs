@@ -1,19 +1,18 @@
-//! The roles of sources that do not write with that of all others.
+//! The roles of sources with their own role.
 
 use standpipe_aws::{AwsRole, is_role_arn};
 use standpipe_core::settings::{RawSource, SettingsChecker, source_labels};
 
-/// A source that writes with a role of its own.
+/// A source with its own role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRole {
     /// The source's name.
     pub source: String,
-    /// The role, with all that the settings of AWS say about roles and this source
-    /// does not.
+    /// The role. Settings that the source does not have come from the AWS settings.
     pub role: AwsRole,
 }
 
-/// The sources that do not write with the role of all others.
+/// The sources with their own role.
 pub(super) fn check_source_roles(
     sources: &[RawSource],
     default: Option<&AwsRole>,

@@ -5,14 +5,14 @@ use standpipe_core::event::StreamName;
 /// What happens to an event that the plugin fails on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// It becomes a dead letter, which can be replayed.
+    /// The event becomes a dead letter, which can be replayed.
     #[default]
     DeadLetter,
-    /// It is dropped, and counts as filtered.
+    /// The event is dropped, and counts as filtered.
     Drop,
-    /// It is delivered as received, to this stream.
+    /// The event is delivered as received, to this stream.
     PassThrough(StreamName),
-    /// The run ends, and the event counts as not delivered: a durable source delivers it in the next
+    /// The run ends, and the event counts as undelivered: a durable source delivers it in the next
     /// run.
     Halt,
 }

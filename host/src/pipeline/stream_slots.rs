@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use standpipe_delivery::{Identity, StreamSlot};
 
-/// The identities of sources that do not use the default one, by their names.
+/// The identities of sources with their own identity, by source name.
 pub type SourceIdentities = HashMap<String, Identity>;
 
 /// The slots of the plugin's declared streams, for each identity.
@@ -25,7 +25,7 @@ impl StreamSlots {
         StreamSlots { identities, declared, of, current: 0 }
     }
 
-    /// Selects the identity of a source for the records that follow.
+    /// Selects the identity of a source for the following records.
     pub(super) fn select_source(&mut self, source: &str) {
         let identity = match self.identities.is_empty() {
             true => Identity::default(),

@@ -1,5 +1,5 @@
-//! The token of the admin API, from the settings or a secret store. It is refreshed while the
-//! run lasts; if that fails, the last token stays valid.
+//! The token of the admin API, from the settings or a secret store. It is refreshed during the run.
+//! If a refresh fails, the last token stays valid.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use standpipe_core::secret::{SecretReference, SecretResolver, SecretSetting};
 /// The token of the admin API.
 pub(super) struct ResolvedToken {
     pub(super) token: AdminToken,
-    /// None if the settings hold the token itself.
+    /// `None` if the settings contain the token itself.
     reference: Option<SecretReference>,
     secrets: Arc<dyn SecretResolver>,
 }

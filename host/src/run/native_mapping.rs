@@ -1,5 +1,5 @@
-//! The default mapping as native code in place of the component, to measure what the
-//! component costs: only `host bench` asks for it.
+//! The default mapping as native code in place of the component, to measure the cost of the
+//! component. Only `host bench` uses it.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::config::Settings;
 use standpipe_plugin_host::swap::{RejectedCandidate, SwapStep};
 use standpipe_plugin_host::{Plugin, Role, sha256_hex};
 
-/// Native code in the place of a component, which is part of the program as it is: only
-/// the pin of the settings can be against it.
+/// Loads native code in place of a component. It is part of the program, so only the pin in the
+/// settings can reject it.
 pub(super) fn load(settings: &Settings) -> Result<Plugin, RunError> {
     let candidate = candidate(&settings.plugin)?;
     let digest = Arc::<str>::from(sha256_hex(&candidate.bytes));

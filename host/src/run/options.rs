@@ -1,5 +1,5 @@
-//! Options of a run beside its settings: a Firehose client, a source of events, and hooks for
-//! the program's log.
+//! Options of a run in addition to its settings: a Firehose client, a source of events, and hooks
+//! for the program's log.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,10 +9,11 @@ use crate::source::{SubmissionQueue, Submitter};
 use standpipe_core::event::EventSource;
 use standpipe_delivery::FirehoseClient;
 
-/// Options of a run beside its settings. Only embedders and the command line set them.
+/// Options of a run in addition to its settings. Only embedding programs and the command line set
+/// them.
 #[derive(Default)]
 pub struct RunOptions {
-    /// Delivers records in place of the settings' destination.
+    /// A client that replaces the settings' destination.
     pub firehose_client: Option<Arc<dyn FirehoseClient>>,
     /// A source of events that the program submits.
     pub embedded_source: Option<EmbeddedSource>,

@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 pub(super) enum Ending {
     /// The process still runs.
     Running,
-    /// It ended by SIGKILL, or by itself.
+    /// The process ended by SIGKILL, or by itself.
     Killed,
-    /// It stopped normally, with everything delivered.
+    /// The process stopped normally, with everything delivered.
     Stopped,
-    /// It stopped normally, and the rest waits for the next start.
+    /// The process stopped normally, and the rest waits for the next start.
     StoppedWithRest,
 }
 
-/// Every process so far; their numbers count from 0, and wrap behind 255.
+/// All processes so far. Their numbers start at 0, and wrap after 255.
 #[derive(Debug, Default)]
 pub(super) struct Incarnations(Mutex<Vec<(u32, Ending)>>);
 
@@ -25,12 +25,12 @@ impl Incarnations {
         self.0.lock().len() as u8
     }
 
-    /// Another process runs.
+    /// Records the start of another process.
     pub(super) fn begin_process(&self, pid: u32) {
         self.0.lock().push((pid, Ending::Running));
     }
 
-    /// The last one has ended.
+    /// Records the end of the last process.
     pub(super) fn end_process(&self, ending: Ending) {
         if let Some(last) = self.0.lock().last_mut() {
             last.1 = ending;

@@ -14,7 +14,8 @@ fuzz_target!(|line: &[u8]| {
     match scan(line, 100) {
         Ok((text, envelope)) => {
             assert!(is_object && text.as_bytes() == line, "{text:?}");
-            // It refuses what scan does not: numbers beyond f64, lone surrogates.
+            // The other parser rejects texts that the scan accepts: numbers beyond f64, lone
+            // surrogates.
             if let Ok(other) = serde_json::from_str::<Value>(text) {
                 let string = |key: &str| other[key].as_str().filter(|word| !word.is_empty());
                 assert_eq!(envelope.message_type.as_deref(), string("type"), "{text:?}");

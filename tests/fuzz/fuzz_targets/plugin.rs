@@ -1,7 +1,7 @@
-//! Any bytes as a component: loading them ends with a plugin or an error.
+//! Loads arbitrary bytes as a component, which ends with a plugin or an error.
 //!
-//! The first byte selects what the others are: a component, or changes to the built-in plugin's, each
-//! a position of three bytes and a value.
+//! The first byte determines what the others are: a component, or changes to the built-in plugin's
+//! component, each with a position of three bytes and a value.
 #![no_main]
 
 use std::num::NonZero;

@@ -1,5 +1,5 @@
-//! Any submitted events: each becomes one text, in order, with the same JSON value. The input is
-//! split into events at the bytes 0xff, which JSON does not contain.
+//! Submits arbitrary events: each becomes one text, in order, with the same JSON value. The input
+//! is split into events at the bytes 0xff, which JSON does not contain.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A gateway with Standpipe inside. An event that is posted to `/events` is answered once
-//! it has ended, with how it has: `delivered`, `filtered` or `dead`.
+//! A gateway with Standpipe inside. The response to an event posted to `/events` follows when the
+//! event is settled, and contains its outcome: `delivered`, `filtered` or `dead`.
 //!
 //!     test-gateway ADDRESS SETTINGS_FILE
 //!

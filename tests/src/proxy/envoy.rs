@@ -1,4 +1,4 @@
-//! Envoy from its Python package, with parts of a configuration.
+//! Envoy from its Python package, with a configuration in parts.
 
 use std::fs;
 use std::process::Command;
@@ -26,8 +26,8 @@ static_resources:
 "#;
 
 impl Proxy {
-    /// Starts Envoy with the settings of its connection manager and with clusters, both as YAML.
-    /// `DIRECTORY` there becomes its directory.
+    /// Starts Envoy with the settings of its connection manager and its clusters, both as YAML.
+    /// `DIRECTORY` in them is replaced by its directory.
     pub fn start_envoy(manager: &str, clusters: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let port = free_port();
@@ -37,19 +37,19 @@ impl Proxy {
         let own = directory.path().to_str().expect("a directory in words");
         let path = directory.path().join("envoy.yaml");
         fs::write(&path, configuration.replace("DIRECTORY", own)).expect("a file is written");
-        // The package's script becomes Envoy itself: its process is Envoy's.
+        // The package's script replaces itself by Envoy, so this is Envoy's process.
         let mut command = Command::new(tools::find_python("envoy").with_file_name("envoy"));
         command
             .arg("--config-path")
             .arg(&path)
-            // Several run at once, and none takes over from another.
+            // Several instances run at once, and none takes over from another.
             .args(["--use-dynamic-base-id", "--disable-hot-restart"])
             .args(["--concurrency", "1", "--log-level", "error"]);
         Proxy::start(command, directory, port)
     }
 }
 
-/// YAML as a part of something deeper.
+/// Indents YAML, to nest it in other YAML.
 fn indent_yaml(yaml: &str, columns: usize) -> String {
     yaml.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
 }

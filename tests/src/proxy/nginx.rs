@@ -1,4 +1,4 @@
-//! Debian's nginx, with what stands in its `http` block.
+//! Debian's nginx with a configuration of its `http` block.
 
 use std::fs;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::port::free_port;
 use crate::tools;
 
 impl Proxy {
-    /// Debian's nginx, with what stands in its `http` block; `LISTEN` there becomes a
-    /// free address of loopback.
+    /// Starts Debian's nginx with these contents of the `http` block. `LISTEN` in them is replaced
+    /// by a free address of loopback.
     pub fn start_nginx(http: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let port = free_port();

@@ -1,5 +1,5 @@
-//! Members that are added to an event's text. It is spliced, not parsed: number
-//! text, escapes and the order of keys stay as they came.
+//! Members that are added to an event's text. The text is not parsed: numbers, escapes and the
+//! order of keys stay unchanged.
 
 use serde_json::{Map, Value};
 
@@ -17,13 +17,13 @@ impl Members {
             }
             texts.push(format!("{}:{value}", Value::from(key.as_str())));
         }
-        // In the order of their code points, whatever the order in the settings.
+        // Sorted by code points, independent of the order in the settings.
         texts.sort_unstable();
         Ok((!texts.is_empty()).then(|| Members(texts.join(","))))
     }
 
-    /// The text of an event, which is one JSON object, with these members at its
-    /// end. Where a key is there twice, most readers take the last one.
+    /// Returns the text of an event, which is one JSON object, with these members at its end. If a
+    /// key is duplicated, most readers use the last one.
     pub(crate) fn added_to(&self, event: &str) -> Vec<u8> {
         let (before, after) = event.split_at(event.rfind('}').unwrap_or(event.len()));
         let comma = if before.trim_end().ends_with('{') { "" } else { "," };

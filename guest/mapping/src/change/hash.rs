@@ -7,12 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::json::HEX;
 
-/// How a digest is made. It is written in lower-case hexadecimal.
+/// The algorithm of a digest, which is written in lower-case hexadecimal.
 #[derive(Clone)]
 pub(crate) enum Hash {
-    /// Anyone can compute it, so values that can be guessed can be found.
+    /// Anyone can compute this digest, so values that can be guessed can be found.
     Sha256,
-    /// Only holders of the secret can compute it. The state after the secret is kept.
+    /// Only holders of the secret can compute this digest. The state after hashing the secret is
+    /// stored.
     HmacSha256(Hmac<Sha256>),
 }
 
@@ -38,12 +39,13 @@ impl Hash {
             digits[1] = HEX[usize::from(byte & 0xf)];
         }
         text.clear();
-        // All at once: a character at a time costs half as much as the digest.
+        // Appending all digits at once is faster: one at a time would cost half as much as the
+        // digest.
         text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     }
 }
 
-/// Without the secret.
+/// Hides the secret.
 impl fmt::Debug for Hash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

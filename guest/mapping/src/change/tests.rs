@@ -1,5 +1,5 @@
-//! Property tests of the single changes: JSON numbers are recognised as JSON defines them, and a
-//! text is cut at characters, not bytes.
+//! Property tests of single changes: numbers are recognized as defined by JSON, and a text is
+//! truncated at characters, not bytes.
 
 use proptest::prelude::*;
 

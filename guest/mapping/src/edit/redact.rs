@@ -6,8 +6,8 @@ use crate::redact::{Detectors, redact_text};
 use crate::scan;
 
 impl Editor<'_> {
-    /// Redact all strings of the value that begins here; keys are left alone.
-    /// Returns where the value ends.
+    /// Redacts all strings of the value at this position, but no keys. Returns the end of the
+    /// value.
     pub(super) fn redact_strings(&mut self, detectors: Detectors, start: usize) -> usize {
         let bytes = self.text.as_bytes();
         let end = scan::after_value(bytes, start);

@@ -1,10 +1,10 @@
-//! What is wrong with a condition's text.
+//! The error about a condition's text.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
-/// Characters of the text that an error shows at most.
+/// Maximum characters of the text in an error.
 const SHOWN_CHARS_MAX: usize = 32;
 
 /// Why a text is not a valid condition: what was expected, and where.
@@ -27,7 +27,7 @@ impl ParseError {
     }
 }
 
-/// A part of a text between quotes, cut off where it is long.
+/// Quotes a part of a text, and truncates it if it is long.
 fn quote_part(part: &str) -> String {
     if part.is_empty() {
         return "the end".to_owned();
@@ -39,7 +39,7 @@ fn quote_part(part: &str) -> String {
     format!("'{}{rest}'", part.replace(char::is_control, "\u{fffd}"))
 }
 
-/// Columns are characters, counted from 1, of the whole text whatever its lines.
+/// The column counts characters from 1 in the whole text, regardless of lines.
 impl Display for ParseError {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let ParseError { column, expected, found } = self;

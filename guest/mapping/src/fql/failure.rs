@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use winnow::error::{ErrMode, ParserError};
 use winnow::stream::Stream;
 
-/// What a parser returns: it may fail for good or so that another one is tried.
+/// The result of a parser. An error is either final, or recoverable so that another parser is
+/// tried.
 pub(super) type ParseOutcome<T> = Result<T, ErrMode<ParseFailure>>;
 
 /// Where a parser failed, and what it expected.
 #[derive(Debug)]
 pub(super) struct ParseFailure {
-    /// How much of the input was left: bytes of a text, or tokens.
+    /// The length of the remaining input: bytes of a text, or tokens.
     pub(super) left: usize,
     pub(super) expected: Cow<'static, str>,
 }
@@ -19,7 +20,7 @@ pub(super) struct ParseFailure {
 impl<I: Stream> ParserError<I> for ParseFailure {
     type Inner = Self;
 
-    /// Only of a parser for which another one is tried, so that nobody sees it.
+    /// Only for a recoverable error, after which another parser is tried, so it is never shown.
     fn from_input(input: &I) -> Self {
         ParseFailure { left: input.eof_offset(), expected: "something else".into() }
     }
@@ -29,7 +30,7 @@ impl<I: Stream> ParserError<I> for ParseFailure {
     }
 }
 
-/// Fails without trying another parser: only this is valid here.
+/// Fails with a final error, because only this is valid here.
 pub(super) fn fail_expecting<T>(
     input: &impl Stream,
     what: impl Into<Cow<'static, str>>,

@@ -82,7 +82,7 @@ fn parse_group(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
     })
 }
 
-/// A comparison, a test for membership, or a value alone.
+/// Parses a comparison, a membership test, or a single value.
 fn parse_simple(input: &mut Tokens<'_>) -> ParseOutcome<ConditionNode> {
     let start = input.peek_token();
     let left = parse_value(input, "a condition")?;

@@ -1,14 +1,14 @@
-//! Whether a condition can do without an event's payload.
+//! Determines whether a condition needs an event's payload.
 //!
-//! A plugin that reads no payloads gets an event's type and name. It gets no value where one of
-//! them is missing, empty or not a string. A condition that distinguishes these three needs the
+//! A plugin that reads no payloads gets an event's type and name. It gets no value if one of them
+//! is missing, empty or not a string. A condition that distinguishes these three cases needs the
 //! payload.
 
 use super::function::{BinaryFunction, UnaryFunction};
 use super::node::{ConditionNode, Operand};
 use super::operator::Operator;
 
-/// Whether the type and name that a plugin gets decide the condition.
+/// Whether the type and name that a plugin gets determine the condition.
 pub(super) fn kind_decides(node: &ConditionNode) -> bool {
     match node {
         ConditionNode::Always(_) => true,
@@ -26,7 +26,8 @@ pub(super) fn kind_decides(node: &ConditionNode) -> bool {
     }
 }
 
-/// Whether an operand is the type or name, or a value that is empty or not a string where they are.
+/// Whether an operand is the type or name, or a value that is empty or not a string whenever they
+/// are.
 fn is_kind(operand: &Operand) -> bool {
     match operand {
         Operand::Path(path) => matches!(path.keys(), [key] if key == "type" || key == "event"),
@@ -39,7 +40,7 @@ fn is_kind(operand: &Operand) -> bool {
     }
 }
 
-/// A constant that nothing empty is equal to.
+/// Whether an operand is a constant that no empty value equals.
 fn is_text(operand: &Operand) -> bool {
     matches!(operand, Operand::String(string) if !string.is_empty())
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::word::{Word, is_plain};
 use crate::json::JsonValue;
 
-/// The keys that lead to a value, with their escapes read: at least one.
+/// The decoded keys that lead to a value. There is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConditionPath {
     keys: Vec<String>,
@@ -21,8 +21,7 @@ impl ConditionPath {
         &self.keys
     }
 
-    /// The value in an event; none where any of the keys is missing. Nothing
-    /// leads into arrays.
+    /// The value in an event. `None` if any of the keys is missing. Paths do not lead into arrays.
     pub(super) fn find<'a>(&self, event: JsonValue<'a>) -> Option<JsonValue<'a>> {
         self.keys.iter().try_fold(event, |value, key| value.get(key))
     }
@@ -42,7 +41,7 @@ impl Display for ConditionPath {
                 text.push(character);
             }
         }
-        // What would be a number or a word of the language is a path behind a backslash.
+        // Without a backslash, the key would be a number or a keyword.
         let is_path = matches!(Word::parse(&text), Word::Path) && text != "all";
         out.write_str(if is_path { "" } else { "\\" })?;
         out.write_str(&text)

@@ -17,8 +17,8 @@ pub(super) enum Keyword {
 pub(super) enum Word {
     Keyword(Keyword),
     Number,
-    /// A number as other languages write it, which this one would take for a
-    /// path that no event has.
+    /// A number with an exponent, as in other languages. FQL would read it as a path that no event
+    /// has.
     NumberWithExponent,
     Path,
 }
@@ -40,7 +40,7 @@ impl Word {
     }
 }
 
-/// Whether a path may have the character without a backslash before it.
+/// Whether a path may contain the character without a backslash.
 pub(super) fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
 }

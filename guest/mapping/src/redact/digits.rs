@@ -1,6 +1,6 @@
-//! Numbers of many digits with separators between them.
+//! Finds numbers with many digits and separators.
 
-/// Whether a word can begin here: no letter or digit stands before it.
+/// Whether a word can start here: no letter or digit precedes it.
 pub(super) fn begins_word(text: &str, at: usize) -> bool {
     !text[..at].ends_with(char::is_alphanumeric)
 }
@@ -10,18 +10,18 @@ pub(super) fn ends_word(text: &str, at: usize) -> bool {
     !text[at..].starts_with(char::is_alphanumeric)
 }
 
-/// Digits that stand together.
+/// A group of consecutive digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DigitGroup<'a> {
-    /// What stands between the group before and this one; empty for the first.
+    /// The text between the previous group and this one. Empty for the first group.
     pub(super) separator: &'a str,
     pub(super) digits: &'a str,
-    /// Where the group ends in the text.
+    /// The end of the group in the text.
     pub(super) end: usize,
 }
 
-/// The groups of digits that begin here, with separators of these characters
-/// between them, at most three in a row.
+/// The groups of digits from this position on, with separators of these characters, at most three
+/// in a row.
 pub(super) fn digit_groups<'a>(
     text: &'a str,
     start: usize,
@@ -45,8 +45,7 @@ pub(super) fn digit_groups<'a>(
     })
 }
 
-/// The next place from here on where a number begins: a digit before which no
-/// letter or digit stands.
+/// The next position at which a number starts: a digit without a letter or digit before it.
 pub(super) fn next_number(text: &str, from: usize) -> Option<usize> {
     let digits = text[from..].match_indices(|character: char| character.is_ascii_digit());
     digits.map(|(place, _)| from + place).find(|&place| begins_word(text, place))

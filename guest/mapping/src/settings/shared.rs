@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::put::LookupTable;
 
-/// What the settings hold that transforms call by name.
+/// The parts of the settings that transforms use by name.
 #[derive(Debug, Default)]
 pub(crate) struct SharedSettings {
     pub(crate) secrets: HashMap<String, String>,

@@ -29,7 +29,7 @@ pub(super) fn write_json(time: Timestamp, writing: &Writing, zone: &TimeZone) ->
     }
 }
 
-/// How many whole units have passed; before 1970, how many have begun.
+/// The number of whole units, rounded down, also before 1970.
 fn floor_units(time: Timestamp, unit_nanoseconds: i128) -> String {
     time.as_nanosecond().div_euclid(unit_nanoseconds).to_string()
 }
@@ -46,8 +46,7 @@ fn rfc_3339(local: &Zoned) -> String {
     if *local.time_zone() == TimeZone::UTC {
         printer.timestamp_to_string(&local.timestamp())
     } else {
-        // In the days of local mean time there were seconds in it, which the
-        // format has no room for.
+        // Local mean time had offsets with seconds, which the format cannot express.
         let minutes = local.offset().seconds() / 60;
         let offset = Offset::from_seconds(minutes * 60).unwrap_or(Offset::UTC);
         printer.timestamp_with_offset_to_string(&local.timestamp(), offset)

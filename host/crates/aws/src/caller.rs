@@ -1,4 +1,4 @@
-//! Asks STS which account and role the credentials belong to, for `host check`. An incomplete
+//! Requests from STS the account and role of the credentials, for `host check`. An incomplete
 //! response is an error.
 
 use aws_sdk_sts::error::SdkError;
@@ -7,7 +7,7 @@ use thiserror::Error as ThisError;
 
 use super::{AwsAccess, IncompleteStsResponse, error_chain, role};
 
-/// Whose credentials are used.
+/// The identity of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerIdentity {
     /// The account.
@@ -19,20 +19,21 @@ pub struct CallerIdentity {
 /// STS does not return the caller identity.
 #[derive(Debug, ThisError)]
 pub enum CallerError {
-    /// It refuses, or is not reached.
+    /// STS returned an error, or is not reached.
     #[error("{}", error_chain(.0))]
     Request(#[source] Box<SdkError<GetCallerIdentityError>>),
-    /// Its response lacks a member.
+    /// The response lacks a member.
     #[error(transparent)]
     Incomplete(#[from] IncompleteStsResponse),
 }
 
 impl AwsAccess {
-    /// Ask STS whose credentials these are. That needs no permission.
+    /// Requests the identity of these credentials from STS. No permission is necessary.
     ///
     /// # Errors
     ///
-    /// STS cannot be reached, does not know them, or gives an incomplete response.
+    /// Fails if STS cannot be reached, does not know the credentials, or returns an incomplete
+    /// response.
     pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
         let sts = role::sts_client(self);
         let answer = sts.get_caller_identity().send().await;

@@ -1,24 +1,24 @@
-//! What health checks and metrics report of the access to AWS while it is in use: which identity
-//! has no credentials and why, and the clock's correction.
+//! The status of the access to AWS for health checks and metrics: which identity has no credentials
+//! and why, and the clock's correction.
 
 use super::{AwsAccess, AwsClock, AwsSession};
 
-/// The state of the access to AWS while it is in use.
+/// The status of the access to AWS.
 #[derive(Debug, Clone, Default)]
 pub struct AwsStatus {
-    /// The credentials, each with the source that they are for; none for the default ones.
+    /// The credentials, each with its source. The default credentials have none.
     sessions: Vec<(Option<String>, AwsSession)>,
     clock: Option<AwsClock>,
 }
 
 impl AwsStatus {
-    /// The status of access with the default credentials.
+    /// The status of the access with the default credentials.
     pub fn of(access: &AwsAccess) -> Self {
         let sessions = vec![(None, access.session.clone())];
         AwsStatus { sessions, clock: Some(access.clock.clone()) }
     }
 
-    /// Include the credentials of a source's own role.
+    /// Adds the credentials of a source's own role.
     pub fn add(&mut self, source: &str, access: &AwsAccess) {
         self.sessions.push((Some(source.to_owned()), access.session.clone()));
     }
@@ -28,7 +28,7 @@ impl AwsStatus {
         self.sessions.iter().map(|(_, session)| session)
     }
 
-    /// Why there are no credentials, each with the source that they are for.
+    /// Why there are no credentials, each with its source.
     pub fn problems(&self) -> Vec<String> {
         let problem = |(source, session): &(Option<String>, AwsSession)| {
             let problem = session.problem()?;
@@ -40,8 +40,8 @@ impl AwsStatus {
         self.sessions.iter().filter_map(problem).collect()
     }
 
-    /// How many seconds AWS is ahead of this machine's clock, as far as is known; none
-    /// where AWS is not used.
+    /// The known number of seconds by which AWS is ahead of this machine's clock. `None` if AWS is
+    /// not used.
     pub fn clock_skew_seconds(&self) -> Option<i64> {
         self.clock.as_ref().map(AwsClock::correction_seconds)
     }

@@ -1,14 +1,14 @@
 //! Descriptions of delivery streams: the reader and the model of
 //! `DescribeDeliveryStream`, for delivery and for the catalog.
 //!
-//! Only the members that a [`StreamDescription`] has are looked at: tokens, users,
-//! passwords and attributes are never taken out of the response. What is unknown is kept by
-//! its name, and an optional member of a type that it should not have is as good as none:
-//! neither is an error. What is required of every description is: without it nobody knows
-//! where a stream's records end up, which is not the same as that they end nowhere.
+//! Only the members of a [`StreamDescription`] are read: tokens, users, passwords and attributes
+//! are never taken from the response. Unknown parts are kept by name, and an optional member with a
+//! wrong type counts as missing: neither is an error. But members that every description has are
+//! required: without them, the destinations of a stream would be unknown, which is not the same as
+//! a stream without destinations.
 //!
-//! The response is read as JSON and not by the SDK's own types, which drop what they do not
-//! know, and give required members that are missing a value.
+//! The response is read as JSON and not with the SDK's own types, which drop unknown members, and
+//! fill in missing required ones.
 
 mod address;
 mod destination;

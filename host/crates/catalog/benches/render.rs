@@ -1,4 +1,4 @@
-//! How long a picture of the catalog takes, by how many delivery streams it shows.
+//! Measures the time to render a picture of the catalog, by the number of delivery streams.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -8,14 +8,14 @@ use standpipe_catalog::{Asset, Edge, EdgeRole, Graph};
 
 const STREAMS: [usize; 3] = [100, 1000, 5000];
 
-/// How many delivery streams write to the same endpoint.
+/// Number of delivery streams that share an endpoint.
 const STREAMS_PER_ENDPOINT: usize = 4;
 
 fn main() {
     divan::main();
 }
 
-/// Events for each stream, and endpoints that some streams share.
+/// A graph with events for each stream, and endpoints that some streams share.
 fn graph(streams: usize) -> Graph {
     let events = (0..streams).map(|number| Asset::Events { label: format!("Event {number}") });
     let named = |number| Asset::DeliveryStream { name: format!("stream-{number}"), arn: None };

@@ -1,4 +1,4 @@
-//! Replaces a file as a whole: readers find the old one or the new one, and the new one is on disk
+//! Replaces a whole file: readers see either the old or the new file, and the new one is synced
 //! first.
 
 use std::fs::{File, Permissions};
@@ -6,11 +6,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The mode of files, which the umask of the process reduces. Temporary files would
-/// otherwise stay private.
+/// The mode of files, which the umask of the process reduces. Without it, files would keep the
+/// private mode of temporary files.
 const MODE: u32 = 0o666;
 
-/// Replaces a file, so that a reader sees the old one or the new one, never a part.
+/// Replaces a file. A reader sees either the old or the new one, never a part.
 pub(super) fn replace_file(
     path: &Path,
     text: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,

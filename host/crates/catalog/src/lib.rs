@@ -1,10 +1,9 @@
-//! The catalog: what delivery streams there are, what feeds them, and where their
-//! records end up, for OpenMetadata, OpenLineage, files and people.
+//! The catalog: the delivery streams, their sources, and their destinations, for OpenMetadata,
+//! OpenLineage, files and people.
 //!
-//! Data goes one way: `discovery` reads an [`Inventory`] from AWS, `lineage` builds a
-//! [`Graph`] from it and from the plugin's routes, and the sinks
-//! write it. Nothing here sees an event, and no code on the event path uses this
-//! crate: it can be removed without touching that.
+//! Data flows in one direction: `discovery` reads an [`Inventory`] from AWS, `lineage` builds a
+//! [`Graph`] from it and from the plugin's routes, and the sinks write it. This crate never sees an
+//! event, and no code on the event path uses it, so it can be removed without affecting that path.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -1,17 +1,16 @@
-//! Lineage in the form of OpenLineage (specification 2-0-2), for tools such as
-//! Marquez: a `JobEvent` for each delivery stream, and one for each table of
-//! DynamoDB that feeds a Kinesis stream.
+//! Lineage in the format of OpenLineage (specification 2-0-2), for tools such as Marquez: a
+//! `JobEvent` for each delivery stream, and one for each DynamoDB table that feeds a Kinesis
+//! stream.
 //!
-//! A JobEvent says what a job reads and writes without saying that it ran: delivery
-//! streams run always. It has no `run`, which tools that know runs alone refuse
-//! (OpenMetadata is one: it gets pipelines through its own API).
+//! A JobEvent contains the inputs and outputs of a job without a run, because delivery streams run
+//! permanently. Tools that only know runs reject events without `run` (such as OpenMetadata, which
+//! gets pipelines through its own API).
 //!
-//! How things are called is described in `names`. Facets are `jobType` and
-//! `documentation` of jobs, `documentation` and `symlinks` of datasets. There are no
-//! columns, since AWS returns none, and no owners. Nor is there a facet of our
-//! own: its schema would have to be published at an address that stays, and what it
-//! would hold (which events, under which condition) is said by datasets and by the
-//! job's documentation.
+//! `names` describes the names of jobs and datasets. Facets are `jobType` and `documentation` of
+//! jobs, `documentation` and `symlinks` of datasets. There are no columns, because AWS returns
+//! none, and no owners. There is no custom facet: its schema would have to be published at a
+//! permanent address, and datasets and the job's documentation already contain its information
+//! (which events, under which condition).
 
 mod event;
 mod file;

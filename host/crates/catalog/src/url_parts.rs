@@ -1,13 +1,13 @@
-//! The parts of a URL that may be shown: no user, password, parameters and fragment. Nothing is
-//! refused, since what stands in others' settings need not be a URL.
+//! The parts of a URL that may be shown, without user, password, parameters and fragment. Any text
+//! is accepted, because settings of other programs may contain texts that are not URLs.
 
-/// The parts of a URL, or of a host that stands alone.
+/// The parts of a URL, or of a host alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UrlParts<'url> {
     pub(crate) scheme: Option<&'url str>,
-    /// With its port.
+    /// The host with its port.
     pub(crate) host: &'url str,
-    /// From the first `/` on; empty where there is none.
+    /// The path, starting with the first `/`. Empty if there is none.
     pub(crate) path: &'url str,
 }
 

@@ -1,15 +1,15 @@
-//! Events in the spool whose source the settings do not have. They are counted, handed to nobody,
-//! and looked at again at the next start; the names that are remembered are bounded.
+//! Events in the spool whose source is not in the settings. They are counted and not returned, and
+//! read again at the next start. The number of remembered names is limited.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Events that the spool keeps because the settings do not have their source.
+/// Events that the spool keeps because their source is not in the settings.
 ///
-/// They are handed to nobody: see [`SourceNames`](standpipe_core::event::SourceNames). At the
-/// next start they are looked at again.
+/// They are not passed on: see [`SourceNames`](standpipe_core::event::SourceNames). The next start
+/// reads them again.
 #[derive(Debug, Default)]
 pub struct HeldEvents {
     events: AtomicU64,

@@ -1,5 +1,5 @@
-//! Requests that say everything in their query: the vendors' pixels and webhooks with an empty
-//! body. The query becomes the body that says the same.
+//! Requests with all data in their query: the vendors' pixels, and webhooks with an empty body. The
+//! query is converted to the equivalent body.
 
 use super::decode::{InvalidBody, pixel};
 use super::dialect::MessageType;
@@ -32,7 +32,7 @@ impl QueryRequest {
         self != QueryRequest::Webhook
     }
 
-    /// Makes the equivalent body; none if the query has no event.
+    /// Creates the equivalent body. Returns `None` if the query contains no event.
     pub(super) fn body(self, query: &str) -> Result<Option<Vec<u8>>, InvalidBody> {
         let pairs = || {
             let pairs = form_urlencoded::parse(query.as_bytes());

@@ -1,4 +1,4 @@
-//! Responses of the collector: accepted, settings, pixel, and plain text for what is refused.
+//! Responses of the collector: accepted, settings, pixel, and plain text for refused requests.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -15,7 +15,7 @@ const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xf
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The events are in the spool. Some SDKs take nothing but 200 for that.
+/// The events are in the spool. The status is 200, because some SDKs accept no other one.
 pub(super) fn accepted_response(dialect: Dialect) -> Response {
     match dialect {
         Dialect::RudderStack => text_response("ok"),
@@ -31,7 +31,7 @@ pub(super) fn json_response(text: String) -> Response {
     full_response(StatusCode::OK, JSON, text)
 }
 
-/// An image, whatever became of the event: a page cannot do anything about it.
+/// An image, whatever the outcome of the event: a page cannot react to it.
 pub(super) fn pixel_response() -> Response {
     full_response(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL)
 }

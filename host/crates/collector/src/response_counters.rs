@@ -1,4 +1,4 @@
-//! Counts responses by their status, and how long they took.
+//! Counts responses by status, and measures their time.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use prometheus_client::metrics::counter::Counter;
 
 use standpipe_core::metrics::TimeHistogram;
 
-/// The statuses of responses; 0 stands for all that have no counter of their own.
+/// The statuses with a counter. 0 stands for all others.
 const STATUSES: [u16; 15] =
     [200, 204, 400, 401, 403, 404, 405, 408, 413, 415, 429, 431, 500, 503, 0];
 
-/// Upper bounds of the times that responses take.
+/// Upper bounds of the response times.
 const BOUNDS: [Duration; 14] = [
     Duration::from_micros(500),
     Duration::from_millis(1),
@@ -29,11 +29,11 @@ const BOUNDS: [Duration; 14] = [
     Duration::from_secs(10),
 ];
 
-/// Responses of a collector.
+/// The counters of a collector's responses.
 #[derive(Debug)]
 pub(super) struct ResponseCounters {
     statuses: [Counter; STATUSES.len()],
-    /// From a request's headers to the response.
+    /// The time from a request's headers to the response.
     pub(super) seconds: TimeHistogram,
 }
 
@@ -51,7 +51,7 @@ impl ResponseCounters {
         self.seconds.observe(took);
     }
 
-    /// How often each status was the response.
+    /// The number of responses for each status.
     pub(super) fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
         STATUSES.into_iter().zip(self.statuses.iter().map(Counter::get))
     }

@@ -1,22 +1,22 @@
-//! The settings that SDKs of either vendor ask for before they send anything.
+//! The settings that SDKs of both vendors request before they send.
 //!
-//! Both vendors keep the settings of a source on a network of theirs. An SDK that is pointed
-//! here finds every member that some public SDK requires, in the type that it expects, and
-//! nothing that makes it contact another host. Which SDK requires what is listed in
-//! `docs/collector.md`. Members that no SDK requires are left out: a `null` or an unexpected
-//! type makes strict decoders fail, and the SDK then sends nothing or sends to its vendor.
+//! Both vendors serve the settings of a source from their own network. An SDK that uses this
+//! collector gets all members that public SDKs require, with the expected types, and nothing that
+//! makes it contact another host. `docs/collector.md` lists the requirements of each SDK. Members
+//! that no SDK requires are left out: a `null` or an unexpected type makes strict decoders fail,
+//! and the SDK then sends nothing or sends to its vendor.
 
 use serde_json::{Value, json};
 
 use super::public_url::PublicUrl;
 
-/// The identifier of the workspace: there are none here, and some SDKs require one.
+/// The identifier of the workspace. The collector has no workspaces, but some SDKs require one.
 const WORKSPACE_ID: &str = "standpipe";
 
-/// The answer to `/v1/projects/KEY/settings`, for the SDKs of Segment.
+/// The response to `/v1/projects/KEY/settings`, for Segment's SDKs.
 ///
-/// They send with the key and to the host that stand here. Their own metrics would go to
-/// `api.segment.io` whatever that host is: a sample rate of 0 turns them off.
+/// The SDKs send with this key and to this host. Their own metrics would always go to
+/// `api.segment.io`: a sample rate of 0 turns them off.
 pub(super) fn segment_settings(write_key: &str, url: &PublicUrl) -> Value {
     json!({
         "integrations": {
@@ -30,11 +30,10 @@ pub(super) fn segment_settings(write_key: &str, url: &PublicUrl) -> Value {
     })
 }
 
-/// The answer to `/sourceConfig`, for the SDKs of RudderStack.
+/// The response to `/sourceConfig`, for RudderStack's SDKs.
 ///
-/// `enabled` is always true: to a mobile SDK anything else means that it shall delete the
-/// events that it has stored. A disabled source is answered with 404 instead, after which
-/// they keep them and ask again.
+/// `enabled` is always true, because otherwise mobile SDKs delete their stored events. For a
+/// disabled source, the response is 404 instead: SDKs then keep their events and ask again.
 pub(super) fn rudderstack_settings(source: &str, write_key: &str, updated_at: &str) -> Value {
     json!({
         "source": {
@@ -44,7 +43,7 @@ pub(super) fn rudderstack_settings(source: &str, write_key: &str, updated_at: &s
             "enabled": true,
             "workspaceId": WORKSPACE_ID,
             "updatedAt": updated_at,
-            // Older releases for Android fail without `statsCollection`. What is on in it is
+            // Older releases for Android fail without `statsCollection`. Enabled statistics are
             // reported to the vendor.
             "config": {
                 "statsCollection": {

@@ -1,13 +1,13 @@
-//! Work that blocks a thread, such as reading and writing files, kept off the
-//! threads that drive input and output.
+//! Runs work that blocks a thread, such as reading and writing files, on other threads than those
+//! that do input and output.
 
 /// Runs work on a thread that may block, and waits for its result.
 ///
-/// A simulation runs it in place: threads would make its course a matter of luck.
+/// A simulation runs the work in place, because threads would make it nondeterministic.
 ///
 /// # Panics
 ///
-/// The work panics, or the runtime is shutting down.
+/// Panics if the work panics, or if the runtime is shutting down.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     #[cfg(any(test, feature = "testing"))]
     if simulated::is_on() {
@@ -30,7 +30,7 @@ pub mod simulated {
         IS_ON.get()
     }
 
-    /// Says whether this thread runs a simulation.
+    /// Sets whether this thread runs a simulation.
     pub fn set(is_on: bool) {
         IS_ON.set(is_on);
     }

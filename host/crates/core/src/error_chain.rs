@@ -1,13 +1,13 @@
-//! Errors as text, with what caused them.
+//! Errors as text, with their causes.
 //!
-//! An error of this program says what failed, why, and what to do about it: its text holds
-//! that of its cause, followed by advice. The cause itself is its
-//! [`source`](std::error::Error::source), so that code can match on it. Code that shows an
-//! error leaves out causes that its text already contains.
+//! An error of this program says what failed, why, and how to solve it: its text contains that of
+//! its cause, followed by advice. The cause is available as its
+//! [`source`](std::error::Error::source), so that code can match on it. Code that displays an error
+//! leaves out causes whose text is already included.
 
 use std::error::Error;
 
-/// An error, what caused it, what caused that, and so on.
+/// An error, its cause, the cause of that, and so on.
 pub fn error_sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -1,8 +1,7 @@
-//! The words that every part of the host speaks: chunks of events on their
-//! way, the envelope that routing needs, the names of delivery streams, and the
-//! [`Ack`] that travels back.
+//! The types that all parts of the host share: chunks of events, the envelope that routing needs,
+//! the names of delivery streams, and the [`Ack`] that settles events.
 //!
-//! Nothing here reads, writes or decides.
+//! This module does no input or output, and decides nothing.
 
 mod ack;
 mod chunk;
@@ -24,15 +23,15 @@ pub use source::{EventSource, OnUndeliverable};
 pub use source_names::{SourceNames, UnknownSources};
 pub use stream_name::{InvalidStreamName, StreamName, covers};
 
-/// One event of a chunk, ready to be mapped.
+/// An event of a chunk, ready to be mapped.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
-    /// The position in its chunk, which the [`Ack`] settles by.
+    /// The event's position in its chunk, by which the [`Ack`] settles it.
     pub index: u32,
-    /// The line in its source, counted from 1.
+    /// The event's line in its source, counted from 1.
     pub line: u64,
     /// The JSON text as received, without a line ending.
     pub text: &'a str,
-    /// What routing needs of it.
+    /// The parts that routing needs.
     pub envelope: Envelope<'a>,
 }

@@ -1,7 +1,8 @@
-//! What the other crates of Standpipe speak of: events and their acknowledgement, the
-//! scan of an event's routing envelope, secret values, the clock, and private files.
+//! The types that the other crates of Standpipe share: events and their acknowledgement, the scan
+//! of an event's routing envelope, secret values, the clock, and private files.
 //!
-//! It does no input or output but creating files, and knows neither WebAssembly nor AWS.
+//! The crate does no input or output except for creating files, and does not depend on WebAssembly
+//! or AWS.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

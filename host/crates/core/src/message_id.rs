@@ -1,4 +1,4 @@
-//! Ids for events that come without one: random UUIDs, as JSON strings.
+//! Ids for events without one: random UUIDs as JSON strings.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A UUID between quotation marks.
 pub type QuotedUuid = [u8; 38];
 
-/// Makes random UUIDs, of version 4.
+/// Generates random UUIDs of version 4.
 ///
-/// They are a keyed hash of a counter. Its keys have 128 bits from the operating
-/// system, which are asked for once in each thread, and no two makers have the
-/// same keys. A common random number generator with 64 bits of state would repeat
-/// itself after some billions of events.
+/// The ids are a keyed hash of a counter. The keys have 128 bits from the operating system, which
+/// each thread requests once, and no two generators have the same keys. A common random number
+/// generator with 64 bits of state would repeat itself after some billions of events.
 #[derive(Debug)]
 pub struct MessageIds {
     halves: [RandomState; 2],
@@ -19,13 +18,13 @@ pub struct MessageIds {
 }
 
 impl MessageIds {
-    /// Creates a source of ids with random keys of its own.
+    /// Creates a generator with its own random keys.
     #[expect(clippy::new_without_default, reason = "each has keys of its own")]
     pub fn new() -> Self {
         MessageIds { halves: [RandomState::new(), RandomState::new()], count: AtomicU64::new(0) }
     }
 
-    /// Returns an id that this source has not returned before.
+    /// Returns an id that this generator has not returned before.
     pub fn next(&self) -> QuotedUuid {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let half = |at: usize| u128::from(self.halves[at].hash_one(count));
@@ -33,7 +32,7 @@ impl MessageIds {
     }
 }
 
-/// Writes bytes as a UUID of version 4, between quotation marks, whatever they are.
+/// Formats arbitrary bytes as a UUID of version 4 in quotes.
 pub fn quoted_uuid(mut bytes: [u8; 16]) -> QuotedUuid {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes[6] = bytes[6] & 0x0f | 0x40;

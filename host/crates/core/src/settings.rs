@@ -1,11 +1,13 @@
 //! Checking settings.
 //!
-//! A crate owns its settings: the raw form as it stands in the file (serde, JSON Schema), the checked form, the
-//! defaults and the bounds stand beside what they configure. What turns the one into the other is a function of the
-//! raw form and a [`TableChecker`], which collects all mistakes of a file, so that they are reported at once.
+//! Each crate owns its settings: the raw form as in the file (serde, JSON Schema), the checked
+//! form, the defaults and the limits are beside the code that they configure. A function converts
+//! the raw form, with a [`TableChecker`] that collects all mistakes of a file, so that they are
+//! reported at once.
 //!
-//! This module knows neither files nor TOML. A mistake is a message that begins with the key that it is about, such as
-//! `[spool] max_bytes`, as [`SettingsTable`] writes it; by that the program finds the line in the file.
+//! This module does not depend on files or TOML. A mistake is a message that starts with its key,
+//! such as `[spool] max_bytes`, as written by [`SettingsTable`]. With the key, the program finds
+//! the line in the file.
 
 mod checker;
 mod source;
@@ -17,7 +19,8 @@ pub use source::{
 };
 pub use table::{SettingsTable, item_labels, toml_key};
 
-/// Returns whether a table of raw settings says nothing, so that it need not be written.
+/// Returns whether all settings of a table have their defaults, so that the table does not have to
+/// be written.
 pub fn is_default<T: Default + PartialEq>(table: &T) -> bool {
     *table == T::default()
 }

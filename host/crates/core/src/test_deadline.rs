@@ -1,17 +1,17 @@
-//! Deadlines of tests that would hang where the code is broken.
+//! Deadlines for tests that would hang if the code is broken.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long such a test may take: far longer than it does on a machine that is busy.
+/// The maximum duration of such a test, far longer than necessary on a busy machine.
 const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Runs a test on a thread of its own, and fails where it does not end.
+/// Runs a test on a separate thread, and fails if it does not end.
 ///
 /// # Panics
 ///
-/// The test panics, or has not ended in time.
+/// Panics if the test panics, or does not end in time.
 pub fn run_with_deadline(test: impl FnOnce() + Send + 'static) {
     let (end, ended) = sync_channel::<()>(1);
     let test = move || {

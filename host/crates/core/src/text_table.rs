@@ -1,9 +1,9 @@
-//! Rows of text in aligned columns. Names from outside are escaped, so none begins a line or steers a
-//! terminal.
+//! Rows of text in aligned columns. External names are escaped, so that they can neither start a
+//! line nor control a terminal.
 
 use crate::escape::one_line;
 
-/// Rows in columns below their header; nothing where there are no rows.
+/// Formats rows in columns with a header. Empty without rows.
 pub fn render_table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -13,7 +13,7 @@ pub fn render_table<const N: usize>(
     if all.len() == 1 { String::new() } else { align_columns(&all) }
 }
 
-/// Rows in columns; the last one is as wide as it is.
+/// Aligns rows in columns. The last column is not padded.
 pub fn align_columns<const N: usize>(rows: &[[String; N]]) -> String {
     let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| one_line(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

@@ -77,7 +77,7 @@ impl SendQueue {
         self.fresh.push_back(queued);
     }
 
-    /// What was read back, or was to be, is the next in turn.
+    /// Puts a batch back at the front, after it was read back or should have been.
     pub(super) fn push_front(&mut self, queued: QueuedBatch) {
         self.fresh_in_memory += usize::from(queued.is_in_memory());
         self.fresh.push_front(queued);

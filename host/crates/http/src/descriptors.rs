@@ -1,21 +1,20 @@
-//! How many connections the limit of open files leaves room for.
+//! Computes how many connections the limit of open files permits.
 
 use rustix::process::{Resource, getrlimit};
 
-/// Descriptors of open files that are kept from the connections of clients: for
-/// delivery, the spool, dead letters, the overflow and the admin address. Of a small
-/// limit it is half.
+/// Descriptors that are reserved for other uses than client connections: delivery, the spool, dead
+/// letters, the overflow and the admin address. If the limit is small, half of it is reserved.
 const DESCRIPTORS_RESERVED_MAX: u64 = 4096;
 
-/// What the limit of open files comes to.
+/// The limit of open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
-    /// The limit; none where there is none.
+    /// The limit, or `None` without one.
     limit: Option<u64>,
 }
 
 impl Descriptors {
-    /// Those that this process may have at present.
+    /// The current limit of this process.
     pub fn of_process() -> Self {
         Descriptors { limit: getrlimit(Resource::Nofile).current }
     }
@@ -25,13 +24,13 @@ impl Descriptors {
         self.limit
     }
 
-    /// Connections of clients that there is room for, beside what everything else takes.
+    /// The maximum number of client connections, after subtracting the reserved descriptors.
     pub fn connections_max(self) -> usize {
         let room = |limit: u64| limit - (limit / 2).min(DESCRIPTORS_RESERVED_MAX);
         self.limit.map_or(usize::MAX, |limit| usize::try_from(room(limit)).unwrap_or(usize::MAX))
     }
 
-    /// The limit that so many connections ask for.
+    /// The limit that this number of connections needs.
     pub fn needed_for(connections: usize) -> u64 {
         let connections = connections as u64;
         connections.saturating_add(connections.min(DESCRIPTORS_RESERVED_MAX))

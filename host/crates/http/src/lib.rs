@@ -1,8 +1,8 @@
-//! A server of HTTP/1.1 and HTTP/2, plain or with TLS, that no client can hold
-//! up: neither a slow one, nor one that has gone, nor one that sends a compression bomb.
+//! An HTTP/1.1 and HTTP/2 server, with or without TLS, that no client can block, whether it is
+//! slow, disconnects, or sends a compression bomb.
 //!
-//! It knows connections and bodies and not what a request is for: each request
-//! goes to a handler. Its bounds are in [`limits`].
+//! The server handles connections and bodies. It passes each request to a handler, and does not
+//! know its purpose. The limits are in [`limits`].
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -32,7 +32,7 @@ pub use server::{BindError, Server};
 pub use settings::{CertificateFiles, HttpSettings, KEEP_ALIVE, RawHttp};
 pub use tls::{CertificateError, Tls, TlsError};
 
-/// A response. Responses are short, so they are whole.
+/// A response. Responses are short, so their bodies are in memory.
 pub type Response = hyper::Response<http_body_util::Full<bytes::Bytes>>;
 
 /// A request whose body has not been read.

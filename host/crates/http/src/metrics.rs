@@ -1,4 +1,4 @@
-//! Metrics of connections, by the listener that they came in at.
+//! Metrics of connections, by listener.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use super::connections::{ConnectionCounts, Connections};
 use standpipe_core::metrics::{self, MetricsPage};
 
-/// What became of a server's connections.
+/// The counts of a server's connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionStats(pub(super) Connections);
 
@@ -19,7 +19,7 @@ impl ConnectionStats {
     }
 }
 
-/// Chooses a counter of a listener.
+/// Selects a counter of a listener.
 type CounterOf = fn(&ConnectionCounts) -> &Counter;
 
 fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats)]) -> fmt::Result {

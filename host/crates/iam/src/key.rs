@@ -1,5 +1,5 @@
-//! ARNs of KMS keys. Aliases are refused, since IAM would accept a policy on one that allows
-//! nothing.
+//! ARNs of KMS keys. Aliases are rejected, because IAM would accept a policy for an alias, although
+//! it permits nothing.
 
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ impl KeyArn {
 impl FromStr for KeyArn {
     type Err = InvalidName;
 
-    /// An alias is refused: IAM would take a policy on it, which allows nothing.
+    /// Rejects an alias: IAM would accept a policy for it, although it permits nothing.
     fn from_str(arn: &str) -> Result<Self, InvalidName> {
         let id = match arn_fields(arn) {
             Some([_, "kms", region, account, resource])

@@ -1,11 +1,10 @@
-//! Names of delivery streams in which `*` stands for any characters, as it does
-//! in an ARN.
+//! Names of delivery streams in which `*` stands for any characters, as in an ARN.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use standpipe_core::event::covers;
 
-/// The names and patterns that no other one stands for.
+/// Removes the names and patterns that another pattern covers.
 pub fn remove_covered(names: BTreeSet<String>) -> BTreeSet<String> {
     let patterns: Vec<_> = names.iter().filter(|name| name.contains('*')).cloned().collect();
     let is_covered =
@@ -13,8 +12,8 @@ pub fn remove_covered(names: BTreeSet<String>) -> BTreeSet<String> {
     names.into_iter().filter(|name| !is_covered(name)).collect()
 }
 
-/// The beginning that most names share, up to a `-`, `_` or `.`, with how many
-/// they are; the longest of those that are shared by as many.
+/// The prefix that most names share, up to a `-`, `_` or `.`, with the number of these names. Among
+/// prefixes with the same number, it is the longest one.
 pub fn most_common_prefix(names: &BTreeSet<String>) -> Option<(&str, usize)> {
     let mut counts = BTreeMap::new();
     for name in names {

@@ -1,10 +1,10 @@
-//! Divides a policy document at IAM's size limit into the fewest documents.
+//! Splits a policy document at IAM's size limit into the smallest number of documents.
 
 use super::{PolicyDocument, PolicyStatement};
 
-/// Divide a document into the fewest documents, in the same order, of at most so
-/// many characters each as IAM counts them. What no document can hold is one of
-/// its own.
+/// Splits a document into the smallest number of documents, in the same order, of at most this
+/// number of characters as counted by IAM. A statement that exceeds the limit alone gets its own
+/// document.
 pub fn split_document(document: &PolicyDocument, chars_max: usize) -> Vec<PolicyDocument> {
     let mut documents = Vec::new();
     let mut open = PolicyDocument::default();

@@ -1,6 +1,6 @@
-//! Words of plugins, bounded and without what controls a terminal.
+//! Texts of plugins, with a limited length and without characters that control a terminal.
 
-/// A plugin's own words, without control characters and of bounded length.
+/// A text of a plugin, without control characters and with a limited length.
 pub(super) fn to_printable(text: &str) -> String {
     let text = text.chars().filter(|c| !c.is_control() || *c == '\n');
     text.take(standpipe_core::limits::DETAIL_BYTES_MAX).collect()

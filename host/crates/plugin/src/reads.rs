@@ -1,18 +1,18 @@
-//! How much of each event a plugin asks for.
+//! How much of each event a plugin receives.
 
 use serde::Serialize;
 
 use super::bindings::exports::standpipe::mapping::mapper as contract;
 
-/// How much of each event a plugin gets.
+/// How much of each event a plugin receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventReads {
     /// Message type, name and source, once for all equal events of a batch.
     Kind,
-    /// The same, of every event.
+    /// Message type, name and source, for every event.
     Envelope,
-    /// The text too.
+    /// The text as well.
     Text,
 }
 
@@ -27,7 +27,7 @@ impl From<contract::Reads> for EventReads {
 }
 
 impl EventReads {
-    /// The contract's word for it.
+    /// The term of the contract.
     pub fn word(self) -> &'static str {
         match self {
             EventReads::Kind => "kind",

@@ -1,4 +1,4 @@
-//! Routes: which events a plugin sends to which stream, as it reports them.
+//! Routes: which events a plugin sends to which stream, as reported by the plugin.
 
 use wasmtime::component::{ComponentType, Lift};
 
@@ -8,7 +8,7 @@ use standpipe_core::event::StreamName;
 /// The optional interface that reports a plugin's routes.
 pub(super) const ROUTES: &str = "standpipe:mapping/routes@0.1.0";
 
-/// Some events, and a stream that they go to, in the plugin's words.
+/// Some events, and the stream to which the plugin sends them.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct PluginRoute {
@@ -17,9 +17,9 @@ pub struct PluginRoute {
     pub message_type: Option<String>,
     /// Only events of this name.
     pub name: Option<String>,
-    /// What else must hold, in words for a person.
+    /// A further condition, as text for people.
     pub condition: Option<String>,
-    /// The stream, or a pattern in which each `*` stands for any run of characters.
+    /// The stream, or a pattern in which each `*` stands for any characters.
     pub stream: String,
 }
 
@@ -40,7 +40,7 @@ impl PluginRoute {
         }
     }
 
-    /// Whether its stream is a name or a pattern of names.
+    /// Whether the route's stream is a valid name or a pattern.
     pub(super) fn is_possible(&self) -> bool {
         StreamName::parse(&self.stream.replace('*', "x")).is_ok()
     }

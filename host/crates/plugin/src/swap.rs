@@ -1,14 +1,14 @@
 //! Swaps the plugin while events flow.
 //!
-//! A candidate goes through [steps](SwapStep), outside the path of events: its hash and signature are
-//! checked, it is compiled, checked against the contract, configured, and must map samples within
-//! the limits of production. Then it is published for all workers at once; each switches between
-//! two batches. A candidate that fails a step changes nothing but a counter. The previous plugin is
-//! kept with its instances, so that a rollback takes no time.
+//! A candidate goes through [steps](SwapStep) outside of the path of events: its hash and signature
+//! are verified, it is compiled, checked against the contract and configured, and must map samples
+//! within the limits of production. Then it is published for all workers at once, and each switches
+//! between two batches. A candidate that fails a step only increments a counter. The previous
+//! plugin is kept with its instances, so that a rollback takes no time.
 //!
 //! Each published plugin is a [`Generation`](crate::Generation): the same component with other
-//! settings is another one. The pin and the key of the settings hold for every role, for a rollback
-//! and a promotion, and for what is published already when they change: see
+//! settings is another generation. The pin and the key of the settings apply to every role, to a
+//! rollback and a promotion, and also to published plugins when they change: see
 //! [`Trust`](crate::Trust).
 
 mod candidate;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Fault;
 
-/// No instance of a plugin can be started at present.
+/// No instance of a plugin can be started now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// How the plugin failed.
+    /// The fault of the plugin.
     pub fault: Fault,
     /// The time until the next attempt.
     pub pause: Duration,

@@ -1,10 +1,10 @@
-//! The WebAssembly engine's errors as a type that implements [`Error`], which theirs
-//! does not.
+//! The WebAssembly engine's errors as a type that implements [`Error`], unlike the engine's own
+//! type.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error of the WebAssembly engine. Its text has all its causes.
+/// An error of the WebAssembly engine. Its text contains all of its causes.
 #[derive(Debug)]
 pub struct WasmError(wasmtime::Error);
 
@@ -15,7 +15,7 @@ impl From<wasmtime::Error> for WasmError {
 }
 
 impl WasmError {
-    /// What it goes back to, in words.
+    /// The root cause as text.
     pub(super) fn root_cause(&self) -> String {
         self.0.root_cause().to_string()
     }

@@ -1,4 +1,4 @@
-//! The files of acknowledgements that are open.
+//! The open acknowledgement files.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,17 +10,16 @@ use parking_lot::Mutex;
 use super::folder::SpoolDirectory;
 use standpipe_core::private;
 
-/// Files of acknowledgements that the spool keeps open. Entries that are under
-/// way at once are from few segments.
+/// Maximum number of acknowledgement files that the spool keeps open. Concurrent entries belong to
+/// few segments.
 const SPOOL_ACK_FILES_OPEN: usize = 16;
 
-/// Those that were used last. There may be more segments than a process may have
-/// files open.
+/// The files that were used last. There may be more segments than files that a process may open.
 #[derive(Debug, Default)]
 pub(super) struct AckFiles(Mutex<VecDeque<(u64, Arc<File>)>>);
 
 impl AckFiles {
-    /// The file of a segment, which is made if it is missing.
+    /// The file of a segment. It is created if it is missing.
     pub(super) fn open_file(&self, folder: &SpoolDirectory, segment: u64) -> io::Result<Arc<File>> {
         let mut open = self.0.lock();
         if let Some((_, file)) = open.iter().rev().find(|(number, _)| *number == segment) {
@@ -37,7 +36,7 @@ impl AckFiles {
         Ok(file)
     }
 
-    /// Close the file of a segment.
+    /// Closes the file of a segment.
     pub(super) fn close_file(&self, segment: u64) {
         self.0.lock().retain(|(number, _)| *number != segment);
     }

@@ -1,15 +1,15 @@
-//! What the log and the writer ask the janitor for.
+//! The tasks of the janitor, from the log and the writer.
 
 use std::sync::Arc;
 
 use super::segment::Segment;
 
-/// What the janitor is asked for.
+/// A task of the janitor.
 #[derive(Debug)]
 pub(super) enum JanitorTask {
-    /// All items of a complete segment are acknowledged.
+    /// All items of a complete segment are acknowledged, so it can be removed.
     Remove(Arc<Segment>),
-    /// Files of this number, of which no segment came to be, could not be removed.
+    /// Files with the number of a segment that was never completed could not be removed.
     Discard(u64),
     Stop,
 }

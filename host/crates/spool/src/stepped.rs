@@ -1,4 +1,4 @@
-//! A spool without threads: a simulation says when its writer and its janitor work.
+//! A spool without threads: a simulation determines when its writer and its janitor work.
 
 use super::chore::JanitorTask;
 use super::disk::{DiskSpool, SpoolWorkers};
@@ -30,7 +30,7 @@ impl Spool {
 }
 
 impl SpoolSteps {
-    /// Writes what waits, and removes what nobody needs.
+    /// Writes waiting entries, and removes segments that are no longer needed.
     pub fn write(&mut self) {
         let SpoolWorkers { writer, janitor, commands, chores } = &mut self.tenders;
         while let Ok(command) = commands.try_recv() {
@@ -45,7 +45,7 @@ impl SpoolSteps {
         }
     }
 
-    /// Does what the janitor does at intervals.
+    /// Does the work of the janitor at intervals.
     pub fn tend(&mut self) {
         self.tenders.janitor.tend();
     }

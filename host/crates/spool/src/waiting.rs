@@ -1,4 +1,4 @@
-//! What the writer is asked for.
+//! The commands for the writer.
 
 use crossbeam_channel::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -12,25 +12,24 @@ pub(super) struct PendingEntry {
     pub(super) bytes: Vec<u8>,
     pub(super) checksum: u32,
     pub(super) answer: oneshot::Sender<Result<(), AppendError>>,
-    /// Its part of the memory for what waits.
+    /// The entry's reservation in the memory of waiting entries.
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// A thing to do.
+/// A command for the writer.
 #[derive(Debug)]
 pub(super) enum WriterCommand {
     Append(PendingEntry),
-    /// Remove the segment that is being written, if nobody needs any of it.
+    /// Remove the current segment, if it is no longer needed.
     Renew(oneshot::Sender<()>),
-    /// Give room back if some is missing, and try whether a disk that failed works
-    /// again.
+    /// Release disk space if it is scarce, and test whether a failed disk works again.
     Tend,
-    /// Store what waits, and end.
+    /// Store waiting entries, and end.
     Close,
 }
 
 impl WriterCommand {
-    /// The next one; once the spool is closing, only what waits already.
+    /// The next command. While the spool is closing, only commands that are already waiting.
     pub(super) fn next(commands: &Receiver<Self>, is_closing: bool) -> Option<Self> {
         if is_closing { commands.try_recv().ok() } else { commands.recv().ok() }
     }

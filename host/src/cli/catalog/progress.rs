@@ -1,4 +1,4 @@
-//! A spinner with how far reading is, where standard error is a terminal.
+//! A spinner that shows the progress of reading, if standard error is a terminal.
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Loads the plugin of the settings and asks it for its routes, for drawings with events.
+//! Loads the plugin of the settings and returns its routes, for pictures with events.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::run::{PluginLoader, plugin_routes};
 use standpipe_catalog::EventRoute;
 use standpipe_plugin_host::RawPlugin;
 
-/// Loads the plugin of the settings and returns its routes; none if no plugin is set.
+/// Loads the plugin of the settings and returns its routes. Empty if no plugin is set.
 pub(super) fn load_routes(raw: RawSettings, directory: &Path) -> anyhow::Result<Vec<EventRoute>> {
     if raw.plugin == RawPlugin::default() {
         return Ok(Vec::new());

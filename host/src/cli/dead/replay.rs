@@ -1,5 +1,5 @@
 //! `host dead replay`: a run whose inputs are the selected dead letters. Events of unknown sources
-//! are left unless the user says otherwise.
+//! are skipped by default.
 
 use clap::Args;
 

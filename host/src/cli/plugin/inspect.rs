@@ -34,7 +34,7 @@ fn inspection_text(inspection: &Inspection) -> String {
         inspection.bytes, inspection.sha256
     );
     for (label, names) in [("exports", &inspection.exports), ("imports", &inspection.imports)] {
-        // A component may call itself what it likes.
+        // A component may have any name.
         let names: Vec<_> = names.iter().map(|name| one_line(name)).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join("\n         ") };
         text += &format!("{label}  {names}\n");

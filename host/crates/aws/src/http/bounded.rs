@@ -1,4 +1,4 @@
-//! Bounds the bytes of every response, of any service and status.
+//! Limits the size of every response, for all services and statuses.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::limits;
 
-/// A response that is longer than any of AWS.
+/// The response is longer than any response of AWS.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error(
     "the response has more than {} bytes, the most that AWS sends: check the endpoints under [aws], and the \
@@ -17,7 +17,7 @@ use crate::limits;
 )]
 pub struct ResponseTooLong;
 
-/// Bounds the body of a response.
+/// Limits the size of a response's body.
 pub(super) fn limit_body(mut response: HttpResponse) -> HttpResponse {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let bounded = Limited::new(body, limits::AWS_RESPONSE_BYTES_MAX).map_err(name_limit);

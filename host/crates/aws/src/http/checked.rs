@@ -1,12 +1,12 @@
-//! Looks at successful responses before the SDK does.
+//! Checks successful responses before the SDK reads them.
 //!
-//! The SDK gives required members that a response lacks a value: a missing count of
-//! failures is 0, and no results are an empty list. Nor could it be seen afterwards.
-//! So each request carries a function that reads its response, and what that does not
-//! believe becomes an error here. Errors pass as they are.
+//! The SDK fills in required members that a response lacks: a missing count of failures becomes 0,
+//! and missing results an empty list. Afterwards, this cannot be detected. Therefore, each request
+//! contains a function that reads its response. If the function rejects the response, the request
+//! fails. Error responses are not changed.
 //!
-//! What the function has read stays with its creator, and the SDK gets what the
-//! function gives it: it would make a string of each record's id.
+//! The creator of the function gets the result, and the SDK gets a replacement body: otherwise, it
+//! would create a string for each record's id.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use bytes::Bytes;
 
 use crate::InvalidResponse;
 
-/// Reads the body of a request's response, and gives what the SDK is to read in its place.
-/// It is an extension of the request.
+/// Reads the body of a request's response, and returns the replacement for the SDK. It is an
+/// extension of the request.
 #[derive(Clone)]
 pub struct ResponseReader(Arc<Read>);
 
 type Read = dyn Fn(&[u8]) -> Result<&'static [u8], InvalidResponse> + Send + Sync;
 
 impl ResponseReader {
-    /// Read with this function.
+    /// Creates a reader with this function.
     pub fn new(
         read: impl Fn(&[u8]) -> Result<&'static [u8], InvalidResponse> + Send + Sync + 'static,
     ) -> Self {
         ResponseReader(Arc::new(read))
     }
 
-    /// Reads a response that succeeded; others pass as they are.
+    /// Reads a successful response. Other responses are not changed.
     pub(super) async fn read_response(
         self,
         mut response: HttpResponse,

@@ -1,5 +1,5 @@
-//! Secrets from files of one directory, as Kubernetes mounts them. Names that leave the directory
-//! are refused, and files are bounded.
+//! Secrets in files of one directory, as Kubernetes mounts them. Names that leave the directory are
+//! rejected, and file sizes are limited.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 use super::{SECRET_BYTES_MAX, SecretError};
 use standpipe_core::secret::Secret;
 
-/// Reads a file of the directory, without the newline that editors put at its end.
+/// Reads a file in the directory, without the newline that editors append.
 pub(super) fn read_file(directory: &Path, name: &str) -> Result<Secret, SecretError> {
     let is_plain = |part| matches!(part, Component::Normal(_));
     if !Path::new(name).components().all(is_plain) {
@@ -16,7 +16,7 @@ pub(super) fn read_file(directory: &Path, name: &str) -> Result<Secret, SecretEr
     }
     let path = directory.join(name);
     let mut bytes = Vec::new();
-    // The newline, and one byte more, by which a file that is too long is known.
+    // The newline, and one more byte to detect a file that is too long.
     let read_max = SECRET_BYTES_MAX + 2;
     let read = File::open(&path).and_then(|file| file.take(read_max).read_to_end(&mut bytes));
     match read {

@@ -1,10 +1,10 @@
-//! Reads what feeds a stream from its description: direct puts, Kinesis, Kafka or a database; all
-//! else is unsupported, by Amazon's word for it.
+//! Reads the source of a stream from its description: direct puts, Kinesis, Kafka or a database.
+//! All others are unsupported and keep AWS's term.
 
 use super::{StreamOrigin, address};
 use crate::fields::{JsonFields, unknown_word};
 
-/// What feeds a stream of this type.
+/// The source of a stream of this type.
 pub(super) fn read_origin(kind: &str, described: JsonFields<'_>) -> StreamOrigin {
     let source = described.inner("Source");
     let known = [

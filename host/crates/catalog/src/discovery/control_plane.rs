@@ -1,4 +1,4 @@
-//! The control plane of a service that speaks AWS's JSON protocol.
+//! The control plane of a service with AWS's JSON protocol.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use standpipe_core::rate_limiter::RateLimiter;
 
 use super::retry::call_with_retries;
 
-/// The control plane of a service. AWS allows only a few calls of an operation a second, so
-/// each operation has its own rate.
+/// The control plane of a service. AWS permits only a few calls per second of each operation, so
+/// each operation has its own rate limit.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
     client: JsonClient,
@@ -22,7 +22,7 @@ impl ControlPlane {
         ControlPlane { client, limiters: operations.iter().map(limiter).collect() }
     }
 
-    /// Calls an operation, and retries errors that may pass, with at most so many attempts.
+    /// Calls an operation, and retries transient errors with at most this number of attempts.
     pub(super) async fn call_api(
         &self,
         attempts_max: u32,

@@ -13,7 +13,7 @@ pub(crate) fn is_denied(error: &AwsError) -> bool {
     codes.iter().any(|code| error.code.starts_with(code))
 }
 
-/// What to add to the text of an error: the permission, if that is what is missing.
+/// The advice to add to an error: the permission, if it is missing.
 pub(super) fn permission_advice(error: &AwsError, action: &str) -> String {
     if is_denied(error) { format!(": allow {action}") } else { String::new() }
 }
@@ -23,7 +23,7 @@ pub(crate) fn is_gone(error: &AwsError) -> bool {
     error.code == "ResourceNotFoundException"
 }
 
-/// Returns whether the response was incomplete, which says nothing of other streams.
+/// Returns whether the response was incomplete, which says nothing about other streams.
 pub(crate) fn is_incomplete(error: &AwsError) -> bool {
     error.code == INVALID_RESPONSE && !error.is_passing
 }

@@ -1,5 +1,5 @@
-//! Writes OpenLineage events to a file, one on each line. The file is replaced as a whole, so
-//! readers see one run or the one before.
+//! Writes OpenLineage events to a file, one on each line. The whole file is replaced, so readers
+//! see either this run or the previous one.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::JobEvent;
 use crate::atomic_file;
 
-/// The file could not be written. What it held before, it holds still.
+/// The file could not be written. Its previous contents are unchanged.
 #[derive(Debug, Error)]
 #[error("write {}: {cause}", path.display())]
 pub struct FileError {
@@ -18,14 +18,14 @@ pub struct FileError {
     cause: io::Error,
 }
 
-/// Write events to a file, one on each line.
+/// Writes events to a file, one on each line.
 ///
-/// The file is replaced as a whole, when the new one is on disk: a reader sees the
-/// events of one run, all of them, at any time.
+/// The whole file is replaced after the new one is synced: a reader always sees all events of one
+/// run.
 ///
 /// # Errors
 ///
-/// The directory is not there or not writable, or the disk is full.
+/// Fails if the directory is missing or not writable, or if the disk is full.
 pub fn write_file(path: &Path, events: &[JobEvent]) -> Result<(), FileError> {
     let written = atomic_file::replace_file(path, |file| {
         for event in events {

@@ -1,12 +1,13 @@
-//! The paths at which a prefix of S3 is looked for.
+//! The paths at which an S3 prefix is looked up.
 
 use crate::prefix;
 
-/// Levels of an S3 prefix that are looked up, the deepest and the bucket included.
+/// Maximum number of levels of an S3 prefix that are looked up, including the deepest one and the
+/// bucket.
 const CATALOG_PREFIX_LEVELS_MAX: usize = 12;
 
-/// Paths to look for, the deepest first: the prefix as it was written where it has
-/// no expression, its static part, what is above that, and the bucket.
+/// The paths to look up, the deepest first: the written prefix if it has no expression, its static
+/// part, its parents, and the bucket.
 pub(super) fn prefix_paths(bucket: &str, prefix: &str, written: &str) -> Vec<String> {
     let root = format!("s3://{bucket}");
     let mut paths = Vec::new();

@@ -1,5 +1,4 @@
-//! What must work before anything is written: asked apart, so that it is known
-//! what is missing.
+//! The conditions for writing, tested separately, so that the report names the missing ones.
 
 use serde_json::Value;
 
@@ -7,7 +6,7 @@ use super::{OpenMetadata, RestError, ServerVersion, names};
 use crate::probe::{Probe, ProbeOutcome};
 
 impl OpenMetadata {
-    /// Try the server: that it is one, its version, and the token.
+    /// Tests the server: whether it is OpenMetadata, its version, and the token.
     pub async fn run_probes(&self) -> Vec<Probe> {
         let untried =
             || ProbeOutcome::Untried { why: "skipped, since an earlier check failed".to_owned() };

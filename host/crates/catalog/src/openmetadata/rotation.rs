@@ -1,9 +1,9 @@
-//! Indexes that are begun anew every hour, day, week or month.
+//! Rotated indexes, which are started every hour, day, week or month.
 
 use super::{Entity, Resolution};
 use crate::IndexRotation;
 
-/// The newest of the indexes that rotation made, if one service has them all.
+/// The newest of the rotated indexes, if all of them are in one service.
 pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolution> {
     rotated.sort_by(|one, other| one.1.name.cmp(&other.1.name));
     let (service, entity) = rotated.last()?;
@@ -15,7 +15,7 @@ pub(super) fn newest_index(mut rotated: Vec<(String, Entity)>) -> Option<Resolut
     Some(Resolution::Found { entity: entity.clone(), matched: Some(matched) })
 }
 
-/// Whether this is the index with a date behind.
+/// Whether a name is that of this index followed by a date.
 pub(super) fn is_rotated(name: &str, index: &str, rotation: IndexRotation) -> bool {
     let shape = match rotation {
         IndexRotation::None => return false,

@@ -7,7 +7,7 @@ use crate::http_client::{Headers, TlsVerification};
 use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
-/// Names and values of headers, which may be secrets that are kept elsewhere.
+/// Checks names and values of headers. Values may be references to secrets.
 pub(super) fn check_headers(
     headers: &BTreeMap<String, Secret>,
     check: &mut TableChecker<'_>,

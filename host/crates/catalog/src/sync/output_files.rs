@@ -1,4 +1,4 @@
-//! Writes the files of the settings (JSON, SVG, Mermaid, DOT), each whole or not at all.
+//! Writes the files of the settings (JSON, SVG, Mermaid, DOT), each completely or not at all.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::document::CatalogDocument;
 use crate::ingest::IngestStep;
 use crate::render::{TooLarge, render_dot, render_mermaid, render_svg};
 
-/// Makes the text of a file, where the graph is not too large for it.
+/// Creates the text of a file, unless the graph is too large for it.
 type MakeText<'a> = &'a dyn Fn() -> Result<String, TooLarge>;
 
-/// Write the files of the settings, each whole or not at all. None where there are
+/// Writes the files of the settings, each completely or not at all. Returns `None` if there are
 /// none.
 pub(super) fn write_files(files: &OutputFiles, snapshot: &Snapshot) -> Option<IngestStep> {
     let graph = &snapshot.lineage.graph;

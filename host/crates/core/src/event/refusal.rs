@@ -1,32 +1,32 @@
-//! Why a part of a well-formed request is not an event. Codes are stored in the spool; texts are the
-//! responses that clients get.
+//! Why a part of a well-formed request is not an event. The spool stores the codes. The texts are
+//! responses for clients.
 
 use thiserror::Error;
 
 /// Why a part of a well-formed request is not an event.
 ///
-/// The texts are the responses that clients get where the whole request is refused
-/// for it. The first two are those of RudderStack's gateway, word for word.
+/// If the whole request is refused, the text is the response. The first two texts are those of
+/// RudderStack's gateway, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Error)]
 #[repr(u8)]
 pub enum EventRefusal {
-    /// It is JSON, but not an object.
+    /// The part is JSON, but not an object.
     #[error("event is not a valid rudder event")]
     NotAnObject = 1,
-    /// Neither `userId` nor `anonymousId` says whose event it is.
+    /// Neither `userId` nor `anonymousId` identifies the user of the event.
     #[error("request neither has anonymousId nor userId")]
     NoIdentity = 2,
-    /// `type` is missing, empty or no string, where no path says it.
+    /// `type` is missing, empty or not a string, and the path does not contain a type.
     #[error("event has no type")]
     NoType = 3,
-    /// It is of type `track`, and `event` is missing, empty or no string.
+    /// The event has the type `track`, but `event` is missing, empty or not a string.
     #[error("track event has no event name")]
     NoEventName = 4,
-    /// It is longer than [`EVENT_BYTES_MAX`](crate::limits::EVENT_BYTES_MAX),
-    /// be it as received or with what is added.
+    /// The event is longer than [`EVENT_BYTES_MAX`](crate::limits::EVENT_BYTES_MAX), as received or
+    /// with added members.
     #[error("event is too long")]
     TooLong = 5,
-    /// It is the body of a request that was refused as a whole.
+    /// This is the body of a request that was refused as a whole.
     #[error("the request was refused; this is its body")]
     Request = 6,
 }
@@ -41,12 +41,12 @@ impl EventRefusal {
         EventRefusal::Request,
     ];
 
-    /// A number that stands for it wherever it is stored; never 0.
+    /// The number that is stored for the refusal. It is never 0.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// What a number stands for; none for one that stands for nothing.
+    /// The refusal for a number. `None` for an unknown number.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }

@@ -1,11 +1,11 @@
-//! The line form of a dead letter, shared by writer and reader. Unknown keys and reasons pass, so
-//! that files of newer versions can be read.
+//! The line format of a dead letter, shared by writer and reader. Unknown keys and reasons are
+//! accepted, so that files of newer versions can be read.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// A dead letter as it stands on its line, written and read by this one form.
+/// A dead letter as a line. The writer and the reader share this format.
 ///
 /// The reader ignores unknown keys, and reasons are words. So this version can read the dead
 /// letters of newer versions.
@@ -38,20 +38,20 @@ pub(super) struct JsonLine<'a> {
 /// An earlier dead letter of the same event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorAttempt {
-    /// When that dead letter was written, RFC 3339.
+    /// When that dead letter was written, in RFC 3339.
     pub time: String,
-    /// Its reason.
+    /// The reason.
     pub reason: String,
-    /// More about it.
+    /// Details.
     #[serde(default)]
     pub detail: String,
-    /// The plugin that decided.
+    /// The plugin that decided the event.
     #[serde(default)]
     pub plugin: Option<String>,
-    /// Where the event should have gone.
+    /// The intended stream of the event.
     #[serde(default)]
     pub stream: Option<String>,
-    /// How often it was sent.
+    /// How often the record was sent.
     #[serde(default)]
     pub attempts: u32,
 }

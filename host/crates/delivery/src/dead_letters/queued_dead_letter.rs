@@ -2,20 +2,20 @@
 
 use standpipe_core::event::{Ack, Reason};
 
-/// Memory that a waiting dead letter takes beside its line, in bytes.
+/// Memory of a waiting dead letter besides its line, in bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-/// What a dead letter survives once its event counts as dead.
+/// What a dead letter survives after its event counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterDurability {
-    /// A loss of power: it is synced to the disk, with all that wait at the same
-    /// time. For sources that promise as much themselves.
+    /// A power failure: it is synced to the disk, together with all others that wait. For sources
+    /// with the same guarantee.
     Synced,
-    /// The end of the process, however sudden: the operating system has it.
+    /// The end of the process, even a crash: the operating system has the data.
     Written,
 }
 
-/// A dead letter that waits, and the event that it is about.
+/// A waiting dead letter, and its event.
 #[derive(Debug)]
 pub(super) struct QueuedDeadLetter {
     pub(super) line: Vec<u8>,
@@ -25,7 +25,7 @@ pub(super) struct QueuedDeadLetter {
 }
 
 impl QueuedDeadLetter {
-    /// The memory that it takes.
+    /// The dead letter's memory.
     pub(super) fn bytes(&self) -> usize {
         self.line.len() + OVERHEAD_BYTES
     }

@@ -1,24 +1,24 @@
-//! The seam to the disk: what the writer of dead letters does to its files goes
-//! through it, so that tests can let it fail, or lose what was not synced.
+//! The interface to the disk: the dead letter writer changes files only through it, so that tests
+//! can make it fail, or lose unsynced data.
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What writes dead letters to files.
+/// Writes dead letters to files.
 pub(super) trait Storage: Debug + Send + Sync {
-    /// Append these bytes to a file that was opened for appending.
+    /// Appends these bytes to a file that was opened for appending.
     fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
-    /// Cut a file off.
+    /// Truncates a file.
     fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
-    /// Wait until a file's bytes are durable.
+    /// Waits until the bytes of a file are durable.
     fn sync(&self, file: &File) -> io::Result<()>;
-    /// Wait until the names in a directory are durable.
+    /// Waits until the names in a directory are durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
-/// Files as the operating system gives them.
+/// Files of the operating system.
 #[derive(Debug)]
 pub(super) struct Files;
 

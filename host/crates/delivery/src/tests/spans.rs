@@ -1,11 +1,11 @@
-//! What a request leaves in a log at the level debug.
+//! Tests the log output of a request at the level debug.
 
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::*;
 
-/// Delivers two records of which the first request refuses one, with a log of this level.
+/// Delivers two records, one of which the first request rejects, and returns the log of this level.
 async fn log_of(level: Level) -> String {
     let log = Log::default();
     let writer = log.clone();
@@ -33,7 +33,7 @@ async fn each_request_has_a_span_that_holds_no_payload() {
     let log = log_of(Level::DEBUG).await;
     let spans: Vec<_> = log.lines().filter(|line| line.ends_with(": new")).collect();
     assert_eq!(spans.len(), 2, "{log}");
-    // Two records and their newlines; then the one that was refused.
+    // Two records with their newlines, then the rejected one.
     assert!(
         spans[0].contains("put_record_batch{stream=orders records=2 bytes=22 attempt=1}"),
         "{log}"

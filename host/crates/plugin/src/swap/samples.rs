@@ -1,11 +1,11 @@
-//! Sample events that every plugin must map without a fault: of each type that SDKs send, and with
-//! what breaks careless code.
+//! Sample events that every plugin must map without a fault: one of each type that SDKs send, and
+//! some that break careless code.
 
 use super::RejectionCause;
 use crate::Mapper;
 use standpipe_core::event::{Event, scan};
 
-/// The source that the samples come from.
+/// The source of the samples.
 const SOURCE: &str = "samples";
 
 const SAMPLES: [&str; 14] = [
@@ -25,7 +25,7 @@ const SAMPLES: [&str; 14] = [
     r#"{"type":"track","event":"deep","d":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}"#,
 ];
 
-/// Maps the samples. The plugin may decide as it likes; the error is its first fault.
+/// Maps the samples. The decisions do not matter; the error is the first fault.
 pub(super) fn map_samples(mapper: &mut Mapper) -> Result<(), RejectionCause> {
     let events: Vec<_> = SAMPLES.iter().zip(1..).map(sample_event).collect();
     let decisions = mapper.map(SOURCE, &events);

@@ -1,5 +1,5 @@
-//! What the swapper remembers between swaps: the policy, the previous plugin, and what was
-//! withdrawn or rejected.
+//! The state of the swapper between swaps: the policy, the previous plugin, and what was withdrawn
+//! or rejected.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::{Generation, Plugin, PluginSettings};
 pub(super) struct SwapState {
     pub(super) policy: LoadPolicy,
     pub(super) previous: Option<Previous>,
-    /// The settings that the canary was given, without its component's defaults.
+    /// The settings of the canary, without its component's defaults.
     pub(super) canary_settings: PluginSettings,
     /// The generation that the last rollback withdrew, until the next swap.
     pub(super) withdrawn: Option<u64>,
@@ -25,7 +25,8 @@ pub(super) struct SwapState {
 #[derive(Debug)]
 pub(super) struct Previous {
     pub(super) generation: Arc<Generation>,
-    /// The plugin in place of the generation's, if secrets in its settings have changed since.
+    /// The plugin that replaces that of the generation, if secrets in its settings have changed
+    /// since.
     pub(super) refreshed: Option<Plugin>,
     pub(super) policy: LoadPolicy,
 }

@@ -1,14 +1,14 @@
-//! What hangs together.
+//! Finds groups of connected assets.
 
 use std::collections::BTreeSet;
 
 use crate::render::column::AssetColumn;
 
-/// Ways through a group to find its rim; the last is the order.
+/// Number of passes through a group to find its rim. The last pass is the order.
 const TURNS: usize = 3;
 
-/// Groups of assets that edges lead between; by their first delivery stream, and
-/// those without one at the end. Each is sorted.
+/// Groups of connected assets, sorted by their first delivery stream. Groups without one are last.
+/// Each group is sorted.
 pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[AssetColumn]) -> Vec<Vec<usize>> {
     let mut is_seen = vec![false; neighbours.len()];
     let mut groups = Vec::new();
@@ -27,8 +27,8 @@ pub(super) fn find_groups(neighbours: &[Vec<usize>], columns: &[AssetColumn]) ->
     groups
 }
 
-/// A group from one end to the other: from an asset that is as far from another as
-/// can be found by going there and back.
+/// The order of a group from one end to the other. It starts at an asset that is far from the
+/// others, found by repeated passes.
 pub(super) fn from_rim(group: &[usize], neighbours: &[Vec<usize>]) -> Vec<usize> {
     let mut order = group.to_vec();
     for _ in 0..TURNS {
@@ -39,7 +39,7 @@ pub(super) fn from_rim(group: &[usize], neighbours: &[Vec<usize>]) -> Vec<usize>
     order
 }
 
-/// Assets in the order in which they are reached; the nearest first.
+/// Assets in the order in which they are reached, the nearest first.
 fn reachable_assets(
     first: usize,
     neighbours: &[Vec<usize>],
