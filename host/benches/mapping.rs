@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// Settings with so many rows: the one for everything, and some by name.
+/// Settings with this number of mappings: one for all events, and others by name.
 fn mapping_settings(rows: usize) -> String {
     let named = (1..rows).map(|row| {
         let name =

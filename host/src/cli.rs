@@ -141,7 +141,7 @@ fn complain_of(error: &anyhow::Error) {
     let Some(settings) = error.downcast_ref::<ConfigError>() else {
         return stderr::write_notice(stderr::Level::ERROR, &whole);
     };
-    // Such as the name of the settings file.
+    // The context is, for example, the name of the settings file.
     let context = whole.strip_suffix(&settings.to_string()).unwrap_or_default();
     for mistake in settings.mistakes() {
         stderr::write_notice(stderr::Level::ERROR, &format!("{context}{mistake}"));

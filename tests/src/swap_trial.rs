@@ -54,9 +54,9 @@ pub enum CandidateNovelty {
 /// Which plugins are broken. Each fails at another step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrokenShare {
-    /// None.
+    /// No plugin is broken.
     None,
-    /// One in ten.
+    /// One plugin in ten is broken.
     EveryTenth,
 }
 

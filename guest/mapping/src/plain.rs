@@ -1,21 +1,21 @@
-//! Rows that only have an event and a stream, as in most settings: the event's kind decides, and
-//! its text is not needed.
+//! Mappings that have only an event and a stream, as in most settings. The event's kind alone
+//! decides, so its text is not read.
 
 use standpipe_plugin::{Setup, Stream};
 
 use crate::settings::{self, MappingRow};
 use crate::table::EventTable;
 
-/// The streams of an event's rows.
+/// The streams of the mappings of one event.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct RowStreams {
-    /// The stream of the last row; none where that row's stream is empty.
+    /// The stream of the last mapping, or `None` if that stream is empty.
     last: Option<Stream>,
-    /// The streams of all rows, each once, in their order.
+    /// The streams of all mappings, each once, in order.
     all: Vec<Stream>,
 }
 
-/// The rows that match one event, most specific first.
+/// The mappings that match one event, most specific first.
 #[derive(Debug)]
 pub(crate) struct MatchedRows<'a> {
     pub(crate) levels: [Option<&'a RowStreams>; 3],
@@ -45,12 +45,12 @@ pub(crate) fn build_table(
 }
 
 impl MatchedRows<'_> {
-    /// The stream of the most specific row that names one.
+    /// The stream of the most specific mapping that names one.
     pub(crate) fn first_stream(&self) -> Option<Stream> {
         self.levels.iter().flatten().find_map(|streams| streams.last)
     }
 
-    /// Every stream of every matching row, each once.
+    /// Every stream of every matching mapping, each once.
     pub(crate) fn all_streams(&self) -> impl Iterator<Item = Stream> {
         self.levels.iter().enumerate().flat_map(|(level, streams)| {
             let seen = self.levels[..level].iter().flatten();

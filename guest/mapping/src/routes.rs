@@ -1,4 +1,4 @@
-//! Lists the routes of events by the rows, for catalogs.
+//! Lists the routes of the mappings, for catalogs.
 
 use std::collections::HashMap;
 

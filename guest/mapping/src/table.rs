@@ -1,11 +1,11 @@
-//! Finds the rows of an event by its name and type.
+//! Finds the mappings of an event by its name and type.
 
 use std::collections::HashMap;
 
-/// The row that matches when no other does.
+/// The mapping that matches events that no other mapping matches.
 const ANY: &str = "*";
 
-/// What rows say, keyed by their lower-cased event.
+/// The values of the mappings, keyed by their event in lower case.
 #[derive(Debug, Clone)]
 pub(crate) struct EventTable<T> {
     rows: HashMap<String, T>,
@@ -15,7 +15,8 @@ pub(crate) struct EventTable<T> {
 }
 
 impl<T: Default + Clone> EventTable<T> {
-    /// Builds the table of rows; `add` merges a row into the earlier rows of the same event.
+    /// Builds the table from mappings; `add` merges a mapping into the earlier ones of the same
+    /// event.
     ///
     /// # Errors
     ///

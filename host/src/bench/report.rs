@@ -25,7 +25,7 @@ pub struct Report {
     pub endpoint: String,
     /// Threads that map events.
     pub workers: usize,
-    /// Number of mappings; none if the plugin's settings have no `mappings`.
+    /// Number of mappings, or `None` if the plugin's settings have no `mappings`.
     pub mappings: Option<usize>,
     /// The series with the plugin as a component.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,19 +2,19 @@
 
 use super::EventShape;
 
-/// Where events go unless something else is said, the most general row first.
+/// The default mappings, the most general one first.
 const ROWS: &[(&str, &str)] =
     &[("*", "bench-rest"), ("page", "bench-pages"), ("Order Completed", "bench-orders")];
 
 /// The stream of mappings that no event matches.
 const NEVER: &str = "bench-never";
 
-/// Rows as event and stream, to be added to the `own` ones of a settings file:
-/// those given; where there are none at all, those that fit the shape; and
-/// made-up ones that no event matches, until there are `rows` of all of them.
+/// Mappings as event and stream, which are added to the `own` ones of a settings file: the given
+/// mappings, or, without any mapping, those that fit the shape. Generated mappings that no event
+/// matches are added until there are `rows` in total.
 ///
-/// With fewer `rows` than there would be anyway, the more special ones of the
-/// default are left out. Others all stay.
+/// If `rows` is smaller than the number of default mappings, the more specific ones are omitted.
+/// Other mappings are never omitted.
 pub fn mapping_rows(
     given: Vec<(String, String)>,
     own: usize,

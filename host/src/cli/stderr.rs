@@ -1,13 +1,13 @@
 //! Standard error: log lines, notices and the summary, written by one thread.
 //!
-//! Lines are put into a queue. So a reader that is gone, has stopped reading, or is a full disk
-//! delays neither events nor signals. The queue is limited by bytes. Log lines that do not fit are
-//! dropped and counted; notices wait while the reader reads. A reader is stalled if it has read
-//! nothing for [`STDERR_STALL`].
+//! Lines are put into a queue. Therefore a reader that has closed the pipe or stopped reading, or a
+//! full disk, delays neither events nor signals. The queue is limited by bytes. Log lines that do
+//! not fit are dropped and counted; notices wait while the reader reads. A reader is stalled if it
+//! has read nothing for [`STDERR_STALL`].
 //!
-//! `tracing-appender` does a part of this. But it limits lines and not bytes, drops the summary
-//! like a log line, and prints to standard output, which is for the command's output, if its
-//! queue is still full at the end.
+//! `tracing-appender` solves a part of this problem. However, it limits lines instead of bytes,
+//! drops the summary like a log line, and, if its queue is still full at the end, prints to
+//! standard output, which is reserved for the command's output.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
@@ -26,8 +26,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use standpipe_core::clock;
 use standpipe_core::escape::{json_line, one_line};
 
-/// Bytes of lines that wait for the reader of standard error: some 30,000 lines. Lines beyond
-/// are dropped and counted.
+/// Maximum bytes of queued lines: about 30,000 lines. Further lines are dropped and counted.
 const STDERR_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A reader of standard error that has read nothing for this time is stalled.
@@ -187,11 +186,11 @@ impl MakeWriter<'_> for LogLines {
 /// What happens to a line that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenQueueFull {
-    /// It waits while the reader reads, and is then dropped and counted.
+    /// The line waits while the reader reads, and is then dropped and counted.
     Wait,
-    /// It is dropped and counted.
+    /// The line is dropped and counted.
     Drop,
-    /// It is dropped and not counted, since the next frame replaces it.
+    /// The line is dropped and not counted, because the next frame replaces it.
     LeaveOut,
 }
 

@@ -28,7 +28,7 @@ use standpipe_core::settings::{SettingsChecker, check_source_names};
 use standpipe_delivery::DeliverySettings;
 use standpipe_delivery::dead_letters::DeadLetterLimit;
 
-/// Where dead letters and compiled plugins are kept, beside the settings file.
+/// The default directory of dead letters and compiled plugins, next to the settings file.
 pub const DATA_DIR: &str = "standpipe-data";
 
 /// The maximum of `workers`, above the number of processors in any machine.

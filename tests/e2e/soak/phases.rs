@@ -469,7 +469,7 @@ impl Soak {
         )
     }
 
-    /// None where the page of metrics does not have it.
+    /// The number of events in the spool, or `None` if the metrics do not contain it.
     fn spool_events(&self) -> Option<f64> {
         let page = self.send_admin_request("GET", "/metrics", b"").ok()?.text();
         let mut samples = page.lines().filter(|line| !line.starts_with('#'));

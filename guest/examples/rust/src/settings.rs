@@ -1,11 +1,11 @@
-//! The plugin's settings, checked. Errors are for operators: they say which
-//! setting is wrong, and what to write.
+//! Checks the plugin's settings. Errors are for operators: they name the wrong setting and what to
+//! write.
 
 use serde_json::{Map, Value};
 
 use crate::add::Members;
 
-/// What happens to an event that no row matches.
+/// What happens to an event that no mapping matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unmapped {
     /// The event goes to no stream.
@@ -14,12 +14,12 @@ pub(crate) enum Unmapped {
     DeadLetter,
 }
 
-/// A row that can match.
+/// A mapping that can match an event.
 pub(crate) struct Row {
-    /// Counted from 1.
+    /// The position of the mapping, counted from 1.
     pub(crate) number: usize,
     pub(crate) event: String,
-    /// Empty: it takes the place of earlier rows, and names nothing.
+    /// If it is empty, the mapping hides earlier ones of the same event and names no stream.
     pub(crate) stream: String,
 }
 
@@ -76,7 +76,7 @@ fn settings_error(message: &str) -> String {
     format!("the mapping plugin's settings are wrong: {message}")
 }
 
-/// The rows that can match something.
+/// The mappings that can match an event.
 fn parse_rows(rows: &[Value]) -> Result<Vec<Row>, String> {
     let mut parsed = Vec::new();
     for (number, row) in (1..).zip(rows) {

@@ -1,4 +1,4 @@
-//! From the name or type of an event to the streams of its rows.
+//! Finds the streams of an event by its name or type.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use standpipe_plugin::{Setup, Stream};
 
 use crate::settings::Row;
 
-/// The row that matches whatever no other row matches.
+/// The mapping that matches events that no other mapping matches.
 pub(crate) const ANY: &str = "*";
 
-/// The rows by their event, in lower case.
+/// The mappings, keyed by their event in lower case.
 pub(crate) struct Table(HashMap<String, Streams>);
 
-/// What the rows of one event say.
+/// The streams of the mappings of one event.
 #[derive(Default)]
 pub(crate) struct Streams {
-    /// The stream of the last row; none if it is empty there.
+    /// The stream of the last mapping, or `None` if that stream is empty.
     pub(crate) last: Option<Stream>,
-    /// The streams of all rows, each once.
+    /// The streams of all mappings, each once.
     pub(crate) all: Vec<Stream>,
 }
 

@@ -1,4 +1,4 @@
-//! The settings of a mapping row.
+//! The settings of a mapping.
 
 use std::sync::Arc;
 
@@ -13,40 +13,40 @@ use crate::fql::Condition;
 use crate::template::Template;
 use crate::transform::Transform;
 
-/// The error about an unknown transform of a row.
+/// The error about an unknown transform of a mapping.
 pub(super) const NO_TRANSFORM: &str = "there is none of the name";
 
-/// A row that can match.
+/// A mapping that can match an event.
 #[derive(Debug)]
 pub(crate) struct MappingRow {
     /// The position of the mapping, counted from 1.
     pub(crate) number: usize,
     pub(crate) event: String,
     pub(crate) stream: RowTarget,
-    /// Where the condition does not hold, the row is skipped.
+    /// If the condition is false, the mapping is skipped.
     pub(crate) when: Option<Condition>,
-    /// The transforms that the row names, and then its own.
+    /// The named transforms of the mapping, then its own.
     pub(crate) transforms: Vec<Arc<Transform>>,
     pub(super) uses: UsedTransforms,
 }
 
-/// Where a row's events go.
+/// The destination of a mapping's events.
 #[derive(Debug)]
 pub(crate) enum RowTarget {
-    /// The row hides earlier ones of the same event and names nothing.
+    /// The mapping hides earlier ones of the same event and names no stream.
     Missing,
     Named(String),
-    /// The stream that the event chooses, or else this one.
+    /// The stream that the template selects for the event, or else the fallback.
     Chosen {
         template: Template,
         fallback: Option<String>,
     },
-    /// The event is dropped, and no other row decides.
+    /// The event is dropped, and no other mapping is consulted.
     Dropped,
 }
 
 impl MappingRow {
-    /// `None` for a row whose `event` can match nothing.
+    /// Returns `None` for a mapping whose `event` can match nothing.
     pub(super) fn parse(
         number: usize,
         value: &Value,
@@ -72,13 +72,13 @@ impl MappingRow {
         matches!(self.stream, RowTarget::Missing)
     }
 
-    /// Whether the row's condition or stream reads the event's text.
+    /// Whether the mapping's condition or stream reads the event's text.
     pub(super) fn reads_text(&self) -> bool {
         let by_kind = self.when.as_ref().is_none_or(Condition::reads_only_kind);
         !by_kind || matches!(self.stream, RowTarget::Chosen { .. })
     }
 
-    /// Declares a stream that the row names.
+    /// Declares a stream that the mapping names.
     pub(crate) fn declare_stream(
         &self,
         name: &str,
@@ -87,12 +87,12 @@ impl MappingRow {
         setup.declare(name).map_err(|error| self.stream_error(&error))
     }
 
-    /// Formats an error about the row's stream.
+    /// Formats an error about the mapping's stream.
     pub(crate) fn stream_error(&self, what: &str) -> String {
         format!("mapping {} ({:?}): {what}", self.number, self.event)
     }
 
-    /// Whether the row has only an event and a stream.
+    /// Whether the mapping has only an event and a stream.
     pub(crate) fn is_plain(&self) -> bool {
         self.when.is_none()
             && self.transforms.is_empty()

@@ -114,8 +114,8 @@ fn read(input: &Input) -> anyhow::Result<Vec<Lines>> {
     Ok(read)
 }
 
-/// What the built-in plugin understands of another one's settings; a mapping for
-/// everything, if that is nothing.
+/// The part of another plugin's settings that the built-in plugin understands, or a mapping for all
+/// events if there is none.
 fn default_settings(settings: &str) -> anyhow::Result<String> {
     let Value::Object(mut settings) = serde_json::from_str(settings)? else {
         bail!("the plugin's settings must be a JSON object")

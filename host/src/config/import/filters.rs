@@ -19,7 +19,7 @@ enum FilterAction {
 }
 
 impl FilterAction {
-    /// By the names of the Public API and of the older Config API.
+    /// Parses an action's name in the Public API or in the older Config API.
     fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
             "sample" | "sample_event" => Some(FilterAction::Sample),

@@ -1,7 +1,7 @@
 //! Imports Segment's destination Amazon Kinesis Firehose.
 //!
-//! The shape of its mapping rows is not published. Every shape that Segment's
-//! other destinations use is read, and a row that fits none becomes a note.
+//! The format of its mappings is not published. Every format that Segment's other destinations use
+//! is read, and a mapping in any other format becomes a note.
 
 use serde_json::Value;
 
@@ -22,11 +22,11 @@ const REGION: &str = "us-west-2";
 /// other destinations have it too.
 const BARE_SETTINGS: [&str; 3] = ["mappedStreams", "roleAddress", "secretId"];
 
-/// Names under which a row may hold its event, without case and separators.
+/// Names under which a mapping may hold its event, without case and separators.
 const EVENT_FIELDS: [&str; 7] =
     ["key", "event", "eventname", "segmentevent", "name", "from", "eventtype"];
 
-/// Names under which a row may hold its stream, without case and separators.
+/// Names under which a mapping may hold its stream, without case and separators.
 const STREAM_FIELDS: [&str; 7] = [
     "value",
     "stream",
@@ -174,8 +174,8 @@ fn new_row(event: Option<&str>, stream: Option<&str>) -> Result<ImportedRow, Str
     Ok(ImportedRow { event: event.to_owned(), stream: stream.to_owned() })
 }
 
-/// What the fields with one of the names hold, in the row itself and in the
-/// object that its `value` may be. They must not hold different things.
+/// The value of the fields with one of the names, in the mapping itself and in its `value`, which
+/// may be an object. Different values are an error.
 fn find_unique_field<'a>(
     what: &str,
     names: &[&str],

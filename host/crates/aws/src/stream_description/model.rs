@@ -302,7 +302,7 @@ impl StreamDescription {
         }
     }
 
-    /// Whether it accepts records.
+    /// Whether the stream accepts records.
     pub fn is_active(&self) -> bool {
         self.status.word == "ACTIVE"
     }

@@ -97,13 +97,13 @@ pub enum RoleChangeError {
         /// The active generation.
         active: u64,
     },
-    /// Fails if there is no canary.
+    /// There is no canary.
     #[error("there is no canary: start one first")]
     NoCanary,
     /// The settings do not allow the plugin to be active.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// Fails if there is no shadow.
+    /// There is no shadow.
     #[error("there is no shadow: start one first")]
     NoShadow,
 }
