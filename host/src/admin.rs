@@ -236,7 +236,8 @@ impl AdminView {
         let held = self.held.as_ref().filter(|held| held.events() > 0)?;
         let (events, sources) = (held.events(), held.sources());
         Some(format!(
-            "{events} events are held in the spool, since no [[sources]] has the name of their source: {sources:?}"
+            "{events} events are held in the spool, because no [[sources]] has the name of their \
+             source: {sources:?}"
         ))
     }
 }

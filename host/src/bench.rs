@@ -113,7 +113,7 @@ pub enum BenchError {
         error: io::Error,
     },
     /// Generated events cannot be written.
-    #[error("write events to {}: {error}: set TMPDIR to a directory with room", path.display())]
+    #[error("write events to {}: {error}: set TMPDIR to a directory with free space", path.display())]
     Generate {
         /// The file.
         path: PathBuf,
@@ -124,7 +124,7 @@ pub enum BenchError {
     #[error("listen on loopback: {0}")]
     Listen(io::Error),
     /// Events were lost, so the results would have no meaning.
-    #[error("the figures would mean nothing: {0}")]
+    #[error("the results would be invalid: {0}")]
     NotDelivered(String),
 }
 

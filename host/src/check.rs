@@ -88,7 +88,7 @@ pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckRepor
             }
             Err(error) => {
                 report
-                    .skipped(step, format!("found, but STS does not say whose they are: {error}"));
+                    .skipped(step, format!("found, but STS does not return their owner: {error}"));
             }
         }
         let client = AmazonClient::new(&access, endpoint_url.as_deref());
@@ -243,7 +243,7 @@ fn check_quota(region: &str, options: CheckOptions, report: &mut CheckReport) {
     let share = used.into_iter().fold(0.0, f64::max) * 100.0;
     let detail = format!("{share:.0} % of the default quota of a stream in {region}");
     if share > 100.0 {
-        let advice = "request a higher quota (Amazon Data Firehose, \"Direct PUT\"), or distribute the events over more streams: no record is lost, but delivery falls further and further behind";
+        let advice = "request a higher quota (Amazon Data Firehose, \"Direct PUT\"), or distribute the events over more streams: no record is lost, but the delay of delivery increases";
         report.failed("quota", detail, advice);
     } else {
         report.ok("quota", detail);

@@ -41,8 +41,8 @@ impl FieldPath {
         }
         if !rest.is_empty() {
             return Err(format!(
-                "the path {text:?} goes on with {rest:?}: behind `[]` there can be a dot only, and \
-                 an element cannot be named by its number"
+                "the path {text:?} continues with {rest:?}: only a dot can follow `[]`, and an \
+                 element cannot be selected by its number"
             ));
         }
         if steps.len() > STEPS_MAX {
@@ -101,7 +101,7 @@ fn parse_name(text: &str) -> Result<(String, &str), &'static str> {
                 end = place;
                 break;
             }
-            ']' => return Err("has a bracket that nothing opens"),
+            ']' => return Err("has a closing bracket without an opening one"),
             other => name.push(other),
         }
     }

@@ -74,7 +74,8 @@ fn find_blank_rows(rows: &[MappingRow]) -> Vec<String> {
     let padded = rows.iter().filter(|row| row.event.trim() != row.event);
     let warning = |row: &MappingRow| {
         row.stream_error(
-            "`event` begins or ends with a blank, and so must the event's name: remove it",
+            "`event` begins or ends with a blank, so it matches only names with that blank: remove \
+             it",
         )
     };
     padded.map(warning).collect()
@@ -89,19 +90,19 @@ fn same_events(settings: &MappingSettings) -> Vec<String> {
         let Some(before) = last.insert(row.event.to_lowercase(), row) else { continue };
         let number = before.number;
         let outcome = match settings.fan_out {
-            true => "both count, since `fan_out` is on",
-            false => "the later one goes before",
+            true => "both apply, because `fan_out` is on",
+            false => "the later one takes precedence",
         };
         if before.event != row.event {
             warnings.push(row.stream_error(&format!(
-                "mapping {number} is about {:?}, which differs in case only, and case is ignored, so that {outcome}: write \
-                 one mapping, or conditions",
+                "mapping {number} has the event {:?}, which differs in case only, and case is \
+                 ignored, so {outcome}: write one mapping, or conditions",
                 before.event
             )));
         } else if !settings.fan_out && row.when.is_none() {
             warnings.push(row.stream_error(&format!(
-                "mapping {number} is about the same event and is never asked, since {outcome}: remove one of them, or give \
-                 this one a condition"
+                "mapping {number} is about the same event and is never asked, because {outcome}: \
+                 remove one of them, or give this one a condition"
             )));
         }
     }

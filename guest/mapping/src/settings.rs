@@ -213,7 +213,7 @@ fn parse_transforms(
             None => for_all.push(transform),
             Some(name) => {
                 if named.insert(name.clone(), transform).is_some() {
-                    let problem = format!("there are two of {name:?}: rename one");
+                    let problem = format!("there are two transforms {name:?}: rename one");
                     mistakes.push(format!("{place}: `name`: {problem}"));
                 }
             }
@@ -235,7 +235,7 @@ fn parse_transform(
     let transform = transform::parse_transform(table, shared)?;
     if transform.is_empty() {
         return Err(format!(
-            "{place} does nothing: give it an action, like `drop_fields = [\"context.ip\"]`"
+            "{place} does nothing: add an action, such as `drop_fields = [\"context.ip\"]`"
         ));
     }
     Ok((table.get_text("name")?.map(str::to_owned), Arc::new(transform)))

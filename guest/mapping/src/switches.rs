@@ -132,7 +132,9 @@ impl Consent {
         let categories: Vec<_> =
             table.get_texts("categories")?.into_iter().map(str::to_owned).collect();
         if categories.is_empty() {
-            return Err(table.key_error("categories", format!("there is none: write {example}")));
+            return Err(
+                table.key_error("categories", format!("it has no categories: write {example}"))
+            );
         }
         let strategy = ConsentStrategy::parse(table.get_text("strategy")?.unwrap_or("and"))
             .ok_or_else(|| {

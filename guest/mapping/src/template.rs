@@ -187,18 +187,18 @@ fn parse_filter(text: &str) -> Result<TemplateFilter, String> {
         "day" => TemplateFilter::Date(DatePart::Day),
         "hour" => TemplateFilter::Date(DatePart::Hour),
         "default" if argument.is_empty() => {
-            return Err("the filter `default` wants a text: write `default 'text'`".to_owned());
+            return Err("the filter `default` needs a text: write `default 'text'`".to_owned());
         }
         "default" => return Ok(TemplateFilter::Default(unquoted.into())),
         "truncate" => {
             return argument.parse().map(TemplateFilter::Truncate).map_err(|_| {
-                "the filter `truncate` wants a number of characters: write `truncate 20`".to_owned()
+                "the filter `truncate` needs a number of characters: write `truncate 20`".to_owned()
             });
         }
         _ => return Err(format!("unknown filter {name:?}: the filters are {FILTERS}")),
     };
     if !argument.is_empty() {
-        return Err(format!("the filter `{name}` takes nothing: leave {argument:?} out"));
+        return Err(format!("the filter `{name}` takes nothing: remove {argument:?}"));
     }
     Ok(filter)
 }

@@ -34,7 +34,8 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
     let aws = view.aws.clone();
     metrics::register(registry, move |page| {
         let Some(seconds) = aws.clock_skew_seconds() else { return Ok(()) };
-        let help = "Seconds by which AWS is ahead of this machine's clock, which signatures are corrected by; 0 below 4 minutes";
+        let help = "Seconds by which AWS is ahead of this machine's clock and by which signatures \
+            are corrected; 0 below 4 minutes";
         page.gauge("aws_clock_skew_seconds", help, seconds as f64)
     });
     view.dead_letters.register_metrics(registry);
@@ -46,7 +47,7 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
     let listeners = of_collector.into_iter().chain([("admin", own)]).collect();
     ConnectionStats::register_metrics(registry, listeners);
     if let Some(lines) = view.log_lines_dropped.clone() {
-        let help = "Lines that were dropped, since standard error was not read or failed";
+        let help = "Lines that were dropped because standard error was not read or failed";
         metrics::register(registry, move |page| {
             page.counter("log_lines_dropped", help, lines.load(Ordering::Relaxed))
         });

@@ -252,7 +252,7 @@ impl fmt::Display for Report {
             writeln!(f, "\nthe sandbox costs {price:+.1} % of CPU time on the whole path")?;
         }
         if self.named_series().any(|(_, series)| series.median.peak_since == PeakSince::Process) {
-            writeln!(f, "\npeaks of memory are those of the whole process so far")?;
+            writeln!(f, "\nmemory peaks are those of the whole process so far")?;
         }
         Ok(())
     }

@@ -97,10 +97,10 @@ fn report_existence(
             );
         }
         Ok(described) if !described.takes_requests() => {
-            let detail = format!("it takes records only from its source: {}", described.kind);
+            let detail = format!("it accepts records only from its source: {}", described.kind);
             report.failed(step, detail, "create a stream with the source \"Direct PUT\"");
         }
-        Ok(_) => report.ok(step, "exists, is active and takes records"),
+        Ok(_) => report.ok(step, "exists, is active and accepts records"),
         Err(error) => {
             let (outcome, advice) = match error.retry_class {
                 RetryClass::Missing => (
@@ -174,7 +174,7 @@ fn report_aggregation(
         (Aggregation::Off, AggregationChoice::Aggregated) => {
             let event_bytes = options.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
-                "each event is billed as a record of its own; aggregate = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
+                "each event is billed as a separate record; aggregate = \"auto\" would save {:.0} % with events of {event_bytes} bytes",
                 saved_share(event_bytes) * 100.0
             );
             let advice =
@@ -186,7 +186,7 @@ fn report_aggregation(
             report.add(
                 step,
                 CheckOutcome::Ok,
-                format!("events are aggregated, though {}", decision.why),
+                format!("events are aggregated, although {}", decision.why),
                 Some(advice.to_owned()),
             );
         }

@@ -145,7 +145,7 @@ fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan
     #[cfg(feature = "native-mapping")]
     let ways: &[BenchMapping] = match (&settings.plugin, no_plugin) {
         (PluginSource::File(path), true) => bail!(
-            "--no-plugin runs the built-in plugin, and the settings name the plugin {}: leave one of them out",
+            "--no-plugin runs the built-in plugin, and the settings name the plugin {}: remove one of them",
             path.display()
         ),
         (PluginSource::File(_), false) => &[BenchMapping::Component],

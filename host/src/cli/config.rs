@@ -74,7 +74,7 @@ fn review_file(file: &Path) -> anyhow::Result<ConfigReview> {
         // The cases may need the secrets, for example for hashes.
         settings.hosting.cases = None;
         complain(
-            "note: skipping [plugin] cases, because the plugin gets secrets that are kept elsewhere; `host check` runs them",
+            "note: skipping [plugin] cases, because the plugin gets secrets from a secret manager; `host check` runs them",
         );
     }
     let secrets = PluginSecrets::unresolved(&settings);

@@ -154,7 +154,7 @@ pub(super) fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     let metadata = std::fs::metadata(data_dir);
     let metadata = metadata.with_context(|| {
         format!(
-            "read the data directory {} (give the one of `host run`: with --data-dir, or its settings file with --config)",
+            "read the data directory {} (set the one of `host run` with --data-dir, or its settings file with --config)",
             data_dir.display()
         )
     })?;
@@ -179,7 +179,7 @@ fn lock_directory(
     }
     let lock = match folder.lock() {
         Ok(Some(lock)) => lock,
-        Ok(None) => bail!("lock {path}: another replay or purge uses it: wait until it has ended"),
+        Ok(None) => bail!("lock {path}: another replay or purge is using it: wait until it ends"),
         Err(error) => return Err(anyhow!(error).context(format!("lock {path}"))),
     };
     // The files are listed again, because the previous holder of the lock may have removed some.

@@ -196,8 +196,9 @@ fn check_moved_data(data_dir: &Path) -> anyhow::Result<()> {
     let holds = |name| std::fs::read_dir(before.join(name)).is_ok_and(|mut it| it.next().is_some());
     if !data_dir.exists() && ["spool", "dead", "overflow"].into_iter().any(holds) {
         bail!(
-            "found events of an earlier run in {DATA_DIR} of the working directory, but data is now kept in {}, beside the \
-             settings file: move it there, or set data_dir (or --data-dir) to where it is",
+            "found events of an earlier run in {DATA_DIR} of the working directory, but data is \
+             now stored in {}, next to the settings file: move it there, or set data_dir (or \
+             --data-dir) to its path",
             data_dir.display()
         );
     }

@@ -86,7 +86,7 @@ fn check_order(operand: &Operand, operator: Operator) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "`{mark}` compares numbers, and {found}, so that it never holds: write a number, without quotes"
+        "`{mark}` compares numbers, and {found}, so it never holds: write a number, without quotes"
     ))
 }
 
@@ -123,8 +123,8 @@ fn is_unquoted(path: &ConditionPath) -> bool {
 
 fn unquoted_message(path: &ConditionPath) -> String {
     format!(
-        "`{path}` without quotes is a member of the event, which events of SDKs do not have: write '{}' if the text is \
-         meant",
+        "`{path}` without quotes is a member of the event, and the events of SDKs have no such \
+         member: write '{}' for the text",
         path.keys().join(".")
     )
 }

@@ -89,8 +89,8 @@ impl StreamChoice {
             let pattern = template.pattern();
             if pattern.chars().all(|character| character == '*') {
                 return Err(
-                    "events could choose any stream: write `streams_allowed = [\"events-*\"]` \
-                            with the names or patterns that they may choose"
+                    "events can select any stream: write `streams_allowed = [\"events-*\"]` with \
+                     the names or patterns that they may select"
                         .to_owned(),
                 );
             }

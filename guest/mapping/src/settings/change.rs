@@ -98,9 +98,10 @@ impl<'a> RedactionItem<'a> {
             .transpose()?;
         let with = inner.get_text("with")?;
         if find.is_some() && with.is_some() {
-            return Err(
-                table.key_error("redact", "`with` is for whole values: leave it or `find` out")
-            );
+            return Err(table.key_error(
+                "redact",
+                "`with` is only used with whole values: remove `with` or `find`",
+            ));
         }
         if find.is_none() && paths.is_empty() {
             return Err(table.key_error("redact", format!("it wants `path` or `find`: {example}")));
@@ -163,7 +164,7 @@ pub(super) fn parse_flatten(table: SettingsTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
     for (path, separator) in table.get_values_by_path("flatten")? {
         let separator = separator.as_str().ok_or_else(|| {
-            table.key_error("flatten", "write what stands between keys: { properties = \"_\" }")
+            table.key_error("flatten", "write the separator between keys: { properties = \"_\" }")
         })?;
         let placed = stage.add_action("flatten", path, EditAction::Flatten(separator.into()));
         placed.map_err(|error| format!("{}: {error}", table.place))?;
@@ -190,7 +191,7 @@ fn parse_hash(
         (None | Some("sha256"), None) => Hash::Sha256,
         (Some("sha256"), Some(_)) => {
             return Err(
-                table.key_error("hash", "sha256 takes no secret: write `with = \"hmac-sha256\"`")
+                table.key_error("hash", "sha256 has no secret: write `with = \"hmac-sha256\"`")
             );
         }
         (None | Some("hmac-sha256"), Some(name)) => {
@@ -248,7 +249,7 @@ fn parse_clock(table: SettingsTable<'_>, item: &Value) -> SettingsResult<(Vec<Fi
         }
         other => {
             let advice = did_you_mean(other, ["rfc3339", "date", "unix_seconds", "unix_millis"]);
-            let advice = format!("{advice} A format has `%` in it, like `%d.%m.%Y`");
+            let advice = format!("{advice} A format contains `%`, as in `%d.%m.%Y`");
             return Err(table.key_error("timestamp", format!("unknown `to = {other:?}`: {advice}")));
         }
     };

@@ -121,14 +121,15 @@ fn parse_stream(table: SettingsTable<'_>) -> SettingsResult<RowTarget> {
     if Template::is_one(stream) {
         let template = Template::parse(stream).map_err(|error| table.key_error("stream", error))?;
         if let Some(path) = template.paths().iter().find(|path| path.steps_to_last_array() > 0) {
-            return Err(table.key_error("stream", format!("`{path}` is many values: name one")));
+            return Err(table.key_error("stream", format!("`{path}` has many values: name one")));
         }
         return Ok(RowTarget::Chosen { template, fallback: fallback.map(str::to_owned) });
     }
     if fallback.is_some() {
-        return Err(
-            table.key_error("fallback", "it is for streams with `${...}` in them: leave it out")
-        );
+        return Err(table.key_error(
+            "fallback",
+            "it is only used with a stream that contains `${...}`: remove it",
+        ));
     }
     Ok(if stream.is_empty() { RowTarget::Missing } else { RowTarget::Named(stream.to_owned()) })
 }

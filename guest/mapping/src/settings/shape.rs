@@ -84,7 +84,7 @@ fn add_put(
     source: ValueSource,
 ) -> SettingsResult<()> {
     if path.steps().is_empty() {
-        return Err(table.key_error(key, "the path is empty: name a field, like `context.env`"));
+        return Err(table.key_error(key, "the path is empty: name a field, such as `context.env`"));
     }
     let act = EditAction::Put(PutValue { source, only_missing: key == "default" });
     stage.add_action(key, path, act).map_err(|error| format!("{}: {error}", table.place))
@@ -99,7 +99,10 @@ fn path_pairs(table: SettingsTable<'_>, key: &str) -> SettingsResult<Vec<(FieldP
             one => std::slice::from_ref(one),
         };
         if key == "rename" && targets.len() != 1 {
-            return Err(table.key_error(key, format!("`{from}` takes one new path: use `copy`")));
+            return Err(table.key_error(
+                key,
+                format!("`{from}` has only one new path: use `copy` for several"),
+            ));
         }
         for to in targets {
             let to = to.as_str().ok_or_else(|| {

@@ -71,8 +71,8 @@ impl Stage {
         let shared = path.steps_to_last_array();
         if place.steps().get(..shared) != Some(&path.steps()[..shared]) {
             return Err(format!(
-                "`{path}` is many values, and `{place}` is not in the same elements: let both \
-                 begin with the same path up to the last `[]`"
+                "`{path}` has many values, and `{place}` is not in the same elements: start both \
+                 with the same path up to the last `[]`"
             ));
         }
         self.reads.push((shared, path.clone()));

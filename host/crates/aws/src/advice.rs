@@ -16,7 +16,8 @@ pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&
     let has = |words: &str| is_denied && message.contains(words);
     if has("resource-based policy") || has("resource policy") {
         return Some(
-            "a resource policy denies it, whatever these credentials allow: change that policy",
+            "a resource policy denies it, although these credentials may allow it: change that \
+             policy",
         );
     }
     if has("VPC endpoint policy") {
@@ -31,7 +32,8 @@ pub fn advice_of_refusal(code: &str, message: &str, is_skewed: bool) -> Option<&
     }
     if has("permissions boundary") || has("session policy") {
         return Some(
-            "the permissions boundary or the session policy of these credentials denies it: change that one",
+            "the permissions boundary or the session policy of these credentials denies it: change \
+             that policy",
         );
     }
     advice_of_code(code)

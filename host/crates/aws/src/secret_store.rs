@@ -52,8 +52,9 @@ enum Keeper {
 /// A secret manager cannot be opened.
 #[derive(Debug, Error)]
 #[error(
-    "the manager of secrets, {manager:?}: {}: it is opened with the credentials of `profile` under [secrets] or of \
-     AWS's default chain, never with the keys under [aws], which it may hold",
+    "the secret manager {manager:?}: {}: it is opened with the credentials of `profile` under \
+     [secrets] or of AWS's default chain, never with the keys under [aws], which may be stored in \
+     it",
     self.problem()
 )]
 pub struct OpenSecretStoreError {

@@ -247,8 +247,9 @@ impl RawAws {
             ),
             Some(SecretSetting::Reference(_)) if check.secret_manager() == SecretManager::Aws => {
                 check.add_mistake(
-                    "proxy is a reference to a secret, and the manager of secrets is reached through the \
-                     proxy: write the URL, or set `manager` under [secrets] to \"files\" or \"env\"",
+                    "proxy is a reference to a secret, and the secret manager is reached through \
+                     the proxy: write the URL, or set `manager` under [secrets] to \"files\" or \
+                     \"env\"",
                 );
             }
             _ => {}

@@ -95,10 +95,10 @@ pub async fn probe_reading(reader: &InventoryReader) -> Vec<Probe> {
         ),
         Probe::new(
             "dynamodb:DescribeKinesisStreamingDestination",
-            "which Kinesis streams a DynamoDB table feeds",
+            "the Kinesis streams that a DynamoDB table writes to",
             table_described,
         ),
-        Probe::new("sts:GetCallerIdentity", "knowing whose account is read", caller),
+        Probe::new("sts:GetCallerIdentity", "finding the account that is read", caller),
     ]
 }
 

@@ -130,7 +130,7 @@ impl EdgeOutcome {
             }
             EdgeOutcome::Unsupported { end, why } => format!("{end}: {why}"),
             EdgeOutcome::DirectPut => {
-                "fed by Direct PUT: there is no source to start at".to_owned()
+                "fed by Direct PUT: there is no source to start from".to_owned()
             }
             EdgeOutcome::Failed { error } => error.clone(),
         }

@@ -26,7 +26,7 @@ impl HeldEvents {
         metrics::register(registry, move |page| {
             page.gauge(
                 "spool_held_events",
-                "Events that wait because the settings do not have their source",
+                "Events that wait because the settings do not contain their source",
                 held.events() as f64,
             )
         });
@@ -70,7 +70,7 @@ fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Re
     page.counters("collector_refused_requests", "Requests that were refused", rows)?;
     page.counter(
         "collector_unknown_write_keys",
-        "Requests with a write key that no source has, or with none",
+        "Requests with an unknown write key or without one",
         sources.unknown_keys.get(),
     )?;
     page.histograms(
@@ -82,26 +82,26 @@ fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Re
 
 fn write_spool(page: &mut MetricsPage<'_>, status: &SpoolStatus) -> fmt::Result {
     let gauges = [
-        ("spool_bytes", "Bytes that the spool takes on disk, or in memory", status.bytes as f64),
-        ("spool_max_bytes", "Bytes that the spool may take", status.bytes_max as f64),
+        ("spool_bytes", "Bytes that the spool uses on disk or in memory", status.bytes as f64),
+        ("spool_max_bytes", "The maximum size of the spool in bytes", status.bytes_max as f64),
         (
             "spool_events",
-            "Events in the spool that wait or are on their way",
+            "Events in the spool that wait or are being delivered",
             status.items_waiting as f64,
         ),
         (
             "spool_oldest_age_seconds",
-            "Age of the oldest segment of the spool with an event that is not settled",
+            "Age of the oldest segment of the spool with an unsettled event",
             status.oldest.unwrap_or_default().as_secs_f64(),
         ),
         (
             "spool_unreadable_events",
-            "Events in the spool that this version of the program cannot read, and keeps",
+            "Events in the spool that this version of the program cannot read and keeps",
             status.items_unreadable as f64,
         ),
         (
             "spool_set_aside_bytes",
-            "Bytes of corrupt regions that are kept in files beside the segments",
+            "Bytes of corrupt regions that are kept in files next to the segments",
             status.set_aside_bytes as f64,
         ),
         (
@@ -115,18 +115,14 @@ fn write_spool(page: &mut MetricsPage<'_>, status: &SpoolStatus) -> fmt::Result 
     }
     let counters = [
         ("spool_requests", "Requests that the spool has stored", status.entries_appended),
-        ("spool_syncs", "Times that the spool was synced to the disk", status.syncs),
+        ("spool_syncs", "How often the spool was synced to the disk", status.syncs),
         ("spool_write_errors", "Groups of requests that could not be stored", status.write_errors),
         (
             "spool_corrupt_regions",
-            "Regions of the spool's files that were found to be corrupt",
+            "Corrupt regions found in the files of the spool",
             status.corrupt_regions,
         ),
-        (
-            "spool_corrupt_bytes",
-            "Bytes of the spool that were found to be corrupt",
-            status.corrupt_bytes,
-        ),
+        ("spool_corrupt_bytes", "Corrupt bytes found in the spool", status.corrupt_bytes),
         (
             "spool_corrupt_events",
             "Accepted events that were lost in corrupt regions of the spool",

@@ -74,7 +74,7 @@ impl Proxies {
         let forwarded = believed.then(|| Forwarded::new(&parts.headers));
         let url = PublicUrl::of_request(parts, peer.is_encrypted, forwarded);
         let url = url.ok_or_else(|| {
-            let text = "no Host header: settings name the host that events are to be sent to";
+            let text = "no Host header: the settings of an SDK contain the host for its events";
             RefusedRequest::new(RefusalReason::NoHost, text)
         })?;
         let origin = parts.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());

@@ -137,7 +137,7 @@ fn check_source(
 ) -> (SourceSettings, Vec<SecretReference>) {
     if !is_printable_within(&source.name, NAME_CHARACTERS_MAX) {
         check.add_mistake(format_args!(
-            "name must have 1 to {NAME_CHARACTERS_MAX} characters, and none that controls a terminal"
+            "name must have 1 to {NAME_CHARACTERS_MAX} characters, without control characters"
         ));
     }
     let dialect = check_dialect(&source.dialect, check);
@@ -176,7 +176,7 @@ fn check_keys(
         match check.secret("write_keys: one", key.clone()) {
             Some(SecretSetting::Value(key)) if !is_write_key(key.expose()) => {
                 check.add_mistake(format_args!(
-                    "write_keys: a key must have 1 to {KEY_CHARACTERS_MAX} characters, and none that controls a terminal"
+                    "write_keys: a key must have 1 to {KEY_CHARACTERS_MAX} characters, without control characters"
                 ));
             }
             Some(SecretSetting::Value(key)) => own.push(key),

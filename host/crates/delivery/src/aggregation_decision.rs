@@ -67,9 +67,9 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
     }
     AggregationDecision::aggregated(match first.kind() {
         DestinationKind::Redshift => {
-            "Redshift reads files in which records stand one after the other"
+            "Redshift reads files that contain records one after the other"
         }
-        _ => "in S3 records stand one after the other in a file",
+        _ => "a file in S3 contains records one after the other",
     })
 }
 
@@ -144,7 +144,7 @@ fn processor_objection(processor: &Processor, splits: bool) -> Option<Cow<'stati
         "MetadataExtraction" => {
             "keys are extracted from whole records, without RecordDeAggregation before"
         }
-        "Lambda" => "a Lambda function gets whole records, and may not split them",
+        "Lambda" => "a Lambda function gets whole records and may not split them",
         "Decompression" => "the stream decompresses records",
         "CloudWatchLogProcessing" => "the stream reads records as CloudWatch Logs",
         unknown => return Some(format!("the stream has an unknown processor, {unknown:?}").into()),

@@ -99,8 +99,9 @@ fn error_of_status(status: u16, message: &str, request_bytes: usize) -> RequestE
     let words = if message.is_empty() { "the response is not from Firehose" } else { message };
     let message = match retry_class {
         RetryClass::TooLarge => format!(
-            "{}: a proxy before Firehose refuses a request whose body has {request_bytes} bytes: raise its limit for \
-             request bodies to 8 MiB, or check `endpoint_url` under [aws]",
+            "{}: a proxy in front of Firehose refuses a request whose body has {request_bytes} \
+             bytes: raise its limit for request bodies to 8 MiB, or check `endpoint_url` under \
+             [aws]",
             truncate_detail(words)
         ),
         _ => with_advice(words, advice_of_code(&code).or_else(|| advice_of_status(status))),
@@ -127,7 +128,8 @@ fn advice_of_status(status: u16) -> Option<&'static str> {
     Some(match status {
         300..=399 => "it redirects: check `endpoint_url` and `proxy` under [aws]",
         401 | 403 => {
-            "a proxy or firewall before Firehose refuses the request: check `endpoint_url` and `proxy` under [aws]"
+            "a proxy or firewall in front of Firehose refuses the request: check `endpoint_url` \
+             and `proxy` under [aws]"
         }
         400..=499 | 501 | 505 => {
             "check that `endpoint_url` under [aws] leads to Firehose, and the proxies in between"

@@ -38,11 +38,11 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
         ("firehose_billed_bytes", "Bytes that Firehose bills for accepted records", |stream| {
             stream.billed_kb * 1024
         }),
-        ("firehose_requests", "Requests, answered or not", |stream| stream.requests),
+        ("firehose_requests", "Requests, with or without a response", |stream| stream.requests),
         ("firehose_records_retried", "Records that were sent again", |stream| stream.retries),
         (
             "firehose_records_throttled",
-            "Records that were refused one by one and are sent again",
+            "Records that a partly successful response refused and that are sent again",
             |stream| stream.throttled,
         ),
         (
@@ -57,17 +57,17 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
         ),
         (
             "firehose_invalid_responses",
-            "Responses of success that did not account for every record; the records were sent again",
+            "Successful responses without a result for every record; the records were sent again",
             |stream| stream.invalid_answers,
         ),
         (
             "overflow_events",
-            "Events that went through the disk, because their stream was held or slow",
+            "Events that were written to disk because their stream was held or slow",
             |stream| stream.overflowed,
         ),
         (
             "overflow_unread_events",
-            "Events that could not be read back from disk, and are not delivered in this run",
+            "Events that could not be read back from disk and are not delivered in this run",
             |stream| stream.unread,
         ),
     ];
@@ -82,7 +82,7 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
     });
     page.counters(
         "firehose_errors",
-        "Requests that failed, or of which no record was accepted, by the kind of the error",
+        "Requests that failed or had no accepted record, by the kind of the error",
         errors,
     )?;
     let held = report.iter().map(|(stream, report)| {
@@ -100,17 +100,17 @@ fn write_streams(page: &mut MetricsPage<'_>, delivery: &Delivery) -> fmt::Result
 fn write_dead_letters(page: &mut MetricsPage<'_>, report: &DeadLetterReport) -> fmt::Result {
     let rows = report.dead_letters.iter();
     let rows = rows.map(|(reason, dead_letters)| ([("reason", reason.word())], *dead_letters));
-    page.counters("dead_letters", "Dead letters by their reason", rows)?;
+    page.counters("dead_letters", "Dead letters by reason", rows)?;
     let waiting = report.waiting as f64;
     page.gauge("dead_letters_waiting", "Dead letters that wait to be written", waiting)?;
     page.gauge(
         "dead_letters_failing",
-        "Whether dead letters cannot be written and wait (1 or 0)",
+        "Whether dead letters wait because they cannot be written (1 or 0)",
         f64::from(u8::from(report.trouble.is_some())),
     )?;
     page.counter(
         "dead_letters_refused",
-        "Dead letters that were given up because they could not be written",
+        "Dead letters that were discarded because they could not be written",
         report.refused,
     )?;
     page.counter(

@@ -198,7 +198,7 @@ impl Overflow {
     fn note_failure(&self, state: &mut OverflowState, error: &io::Error) {
         if state.failed.replace(Instant::now()).is_none() {
             tracing::warn!(
-                "failed to write records of slow streams to {}: {error}: they stay in memory and may hold up other streams: free disk space there, or set --data-dir",
+                "failed to write records of slow streams to {}: {error}: they stay in memory and may delay other streams: free disk space there, or set --data-dir",
                 self.directory.display()
             );
         }

@@ -77,7 +77,7 @@ struct Slot {
 pub enum RecordNotAdded {
     /// Firehose would reject the record.
     #[error(
-        "the record has {bytes} bytes with its newline, and Firehose takes {}",
+        "the record has {bytes} bytes with its newline, and Firehose accepts {}",
         limits::RECORD_BYTES_MAX
     )]
     TooLarge {

@@ -402,10 +402,10 @@ pub(super) fn fault_of_stream(error: &RequestError) -> String {
     } else if error.message.contains("MSKAsSource") {
         "it reads from Amazon MSK: have the plugin name a Direct PUT stream, or write to the topic"
     } else {
-        "check that it is a Direct PUT stream, since one that reads from Kinesis, MSK or a database takes no records, \
-         and look at its settings in the AWS console"
+        "check that it is a Direct PUT stream, because a stream that reads from Kinesis, MSK or a \
+         database accepts no records, and check its settings in the AWS console"
     };
     format!(
-        "the stream refuses every record, also alone, so no record is at fault: {error}: {advice}"
+        "the stream refuses every record, even alone, so no record is at fault: {error}: {advice}"
     )
 }

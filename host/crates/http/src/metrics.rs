@@ -25,7 +25,7 @@ type CounterOf = fn(&ConnectionCounts) -> &Counter;
 fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats)]) -> fmt::Result {
     let labeled = || listeners.iter().map(|(name, stats)| ([("listener", *name)], &stats.0));
     let open = labeled().map(|(labels, connections)| (labels, connections.count() as f64));
-    page.gauges("http_connections", "Connections of clients that are open", open)?;
+    page.gauges("http_connections", "Open connections of clients", open)?;
     let closed: [(_, _, CounterOf); 3] = [
         (
             "http_connections_evicted",
@@ -34,12 +34,12 @@ fn write(page: &mut MetricsPage<'_>, listeners: &[(&'static str, ConnectionStats
         ),
         (
             "http_connections_refused",
-            "Connections that were closed at once, since their address had as many as it may",
+            "Connections that were closed immediately, because their address had too many",
             |counts| &counts.refused,
         ),
         (
             "http_connections_malformed",
-            "Connections that were closed for bytes that are not a request, or a head that is too long",
+            "Connections that were closed because of an invalid request or a head that is too long",
             |counts| &counts.malformed,
         ),
     ];

@@ -132,7 +132,7 @@ impl CompiledCache {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
             Errno::NOTDIR | Errno::LOOP => {
-                io::Error::other("it is a symbolic link, which others could redirect")
+                io::Error::other("it is a symbolic link, which other users could redirect")
             }
             error => error.into(),
         })?;
@@ -143,8 +143,8 @@ impl CompiledCache {
         if stat.st_mode & WRITABLE_BY_OTHERS != 0 {
             let mode = stat.st_mode & 0o7777;
             return Err(io::Error::other(format!(
-                "others can write to it (mode {mode:04o}), so what it holds may be theirs, and would run as native \
-                 code: remove it, or empty it and set its mode to 0700"
+                "others can write to it (mode {mode:04o}), so its files may be theirs and would \
+                 run as native code: remove it, or empty it and set its mode to 0700"
             )));
         }
         if stat.st_mode & OPEN_TO_OTHERS != 0 {

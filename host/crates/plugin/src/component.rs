@@ -84,7 +84,7 @@ pub(super) enum DeclaredStream {
 pub enum LoadError {
     /// The file is not WebAssembly.
     #[error(
-        "it is not WebAssembly ({found}): give the .wasm file of a component built for wasm32-wasip2"
+        "it is not WebAssembly ({found}): use the .wasm file of a component built for wasm32-wasip2"
     )]
     NotWasm {
         /// The apparent kind of the file.
@@ -121,7 +121,9 @@ pub enum LoadError {
     )]
     TooMuchMemory(#[source] WasmError),
     /// The component contains more or larger core modules and tables than an instance may have.
-    #[error("it needs more than an instance may have: {0}: build it of fewer and smaller modules")]
+    #[error(
+        "it needs more than an instance may have: {0}: build it from fewer and smaller modules"
+    )]
     TooManyParts(#[source] WasmError),
     /// The component imports something that the host does not provide.
     #[error(

@@ -36,8 +36,8 @@ pub enum Fault {
     Answer(#[from] WrongAnswer),
     /// The plugin's result takes more of the host's memory than permitted.
     #[error(
-        "the plugin's answer takes more than {0} MiB of the host's memory: fix the plugin, or raise answer_bytes \
-         under [plugin.limits]"
+        "the plugin's answer uses more than {0} MiB of the host's memory: fix the plugin, or raise \
+         answer_bytes under [plugin.limits]"
     )]
     AnswerSize(usize),
     /// The plugin was not called: its circuit is open for the source, or the run ended first.
@@ -78,7 +78,7 @@ pub enum WrongAnswer {
     #[error("the stream {0} was never declared")]
     UndeclaredStream(StreamName),
     /// The result names a pattern instead of a stream.
-    #[error("the pattern {0:?} stands in place of a stream name")]
+    #[error("the pattern {0:?} is not a stream name")]
     Pattern(String),
     /// The result names an invalid stream.
     #[error(transparent)]

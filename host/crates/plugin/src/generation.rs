@@ -149,8 +149,8 @@ impl Generation {
             outage.last_log = Some(now);
             tracing::error!(
                 generation = self.number,
-                "failed to start an instance of {role}: {}; retrying, and no event is dead-lettered for this: swap the \
-                 plugin, or roll back",
+                "failed to start an instance of {role}: {}; retrying, and no event becomes a dead \
+                 letter because of this: swap the plugin, or roll back",
                 unavailable.fault
             );
         }

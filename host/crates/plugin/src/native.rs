@@ -20,7 +20,7 @@ impl Native {
         if mapping.reads_text() {
             return Err(
                 "native code routes by type and name alone: remove transforms and conditions on \
-                        what events say, or measure without --no-plugin"
+                 the content of events, or measure without --no-plugin"
                     .to_owned(),
             );
         }

@@ -95,8 +95,8 @@ pub enum Untrusted {
     OtherKey,
     /// The component has no signature.
     #[error(
-        "it has no signature, and public_key under [plugin] requires one: sign it with `minisign -S -m FILE.wasm` and \
-         keep FILE.wasm.minisig beside it"
+        "it has no signature, and public_key under [plugin] requires one: sign it with `minisign \
+         -S -m FILE.wasm` and keep FILE.wasm.minisig next to it"
     )]
     NotSigned,
     /// The signature is not a minisign signature.

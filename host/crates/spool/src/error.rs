@@ -12,7 +12,8 @@ use super::storage::is_lack_of_room;
 #[derive(Debug, Error)]
 pub enum SpoolOpenError {
     /// Another process, or this one, has already opened the spool.
-    #[error("the spool in {} is in use by another process: stop that process, or give this one another `data_dir`", directory.display())]
+    #[error("the spool in {} is in use by another process: stop that process, or set another \
+        `data_dir` for this one", directory.display())]
     InUse {
         /// The spool's directory.
         directory: PathBuf,

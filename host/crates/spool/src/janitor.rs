@@ -91,7 +91,7 @@ impl Janitor {
         match self.try_punch_segment(segment) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.can_punch = false,
-            Err(error) => self.log.tend_failed("give back room of a segment", &error),
+            Err(error) => self.log.tend_failed("free disk space of a segment", &error),
         }
     }
 

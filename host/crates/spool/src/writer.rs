@@ -406,7 +406,8 @@ impl SegmentWriter {
         let directory = self.log.folder.path().display();
         match stored {
             Err(error) if !was_failing => {
-                tracing::error!(%directory, "failed to store entries in the spool; refusing requests until it can: {error}");
+                tracing::error!(%directory, "failed to store entries in the spool; refusing \
+                    requests until this succeeds: {error}");
             }
             Err(_) => {}
             Ok(()) if was_failing => tracing::info!(%directory, "the spool stores entries again"),

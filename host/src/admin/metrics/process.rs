@@ -18,7 +18,7 @@ pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     if let Some(stat) = &stat {
         page.counter(
             "process_cpu_seconds",
-            "Time of all processors that the process has used, in seconds",
+            "CPU time of the process, in seconds",
             stat.cpu_seconds,
         )?;
     }
@@ -29,19 +29,19 @@ pub(super) fn write_resources(page: &mut MetricsPage<'_>) -> fmt::Result {
     let open = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64 - 1.0);
     let most = getrlimit(Resource::Nofile).current.map(|most| most as f64);
     for (name, help, value) in [
-        ("process_start_time_seconds", "When the process was started, in Unix time", start),
+        ("process_start_time_seconds", "Start time of the process, in Unix time", start),
         (
             "process_resident_memory_bytes",
-            "Memory that the process has in use",
+            "Memory that the process uses",
             parse_kilobytes(&memory, "VmRSS:"),
         ),
         (
             "process_virtual_memory_bytes",
-            "Addresses that the process has reserved, most of which take no memory",
+            "Address space of the process, most of which uses no memory",
             parse_kilobytes(&memory, "VmSize:"),
         ),
         ("process_open_fds", "Open files and connections", open),
-        ("process_max_fds", "Files and connections that may be open", most),
+        ("process_max_fds", "Maximum number of open files and connections", most),
         ("process_threads", "Threads", stat.as_ref().map(|stat| stat.threads)),
     ] {
         if let Some(value) = value {

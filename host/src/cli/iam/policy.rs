@@ -141,8 +141,8 @@ fn render_policy(grants: &PolicyGrants, arguments: &PolicyArguments) -> anyhow::
     };
     if documents.len() > POLICIES_OF_ROLE_MAX {
         print_note(&format!(
-            "{} policies are needed, and a role takes {} unless its quota is raised: --stream 'NAME*' covers \
-             many streams",
+            "{} policies are needed, and a role accepts {} unless its quota is raised: --stream \
+             'NAME*' covers many streams",
             documents.len(),
             POLICIES_OF_ROLE_MAX
         ));

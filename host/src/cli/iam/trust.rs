@@ -49,8 +49,8 @@ pub(super) fn trust_text(arguments: &TrustArguments) -> anyhow::Result<String> {
     let external_ids = external_ids(&arguments.external_ids, &settings, aws)?;
     if external_ids.is_empty() {
         print_note(
-            "the policy requires no external id: set --external-id if the role is for somebody outside of its account \
-             who also serves others",
+            "the policy requires no external id: set --external-id if the role is for a third \
+             party that also serves others",
         );
     }
     let partition = arguments.partition.or_else(|| default_partition(aws)).unwrap_or_default();

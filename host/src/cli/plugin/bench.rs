@@ -92,7 +92,7 @@ fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     let rounds = arguments.rounds.get();
     measure_plugins(&loader.engine, &candidates, &input.name(), &batches, rounds).map_err(|error| {
         let advice = match &error {
-            PluginBenchError::Load { .. } => ": give its settings with --settings or --config",
+            PluginBenchError::Load { .. } => ": set its settings with --settings or --config",
             PluginBenchError::Start { .. } => "",
         };
         anyhow!("{error}{advice}")

@@ -83,7 +83,8 @@ impl TablesByStream {
         let Some((table, error)) = self.failed.first() else { return };
         let advice = permission_advice(error, "dynamodb:DescribeKinesisStreamingDestination");
         self.warnings.push(format!(
-            "failed to read what {} of {of} DynamoDB tables feed; the first is {table}: {error}{advice}",
+            "failed to read the targets of {} of {of} DynamoDB tables; the first is {table}: \
+             {error}{advice}",
             self.failed.len()
         ));
     }

@@ -66,7 +66,7 @@ impl IngestStep {
         let vanished = inventory
             .vanished
             .iter()
-            .map(|name| format!("{name} was deleted while streams were read"));
+            .map(|name| format!("{name} was deleted while the streams were read"));
         let incomplete = (!inventory.is_complete).then(|| {
             let message =
                 "the list is incomplete; an unknown number of streams is missing: see the warnings";

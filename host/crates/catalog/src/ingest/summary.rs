@@ -59,7 +59,7 @@ fn write_step(step: &IngestStep, text: &mut String) -> fmt::Result {
         writeln!(text, "  Filtered: {}", step.filtered)?;
     }
     writeln!(text, "  Errors: {}", step.failures.len())?;
-    let note = if step.is_cut_off { " of what was reached; the rest is unknown" } else { "" };
+    let note = if step.is_cut_off { " of the part that was read; the rest is unknown" } else { "" };
     writeln!(text, "  Success %: {:.2}{note}", step.success_percent())?;
     for warning in &step.warnings {
         writeln!(text, "  warning: {}", one_line(warning))?;

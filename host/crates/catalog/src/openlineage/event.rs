@@ -125,7 +125,7 @@ impl EventBuilder<'_> {
         };
         let LineageName { namespace, name } = arn_name(table);
         let job = LineageName { namespace, name: format!("{name}/{}", stream.resource) };
-        let documentation = format!("Changes of {}, as they are made", table.name());
+        let documentation = format!("Changes of {}", table.name());
         Some(self.build_event(job, "CHANGE_STREAM", &documentation, [edge.from], [edge.to]))
     }
 
@@ -201,7 +201,7 @@ fn dataset_facets(asset: &Asset, other: Option<&LineageName>) -> BTreeMap<&'stat
         Asset::SearchIndex { rotation: IndexRotation::None, .. } => None,
         Asset::SearchIndex { rotation, .. } => {
             let every = format!("{rotation:?}").to_lowercase();
-            Some(format!("Another index is begun every {every}, with the date behind its name"))
+            Some(format!("A new index is started every {every}, and its name ends with the date"))
         }
         Asset::HttpEndpoint { name, .. } => name.clone(),
         Asset::Unsupported { what, .. } => Some(format!("{what} is not supported")),

@@ -9,7 +9,7 @@ impl OpenMetadata {
     /// Tests the server: whether it is OpenMetadata, its version, and the token.
     pub async fn run_probes(&self) -> Vec<Probe> {
         let untried =
-            || ProbeOutcome::Untried { why: "skipped, since an earlier check failed".to_owned() };
+            || ProbeOutcome::Untried { why: "skipped, because an earlier check failed".to_owned() };
         let (reached, known, token) = match self.version().await {
             Ok(version) => {
                 (ProbeOutcome::Granted, self.judge_version(&version), self.probe_token().await)

@@ -152,7 +152,8 @@ impl OpenMetadata {
         }
         for one in existing.values().filter(|one| kept.contains(&&*one.entity.name)) {
             if at_once.is_ok() && !left.contains_key(&one.stream) {
-                let problem = "the server deleted this pipeline too, although it was to be kept";
+                let problem = "the server also deleted this pipeline, although it should have been \
+                    kept";
                 let error = RestError::unreadable("DELETE", "/pipelines/deleteStale", problem);
                 failed.push((one.entity.name.clone(), error));
             }

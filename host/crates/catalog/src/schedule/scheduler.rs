@@ -131,8 +131,7 @@ pub async fn run_on_schedule(
             return Ok(ScheduleEnd::Stopped);
         }
         if let Some((count, last)) = scheduler.end_run(now()) {
-            let why =
-                format!("the previous run took so long that {count} runs were due before it ended");
+            let why = format!("{count} runs were due before the previous run ended");
             skip_run(history, last, now(), &why);
         }
     }

@@ -40,7 +40,7 @@ pub enum InvalidBody {
     #[error("the batch is empty")]
     EmptyBatch,
     /// The events, with added members, have too many bytes.
-    #[error("the events come to more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
+    #[error("the events have more than {max} bytes", max = limits::COLLECTED_BYTES_MAX)]
     TooLong,
     /// There are too many events.
     #[error("the request has more than {max} events", max = limits::COLLECT_EVENTS_MAX)]
@@ -48,8 +48,8 @@ pub enum InvalidBody {
     /// The shared members of the batch, and others that are added to its events, have too many
     /// bytes.
     #[error(
-        "what is added to the events, with context, integrations and sentAt of the batch in each, comes to \
-         more than {max} bytes",
+        "the additions to the events, with context, integrations and sentAt of the batch in each, \
+         have more than {max} bytes",
         max = limits::COLLECT_ADDED_BYTES_MAX
     )]
     AddsTooMuch,

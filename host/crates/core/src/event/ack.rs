@@ -261,7 +261,7 @@ impl EventTotals {
     pub fn register_metrics(self: &Arc<Self>, registry: &mut Registry) {
         let totals = Arc::clone(self);
         metrics::register(registry, move |page| {
-            let help = "Events read from inputs, or accepted and settled";
+            let help = "Events that were read from inputs, or accepted and settled";
             page.counter("events_read", help, totals.read.get())?;
             let outcomes = [
                 ("delivered", &totals.delivered),
@@ -270,7 +270,7 @@ impl EventTotals {
                 ("undelivered", &totals.undelivered),
             ];
             let rows = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count.get()));
-            page.counters("events_settled", "Events by what became of them", rows)
+            page.counters("events_settled", "Events by their outcome", rows)
         });
     }
 }

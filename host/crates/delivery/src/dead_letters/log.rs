@@ -170,7 +170,8 @@ impl DeadLetterLog {
         }
         if is_too_large(error) {
             return format!(
-                "write dead letters in {directory}: one is larger than the limit of all, {bytes} bytes: raise `max_bytes` under [dead_letters]"
+                "write dead letters in {directory}: one is larger than the limit for all of them, \
+                 {bytes} bytes: raise `max_bytes` under [dead_letters]"
             );
         }
         format!(

@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for EventText {
         };
         scan(text.as_bytes(), standpipe_core::limits::EVENT_NESTING_MAX).map_err(|malformed| {
             D::Error::custom(format!(
-                "the text of `event` never reaches a plugin ({malformed}): give one JSON object"
+                "the text of `event` never reaches a plugin ({malformed}): write one JSON object"
             ))
         })?;
         Ok(EventText(text))
@@ -126,8 +126,8 @@ impl<'de> Deserialize<'de> for ExpectedPayload {
             Value::String(text) => Ok(ExpectedPayload::Text(text)),
             object @ Value::Object(_) => Ok(ExpectedPayload::Json(object)),
             _ => Err(D::Error::custom(
-                "`payload` must be an object, which is compared as JSON, or a string, which is compared \
-                 byte by byte; leave it out for the event's text as received",
+                "`payload` must be an object, which is compared as JSON, or a string, which is \
+                 compared byte by byte; omit it for the event's text as received",
             )),
         }
     }

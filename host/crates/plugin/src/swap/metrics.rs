@@ -53,7 +53,7 @@ fn write_present(
     });
     page.gauges(
         "plugin_generation",
-        "The generation of the plugin, which goes up with each swap",
+        "The generation of the plugin, which increases with each swap",
         rows,
     )?;
     let states = generations.iter().flat_map(|&(role, generation)| {
@@ -63,12 +63,12 @@ fn write_present(
             (labels, f64::from(u8::from(state == health)))
         })
     });
-    let help = "1 for the state that the plugin is in, with the source that it does worst with";
+    let help = "1 for the current state of the plugin, for the source with the worst state";
     page.gauges("plugin_health", help, states)?;
     let rows = generations.iter().map(|&(role, generation)| {
         ([("role", role)], generation.counts().memory_bytes_max() as f64)
     });
-    let help = "The most memory that one of the plugin's instances was seen with";
+    let help = "The maximum observed memory of one of the plugin's instances";
     page.gauges("plugin_memory_bytes", help, rows)
 }
 
@@ -85,7 +85,7 @@ fn write_done(
         ("plugin_events", "Events that the plugin decided about or failed on", |of| &of.events),
         (
             "plugin_filtered_events",
-            "Events that the plugin has filtered: without an output",
+            "Events that the plugin has filtered: events without an output",
             |of| &of.filtered,
         ),
         ("plugin_rejected_events", "Events that the plugin has rejected", |of| &of.rejected),
@@ -113,11 +113,11 @@ fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     let counters = swapper.counters();
     page.counter("plugin_swaps", "Swaps to another plugin", counters.swaps.get())?;
     let refused = counters.refused().map(|(step, count)| ([("step", step)], count));
-    let help = "Plugins that were rejected, by the step that they did not pass";
+    let help = "Plugins that were rejected, by the step that they failed";
     page.counters("plugin_load_failures", help, refused)?;
     let counts = swapper.engine().and_then(Engine::cache_counts).cloned().unwrap_or_default();
     let results = [("hit", counts.hits), ("miss", counts.misses), ("rejected", counts.rejected)];
     let rows = results.iter().map(|(result, count)| ([("result", *result)], count.get()));
-    let help = "How often compiled code was looked for in the cache, by what was found";
+    let help = "Lookups of compiled code in the cache, by result";
     page.counters("plugin_cache_lookups", help, rows)
 }
