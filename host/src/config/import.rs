@@ -224,13 +224,12 @@ impl Imported {
         if find_field(destination, "enabled") == Some(&Value::Bool(false)) {
             let vendor = self.vendor;
             self.add_note(format!(
-                "the destination is disabled at {vendor}, whereas this host delivers whenever it \
-                 runs"
+                "the destination is disabled at {vendor}, but this host delivers whenever it runs"
             ));
         }
         self.add_note(
-            "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it next to \
-             the vendor's `firehose:PutRecord`",
+            "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it in \
+             addition to the vendor's `firehose:PutRecord`",
         );
         let checked = self.settings.clone().check(Path::new(""), Overrides::default());
         let refusals = match checked.err() {

@@ -163,7 +163,7 @@ impl SecondaryPlugin {
     ) -> Option<Self> {
         if path.is_none() && settings.is_none() {
             check.add_mistake(
-                "is the plugin itself: write path = \"FILE.wasm\", or settings of its own",
+                "is the plugin itself: write path = \"FILE.wasm\", or separate settings",
             );
             return None;
         }
@@ -198,11 +198,11 @@ fn check_on_failure(raw: &RawPlugin, check: &mut TableChecker<'_>) -> OnFailure 
         (Some("halt"), None) => return OnFailure::Halt,
         (Some("pass_through"), Some(stream)) => return OnFailure::PassThrough(stream),
         (Some("pass_through"), None) => check.add_mistake(
-            "on_failure is \"pass_through\", and no stream is named: write pass_through_stream = \"STREAM\" too",
+            "on_failure is \"pass_through\", but no stream is named: add pass_through_stream = \"STREAM\"",
         ),
         (_, Some(_)) => check.add_mistake(
-            "pass_through_stream names a stream, and on_failure is another: write on_failure = \"pass_through\", \
-             or remove pass_through_stream",
+            "pass_through_stream names a stream, but on_failure is not \"pass_through\": write \
+             on_failure = \"pass_through\", or remove pass_through_stream",
         ),
         (Some(word), None) => check.add_mistake(format_args!(
             "on_failure is {word:?}: write \"dead_letter\", \"drop\", \"pass_through\" or \"halt\""

@@ -20,8 +20,8 @@ pub(super) fn explain_syntax_errors(
     let wrong_line = first.map(|(line, _)| lines.line_text(line)).unwrap_or_default();
     if let Some(FileLanguage { name, example }) = detect_language(text, wrong_line) {
         let advice = format!(
-            "this is {name}, and a settings file is TOML: write `[delivery]` and `max_delay = \"1s\"` in place of \
-             {example}; `host config schema` has all keys"
+            "this is {name}, and a settings file is TOML: write `[delivery]` and `max_delay = \
+             \"1s\"` instead of {example}; `host config schema` prints all keys"
         );
         return ConfigError::at(first, advice);
     }

@@ -91,7 +91,8 @@ pub fn read_workflow(
     if is_long(text) || is_long(&expanded) {
         let most = limits::WORKFLOW_BYTES_MAX;
         return Err(WorkflowError::new(format!(
-            "it has more than {most} bytes, with the variables of the environment in place: no workflow has as many"
+            "it has more than {most} bytes after the variables of the environment are inserted: no \
+             workflow is that large"
         )));
     }
     let workflow = read_expanded(&expanded, form, &variable);
@@ -148,12 +149,16 @@ impl Workflow {
         let needs_server = self.read_sink(root.section("sink")?)?;
         self.workflow_config(root.section("workflowConfig")?, needs_server, variable)?;
         for key in ["processor", "stage", "bulkSink"] {
-            self.ignore_key(&mut root, key, "it has no part in reading pipelines");
+            self.ignore_key(&mut root, key, "it is not used to read pipelines");
         }
         for key in
             ["ingestionPipelineFQN", "pipelineRunId", "enableStreamableLogs", "ingestionRunnerName"]
         {
-            self.ignore_key(&mut root, key, "it is for runs that OpenMetadata itself starts");
+            self.ignore_key(
+                &mut root,
+                key,
+                "it is only used by runs that OpenMetadata itself starts",
+            );
         }
         root.end()
     }
@@ -172,7 +177,7 @@ impl Workflow {
                 let file = config.required_text("filename", "lineage.json")?;
                 self.catalog().files.json = Some(file.into());
                 self.add_notice(
-                    "sink: the file gets streams and lineage in this program's own form",
+                    "sink: the file contains streams and lineage in this program's own format",
                 );
                 false
             }

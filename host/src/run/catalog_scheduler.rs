@@ -66,7 +66,7 @@ impl CatalogScheduler {
         self.stop.cancel();
         let grace = standpipe_catalog::limits::CATALOG_STOP_GRACE + CATALOG_STOP_MARGIN;
         if tokio::time::timeout(grace, self.ended).await.is_err() {
-            tracing::warn!("a run of the catalog did not stop in time; it is abandoned");
+            tracing::warn!("a catalog run did not stop in time and is abandoned");
         }
     }
 

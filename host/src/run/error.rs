@@ -90,9 +90,10 @@ pub enum RunError {
     Bind(#[from] BindError),
     /// The limit of open files is too low for `max_connections`.
     #[error(
-        "invalid [http] max_connections: expected at most {room}, found {connections}: the limit of open files, \
-         {limit}, has no room for more beside delivery and files: raise it to {needed} (`ulimit -n`, or LimitNOFILE= \
-         of a systemd unit), or lower max_connections"
+        "invalid [http] max_connections: expected at most {room}, found {connections}: the limit \
+         of open files, {limit}, does not allow more, because delivery and files also need some: \
+         raise it to {needed} (`ulimit -n`, or LimitNOFILE= of a systemd unit), or lower \
+         max_connections"
     )]
     Descriptors {
         /// The connections of the settings.

@@ -325,7 +325,7 @@ impl Summary {
             if not_copied > 0 {
                 let reason = &self.dead_letters_not_copied_reason;
                 let reason = reason.as_ref().or(stream.problem.as_ref()).map(String::as_str);
-                let reason = reason.unwrap_or("the time for draining was over");
+                let reason = reason.unwrap_or("the drain timeout ended");
                 writeln!(
                     f,
                     "dead letters not copied to the stream {name}, and only in the files: {not_copied}: {}",

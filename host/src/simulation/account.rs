@@ -114,7 +114,7 @@ impl Event {
                     self.check_output(stream, rules)?;
                 }
                 match self.delivered.keys().find(|stream| !streams.contains(stream)) {
-                    Some(stream) => Err(format!("delivered to {stream}, which nobody named")),
+                    Some(stream) => Err(format!("delivered to {stream}, which no mapping names")),
                     None => Ok(()),
                 }
             }
@@ -141,10 +141,10 @@ impl Event {
             _ => false,
         };
         if let Some(reason) = dead.iter().find(|reason| !is_allowed(reason)) {
-            return Err(format!("dead for {stream} without cause: {reason}"));
+            return Err(format!("dead letter for {stream} without a cause: {reason}"));
         }
         if self.is_poison && delivered > 0 {
-            return Err(format!("{stream} took what it refuses"));
+            return Err(format!("{stream} accepted an event that it refuses"));
         }
         let ends = delivered as usize + dead.len();
         match ends {

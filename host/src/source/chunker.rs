@@ -123,7 +123,7 @@ impl Progress {
         self.totals.register_metrics(registry);
         let bytes_read = self.bytes_read.clone();
         metrics::register(registry, move |page| {
-            let help = "Bytes of events that were handed to the workers";
+            let help = "Bytes of events that were passed to the workers";
             page.counter("read_bytes", help, bytes_read.get())
         });
     }

@@ -47,8 +47,9 @@ pub(super) fn read_rudderstack(config: &mut RemainingFields, imported: &mut Impo
             let (found, obstacle) = read_list(list, form);
             if let Some(obstacle) = obstacle {
                 imported.add_note(format!(
-                    "`{key}` is not imported in full ({obstacle}): events are delivered whose users \
-                     denied what is missing, until you add it to `consent` under [plugin.settings]"
+                    "`{key}` is not imported in full ({obstacle}): events are delivered even if \
+                     their users denied the missing consents, until you add these to `consent` \
+                     under [plugin.settings]"
                 ));
             }
             if !found.is_empty() && !by_type.contains(&found) {
@@ -57,8 +58,8 @@ pub(super) fn read_rudderstack(config: &mut RemainingFields, imported: &mut Impo
         }
         if by_type.len() > 1 {
             imported.add_note(format!(
-                "`{key}` differs by type of source, which this host does not know of an event: an \
-                 event needs the consents of every type"
+                "`{key}` differs by type of source, and this host does not know the type of an \
+                 event's source: an event needs the consents of every type"
             ));
         }
         for consent in by_type.into_iter().flatten() {
@@ -157,8 +158,9 @@ pub(super) fn read_segment(settings: &Value, imported: &mut Imported) -> Option<
         categories.and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let Some(names) = names else {
         imported.add_note(
-            "`consentSettings` is not imported, since its `categories` are not a list of names: events \
-             are delivered whatever their users denied, until you add a transform with `drop = true`",
+            "`consentSettings` is not imported, because its `categories` are not a list of names: \
+             events are delivered regardless of their users' consents, until you add a transform \
+             with `drop = true`",
         );
         return None;
     };

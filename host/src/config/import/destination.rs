@@ -95,12 +95,12 @@ impl Vendor {
     pub(super) fn expected(self) -> &'static str {
         match self {
             Vendor::RudderStack => {
-                "the destination with its `config`, or that object alone, with `mapEvents` or \
-                 `iamRoleARN` in it"
+                "the destination with its `config`, or only that object, with `mapEvents` or \
+                 `iamRoleARN`"
             }
             Vendor::Segment => {
-                "the destination with its `settings`, or that object alone, with `mappedStreams` \
-                 or `roleAddress` in it"
+                "the destination with its `settings`, or only that object, with `mappedStreams` or \
+                 `roleAddress`"
             }
         }
     }

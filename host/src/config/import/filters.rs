@@ -81,14 +81,15 @@ fn read_filter(
                 transform.extend(fields);
                 if transform.get("sample").is_some_and(|sample| sample.get("by").is_some()) {
                     imported.add_note(format!(
-                        "{name} samples by a field: this host keeps the same share, of other users than \
-                         Segment did"
+                        "{name} samples by a field: this host keeps the same share of users, but \
+                         not the same users as Segment"
                     ));
                 }
                 transforms.push((action, transform.into()));
             }
             Err(reason) => imported.add_note(format!(
-                "an action of {name} is left out, so events are delivered that it kept away or changed: {reason}"
+                "an action of {name} is left out, so events that it dropped or changed are \
+                 delivered unchanged: {reason}"
             )),
         }
     }

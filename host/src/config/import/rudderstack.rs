@@ -60,8 +60,8 @@ pub(super) fn import_destination(
     note_filters(&mut config, destination, imported);
     imported.note_remaining(&config);
     imported.add_note(
-        "RudderStack ended no record with a newline, whereas this host does: set `newline = false` \
-         under [delivery] if what reads the records depends on that",
+        "RudderStack ended no record with a newline, but this host does: set `newline = false` \
+         under [delivery] if readers of the records depend on that",
     );
     Ok(())
 }
@@ -104,7 +104,7 @@ fn read_credentials(
     imported.settings.aws.profile = imported.take_text(config, "sharedConfigProfile", "profile");
     if imported.settings.aws.profile.is_some() {
         imported.add_note(
-            "`profile` must be known to the shared AWS configuration files where this host runs",
+            "`profile` must exist in the shared AWS configuration files on the machine of this host",
         );
     }
     if is_role_used(config, imported)? {
@@ -144,8 +144,8 @@ fn is_role_used(
 fn read_role(config: &mut RemainingFields, destination: &JsonObject, imported: &mut Imported) {
     let external_id = external_id(config, destination, imported);
     imported.add_note(format!(
-        "the role's trust policy names RudderStack's account {ACCOUNT}: put the account or role \
-         that this host runs as in its place"
+        "the role's trust policy names RudderStack's account {ACCOUNT}: replace it by the account \
+         or role of this host"
     ));
     if let Some(arn) = imported.take_text(config, "iamRoleARN", "role_arn") {
         let aws = &mut imported.settings.aws;
@@ -178,11 +178,11 @@ fn external_id(
     let workspace_id = workspace_ids.filter_map(Value::as_str).find(is_usable);
     imported.add_note(match workspace_id {
         Some(_) => {
-            "`external_id` is the workspace's id, which RudderStack uses where `externalID` is not set"
+            "`external_id` is the workspace's id, which RudderStack uses if `externalID` is not set"
         }
         None => {
-            "neither `externalID` nor the workspace's id is there: set `external_id` under [aws] to \
-             what the role's trust policy asks for"
+            "neither `externalID` nor the workspace's id is present: set `external_id` under [aws] \
+             to the external id in the role's trust policy"
         }
     });
     workspace_id.map(str::to_owned)
@@ -203,8 +203,8 @@ fn read_static_keys(config: &mut RemainingFields, imported: &mut Imported) {
         }
         (None, None) if session_token.is_none() => {}
         _ => imported.add_note(
-            "the static keys are left out, since `accessKeyID` and `accessKey` have no effect \
-             without each other: set `access_key_id` and `secret_access_key` under [aws], or \
+            "the static keys are left out, because `accessKeyID` and `accessKey` have no effect \
+             without each other: set both `access_key_id` and `secret_access_key` under [aws], or \
              neither",
         ),
     }

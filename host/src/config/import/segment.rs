@@ -81,9 +81,9 @@ pub(super) fn import_destination(
     read_transforms(&mut settings, destination, listed, imported);
     imported.note_remaining(&settings);
     imported.add_note(
-        "Segment does not say what it does with an event that several mappings match. This \
-         host uses the mapping for the event's name before that for its type before `*`, and all of \
-         them with `fan_out = true` under [plugin.settings]",
+        "Segment does not document what happens to an event that several mappings match. This host \
+         prefers the mapping for the event's name, then the one for its type, then `*`, and uses \
+         all of them with `fan_out = true` under [plugin.settings]",
     );
 }
 
@@ -104,8 +104,8 @@ fn read_transforms(
     }
     if listed.is_empty() {
         imported.add_note(
-            "the export lists no destination filters, which Segment's API answers apart \
-             (`GET /destination/ID/filters`): if there are any, import a file with both answers in one \
+            "the export lists no destination filters, which Segment's API returns separately (`GET \
+             /destination/ID/filters`): if there are any, import a file with both responses in one \
              list",
         );
     }
@@ -213,19 +213,18 @@ fn read_role(settings: &mut RemainingFields, imported: &mut Imported) {
     if !has_secret_id {
         imported.add_note(
             "`secretId` is missing, which is the workspace's id by default at Segment: set \
-             `external_id` under [aws] to what the role's trust policy asks for",
+             `external_id` under [aws] to the external id in the role's trust policy",
         );
     }
     imported.add_note(
         "the role's trust policy names Segment's principal, \
          arn:aws:iam::595280932656:role/customer-firehose-access or \
-         arn:aws:iam::595280932656:root: put the account or role that this host runs as in its \
-         place",
+         arn:aws:iam::595280932656:root: replace it by the account or role of this host",
     );
     if arn.is_none() && external_id.is_some() {
         imported.add_note(
-            "`secretId` is left out, since it has no effect without a role: set `external_id` together \
-             with `role_arn` under [aws]",
+            "`secretId` is left out, because it has no effect without a role: set `external_id` \
+             together with `role_arn` under [aws]",
         );
         return;
     }

@@ -21,7 +21,7 @@ impl Workflow {
         if config.flag("supportsMetadataExtraction")? == Some(false) {
             return Err(config.error_at_key(
                 "supportsMetadataExtraction",
-                "the connection is not to be read with: write true, or leave it out",
+                "the connection is disabled: write true, or omit it",
             ));
         }
         config.end()
@@ -58,7 +58,11 @@ impl Workflow {
             aws.source_identity = identity;
         }
         aws.role_arn = role;
-        self.ignore_key(&mut config, "enabled", "what is set of awsConfig is used in any case");
+        self.ignore_key(
+            &mut config,
+            "enabled",
+            "the keys of awsConfig that are set are always used",
+        );
         config.end()
     }
 }

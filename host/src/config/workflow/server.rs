@@ -56,7 +56,7 @@ impl Workflow {
         self.catalog().log_level = level.map(str::to_ascii_lowercase);
         self.catalog().raise_on_error = config.flag("raiseOnError")?;
         self.catalog().success_threshold = config.number("successThreshold", 100)?;
-        self.ignore_key(&mut config, "config", "nothing here is configured by it");
+        self.ignore_key(&mut config, "config", "it configures nothing here");
         match config.optional_section("openMetadataServerConfig")? {
             Some(server) => self.read_server(server, needs_server, variable)?,
             None if needs_server => {
@@ -171,11 +171,13 @@ impl Workflow {
                 !matches!(SecretSetting::parse(secret.clone()), Ok(SecretSetting::Value(_)))
             };
             if secret.is_some_and(is_reference) {
-                return Err(config.error_at_key("openMetadataServerConfig.secretsManagerProvider",
+                return Err(config.error_at_key(
+                    "openMetadataServerConfig.secretsManagerProvider",
                     &format!(
-                        "{key} is a reference to a secret, and no manager that this program can ask is set: write aws \
-                         (Secrets Manager) or aws-ssm (Systems Manager); or put ${{NAME}} in the place of the \
-                         reference, and the secret in that variable of the environment"
+                        "{key} is a reference to a secret, and no secret manager that this program \
+                         supports is set: write aws (Secrets Manager) or aws-ssm (Systems \
+                         Manager); or replace the reference by ${{NAME}}, and put the secret into \
+                         that variable of the environment"
                     ),
                 ));
             }

@@ -44,7 +44,7 @@ impl Workflow {
         self.ignore_key(
             &mut config,
             "includeUnDeployedPipelines",
-            "a delivery stream is there or it is not",
+            "a delivery stream has no states other than existing or not",
         );
         config.end()
     }
@@ -53,14 +53,18 @@ impl Workflow {
         let Some((include, exclude)) = read_patterns(config)? else {
             if self.catalog().include.is_some() || self.catalog().exclude.is_some() {
                 self.add_notice(
-                    "pipelineFilterPattern of the connection is used, since source.sourceConfig.config has none: the \
-                     vendor's program would read all streams",
+                    "pipelineFilterPattern of the connection is used, because \
+                     source.sourceConfig.config has none: the vendor's program would read all \
+                     streams",
                 );
             }
             return Ok(());
         };
         if self.catalog().include.is_some() || self.catalog().exclude.is_some() {
-            self.add_notice("pipelineFilterPattern of source.sourceConfig.config is used, and that of the connection is not");
+            self.add_notice(
+                "pipelineFilterPattern of source.sourceConfig.config is used, and that of the \
+                 connection is ignored",
+            );
         }
         (self.catalog().include, self.catalog().exclude) = (include, exclude);
         Ok(())
@@ -76,7 +80,7 @@ impl Workflow {
         if older.is_some() {
             let path = config.path_of("dbServiceNames");
             self.add_notice(format!(
-                "{path} is an older place: it belongs under lineageInformation"
+                "{path} is the former place of this key: move it to lineageInformation"
             ));
         }
         self.lineage().database_services = databases.or(older);

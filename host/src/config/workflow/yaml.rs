@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
                     error.info()
                 ),
             )),
-            None => Err(WorkflowError::new("the file ends too early: write it again")),
+            None => Err(WorkflowError::new("the file is incomplete: write it again")),
         }
     }
 
@@ -120,7 +120,8 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<YamlNode, WorkflowError> {
         if depth > WORKFLOW_DEPTH_MAX {
-            let problem = format!("more than {WORKFLOW_DEPTH_MAX} levels: no workflow has as many");
+            let problem =
+                format!("more than {WORKFLOW_DEPTH_MAX} levels: no workflow has that many");
             return Err(WorkflowError::at(line, problem));
         }
         let before = self.nodes;
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
         let Some((node, nodes)) = self.anchors.get(&anchor) else {
             return Err(WorkflowError::at(
                 line,
-                "an alias stands for what contains it, or for nothing",
+                "an alias refers to its own parent, or to nothing",
             ));
         };
         let (node, nodes) = (YamlNode { line: Some(line), ..node.clone() }, *nodes);
@@ -205,7 +206,7 @@ impl<'a> Reader<'a> {
         self.nodes += nodes;
         if self.nodes > WORKFLOW_NODES_MAX {
             let problem = format!(
-                "more than {WORKFLOW_NODES_MAX} values, aliases counted as what they stand for: no workflow has as many"
+                "more than {WORKFLOW_NODES_MAX} values, including those of aliases: no workflow has that many"
             );
             return Err(WorkflowError::at(line, problem));
         }
