@@ -1,4 +1,4 @@
-//! Formats log events for people: one line for each event, whatever its fields contain.
+//! Formats log events for people: one line for each event, regardless of the content of its fields.
 
 use std::fmt;
 

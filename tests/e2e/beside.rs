@@ -1,4 +1,4 @@
-//! Common code for tests of a host beside a proxy: recipes from the documentation, a site whose
+//! Common code for tests of a host next to a proxy: recipes from the documentation, a site whose
 //! requests are mirrored, and rotated logs.
 
 use std::fs;

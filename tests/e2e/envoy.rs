@@ -1,4 +1,4 @@
-//! Tests the host beside Envoy as documented: which requests arrive, and which are lost while the
+//! Tests the host next to Envoy as documented: which requests arrive, and which are lost while the
 //! host is down.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Tests the host beside nginx as documented: which requests arrive, and which are lost while the
+//! Tests the host next to nginx as documented: which requests arrive, and which are lost while the
 //! host is down.
 
 use standpipe_tests::client::Client;

@@ -37,7 +37,7 @@ fn the_sample_is_what_the_generator_makes() {
 fn the_sample_runs_with_its_settings() {
     let data = workspace_directory().join("tests/data");
     let program = Program::host_run_locally().args(["--config"]).args([data.join("sample.toml")]);
-    // The default directory is beside the settings, where other tests run concurrently.
+    // The default directory is next to the settings, where other tests run concurrently.
     let program = program.args(["--data-dir", "standpipe-data"]);
     let ran = program.args([data.join("sample.ndjson")]).run().expect_exit(0);
     let fate = Oracle::new(ROWS).expected_outcome(&fs::read(data.join("sample.ndjson")).unwrap());

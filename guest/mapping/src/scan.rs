@@ -193,7 +193,7 @@ impl Masks {
         if let Some(block) = bytes[at..].first_chunk() {
             return Masks::of_block(block, opening, closing);
         }
-        // The last block of the text contains the rest of it, shifted.
+        // The last block of the text contains the rest of the text, shifted.
         let (block, behind) = match bytes.last_chunk::<BLOCK_BYTES>() {
             Some(block) => (*block, BLOCK_BYTES - (bytes.len() - at)),
             None => {

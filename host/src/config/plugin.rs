@@ -44,7 +44,7 @@ impl PluginSource {
     }
 }
 
-/// How the plugin is hosted, whatever its source.
+/// How the plugin is hosted, regardless of its source.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PluginHosting {
     /// Which components may be loaded.

@@ -390,7 +390,7 @@ fn a_secret_in_the_wrong_shape_is_never_shown() {
                 line.replace("VALUE", shape),
                 line.replace("[VALUE]", shape).replace("VALUE", shape),
             ] {
-                // The key is duplicated, or another mistake is beside it.
+                // The key is duplicated, or another mistake is next to it.
                 for more in ["", "\n[", "\nenabled = 7", "\nworkers = true", &format!("\n{line}")] {
                     let text = format!("{table}\n{line}{more}");
                     let Err(error) = parse(&text) else { continue };

@@ -110,7 +110,7 @@ async fn run_schedule(
     run_on_schedule(settings.schedule.clone(), &history, clock::now, stop, run).await
 }
 
-/// Runs the catalog once, and keeps the run's log beside the history.
+/// Runs the catalog once, and keeps the run's log next to the history.
 pub(crate) async fn run_with_log(
     run: &ActiveRun,
     settings: &CatalogSettings,

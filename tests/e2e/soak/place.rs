@@ -70,7 +70,7 @@ impl Place {
         self.disk.path().join("data")
     }
 
-    /// A file beside the settings.
+    /// A file next to the settings.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

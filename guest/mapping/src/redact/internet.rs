@@ -75,7 +75,7 @@ fn shorten_address(address: Ipv6Addr) -> Ipv6Addr {
     groups.into()
 }
 
-// Replacements of numbers are in brackets. A number has no address beside it, and neither has its
+// Replacements of numbers are in brackets. A number has no address next to it, and neither has its
 // replacement.
 
 fn begins_address(text: &str, at: usize) -> bool {

@@ -147,7 +147,7 @@ fn long_texts_of_any_sort_end() {
     }
 }
 
-/// Found by fuzzing: a replacement and the text beside it formed a new address.
+/// Found by fuzzing: a replacement and the text next to it formed a new address.
 #[test]
 fn replacements_do_not_form_addresses() {
     for text in ["4111111111111111::1).", "::5:066666663.98", "1.2.3.9.4111111111111111"] {

@@ -1,4 +1,4 @@
-//! Responses that lack a required part. They are invalid, whatever their status.
+//! Responses that lack a required part. They are invalid, regardless of their status.
 
 use thiserror::Error;
 

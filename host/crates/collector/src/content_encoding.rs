@@ -1,4 +1,4 @@
-//! Decompresses bodies of requests within a limit, whatever they claim.
+//! Decompresses bodies of requests within a limit, regardless of what they claim.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -27,7 +27,7 @@ pub(crate) enum Encoding {
 }
 
 /// Zstandard's maximum window, as a power of two in bytes. It limits the memory for decoding,
-/// whatever a frame requires. The format recommends supporting 8 MiB.
+/// regardless of what a frame requires. The format recommends supporting 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Bytes that the Brotli decoder reads at once.

@@ -38,7 +38,7 @@ pub(super) struct RequestEntry<'a> {
 /// Bytes of an event's header: the end of its text, and the code of its refusal.
 const EVENT_BYTES: usize = 5;
 
-/// Creates an entry in the buffer of the texts. The texts are moved behind the header, because the
+/// Creates an entry in the buffer of the texts. The texts are moved after the header, because the
 /// number of events is known only at the end.
 pub(super) fn encode_entry(source: &str, decoded: DecodedEvents) -> Vec<u8> {
     let DecodedEvents { bytes: mut entry, events, .. } = decoded;

@@ -31,7 +31,7 @@ pub(super) fn json_response(text: String) -> Response {
     full_response(StatusCode::OK, JSON, text)
 }
 
-/// An image, whatever the outcome of the event: a page cannot react to it.
+/// An image, regardless of the outcome of the event: a page cannot react to it.
 pub(super) fn pixel_response() -> Response {
     full_response(StatusCode::OK, HeaderValue::from_static("image/gif"), PIXEL)
 }

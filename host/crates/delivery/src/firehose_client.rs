@@ -123,9 +123,9 @@ pub enum RetryClass {
     /// one that reads from Kinesis. Sending the records in smaller and smaller parts shows which
     /// one. If no record is accepted, not even a single one, it is the stream: hold the records.
     Invalid,
-    /// A proxy before the service rejects requests of this size. A part of the request may pass. A
-    /// single record does not exceed the limit of the service, and is no more faulty than others:
-    /// hold the records.
+    /// A proxy in front of the service rejects requests of this size. A part of the request may
+    /// pass. A single record does not exceed the limit of the service, and is no more faulty than
+    /// others: hold the records.
     TooLarge,
 }
 

@@ -571,7 +571,7 @@ proptest! {
     }
 }
 
-/// Rejects every request, whatever it contains.
+/// Rejects every request, regardless of its content.
 fn refusing() -> InjectedFault {
     InjectedFault::FailBefore(RetryClass::Invalid, "InvalidArgumentException")
 }

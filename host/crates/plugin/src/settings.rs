@@ -10,7 +10,7 @@ use standpipe_plugin::{Plugin as _, Setup};
 
 /// A plugin's settings: JSON text, an object.
 ///
-/// The written text may contain references to secrets. It is kept beside the text for the plugin,
+/// The written text may contain references to secrets. It is kept next to the text for the plugin,
 /// so that the references can be resolved again.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct PluginSettings {

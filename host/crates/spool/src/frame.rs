@@ -108,8 +108,8 @@ pub(super) fn parse_file_header(bytes: &[u8], segment: u64) -> FileHeader {
     }
 }
 
-/// The segment number of a file that starts with these bytes, whatever its current name. `None` if
-/// that cannot be determined.
+/// The segment number of a file that starts with these bytes, regardless of its current name.
+/// `None` if that cannot be determined.
 pub(super) fn original_number(bytes: &[u8]) -> Option<u64> {
     let (file_header, rest) = bytes.split_at_checked(FILE_HEADER_BYTES)?;
     let frame_header = &rest[..rest.len().min(FRAME_HEADER_BYTES)];

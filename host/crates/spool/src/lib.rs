@@ -12,7 +12,7 @@
 //!
 //! No disk error stops the spool: if an entry cannot be stored, the caller gets an error, and the
 //! next entry is tried again. A corrupt region is counted, reported by position but never by
-//! content, saved in a file beside the segments, and skipped.
+//! content, saved in a file next to the segments, and skipped.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

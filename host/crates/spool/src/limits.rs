@@ -30,8 +30,8 @@ pub const SPOOL_WAITING_BYTES_MAX: usize = 2 * SPOOL_ENTRY_BYTES_MAX;
 /// core's second-level cache.
 pub const SPOOL_READ_BYTES: usize = 512 * 1024;
 
-/// Bytes of corrupt regions that the spool saves in files beside its segments, for manual recovery:
-/// two segments. Further regions are counted but not saved.
+/// Bytes of corrupt regions that the spool saves in files next to its segments, for manual
+/// recovery: two segments. Further regions are counted but not saved.
 pub const SPOOL_SET_ASIDE_BYTES_MAX: u64 = 2 * SPOOL_SEGMENT_BYTES;
 
 /// How often the spool retries failed operations on its files, and looks for disk space to release.

@@ -281,7 +281,7 @@ impl SegmentLog {
         self.counters.corrupt_items.add(items);
     }
 
-    /// Saves a corrupt region in a file beside the segment, within the limit for such files.
+    /// Saves a corrupt region in a file next to the segment, within the limit for such files.
     fn set_aside(&self, segment: u64, region: Range<u64>) -> io::Result<PathBuf> {
         if region.is_empty() {
             return Err(io::Error::other("the file is shorter"));

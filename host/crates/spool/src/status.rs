@@ -46,7 +46,7 @@ pub struct SpoolStatus {
     pub corrupt_regions: u64,
     /// Bytes of these regions.
     pub corrupt_bytes: u64,
-    /// Bytes of such regions, including those of earlier runs, that are saved in files beside the
+    /// Bytes of such regions, including those of earlier runs, that are saved in files next to the
     /// segments.
     pub set_aside_bytes: u64,
     /// Items in these regions. They are lost and count as acknowledged, so that nothing waits for

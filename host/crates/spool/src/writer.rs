@@ -83,7 +83,7 @@ impl SegmentWriter {
     }
 
     /// Executes the first command, and all waiting ones that fit into one group. Returns whether
-    /// the spool is to be closed.
+    /// the spool must be closed.
     pub(super) fn serve_commands(
         &mut self,
         command: WriterCommand,
@@ -256,7 +256,7 @@ impl SegmentWriter {
 
     /// Starts a segment.
     fn begin_segment(&mut self) -> io::Result<ActiveSegment> {
-        // A number is never used again, whatever happens to its files.
+        // A number is never used again, regardless of what happens to its files.
         let number = self.next_number;
         self.next_number += 1;
         let (log, storage) = (&self.log, &self.log.storage);

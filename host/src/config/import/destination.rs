@@ -13,7 +13,7 @@ use super::{
 const WRAPPERS: [&str; 3] = ["data", "destination", "destinations"];
 
 /// The filters of a Segment destination, which its API lists in a separate response: those in the
-/// destination, and those beside it that name no other destination.
+/// destination, and those next to it that name no other destination.
 pub(super) fn find_filters<'a>(json: &'a Value, destination: &'a JsonObject) -> Vec<&'a Value> {
     let mut found = Vec::new();
     collect_filters(json, destination, &mut found);

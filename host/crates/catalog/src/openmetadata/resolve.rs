@@ -234,7 +234,7 @@ fn has_name(name: &str, service: Option<&str>, spelling: &[Option<String>]) -> b
             .all(|(part, expected)| expected.is_none_or(|word| word == part))
 }
 
-/// A Kafka topic does not match a Kinesis stream, whatever its name.
+/// A Kafka topic does not match a Kinesis stream, regardless of its name.
 fn is_of_service_type(hit: &SearchHit, asset: &Asset) -> bool {
     let Some(kind) = hit.service_type.as_deref() else { return true };
     match asset {

@@ -243,7 +243,7 @@ impl RunStore {
 }
 
 impl RunHistory {
-    /// Parses the file, whatever it contains.
+    /// Parses the file, regardless of its content.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut history = RunHistory::default();
         for line in String::from_utf8_lossy(bytes).split('\n').filter(|line| !line.is_empty()) {

@@ -64,7 +64,7 @@ impl Scheduler {
         self.settled = self.settled.max(now);
     }
 
-    /// Ends a run. Returns how many runs were skipped meanwhile, and the last of them.
+    /// Ends a run. Returns how many runs were skipped while it lasted, and the last of them.
     pub fn end_run(&mut self, now: OffsetDateTime) -> Option<(usize, DueRun)> {
         let next =
             |after: &OffsetDateTime| self.schedule.next_after(*after).filter(|next| *next <= now);
@@ -156,7 +156,7 @@ async fn finish_run(
     (outcome.unwrap_or_else(stopped), true)
 }
 
-/// Waits until this time. Returns false if the clock was set back meanwhile. Waits in steps,
+/// Waits until this time. Returns false if the clock was set back during the wait. Waits in steps,
 /// because the clock may be changed, and the machine may sleep.
 async fn wait_until(until: OffsetDateTime, now: &impl Fn() -> OffsetDateTime) -> bool {
     let mut latest = now();

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::limits;
 use standpipe_core::event::{Malformed, OutlineError};
 
-/// Why a whole body is refused. The texts quote nothing of it.
+/// Why a whole body is refused. The texts quote no part of the body.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidBody {
     /// The body contains only whitespace.

@@ -149,7 +149,7 @@ async fn a_stop_waits_for_the_run_under_way_and_not_for_ever() {
 }
 
 proptest! {
-    /// Due times strictly increase, whatever happens in between.
+    /// Due times strictly increase, regardless of what happens in between.
     #[test]
     fn nothing_is_due_twice(pauses in prop::collection::vec((0..5_000_i64, 0..20_000_i64), 1..20), last in 0..1_000_000_i64) {
         let start = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
