@@ -11,7 +11,7 @@ use super::*;
 const TRACKED: &[(&str, &str)] = &[("track", "all")];
 
 /// Maximum memory of the process during a flood, in bytes: its
-/// [documented](../../../host/docs/collector.md) limits plus its own needs.
+/// [documented](../../../host/docs/collector-operation.md) limits plus its own needs.
 const MEMORY_BYTES_MAX: u64 = 300_000_000;
 
 /// The duration of most floods, long enough to affect the honest client.

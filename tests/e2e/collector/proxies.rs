@@ -182,8 +182,8 @@ fn nginx_passes_on_what_the_documentation_says() {
     let stub = start_accepting_stub();
     let collector = start_collector(&stub, &both_vendors());
     let port = collector.url().rsplit_once(':').unwrap().1;
-    let document =
-        fs::read_to_string(workspace_directory().join("host/docs/collector.md")).unwrap();
+    let page = workspace_directory().join("host/docs/collector-operation.md");
+    let document = fs::read_to_string(page).unwrap();
     let recipe = document.split_once("```nginx\n").unwrap().1.split_once("```").unwrap().0;
     let recipe = recipe.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
     let nginx = Proxy::start_nginx(&recipe.replace("listen 80;", "listen LISTEN;"));

@@ -89,16 +89,17 @@ fn the_document_lists_every_metric() {
     });
     let seen = read_metrics(&collector);
     collector.stop().expect_exit(3);
-    let document =
-        fs::read_to_string(workspace_directory().join("host/docs/collector.md")).unwrap();
-    let table = document.split_once("| metric | labels | |").expect("a table of metrics").1;
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let document = fs::read_to_string(workspace_directory().join("host/docs/metrics.md")).unwrap();
+    let tables = document.split("| metric | labels | meaning |").skip(1);
+    let rows =
+        tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
     let mut named = BTreeSet::new();
     for row in rows {
         let cells: Vec<_> = row.split('|').collect();
-        let labels = in_backticks(cells[2]);
-        for name in in_backticks(cells[1]) {
-            assert_eq!(seen.labels_of(&name), Some(labels.clone()), "the labels of {name}");
+        let names = in_backticks(cells[1]);
+        assert_eq!(names.len(), 1, "not one metric: {row}");
+        for name in names {
+            assert_eq!(seen.labels_of(&name), Some(in_backticks(cells[2])), "the labels of {name}");
             assert!(named.insert(name), "twice: {row}");
         }
     }
