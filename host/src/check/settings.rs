@@ -90,7 +90,7 @@ fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
 }
 
 /// The table of a plugin's settings, its component, and the settings that it gets. `None` if there
-/// is no such plugin, or if it uses the settings of another role.
+/// is not such a plugin, or if it uses the settings of another role.
 fn part_settings(settings: &Settings, part: PreparedPart) -> Option<(String, &PluginSource, &str)> {
     let hosting = &settings.hosting;
     let (section, source, text) = match part {

@@ -24,7 +24,7 @@ pub(super) struct Ticker {
     handle: TickerHandle,
 }
 
-/// Tells the ticker when plugins run.
+/// Informs the ticker when plugins run.
 #[derive(Clone)]
 pub(super) struct TickerHandle(Arc<TickerState>);
 

@@ -42,7 +42,7 @@ impl Janitor {
         Self { log, left: Vec::new(), left_files: Vec::new(), can_punch: true, commands }
     }
 
-    /// Executes tasks until it is told to stop.
+    /// Executes tasks until it gets the command to stop.
     pub(super) fn run(mut self, chores: &Receiver<JanitorTask>) {
         let mut tend_at = Instant::now() + limits::SPOOL_TEND_INTERVAL;
         loop {

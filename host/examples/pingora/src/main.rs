@@ -35,7 +35,7 @@ use standpipe::{Builder, Exchange, Host, RequestCapture};
 /// Maximum bytes of a request body that is copied for Standpipe. A longer body is not passed on.
 const BODY_BYTES_MAX: usize = 4_096_000;
 
-/// Time for clients to finish their requests after the proxy is told to stop.
+/// Time for clients to finish their requests after the proxy gets the signal to stop.
 const GRACE_SECONDS: u64 = 1;
 
 struct Gateway {

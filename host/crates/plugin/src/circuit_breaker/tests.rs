@@ -214,7 +214,7 @@ fn the_longest_allowance_makes_no_endless_wait() {
 
 proptest! {
     /// For any actions of other sources, a source that wastes nothing may always call the plugin.
-    /// If all sources are quiet, a waiting source may call it after the time that it was told.
+    /// If all sources are quiet, a waiting source may call it after the time that the circuit breaker returned.
     #[test]
     fn nobody_pays_for_others(
         steps in prop::collection::vec((0..5_usize, 0..3000_u64, 0..500_u64, 0..2000_u64), 1..200)
