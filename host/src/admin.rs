@@ -54,6 +54,10 @@ use standpipe_http::{
 };
 use standpipe_plugin_host::Health;
 use standpipe_plugin_host::swap::Swapper;
+#[cfg(feature = "queue")]
+use standpipe_queue::QueueMonitor;
+#[cfg(feature = "queue")]
+use standpipe_queue::fleet::FleetMonitor;
 use standpipe_spool::Spool;
 
 /// The parts of a run from which responses are created.
@@ -61,10 +65,16 @@ use standpipe_spool::Spool;
 pub struct AdminView {
     /// Counts of events that were read, and their outcomes.
     pub progress: Progress,
-    /// Delivery by stream.
-    pub delivery: Delivery,
+    /// The parts that map and deliver events. None if the run publishes events to a queue.
+    pub mapping: Option<MappingView>,
     /// The credentials and the clock for delivery.
     pub aws: AwsStatus,
+    /// The queue between collectors and mappers.
+    #[cfg(feature = "queue")]
+    pub queue: Option<QueueMonitor>,
+    /// The fleet that decides which plugin is active.
+    #[cfg(feature = "queue")]
+    pub fleet: Option<FleetMonitor>,
     /// Dead letters.
     pub dead_letters: Arc<DeadLetterWriter>,
     /// The collector, if there is one.
@@ -75,14 +85,21 @@ pub struct AdminView {
     /// Events of the spool whose source is not in the settings.
     #[cfg(feature = "collector")]
     pub held: Option<Arc<HeldEvents>>,
-    /// The plugins.
-    pub swapper: Swapper,
     /// Cancelled once no more events are accepted.
     pub intake_stop: CancellationToken,
     /// Counts of the collector's connections.
     pub connections: Option<ConnectionStats>,
     /// Dropped lines of the log, if the program counts them.
     pub log_lines_dropped: Option<Arc<AtomicU64>>,
+}
+
+/// The parts of a run that map and deliver events.
+#[derive(Debug, Clone)]
+pub struct MappingView {
+    /// Delivery by stream.
+    pub delivery: Delivery,
+    /// The plugins.
+    pub swapper: Swapper,
 }
 
 /// An admin server that is listening.
@@ -124,7 +141,8 @@ impl Admin {
 
     /// Serves until `stop` is cancelled. Without a token, the plugin API is off.
     pub async fn serve(self, view: AdminView, token: Option<AdminToken>, stop: CancellationToken) {
-        let plugin_api = PluginApi::new(view.swapper.clone(), token);
+        let swapper = view.mapping.as_ref().map(|mapping| mapping.swapper.clone());
+        let plugin_api = PluginApi::new(swapper, token);
         let registry = metrics::build_registry(&view, self.0.stats());
         let service = Arc::new(AdminService { view, plugin_api, registry });
         let answer = move |request: Request, peer| {
@@ -172,7 +190,7 @@ impl AdminView {
         if let Some(why) = self.why_not_ready() {
             return text_response(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        let notes = self.plugin_note().into_iter().chain(self.held_note());
+        let notes = self.plugin_note().into_iter().chain(self.held_note()).chain(self.queue_note());
         let notes: Vec<_> = notes.chain(self.delivery_problems()).collect();
         match notes.is_empty() {
             true => text_response(StatusCode::OK, "ready\n"),
@@ -193,6 +211,9 @@ impl AdminView {
         if let Some(trouble) = trouble {
             return Some(format!("{waiting} dead letters wait: failed to {trouble}\n"));
         }
+        if let Some(problem) = self.queue_problem() {
+            return Some(format!("{}\n", OneLine(&problem)));
+        }
         // A spool accepts events regardless of the streams. A client that is rejected would have to
         // keep the events itself.
         let problems = if self.spool.is_none() { self.delivery_problems() } else { Vec::new() };
@@ -201,7 +222,8 @@ impl AdminView {
 
     /// Problems of delivery: missing credentials, and held streams.
     fn delivery_problems(&self) -> Vec<String> {
-        let held = self.delivery.held_streams();
+        let mapping = self.mapping.as_ref();
+        let held = mapping.map(|mapping| mapping.delivery.held_streams()).unwrap_or_default();
         let others = held.len().saturating_sub(limits::READINESS_STREAMS_SHOWN);
         let held = held.into_iter().take(limits::READINESS_STREAMS_SHOWN).map(|(name, problem)| {
             let problem = problem.unwrap_or_else(|| "see the log".to_owned());
@@ -213,7 +235,7 @@ impl AdminView {
     }
 
     fn plugin_note(&self) -> Option<String> {
-        let roles = self.swapper.roles().load();
+        let roles = self.mapping.as_ref()?.swapper.roles().load();
         if roles.active.is_unavailable() {
             let note = "no instance of the plugin can be started, and its events wait: see the log";
             return Some(note.to_owned());
@@ -224,6 +246,28 @@ impl AdminView {
             Health::Open => "the plugin is off for a source: it fails on nearly all of its events",
         };
         Some(note.to_owned())
+    }
+
+    #[cfg(feature = "queue")]
+    fn queue_problem(&self) -> Option<String> {
+        let fleet = self.fleet.as_ref().and_then(FleetMonitor::problem);
+        fleet.or_else(|| self.queue.as_ref()?.problem())
+    }
+
+    #[cfg(feature = "queue")]
+    fn queue_note(&self) -> Option<String> {
+        let problem = self.queue.as_ref()?.spool_problem()?;
+        Some(format!("events wait in the spool: {}", OneLine(&problem)))
+    }
+
+    #[cfg(not(feature = "queue"))]
+    fn queue_problem(&self) -> Option<String> {
+        None
+    }
+
+    #[cfg(not(feature = "queue"))]
+    fn queue_note(&self) -> Option<String> {
+        None
     }
 
     #[cfg(not(feature = "collector"))]

@@ -4,10 +4,14 @@
 //! Nothing is written, unless a test record is requested. A step that cannot be checked is skipped,
 //! with the reason. Only known problems fail.
 
+#[cfg(feature = "queue")]
+mod queue;
 mod report;
 mod settings;
 mod streams;
 
+#[cfg(feature = "queue")]
+pub(crate) use queue::check_queue;
 pub use report::{CheckOutcome, CheckReport, CheckStep};
 pub(crate) use settings::ConfigReview;
 
@@ -60,6 +64,10 @@ pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckRepor
         return report;
     }
     check_referenced_secrets(&settings, &mut report).await;
+    #[cfg(feature = "queue")]
+    if let Some(queue) = &settings.queue {
+        report.steps.extend(check_queue(&settings, queue).await.steps);
+    }
     let streams = ExpectedStreams::new(&settings, &review.streams);
     if streams.has_patterns {
         let why =

@@ -6,10 +6,14 @@ mod catalog;
 mod check;
 mod config;
 mod dead;
+#[cfg(feature = "queue")]
+mod fleet;
 mod iam;
 mod import;
 mod plugin;
 mod progress;
+#[cfg(feature = "queue")]
+mod queue;
 mod run;
 mod signals;
 mod stderr;
@@ -83,10 +87,18 @@ enum Command {
     /// Print the IAM policies that the program needs.
     #[command(subcommand)]
     Iam(iam::IamCommand),
+    #[cfg(feature = "queue")]
+    /// Show the mappers of a fleet, or change their plugin: all at once, or on a few of them.
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     #[cfg(feature = "catalog")]
     /// List delivery streams, draw their lineage, or write both to data catalogs.
     #[command(subcommand)]
     Catalog(Box<catalog::CatalogCommand>),
+    #[cfg(feature = "queue")]
+    /// Create, check or show the queue between collectors and mappers.
+    #[command(subcommand)]
+    Queue(Box<queue::QueueCommand>),
     /// Convert a vendor's destination settings into a settings file.
     Import(import::ImportArguments),
     /// Measure how many events this machine can deliver.
@@ -124,8 +136,12 @@ fn run_command(command: Command) -> Exit {
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Iam(command) => iam::run(command),
+        #[cfg(feature = "queue")]
+        Command::Fleet(command) => fleet::run(command),
         #[cfg(feature = "catalog")]
         Command::Catalog(command) => catalog::run(*command),
+        #[cfg(feature = "queue")]
+        Command::Queue(command) => queue::run(*command),
         Command::Import(arguments) => import::run(&arguments),
         Command::Bench(arguments) => bench::run(*arguments),
     };

@@ -27,10 +27,14 @@ mod syntax;
 mod workflow;
 
 pub use changes::ChangedKey;
-pub use check::{CollectSettings, DATA_DIR, Overrides, RecordDestination, Settings};
+pub use check::{
+    CollectSettings, DATA_DIR, FleetSettings, Overrides, QueueSettings, RecordDestination, Settings,
+};
 pub use error::{ConfigError, Mistake};
 pub use identities::SourceRole;
 pub use places::KeyPositions;
+#[cfg(all(feature = "cli", feature = "queue"))]
+pub use plugin::written_secrets;
 pub use plugin::{FileWatch, PluginHosting, PluginSource, SecondaryPlugin, secret_references};
 #[cfg(not(feature = "catalog"))]
 pub use raw::RawCatalog;

@@ -61,6 +61,7 @@
 //! - `cli`: the program `host` with its commands.
 //! - `collector`: the HTTP APIs of Segment and RudderStack in front of a durable spool.
 //! - `catalog`: delivery streams and their lineage, for data catalogs.
+//! - `queue`: a queue between collectors and mappers, in NATS JetStream or Amazon SQS.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -18,12 +18,16 @@
 //! If no instance of the plugin can be started, chunks are set aside until an instance starts or
 //! the plugin is swapped. No event is lost.
 
+#[cfg(feature = "queue")]
+mod chunk_publisher;
 mod decision_applier;
 mod failure;
 mod held_chunks;
 mod plugin_session;
 mod stream_slots;
 
+#[cfg(feature = "queue")]
+pub use chunk_publisher::ChunkPublisher;
 pub use failure::OnFailure;
 pub use stream_slots::SourceIdentities;
 
@@ -474,6 +478,12 @@ fn explain_line_error(error: &LineError) -> (Reason, String, Option<u64>) {
             (Reason::SourceCutOff, detail, None)
         }
         LineError::Refused(refusal) => (reason_of_refusal(*refusal), refusal.to_string(), None),
+        LineError::Unreadable { detail } => (Reason::MessageUnreadable, detail.clone(), None),
+        LineError::UnknownSource => {
+            let detail = "no [[sources]] entry has the name of the event's source, so the role to deliver it with is \
+                          unknown: add the source, and replay the dead letter";
+            (Reason::UnknownSource, detail.to_owned(), None)
+        }
     }
 }
 

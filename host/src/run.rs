@@ -24,6 +24,11 @@ mod collector;
 mod collector;
 mod dead_letter_forwarder;
 mod error;
+#[cfg(feature = "queue")]
+mod fleet;
+#[cfg(not(feature = "queue"))]
+#[path = "run/no_fleet.rs"]
+mod fleet;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
 mod options;
@@ -32,6 +37,11 @@ mod patience;
 mod plugin_secrets;
 mod plugins;
 mod preparation;
+#[cfg(feature = "queue")]
+mod queue;
+#[cfg(not(feature = "queue"))]
+#[path = "run/no_queue.rs"]
+mod queue;
 mod reloadable;
 mod reloader;
 mod secrets;
@@ -52,7 +62,7 @@ pub(crate) use preparation::{PluginLoader, Preparation, PreparedPart, event_stre
 pub use reloadable::{BoxError, SetLogFilter};
 pub use reloader::Reloader;
 pub(crate) use secrets::open_secrets;
-pub use summary::{CollectorSummary, Summary};
+pub use summary::{CollectorSummary, QueueSummary, Summary};
 #[cfg(feature = "collector")]
 pub(crate) use write_keys::check_stored_secrets;
 
@@ -71,11 +81,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::source::{ReadReport, ReplayCompactor};
 use collector::RunningCollector;
-use parts::RunParts;
+use fleet::RunningFleet;
+use parts::{Mapping, RunParts};
+use queue::RunningQueue;
 use reloadable::ReloadableParts;
 #[cfg(feature = "collector")]
 use standpipe_collector::Collector;
 use standpipe_core::blocking;
+use standpipe_delivery::Delivery;
 use standpipe_delivery::dead_letters::DeadLetterWriter;
 use standpipe_plugin_host::swap::Swapper;
 
@@ -92,6 +105,8 @@ pub struct Run {
     /// The addresses, with the ports that the system assigned.
     pub(crate) addresses: Addresses,
     collector: Option<RunningCollector>,
+    queue: Option<RunningQueue>,
+    fleet: Option<RunningFleet>,
     /// Stops the admin server, which responds until the run has ended.
     admin_stop: CancellationToken,
     compactor: ReplayCompactor,
@@ -135,9 +150,9 @@ impl Run {
         self.parts.stop.intake_stop.clone()
     }
 
-    /// Returns what swaps the run's plugin.
-    pub fn swapper(&self) -> Swapper {
-        self.parts.swapper.clone()
+    /// Returns what swaps the run's plugin. None if the run publishes events to a queue, and maps none.
+    pub fn swapper(&self) -> Option<Swapper> {
+        self.parts.mapping.as_ref().map(|mapping| mapping.swapper.clone())
     }
 
     /// Reloads the plugin whenever its file or the settings change, during the whole run. Sources,
@@ -175,14 +190,32 @@ impl Run {
     /// letters may take this time after the events.
     pub async fn finish(self) -> Summary {
         let Run { reader, feeders, workers, .. } = self;
-        let RunParts { settings, swapper, stop, delivery, dead_letters, forwarder, .. } =
-            self.parts;
+        let RunParts { settings, mapping, forwarder, stop, dead_letters, .. } = self.parts;
+        let (delivery, swapper) = match mapping {
+            Some(Mapping { delivery, swapper, .. }) => (Some(delivery), Some(swapper)),
+            None => (None, None),
+        };
+        let mut queue = self.queue;
+        let mut fleet = self.fleet;
         let threads = blocking::run(move || join_threads(reader, feeders, workers));
         let written = Arc::clone(&dead_letters);
         let drained = async {
             let report = threads.await;
-            delivery.drain().await;
+            if let Some(queue) = &queue {
+                queue.drain().await;
+            }
+            if let Some(delivery) = &delivery {
+                delivery.drain().await;
+            }
             blocking::run(move || written.finish()).await;
+            // Now all events are settled.
+            if let Some(queue) = &mut queue {
+                queue.finish().await;
+            }
+            // Not before: until then, events are mapped by the rules of the fleet.
+            if let Some(fleet) = &mut fleet {
+                fleet.leave().await;
+            }
             match forwarder {
                 Some(forwarder) => (report, forwarder.finish(settings.drain_timeout).await),
                 None => (report, BTreeMap::new()),
@@ -206,14 +239,16 @@ impl Run {
         if let Some(catalog_scheduler) = self.catalog_scheduler {
             catalog_scheduler.finish().await;
         }
-        let shadow = blocking::run(move || swapper.end_shadow().ok()).await;
+        let shadow = blocking::run(move || swapper?.end_shadow().ok()).await;
         let collected = self.collector.as_ref().map(RunningCollector::summary);
         let totals = self.progress.totals();
-        let (streams, dead) = (delivery.report(), dead_letters.report());
+        let streams = delivery.as_ref().map(Delivery::report).unwrap_or_default();
+        let dead = dead_letters.report();
         let summary = Summary::new(self.started.elapsed(), totals, streams, copies, dead, read);
         let early = stop.early_end_reason().map(str::to_owned);
         let faults = summary.faults.into_iter().chain(early.or(fault).or(not_closed)).collect();
-        Summary { collected, shadow, faults, ..summary }
+        let queue = queue.as_ref().map(RunningQueue::summary);
+        Summary { collected, queue, shadow, faults, ..summary }
     }
 }
 

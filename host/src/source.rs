@@ -10,6 +10,8 @@
 mod chunker;
 mod input;
 mod lines;
+#[cfg(feature = "queue")]
+mod queued;
 mod reader;
 mod replay;
 mod submitted;
@@ -17,6 +19,8 @@ mod submitted;
 pub use chunker::{ChunkSource, Chunker, Progress};
 pub use input::{Input, InputError};
 pub use lines::{Fill, LineLimits, LineReader};
+#[cfg(feature = "queue")]
+pub use queued::QueueReader;
 pub use reader::{InputReader, ReadReport};
 pub use replay::{LeftLetters, Removal, Replay, ReplayCompactor, UnreadInput};
 pub use submitted::{

@@ -50,15 +50,8 @@ fn generated_events_and_mappings_have_the_given_shape() {
     assert_eq!(spread["native"]["repeats"].as_array().unwrap().len(), 3);
     assert_eq!(spread["native"]["median"]["streams"], 20);
     assert_eq!(spread["input"]["bytes"], 2000 * 300);
-    let ran = bench_command(&[
-        "--no-plugin",
-        "--events",
-        "1000",
-        "--mappings",
-        "500",
-        "--workers",
-        "1",
-    ]);
+    let ran =
+        bench_command(&["--no-plugin", "--events", "1000", "--mappings", "500", "--workers", "1"]);
     let rows = parse_report(&ran.run().expect_exit(0));
     assert_eq!((&rows["mappings"], &rows["workers"]), (&500.into(), &1.into()));
 }

@@ -2,6 +2,7 @@
 //! with its description.
 
 mod examples;
+mod kubernetes;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("standpipe-iam", &["standpipe-core"]),
     ("standpipe-delivery", &["standpipe-core", "standpipe-aws"]),
     ("standpipe-plugin-host", &["standpipe-core"]),
+    ("standpipe-queue", &["standpipe-core", "standpipe-aws"]),
     ("standpipe-collector", &["standpipe-core", "standpipe-spool", "standpipe-http"]),
     ("standpipe-catalog", &["standpipe-core", "standpipe-aws"]),
     (
@@ -32,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "standpipe-plugin-host",
             "standpipe-collector",
             "standpipe-catalog",
+            "standpipe-queue",
         ],
     ),
 ];
@@ -55,6 +57,7 @@ const BLIND: &[(&str, &[&str])] = &[
     ("crates/catalog", &["aws_sdk", "aws_smithy", "wasmtime"]),
     ("crates/collector", &["aws_", "wasmtime"]),
     ("crates/spool", &["aws_", "wasmtime", "event::", "serde_json"]),
+    ("crates/queue", &["aws_", "wasmtime", "event::"]),
     ("crates/http", &["aws_", "wasmtime"]),
     ("crates/iam", &["aws_sdk", "aws_config", "wasmtime", "tokio", "std::fs", "std::env"]),
     ("crates/core", &["aws_", "wasmtime"]),

@@ -228,7 +228,7 @@ fn doubtful_settings_are_reported_with_their_line() {
                     { event = 'B ', stream = 'c' },\n  { event = '*', stream = 'd', when = 'type = track' },\n]\n[streams.e]\n\
                     newline = true\n[aws]\nprofile = 'mine '\n";
     let warnings = [
-        "line 4, column 3: [plugin.settings] mapping 2 (\"order\"): mapping 1 is about \"Order\"",
+        "line 4, column 3: [plugin.settings] mapping 2 (\"order\"): mapping 1 has the event \"Order\"",
         "line 5, column 3: [plugin.settings] mapping 3 (\"B \")",
         "line 6, column 3: [plugin.settings] mapping 4: `when`: `track` without quotes",
         "[streams.e]: nothing is written to this stream",

@@ -60,7 +60,10 @@ impl ReloadedCollector {
 }
 
 fn without_watching(settings: &str) -> String {
-    format!("{settings}\n[plugin]\nwatch = false\n")
+    match settings.split_once("[plugin]\n") {
+        Some((before, after)) => format!("{before}[plugin]\nwatch = false\n{after}"),
+        None => format!("{settings}\n[plugin]\nwatch = false\n"),
+    }
 }
 
 #[test]
@@ -134,10 +137,12 @@ fn stream_settings_are_reloaded() {
 #[test]
 fn settings_that_need_a_restart_are_named_once() {
     let run = ReloadedCollector::start(WEB);
-    let changed = format!("workers = 1\n{WEB}[delivery]\nmax_delay = \"5s\"\n");
+    let plugin = "[plugin]\non_failure = \"pass_through\"\npass_through_stream = \"rest\"\n";
+    let changed = format!("workers = 1\n{WEB}[delivery]\nmax_delay = \"5s\"\n{plugin}");
     run.write_and_reload(
         &changed,
-        "restart to apply changed settings: workers, [delivery] max_delay",
+        "restart to apply changed settings: workers, [delivery] max_delay, [plugin] on_failure, \
+         [plugin] pass_through_stream",
     );
     run.write_and_reload(&changed, "plugin and its settings are unchanged");
     run.write_and_reload(&format!("log = \"debug\"\n{changed}"), "reloaded log");

@@ -2,7 +2,7 @@
 
 usage: serve.py PYTHON_WITH_BOTO3 EXTERNAL_ID STREAM
 
-The external id is the secret `external-id` too.
+The external id is the secret `external-id` too. The queue `standpipe` exists in SQS.
 
 Prints its URL, the two keys of a user who may only assume roles and read secrets, and the ARN of a
 role that wants EXTERNAL_ID, each on a line.
@@ -50,6 +50,7 @@ client("firehose").create_delivery_stream(
     DeliveryStreamName=stream,
     ExtendedS3DestinationConfiguration={"RoleARN": role, "BucketARN": "arn:aws:s3:::bucket"},
 )
+client("sqs").create_queue(QueueName="standpipe")
 print(url, keys["AccessKeyId"], keys["SecretAccessKey"], role, sep="\\n", flush=True)
 """
 

@@ -3,6 +3,7 @@
 usage: aws.py create BUCKET STREAM...   make a bucket, and delivery streams into it
        aws.py create_to KIND STREAM     make a delivery stream to anything but S3
        aws.py read BUCKET STREAM...     print each stream's objects, JSON of base64
+       aws.py create_queue NAME         make a queue in SQS, and print its path
        aws.py put_secret NAME VALUE     keep a secret in Secrets Manager
        aws.py put_parameter NAME VALUE  keep a secret in Systems Manager
        aws.py take KIND DOCUMENT        make a policy, or a role by its trust, and print the document
@@ -16,6 +17,7 @@ import base64
 import json
 import os
 import sys
+import urllib.parse
 import urllib.request
 import uuid
 
@@ -89,6 +91,11 @@ def read(bucket, *streams):
     json.dump(objects, sys.stdout)
 
 
+def create_queue(name):
+    # Other servers than AWS name another host.
+    print(urllib.parse.urlsplit(boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]).path)
+
+
 def put_secret(name, value):
     boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
 
@@ -136,6 +143,6 @@ def ask(what):
         return answer.read().decode()
 
 
-every = (create, create_to, read, put_secret, put_parameter, take, record, recorded)
+every = (create, create_to, read, create_queue, put_secret, put_parameter, take, record, recorded)
 commands = {command.__name__: command for command in every}
 commands[sys.argv[1]](*sys.argv[2:])

@@ -9,11 +9,11 @@
 //! of the vendors' SDKs, and [`Curl`] requests over TLS or HTTP/2. [`metrics`] reads its metrics,
 //! [`openapi`] compares its responses with their document, and [`minisign`] signs plugins.
 //! [`Proxy`] is nginx or Envoy beside the program, [`Template`] the initial plugin of an author.
+//! [`nats`] starts NATS servers and kills them, [`TcpProxy`] is a network that can be cut, and
+//! [`SqsProxy`] injects faults into requests to SQS.
 //! [`swap_trial`] swaps plugins while events flow. [`catalog`] creates the input of the catalog,
 //! [`openmetadata`] is an OpenMetadata API that rejects what the real one rejects, and [`pictures`]
 //! renders the catalog's pictures.
-//!
-//! A folder in `tests/cases` is a test without any Rust code: see [`case`].
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -38,6 +38,7 @@ pub mod minisign;
 pub mod ministack;
 pub mod moto;
 pub mod mounted;
+pub mod nats;
 pub mod openapi;
 pub mod openmetadata;
 pub mod oracle;
@@ -50,8 +51,10 @@ mod running;
 mod sdk;
 pub mod settings;
 pub mod signature;
+mod sqs_proxy;
 pub mod stub;
 pub mod swap_trial;
+mod tcp_proxy;
 mod template;
 pub mod tools;
 mod transcript;
@@ -67,7 +70,9 @@ pub use program::{FinishedRun, Program, make_data_directory};
 pub use proxy::Proxy;
 pub use running::{ProcessUsage, ProgramThread, Running};
 pub use sdk::Sdk;
+pub use sqs_proxy::{EventPassages, SqsFaultRates, SqsProxy, SqsRecord};
 pub use stub::{Stub, StubResponse};
+pub use tcp_proxy::TcpProxy;
 pub use template::Template;
 
 use std::path::PathBuf;

@@ -6,6 +6,12 @@ use std::process::{Child, Command, Stdio};
 use crate::binary::target_directory;
 use crate::{tools, workspace_directory};
 
+/// The keys of the account itself, which may do everything.
+pub const ROOT_KEY: &str = "test";
+
+/// The path of the URL of the queue that each server has in SQS.
+pub const QUEUE_PATH: &str = "/000000000000/standpipe";
+
 /// A running server with a user, and a role that requires an external id. It ends with this
 /// process.
 #[derive(Debug)]

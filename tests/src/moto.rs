@@ -1,4 +1,4 @@
-//! The AWS API of moto: Firehose with its buckets, STS, and IAM.
+//! The AWS API of moto: Firehose with its buckets, SQS, STS, and IAM.
 //!
 //! Each process of tests runs one server. Its Python also contains boto3, AWS's own client.
 
@@ -77,6 +77,14 @@ impl Moto {
             .iter()
             .map(|(stream, all)| (stream.clone(), all.iter().map(decode).collect()))
             .collect()
+    }
+
+    /// Creates a queue in SQS, and returns the path of its URL.
+    pub fn create_queue(&self, name: &str) -> String {
+        String::from_utf8(self.run_client(&["create_queue", name]))
+            .expect("UTF-8")
+            .trim()
+            .to_owned()
     }
 
     /// Stores a secret in Secrets Manager.

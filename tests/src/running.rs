@@ -57,7 +57,7 @@ impl ProgramThread {
 
 impl ProcessUsage {
     /// The resource usage of a process so far; `None` once it has ended.
-    fn of_process(pid: Pid) -> Option<Self> {
+    pub(crate) fn of_process(pid: Pid) -> Option<Self> {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
         let status = read("status").ok()?;

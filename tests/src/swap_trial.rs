@@ -94,7 +94,7 @@ impl SwapTrial {
         let options = RunOptions { firehose_client, ..RunOptions::default() };
         let run = Run::start(settings, options, runtime.handle());
         let run = runtime.block_on(run).expect("good settings");
-        let (swapper, progress) = (run.swapper(), run.progress());
+        let (swapper, progress) = (run.swapper().expect("the run has a plugin"), run.progress());
         let is_over = Arc::new(AtomicBool::new(false));
         let (mappings, summary) = std::thread::scope(|scope| {
             let swapping = scope.spawn(|| self.swap_plugins(&swapper, &progress, &is_over));

@@ -28,7 +28,7 @@ pub(crate) fn find_any_program(names: &[&str]) -> PathBuf {
 }
 
 /// Python with the packages that `tests/python/NAME.txt` pins.
-pub(crate) fn find_python(name: &str) -> PathBuf {
+pub fn find_python(name: &str) -> PathBuf {
     python_environment(name, &format!("tests/python/{name}.txt"))
 }
 

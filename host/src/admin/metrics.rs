@@ -30,7 +30,9 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
     let registry = all.sub_registry_with_prefix(PREFIX);
     metrics::register(registry, write_build_info);
     view.progress.register_metrics(registry);
-    view.delivery.register_metrics(registry);
+    if let Some(mapping) = &view.mapping {
+        mapping.delivery.register_metrics(registry);
+    }
     let aws = view.aws.clone();
     metrics::register(registry, move |page| {
         let Some(seconds) = aws.clock_skew_seconds() else { return Ok(()) };
@@ -60,7 +62,17 @@ pub(super) fn build_registry(view: &AdminView, own: ConnectionStats) -> Registry
     if let Some(held) = &view.held {
         held.register_metrics(registry);
     }
-    view.swapper.register_metrics(registry);
+    if let Some(mapping) = &view.mapping {
+        mapping.swapper.register_metrics(registry);
+    }
+    #[cfg(feature = "queue")]
+    if let Some(queue) = &view.queue {
+        queue.register_metrics(registry);
+    }
+    #[cfg(feature = "queue")]
+    if let Some(fleet) = &view.fleet {
+        fleet.register_metrics(registry);
+    }
     all
 }
 

@@ -32,7 +32,8 @@ pub(super) const SIGNATURE: &str = "plugin-signature";
 /// before a byte of them is read.
 #[derive(Debug)]
 pub(super) struct PluginApi {
-    swapper: Swapper,
+    /// None if the run publishes events to a queue.
+    swapper: Option<Swapper>,
     token: Option<AdminToken>,
     memory: BodyMemory,
     /// Permits for requests with a component.
@@ -43,7 +44,7 @@ pub(super) struct PluginApi {
 }
 
 impl PluginApi {
-    pub(super) fn new(swapper: Swapper, token: Option<AdminToken>) -> Self {
+    pub(super) fn new(swapper: Option<Swapper>, token: Option<AdminToken>) -> Self {
         PluginApi {
             swapper,
             token,
@@ -63,7 +64,7 @@ impl PluginApi {
         self.check_token(&parts.headers)?;
         let query = parts.uri.query().unwrap_or_default();
         match command {
-            PluginCommand::Report => Ok(json_response(StatusCode::OK, &self.swapper.report())),
+            PluginCommand::Report => Ok(json_response(StatusCode::OK, &self.swapper()?.report())),
             PluginCommand::Swap => {
                 let offer = |swapper: &Swapper, candidate: &Candidate| {
                     Ok(json_response(StatusCode::OK, &SwapResponse::from(swapper.swap(candidate)?)))
@@ -99,6 +100,15 @@ impl PluginApi {
         }
     }
 
+    fn swapper(&self) -> Result<&Swapper, AdminError> {
+        self.swapper.as_ref().ok_or_else(|| {
+            AdminError::new(
+                StatusCode::NOT_FOUND,
+                "this process has no plugin, since `role` under [queue] is \"collector\": send the request to a mapper",
+            )
+        })
+    }
+
     fn check_token(&self, headers: &HeaderMap) -> Result<(), AdminError> {
         let token = self.token.as_ref().ok_or_else(|| {
             AdminError::new(
@@ -128,6 +138,7 @@ impl PluginApi {
         peer: Peer,
         work: impl FnOnce(&Swapper, &Candidate) -> Result<Response, AdminError> + Send + 'static,
     ) -> Result<Response, AdminError> {
+        self.swapper()?;
         let permit = try_permit(&self.candidates)?;
         let header = signature_header(&parts.headers)?;
         let signature =
@@ -163,7 +174,7 @@ impl PluginApi {
         permit: OwnedSemaphorePermit,
         work: impl FnOnce(&Swapper) -> Result<Response, AdminError> + Send + 'static,
     ) -> Result<Response, AdminError> {
-        let swapper = self.swapper.clone();
+        let swapper = self.swapper()?.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work(&swapper)

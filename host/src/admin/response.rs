@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use standpipe_http::{BodyError, Response};
-use standpipe_plugin_host::swap::{RejectedCandidate, RoleChangeError, Swapped};
+use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, RoleChangeError, Swapped};
 
 /// The value of `Retry-After` if other requests, which may be compiling, delay this one.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
@@ -107,6 +107,9 @@ impl AdminError {
 
 impl From<RejectedCandidate> for AdminError {
     fn from(refused: RejectedCandidate) -> Self {
+        if let RejectionCause::FleetDecides = *refused.cause {
+            return AdminError::new(StatusCode::CONFLICT, refused.cause.to_string());
+        }
         let problem = ErrorResponse {
             error: refused.cause.to_string(),
             step: Some(refused.step.word()),

@@ -31,6 +31,8 @@ pub struct CheckStep {
 pub enum CheckOutcome {
     /// There is no problem.
     Ok,
+    /// There is no problem yet, but something should change.
+    Warning,
     /// There is a problem.
     Failed,
     /// The step could not be checked.
@@ -95,6 +97,7 @@ impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             CheckOutcome::Ok => "ok",
+            CheckOutcome::Warning => "warning",
             CheckOutcome::Failed => "failed",
             CheckOutcome::Skipped => "skipped",
         })

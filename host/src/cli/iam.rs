@@ -13,7 +13,8 @@ use standpipe_aws::AwsSettings;
 
 const POLICY_HELP: &str = "Loads the plugin with its settings, as `host config check` does. The policy covers the \
 streams that the plugin declares, the stream of the dead letters, and each --stream. Without --config, --map and --plugin it \
-covers --stream and --catalog only. host/docs/iam.md explains each permission.
+covers --stream and --catalog only. If the settings have a [queue] in Amazon SQS, the policy covers what its `role` does \
+with the queue: a collector sends messages and needs no streams but that of the dead letters, a mapper receives messages. host/docs/iam.md explains each permission.
 
 A stream that encrypts its records with a customer-managed key needs --kms-key: streams created since 2026-04-20 refuse \
 writers that may not use the key, and older ones will from 2027-02-28 on. Other streams need no KMS permissions.";

@@ -343,7 +343,7 @@ pub(super) enum LogFormat {
 }
 
 /// The default log filter, without repeated messages of AWS's libraries.
-const LOG_FILTER: &str = "info,aws_config=error,aws=warn,hyper=warn";
+const LOG_FILTER: &str = "info,async_nats=warn,aws_config=error,aws=warn,hyper=warn";
 
 /// Starts to write log lines to standard error, and returns what changes their filter. If
 /// `RUST_LOG` is set, it is the filter. Lines are dropped if standard error is not read.

@@ -27,6 +27,10 @@ use standpipe_core::secret::SecretSetting;
 use standpipe_core::settings::{SettingsChecker, check_source_names};
 use standpipe_delivery::DeliverySettings;
 use standpipe_delivery::dead_letters::DeadLetterLimit;
+#[cfg(feature = "queue")]
+pub use standpipe_queue::QueueSettings;
+#[cfg(feature = "queue")]
+pub use standpipe_queue::fleet::FleetSettings;
 
 /// The default directory of dead letters and compiled plugins, next to the settings file.
 pub const DATA_DIR: &str = "standpipe-data";
@@ -41,7 +45,11 @@ pub struct Settings {
     pub inputs: Vec<Input>,
     /// The settings of the collector, if it is enabled.
     pub collect: Option<CollectSettings>,
-    /// The sources, by their current and former names.
+    /// The queue between collectors and mappers, if there is one.
+    pub queue: Option<QueueSettings>,
+    /// The fleet that decides which plugin is active, if the run maps events.
+    pub fleet: Option<FleetSettings>,
+    /// The sources, by the names of today and of before.
     pub source_names: SourceNames,
     /// The sources with their own role.
     pub source_roles: Vec<SourceRole>,
@@ -172,9 +180,16 @@ impl RawSettings {
         let (aws, endpoint_url) = self.aws.check(aws_overrides, &mut checker.table("aws"));
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &mut checker);
         let secrets = self.secrets.check(&aws, &mut checker.table("secrets"));
-        let collect = self.check_collect(listen, &data_dir, &mut checker);
-        let reads_stdin = overrides.inputs.is_empty() && listen.is_none();
-        let has_listener = listen.is_some_and(|listen| listen != "off");
+        let queue = self.check_queue(&aws, listen.is_some(), &mut checker);
+        let fleet = self.check_fleet(queue.as_ref(), &mut checker);
+        let receives = queue.as_ref().is_some_and(QueueSettings::is_mapper);
+        let mut collect = self.check_collect(listen, &data_dir, &mut checker);
+        if queue.as_ref().is_some_and(|queue| !queue.has_spool()) {
+            collect.iter_mut().for_each(CollectSettings::remove_spool);
+        }
+        let reads_stdin = overrides.inputs.is_empty() && listen.is_none() && !receives;
+        let hands_back = receives && listen.is_none() && overrides.inputs.is_empty();
+        let has_listener = receives || listen.is_some_and(|listen| listen != "off");
         let admin = overrides.admin.as_deref();
         let mut dead_letters = checker.table("dead_letters");
         let settings = Settings {
@@ -186,6 +201,8 @@ impl RawSettings {
             admin: self.admin.check_address(admin, has_listener, &mut checker),
             admin_token: self.admin.check_token(&mut checker),
             collect,
+            queue,
+            fleet,
             plugin,
             plugin_settings,
             written_plugin_settings,
@@ -199,7 +216,9 @@ impl RawSettings {
             data_dir,
             secrets,
             workers: check_workers(self.workers, &mut checker),
-            drain_timeout: self.delivery.check_drain_timeout(&mut checker.table("delivery")),
+            drain_timeout: self
+                .delivery
+                .check_drain_timeout(hands_back, &mut checker.table("delivery")),
             fail_fast: overrides.fail_fast,
             #[cfg(feature = "catalog")]
             catalog,
@@ -232,6 +251,48 @@ impl RawSettings {
         listen.map(|_| collect)
     }
 
+    #[cfg(feature = "queue")]
+    fn check_queue(
+        &self,
+        aws: &AwsSettings,
+        listens: bool,
+        checker: &mut SettingsChecker,
+    ) -> Option<QueueSettings> {
+        let queue = self.queue.as_ref()?.check(aws, &mut checker.table("queue"))?;
+        if listens && !queue.is_collector() {
+            checker.add(
+                "[queue] role is \"mapper\", and a mapper receives events only from the queue: remove listen, or set \
+                 role = \"both\"",
+            );
+        }
+        let is_scheduled = self.catalog.as_ref().is_some_and(|catalog| catalog.schedule.is_some());
+        if is_scheduled && !queue.is_mapper() {
+            checker.add(
+                "[catalog] schedule needs a plugin, and a collector has none: set the schedule for one of the mappers",
+            );
+        }
+        Some(queue)
+    }
+
+    #[cfg(feature = "queue")]
+    fn check_fleet(
+        &self,
+        queue: Option<&QueueSettings>,
+        checker: &mut SettingsChecker,
+    ) -> Option<FleetSettings> {
+        let fleet = self.fleet.as_ref()?;
+        if self.plugin.canary.is_some() {
+            checker.add(
+                "[plugin.canary] is for a single host: remove it, and use `host fleet canary` for hosts with [fleet]",
+            );
+        }
+        // A queue with mistakes of its own is there all the same.
+        if queue.is_none() && self.queue.is_some() {
+            return None;
+        }
+        fleet.check(queue, &mut checker.table("fleet"))
+    }
+
     /// The directory of dead letters and compiled plugins. A directory of the command line
     /// overrides that of the file. `directory` is the directory of the settings file, in which the
     /// default is located.
@@ -242,6 +303,16 @@ impl RawSettings {
 }
 
 impl Settings {
+    /// Whether the run publishes events to a queue.
+    pub fn publishes(&self) -> bool {
+        self.queue.as_ref().is_some_and(QueueSettings::is_collector)
+    }
+
+    /// Whether the run maps events and delivers them.
+    pub fn is_mapper(&self) -> bool {
+        self.queue.as_ref().is_none_or(QueueSettings::is_mapper)
+    }
+
     /// The settings of all plugins in all roles.
     pub(crate) fn all_plugin_settings(&self) -> impl Iterator<Item = &str> {
         let PluginHosting { canary, shadow, .. } = &self.hosting;
@@ -289,6 +360,75 @@ impl RawSettings {
 #[cfg(not(feature = "collector"))]
 #[derive(Debug, Clone)]
 pub enum CollectSettings {}
+
+#[cfg(not(feature = "collector"))]
+impl CollectSettings {
+    fn remove_spool(&mut self) {
+        match *self {}
+    }
+}
+
+/// The settings of a queue, of which there are none in a build without the feature `queue`.
+#[cfg(not(feature = "queue"))]
+#[derive(Debug, Clone)]
+pub enum QueueSettings {}
+
+/// The settings of a fleet, of which there are none in a build without the feature `queue`.
+#[cfg(not(feature = "queue"))]
+#[derive(Debug, Clone)]
+pub enum FleetSettings {}
+
+#[cfg(not(feature = "queue"))]
+impl QueueSettings {
+    /// Whether the process receives events from the queue.
+    pub fn is_mapper(&self) -> bool {
+        match *self {}
+    }
+
+    /// Whether the process publishes events to the queue.
+    pub fn is_collector(&self) -> bool {
+        match *self {}
+    }
+
+    /// Whether a collector stores events in its spool until the queue has them.
+    pub fn has_spool(&self) -> bool {
+        match *self {}
+    }
+}
+
+#[cfg(not(feature = "queue"))]
+impl RawSettings {
+    /// Refuses `[fleet]`, since fleets are left out of this build.
+    fn check_fleet(
+        &self,
+        _: Option<&QueueSettings>,
+        checker: &mut SettingsChecker,
+    ) -> Option<FleetSettings> {
+        if self.fleet.is_some() {
+            checker.add(
+                "invalid [fleet]: this program has no fleets: build it with the feature `queue` of the crate \
+                 `standpipe`, or remove [fleet]",
+            );
+        }
+        None
+    }
+
+    /// Refuses `[queue]`, since queues are left out of this build.
+    fn check_queue(
+        &self,
+        _: &AwsSettings,
+        _: bool,
+        checker: &mut SettingsChecker,
+    ) -> Option<QueueSettings> {
+        if self.queue.is_some() {
+            checker.add(
+                "invalid [queue]: this program has no queues: build it with the feature `queue` of the crate \
+                 `standpipe`, or remove [queue]",
+            );
+        }
+        None
+    }
+}
 
 /// Rejects a scheduled catalog, because this build does not contain the catalog and could not run
 /// it.

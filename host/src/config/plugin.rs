@@ -97,6 +97,17 @@ pub fn secret_references(settings: &str) -> Vec<(String, SecretReference)> {
         .collect()
 }
 
+/// The names of secrets in a plugin's settings that are written out, without a reference.
+#[cfg(all(feature = "cli", feature = "queue"))]
+pub fn written_secrets(settings: &str) -> Vec<String> {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    let is_written = |(_, text): &(&str, &str)| {
+        let parsed = SecretSetting::parse(Secret::new((*text).to_owned()));
+        !matches!(parsed, Ok(SecretSetting::Reference(_)))
+    };
+    secret_texts(&settings).filter(is_written).map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Checks the references in `secrets` of a plugin's settings.
 fn check_secret_references(settings: &str, check: &mut TableChecker<'_>) {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();

@@ -17,6 +17,10 @@ use standpipe_delivery::dead_letters::RawDeadLetters;
 use standpipe_delivery::{RawDelivery, RawStream};
 use standpipe_http::RawHttp;
 use standpipe_plugin_host::RawPlugin;
+#[cfg(feature = "queue")]
+use standpipe_queue::RawQueue;
+#[cfg(feature = "queue")]
+use standpipe_queue::fleet::RawFleet;
 use standpipe_spool::RawSpool;
 
 /// The settings of Standpipe. Relative paths start at the directory of the settings file.
@@ -51,6 +55,11 @@ pub struct RawSettings {
     /// The spool: the queue on disk that holds accepted events until they are delivered.
     #[serde(skip_serializing_if = "is_default")]
     pub spool: RawSpool,
+    /// The queue between collectors and mappers on several machines. Without this table, one
+    /// process receives events and delivers them.
+    pub queue: Option<RawQueue>,
+    /// The fleet that this mapper is a part of. All hosts of a fleet change to another plugin at once.
+    pub fleet: Option<RawFleet>,
     /// Health checks, metrics and the admin API.
     #[serde(skip_serializing_if = "is_default")]
     pub admin: RawAdmin,
@@ -83,6 +92,18 @@ pub struct RawSettings {
     #[schemars(skip)]
     pub places: KeyPositions,
 }
+
+/// A queue between collectors and mappers. This build of Standpipe does not accept this table.
+#[cfg(not(feature = "queue"))]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct RawQueue {}
+
+/// A fleet of mappers. This build of Standpipe does not accept this table.
+#[cfg(not(feature = "queue"))]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct RawFleet {}
 
 // Without the feature `catalog`, `schedule` is an error, and all other keys are ignored.
 /// Reports on the delivery streams. This build of Standpipe has no catalog.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::source::Input;
 use standpipe_aws::secret_store::SecretBackend;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretSetting};
@@ -94,6 +95,26 @@ fn everything_set_is_read() {
     assert_eq!(aws.role.as_ref().unwrap().external_id, Some(external_id));
     let debug = format!("{settings:?}");
     assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
+}
+
+#[cfg(feature = "queue")]
+#[test]
+fn a_run_whose_events_can_go_to_another_mapper_drains_for_a_short_time() {
+    let drain_timeout = |role: &str, more: &str, inputs: &[&str]| {
+        let text = format!(
+            "{more}\n[queue]\nkind = \"nats\"\nrole = \"{role}\"\nservers = [\"nats://127.0.0.1\"]"
+        );
+        let inputs = inputs.iter().map(|path| Input::File(path.into())).collect();
+        let overrides = Overrides { inputs, ..Overrides::default() };
+        parse(&text).unwrap().check(Path::new("/etc"), overrides).unwrap().drain_timeout
+    };
+    assert_eq!(drain_timeout("mapper", "", &[]), Duration::from_millis(500));
+    assert_eq!(drain_timeout("mapper", "", &["in.ndjson"]), Duration::from_secs(30));
+    let listens = "listen = \"127.0.0.1:0\"\n[[sources]]\nname = \"web\"\ndialect = \"segment\"\n\
+                   write_keys = [\"key\"]";
+    assert_eq!(drain_timeout("both", listens, &[]), Duration::from_secs(30));
+    let own = "[delivery]\ndrain_timeout = \"7s\"";
+    assert_eq!(drain_timeout("mapper", own, &[]), Duration::from_secs(7));
 }
 
 #[test]

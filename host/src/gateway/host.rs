@@ -27,7 +27,7 @@ use standpipe_core::event::EventOutcome;
 use standpipe_delivery::dead_letters::DeadLetterWriter;
 #[cfg(feature = "collector")]
 use standpipe_http::Peer;
-use standpipe_plugin_host::swap::{Swapped, Swapper};
+use standpipe_plugin_host::swap::{SwapStep, Swapped, Swapper};
 
 /// A running host. Clones refer to the same host.
 ///
@@ -38,7 +38,8 @@ pub struct Host(pub(super) Arc<HostInner>);
 
 pub(super) struct HostInner {
     pub(super) submitter: Submitter,
-    pub(super) swapper: Swapper,
+    /// None if the host publishes events to a queue.
+    pub(super) swapper: Option<Swapper>,
     pub(super) reloader: Reloader,
     intake_stop: CancellationToken,
     #[cfg(feature = "collector")]
@@ -295,7 +296,7 @@ impl Host {
     ///
     /// Fails if the plugin is rejected.
     pub async fn swap(&self, plugin: Plugin) -> Result<Swapped, SwapError> {
-        let (swapper, reloader) = (self.0.swapper.clone(), self.0.reloader.clone());
+        let (swapper, reloader) = (self.swapper()?, self.0.reloader.clone());
         let candidate = self.0.runtime.spawn(async move { reloader.with_secrets(plugin.0).await });
         let candidate = candidate.await??;
         Ok(self.0.runtime.spawn_blocking(move || swapper.swap(&candidate)).await??)
@@ -376,8 +377,16 @@ impl Host {
         self.roll_back_to_previous(Some(generation)).await
     }
 
+    fn swapper(&self) -> Result<Swapper, SwapError> {
+        self.0.swapper.clone().ok_or_else(|| SwapError {
+            step: SwapStep::Read.word(),
+            reason: "the host has no plugin, since `role` under [queue] is \"collector\""
+                .to_owned(),
+        })
+    }
+
     async fn roll_back_to_previous(&self, generation: Option<u64>) -> Result<Swapped, SwapError> {
-        let swapper = self.0.swapper.clone();
+        let swapper = self.swapper()?;
         Ok(self.0.runtime.spawn_blocking(move || swapper.roll_back(generation)).await??)
     }
 

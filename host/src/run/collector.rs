@@ -86,18 +86,17 @@ impl BoundCollector {
     pub(super) fn start(
         self,
         chunker: Chunker,
-        sources: SourceNames,
+        sources: Arc<ArcSwap<SourceNames>>,
         stop: &StopTokens,
         runtime: &Handle,
     ) -> io::Result<(RunningCollector, JoinHandle<()>)> {
         let BoundCollector { server, tls, collector, keys, spool, consumer } = self;
         let held = Arc::<HeldEvents>::default();
-        let source_names = Arc::new(ArcSwap::from_pointee(sources));
         let reader = SpoolReader::new(
             consumer,
             spool.clone(),
             chunker.totals(),
-            Arc::clone(&source_names),
+            Arc::clone(&sources),
             Arc::clone(&held),
         );
         // A spool in memory is read to its end, because it disappears with the process.
@@ -112,7 +111,7 @@ impl BoundCollector {
             connections: server.as_ref().map(Server::stats),
             held,
             keys: Arc::clone(&keys),
-            source_names,
+            source_names: sources,
             tls: tls.clone(),
         };
         let closing = OnDrop(move || spool.close());
@@ -202,7 +201,8 @@ impl RunningCollector {
         CollectorSummary {
             accepted: self.collector.accepted(),
             unknown_keys: self.collector.unknown_keys(),
-            waiting: status.items_waiting,
+            // The senders of other events have them.
+            waiting: if self.spool.is_on_disk() { status.items_waiting } else { 0 },
             held: self.held.events(),
             unknown_sources: self.held.sources(),
             corrupt: status.corrupt_items,
@@ -256,7 +256,7 @@ fn log_recovery(recovered: &Recovered) {
 /// A dead letter must be as durable as the spool that its event leaves.
 pub(super) fn dead_letter_durability(collect: Option<&CollectSettings>) -> DeadLetterDurability {
     match collect.map(|collect| collect.spool.durability) {
-        Some(Durability::Fsync) => DeadLetterDurability::Synced,
+        Some(Durability::Fsync | Durability::Acknowledged) => DeadLetterDurability::Synced,
         Some(Durability::Os | Durability::Memory) | None => DeadLetterDurability::Written,
     }
 }

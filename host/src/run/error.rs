@@ -16,6 +16,10 @@ use standpipe_http::{BindError, TlsError};
 use standpipe_plugin_host::cases::CasesError;
 use standpipe_plugin_host::swap::RejectedCandidate;
 use standpipe_plugin_host::{EngineError, LoadError};
+#[cfg(feature = "queue")]
+use standpipe_queue::ConnectQueueError;
+#[cfg(feature = "queue")]
+use standpipe_queue::fleet::JoinError;
 use standpipe_spool as spool;
 
 /// Why a run cannot start.
@@ -84,6 +88,12 @@ pub enum RunError {
     /// Two sources have the same write key.
     #[cfg(feature = "collector")]
     DuplicateWriteKey(#[from] DuplicateWriteKey),
+    /// The queue of `[queue]` cannot be used.
+    #[cfg(feature = "queue")]
+    Queue(#[from] ConnectQueueError),
+    /// The fleet of `[fleet]` cannot be joined.
+    #[cfg(feature = "queue")]
+    Fleet(#[from] JoinError),
     /// The spool cannot be opened.
     Spool(#[from] spool::SpoolOpenError),
     /// An address cannot be listened on.
@@ -120,6 +130,10 @@ impl RunError {
             RunError::SourceRole { error, .. } => error.is_transient(),
             RunError::Secrets(error) => error.is_transient(),
             RunError::Secret(error) => error.is_transient,
+            #[cfg(feature = "queue")]
+            RunError::Queue(error) => error.is_transient(),
+            #[cfg(feature = "queue")]
+            RunError::Fleet(error) => error.is_transient(),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 use super::{Addresses, CollectorSummary, RunError};
@@ -42,7 +43,7 @@ impl RunningCollector {
     pub(super) fn start(
         self,
         _: Chunker,
-        _: SourceNames,
+        _: Arc<ArcSwap<SourceNames>>,
         _: &StopTokens,
         _: &Handle,
     ) -> io::Result<(RunningCollector, JoinHandle<()>)> {

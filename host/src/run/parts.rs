@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -16,15 +17,17 @@ use super::catalog_scheduler::{self, CatalogScheduler};
 use super::clients::Clients;
 use super::collector::{BoundCollector, RunningCollector, dead_letter_durability};
 use super::dead_letter_forwarder::DeadLetterForwarder;
+use super::fleet::{JoinedFleet, RunningFleet};
 use super::options::RunOptions;
 use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::Companions;
 use super::preparation::Preparation;
+use super::queue::{ConnectedQueue, RunningQueue};
 use super::reloadable::ReloadableParts;
 use super::secrets::open_secrets;
 use super::{Addresses, CACHE, Run, RunError};
-use crate::admin::{Admin, AdminView};
+use crate::admin::{Admin, AdminView, MappingView};
 use crate::config::Settings;
 use crate::limits;
 use crate::pipeline::{SourceIdentities, Worker, WorkerContext};
@@ -33,28 +36,66 @@ use crate::source::{
 };
 use crate::stop::{OnDrop, StopTokens};
 use standpipe_aws::{AwsStatus, OnUnreachable};
-use standpipe_core::event::Chunk;
+use standpipe_core::event::{Chunk, SourceNames, StreamName};
 use standpipe_core::private;
 use standpipe_core::secret::SecretResolver;
-use standpipe_delivery::dead_letters::{DeadLetterDirectory, DeadLetterWriter};
-use standpipe_delivery::{Delivery, DeliverySettings, RecordAccumulator};
+use standpipe_delivery::dead_letters::{
+    DeadLetterDirectory, DeadLetterDurability, DeadLetterWriter,
+};
+use standpipe_delivery::{Delivery, DeliverySettings, FirehoseClients, RecordAccumulator};
 use standpipe_plugin_host::swap::Swapper;
 
 /// The parts of a run before the first event.
 pub(crate) struct RunParts {
     pub(super) settings: Settings,
-    pub(super) swapper: Swapper,
+    /// None if the run publishes events to a queue, and maps none.
+    pub(super) mapping: Option<Mapping>,
+    /// Delivers copies of dead letters.
+    pub(super) forwarder: Option<DeadLetterForwarder>,
+    pub(super) aws: AwsStatus,
+    pub(super) queue: Option<ConnectedQueue>,
+    pub(super) fleet: Option<JoinedFleet>,
     pub(super) stop: StopTokens,
     pub(super) secrets: Arc<dyn SecretResolver>,
-    pub(super) companions: Companions,
-    pub(super) delivery: Delivery,
-    pub(super) identities: SourceIdentities,
-    pub(super) aws: AwsStatus,
     pub(crate) dead_letters: Arc<DeadLetterWriter>,
-    pub(super) forwarder: Option<DeadLetterForwarder>,
     pub(super) bound_collector: Option<BoundCollector>,
     pub(super) admin: Option<(Admin, Option<ResolvedToken>)>,
     pub(super) options: RunOptions,
+}
+
+/// The parts that map and deliver events.
+pub(super) struct Mapping {
+    pub(super) swapper: Swapper,
+    pub(super) companions: Companions,
+    pub(super) delivery: Delivery,
+    pub(super) identities: SourceIdentities,
+}
+
+/// Starts deliveries with the clients of a run. Each delivery can be aborted separately: copies of dead letters after
+/// events are delivered, and events if a stream is held.
+struct DeliveryStarter {
+    clients: FirehoseClients,
+    settings: DeliverySettings,
+    dead_letters: Arc<DeadLetterWriter>,
+    runtime: Handle,
+}
+
+impl DeliveryStarter {
+    fn start(&self, abort: CancellationToken) -> Delivery {
+        let DeliveryStarter { clients, settings, dead_letters, runtime } = self;
+        let dead_letters = Arc::clone(dead_letters);
+        Delivery::new(clients.clone(), settings.clone(), dead_letters, runtime.clone(), abort)
+    }
+
+    /// Starts to copy dead letters to this stream.
+    fn forward_dead_letters(
+        &self,
+        stream: &StreamName,
+        abort: CancellationToken,
+    ) -> io::Result<DeadLetterForwarder> {
+        let delivery = self.start(abort.clone());
+        DeadLetterForwarder::start(Arc::clone(&self.dead_letters), delivery, abort, stream)
+    }
 }
 
 impl RunParts {
@@ -89,36 +130,58 @@ impl RunParts {
         let prepared = runtime.spawn_blocking(prepare).await;
         let (prepared, settings) = prepared.expect("loading a plugin does not panic");
         let (swapper, tls) = prepared?;
-        let clients = match options.firehose_client.take() {
-            Some(client) => Clients::shared(client),
-            None => {
-                let (to, roles) = (&settings.destination, &settings.source_roles);
-                patiently!(unreached, Clients::open(to, roles, &secrets, unreached).await)
-            }
-        };
-        let Clients { firehose_clients, identities, start_rate, aws } = clients;
         let dead_letters =
             Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
-        let how = DeliverySettings { start_rate, ..settings.delivery.clone() };
         let stop = StopTokens::default();
-        // Each delivery can be aborted separately: copies after events are delivered, and events if
-        // a stream is held.
-        let deliver = |abort| {
-            let (firehose_clients, how, dead_letters) =
-                (firehose_clients.clone(), how.clone(), Arc::clone(&dead_letters));
-            Delivery::new(firehose_clients, how, dead_letters, runtime.clone(), abort)
+        let (mut mapping, mut forwarder, mut aws) = (None, None, AwsStatus::default());
+        // A collector of a queue delivers only copies of dead letters.
+        if swapper.is_some() || settings.dead_letter_stream.is_some() {
+            let clients = match options.firehose_client.take() {
+                Some(client) => Clients::shared(client),
+                None => {
+                    let (to, roles) = (&settings.destination, &settings.source_roles);
+                    patiently!(unreached, Clients::open(to, roles, &secrets, unreached).await)
+                }
+            };
+            aws = clients.aws;
+            let deliveries = DeliveryStarter {
+                clients: clients.firehose_clients,
+                settings: DeliverySettings {
+                    start_rate: clients.start_rate,
+                    ..settings.delivery.clone()
+                },
+                dead_letters: Arc::clone(&dead_letters),
+                runtime: runtime.clone(),
+            };
+            let abort = || stop.delivery_abort.child_token();
+            if let Some(stream) = &settings.dead_letter_stream {
+                let started = deliveries.forward_dead_letters(stream, abort());
+                forwarder = Some(started.map_err(RunError::Thread)?);
+            }
+            mapping = swapper.map(|swapper| Mapping {
+                swapper,
+                companions: Companions::of(&settings),
+                delivery: deliveries.start(abort()),
+                identities: clients.identities,
+            });
+        }
+        let fleet = match (&settings.fleet, &mapping) {
+            (Some(fleet), Some(Mapping { swapper, .. })) => {
+                let join = || JoinedFleet::join(fleet, swapper, &secrets);
+                Some(patiently!(unreached, join().await))
+            }
+            // A collector maps nothing.
+            _ => None,
         };
-        let forwarder = settings.dead_letter_stream.as_ref().map(|stream| {
-            let abort = stop.delivery_abort.child_token();
-            DeadLetterForwarder::start(
-                Arc::clone(&dead_letters),
-                deliver(abort.clone()),
-                abort,
-                stream,
-            )
-        });
-        let forwarder = forwarder.transpose().map_err(RunError::Thread)?;
-        let delivery = deliver(stop.delivery_abort.child_token());
+        let mut queue = match settings.queue.clone() {
+            Some(queue) => {
+                Some(ConnectedQueue::connect(queue, &secrets, unreached, &stop, runtime).await?)
+            }
+            None => None,
+        };
+        if let (Some(queue), Some(fleet)) = (&mut queue, &fleet) {
+            queue.wait_for_fleet(fleet);
+        }
         let bound_collector = match settings.collect.clone() {
             Some(collect) => {
                 let secrets = Arc::clone(&secrets);
@@ -136,18 +199,16 @@ impl RunParts {
             }
             None => None,
         };
-        let companions = Companions::of(&settings);
         Ok(RunParts {
             settings,
-            swapper,
+            mapping,
+            forwarder,
+            aws,
+            queue,
+            fleet,
             stop,
             secrets,
-            companions,
-            delivery,
-            identities,
-            aws,
             dead_letters,
-            forwarder,
             bound_collector,
             admin,
             options,
@@ -158,17 +219,19 @@ impl RunParts {
     /// one running.
     pub(super) fn launch(mut self, runtime: &Handle) -> io::Result<Run> {
         let progress = Progress::default();
-        let chunks_max = self.settings.workers.get() * limits::CHUNKS_QUEUED_PER_WORKER;
-        let (chunker, chunks, buffers) = Chunker::new(chunks_max, progress.clone());
         let addresses = self.addresses();
         self.stop_with_intake(runtime);
         self.stop_on_failures();
-        let workers = self.spawn_workers(chunks, buffers)?;
-        let (collector, spool_reader) = self.start_collector(&chunker, runtime)?.unzip();
+        let (chunker, queued_chunker, workers) = self.spawn_consumers(&progress)?;
+        let sources = Arc::new(ArcSwap::from_pointee(self.settings.source_names.clone()));
+        let (queue, queue_reader) = self.start_queue(queued_chunker, &sources, runtime)?;
+        let (collector, spool_reader) = self.start_collector(&chunker, &sources, runtime)?.unzip();
         let reloadable = self.reloadable_parts(collector.clone());
         let submissions = self.read_submissions(&chunker)?;
         let admin_stop = CancellationToken::new();
-        self.serve_admin(&progress, collector.as_ref(), &admin_stop, runtime);
+        let fleet = self.fleet.take().map(|fleet| fleet.start(runtime));
+        let machines = (queue.as_ref(), fleet.as_ref());
+        self.serve_admin(&progress, collector.as_ref(), machines, &admin_stop, runtime);
         let compactor = ReplayCompactor::start(Arc::clone(&self.dead_letters))?;
         let reader = self.read_inputs(chunker, &compactor)?;
         #[cfg(feature = "catalog")]
@@ -180,12 +243,14 @@ impl RunParts {
             reloadable,
             addresses,
             collector,
+            queue,
+            fleet,
             admin_stop,
             compactor,
             #[cfg(feature = "catalog")]
             catalog_scheduler,
             reader,
-            feeders: spool_reader.into_iter().chain(submissions).collect(),
+            feeders: spool_reader.into_iter().chain(submissions).chain(queue_reader).collect(),
             workers,
         })
     }
@@ -218,10 +283,53 @@ impl RunParts {
     fn stop_on_failures(&self) {
         let intake_stop = self.stop.intake_stop.clone();
         self.dead_letters.on_refusal(move || intake_stop.cancel());
-        if self.settings.fail_fast {
+        if self.settings.fail_fast
+            && let Some(mapping) = &self.mapping
+        {
             let stop = self.stop.clone();
-            self.delivery.fail_fast(move |why| stop.end_early(why));
+            mapping.delivery.fail_fast(move |why| stop.end_early(why));
         }
+    }
+
+    /// Spawns the threads that process chunks: workers, and those that publish chunks to the queue. Returns the chunker
+    /// of the run's own sources, and that of chunks from the queue.
+    fn spawn_consumers(
+        &mut self,
+        progress: &Progress,
+    ) -> io::Result<(Chunker, Option<Chunker>, Vec<JoinHandle<()>>)> {
+        let threads = self.settings.workers.get();
+        let chunks_max = threads * limits::CHUNKS_QUEUED_PER_WORKER;
+        let (chunker, chunks, buffers) = Chunker::new(chunks_max, progress.clone());
+        let mut consumers = Vec::new();
+        if self.mapping.is_some() {
+            consumers.extend(self.spawn_workers(chunks.clone(), buffers.clone())?);
+        }
+        match &self.queue {
+            Some(queue) if self.settings.publishes() => {
+                let is_mapper = self.mapping.is_some();
+                // Events that are published and then received again count once: where they are mapped.
+                let (intake, chunks, buffers) = match is_mapper {
+                    true => Chunker::new(chunks_max, Progress::default()),
+                    false => (chunker.clone(), chunks, buffers),
+                };
+                let ends = (chunks, buffers);
+                consumers.extend(queue.spawn_publishers(threads, ends, &self.dead_letters)?);
+                Ok((intake, is_mapper.then_some(chunker), consumers))
+            }
+            Some(_) => Ok((chunker.clone(), Some(chunker), consumers)),
+            None => Ok((chunker, None, consumers)),
+        }
+    }
+
+    fn start_queue(
+        &mut self,
+        chunker: Option<Chunker>,
+        sources: &Arc<ArcSwap<SourceNames>>,
+        runtime: &Handle,
+    ) -> io::Result<(Option<RunningQueue>, Option<JoinHandle<()>>)> {
+        let Some(queue) = self.queue.take() else { return Ok((None, None)) };
+        let (queue, reader) = queue.start(chunker, Arc::clone(sources), &self.stop, runtime)?;
+        Ok((Some(queue), reader))
     }
 
     /// Spawns the workers. The queue of chunks closes with the last one.
@@ -230,20 +338,21 @@ impl RunParts {
         chunks: Receiver<Chunk>,
         buffers: Sender<Vec<u8>>,
     ) -> io::Result<Vec<JoinHandle<()>>> {
-        let swapper = self.swapper.clone();
+        let mapping = self.mapping.as_mut().expect("only a run with a plugin has workers");
+        let swapper = mapping.swapper.clone();
         // A rejection has been logged.
         let shared = WorkerContext {
             chunks,
             buffers,
-            roles: Arc::clone(self.swapper.roles()),
+            roles: Arc::clone(mapping.swapper.roles()),
             dead_letters: Arc::clone(&self.dead_letters),
-            identities: Arc::new(std::mem::take(&mut self.identities)),
+            identities: Arc::new(std::mem::take(&mut mapping.identities)),
             on_failure: self.settings.hosting.on_failure.clone(),
             renew_plugin: Arc::new(move || drop(swapper.renew())),
             stop: self.stop.clone(),
         };
         let spawn = |number| {
-            let worker = Worker::new(shared.clone(), RecordAccumulator::new(&self.delivery));
+            let worker = Worker::new(shared.clone(), RecordAccumulator::new(&mapping.delivery));
             thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
         };
         (0..self.settings.workers.get()).map(spawn).collect()
@@ -252,18 +361,20 @@ impl RunParts {
     fn start_collector(
         &mut self,
         chunker: &Chunker,
+        sources: &Arc<ArcSwap<SourceNames>>,
         runtime: &Handle,
     ) -> io::Result<Option<(RunningCollector, JoinHandle<()>)>> {
         let Some(bound_collector) = self.bound_collector.take() else { return Ok(None) };
-        let sources = self.settings.source_names.clone();
+        let sources = Arc::clone(sources);
         bound_collector.start(chunker.clone(), sources, &self.stop, runtime).map(Some)
     }
 
     fn reloadable_parts(&mut self, collector: Option<RunningCollector>) -> ReloadableParts {
+        let events = self.mapping.iter().map(|mapping| &mapping.delivery);
         let copies = self.forwarder.iter().map(|forwarder| &forwarder.delivery);
-        let deliveries = [&self.delivery].into_iter().chain(copies).map(Delivery::downgrade);
+        let deliveries = events.chain(copies).map(Delivery::downgrade).collect();
         let set_log_filter = self.options.set_log_filter.take();
-        ReloadableParts::new(&self.settings, collector, deliveries.collect(), set_log_filter)
+        ReloadableParts::new(&self.settings, collector, deliveries, set_log_filter)
     }
 
     /// Reads the events of an embedding program until its source is closed.
@@ -273,25 +384,36 @@ impl RunParts {
         chunker.clone().spawn("submissions", reader, CancellationToken::new()).map(Some)
     }
 
+    #[cfg_attr(
+        not(feature = "queue"),
+        expect(unused_variables, reason = "without the feature, no run has a queue")
+    )]
     fn serve_admin(
         &mut self,
         progress: &Progress,
         collector: Option<&RunningCollector>,
+        (queue, fleet): (Option<&RunningQueue>, Option<&RunningFleet>),
         admin_stop: &CancellationToken,
         runtime: &Handle,
     ) {
         let Some((admin, token)) = self.admin.take() else { return };
         let view = AdminView {
             progress: progress.clone(),
-            delivery: self.delivery.clone(),
+            mapping: self.mapping.as_ref().map(|mapping| MappingView {
+                delivery: mapping.delivery.clone(),
+                swapper: mapping.swapper.clone(),
+            }),
             aws: self.aws.clone(),
+            #[cfg(feature = "queue")]
+            queue: queue.map(|queue| queue.monitor.clone()),
+            #[cfg(feature = "queue")]
+            fleet: fleet.map(|fleet| fleet.monitor.clone()),
             dead_letters: Arc::clone(&self.dead_letters),
             #[cfg(feature = "collector")]
             collector: collector.map(|collector| Arc::clone(&collector.collector)),
             spool: collector.map(|collector| collector.spool().clone()),
             #[cfg(feature = "collector")]
             held: collector.map(|collector| Arc::clone(&collector.held)),
-            swapper: self.swapper.clone(),
             intake_stop: self.stop.intake_stop.clone(),
             connections: collector.and_then(|collector| collector.connections().cloned()),
             log_lines_dropped: self.options.log_lines_dropped.take(),
@@ -325,7 +447,8 @@ impl RunParts {
     #[cfg(feature = "catalog")]
     fn start_catalog_scheduler(&mut self) -> io::Result<Option<CatalogScheduler>> {
         let Some(settings) = self.settings.catalog.take() else { return Ok(None) };
-        let routes = catalog_scheduler::active_routes(Arc::clone(self.swapper.roles()));
+        let mapping = self.mapping.as_ref().expect("the settings of a collector have no schedule");
+        let routes = catalog_scheduler::active_routes(Arc::clone(mapping.swapper.roles()));
         CatalogScheduler::start(*settings, routes, self.stop.intake_stop.child_token()).map(Some)
     }
 }
@@ -334,10 +457,14 @@ impl RunParts {
 fn open_dead_letters(settings: &Settings, is_embedded: bool) -> Result<DeadLetterWriter, RunError> {
     let directory = DeadLetterDirectory::of_data_dir(&settings.data_dir).path().to_owned();
     private::narrow_existing(&directory);
-    if settings.collect.is_none() && !is_embedded {
+    if settings.collect.is_none() && settings.queue.is_none() && !is_embedded {
         return Ok(DeadLetterWriter::bounded(directory, settings.dead_letters));
     }
-    let durability = dead_letter_durability(settings.collect.as_ref());
+    let durability = match settings.queue {
+        // As durable as the message that it leaves.
+        Some(_) => DeadLetterDurability::Synced,
+        None => dead_letter_durability(settings.collect.as_ref()),
+    };
     DeadLetterWriter::waiting(directory, settings.dead_letters, durability)
         .map_err(RunError::Thread)
 }

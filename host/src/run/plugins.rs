@@ -154,7 +154,7 @@ pub(super) fn policy_without_cases(settings: &Settings, secrets: &PluginSecrets)
     }
 }
 
-fn default_plugin_sha256() -> Arc<str> {
+pub(super) fn default_plugin_sha256() -> Arc<str> {
     static SHA256: OnceLock<Arc<str>> = OnceLock::new();
     Arc::clone(SHA256.get_or_init(|| sha256_hex(DEFAULT_PLUGIN).into()))
 }

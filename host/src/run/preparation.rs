@@ -56,7 +56,9 @@ impl Preparation {
     /// Compiles and runs plugin code, so it must not run on the runtime's threads.
     pub(crate) fn new(settings: &Settings, secrets: &PluginSecrets, cache: Option<&Path>) -> Self {
         let mut preparation = Preparation::default();
-        preparation.add_plugins(settings, secrets, cache);
+        if settings.is_mapper() {
+            preparation.add_plugins(settings, secrets, cache);
+        }
         #[cfg(feature = "collector")]
         if let Some(collect) = &settings.collect {
             preparation.add_collector(collect);
@@ -83,17 +85,15 @@ impl Preparation {
         [roles.active.plugin().clone()].into_iter().chain(canary).collect()
     }
 
-    /// Returns the plugins, and the certificate.
+    /// Returns the plugins, if the run maps events, and the certificate.
     ///
     /// # Errors
     ///
-    /// Returns the error of the first part that failed.
-    pub(super) fn into_prepared(self) -> Result<(Swapper, Option<Tls>), RunError> {
-        let failure = self.parts.into_iter().find_map(|(_, result)| result.err());
-        match (failure, self.swapper) {
-            (Some(error), _) => Err(error),
-            (None, Some(swapper)) => Ok((swapper, self.tls)),
-            (None, None) => unreachable!("a rejected plugin is an error"),
+    /// The error of the first part that failed.
+    pub(super) fn into_prepared(self) -> Result<(Option<Swapper>, Option<Tls>), RunError> {
+        match self.parts.into_iter().find_map(|(_, result)| result.err()) {
+            Some(error) => Err(error),
+            None => Ok((self.swapper, self.tls)),
         }
     }
 

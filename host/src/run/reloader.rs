@@ -21,7 +21,10 @@ use crate::config::{FileWatch, PluginSource, Settings};
 use standpipe_core::blocking;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::SecretResolver;
-use standpipe_plugin_host::swap::{Candidate, RejectedCandidate, Swapped, Swapper};
+use standpipe_plugin_host::swap::{Candidate, RejectedCandidate, RejectionCause, Swapped, Swapper};
+
+/// The generation of a run without a plugin.
+const NO_GENERATION: u64 = 0;
 
 /// How often a plugin's files are checked if no notification arrives.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,18 +37,23 @@ const WATCH_SETTLE: Duration = Duration::from_millis(200);
 pub struct Reloader(Arc<ReloaderInner>);
 
 struct ReloaderInner {
-    swapper: Swapper,
+    /// None if the run publishes events to a queue.
+    plugin: Option<ReloadablePlugin>,
     reloadable: ReloadableParts,
     settings_file: Option<PathBuf>,
     read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     secrets: Arc<dyn SecretResolver>,
+    /// Locked while secrets are resolved and passed to plugins, so that no plugin gets an older
+    /// secret than it has.
+    reload_lock: tokio::sync::Mutex<()>,
+}
+
+struct ReloadablePlugin {
+    swapper: Swapper,
     companions: Mutex<Companions>,
     /// The plugin of the settings when it was last loaded. If only other keys change, it is not
     /// loaded again, because another plugin may be active by now.
     last_loaded: Mutex<Option<PluginFingerprint>>,
-    /// Locked while secrets are resolved and passed to plugins, so that no plugin gets an older
-    /// secret than it has.
-    reload_lock: tokio::sync::Mutex<()>,
 }
 
 /// Why the settings' plugin is loaded.
@@ -64,13 +72,15 @@ impl Reloader {
         read: Box<dyn Fn() -> Result<Settings, BoxError> + Send + Sync>,
     ) -> Self {
         Reloader(Arc::new(ReloaderInner {
-            swapper: run.parts.swapper.clone(),
+            plugin: run.parts.mapping.as_ref().map(|mapping| ReloadablePlugin {
+                swapper: mapping.swapper.clone(),
+                companions: Mutex::new(mapping.companions.clone()),
+                last_loaded: Mutex::default(),
+            }),
             reloadable: run.reloadable.clone(),
             settings_file,
             read,
             secrets: Arc::clone(&run.parts.secrets),
-            companions: Mutex::new(run.parts.companions.clone()),
-            last_loaded: Mutex::default(),
             reload_lock: tokio::sync::Mutex::default(),
         }))
     }
@@ -96,7 +106,7 @@ impl Reloader {
     ) -> Result<Candidate, RejectedCandidate> {
         let Some(settings) = &candidate.settings else { return Ok(candidate) };
         let known = PluginSecrets::resolve([settings.written()].into_iter(), &self.0.secrets).await;
-        let known = known.map_err(|error| self.0.swapper.reject_unreadable(error))?;
+        let known = known.map_err(|error| self.0.reject_unreadable(error))?;
         let settings = known.substitute(settings.written());
         Ok(Candidate { settings, ..candidate })
     }
@@ -174,33 +184,60 @@ impl Reloader {
 impl ReloaderInner {
     fn reload(&self, cause: ReloadCause, runtime: &Handle) -> Result<Swapped, RejectedCandidate> {
         let settings = (self.read)();
-        let settings = settings.map_err(|reason| self.swapper.reject_unreadable(reason))?;
+        let settings = settings.map_err(|reason| self.reject_unreadable(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
+        let Some(ReloadablePlugin { swapper, companions, last_loaded }) = &self.plugin else {
+            return Ok(Swapped::Unchanged(NO_GENERATION));
+        };
         let known =
             runtime.block_on(PluginSecrets::resolve(settings.all_plugin_settings(), &self.secrets));
-        let known = known.map_err(|error| self.swapper.reject_unreadable(error))?;
+        let known = known.map_err(|error| swapper.reject_unreadable(error))?;
         let (candidate, policy, ingredients) =
-            plugins::read_configured_plugin(&self.swapper, &settings, &known)?;
-        // Secrets are refreshed first, so that a rollback does not activate a plugin with old
-        // secrets.
+            plugins::read_configured_plugin(swapper, &settings, &known)?;
+        // First, so that a rollback does not go to a plugin with old secrets.
         self.refresh_secrets(runtime);
-        let taken = self.last_loaded.lock().clone();
+        let taken = last_loaded.lock().clone();
+        if swapper.is_left_to_fleet() {
+            if taken.is_some_and(|taken| taken != ingredients) {
+                tracing::warn!(
+                    "the plugin of the settings has changed, and is not loaded: {}",
+                    RejectionCause::FleetDecides
+                );
+            }
+            *last_loaded.lock() = Some(ingredients);
+            return Ok(Swapped::Unchanged(swapper.roles().load().active.number()));
+        }
         let swapped = match cause == ReloadCause::Change && taken.as_ref() == Some(&ingredients) {
-            true => Swapped::Unchanged(self.swapper.roles().load().active.number()),
-            false => self.swapper.swap_with_policy(&candidate, policy)?,
+            true => Swapped::Unchanged(swapper.roles().load().active.number()),
+            false => swapper.swap_with_policy(&candidate, policy)?,
         };
-        *self.last_loaded.lock() = Some(ingredients);
-        let mut companions = self.companions.lock();
-        companions.apply_changes(&self.swapper, &settings, &known);
+        *last_loaded.lock() = Some(ingredients);
+        let mut companions = companions.lock();
+        companions.apply_changes(swapper, &settings, &known);
         Ok(swapped)
     }
 
-    /// Resolves the secrets of all plugins, and passes on changed ones.
+    /// Logs and counts that settings or a plugin cannot be read.
+    fn reject_unreadable(&self, error: impl Into<BoxError>) -> RejectedCandidate {
+        match &self.plugin {
+            Some(plugin) => plugin.swapper.reject_unreadable(error),
+            None => {
+                let error = error.into();
+                tracing::error!(
+                    "failed to reload the settings; the last ones stay in use: {error}"
+                );
+                RejectedCandidate::unreadable(error)
+            }
+        }
+    }
+
+    /// Resolves the secrets of all plugins, and hands out changed ones.
     fn refresh_secrets(&self, runtime: &Handle) {
-        let written = self.swapper.written_settings();
+        let Some(ReloadablePlugin { swapper, .. }) = &self.plugin else { return };
+        let written = swapper.written_settings();
         let written = written.iter().map(String::as_str);
         match runtime.block_on(PluginSecrets::resolve(written, &self.secrets)) {
-            Ok(known) => self.swapper.refresh(&|written| known.substitute(written)),
+            Ok(known) => swapper.refresh(&|written| known.substitute(written)),
             Err(error) => tracing::warn!(
                 "failed to refresh the secrets of plugins; keeping the last ones: {error}"
             ),

@@ -79,9 +79,15 @@ pub struct Summary {
     /// Dead letters that a replay skipped: they are bodies of refused requests.
     #[serde(skip_serializing_if = "is_default")]
     pub request_letters: u64,
+    /// Dead letters that a replay skipped: they are messages of a queue that cannot be decoded.
+    #[serde(skip_serializing_if = "is_default")]
+    pub message_letters: u64,
     /// The counts of the collector, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<CollectorSummary>,
+    /// The counts of the queue, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSummary>,
     /// The comparison with the shadow, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowReport>,
@@ -118,6 +124,23 @@ pub struct CollectorSummary {
     /// Waiting events that this version of the program cannot read.
     #[serde(skip_serializing_if = "is_default")]
     pub unreadable: u64,
+}
+
+/// The counts of a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QueueSummary {
+    /// Whether this process mapped events. If not, `delivered` counts the events that the queue has.
+    pub is_mapper: bool,
+    /// Messages that the queue has stored.
+    pub published: u64,
+    /// Messages that the queue had lost, and that were published again.
+    pub republished: u64,
+    /// Messages received, without repeated deliveries.
+    pub received: u64,
+    /// Deliveries of messages that the queue had delivered before.
+    pub redelivered: u64,
+    /// Repeated deliveries that were recognized and not processed again.
+    pub duplicates: u64,
 }
 
 impl Summary {
@@ -162,8 +185,10 @@ impl Summary {
             unreadable_letters: read.left.unreadable,
             unknown_source_letters: read.left.unknown_source,
             request_letters: read.left.requests,
+            message_letters: read.left.messages,
             dead_letters_refused: dead.refused,
             collected: None,
+            queue: None,
             shadow: None,
             unread: read.unread,
             faults: not_opened.chain(dead.failure).collect(),
@@ -189,9 +214,13 @@ impl fmt::Display for Summary {
                 write!(f, "{accepted} events accepted from SDKs, {} processed", self.read)?;
             }
         }
+        let delivered = match &self.queue {
+            Some(queue) if !queue.is_mapper => "passed to the queue",
+            _ => "delivered",
+        };
         write!(
             f,
-            " in {:.2} s ({} per second): {} delivered, {} filtered, {} dead, {} not delivered",
+            " in {:.2} s ({} per second): {} {delivered}, {} filtered, {} dead, {} not {delivered}",
             self.seconds,
             self.events_per_second,
             self.delivered,
@@ -305,6 +334,10 @@ impl Summary {
                 (
                     self.request_letters,
                     "dead letters were skipped: they are bodies of refused requests; send them to the collector again",
+                ),
+                (
+                    self.message_letters,
+                    "dead letters were skipped: they are messages that cannot be decoded; replay them with the version of the program that published them",
                 ),
                 (self.dead_letters_refused, "dead letters could not be written"),
                 (

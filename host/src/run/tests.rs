@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::options::{EmbeddedSource, RunOptions};
-use super::parts::RunParts;
+use super::parts::{Mapping, RunParts};
 use super::plugins::Companions;
 use super::{Run, Summary, UnreadInput};
 use crate::config::{Overrides, Settings, parse};
@@ -120,17 +120,22 @@ fn parts_with(
         Handle::current(),
         stop.delivery_abort.child_token(),
     );
-    RunParts {
-        secrets: Arc::new(NoSecretManager),
+    let mapping = Mapping {
         companions: Companions::of(&settings),
         swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
-        settings,
-        stop,
         delivery,
         identities: Default::default(),
-        aws: AwsStatus::default(),
-        dead_letters,
+    };
+    RunParts {
+        secrets: Arc::new(NoSecretManager),
+        settings,
+        mapping: Some(mapping),
         forwarder: None,
+        aws: AwsStatus::default(),
+        queue: None,
+        fleet: None,
+        stop,
+        dead_letters,
         bound_collector: None,
         admin: None,
         options: RunOptions::default(),

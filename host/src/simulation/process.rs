@@ -113,7 +113,9 @@ impl<'a> Process<'a> {
         world.account.narrate(from, || format!("a process starts: {recovered:?}"));
         let durability = match world.durability {
             Durability::Fsync => DeadLetterDurability::Synced,
-            Durability::Os | Durability::Memory => DeadLetterDurability::Written,
+            Durability::Os | Durability::Memory | Durability::Acknowledged => {
+                DeadLetterDurability::Written
+            }
         };
         let (dead_letters, letter_steps) =
             DeadLetterWriter::stepped(world.dead_directory(), world.dead, durability);

@@ -47,6 +47,8 @@ pub struct LeftLetters {
     pub unknown_source: u64,
     /// Dead letters that are bodies of requests, and not events.
     pub requests: u64,
+    /// They are messages of a queue that this version of the program cannot decode.
+    pub messages: u64,
 }
 
 /// An input that a stop left unread.
@@ -213,32 +215,58 @@ impl<'a> ReplaySource<'a> {
             self.left.requests += 1;
             return None;
         }
+        if dead_letter.reason == Reason::MessageUnreadable.word() {
+            let chunk = self.read_message(&dead_letter, bytes, chunker);
+            self.left.messages += u64::from(chunk.is_none());
+            return chunk;
+        }
         let Some(source) = self.replay.sources.current(&dead_letter.source) else {
             self.left.unknown_source += 1;
             self.log_unknown(&dead_letter.source);
             return None;
         };
         let source = EventSource::with_history(source, &dead_letter.history_with_this());
-        Some(self.make_chunk(dead_letter, source, bytes, chunker))
-    }
-
-    fn make_chunk(
-        &self,
-        dead_letter: StoredDeadLetter,
-        source: EventSource,
-        bytes: Range<u64>,
-        chunker: &Chunker,
-    ) -> Chunk {
-        chunker.count_read(0, 1);
-        let (totals, file) = (chunker.totals(), Arc::clone(&self.file));
-        let ack = Ack::new(source, 1, move |settled| {
-            totals.add_settled(settled);
-            file.settle_letter(bytes, settled);
-        });
         let event = 0..dead_letter.event.len();
         let mut lines =
             Lines { bytes: dead_letter.event, first_line: dead_letter.line, ..Lines::default() };
         lines.push(event, 0);
+        Some(self.make_chunk(lines, source, bytes, chunker))
+    }
+
+    /// Makes a chunk of the events of a message, which an older version of the program could not decode.
+    #[cfg(feature = "queue")]
+    fn read_message(
+        &self,
+        dead_letter: &StoredDeadLetter,
+        bytes: Range<u64>,
+        chunker: &Chunker,
+    ) -> Option<Chunk> {
+        let (message, sources) = (&dead_letter.event, &self.replay.sources);
+        let read = super::queued::read_message(message, Vec::new(), dead_letter.line, sources);
+        let (source, lines) = read.ok()?;
+        let source = EventSource::with_history(source.name(), &dead_letter.history_with_this());
+        Some(self.make_chunk(lines, source, bytes, chunker))
+    }
+
+    #[cfg(not(feature = "queue"))]
+    fn read_message(&self, _: &StoredDeadLetter, _: Range<u64>, _: &Chunker) -> Option<Chunk> {
+        None
+    }
+
+    fn make_chunk(
+        &self,
+        lines: Lines,
+        source: EventSource,
+        bytes: Range<u64>,
+        chunker: &Chunker,
+    ) -> Chunk {
+        let events = lines.len();
+        chunker.count_read(0, events);
+        let (totals, file) = (chunker.totals(), Arc::clone(&self.file));
+        let ack = Ack::new(source, events, move |settled| {
+            totals.add_settled(settled);
+            file.settle_letter(bytes, settled);
+        });
         lines.into_chunk(ack)
     }
 

@@ -41,7 +41,9 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use parking_lot::Mutex;
-use standpipe_tests::{DEADLINE, FinishedRun, Program, moto, program_path, workspace_directory};
+use standpipe_tests::{
+    DEADLINE, FinishedRun, Program, moto, nats, program_path, workspace_directory,
+};
 
 use self::page::{Example, Page};
 use self::script::script;
@@ -58,6 +60,7 @@ const PAGES_AT_ONCE: usize = 3;
 const SHOWN_LANGUAGES: &[(&str, &str)] = &[
     ("nginx", "another program's configuration; tests/e2e/nginx.rs runs the recipes of embedding"),
     ("text", "a drawing, or a format in words"),
+    ("yaml", "resources of a Kubernetes cluster; tests/e2e/docs/kubernetes.rs checks them"),
 ];
 
 /// A block that is not run, although other blocks of its language are.
@@ -97,6 +100,11 @@ const SHOWN: &[Shown] = &[
         page: "host/docs/dead-letters.md",
         start: "aws s3 cp",
         reason: "it needs a bucket with dead letters; the block after it replays the same files",
+    },
+    Shown {
+        page: "host/docs/fleet.md",
+        start: "kubectl apply -f fleet.yaml",
+        reason: "it needs a Kubernetes cluster; tests/e2e/docs/kubernetes.rs checks the resources",
     },
     // Plugins and embedding.
     Shown {
@@ -265,7 +273,10 @@ fn home(variable: &str, name: &str) -> PathBuf {
 fn run_example(example: &Example) -> Result<(), String> {
     let script = script(example)?;
     let binaries = program_path().parent().expect("a directory");
-    let path = format!("{}:{}", binaries.display(), env::var("PATH").expect("a PATH"));
+    let nats = nats::server_program();
+    let nats = nats.parent().expect("a directory");
+    let path = env::var("PATH").expect("a PATH");
+    let path = format!("{}:{}:{path}", binaries.display(), nats.display());
     let program = Program::from_path(Path::new("/bin/bash"))
         .args([".example.sh"])
         .file(".example.sh", script.as_bytes())

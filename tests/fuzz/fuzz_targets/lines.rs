@@ -37,7 +37,7 @@ fuzz_target!(|input: (u8, &[u8])| {
                 let bytes = match errors.next_if(|(at, _)| *at == index) {
                     Some((_, LineError::TooLong { bytes })) => *bytes,
                     Some((_, LineError::CutOff { detail })) => panic!("no read fails: {detail}"),
-                    Some((_, LineError::Refused(_))) => panic!("lines are not judged here"),
+                    Some((_, error)) => panic!("not an error of a line: {error:?}"),
                     None => text.len() as u64,
                 };
                 lines.push((number, bytes, text));

@@ -59,6 +59,11 @@ impl<'a> JsonFields<'a> {
         self.0.get(key)?.as_bool()
     }
 
+    /// A number without a sign.
+    pub fn number(self, key: &str) -> Option<u64> {
+        self.0.get(key)?.as_u64()
+    }
+
     /// The items of a list.
     pub fn list(self, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
         self.0.get(key).and_then(Value::as_array).into_iter().flatten()

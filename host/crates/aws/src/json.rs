@@ -90,20 +90,40 @@ impl JsonClient {
     ///
     /// Fails in the same cases as [`call`](Self::call).
     pub async fn attempt(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
+        self.attempt_within(limits::CREDENTIALS_TIMEOUT, operation, input).await
+    }
+
+    /// Calls an operation with one request, and waits up to `patience` for the response: a request can ask the service
+    /// to wait for something.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn attempt_within(
+        &self,
+        patience: Duration,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
         let correction = self.access.clock.correction_seconds();
-        match self.send_request(operation, input).await {
+        match self.send_request(patience, operation, input).await {
             // The service rejected the request because of its time, and the response has just
             // corrected the clock.
             Err(_) if self.access.clock.correction_seconds() != correction => {
-                self.send_request(operation, input).await
+                self.send_request(patience, operation, input).await
             }
             answer => answer,
         }
     }
 
-    async fn send_request(&self, operation: &str, input: &Value) -> Result<Value, AwsError> {
+    async fn send_request(
+        &self,
+        patience: Duration,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, AwsError> {
         let request = self.sign_request(operation, input).await?;
-        let answer = tokio::time::timeout(limits::CREDENTIALS_TIMEOUT, async {
+        let answer = tokio::time::timeout(patience, async {
             let answer = self.connector.call(request).await.map_err(|error| {
                 let advice = advice_of_failure(&error);
                 AwsError { advice, ..AwsError::transient("CannotConnect", error_chain(&error)) }
@@ -112,7 +132,7 @@ impl JsonClient {
             Ok((status, read_body(answer.into_body()).await?))
         });
         let answer = answer.await.unwrap_or_else(|_| {
-            let words = format!("no response within {:?}", limits::CREDENTIALS_TIMEOUT);
+            let words = format!("no response within {patience:?}");
             Err(AwsError::transient("Timeout", words))
         });
         let (status, body) = answer?;

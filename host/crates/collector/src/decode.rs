@@ -32,7 +32,7 @@ use time::OffsetDateTime;
 
 use super::dialect::{Dialect, MessageType};
 use crate::limits;
-use standpipe_core::event::{EventRefusal, Outline, Span, string};
+use standpipe_core::event::{EntryEvent, EventRefusal, Outline, Span, encode_entry, string};
 
 pub use invalid_body::InvalidBody;
 use known_members::KnownMembers;
@@ -99,6 +99,14 @@ enum EventError {
 impl Default for DecodedEvents {
     fn default() -> Self {
         Self::of_at_most(limits::COLLECTED_BYTES_MAX)
+    }
+}
+
+impl DecodedEvents {
+    /// Encodes the events as an entry of the spool, in the buffer of the texts.
+    pub(super) fn into_entry(self, source: &str) -> Vec<u8> {
+        let event = |DecodedEvent { end, refused, .. }| EntryEvent { end, refused };
+        encode_entry(source, self.bytes, self.events.into_iter().map(event))
     }
 }
 

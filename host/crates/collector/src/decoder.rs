@@ -17,14 +17,13 @@ use tokio::time::timeout;
 use super::decode::{BodyShape, DecodedEvent, DecodedEvents, ParsedBody, RequestFacts};
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
-use super::request_entry;
 use super::request_head::RequestHead;
 use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
 use crate::content_encoding::{self, DecompressError, Encoding};
 use crate::limits;
 use standpipe_core::clock;
-use standpipe_core::event::EventRefusal;
+use standpipe_core::event::{EventRefusal, entry_head_bytes};
 use standpipe_http::RequestReservation;
 
 /// Maximum bytes of the events of a body that is decoded on the receiving thread.
@@ -195,7 +194,7 @@ fn reserve_entry(
     accepted: &AcceptedRequest,
 ) -> Result<(), RefusedRequest> {
     let AcceptedRequest { source, decoded, .. } = accepted;
-    let head = request_entry::head_bytes(&source.settings.name, decoded.events.len());
+    let head = entry_head_bytes(&source.settings.name, decoded.events.len());
     let due = head + decoded.bytes.len();
     reservation.shrink_to(due);
     let is_reserved = reservation.try_grow(due - reservation.bytes());

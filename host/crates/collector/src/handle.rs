@@ -25,7 +25,7 @@ use super::route::{ApiRoute, find_route};
 use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
 use super::{DuplicateWriteKey, SourceSettings};
-use super::{cors, request_entry, vendor};
+use super::{cors, vendor};
 use crate::content_encoding::Encoding;
 use crate::limits;
 use standpipe_core::clock;
@@ -353,7 +353,7 @@ impl Collector {
             admitted.map_err(|after| RefusedRequest::too_many(after).of_source(&source))?;
         }
         if events > 0 {
-            let entry = request_entry::encode_entry(&source.settings.name, decoded);
+            let entry = decoded.into_entry(&source.settings.name);
             let items = u32::try_from(events).expect("a body is limited");
             let appended = self.spool.append(items, entry).await;
             appended.map_err(|error| RefusedRequest::from(error).of_source(&source))?;

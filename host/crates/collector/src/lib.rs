@@ -28,7 +28,6 @@ mod rate_limit;
 mod refusal_counters;
 mod refusal_reason;
 mod refused_request;
-mod request_entry;
 mod request_head;
 mod response;
 mod response_counters;
@@ -61,5 +60,5 @@ pub fn entry_of<'a>(source: &str, texts: impl IntoIterator<Item = &'a str>) -> V
         let end = u32::try_from(decoded.bytes.len()).expect("a simulation is small");
         decoded.events.push(decode::DecodedEvent { start, end, refused: None });
     }
-    request_entry::encode_entry(source, decoded)
+    decoded.into_entry(source)
 }

@@ -164,8 +164,11 @@ impl From<AppendError> for RefusedRequest {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::TooLarge { .. } => RefusedRequest::new(RefusalReason::TooMuch, TOO_LARGE),
-            // Problems of the disk concern the operator, not the client.
-            AppendError::Full | AppendError::Failed(_) | AppendError::Closed => {
+            // Problems of the disk or the queue concern the operator, not the client.
+            AppendError::Full
+            | AppendError::Failed(_)
+            | AppendError::Closed
+            | AppendError::Unacknowledged => {
                 RefusedRequest::for_now(RefusalReason::Spool, "service unavailable", FULL_PAUSE)
             }
         }

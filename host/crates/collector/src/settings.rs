@@ -18,7 +18,8 @@ use standpipe_core::settings::{
 };
 use standpipe_http::limits::COLLECT_BODY_BYTES_MAX_MAX;
 use standpipe_http::{HttpSettings, RawHttp};
-use standpipe_spool::{RawSpool, SpoolSettings};
+use standpipe_spool::limits::SPOOL_ACKNOWLEDGED_BYTES_MAX;
+use standpipe_spool::{Durability, RawSpool, SpoolSettings};
 
 /// The default limit for a request's body, before and after decompression, in bytes. Source:
 /// RudderStack's gateway accepts 4,000 KiB, Segment accepts 500 KB.
@@ -79,6 +80,15 @@ pub struct CollectSettings {
     pub referenced_keys: Vec<ReferencedKey>,
     /// The settings of the spool.
     pub spool: SpoolSettings,
+}
+
+impl CollectSettings {
+    /// Keeps no events: a request is answered when the next part of the run has them.
+    pub fn remove_spool(&mut self) {
+        let bytes_max = self.spool.bytes_max.min(SPOOL_ACKNOWLEDGED_BYTES_MAX);
+        self.spool.durability = Durability::Acknowledged;
+        self.spool.bytes_max = bytes_max;
+    }
 }
 
 /// The settings of a collector as written in a settings file.

@@ -8,10 +8,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::HeldEvents;
-use super::request_entry::{RequestEntry, UnknownRefusal};
 use standpipe_core::event::{
-    Ack, Chunk, EventSource, EventTotals, LineError, Lines, NextChunk, Settled, Settlements,
-    SourceNames,
+    Ack, Chunk, EventEntry, EventSource, EventTotals, LineError, Lines, NextChunk, Settled,
+    Settlements, SourceNames, UnknownRefusal,
 };
 use standpipe_core::limits::CHUNK_BYTES;
 use standpipe_core::log_interval::LogInterval;
@@ -93,7 +92,7 @@ impl SpoolReader {
                 NextEntry::End if is_first => return NextChunk::End,
                 NextEntry::Nothing | NextEntry::End => return NextChunk::Chunk(self.take_chunk()),
             };
-            let read = match RequestEntry::decode(&entry.bytes) {
+            let read = match EventEntry::decode(&entry.bytes) {
                 Ok(read) => read,
                 Err(error) => {
                     let items = entry.items - to_u32(entry.acked.len());
@@ -176,7 +175,7 @@ impl PendingChunk {
     /// Returns the number of unreadable events and the error of the last one.
     fn add_entry(
         &mut self,
-        entry: &RequestEntry<'_>,
+        entry: &EventEntry<'_>,
         place: EntryPosition,
         settled: &[u32],
     ) -> Option<(u32, UnknownRefusal)> {
@@ -235,7 +234,6 @@ mod tests {
     use std::path::Path;
 
     use super::super::decode::{DecodedEvent, DecodedEvents};
-    use super::super::request_entry::encode_entry;
     use super::*;
     use standpipe_core::event::{EventRefusal, OutputOutcome};
     use standpipe_spool::{Durability, SpoolSettings, SpoolStatus};
@@ -250,7 +248,7 @@ mod tests {
             decoded.events.push(DecodedEvent { start, end, refused: None });
         }
         let text_bytes = decoded.bytes.len();
-        let mut bytes = encode_entry("web", decoded);
+        let mut bytes = decoded.into_entry("web");
         let codes_end = bytes.len() - text_bytes;
         let first = codes_end - 5 * events.len();
         for (code, (_, value)) in bytes[first..codes_end].chunks_exact_mut(5).zip(events) {

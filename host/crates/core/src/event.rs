@@ -5,6 +5,7 @@
 
 mod ack;
 mod chunk;
+mod entry;
 mod envelope;
 mod reason;
 mod refusal;
@@ -16,6 +17,9 @@ pub use ack::{
     Ack, EventOutcome, EventTotals, OutputOutcome, Settled, Settlements, TotalsSnapshot,
 };
 pub use chunk::{Chunk, ChunkLine, LineError, Lines, NextChunk};
+pub use entry::{
+    EntryEvent, EventEntry, UnknownRefusal, UnreadableEntry, encode_entry, entry_head_bytes,
+};
 pub use envelope::{Envelope, Items, Malformed, Member, Outline, OutlineError, Span, scan, string};
 pub use reason::Reason;
 pub use refusal::EventRefusal;

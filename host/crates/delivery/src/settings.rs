@@ -40,6 +40,10 @@ const MISSING_STREAM_GRACE: Duration = Duration::from_secs(60);
 /// The default of `drain_timeout`.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The default of `drain_timeout` for a run whose events all come from a queue: some hundred milliseconds end the
+/// requests that have been sent, and other mappers deliver the rest sooner than a held stream accepts it.
+const DRAIN_TIMEOUT_OF_MAPPER: Duration = Duration::from_millis(500);
+
 /// The maximum of all durations except `max_delay`.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -76,7 +80,7 @@ pub struct RawDelivery {
     #[schemars(example = &"1m")]
     pub missing_stream_grace: Option<String>,
     /// How long Standpipe continues to deliver after SIGINT or SIGTERM, at most `"7d"`. Default:
-    /// `"30s"`.
+    /// `"30s"`, and `"500ms"` if all events come from the queue, which then delivers the others to another mapper.
     #[schemars(example = &"30s")]
     pub drain_timeout: Option<String>,
     /// Maximum size in bytes of `DATA_DIR/overflow`, where the records of slow and held streams
@@ -201,10 +205,11 @@ impl RawDelivery {
         }
     }
 
-    /// Checks `drain_timeout`.
-    pub fn check_drain_timeout(&self, check: &mut TableChecker<'_>) -> Duration {
+    /// Checks `drain_timeout`, whose default depends on whether another process can deliver the events of this one.
+    pub fn check_drain_timeout(&self, hands_back: bool, check: &mut TableChecker<'_>) -> Duration {
         let text = self.drain_timeout.as_deref();
-        check.duration("drain_timeout", text, DRAIN_TIMEOUT, Duration::ZERO..=DURATION_MAX)
+        let default = if hands_back { DRAIN_TIMEOUT_OF_MAPPER } else { DRAIN_TIMEOUT };
+        check.duration("drain_timeout", text, default, Duration::ZERO..=DURATION_MAX)
     }
 }
 

@@ -20,6 +20,23 @@ pub struct PolicyGrants {
     pub catalog: bool,
     /// Customer-managed keys with which streams encrypt records.
     pub keys: BTreeSet<KeyArn>,
+    /// The queue between collectors and mappers.
+    pub queue: Option<QueueGrants>,
+}
+
+/// The permissions on a queue in Amazon SQS.
+#[derive(Debug, Clone)]
+pub struct QueueGrants {
+    /// The location of the queue.
+    pub place: StreamLocation,
+    /// The queue's name.
+    pub name: String,
+    /// Whether to send messages, as collectors do.
+    pub sends: bool,
+    /// Whether to receive messages, as mappers do.
+    pub receives: bool,
+    /// Whether to create the queue, and to read and set its attributes.
+    pub manages: bool,
 }
 
 impl PolicyGrants {
@@ -45,12 +62,36 @@ impl PolicyGrants {
             let tables = vec![self.place.arn("dynamodb", "table/*")];
             allow("CatalogTables", &["dynamodb:DescribeKinesisStreamingDestination"], tables);
         }
+        if let Some(queue) = &self.queue {
+            queue.allow(&mut document);
+        }
         document
     }
 
     fn stream_arns(&self, names: &BTreeSet<String>) -> Vec<String> {
         let arn = |name: &String| self.place.arn("firehose", &format!("deliverystream/{name}"));
         names.iter().map(arn).collect()
+    }
+}
+
+impl QueueGrants {
+    fn allow(&self, document: &mut PolicyDocument) {
+        let QueueGrants { place, name, sends, receives, manages } = self;
+        let mut allow = |is_allowed: bool, sid, actions: &[_]| {
+            let queues = is_allowed.then(|| place.arn("sqs", name));
+            document.allow(sid, actions, queues.into_iter().collect());
+        };
+        allow(*sends, "SendMessages", &["sqs:SendMessage"]);
+        // The actions also allow requests for several messages, which have no actions of their own.
+        let received = &[
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+        ];
+        allow(*receives, "ReceiveMessages", received);
+        let managed = &["sqs:CreateQueue", "sqs:GetQueueAttributes", "sqs:SetQueueAttributes"];
+        allow(*manages, "ManageQueue", managed);
     }
 }
 

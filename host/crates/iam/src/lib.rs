@@ -18,7 +18,7 @@ mod terraform;
 mod trust;
 
 pub use document::{PolicyDocument, PolicyStatement};
-pub use grants::{AssumedRole, PolicyGrants, assume_roles_policy};
+pub use grants::{AssumedRole, PolicyGrants, QueueGrants, assume_roles_policy};
 pub use key::KeyArn;
 pub use location::{AccountId, Partition, Region, StreamLocation};
 pub use pattern::{most_common_prefix, remove_covered};

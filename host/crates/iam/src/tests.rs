@@ -30,6 +30,7 @@ fn writer(written: BTreeSet<String>) -> PolicyGrants {
         lists: false,
         catalog: false,
         keys: BTreeSet::new(),
+        queue: None,
     }
 }
 
@@ -96,6 +97,26 @@ fn what_else_is_wanted_has_statements_of_its_own() {
     let described = &document.statements[2].resources;
     assert_eq!(described, &["arn:aws:firehose:eu-central-1:111122223333:deliverystream/rest"]);
     assert_eq!(document.statements[3].resources, ["*"]);
+}
+
+#[test]
+fn collectors_send_and_mappers_receive() {
+    let policy = |sends, receives, manages| {
+        let mut grants = writer(BTreeSet::new());
+        let (place, name) = (place("cn-north-1"), "standpipe".to_owned());
+        grants.queue = Some(QueueGrants { place, name, sends, receives, manages });
+        grants.document()
+    };
+    let collector = policy(true, false, false);
+    assert_eq!(sids(&collector), ["SendMessages"]);
+    assert_eq!(collector.statements[0].actions, ["sqs:SendMessage"]);
+    let arn = "arn:aws-cn:sqs:cn-north-1:111122223333:standpipe";
+    assert_eq!(collector.statements[0].resources, [arn]);
+    let mapper = policy(false, true, false);
+    assert_eq!(sids(&mapper), ["ReceiveMessages"]);
+    assert!(!serde_json::to_string(&mapper).unwrap().contains("SendMessage"));
+    assert_eq!(sids(&policy(true, true, true)), ["SendMessages", "ReceiveMessages", "ManageQueue"]);
+    assert!(policy(false, false, false).statements.is_empty());
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! are verified, it is compiled, checked against the contract and configured, and must map samples
 //! within the limits of production. Then it is published for all workers at once, and each switches
 //! between two batches. A candidate that fails a step only increments a counter. The previous
-//! plugin is kept with its instances, so that a rollback takes no time.
+//! plugin is kept with its instances, so that a rollback takes no time. Preparing and publishing are
+//! two calls, so that all hosts of a fleet can prepare a candidate and publish it at the same time. A
+//! local swap makes both calls.
 //!
 //! Each published plugin is a [`Generation`](crate::Generation): the same component with other
 //! settings is another generation. The pin and the key of the settings apply to every role, to a
@@ -28,7 +30,7 @@ pub use report::{
     ShadowReport,
 };
 pub use step::{RejectedCandidate, RejectionCause, SwapStep};
-pub use swapper::{RoleChangeError, Swapped, Swapper, SwapperSettings};
+pub use swapper::{PreparedPlugin, RoleChangeError, Swapped, Swapper, SwapperSettings};
 
 #[cfg(test)]
 mod tests;

@@ -211,6 +211,16 @@ impl AdmittedPlugin {
         &self.plugin
     }
 
+    /// Admits this or another plugin of its component under other settings.
+    pub(super) fn admit_again(
+        &self,
+        plugin: Plugin,
+        trust: &Trust,
+        role: Role,
+    ) -> Result<AdmittedPlugin, Untrusted> {
+        trust.admit(role, plugin, self.evidence.clone())
+    }
+
     pub(super) fn into_parts(self) -> (Plugin, Evidence) {
         (self.plugin, self.evidence)
     }

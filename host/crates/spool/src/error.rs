@@ -36,6 +36,12 @@ pub enum SpoolOpenError {
         #[source]
         error: io::Error,
     },
+    /// The spool is to be in memory, and there are entries on the disk.
+    #[error("the spool in {} has events of an earlier run: start once without spool = \"off\", until they are delivered, or move the directory elsewhere", directory.display())]
+    NotEmpty {
+        /// The spool's directory.
+        directory: PathBuf,
+    },
     /// A file is of another version of this program.
     #[error("{} has version {version} of the spool's format, which this program does not know: run the newer version of the program that wrote it until the spool is empty, or move the file elsewhere", file.display())]
     Version {
@@ -78,6 +84,9 @@ pub enum AppendError {
     /// The spool has been closed.
     #[error("the spool is closed")]
     Closed,
+    /// The items of the entry were not acknowledged in time. They may be acknowledged later.
+    #[error("the entry was not acknowledged in time")]
+    Unacknowledged,
 }
 
 /// A failed write or sync, of all entries that were written together.

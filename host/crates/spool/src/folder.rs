@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::SpoolOpenError;
+use super::frame::FILE_HEADER_BYTES;
 use standpipe_core::files::{LOCK_TIMEOUT, lock_until};
 use standpipe_core::private;
 
@@ -114,6 +115,16 @@ impl SpoolDirectory {
         let _ = file.and_then(|file| file.set_len(0));
         remove_file(&self.acks_path(segment))
     }
+}
+
+/// Returns whether a directory has segments with entries. A directory that cannot be read has none: the process then
+/// cannot use it either.
+pub(super) fn holds_segments(directory: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(directory) else { return false };
+    entries.flatten().any(|entry| {
+        matches!(parse_name(&entry.file_name()), Some((_, "log")))
+            && entry.metadata().is_ok_and(|file| file.len() > FILE_HEADER_BYTES as u64)
+    })
 }
 
 fn parse_name(name: &OsStr) -> Option<(u64, &str)> {

@@ -54,6 +54,7 @@ pub use stepped::SpoolSteps;
 pub use storage::{FileStorage, SpoolStorage};
 
 use disk::DiskSpool;
+use folder::holds_segments;
 use memory::MemorySpool;
 use reader::{SegmentReader, deadline_after};
 
@@ -129,8 +130,12 @@ impl Spool {
         segment_bytes: u64,
         storage: Box<dyn SpoolStorage>,
     ) -> Result<(Self, Consumer, Recovered), SpoolOpenError> {
-        if settings.durability == Durability::Memory {
-            let memory = Arc::new(MemorySpool::new(settings.bytes_max));
+        let SpoolSettings { directory, durability, .. } = &settings;
+        if *durability == Durability::Acknowledged && holds_segments(directory) {
+            return Err(SpoolOpenError::NotEmpty { directory: directory.clone() });
+        }
+        if matches!(durability, Durability::Memory | Durability::Acknowledged) {
+            let memory = Arc::new(MemorySpool::new(settings.bytes_max, *durability));
             let spool = Self(Arc::new(SpoolKind::Memory(Arc::clone(&memory))));
             return Ok((spool, Consumer(ConsumerKind::Memory(memory)), Recovered::default()));
         }
@@ -139,8 +144,17 @@ impl Spool {
         Ok((Self(Arc::new(SpoolKind::Disk(disk))), consumer, recovered))
     }
 
-    /// Whether the spool survives the process.
+    /// Returns whether unacknowledged entries survive the process: on the disk, or with whoever waits for the end of
+    /// the append.
     pub fn is_durable(&self) -> bool {
+        match &*self.0 {
+            SpoolKind::Disk(_) => true,
+            SpoolKind::Memory(memory) => memory.waits(),
+        }
+    }
+
+    /// Returns whether entries are on the disk, and so are there for the next process.
+    pub fn is_on_disk(&self) -> bool {
         matches!(*self.0, SpoolKind::Disk(_))
     }
 
@@ -158,7 +172,7 @@ impl Spool {
         }
         match &*self.0 {
             SpoolKind::Disk(disk) => disk.append(items, bytes).await,
-            SpoolKind::Memory(memory) => memory.append(items, bytes),
+            SpoolKind::Memory(memory) => memory.append(items, bytes).await,
         }
     }
 

@@ -39,3 +39,10 @@ pub const SPOOL_TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The minimum time between log messages about a failing spool.
 pub const SPOOL_LOG_STEP: Duration = Duration::from_secs(10);
+
+/// How long an append waits for the acknowledgement of its entry, if it waits: SDKs of Segment and RudderStack close
+/// their requests after 10 seconds or more.
+pub const SPOOL_ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(8);
+
+/// Bytes of entries in a spool whose appends wait for acknowledgements.
+pub const SPOOL_ACKNOWLEDGED_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -1,11 +1,12 @@
-//! A spool without a disk: its contents are lost with the process.
+//! A spool in memory: what is in it is lost with the process. An append can wait until the entry is acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 
-use super::{AppendError, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
+use super::{AppendError, Durability, EntryPosition, NextEntry, SpoolEntry, SpoolStatus};
 use crate::limits;
 
 /// A limited queue. An entry counts until all of its items are acknowledged, because the consumer
@@ -13,6 +14,8 @@ use crate::limits;
 #[derive(Debug)]
 pub(super) struct MemorySpool {
     bytes_max: u64,
+    /// Whether an append waits until the items of the entry are acknowledged.
+    waits: bool,
     state: Mutex<MemoryState>,
     news: Condvar,
 }
@@ -33,14 +36,35 @@ struct HeldEntry {
     since: Instant,
     acked: Vec<bool>,
     unacked: u32,
+    /// Gets a value when all items are acknowledged.
+    waiting: Option<oneshot::Sender<()>>,
 }
 
 impl MemorySpool {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, state: Mutex::default(), news: Condvar::new() }
+    pub(super) fn new(bytes_max: u64, durability: Durability) -> Self {
+        let waits = durability == Durability::Acknowledged;
+        Self { bytes_max, waits, state: Mutex::default(), news: Condvar::new() }
     }
 
-    pub(super) fn append(&self, items: u32, bytes: Vec<u8>) -> Result<(), AppendError> {
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    pub(super) async fn append(&self, items: u32, bytes: Vec<u8>) -> Result<(), AppendError> {
+        let Some(acknowledged) = self.push(items, bytes)? else { return Ok(()) };
+        match tokio::time::timeout(limits::SPOOL_ACKNOWLEDGED_WITHIN, acknowledged).await {
+            Ok(Ok(())) => Ok(()),
+            // The spool was dropped, or whoever acknowledges takes too long.
+            Ok(Err(_)) | Err(_) => Err(AppendError::Unacknowledged),
+        }
+    }
+
+    /// Adds an entry. Returns what gets a value when its items are acknowledged, if the append waits for that.
+    fn push(
+        &self,
+        items: u32,
+        bytes: Vec<u8>,
+    ) -> Result<Option<oneshot::Receiver<()>>, AppendError> {
         let length = bytes.len() as u64;
         if bytes.len() > limits::SPOOL_ENTRY_BYTES_MAX
             || items > limits::SPOOL_SEGMENT_ITEMS_MAX
@@ -58,10 +82,11 @@ impl MemorySpool {
         state.next_number += 1;
         let number = state.next_number;
         let acked = vec![false; items as usize];
-        state.held.insert(
-            number,
-            HeldEntry { bytes: length, since: Instant::now(), acked, unacked: items },
-        );
+        let (waiting, acknowledged) = self.waits.then(oneshot::channel).unzip();
+        let since = Instant::now();
+        state
+            .held
+            .insert(number, HeldEntry { bytes: length, since, acked, unacked: items, waiting });
         let place = EntryPosition { segment: number, first: 0, items };
         state.queue.push_back(SpoolEntry { bytes, items, place, acked: Vec::new() });
         state.status.bytes += length;
@@ -69,7 +94,7 @@ impl MemorySpool {
         state.status.items_waiting += u64::from(items);
         drop(state);
         self.news.notify_all();
-        Ok(())
+        Ok(acknowledged)
     }
 
     pub(super) fn acknowledge(&self, place: EntryPosition, positions: impl Iterator<Item = u32>) {
@@ -87,7 +112,9 @@ impl MemorySpool {
         }
         if held.unacked == 0 {
             state.status.bytes -= held.bytes;
-            state.held.remove(&place.segment);
+            let held = state.held.remove(&place.segment);
+            // The client can have closed its connection.
+            let _ = held.and_then(|held| held.waiting).map(|waiting| waiting.send(()));
         }
     }
 

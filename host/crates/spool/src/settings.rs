@@ -52,6 +52,9 @@ pub enum Durability {
     Os,
     /// Nothing: the entry is only in memory, and the spool does not use the directory.
     Memory,
+    /// Everything, since an append waits until the items of the entry are acknowledged: whoever appends keeps the
+    /// entry until then. The spool does not use the directory.
+    Acknowledged,
 }
 
 impl RawSpool {

@@ -96,3 +96,52 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+#[tokio::test]
+async fn an_append_can_wait_until_its_entry_is_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = || SpoolSettings {
+        directory: directory.path().to_owned(),
+        bytes_max: 10,
+        durability: Durability::Acknowledged,
+    };
+    let (spool, mut consumer, _) = Spool::open(settings()).unwrap();
+    assert!(spool.is_durable());
+    let other = spool.clone();
+    let appending = tokio::spawn(async move { other.append(2, b"12345678".to_vec()).await });
+    tokio::task::yield_now().await;
+    let NextEntry::Entry(entry) = consumer.next(Duration::from_secs(5)) else { panic!() };
+    spool.acknowledge(entry.place, [1].into_iter());
+    tokio::task::yield_now().await;
+    assert!(!appending.is_finished());
+    assert_eq!(spool.append(1, b"123".to_vec()).await, Err(AppendError::Full));
+    spool.acknowledge(entry.place, [0, 1].into_iter());
+    assert_eq!(appending.await.unwrap(), Ok(()));
+    assert_eq!(spool.status().bytes, 0);
+    drop((spool, consumer));
+
+    // Events of an earlier run must not be forgotten.
+    let on_disk = SpoolSettings { durability: Durability::Os, bytes_max: 1 << 30, ..settings() };
+    let (spool, consumer, _) = Spool::open(on_disk.clone()).unwrap();
+    spool.append(1, b"12345678".to_vec()).await.unwrap();
+    drop((spool, consumer));
+    assert!(matches!(Spool::open(settings()), Err(SpoolOpenError::NotEmpty { .. })));
+    let (spool, mut consumer, _) = Spool::open(on_disk).unwrap();
+    let NextEntry::Entry(entry) = consumer.next(Duration::from_secs(5)) else { panic!() };
+    spool.acknowledge(entry.place, [0].into_iter());
+    drop((spool, consumer));
+    Spool::open(settings()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_does_not_wait_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = SpoolSettings {
+        directory: directory.path().to_owned(),
+        bytes_max: 10,
+        durability: Durability::Acknowledged,
+    };
+    let (spool, _consumer, _) = Spool::open(settings).unwrap();
+    assert_eq!(spool.append(1, b"1".to_vec()).await, Err(AppendError::Unacknowledged));
+    assert_eq!(spool.status().items_waiting, 1, "it may be acknowledged later");
+}

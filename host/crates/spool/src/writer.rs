@@ -321,7 +321,7 @@ impl SegmentWriter {
                     self.log.tend_failed("sync acknowledgements", &error);
                 }
             }
-            Durability::Os | Durability::Memory => {
+            Durability::Os | Durability::Memory | Durability::Acknowledged => {
                 self.log.write_acks(segment.number, &mut segment.state());
             }
         }

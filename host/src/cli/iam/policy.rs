@@ -15,10 +15,12 @@ use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_delivery::Aggregation;
 use standpipe_iam::{
-    AccountId, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, Region,
+    AccountId, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, QueueGrants, Region,
     StreamLocation, assume_roles_policy, most_common_prefix, remove_covered, split_document,
     terraform_policies,
 };
+#[cfg(feature = "queue")]
+use standpipe_queue::QueueKind;
 
 /// Characters of a managed policy without white space. It is a fixed limit of IAM.
 const POLICY_CHARS_MAX: usize = 6144;
@@ -61,6 +63,9 @@ pub(crate) struct PolicyArguments {
     /// DynamoDB tables that stream their changes.
     #[arg(long)]
     catalog: bool,
+    /// Allow `host queue create`, and to read the attributes of the queue in [queue].
+    #[arg(long)]
+    queue_admin: bool,
     /// A customer-managed key that a stream encrypts its records with. Can be
     /// given several times.
     #[arg(long = "kms-key", value_name = "ARN")]
@@ -74,7 +79,7 @@ pub(crate) struct PolicyArguments {
     split: bool,
     /// Print the policy of the credentials that assume the settings' roles: `role_arn` of
     /// [aws] and of [[sources]].
-    #[arg(long, conflicts_with_all = ["streams", "describe", "list", "catalog", "keys", "split"])]
+    #[arg(long, conflicts_with_all = ["streams", "describe", "list", "catalog", "queue_admin", "keys", "split"])]
     base: bool,
 }
 
@@ -93,10 +98,14 @@ pub(super) fn policy_text(mut arguments: PolicyArguments) -> anyhow::Result<Stri
     if arguments.base {
         return base_policy(&settings, arguments.terraform);
     }
-    let place = stream_location(&settings, &arguments)?;
+    let queue = queue_grants(&settings, &arguments)?;
+    let place = stream_location(&settings, &arguments, queue.as_ref())?;
     let mut written: BTreeSet<String> = arguments.streams.iter().cloned().collect();
     if has_mapping {
-        written.extend(declared_streams(&settings)?);
+        // A collector of a queue has no plugin.
+        if settings.is_mapper() {
+            written.extend(declared_streams(&settings)?);
+        }
         written.extend(settings.dead_letter_stream.iter().map(ToString::to_string));
     }
     let grants = PolicyGrants {
@@ -106,6 +115,7 @@ pub(super) fn policy_text(mut arguments: PolicyArguments) -> anyhow::Result<Stri
         lists: arguments.list,
         catalog: arguments.catalog,
         keys: arguments.keys.iter().cloned().collect(),
+        queue,
     };
     note_roles(&settings);
     render_policy(&grants, &arguments)
@@ -131,7 +141,10 @@ fn note_roles(settings: &Settings) {
 fn render_policy(grants: &PolicyGrants, arguments: &PolicyArguments) -> anyhow::Result<String> {
     let whole = grants.document();
     if whole.statements.is_empty() {
-        bail!("no delivery streams to write to: name them with --config, --map or --stream");
+        bail!(
+            "no delivery streams to write to, and no queue: name streams with --config, --map or --stream; a queue of NATS \
+             needs no permissions in AWS"
+        );
     }
     let documents = if arguments.split {
         split_document(&whole, POLICY_CHARS_MAX)
@@ -199,16 +212,65 @@ fn base_policy(settings: &Settings, terraform: bool) -> anyhow::Result<String> {
 fn stream_location(
     settings: &Settings,
     arguments: &PolicyArguments,
+    queue: Option<&QueueGrants>,
 ) -> anyhow::Result<StreamLocation> {
-    let region = aws_settings(settings).region.as_deref();
+    let region = aws_settings(settings).region.clone();
+    let region = region.or_else(|| Some(queue?.place.region.to_string()));
     let region = region.context("unknown region: set --region, or `region` under [aws]")?;
     let region: Region = region.parse()?;
     let of_role = || AccountId::of_arn(&aws_settings(settings).role.as_ref()?.arn);
-    let account = arguments.account.clone().or_else(of_role);
+    let of_queue = || Some(queue?.place.account.clone());
+    let account = arguments.account.clone().or_else(of_role).or_else(of_queue);
     let account = account
         .context("unknown account of the delivery streams: set --account to its 12 digits")?;
     let partition = arguments.partition.unwrap_or_else(|| Partition::of_region(&region));
     Ok(StreamLocation { partition, region, account })
+}
+
+/// Returns the permissions on the settings' queue in Amazon SQS. The queue's URL contains the parts of the ARN. Only some
+/// hosts, such as those of emulators, do not name the region.
+#[cfg(feature = "queue")]
+fn queue_grants(
+    settings: &Settings,
+    arguments: &PolicyArguments,
+) -> anyhow::Result<Option<QueueGrants>> {
+    let sqs = settings.queue.as_ref().and_then(|queue| match &queue.kind {
+        QueueKind::Sqs(sqs) => Some((queue, &sqs.url)),
+        QueueKind::Nats(_) => None,
+    });
+    let Some((queue, url)) = sqs else {
+        if arguments.queue_admin {
+            bail!(
+                "--queue-admin needs a queue of Amazon SQS: set [queue] with kind = \"sqs\" in the file of --config"
+            );
+        }
+        return Ok(None);
+    };
+    let region = url.region().or(aws_settings(settings).region.as_deref());
+    let region = region.context(
+        "unknown region of the queue: set --region, or `region` under [aws], or a [queue] url with a region",
+    )?;
+    let region: Region = region.parse()?;
+    let partition = arguments.partition.unwrap_or_else(|| Partition::of_region(&region));
+    let account = url.account().parse()?;
+    Ok(Some(QueueGrants {
+        place: StreamLocation { partition, region, account },
+        name: url.name().to_owned(),
+        sends: queue.is_collector(),
+        receives: queue.is_mapper(),
+        manages: arguments.queue_admin,
+    }))
+}
+
+/// This build has no queues, so there are no settings of one.
+#[cfg(not(feature = "queue"))]
+fn queue_grants(_: &Settings, arguments: &PolicyArguments) -> anyhow::Result<Option<QueueGrants>> {
+    if arguments.queue_admin {
+        bail!(
+            "--queue-admin needs a program with queues: build it with the feature `queue` of the crate `standpipe`"
+        );
+    }
+    Ok(None)
 }
 
 /// The streams whose descriptions the host requests because their aggregation depends on them, or

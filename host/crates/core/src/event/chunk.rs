@@ -69,6 +69,13 @@ pub enum LineError {
     },
     /// The collector refused the event.
     Refused(EventRefusal),
+    /// It is a message of a queue that cannot be decoded.
+    Unreadable {
+        /// Why.
+        detail: String,
+    },
+    /// Its source is not in the settings.
+    UnknownSource,
 }
 
 impl Chunk {

@@ -74,6 +74,12 @@ reasons! {
     GivenUp = "given_up",
     /// This is the body of a request that the collector has refused.
     RequestRefused = "request_refused",
+    /// It is a message of a queue that cannot be decoded.
+    MessageUnreadable = "message_unreadable",
+    /// It is larger than a message of the queue may be.
+    MessageTooLarge = "message_too_large",
+    /// Its source is not in the settings of the mapper that received it.
+    UnknownSource = "unknown_source",
 }
 
 impl fmt::Display for Reason {

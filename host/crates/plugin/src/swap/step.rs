@@ -10,6 +10,10 @@ use thiserror::Error;
 use crate::cases::CaseFailure;
 use crate::{Fault, LoadError, Untrusted};
 
+/// Why this host does not change its plugins by itself, and what to do.
+pub(super) const FLEET_DECIDES: &str = "the fleet decides which plugin is active, since the settings of this host \
+    have [fleet]: use `host fleet push`, `rollback` or `canary`";
+
 /// A step that a candidate must pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwapStep {
@@ -51,6 +55,9 @@ pub enum RejectionCause {
     /// The active plugin is native code, which cannot be swapped.
     #[error("the plugin is native code: start without --no-plugin")]
     NativeCode,
+    /// A fleet decides which plugin is active.
+    #[error("{FLEET_DECIDES}")]
+    FleetDecides,
     /// The settings do not permit the component.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
@@ -100,7 +107,8 @@ impl RejectedCandidate {
     }
 
     /// Creates the rejection of a candidate that could not be read.
-    pub(super) fn unreadable(cause: RejectionCause) -> Self {
+    pub fn unreadable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = RejectionCause::Unread(error.into());
         RejectedCandidate { step: SwapStep::Read, cause: Box::new(cause), digest: None }
     }
 }

@@ -18,7 +18,17 @@ pub(super) struct SwapState {
     /// The generation that the last rollback withdrew, until the next swap.
     pub(super) withdrawn: Option<u64>,
     pub(super) last_number: u64,
+    pub(super) control: PluginControl,
     pub(super) last_refused: Option<RejectionReport>,
+}
+
+/// Who decides which plugin is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PluginControl {
+    /// The settings and the admin API of this host.
+    Local,
+    /// The fleet that this host is a part of.
+    Fleet,
 }
 
 /// The previous plugin, for a rollback.

@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::candidate_validator::CandidateValidator;
 use super::report::{CanaryReport, GenerationReport, PauseReport, PluginStatus, ShadowReport};
-use super::swap_state::{Previous, SwapState};
+use super::step::FLEET_DECIDES;
+use super::swap_state::{PluginControl, Previous, SwapState};
 use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, SwapStep};
 use crate::counts::RoleCounters;
 use crate::{
@@ -31,8 +32,12 @@ struct SwapperInner {
     engine: Option<Engine>,
     settings: SwapperSettings,
     roles: Arc<PublishedRoles>,
-    /// Locked while a candidate goes through its steps: one candidate at a time.
+    /// Locked while a candidate goes through its steps: one candidate at a time. Always locked before
+    /// `publishing`.
     validator: Mutex<CandidateValidator>,
+    /// Locked while roles change. Not locked while a candidate goes through its steps, so that a
+    /// prepared plugin does not wait for the steps of another candidate.
+    publishing: Mutex<()>,
     state: Mutex<SwapState>,
     counters: SwapCounters,
 }
@@ -54,6 +59,19 @@ impl SwapCounters {
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         SwapStep::WORDS.into_iter().zip(self.refused.iter().map(Counter::get))
     }
+}
+
+/// The permission to change roles.
+type Publishing<'a> = MutexGuard<'a, ()>;
+
+/// A plugin that has passed all steps and can become the active one at once: its instances have
+/// started. Clones are the same plugin.
+#[derive(Debug, Clone)]
+pub struct PreparedPlugin {
+    admitted: AdmittedPlugin,
+    origin: String,
+    /// The policy that applies once the plugin is active. None for the policy of that moment.
+    policy: Option<LoadPolicy>,
 }
 
 /// Settings of a swapper.
@@ -106,6 +124,9 @@ pub enum RoleChangeError {
     /// There is no shadow.
     #[error("there is no shadow: start one first")]
     NoShadow,
+    /// A fleet decides which plugin is active.
+    #[error("{FLEET_DECIDES}")]
+    FleetDecides,
 }
 
 impl Swapper {
@@ -160,9 +181,53 @@ impl Swapper {
             withdrawn: None,
             last_number: 1,
             last_refused: None,
+            control: PluginControl::Local,
         };
-        let (validator, state) = (Mutex::new(validator), Mutex::new(state));
-        Swapper(Arc::new(SwapperInner { engine, settings, roles, validator, state, counters }))
+        Swapper(Arc::new(SwapperInner {
+            engine,
+            settings,
+            roles,
+            validator: Mutex::new(validator),
+            publishing: Mutex::default(),
+            state: Mutex::new(state),
+            counters,
+        }))
+    }
+
+    /// Lets a fleet decide which plugin is active: from now on only [`Swapper::activate`] changes it.
+    /// A shadow can still be started, since its decisions are only compared.
+    pub fn leave_to_fleet(&self) {
+        self.state().control = PluginControl::Fleet;
+    }
+
+    /// Whether a fleet decides which plugin is active.
+    pub fn is_left_to_fleet(&self) -> bool {
+        self.state().control == PluginControl::Fleet
+    }
+
+    /// Returns an error if a fleet decides which plugin is active.
+    fn check_control(&self) -> Result<(), RoleChangeError> {
+        match self.state().control {
+            PluginControl::Local => Ok(()),
+            PluginControl::Fleet => Err(RoleChangeError::FleetDecides),
+        }
+    }
+
+    /// Rejects any candidate if a fleet decides which plugin is active.
+    fn check_candidate_control(&self) -> Result<(), RejectedCandidate> {
+        match self.state().control {
+            PluginControl::Local => Ok(()),
+            PluginControl::Fleet => Err(RejectedCandidate {
+                step: SwapStep::Read,
+                cause: Box::new(RejectionCause::FleetDecides),
+                digest: None,
+            }),
+        }
+    }
+
+    /// Waits for the permission to change roles.
+    fn lock_roles(&self) -> Publishing<'_> {
+        self.0.publishing.lock()
     }
 
     /// The published plugins, by role.
@@ -189,12 +254,14 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// Fails if the candidate fails a step. Nothing changes then.
+    /// Fails if the candidate fails a step, or if a fleet decides. Nothing changes then.
     pub fn swap(&self, candidate: &Candidate) -> Result<Swapped, RejectedCandidate> {
+        self.check_candidate_control()?;
         let mut validator = self.0.validator.lock();
         // The policy is read under the lock, because another swap may have set another one.
         let policy = self.policy();
-        self.validate_and_swap(&mut validator, candidate, policy)
+        let prepared = self.prepare_under(&mut validator, candidate, &policy)?;
+        self.activate_as(&prepared, prepared.admitted.plugin().clone())
     }
 
     /// Swaps the active plugin for a candidate under another policy, which then applies to all
@@ -202,35 +269,83 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// Fails if the candidate fails a step. Nothing changes then.
+    /// Fails if the candidate fails a step, or if a fleet decides. Nothing changes then.
     pub fn swap_with_policy(
         &self,
         candidate: &Candidate,
         policy: LoadPolicy,
     ) -> Result<Swapped, RejectedCandidate> {
-        self.validate_and_swap(&mut self.0.validator.lock(), candidate, policy)
+        self.check_candidate_control()?;
+        let mut validator = self.0.validator.lock();
+        let prepared = self.prepare_under(&mut validator, candidate, &policy)?;
+        let prepared = PreparedPlugin { policy: Some(policy), ..prepared };
+        self.activate_as(&prepared, prepared.admitted.plugin().clone())
     }
 
-    fn validate_and_swap(
+    /// Takes a candidate through all steps, and starts the instances that it needs. The active plugin
+    /// stays in use until [`Swapper::activate`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the candidate fails a step.
+    pub fn prepare(&self, candidate: &Candidate) -> Result<PreparedPlugin, RejectedCandidate> {
+        let mut validator = self.0.validator.lock();
+        let policy = self.policy();
+        self.prepare_under(&mut validator, candidate, &policy)
+    }
+
+    fn prepare_under(
         &self,
         validator: &mut CandidateValidator,
         candidate: &Candidate,
-        policy: LoadPolicy,
-    ) -> Result<Swapped, RejectedCandidate> {
-        let roles = self.0.roles.load();
-        let prepared = self.validate_and_warm(validator, candidate, &policy, Role::Active);
+        policy: &LoadPolicy,
+    ) -> Result<PreparedPlugin, RejectedCandidate> {
+        let prepared = self.validate_and_warm(validator, candidate, policy, Role::Active);
         let admitted = self.count_rejection(prepared)?;
+        Ok(PreparedPlugin { admitted, origin: candidate.origin.clone(), policy: None })
+    }
+
+    /// Makes a prepared plugin the active one, without waiting for the steps of other candidates. The
+    /// pin and the key of this moment apply. If the plugin is the previous one, its secrets are those
+    /// of this moment, too.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the settings no longer allow the plugin to be active.
+    pub fn activate(&self, prepared: &PreparedPlugin) -> Result<Swapped, RejectedCandidate> {
+        let plugin = prepared.admitted.plugin();
+        let is_same = |known: &Plugin| {
+            known.digest() == plugin.digest()
+                && known.settings().written() == plugin.settings().written()
+        };
+        let known = self.known_plugins().into_iter().find(is_same);
+        self.activate_as(prepared, known.unwrap_or_else(|| plugin.clone()))
+    }
+
+    /// Makes a prepared plugin, or the same one with other secrets, the active one.
+    fn activate_as(
+        &self,
+        prepared: &PreparedPlugin,
+        plugin: Plugin,
+    ) -> Result<Swapped, RejectedCandidate> {
+        let publishing = self.lock_roles();
+        let roles = self.0.roles.load();
+        let policy = prepared.policy.clone().unwrap_or_else(|| self.policy());
+        let digest = Arc::clone(plugin.digest());
+        let admitted = prepared.admitted.admit_again(plugin, &policy.trust, Role::Active);
+        let untrusted = |error| RejectedCandidate::new(SwapStep::Trust, &digest, error);
+        let admitted = self.count_rejection(admitted.map_err(untrusted))?;
         let (active, plugin) = (roles.active.plugin(), admitted.plugin());
         if active.digest() == plugin.digest() && active.settings() == plugin.settings() {
             let number = roles.active.number();
             let before = std::mem::replace(&mut self.state().policy, policy.clone());
             if before.trust != policy.trust {
-                self.publish_trusted(&roles, &policy.trust);
+                self.publish_trusted(&publishing, &roles, &policy.trust);
             }
             return Ok(Swapped::Unchanged(number));
         }
-        let origin = candidate.origin.clone();
-        Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Kept)))
+        let origin = prepared.origin.clone();
+        Ok(Swapped::Taken(self.publish_active(&publishing, admitted, policy, origin, Before::Kept)))
     }
 
     /// Validates a candidate without changing anything.
@@ -261,7 +376,10 @@ impl Swapper {
         }
         let settings = active.plugin().settings().clone();
         let renewed = self.reconfigure(&active, settings, Role::Active);
-        let number = self.publish_reconfigured(self.count_rejection(renewed)?);
+        let renewed = self.count_rejection(renewed)?;
+        let Some(number) = self.publish_reconfigured(&active, renewed) else {
+            return Ok(Swapped::Unchanged(self.0.roles.load().active.number()));
+        };
         tracing::warn!(
             generation = number,
             "the plugin declares other streams than before; it was configured again"
@@ -318,8 +436,10 @@ impl Swapper {
             tracing::info!(generation = number, "a secret changed; configured {role} again");
         };
         let PluginRoles { active, canary, shadow } = PluginRoles::clone(&self.0.roles.load());
-        if let Some(admitted) = refreshed(&active, active.plugin().settings(), Role::Active) {
-            log(self.publish_reconfigured(admitted), "the active plugin");
+        if let Some(admitted) = refreshed(&active, active.plugin().settings(), Role::Active)
+            && let Some(number) = self.publish_reconfigured(&active, admitted)
+        {
+            log(number, "the active plugin");
         }
         if let Some((generation, settings)) = previous
             && let Some(admitted) = refreshed(&generation, &settings, Role::Active)
@@ -330,7 +450,12 @@ impl Swapper {
             let before = canary.generation();
             if let Some(admitted) = refreshed(before, before.plugin().settings(), Role::Canary) {
                 let origin = before.origin().to_owned();
-                log(self.publish_canary(admitted, *canary.settings(), origin), "the canary");
+                let publishing = self.lock_roles();
+                // A swap may have ended the canary meanwhile.
+                if self.0.roles.load().canary.is_some() {
+                    let how = *canary.settings();
+                    log(self.publish_canary(&publishing, admitted, how, origin), "the canary");
+                }
             }
         }
         if let Some(shadow) = shadow {
@@ -374,13 +499,20 @@ impl Swapper {
     }
 
     /// Publishes the active plugin as another generation, with the same canary, shadow and previous
-    /// plugin.
-    fn publish_reconfigured(&self, admitted: AdmittedPlugin) -> u64 {
-        let origin = self.0.roles.load().active.origin().to_owned();
-        let active = self.next_generation(admitted, origin, Role::Active);
+    /// plugin. None if another plugin has become the active one meanwhile.
+    fn publish_reconfigured(
+        &self,
+        before: &Arc<Generation>,
+        admitted: AdmittedPlugin,
+    ) -> Option<u64> {
+        let publishing = self.lock_roles();
+        if !Arc::ptr_eq(&self.0.roles.load().active, before) {
+            return None;
+        }
+        let active = self.next_generation(admitted, before.origin().to_owned(), Role::Active);
         let number = active.number();
-        self.change_roles(|roles| roles.active = active);
-        number
+        self.change_roles(&publishing, |roles| roles.active = active);
+        Some(number)
     }
 
     /// Withdraws the active plugin and returns to the previous one, with its settings and cases.
@@ -394,7 +526,9 @@ impl Swapper {
     /// Fails if there is no previous plugin, if it is no longer trusted, or if another generation
     /// is active.
     pub fn roll_back(&self, named: Option<u64>) -> Result<Swapped, RoleChangeError> {
+        self.check_control()?;
         let _alone = self.0.validator.lock();
+        let publishing = self.lock_roles();
         let active = self.0.roles.load().active.number();
         let withdrawn = self.state().withdrawn;
         match named {
@@ -409,7 +543,8 @@ impl Swapper {
         }
         let (admitted, Previous { generation, policy, .. }) = self.take_previous()?;
         let origin = generation.origin().to_owned();
-        Ok(Swapped::Taken(self.publish_active(admitted, policy, origin, Before::Withdrawn)))
+        let before = Before::Withdrawn;
+        Ok(Swapped::Taken(self.publish_active(&publishing, admitted, policy, origin, before)))
     }
 
     /// Takes the previous plugin with its policy, except for the trust settings, which remain the
@@ -435,18 +570,21 @@ impl Swapper {
         candidate: &Candidate,
         settings: CanarySettings,
     ) -> Result<u64, RejectedCandidate> {
+        self.check_candidate_control()?;
         let mut validator = self.0.validator.lock();
         let policy = self.policy();
         let prepared = self.validate_and_warm(&mut validator, candidate, &policy, Role::Canary);
         let admitted = self.count_rejection(prepared)?;
         self.state().canary_settings = candidate.settings.clone().unwrap_or(policy.settings);
-        let number = self.publish_canary(admitted, settings, candidate.origin.clone());
+        let origin = candidate.origin.clone();
+        let number = self.publish_canary(&self.lock_roles(), admitted, settings, origin);
         tracing::info!(generation = number, percent = settings.percent, "canary started");
         Ok(number)
     }
 
     fn publish_canary(
         &self,
+        publishing: &Publishing<'_>,
         admitted: AdmittedPlugin,
         settings: CanarySettings,
         origin: String,
@@ -454,7 +592,7 @@ impl Swapper {
         let generation = self.next_generation(admitted, origin, Role::Canary);
         let number = generation.number();
         let canary = Arc::new(Canary::new(generation, settings));
-        self.change_roles(|roles| roles.canary = Some(canary));
+        self.change_roles(publishing, |roles| roles.canary = Some(canary));
         number
     }
 
@@ -464,9 +602,11 @@ impl Swapper {
     ///
     /// Fails if there is no canary.
     pub fn end_canary(&self) -> Result<(), RoleChangeError> {
+        self.check_control()?;
         let _alone = self.0.validator.lock();
+        let publishing = self.lock_roles();
         self.0.roles.load().canary.as_ref().ok_or(RoleChangeError::NoCanary)?;
-        self.change_roles(|roles| roles.canary = None);
+        self.change_roles(&publishing, |roles| roles.canary = None);
         Ok(())
     }
 
@@ -476,7 +616,9 @@ impl Swapper {
     ///
     /// Fails if there is no canary, or if the settings do not allow it to be active.
     pub fn promote_canary(&self) -> Result<u64, RoleChangeError> {
+        self.check_control()?;
         let _alone = self.0.validator.lock();
+        let publishing = self.lock_roles();
         let roles = self.0.roles.load();
         let canary = roles.canary.as_ref().ok_or(RoleChangeError::NoCanary)?;
         let generation = canary.generation();
@@ -484,7 +626,8 @@ impl Swapper {
         let admitted = generation.admit(plugin, &self.policy().trust, Role::Active)?;
         let settings = self.state().canary_settings.clone();
         let policy = LoadPolicy { settings, ..self.policy() };
-        Ok(self.publish_active(admitted, policy, generation.origin().to_owned(), Before::Kept))
+        let origin = generation.origin().to_owned();
+        Ok(self.publish_active(&publishing, admitted, policy, origin, Before::Kept))
     }
 
     /// Starts a candidate as shadow and replaces a running one.
@@ -514,7 +657,7 @@ impl Swapper {
             RejectedCandidate::new(SwapStep::Configure, &digest, RejectionCause::Thread(error))
         });
         let shadow = Arc::new(self.count_rejection(shadow)?);
-        self.change_roles(|roles| roles.shadow = Some(shadow));
+        self.change_roles(&self.lock_roles(), |roles| roles.shadow = Some(shadow));
         Ok(number)
     }
 
@@ -525,9 +668,11 @@ impl Swapper {
     /// Fails if there is no shadow.
     pub fn end_shadow(&self) -> Result<ShadowReport, RoleChangeError> {
         let _alone = self.0.validator.lock();
+        let publishing = self.lock_roles();
         let roles = self.0.roles.load();
         let shadow = roles.shadow.as_ref().ok_or(RoleChangeError::NoShadow)?;
-        self.change_roles(|roles| roles.shadow = None);
+        self.change_roles(&publishing, |roles| roles.shadow = None);
+        drop(publishing);
         shadow.settle();
         Ok(ShadowReport::new(shadow))
     }
@@ -537,7 +682,7 @@ impl Swapper {
         &self,
         error: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> RejectedCandidate {
-        let refused = RejectedCandidate::unreadable(RejectionCause::Unread(error.into()));
+        let refused = RejectedCandidate::unreadable(error);
         self.record_rejection(&refused);
         refused
     }
@@ -636,7 +781,7 @@ impl Swapper {
     }
 
     /// Publishes the current roles with a change.
-    fn change_roles(&self, change: impl FnOnce(&mut PluginRoles)) {
+    fn change_roles(&self, _: &Publishing<'_>, change: impl FnOnce(&mut PluginRoles)) {
         let mut roles = PluginRoles::clone(&self.0.roles.load());
         change(&mut roles);
         self.0.roles.publish(roles);
@@ -644,6 +789,7 @@ impl Swapper {
 
     fn publish_active(
         &self,
+        publishing: &Publishing<'_>,
         admitted: AdmittedPlugin,
         policy: LoadPolicy,
         origin: String,
@@ -654,7 +800,8 @@ impl Swapper {
         let number = active.number();
         let shadow = self.0.roles.load().shadow.clone();
         let roles = PluginRoles { active, canary: None, shadow };
-        let replaced = Arc::clone(&self.publish_trusted(&roles, &policy.trust).active);
+        let replaced = self.publish_trusted(publishing, &roles, &policy.trust);
+        let replaced = Arc::clone(&replaced.active);
         let mut state = self.state();
         let policy = std::mem::replace(&mut state.policy, policy);
         state.withdrawn = (before == Before::Withdrawn).then(|| replaced.number());
@@ -674,7 +821,12 @@ impl Swapper {
 
     /// Publishes the roles without a canary and a shadow that are no longer trusted. Returns the
     /// former roles.
-    fn publish_trusted(&self, roles: &PluginRoles, trust: &Trust) -> Arc<PluginRoles> {
+    fn publish_trusted(
+        &self,
+        _: &Publishing<'_>,
+        roles: &PluginRoles,
+        trust: &Trust,
+    ) -> Arc<PluginRoles> {
         let PluginRoles { active, canary, shadow } = roles.clone();
         let is_trusted = |generation: &Generation, role, what| {
             let checked = generation.check_trust(trust, role);
