@@ -97,7 +97,7 @@ pub(super) struct CanaryArguments {
 
 pub(super) fn run(command: FleetCommand) -> CommandResult {
     let set_log_filter = start_logging(LogFormat::Human);
-    // A connection that is made is no news to who runs a command.
+    // The user of a command does not need to know that a connection was made.
     set_log_filter(Some("warn")).map_err(|error| fault(anyhow!(error)))?;
     match command {
         FleetCommand::Status(arguments) => show_status(&arguments.fleet),

@@ -395,7 +395,7 @@ fn a_candidate_that_one_mapper_rejects_changes_nothing() {
     {
         assert!(text.contains(words), "no {words:?} in\n{text}");
     }
-    // Secrets are no part of rules.
+    // Secrets are not part of rules.
     let secret = json!({"mappings": [], "secrets": {"key": "hush"}}).to_string();
     fleet
         .command(&["push", "--settings", "s.json"], &[("s.json", secret.as_bytes())])

@@ -149,7 +149,7 @@ fn wrong_urls_and_options_are_mistakes() {
         .expect_stderr(&["--dead-letter-queue"]);
 }
 
-/// The attributes of a queue, as Amazon SQS tells them.
+/// The attributes of a queue, as Amazon SQS returns them.
 fn good_attributes() -> String {
     let attributes = json!({
         "VisibilityTimeout": "60", "MessageRetentionPeriod": "1209600", "MaximumMessageSize": "1048576",

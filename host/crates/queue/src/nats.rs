@@ -219,7 +219,7 @@ impl JetStreamQueue {
         }
     }
 
-    /// Tells publishers which of their messages have ended.
+    /// Reports to publishers which of their messages are processed.
     async fn confirm(&self, messages: &[MessageHandle]) -> Result<(), QueueError> {
         let client = self.context.client();
         for (subject, id) in messages.iter().filter_map(|handle| handle.confirmation.clone()) {

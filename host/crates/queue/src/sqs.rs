@@ -221,7 +221,7 @@ fn read_message(message: &Value) -> Result<ReceivedMessage, QueueError> {
     })
 }
 
-/// Decodes base64; other text stays as it is, and is no message.
+/// Decodes base64; other text stays as it is, and cannot be decoded as a message.
 fn decode_body(body: &str) -> Bytes {
     match base64_simd::STANDARD.decode_to_vec(body) {
         Ok(bytes) => bytes.into(),

@@ -372,7 +372,7 @@ struct Latest {
     time: SystemTime,
 }
 
-/// The part of what JetStream tells about a bucket that is of use here.
+/// The properties of a bucket that are needed here.
 #[derive(Deserialize)]
 struct BucketInfo {
     state: BucketState,

@@ -72,7 +72,8 @@ impl RawFleet {
     }
 }
 
-/// The host name of this machine, as Linux tells it. Empty where there is no such file, so that a name must be set.
+/// The host name of this machine, from a file of Linux. Empty if the file does not exist: the settings must then name
+/// the host.
 fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
     name.map(|name| name.trim_end().to_owned()).unwrap_or_default()
