@@ -67,7 +67,7 @@ impl ConnectedQueue {
         self.gate = fleet.gate();
     }
 
-    /// Spawns the threads that publish chunks. None if the process publishes nothing.
+    /// Spawns the threads that publish chunks. The process must be a collector.
     pub(super) fn spawn_publishers(
         &self,
         threads: usize,
