@@ -22,7 +22,7 @@ use standpipe_tests::settings::{CollectorSettings, SourceEntry};
 use standpipe_tests::{Program, Stub, StubResponse, wait_until};
 
 use ledger::{FleetLedger, ROWS, start_firehose};
-use member::Member;
+use member::FleetProcess;
 
 /// The shortest time after which a queue delivers a message again that the settings permit.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -88,15 +88,20 @@ fn collector_program(queue_lines: &[String]) -> Program {
 }
 
 /// Starts a collector with a data directory of this name in `directory`.
-fn start_collector(directory: &Path, name: &str, queue_lines: Vec<String>) -> Member {
-    Member::start_collector(directory, name, move || collector_program(&queue_lines))
+fn start_collector(directory: &Path, name: &str, queue_lines: Vec<String>) -> FleetProcess {
+    FleetProcess::start_collector(directory, name, move || collector_program(&queue_lines))
 }
 
 /// Starts a mapper with a data directory of this name in `directory`. It maps events by [`ROWS`] and delivers them to
 /// the stub.
-fn start_mapper(directory: &Path, name: &str, firehose: &Stub, queue_lines: Vec<String>) -> Member {
+fn start_mapper(
+    directory: &Path,
+    name: &str,
+    firehose: &Stub,
+    queue_lines: Vec<String>,
+) -> FleetProcess {
     let url = firehose.url();
-    Member::start_mapper(directory, name, move || {
+    FleetProcess::start_mapper(directory, name, move || {
         Program::host_run_against(&url).settings(&settings_with(&queue_lines)).mapping(ROWS)
     })
 }

@@ -13,15 +13,15 @@ fn run_queue(settings: &str, arguments: &[&str]) -> FinishedRun {
 
 /// The outcome and the text of each property that `host queue check` reports.
 #[derive(Debug)]
-struct Checked {
+struct CheckedQueue {
     steps: Vec<Value>,
 }
 
-impl Checked {
+impl CheckedQueue {
     fn new(ran: &FinishedRun) -> Self {
         let report: Value = serde_json::from_slice(&ran.stdout)
             .unwrap_or_else(|error| panic!("no report: {error}: {}", ran.stderr));
-        Checked { steps: report["steps"].as_array().expect("steps").clone() }
+        CheckedQueue { steps: report["steps"].as_array().expect("steps").clone() }
     }
 
     /// The names of the steps with this outcome.
@@ -42,8 +42,8 @@ impl Checked {
     }
 }
 
-fn check_queue(settings: &str, exit: i32) -> Checked {
-    Checked::new(&run_queue(settings, &["check", "--json"]).expect_exit(exit))
+fn check_queue(settings: &str, exit: i32) -> CheckedQueue {
+    CheckedQueue::new(&run_queue(settings, &["check", "--json"]).expect_exit(exit))
 }
 
 fn stdout_of(ran: &FinishedRun) -> String {

@@ -18,7 +18,7 @@ use crate::config::Overrides;
 use crate::run::open_secrets;
 use change::ChangeArguments;
 use report::{pushed_text, status_text, to_json};
-use standpipe_queue::fleet::{FleetControl, FleetError, Pushed, connect_fleet};
+use standpipe_queue::fleet::{FleetChangeOutcome, FleetControl, FleetError, connect_fleet};
 
 /// How long hosts may take to prepare a plugin, unless the command says otherwise. Large plugins take some seconds to
 /// compile.
@@ -44,7 +44,7 @@ Push the plugin to have all hosts use it, or end the canary.";
 #[command(after_help = FLEET_HELP)]
 pub(super) enum FleetCommand {
     /// Show all hosts of the fleet, and the active rules.
-    Status(StatusArguments),
+    Status(FleetStatusArguments),
     /// Change the plugin of all hosts at once.
     #[command(after_help = PUSH_HELP)]
     Push(PushArguments),
@@ -68,7 +68,7 @@ pub(super) struct FleetArguments {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct StatusArguments {
+pub(super) struct FleetStatusArguments {
     #[command(flatten)]
     fleet: FleetArguments,
 }
@@ -101,7 +101,7 @@ pub(super) fn run(command: FleetCommand) -> CommandResult {
     set_log_filter(Some("warn")).map_err(|error| fault(anyhow!(error)))?;
     match command {
         FleetCommand::Status(arguments) => show_status(&arguments.fleet),
-        FleetCommand::Push(PushArguments { fleet, change }) => push(&fleet, &change, None),
+        FleetCommand::Push(PushArguments { fleet, change }) => push_rules(&fleet, &change, None),
         FleetCommand::Rollback(fleet) => {
             change_fleet(&fleet, async |control| control.roll_back().await)
         }
@@ -111,7 +111,7 @@ pub(super) fn run(command: FleetCommand) -> CommandResult {
         FleetCommand::Canary(CanaryArguments { fleet, mut hosts, change, .. }) => {
             hosts.sort();
             hosts.dedup();
-            push(&fleet, &change, Some(hosts))
+            push_rules(&fleet, &change, Some(hosts))
         }
     }
 }
@@ -119,13 +119,13 @@ pub(super) fn run(command: FleetCommand) -> CommandResult {
 fn show_status(fleet: &FleetArguments) -> CommandResult {
     let runtime = start_runtime()?;
     let report = runtime.block_on(async {
-        let control = connect(fleet).await?;
+        let control = connect_to_fleet(fleet).await?;
         control.status().await.map_err(fault)
     })?;
     print_report(fleet.json, || to_json(&report), || status_text(&report))
 }
 
-fn push(
+fn push_rules(
     fleet: &FleetArguments,
     change: &ChangeArguments,
     canary: Option<Vec<String>>,
@@ -137,18 +137,18 @@ fn push(
 /// Changes the fleet, and prints which hosts have loaded the rules.
 fn change_fleet(
     fleet: &FleetArguments,
-    change: impl AsyncFnOnce(FleetControl) -> Result<Pushed, FleetError>,
+    change: impl AsyncFnOnce(FleetControl) -> Result<FleetChangeOutcome, FleetError>,
 ) -> CommandResult {
     let runtime = start_runtime()?;
     let pushed = runtime.block_on(async {
-        let control = connect(fleet).await?;
+        let control = connect_to_fleet(fleet).await?;
         change(control).await.map_err(fault)
     })?;
     print_report(fleet.json, || to_json(&pushed), || pushed_text(&pushed))?;
     Ok(if pushed.late_hosts.is_empty() { Exit::Done } else { Exit::Fault })
 }
 
-async fn connect(fleet: &FleetArguments) -> Result<FleetControl, (Exit, anyhow::Error)> {
+async fn connect_to_fleet(fleet: &FleetArguments) -> Result<FleetControl, (Exit, anyhow::Error)> {
     let file = Some(fleet.config.as_path());
     let (raw, directory) = read_settings(file).map_err(usage)?;
     let settings = check_settings(raw, &directory, file, Overrides::default()).map_err(usage)?;

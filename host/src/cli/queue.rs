@@ -52,7 +52,7 @@ pub(super) enum QueueCommand {
     Check(check::QueueCheckArguments),
     /// Print how much the queue contains.
     #[command(after_help = STATUS_HELP)]
-    Status(status::StatusArguments),
+    Status(status::QueueStatusArguments),
 }
 
 // Without doc comments: they would replace the subcommand's help.
@@ -73,7 +73,7 @@ pub(super) fn run(command: QueueCommand) -> CommandResult {
 
 impl QueueArguments {
     /// Reads the settings, and those of the queue among them.
-    fn settings(&self) -> anyhow::Result<(Settings, QueueSettings)> {
+    fn read_settings(&self) -> anyhow::Result<(Settings, QueueSettings)> {
         let file = Some(self.config.as_path());
         let (raw, directory) = read_settings(file)?;
         let settings = check_settings(raw, &directory, file, Overrides::default())?;
@@ -85,7 +85,10 @@ impl QueueArguments {
 }
 
 /// Connects to the queue.
-async fn connect(settings: &Settings, queue: &QueueSettings) -> anyhow::Result<QueueAdmin> {
+async fn connect_to_queue(
+    settings: &Settings,
+    queue: &QueueSettings,
+) -> anyhow::Result<QueueAdmin> {
     let secrets = open_secrets(settings.secrets.as_ref()).await?;
     QueueAdmin::connect(queue, &secrets).await.context("failed to connect to the queue")
 }

@@ -20,12 +20,13 @@ use standpipe_plugin_host::swap::{
 use standpipe_plugin_host::{DEFAULT_PLUGIN, PluginSettings, sha256_hex};
 use standpipe_queue::Gate;
 use standpipe_queue::fleet::{
-    FleetMonitor, LoadFuture, Member, MemberSettings, Rejection, RuleHost, Rules, connect_fleet,
+    FleetMember, FleetMemberSettings, FleetMonitor, FleetRules, LoadFuture, Rejection, RuleHost,
+    connect_fleet,
 };
 
 /// A fleet whose active rules this host has loaded.
 pub(super) struct JoinedFleet {
-    member: Member<FleetSwapper>,
+    member: FleetMember<FleetSwapper>,
 }
 
 /// The fleet of a run that has started.
@@ -52,12 +53,12 @@ impl JoinedFleet {
         swapper.leave_to_fleet();
         let store = connect_fleet(settings, &**secrets).await?;
         let host = FleetSwapper { swapper: swapper.clone(), secrets: Arc::clone(secrets) };
-        let member = MemberSettings {
+        let member = FleetMemberSettings {
             name: settings.name.clone(),
             instance: format!("{:016x}", fastrand::u64(..)),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let member = Member::join(store, Arc::new(host), member).await?;
+        let member = FleetMember::join(store, Arc::new(host), member).await?;
         Ok(JoinedFleet { member })
     }
 
@@ -99,27 +100,28 @@ impl FleetSwapper {
 
     async fn prepare_rules(
         &self,
-        rules: &Rules,
+        rules: &FleetRules,
         component: Option<Bytes>,
     ) -> Result<PreparedPlugin, Rejection> {
-        let settings = self.resolve_settings(rules.settings.as_deref()).await.map_err(rejection)?;
+        let settings =
+            self.resolve_settings(rules.settings.as_deref()).await.map_err(to_rejection)?;
         let (swapper, rules) = (self.swapper.clone(), rules.clone());
         let prepare = move || {
             let (bytes, signature) = match component {
                 None if is_built_in(&rules.sha256) => {
                     (Cow::Borrowed(DEFAULT_PLUGIN), SignatureCheck::BuiltIn)
                 }
-                None => return Err(rejection(swapper.reject_unreadable(MISSING_COMPONENT))),
+                None => return Err(to_rejection(swapper.reject_unreadable(MISSING_COMPONENT))),
                 Some(component) => {
                     let checked = check_digest(&rules, &component);
-                    checked.map_err(|error| rejection(swapper.reject_unreadable(error)))?;
+                    checked.map_err(|error| to_rejection(swapper.reject_unreadable(error)))?;
                     let signature = rules.signature.map(SignatureCheck::Detached);
                     (Cow::Owned(component.into()), signature.unwrap_or(SignatureCheck::None))
                 }
             };
             let origin = format!("the fleet: {}", rules.origin);
             let candidate = Candidate { bytes, signature, settings, origin };
-            swapper.prepare(&candidate).map_err(rejection)
+            swapper.prepare(&candidate).map_err(to_rejection)
         };
         // Compiling and plugin code would block the threads of the runtime.
         blocking::run(prepare).await
@@ -127,7 +129,7 @@ impl FleetSwapper {
 }
 
 impl RuleHost for FleetSwapper {
-    type Prepared = PreparedPlugin;
+    type PreparedRules = PreparedPlugin;
 
     fn has_component(&self, sha256: &str) -> bool {
         is_built_in(sha256)
@@ -135,7 +137,7 @@ impl RuleHost for FleetSwapper {
 
     fn prepare<'a>(
         &'a self,
-        rules: &'a Rules,
+        rules: &'a FleetRules,
         component: Option<Bytes>,
     ) -> LoadFuture<'a, PreparedPlugin> {
         Box::pin(self.prepare_rules(rules, component))
@@ -143,7 +145,7 @@ impl RuleHost for FleetSwapper {
 
     fn activate<'a>(&'a self, prepared: &'a PreparedPlugin) -> LoadFuture<'a, ()> {
         let (swapper, prepared) = (self.swapper.clone(), prepared.clone());
-        Box::pin(blocking::run(move || swapper.activate(&prepared).map(drop).map_err(rejection)))
+        Box::pin(blocking::run(move || swapper.activate(&prepared).map(drop).map_err(to_rejection)))
     }
 }
 
@@ -156,7 +158,7 @@ fn is_built_in(sha256: &str) -> bool {
 }
 
 /// The object store is as open as the servers of NATS are.
-fn check_digest(rules: &Rules, component: &[u8]) -> Result<(), String> {
+fn check_digest(rules: &FleetRules, component: &[u8]) -> Result<(), String> {
     let found = sha256_hex(component);
     if found == rules.sha256 {
         return Ok(());
@@ -168,7 +170,7 @@ fn check_digest(rules: &Rules, component: &[u8]) -> Result<(), String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is an argument of map_err")]
-fn rejection(rejected: RejectedCandidate) -> Rejection {
+fn to_rejection(rejected: RejectedCandidate) -> Rejection {
     let step = rejected.step.word().to_owned();
     Rejection { step, reason: rejected.cause.to_string() }
 }

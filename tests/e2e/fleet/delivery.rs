@@ -8,7 +8,7 @@ use standpipe_tests::ministack::{self, Ministack};
 use standpipe_tests::moto;
 
 use super::*;
-use crate::fleet::sender::Sender;
+use crate::fleet::sender::EventSender;
 
 const BATCHES: usize = 40;
 const BATCH_EVENTS: usize = 50;
@@ -24,8 +24,8 @@ const HAND_BACK_MAX: Duration = Duration::from_secs(2);
 struct SmallFleet {
     ledger: Arc<FleetLedger>,
     firehose: Stub,
-    collector: Member,
-    mapper: Member,
+    collector: FleetProcess,
+    mapper: FleetProcess,
     _directory: tempfile::TempDir,
 }
 
@@ -39,19 +39,19 @@ impl SmallFleet {
         let firehose = start_firehose(&ledger, |_| StubResponse::Accept);
         let directory = tempfile::TempDir::new().expect("a directory");
         let queue_lines = lines("collector");
-        let collector = Member::start_collector(directory.path(), "collector", move || {
+        let collector = FleetProcess::start_collector(directory.path(), "collector", move || {
             adapt(collector_program(&queue_lines))
         });
         let settings = settings_with(&lines("mapper"));
         let url = firehose.url();
-        let mapper = Member::start_mapper(directory.path(), "mapper", move || {
+        let mapper = FleetProcess::start_mapper(directory.path(), "mapper", move || {
             adapt(Program::host_run_against(&url).settings(&settings).mapping(ROWS))
         });
         SmallFleet { ledger, firehose, collector, mapper, _directory: directory }
     }
 
-    fn sender(&self, seed: u64) -> Sender<'_> {
-        Sender {
+    fn sender(&self, seed: u64) -> EventSender<'_> {
+        EventSender {
             ledger: &self.ledger,
             url: self.collector.url(),
             events: Events::new(seed),
@@ -106,10 +106,10 @@ fn one_process_can_have_both_roles() {
     let directory = tempfile::TempDir::new().expect("a directory");
     let settings = settings_with(&nats_lines("both", &nats.urls()));
     let url = firehose.url();
-    let mut process = Member::start_collector(directory.path(), "both", move || {
+    let mut process = FleetProcess::start_collector(directory.path(), "both", move || {
         Program::host_run_against(&url).settings(&settings).mapping(ROWS)
     });
-    let sender = Sender {
+    let sender = EventSender {
         ledger: &ledger,
         url: process.url(),
         events: Events::new(212),
@@ -124,12 +124,12 @@ fn one_process_can_have_both_roles() {
 }
 
 /// Starts a mapper whose settings have no sources, so that it takes events of all.
-fn start_mapper_of_all(directory: &Path, firehose: &Stub, nats: &NatsCluster) -> Member {
+fn start_mapper_of_all(directory: &Path, firehose: &Stub, nats: &NatsCluster) -> FleetProcess {
     let settings = nats_lines("mapper", &nats.urls()).into_iter();
     let settings = settings
         .fold(CollectorSettings::new([]), |settings, line| settings.with_line("queue", &line));
     let url = firehose.url();
-    Member::start_mapper(directory, "mapper", move || {
+    FleetProcess::start_mapper(directory, "mapper", move || {
         Program::host_run_against(&url).settings(&settings).mapping(ROWS)
     })
 }
@@ -211,7 +211,7 @@ fn an_event_of_an_unknown_source_becomes_a_dead_letter() {
     let lines = nats_lines("mapper", &nats.urls());
     let settings = lines.iter().fold(others, |settings, line| settings.with_line("queue", line));
     let url = firehose.url();
-    let mut mapper = Member::start_mapper(directory.path(), "mapper", move || {
+    let mut mapper = FleetProcess::start_mapper(directory.path(), "mapper", move || {
         Program::host_run_against(&url).settings(&settings).mapping(ROWS)
     });
     let authorization = basic_auth(WRITE_KEY).1;
@@ -292,7 +292,7 @@ fn hand_back(lines: impl Fn(&str) -> Vec<String>) {
     let directory = tempfile::TempDir::new().expect("a directory");
     let collector = start_collector(directory.path(), "collector", lines("collector"));
     let mut first = start_mapper(directory.path(), "first", &held, lines("mapper"));
-    let sender = Sender {
+    let sender = EventSender {
         ledger: &ledger,
         url: collector.url(),
         events: Events::new(215),

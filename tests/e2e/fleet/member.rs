@@ -8,30 +8,30 @@ use standpipe_tests::metrics::Metrics;
 use standpipe_tests::{Collector, FinishedRun, Program, Running, free_port, make_data_directory};
 
 /// A process of a fleet. It is killed when this is dropped.
-pub(super) struct Member {
+pub(super) struct FleetProcess {
     data_directory: PathBuf,
     /// The port for events; none for a mapper.
     port: Option<u16>,
     /// Makes the program for each start, without its data directory and listeners.
     make_program: Box<dyn Fn() -> Program + Send + Sync>,
     /// None while the process is down.
-    process: Option<Process>,
+    process: Option<RunningProcess>,
 }
 
 /// A running process.
-enum Process {
+enum RunningProcess {
     Collector(Collector),
     Mapper { running: Running, admin_url: String },
 }
 
-impl Member {
+impl FleetProcess {
     /// Starts a collector with a data directory of this name in `parent`.
     pub(super) fn start_collector(
         parent: &Path,
         name: &str,
         make_program: impl Fn() -> Program + Send + Sync + 'static,
     ) -> Self {
-        Member::start(parent.join(name), Some(free_port()), Box::new(make_program))
+        FleetProcess::start(parent.join(name), Some(free_port()), Box::new(make_program))
     }
 
     /// Starts a mapper with a data directory of this name in `parent`.
@@ -40,7 +40,7 @@ impl Member {
         name: &str,
         make_program: impl Fn() -> Program + Send + Sync + 'static,
     ) -> Self {
-        Member::start(parent.join(name), None, Box::new(make_program))
+        FleetProcess::start(parent.join(name), None, Box::new(make_program))
     }
 
     fn start(
@@ -49,7 +49,7 @@ impl Member {
         make_program: Box<dyn Fn() -> Program + Send + Sync>,
     ) -> Self {
         make_data_directory(&data_directory);
-        let mut member = Member { data_directory, port, make_program, process: None };
+        let mut member = FleetProcess { data_directory, port, make_program, process: None };
         member.restart();
         member
     }
@@ -59,12 +59,12 @@ impl Member {
         assert!(self.process.is_none(), "the process is running");
         let program = (self.make_program)().args(["--data-dir"]).args([&self.data_directory]);
         self.process = Some(match self.port {
-            Some(port) => Process::Collector(Collector::start_at(program, port)),
+            Some(port) => RunningProcess::Collector(Collector::start_at(program, port)),
             None => {
                 let running = program.args(["--admin", "127.0.0.1:0"]).start();
                 let address = running.wait_for_line("health and metrics on ");
                 let admin_url = address.split([' ', '\r']).next().unwrap_or_default().to_owned();
-                Process::Mapper { running, admin_url }
+                RunningProcess::Mapper { running, admin_url }
             }
         });
     }
@@ -77,16 +77,16 @@ impl Member {
     /// Kills the process with SIGKILL.
     pub(super) fn kill(&mut self) -> FinishedRun {
         match self.process.take().expect("the process is running") {
-            Process::Collector(collector) => collector.kill(),
-            Process::Mapper { running, .. } => running.kill(),
+            RunningProcess::Collector(collector) => collector.kill(),
+            RunningProcess::Mapper { running, .. } => running.kill(),
         }
     }
 
     /// Stops the process with SIGTERM, and waits for its end.
     pub(super) fn stop(&mut self) -> FinishedRun {
         match self.process.take().expect("the process is running") {
-            Process::Collector(collector) => collector.stop(),
-            Process::Mapper { running, .. } => {
+            RunningProcess::Collector(collector) => collector.stop(),
+            RunningProcess::Mapper { running, .. } => {
                 running.send_signal(Signal::TERM);
                 running.wait(standpipe_tests::DEADLINE)
             }
@@ -96,16 +96,16 @@ impl Member {
     /// The process itself.
     pub(super) fn running(&self) -> &Running {
         match self.process.as_ref().expect("the process is running") {
-            Process::Collector(collector) => collector.running(),
-            Process::Mapper { running, .. } => running,
+            RunningProcess::Collector(collector) => collector.running(),
+            RunningProcess::Mapper { running, .. } => running,
         }
     }
 
     /// The response of a path of the admin listener: its status and its body.
     pub(super) fn get(&self, path: &str) -> (u16, String) {
         let url = match self.process.as_ref().expect("the process is running") {
-            Process::Collector(collector) => collector.admin_url(),
-            Process::Mapper { admin_url, .. } => admin_url,
+            RunningProcess::Collector(collector) => collector.admin_url(),
+            RunningProcess::Mapper { admin_url, .. } => admin_url,
         };
         let response = Client::connect(url).get(path).expect("the process answers");
         (response.status, response.text())

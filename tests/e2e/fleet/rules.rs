@@ -34,33 +34,33 @@ const TOKEN: &str = "a-token-that-only-tests-have";
 
 /// Records that a host has delivered.
 #[derive(Debug, Clone)]
-struct Delivered {
+struct DeliveredRecords {
     at: Instant,
     stream: String,
     ids: Vec<String>,
 }
 
 /// Three mappers, each with a Firehose of its own, and a collector.
-struct Fleet {
+struct RulesFleet {
     nats: NatsCluster,
-    mappers: Vec<Option<Mapper>>,
-    seen: Vec<Arc<Mutex<Vec<Delivered>>>>,
+    mappers: Vec<Option<FleetMapper>>,
+    seen: Vec<Arc<Mutex<Vec<DeliveredRecords>>>>,
     stubs: Vec<Stub>,
     collector: Collector,
 }
 
-struct Mapper {
+struct FleetMapper {
     running: Running,
     admin_url: String,
 }
 
 /// Sends events until it is stopped.
-struct Load {
+struct EventLoad {
     is_over: Arc<AtomicBool>,
     sender: JoinHandle<Vec<String>>,
 }
 
-impl Fleet {
+impl RulesFleet {
     /// `more` are lines of the settings of each mapper.
     fn start(more: [&str; 3]) -> Self {
         let nats = NatsCluster::start(1);
@@ -72,7 +72,7 @@ impl Fleet {
         ));
         let collector = Collector::start(collector);
         let (seen, stubs) = (0..3).map(|_| start_stub()).unzip();
-        let mut fleet = Fleet { nats, mappers: Vec::new(), seen, stubs, collector };
+        let mut fleet = RulesFleet { nats, mappers: Vec::new(), seen, stubs, collector };
         for (number, more) in more.iter().enumerate() {
             let servers = fleet.nats.urls();
             let mapper = fleet.start_mapper(number, &servers, more);
@@ -81,16 +81,16 @@ impl Fleet {
         fleet
     }
 
-    fn start_mapper(&self, number: usize, servers: &str, more: &str) -> Mapper {
+    fn start_mapper(&self, number: usize, servers: &str, more: &str) -> FleetMapper {
         let settings = mapper_settings(number, servers, more);
         let program = Program::host_run_against(&self.stubs[number].url()).settings(&settings);
         let program = program.file("plugin.wasm", &plugin_version(0));
         let running = program.args(["--admin", "127.0.0.1:0"]).start();
         let admin_url = running.wait_for_line("health and metrics on ");
-        Mapper { running, admin_url }
+        FleetMapper { running, admin_url }
     }
 
-    fn mapper(&self, number: usize) -> &Mapper {
+    fn mapper(&self, number: usize) -> &FleetMapper {
         self.mappers[number].as_ref().expect("the mapper runs")
     }
 
@@ -116,7 +116,7 @@ impl Fleet {
         hosts.iter().map(|host| host["report"]["generation"].as_u64().expect("a number")).collect()
     }
 
-    fn delivered(&self, number: usize) -> Vec<Delivered> {
+    fn delivered(&self, number: usize) -> Vec<DeliveredRecords> {
         self.seen[number].lock().clone()
     }
 
@@ -137,11 +137,11 @@ impl Fleet {
             .max()
     }
 
-    fn start_load(&self) -> Load {
+    fn start_load(&self) -> EventLoad {
         let (url, is_over) = (self.collector.url().to_owned(), Arc::new(AtomicBool::new(false)));
         let own = Arc::clone(&is_over);
         let sender = thread::spawn(move || send_events(&url, &own));
-        Load { is_over, sender }
+        EventLoad { is_over, sender }
     }
 
     /// Waits until all events have arrived, and returns how many came twice.
@@ -159,7 +159,7 @@ impl Fleet {
     }
 }
 
-impl Mapper {
+impl FleetMapper {
     fn get(&self, path: &str) -> (u16, String) {
         let response = Client::connect(&self.admin_url).get(path).expect("the mapper responds");
         (response.status, response.text())
@@ -178,7 +178,7 @@ impl Mapper {
     }
 }
 
-impl Load {
+impl EventLoad {
     /// Returns the ids of all events that the collector has accepted.
     fn stop(self) -> Vec<String> {
         self.is_over.store(true, Ordering::Relaxed);
@@ -205,8 +205,8 @@ fn mapper_settings(number: usize, servers: &str, more: &str) -> String {
 }
 
 /// A Firehose that accepts everything, and notes when.
-fn start_stub() -> (Arc<Mutex<Vec<Delivered>>>, Stub) {
-    let seen = Arc::<Mutex<Vec<Delivered>>>::default();
+fn start_stub() -> (Arc<Mutex<Vec<DeliveredRecords>>>, Stub) {
+    let seen = Arc::<Mutex<Vec<DeliveredRecords>>>::default();
     let own = Arc::clone(&seen);
     let stub = Stub::start_forgetful(move |put| {
         let ids = put.records.iter().map(|record| {
@@ -214,7 +214,7 @@ fn start_stub() -> (Arc<Mutex<Vec<Delivered>>>, Stub) {
             event["messageId"].as_str().expect("an id").to_owned()
         });
         let ids = ids.collect();
-        own.lock().push(Delivered { at: Instant::now(), stream: put.stream.clone(), ids });
+        own.lock().push(DeliveredRecords { at: Instant::now(), stream: put.stream.clone(), ids });
         StubResponse::Accept
     });
     (seen, stub)
@@ -265,7 +265,7 @@ fn quantile(values: &[Duration], percent: usize) -> Duration {
 /// Runs a command that changes the fleet to a stream, and measures how long after the write of the active rules each
 /// host has reported them, and the last record by older rules has come.
 fn measure_change(
-    fleet: &Fleet,
+    fleet: &RulesFleet,
     stream: &str,
     command: impl FnOnce() -> FinishedRun,
 ) -> [Duration; 2] {
@@ -285,7 +285,7 @@ fn measure_change(
 #[test]
 fn all_mappers_change_within_a_second_under_load() {
     const PUSHES: usize = 20;
-    let fleet = Fleet::start([""; 3]);
+    let fleet = RulesFleet::start([""; 3]);
     let load = fleet.start_load();
     let start = Instant::now();
     (0..3).for_each(|number| fleet.wait_for_stream(number, "own", start));
@@ -320,7 +320,7 @@ fn all_mappers_change_within_a_second_under_load() {
 
 #[test]
 fn a_mapper_that_is_late_maps_nothing_by_older_rules() {
-    let mut fleet = Fleet::start([""; 3]);
+    let mut fleet = RulesFleet::start([""; 3]);
     fleet.push(&to_stream("s0")).expect_exit(0);
     let load = fleet.start_load();
     // Killed, and started again after the rules have changed.
@@ -369,8 +369,11 @@ fn a_mapper_that_is_late_maps_nothing_by_older_rules() {
 fn a_candidate_that_one_mapper_rejects_changes_nothing() {
     let own = sha256_of(&plugin_version(0));
     let pinned = format!("[plugin]\npath = 'plugin.wasm'\nsha256 = '{own}'");
-    let fleet =
-        Fleet::start(["[plugin]\npath = 'plugin.wasm'", "[plugin]\npath = 'plugin.wasm'", &pinned]);
+    let fleet = RulesFleet::start([
+        "[plugin]\npath = 'plugin.wasm'",
+        "[plugin]\npath = 'plugin.wasm'",
+        &pinned,
+    ]);
     let push = |plugin: &[u8], arguments: &[&str]| {
         let arguments = [&["push", "--plugin", "p.wasm"], arguments].concat();
         fleet.command(&arguments, &[("p.wasm", plugin)])
@@ -407,7 +410,7 @@ fn a_candidate_that_one_mapper_rejects_changes_nothing() {
 fn of_two_pushes_one_wins_and_signatures_are_checked_by_each_host() {
     let (signer, other) = (KeyPair::generate(), KeyPair::generate());
     let plugin = format!("[plugin]\npublic_key = '{}'", signer.public_key());
-    let fleet = Fleet::start([&plugin, "", ""]);
+    let fleet = RulesFleet::start([&plugin, "", ""]);
     let servers = fleet.nats.urls();
     let push = |number: u32, signature: Option<String>| {
         let plugin = plugin_version(number);
@@ -448,7 +451,7 @@ fn of_two_pushes_one_wins_and_signatures_are_checked_by_each_host() {
 
 #[test]
 fn a_canary_decides_on_its_hosts_and_local_changes_are_refused() {
-    let fleet = Fleet::start([""; 3]);
+    let fleet = RulesFleet::start([""; 3]);
     fleet.push(&to_stream("all")).expect_exit(0);
     let load = fleet.start_load();
     let rules = to_stream("canary").to_string();
@@ -558,7 +561,8 @@ fn a_mapper_needs_no_permission_to_change_rules() {
     let program = Program::host_run_against(&stub.url());
     let program = program.settings(&mapper_settings(0, &login, ""));
     let running = program.args(["--admin", "127.0.0.1:0"]).start();
-    let mapper = Mapper { admin_url: running.wait_for_line("health and metrics on "), running };
+    let mapper =
+        FleetMapper { admin_url: running.wait_for_line("health and metrics on "), running };
     run_fleet(&servers, &push, &files).expect_exit(0);
     assert_eq!(mapper.metric("standpipe_fleet_generation"), 1.0);
     // A component that the program does not have is fetched.

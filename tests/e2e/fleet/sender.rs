@@ -19,7 +19,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RESPONSE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sender of one collector.
-pub(super) struct Sender<'a> {
+pub(super) struct EventSender<'a> {
     pub(super) ledger: &'a FleetLedger,
     /// The address of the collector, which may be down.
     pub(super) url: String,
@@ -31,7 +31,7 @@ pub(super) struct Sender<'a> {
     pub(super) pause: Duration,
 }
 
-impl Sender<'_> {
+impl EventSender<'_> {
     /// Posts batches until `is_over`.
     pub(super) fn run_until(mut self, is_over: &AtomicBool) {
         let mut connection = None;
@@ -87,5 +87,14 @@ impl Sender<'_> {
             *connection = Some(client);
         }
         connection.as_mut()
+    }
+}
+
+/// Ends the load when dropped: also where a test fails, since senders would otherwise go on.
+pub(super) struct EndLoadOnDrop<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for EndLoadOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -13,7 +13,7 @@ use standpipe_tests::nats::NatsBacklog;
 use standpipe_tests::{TcpProxy, moto};
 use tempfile::TempDir;
 
-use super::sender::Sender;
+use super::sender::{EndLoadOnDrop, EventSender};
 use super::*;
 
 /// How long a stall lasts: long enough for two deliveries of a message that nobody extends.
@@ -37,7 +37,7 @@ fn stall_duration() -> Duration {
 }
 
 /// One NATS server, a collector, and the Firehose stub.
-struct Scene {
+struct StallScene {
     nats: NatsCluster,
     ledger: Arc<FleetLedger>,
     /// While set, the stub refuses all records.
@@ -46,29 +46,35 @@ struct Scene {
     directory: TempDir,
 }
 
-impl Scene {
+impl StallScene {
     fn new() -> Self {
         let nats = NatsCluster::start(1);
         create_queue(&nats);
         let ledger = Arc::new(FleetLedger::new());
         let is_held = Arc::new(AtomicBool::new(false));
         let firehose = start_holdable_firehose(&ledger, &is_held);
-        Scene { nats, ledger, is_held, firehose, directory: TempDir::new().expect("a directory") }
+        StallScene {
+            nats,
+            ledger,
+            is_held,
+            firehose,
+            directory: TempDir::new().expect("a directory"),
+        }
     }
 
-    fn start_collector(&self, servers: &str) -> Member {
+    fn start_collector(&self, servers: &str) -> FleetProcess {
         start_collector(self.directory.path(), "collector", nats_lines("collector", servers))
     }
 
-    fn start_mapper(&self, name: &str, servers: &str) -> Member {
+    fn start_mapper(&self, name: &str, servers: &str) -> FleetProcess {
         start_mapper(self.directory.path(), name, &self.firehose, nats_lines("mapper", servers))
     }
 
     /// Sends events to a collector for as long as `during` takes.
-    fn under_load<T>(&self, collector: &Member, seed: u64, during: impl FnOnce() -> T) -> T {
+    fn under_load<T>(&self, collector: &FleetProcess, seed: u64, during: impl FnOnce() -> T) -> T {
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let sender = Sender {
+            let sender = EventSender {
                 ledger: &self.ledger,
                 url: collector.url(),
                 events: Events::new(seed),
@@ -77,7 +83,7 @@ impl Scene {
             };
             let is_over = &is_over;
             scope.spawn(move || sender.run_until(is_over));
-            let _ending = EndOnDrop(is_over);
+            let _ending = EndLoadOnDrop(is_over);
             during()
         })
     }
@@ -99,15 +105,6 @@ fn start_holdable_firehose(ledger: &Arc<FleetLedger>, is_held: &Arc<AtomicBool>)
     })
 }
 
-/// Sets a flag when dropped.
-struct EndOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A URL of a NATS server behind a proxy, as a list of a settings file.
 fn url_of(proxy: &TcpProxy) -> String {
     format!("['nats://{}']", proxy.address())
@@ -115,7 +112,7 @@ fn url_of(proxy: &TcpProxy) -> String {
 
 #[test]
 fn a_held_stream_holds_messages_without_delivering_them_again() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     let collector = scene.start_collector(&scene.nats.urls());
     let mappers = ["one", "two"].map(|name| scene.start_mapper(name, &scene.nats.urls()));
     scene.is_held.store(true, Ordering::Relaxed);
@@ -142,7 +139,7 @@ fn a_held_stream_holds_messages_of_sqs_without_delivering_them_again() {
     let collector = start_collector(directory.path(), "collector", lines);
     let mappers = ["one", "two"]
         .map(|name| start_mapper(directory.path(), name, &firehose, sqs_lines("mapper", &url)));
-    let sender = Sender {
+    let sender = EventSender {
         ledger: &ledger,
         url: collector.url(),
         events: Events::new(231),
@@ -160,7 +157,7 @@ fn a_held_stream_holds_messages_of_sqs_without_delivering_them_again() {
 
 #[test]
 fn a_stopped_mapper_loses_its_messages_to_another() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     let collector = scene.start_collector(&scene.nats.urls());
     let [stopped, other] = ["one", "two"].map(|name| scene.start_mapper(name, &scene.nats.urls()));
     let in_flight = scene.under_load(&collector, 222, || {
@@ -188,7 +185,7 @@ fn a_stopped_mapper_loses_its_messages_to_another() {
 
 #[test]
 fn a_mapper_that_is_cut_off_loses_its_messages_to_another() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     let collector = scene.start_collector(&scene.nats.urls());
     let proxy = TcpProxy::start(&scene.nats.address(0));
     let cut = scene.start_mapper("one", &url_of(&proxy));
@@ -230,7 +227,7 @@ fn a_server_that_is_cut_off_is_left_for_another() {
     let mapper = start_mapper(directory.path(), "mapper", &firehose, nats_lines("mapper", &urls));
     let lines = nats_lines("collector", &nats.urls());
     let collector = start_collector(directory.path(), "collector", lines);
-    let sender = |seed| Sender {
+    let sender = |seed| EventSender {
         ledger: &ledger,
         url: collector.url(),
         events: Events::new(seed),
@@ -250,7 +247,7 @@ fn a_server_that_is_cut_off_is_left_for_another() {
 
 #[test]
 fn a_collector_that_is_cut_off_keeps_its_events() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     let proxy = TcpProxy::start(&scene.nats.address(0));
     let collector = scene.start_collector(&url_of(&proxy));
     let mapper = scene.start_mapper("mapper", &scene.nats.urls());
@@ -271,7 +268,7 @@ fn a_collector_that_is_cut_off_keeps_its_events() {
 
 #[test]
 fn a_process_without_its_queue_stops_in_time() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     let proxy = TcpProxy::start(&scene.nats.address(0));
     let mut collector = scene.start_collector(&url_of(&proxy));
     let mut mapper = scene.start_mapper("mapper", &url_of(&proxy));
@@ -294,7 +291,7 @@ fn a_process_without_its_queue_stops_in_time() {
 
 #[test]
 fn a_stream_that_is_lost_is_filled_again() {
-    let mut scene = Scene::new();
+    let mut scene = StallScene::new();
     let collector = scene.start_collector(&scene.nats.urls());
     scene.under_load(&collector, 226, || thread::sleep(Duration::from_secs(2)));
     wait_until("all messages are stored", || {
@@ -322,7 +319,7 @@ fn a_cluster_that_loses_two_of_three_stores_loses_no_event() {
     let directory = TempDir::new().expect("a directory");
     let lines = nats_lines("collector", &nats.urls());
     let collector = start_collector(directory.path(), "collector", lines);
-    let sender = |seed| Sender {
+    let sender = |seed| EventSender {
         ledger: &ledger,
         url: collector.url(),
         events: Events::new(seed),
@@ -347,11 +344,11 @@ fn a_cluster_that_loses_two_of_three_stores_loses_no_event() {
 
 #[test]
 fn memory_is_bounded_while_everything_waits() {
-    let scene = Scene::new();
+    let scene = StallScene::new();
     scene.is_held.store(true, Ordering::Relaxed);
     let collector = scene.start_collector(&scene.nats.urls());
     let mapper = scene.start_mapper("mapper", &scene.nats.urls());
-    let sender = Sender {
+    let sender = EventSender {
         ledger: &scene.ledger,
         url: collector.url(),
         events: Events::new(228),

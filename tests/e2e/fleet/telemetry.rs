@@ -35,7 +35,7 @@ fn documented_metrics() -> Vec<DocumentedMetric> {
 }
 
 /// The metrics of a queue that a process serves.
-fn served_metrics(member: &Member) -> BTreeSet<String> {
+fn served_metrics(member: &FleetProcess) -> BTreeSet<String> {
     let names = || Metrics::parse(&member.get("/metrics").1).expect("OpenMetrics").names();
     // The process has to ask the queue first.
     wait_until("the status of the queue is known", || {
@@ -44,7 +44,7 @@ fn served_metrics(member: &Member) -> BTreeSet<String> {
     names().into_iter().filter(|name| name.starts_with("standpipe_queue_")).collect()
 }
 
-fn check(role: &str, member: &Member, belongs: impl Fn(&DocumentedMetric) -> bool) {
+fn check(role: &str, member: &FleetProcess, belongs: impl Fn(&DocumentedMetric) -> bool) {
     let documented = documented_metrics();
     let of_queue = documented.iter().filter(|metric| metric.name.starts_with("standpipe_queue_"));
     let expected = of_queue

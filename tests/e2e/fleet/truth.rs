@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use standpipe_tests::{DeadLetter, SqsFaultRates, SqsProxy, moto};
 use tempfile::TempDir;
 
 use super::ledger::Duplicate;
-use super::sender::Sender;
+use super::sender::{EndLoadOnDrop, EventSender};
 use super::*;
 
 /// Processes of each role.
@@ -65,8 +65,8 @@ struct Round {
 
 /// Collectors and mappers under load.
 struct LoadedFleet {
-    collectors: Vec<Member>,
-    mappers: Vec<Member>,
+    collectors: Vec<FleetProcess>,
+    mappers: Vec<FleetProcess>,
     random: fastrand::Rng,
     /// The counts of processes that were killed, and of the others at the end.
     counts: BTreeMap<&'static str, f64>,
@@ -128,18 +128,18 @@ impl LoadedFleet {
     fn run_under_load(&mut self, rounds: impl FnOnce(&mut LoadedFleet)) {
         let is_over = AtomicBool::new(false);
         let ledger = Arc::clone(&self.ledger);
-        let urls: Vec<_> = self.collectors.iter().map(Member::url).collect();
+        let urls: Vec<_> = self.collectors.iter().map(FleetProcess::url).collect();
         let seeds: Vec<_> = urls.iter().map(|_| self.random.u64(..)).collect();
         thread::scope(|scope| {
             for (url, seed) in urls.into_iter().zip(seeds) {
                 let (ledger, events) = (&*ledger, Events::new(seed));
                 let sender =
-                    Sender { ledger, url, events, batch_events: BATCH_EVENTS, pause: PAUSE };
+                    EventSender { ledger, url, events, batch_events: BATCH_EVENTS, pause: PAUSE };
                 let is_over = &is_over;
                 scope.spawn(move || sender.run_until(is_over));
             }
             // Senders end also where a round fails.
-            let _ending = OnDrop(&is_over);
+            let _ending = EndLoadOnDrop(&is_over);
             self.wait_for_flow();
             rounds(self);
         });
@@ -149,7 +149,7 @@ impl LoadedFleet {
     /// Waits until events that are sent now arrive, from each collector.
     fn wait_for_flow(&mut self) {
         for collector in &self.collectors {
-            let probe = Sender {
+            let probe = EventSender {
                 ledger: &self.ledger,
                 url: collector.url(),
                 events: Events::new(self.random.u64(..)),
@@ -246,16 +246,11 @@ impl fmt::Display for Round {
     }
 }
 
-/// Sets a flag when dropped.
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn add_counts(counts: &mut BTreeMap<&'static str, f64>, member: &Member, names: &[&'static str]) {
+fn add_counts(
+    counts: &mut BTreeMap<&'static str, f64>,
+    member: &FleetProcess,
+    names: &[&'static str],
+) {
     for name in names {
         *counts.entry(name).or_default() += member.metric(name);
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use standpipe_tests::client::Client;
 use standpipe_tests::{Endpoint, Program, linter, moto};
 
-use super::{Checked, check_queue, run_queue, stdout_of};
+use super::{CheckedQueue, check_queue, run_queue, stdout_of};
 
 const ACCOUNT: &str = "123456789012";
 
@@ -222,10 +222,14 @@ fn the_check_of_a_connection_includes_the_queue() {
         program.run()
     };
     let ran = check().expect_exit(1);
-    Checked::new(&ran).expect("queue existence", "failed", &[&name]).expect("settings", "ok", &[]);
+    CheckedQueue::new(&ran).expect("queue existence", "failed", &[&name]).expect(
+        "settings",
+        "ok",
+        &[],
+    );
     run_queue(&settings, &["create"]).expect_exit(0);
     let ran = check().expect_exit(0);
-    Checked::new(&ran).expect("queue existence", "ok", &[&name]).expect(
+    CheckedQueue::new(&ran).expect("queue existence", "ok", &[&name]).expect(
         "queue permission sqs:SendMessage",
         "ok",
         &[],

@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::{ConnectQueueError, Queue, QueueError, QueueKind, QueueSettings, QueueStatus};
 pub use attributes::RedrivePolicy;
 pub use difference::{CreatedPart, Difference, DifferenceState, PartState};
-use finding::Findings;
+use finding::QueueFindings;
 pub use finding::{FindingOutcome, QueueFinding};
 use jetstream::JetStreamAdmin;
 use simple_queue::SqsAdmin;
@@ -129,7 +129,7 @@ impl QueueAdmin {
 
     /// Reads the queue back, and tests permissions. Changes nothing, and receives no message.
     pub async fn check(&self) -> Vec<QueueFinding> {
-        let mut findings = Findings::default();
+        let mut findings = QueueFindings::default();
         match &self.0 {
             AdminKind::Nats(admin) => admin.check(&mut findings).await,
             AdminKind::Sqs(admin) => admin.check(&mut findings).await,

@@ -27,12 +27,12 @@ pub enum QueueFault {
 pub struct FaultyQueue {
     ack_wait: Duration,
     message_bytes_max: usize,
-    state: Mutex<QueueState>,
+    state: Mutex<FaultyQueueState>,
 }
 
 #[derive(Debug, Default)]
-struct QueueState {
-    messages: Vec<Stored>,
+struct FaultyQueueState {
+    messages: Vec<FaultyMessage>,
     next_sequence: u64,
     /// The ids of published messages with their attempts: a repeated publication is dropped.
     published: HashSet<(String, u32)>,
@@ -43,7 +43,7 @@ struct QueueState {
 }
 
 #[derive(Debug)]
-struct Stored {
+struct FaultyMessage {
     id: String,
     sequence: u64,
     message: Bytes,
@@ -91,12 +91,14 @@ impl FaultyQueue {
 
     fn request<'a, T: Send + 'a>(
         &'a self,
-        work: impl FnOnce(&mut QueueState) -> Result<T, QueueError>,
+        work: impl FnOnce(&mut FaultyQueueState) -> Result<T, QueueError>,
     ) -> QueueFuture<'a, T> {
         let mut state = self.state.lock();
         let result = match state.faults.pop_front().flatten() {
-            Some(QueueFault::Refused) => Err(error("Refused")),
-            Some(QueueFault::ResponseLost) => work(&mut state).and(Err(error("ResponseLost"))),
+            Some(QueueFault::Refused) => Err(injected_error("Refused")),
+            Some(QueueFault::ResponseLost) => {
+                work(&mut state).and(Err(injected_error("ResponseLost")))
+            }
             None => work(&mut state),
         };
         drop(state);
@@ -104,7 +106,7 @@ impl FaultyQueue {
     }
 }
 
-fn error(code: &str) -> QueueError {
+fn injected_error(code: &str) -> QueueError {
     QueueError::new(QueueErrorKind::Transient, code, "an injected fault".to_owned())
 }
 
@@ -132,7 +134,7 @@ impl Queue for FaultyQueue {
             state.next_sequence += 1;
             let sequence = state.next_sequence;
             let id = id.to_owned();
-            let stored = Stored { id, sequence, message, deliveries: 0, hidden_until: None };
+            let stored = FaultyMessage { id, sequence, message, deliveries: 0, hidden_until: None };
             state.messages.push(stored);
             Ok(StoredMessage { sequence })
         })
@@ -140,7 +142,7 @@ impl Queue for FaultyQueue {
 
     fn contains<'a>(&'a self, id: &'a str, stored: &'a StoredMessage) -> QueueFuture<'a, bool> {
         self.request(|state| {
-            let is_it = |known: &Stored| known.id == id && known.sequence == stored.sequence;
+            let is_it = |known: &FaultyMessage| known.id == id && known.sequence == stored.sequence;
             Ok(state.messages.iter().any(is_it))
         })
     }
@@ -159,9 +161,9 @@ impl Queue for FaultyQueue {
         let received = self.request(|state| {
             let now = Instant::now();
             let is_visible =
-                |stored: &&mut Stored| stored.hidden_until.is_none_or(|until| until <= now);
+                |stored: &&mut FaultyMessage| stored.hidden_until.is_none_or(|until| until <= now);
             let visible = state.messages.iter_mut().filter(is_visible).take(messages_max);
-            let deliver = |stored: &mut Stored| {
+            let deliver = |stored: &mut FaultyMessage| {
                 stored.deliveries += 1;
                 stored.hidden_until = hidden_until;
                 let confirmation = Some((String::new(), stored.id.clone()));
@@ -188,7 +190,7 @@ impl Queue for FaultyQueue {
         self.request(|state| {
             let ids = messages.iter().filter_map(|handle| handle.confirmation.as_ref());
             if ids.into_iter().any(|(_, id)| state.unacknowledgeable.contains(id)) {
-                return Err(error("Refused"));
+                return Err(injected_error("Refused"));
             }
             for MessageHandle { receipt, confirmation } in messages {
                 if let (Some(sender), Some((_, id))) = (&state.confirmations, confirmation) {
@@ -203,14 +205,14 @@ impl Queue for FaultyQueue {
     fn extend<'a>(&'a self, messages: &'a [MessageHandle]) -> QueueFuture<'a, ()> {
         let hidden_until = Some(Instant::now() + self.ack_wait);
         self.request(|state| {
-            state.hide(messages, hidden_until);
+            state.hide_messages(messages, hidden_until);
             Ok(())
         })
     }
 
     fn release<'a>(&'a self, messages: &'a [MessageHandle]) -> QueueFuture<'a, ()> {
         self.request(|state| {
-            state.hide(messages, None);
+            state.hide_messages(messages, None);
             Ok(())
         })
     }
@@ -227,9 +229,9 @@ impl Queue for FaultyQueue {
     }
 }
 
-impl QueueState {
-    fn hide(&mut self, messages: &[MessageHandle], until: Option<Instant>) {
-        let is_named = |stored: &&mut Stored| {
+impl FaultyQueueState {
+    fn hide_messages(&mut self, messages: &[MessageHandle], until: Option<Instant>) {
+        let is_named = |stored: &&mut FaultyMessage| {
             messages.iter().any(|handle| handle.receipt == stored.sequence.to_string())
         };
         self.messages.iter_mut().filter(is_named).for_each(|stored| stored.hidden_until = until);

@@ -7,7 +7,7 @@
 //!
 //! Every change of the active rules, also a rollback and a canary, is one write of one record, which fails if another
 //! change came first. Its generation goes up with each change. A host takes no messages from the queue while it knows
-//! of a newer generation than it has loaded, or has no contact to the fleet: see [`Member`].
+//! of a newer generation than it has loaded, or has no contact to the fleet: see [`FleetMember`].
 //!
 //! This crate knows components as bytes and settings as text: [`RuleHost`] is the port to a host's plugins.
 
@@ -21,16 +21,17 @@ mod settings;
 mod store;
 
 pub use control::{
-    ActiveReport, FleetChange, FleetControl, FleetError, FleetReport, HostReport, Pushed,
-    RejectingHost, RulesReport,
+    ActiveReport, FleetChange, FleetChangeOutcome, FleetControl, FleetError, FleetReport,
+    HostReport, RejectingHost, RulesReport,
 };
 pub use member::{
-    FleetMonitor, JoinError, LoadFailure, LoadFuture, Member, MemberSettings, Rejection, RuleHost,
+    FleetMember, FleetMemberSettings, FleetMonitor, JoinError, LoadFailure, LoadFuture, Rejection,
+    RuleHost,
 };
 pub use nats::connect_fleet;
 pub use records::{
-    ActiveRecord, CanaryRules, CandidateRecord, CandidateState, FleetRecord, HostCandidate,
-    HostRecord, RecordError, Rules,
+    ActiveRecord, CanaryRules, CandidateRecord, CandidateState, FleetRecord, FleetRules,
+    HostCandidate, HostRecord, RecordError,
 };
 pub use settings::{FleetSettings, RawFleet};
 pub use store::{FleetStore, HostEntry, RuleEntry, RuleKey, StoreUpdate};

@@ -14,12 +14,12 @@ pub(crate) struct Link {
     /// What the requests do, for the log: "publish events to the queue".
     action: &'static str,
     pub(crate) errors: Counter,
-    failing: Mutex<Option<Failing>>,
+    failing: Mutex<Option<FailingRequests>>,
     log: LogInterval,
 }
 
 #[derive(Debug)]
-struct Failing {
+struct FailingRequests {
     since: Instant,
     problem: String,
 }
@@ -50,7 +50,7 @@ impl Link {
         }
         let mut failing = self.failing.lock();
         let since = failing.as_ref().map_or_else(Instant::now, |failing| failing.since);
-        *failing = Some(Failing { since, problem });
+        *failing = Some(FailingRequests { since, problem });
     }
 
     /// Returns the last error if all requests have failed for this time.

@@ -65,7 +65,7 @@ impl JetStreamQueue {
         JetStreamQueue { context, settings, ack_wait, confirm_to, consumer: Mutex::new(None) }
     }
 
-    async fn store(
+    async fn store_message(
         &self,
         id: &str,
         attempt: u32,
@@ -92,7 +92,7 @@ impl JetStreamQueue {
         // Without a connection, the client queues requests for an unlimited time.
         let stored = timeout(limits::REQUEST_TIMEOUT, stored).await;
         let Ok(stored) = stored else {
-            return Err(timed_out("publish a message", limits::REQUEST_TIMEOUT));
+            return Err(timeout_error("publish a message", limits::REQUEST_TIMEOUT));
         };
         let stored = stored.map_err(|error| {
             let kind = match error.kind() {
@@ -109,17 +109,17 @@ impl JetStreamQueue {
     async fn has_message(&self, id: &str, stored: &StoredMessage) -> Result<bool, QueueError> {
         let found = async {
             let stream = self.context.get_stream_no_info(&self.settings.stream).await;
-            let stream = stream.map_err(|error| transient("Stream", &error))?;
+            let stream = stream.map_err(|error| transient_error("Stream", &error))?;
             match stream.get_raw_message(stored.sequence).await {
                 // A stream that has lost its last messages gives their sequence numbers to others.
                 Ok(found) => Ok(header_of(Some(&found.headers), MESSAGE_ID).as_deref() == Some(id)),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
-                Err(error) => Err(transient("GetMessage", &error)),
+                Err(error) => Err(transient_error("GetMessage", &error)),
             }
         };
         match timeout(limits::REQUEST_TIMEOUT, found).await {
             Ok(found) => found,
-            Err(_) => Err(timed_out("look for a message", limits::REQUEST_TIMEOUT)),
+            Err(_) => Err(timeout_error("look for a message", limits::REQUEST_TIMEOUT)),
         }
     }
 
@@ -132,9 +132,9 @@ impl JetStreamQueue {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the publisher takes each id at once")]
-    async fn subscribe(&self) -> Result<UnboundedReceiver<String>, QueueError> {
+    async fn subscribe_to_confirmations(&self) -> Result<UnboundedReceiver<String>, QueueError> {
         let subscribed = self.context.client().subscribe(self.confirm_to.clone()).await;
-        let mut subscribed = subscribed.map_err(|error| transient("Subscribe", &error))?;
+        let mut subscribed = subscribed.map_err(|error| transient_error("Subscribe", &error))?;
         let (sender, receiver) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Some(message) = subscribed.next().await {
@@ -148,14 +148,19 @@ impl JetStreamQueue {
         Ok(receiver)
     }
 
-    async fn fetch(&self, messages_max: usize) -> Result<Vec<ReceivedMessage>, QueueError> {
-        let consumer = self.consumer().await?;
-        let waiting = collect(consumer.fetch().max_messages(messages_max).messages()).await?;
+    async fn fetch_messages(
+        &self,
+        messages_max: usize,
+    ) -> Result<Vec<ReceivedMessage>, QueueError> {
+        let consumer = self.open_consumer().await?;
+        let waiting =
+            collect_messages(consumer.fetch().max_messages(messages_max).messages()).await?;
         if !waiting.is_empty() {
             return Ok(waiting);
         }
         // Only one message, so that the request ends as soon as there is one.
-        collect(consumer.batch().max_messages(1).expires(limits::NATS_WAIT).messages()).await
+        collect_messages(consumer.batch().max_messages(1).expires(limits::NATS_WAIT).messages())
+            .await
     }
 
     /// Forgets the consumer after an error, since it may have been created again.
@@ -163,7 +168,7 @@ impl JetStreamQueue {
         *self.consumer.lock() = None;
     }
 
-    async fn consumer(&self) -> Result<PullConsumer, QueueError> {
+    async fn open_consumer(&self) -> Result<PullConsumer, QueueError> {
         if let Some(consumer) = &*self.consumer.lock() {
             return Ok(consumer.clone());
         }
@@ -178,7 +183,7 @@ impl JetStreamQueue {
         let found = self.context.get_consumer_from_stream::<pull::Config, _, _>(consumer, stream);
         let found = timeout(limits::REQUEST_TIMEOUT, found).await;
         let Ok(found) = found else {
-            return Err(timed_out("open the consumer", limits::REQUEST_TIMEOUT));
+            return Err(timeout_error("open the consumer", limits::REQUEST_TIMEOUT));
         };
         found.map_err(|error| {
             let message = format!(
@@ -202,11 +207,11 @@ impl JetStreamQueue {
                         .request(subject, payload)
                         .await
                         .map(drop)
-                        .map_err(|error| transient("Ack", &error)),
+                        .map_err(|error| transient_error("Ack", &error)),
                     false => client
                         .publish(subject, payload)
                         .await
-                        .map_err(|error| transient("Ack", &error)),
+                        .map_err(|error| transient_error("Ack", &error)),
                 }
             }
         };
@@ -215,20 +220,20 @@ impl JetStreamQueue {
         let patience = limits::REQUEST_TIMEOUT.min(self.ack_wait / 3);
         match timeout(patience, sent).await {
             Ok(sent) => sent.map(drop),
-            Err(_) => Err(timed_out("acknowledge messages", patience)),
+            Err(_) => Err(timeout_error("acknowledge messages", patience)),
         }
     }
 
     /// Reports to publishers which of their messages are processed.
-    async fn confirm(&self, messages: &[MessageHandle]) -> Result<(), QueueError> {
+    async fn confirm_messages(&self, messages: &[MessageHandle]) -> Result<(), QueueError> {
         let client = self.context.client();
         for (subject, id) in messages.iter().filter_map(|handle| handle.confirmation.clone()) {
             let sent = client.publish(subject, id.into()).await;
-            sent.map_err(|error| transient("Confirm", &error))?;
+            sent.map_err(|error| transient_error("Confirm", &error))?;
         }
         match timeout(limits::REQUEST_TIMEOUT, client.flush()).await {
-            Ok(flushed) => flushed.map_err(|error| transient("Confirm", &error)),
-            Err(_) => Err(timed_out("confirm messages", limits::REQUEST_TIMEOUT)),
+            Ok(flushed) => flushed.map_err(|error| transient_error("Confirm", &error)),
+            Err(_) => Err(timeout_error("confirm messages", limits::REQUEST_TIMEOUT)),
         }
     }
 
@@ -236,7 +241,7 @@ impl JetStreamQueue {
         let consumer = self.find_consumer().await?;
         let info = consumer.cached_info();
         let stream = self.context.get_stream(&self.settings.stream).await;
-        let stream = stream.map_err(|error| transient("Stream", &error))?;
+        let stream = stream.map_err(|error| transient_error("Stream", &error))?;
         let state = &stream.cached_info().state;
         let oldest = SystemTime::from(state.first_timestamp);
         Ok(QueueStatus {
@@ -259,7 +264,7 @@ impl Queue for JetStreamQueue {
         attempt: u32,
         message: Bytes,
     ) -> QueueFuture<'a, StoredMessage> {
-        Box::pin(self.store(id, attempt, message))
+        Box::pin(self.store_message(id, attempt, message))
     }
 
     fn contains<'a>(&'a self, id: &'a str, stored: &'a StoredMessage) -> QueueFuture<'a, bool> {
@@ -269,13 +274,15 @@ impl Queue for JetStreamQueue {
     fn confirmations(&self) -> QueueFuture<'_, Option<UnboundedReceiver<String>>> {
         match self.settings.custody {
             Custody::UntilStored => Box::pin(future::ok(None)),
-            Custody::UntilProcessed => Box::pin(async { self.subscribe().await.map(Some) }),
+            Custody::UntilProcessed => {
+                Box::pin(async { self.subscribe_to_confirmations().await.map(Some) })
+            }
         }
     }
 
     fn receive(&self, messages_max: usize) -> QueueFuture<'_, Vec<ReceivedMessage>> {
         Box::pin(async move {
-            let fetched = self.fetch(messages_max).await;
+            let fetched = self.fetch_messages(messages_max).await;
             fetched.inspect_err(|_| self.forget_consumer())
         })
     }
@@ -283,7 +290,7 @@ impl Queue for JetStreamQueue {
     fn acknowledge<'a>(&'a self, messages: &'a [MessageHandle]) -> QueueFuture<'a, ()> {
         Box::pin(async {
             // The events have ended, whether or not the server hears of it.
-            let confirmed = self.confirm(messages).await;
+            let confirmed = self.confirm_messages(messages).await;
             self.send_acks(messages, AckKind::Ack).await.and(confirmed)
         })
     }
@@ -297,7 +304,7 @@ impl Queue for JetStreamQueue {
             self.send_acks(messages, AckKind::Nak(None)).await?;
             // The process may end next.
             let flushed = self.context.client().flush().await;
-            flushed.map_err(|error| transient("Release", &error))
+            flushed.map_err(|error| transient_error("Release", &error))
         })
     }
 
@@ -307,13 +314,13 @@ impl Queue for JetStreamQueue {
 }
 
 /// Sends a request, and collects its messages. A server that is gone sends neither messages nor an end.
-async fn collect(
+async fn collect_messages(
     request: impl Future<Output = Result<pull::Batch, BatchError>>,
 ) -> Result<Vec<ReceivedMessage>, QueueError> {
     let patience = limits::NATS_WAIT + limits::NATS_RESPONSE_TIMEOUT;
-    let no_response = || timed_out("fetch messages", patience);
+    let no_response = || timeout_error("fetch messages", patience);
     let batch = timeout(patience, request).await.map_err(|_| no_response())?;
-    let mut batch = std::pin::pin!(batch.map_err(|error| transient("Fetch", &error))?);
+    let mut batch = std::pin::pin!(batch.map_err(|error| transient_error("Fetch", &error))?);
     let mut received = Vec::new();
     loop {
         let error = match timeout(patience, batch.next()).await {
@@ -322,7 +329,7 @@ async fn collect(
                 continue;
             }
             Ok(None) => return Ok(received),
-            Ok(Some(Err(error))) => transient("Fetch", &*error),
+            Ok(Some(Err(error))) => transient_error("Fetch", &*error),
             Err(_) => no_response(),
         };
         // What came before the error is handed out, and the next request meets it again.
@@ -352,11 +359,11 @@ fn header_of(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
     Some(headers?.get(name)?.as_str().to_owned())
 }
 
-fn transient(code: &str, error: &(dyn Error + 'static)) -> QueueError {
+fn transient_error(code: &str, error: &(dyn Error + 'static)) -> QueueError {
     QueueError::new(QueueErrorKind::Transient, code, error_chain(error))
 }
 
-fn timed_out(action: &str, patience: Duration) -> QueueError {
+fn timeout_error(action: &str, patience: Duration) -> QueueError {
     let message = format!("failed to {action}: no response within {patience:?}");
     QueueError::new(QueueErrorKind::Transient, "Timeout", message)
 }

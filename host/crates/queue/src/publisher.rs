@@ -119,7 +119,7 @@ impl MessagePublisher {
             let inner = Arc::downgrade(&publisher.0);
             runtime.spawn(async move {
                 while let (Some(id), Some(inner)) = (confirmations.recv().await, inner.upgrade()) {
-                    inner.confirm(&id);
+                    inner.mark_confirmed(&id);
                 }
             });
         }
@@ -140,7 +140,7 @@ impl MessagePublisher {
         if inner.runtime.block_on(reserved).is_none() {
             return done(PublishOutcome::Aborted(message));
         }
-        self.spawn(Arc::clone(inner).carry(message, reservation, done));
+        self.spawn(Arc::clone(inner).publish_until_ended(message, reservation, done));
     }
 
     /// Publishes a message, and returns its outcome.
@@ -153,7 +153,7 @@ impl MessagePublisher {
         }
         let (sender, outcome) = oneshot::channel();
         let done = move |outcome| drop(sender.send(outcome));
-        Arc::clone(inner).carry(message, reservation, done).await;
+        Arc::clone(inner).publish_until_ended(message, reservation, done).await;
         outcome.await.expect("the outcome is known")
     }
 
@@ -223,7 +223,7 @@ impl MessagePublisher {
 
 impl MessagePublisherInner {
     /// Publishes a message until its outcome is known.
-    async fn carry(
+    async fn publish_until_ended(
         self: Arc<Self>,
         message: Bytes,
         reservation: Reservation,
@@ -240,7 +240,7 @@ impl MessagePublisherInner {
             Ok(()) = confirmed => PublishOutcome::Published,
             outcome = self.publish_and_watch(&id, &message) => match outcome {
                 Ok(()) => PublishOutcome::Published,
-                Err(TooLarge) => PublishOutcome::TooLarge(message),
+                Err(MessageTooLarge) => PublishOutcome::TooLarge(message),
             },
             () = self.abort.cancelled() => PublishOutcome::Aborted(message),
         };
@@ -251,7 +251,7 @@ impl MessagePublisherInner {
 
     /// Publishes a message, and publishes it again whenever the queue has lost it. Returns only if the queue cannot
     /// lose it, or does not accept it.
-    async fn publish_and_watch(&self, id: &str, message: &Bytes) -> Result<(), TooLarge> {
+    async fn publish_and_watch(&self, id: &str, message: &Bytes) -> Result<(), MessageTooLarge> {
         for attempt in 0.. {
             let stored = self.publish_until_stored(id, attempt, message).await?;
             self.counts.messages.inc();
@@ -275,14 +275,16 @@ impl MessagePublisherInner {
         id: &str,
         attempt: u32,
         message: &Bytes,
-    ) -> Result<StoredMessage, TooLarge> {
+    ) -> Result<StoredMessage, MessageTooLarge> {
         for failures in 1.. {
             match self.queue.publish(id, attempt, message.clone()).await {
                 Ok(stored) => {
                     self.link.succeed();
                     return Ok(stored);
                 }
-                Err(error) if error.kind == QueueErrorKind::TooLarge => return Err(TooLarge),
+                Err(error) if error.kind == QueueErrorKind::TooLarge => {
+                    return Err(MessageTooLarge);
+                }
                 Err(error) => self.link.fail(&error),
             }
             tokio::time::sleep(limits::RETRY.pause_after(failures)).await;
@@ -304,7 +306,7 @@ impl MessagePublisherInner {
         }
     }
 
-    fn confirm(&self, id: &str) {
+    fn mark_confirmed(&self, id: &str) {
         let sender = self.unconfirmed.lock().get_mut(id).and_then(|entry| entry.confirmed.take());
         // Nobody waits for the confirmation of a message that was delivered twice.
         let _ = sender.map(|sender| sender.send(()));
@@ -322,7 +324,7 @@ impl Drop for CountedTask {
 
 /// The queue refuses the size of a message.
 #[derive(Debug)]
-struct TooLarge;
+struct MessageTooLarge;
 
 impl fmt::Debug for MessagePublisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,14 +43,14 @@ impl SqsQueue {
     }
 
     /// Counts a request with messages of so many bytes, whether it fails or not.
-    fn count(&self, operation: &'static str, message_bytes: usize) {
+    fn count_request(&self, operation: &'static str, message_bytes: usize) {
         let mut requests = self.requests.lock();
         let count = requests.entry(operation).or_default();
         count.sent += 1;
         count.billed += message_bytes.div_ceil(SQS_BILLED_BYTES).max(1) as u64;
     }
 
-    async fn call(&self, operation: &str, input: Value) -> Result<Value, QueueError> {
+    async fn call_operation(&self, operation: &str, input: Value) -> Result<Value, QueueError> {
         self.call_within(REQUEST_TIMEOUT, operation, input).await
     }
 
@@ -65,7 +65,7 @@ impl SqsQueue {
         response.map_err(|error| queue_error(&error))
     }
 
-    async fn send(&self, message: &[u8]) -> Result<StoredMessage, QueueError> {
+    async fn send_message(&self, message: &[u8]) -> Result<StoredMessage, QueueError> {
         let body = base64_simd::STANDARD.encode_to_string(message);
         if body.len() > SQS_MESSAGE_BYTES_MAX {
             let text = format!(
@@ -74,18 +74,21 @@ impl SqsQueue {
             );
             return Err(QueueError::new(QueueErrorKind::TooLarge, "TooLarge", text));
         }
-        let digest = hex(&Md5::digest(body.as_bytes()));
-        self.count("SendMessage", body.len());
-        let response = self.call("SendMessage", json!({"MessageBody": body})).await?;
+        let digest = to_hex(&Md5::digest(body.as_bytes()));
+        self.count_request("SendMessage", body.len());
+        let response = self.call_operation("SendMessage", json!({"MessageBody": body})).await?;
         // Something that stands in between may answer in place of the queue.
         match JsonFields::new(&response).text("MD5OfMessageBody") {
             Some(stored) if stored == digest => Ok(StoredMessage::default()),
-            Some(_) => Err(incomplete("MD5OfMessageBody is that of another message")),
-            None => Err(incomplete("it has no MD5OfMessageBody")),
+            Some(_) => Err(incomplete_response("MD5OfMessageBody is that of another message")),
+            None => Err(incomplete_response("it has no MD5OfMessageBody")),
         }
     }
 
-    async fn fetch(&self, messages_max: usize) -> Result<Vec<ReceivedMessage>, QueueError> {
+    async fn fetch_messages(
+        &self,
+        messages_max: usize,
+    ) -> Result<Vec<ReceivedMessage>, QueueError> {
         let input = json!({
             "MaxNumberOfMessages": messages_max.clamp(1, SQS_BATCH_MESSAGES_MAX),
             "WaitTimeSeconds": SQS_WAIT.as_secs(),
@@ -97,11 +100,11 @@ impl SqsQueue {
         let received = response.and_then(|response| match response.get("Messages") {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(messages)) => messages.iter().map(read_message).collect(),
-            Some(_) => Err(incomplete("Messages is not a list")),
+            Some(_) => Err(incomplete_response("Messages is not a list")),
         });
         let messages = received.iter().flatten();
         let bytes = messages.map(|received| encoded_bytes(received.message.len())).sum();
-        self.count("ReceiveMessage", bytes);
+        self.count_request("ReceiveMessage", bytes);
         received
     }
 
@@ -121,8 +124,8 @@ impl SqsQueue {
                 }),
             };
             let entries: Vec<_> = batch.iter().enumerate().map(entry).collect();
-            self.count(operation, 0);
-            let result = match self.call(operation, json!({"Entries": entries})).await {
+            self.count_request(operation, 0);
+            let result = match self.call_operation(operation, json!({"Entries": entries})).await {
                 Ok(response) => read_batch_response(&response, batch.len()),
                 Err(error) => Err(error),
             };
@@ -131,22 +134,22 @@ impl SqsQueue {
         failure.map_or(Ok(()), Err)
     }
 
-    async fn attributes(&self, names: &[&str]) -> Result<Value, QueueError> {
-        self.count("GetQueueAttributes", 0);
+    async fn read_attributes(&self, names: &[&str]) -> Result<Value, QueueError> {
+        self.count_request("GetQueueAttributes", 0);
         let mut response =
-            self.call("GetQueueAttributes", json!({"AttributeNames": names})).await?;
+            self.call_operation("GetQueueAttributes", json!({"AttributeNames": names})).await?;
         match response.get_mut("Attributes").map(Value::take) {
             Some(attributes @ Value::Object(_)) => Ok(attributes),
-            _ => Err(incomplete("it has no Attributes")),
+            _ => Err(incomplete_response("it has no Attributes")),
         }
     }
 
     async fn read_status(&self) -> Result<QueueStatus, QueueError> {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
-        let attributes = self.attributes(&names).await?;
+        let attributes = self.read_attributes(&names).await?;
         Ok(QueueStatus {
-            waiting: number(&attributes, names[0])?,
-            unacknowledged: number(&attributes, names[1])?,
+            waiting: read_number(&attributes, names[0])?,
+            unacknowledged: read_number(&attributes, names[1])?,
             bytes: None,
             oldest_age: None,
         })
@@ -159,7 +162,7 @@ impl Queue for SqsQueue {
     }
 
     fn publish<'a>(&'a self, _: &'a str, _: u32, message: Bytes) -> QueueFuture<'a, StoredMessage> {
-        Box::pin(async move { self.send(&message).await })
+        Box::pin(async move { self.send_message(&message).await })
     }
 
     /// Amazon SQS stores messages in several zones before it responds.
@@ -172,7 +175,7 @@ impl Queue for SqsQueue {
     }
 
     fn receive(&self, messages_max: usize) -> QueueFuture<'_, Vec<ReceivedMessage>> {
-        Box::pin(self.fetch(messages_max))
+        Box::pin(self.fetch_messages(messages_max))
     }
 
     fn acknowledge<'a>(&'a self, messages: &'a [MessageHandle]) -> QueueFuture<'a, ()> {
@@ -200,14 +203,16 @@ impl Queue for SqsQueue {
 /// Reads a message. One whose body is damaged is handed out too, so that it becomes a dead letter.
 fn read_message(message: &Value) -> Result<ReceivedMessage, QueueError> {
     let fields = JsonFields::new(message);
-    let body = fields.text("Body").ok_or_else(|| incomplete("a message has no Body"))?;
-    let id = fields.owned("MessageId").ok_or_else(|| incomplete("a message has no MessageId"))?;
+    let body = fields.text("Body").ok_or_else(|| incomplete_response("a message has no Body"))?;
+    let id = fields
+        .owned("MessageId")
+        .ok_or_else(|| incomplete_response("a message has no MessageId"))?;
     let receipt = fields.owned("ReceiptHandle");
-    let receipt = receipt.ok_or_else(|| incomplete("a message has no ReceiptHandle"))?;
+    let receipt = receipt.ok_or_else(|| incomplete_response("a message has no ReceiptHandle"))?;
     if let Some(digest) = fields.text("MD5OfBody")
-        && digest != hex(&Md5::digest(body.as_bytes()))
+        && digest != to_hex(&Md5::digest(body.as_bytes()))
     {
-        return Err(incomplete("MD5OfBody is not that of the message"));
+        return Err(incomplete_response("MD5OfBody is not that of the message"));
     }
     let attributes = fields.inner("Attributes");
     let attribute = |name| attributes.text(name)?.parse::<u64>().ok();
@@ -239,12 +244,12 @@ fn read_batch_response(response: &Value, messages: usize) -> Result<(), QueueErr
     let list = |key| match fields.has(key) {
         true => fields
             .all_objects(key)
-            .ok_or_else(|| incomplete(&format!("{key} is not a list of objects"))),
+            .ok_or_else(|| incomplete_response(&format!("{key} is not a list of objects"))),
         false => Ok(Vec::new()),
     };
     let (done, failed) = (list("Successful")?, list("Failed")?);
     if done.len() + failed.len() != messages {
-        return Err(incomplete("it does not account for every message"));
+        return Err(incomplete_response("it does not account for every message"));
     }
     let is_ended = |failure: &&JsonFields<'_>| {
         let code = failure.text("Code").unwrap_or_default();
@@ -265,10 +270,10 @@ fn encoded_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
 
-fn number(attributes: &Value, name: &str) -> Result<u64, QueueError> {
+fn read_number(attributes: &Value, name: &str) -> Result<u64, QueueError> {
     let text = JsonFields::new(attributes).text(name);
     text.and_then(|text| text.parse().ok())
-        .ok_or_else(|| incomplete(&format!("it has no number {name}")))
+        .ok_or_else(|| incomplete_response(&format!("it has no number {name}")))
 }
 
 fn queue_error(error: &AwsError) -> QueueError {
@@ -282,14 +287,14 @@ fn queue_error(error: &AwsError) -> QueueError {
     QueueError::new(kind, &error.code, message)
 }
 
-fn incomplete(problem: &str) -> QueueError {
+fn incomplete_response(problem: &str) -> QueueError {
     let message = format!(
         "incomplete response of the queue: {problem}: check [queue] url, and the proxies in between"
     );
     QueueError::new(QueueErrorKind::Transient, INVALID_RESPONSE, message)
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

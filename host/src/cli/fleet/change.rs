@@ -13,7 +13,7 @@ use crate::config::written_secrets;
 use crate::run::read_candidate;
 use standpipe_plugin_host::swap::SignatureCheck;
 use standpipe_plugin_host::{DEFAULT_PLUGIN, sha256_hex};
-use standpipe_queue::fleet::{FleetChange, Rules};
+use standpipe_queue::fleet::{FleetChange, FleetRules};
 
 // A plugin for the hosts of a fleet.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ impl ChangeArguments {
             }
         };
         let settings = self.settings.as_deref().map(read_settings_file).transpose()?;
-        let rules = Rules { sha256: sha256_hex(&component), settings, signature, origin };
+        let rules = FleetRules { sha256: sha256_hex(&component), settings, signature, origin };
         rules.validate()?;
         Ok(FleetChange { rules, component, canary, timeout: self.timeout })
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use standpipe_core::escape::one_line;
 use standpipe_core::text_table::render_table;
 use standpipe_queue::fleet::{
-    ActiveReport, CandidateState, FleetReport, HostReport, Pushed, RulesReport,
+    ActiveReport, CandidateState, FleetChangeOutcome, FleetReport, HostReport, RulesReport,
 };
 
 /// Hexadecimal digits of a SHA-256 that a table shows.
@@ -15,8 +15,8 @@ pub(super) fn to_json(report: &impl Serialize) -> String {
     serde_json::to_string_pretty(report).expect("a report has string keys")
 }
 
-pub(super) fn pushed_text(pushed: &Pushed) -> String {
-    let Pushed { generation, is_unchanged, hosts, late_hosts, loaded_ms } = pushed;
+pub(super) fn pushed_text(pushed: &FleetChangeOutcome) -> String {
+    let FleetChangeOutcome { generation, is_unchanged, hosts, late_hosts, loaded_ms } = pushed;
     let verb = if *is_unchanged { "was active before" } else { "is active" };
     let mut text = format!(
         "generation {generation} {verb}; loaded by {} of {} hosts after {loaded_ms} ms\n",

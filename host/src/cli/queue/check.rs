@@ -18,7 +18,7 @@ pub(crate) struct QueueCheckArguments {
 
 pub(super) fn run(arguments: &QueueCheckArguments) -> CommandResult {
     start_logging(LogFormat::Human);
-    let (settings, queue) = arguments.given.settings().map_err(usage)?;
+    let (settings, queue) = arguments.given.read_settings().map_err(usage)?;
     let report = block_on(async { Ok(check_queue(&settings, &queue).await) })?;
     print_report(arguments.json, || report.to_json(), || report.to_string())?;
     Ok(if report.has_failed() { Exit::Fault } else { Exit::Done })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 
-use super::{QueueArguments, block_on, connect, usage};
+use super::{QueueArguments, block_on, connect_to_queue, usage};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_text};
 use standpipe_core::text_table::align_columns;
@@ -50,12 +50,12 @@ pub(crate) struct CreateArguments {
 
 pub(super) fn run(arguments: &CreateArguments) -> CommandResult {
     start_logging(LogFormat::Human);
-    let (settings, queue) = arguments.given.settings().map_err(usage)?;
+    let (settings, queue) = arguments.given.read_settings().map_err(usage)?;
     let options = arguments.options(&queue.kind).map_err(usage)?;
     let when_different =
         if arguments.update { WhenDifferent::Update } else { WhenDifferent::Report };
     let parts = block_on(async {
-        let admin = connect(&settings, &queue).await?;
+        let admin = connect_to_queue(&settings, &queue).await?;
         Ok(admin.create(&options, when_different).await?)
     })?;
     print_text(&parts_text(&parts))?;

@@ -4,14 +4,14 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
-use super::{QueueArguments, block_on, connect, usage};
+use super::{QueueArguments, block_on, connect_to_queue, usage};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, print_report};
 use standpipe_core::text_table::render_table;
 use standpipe_queue::{QueueKind, QueueSettings, QueueStatus};
 
 #[derive(Debug, Args)]
-pub(crate) struct StatusArguments {
+pub(crate) struct QueueStatusArguments {
     #[command(flatten)]
     given: QueueArguments,
     /// Print the result as JSON.
@@ -21,7 +21,7 @@ pub(crate) struct StatusArguments {
 
 /// The status of a queue, as JSON.
 #[derive(Debug, Serialize)]
-struct StatusReport {
+struct QueueStatusReport {
     /// The stream, or the queue in Amazon SQS.
     queue: String,
     waiting: u64,
@@ -30,19 +30,19 @@ struct StatusReport {
     oldest_age_seconds: Option<f64>,
 }
 
-pub(super) fn run(arguments: &StatusArguments) -> CommandResult {
+pub(super) fn run(arguments: &QueueStatusArguments) -> CommandResult {
     start_logging(LogFormat::Human);
-    let (settings, queue) = arguments.given.settings().map_err(usage)?;
+    let (settings, queue) = arguments.given.read_settings().map_err(usage)?;
     let status = block_on(async {
-        let admin = connect(&settings, &queue).await?;
+        let admin = connect_to_queue(&settings, &queue).await?;
         admin.status().await.context("failed to read the status of the queue")
     })?;
-    let report = StatusReport::new(&queue, status);
+    let report = QueueStatusReport::new(&queue, status);
     let to_json = || serde_json::to_string_pretty(&report).expect("it has string keys");
     print_report(arguments.json, to_json, || report.to_text())
 }
 
-impl StatusReport {
+impl QueueStatusReport {
     fn new(settings: &QueueSettings, status: QueueStatus) -> Self {
         let QueueStatus { waiting, unacknowledged, bytes, oldest_age } = status;
         let queue = match &settings.kind {
@@ -50,7 +50,7 @@ impl StatusReport {
             QueueKind::Sqs(sqs) => sqs.url.name().to_owned(),
         };
         let oldest_age_seconds = oldest_age.map(|age| age.as_secs_f64());
-        StatusReport { queue, waiting, unacknowledged, bytes, oldest_age_seconds }
+        QueueStatusReport { queue, waiting, unacknowledged, bytes, oldest_age_seconds }
     }
 
     /// Unknown values are `-`.
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn unknown_values_are_dashes() {
-        let mut report = StatusReport {
+        let mut report = QueueStatusReport {
             queue: "standpipe".to_owned(),
             waiting: 3,
             unacknowledged: 0,

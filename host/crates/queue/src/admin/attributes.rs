@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::difference::{Difference, DifferenceState, duration_text};
-use super::finding::Findings;
+use super::finding::QueueFindings;
 use crate::limits;
 use standpipe_aws::JsonFields;
 
@@ -131,7 +131,7 @@ impl QueueAttributes {
     }
 
     /// Checks that events are safe in the queue.
-    pub(super) fn check(&self, ack_wait: Duration, findings: &mut Findings) {
+    pub(super) fn check(&self, ack_wait: Duration, findings: &mut QueueFindings) {
         if self.is_fifo {
             let advice = "use a standard queue: in a FIFO queue, one message that waits stops all others of its group";
             findings.failed("type", "it is a FIFO queue", advice);
@@ -155,7 +155,7 @@ impl QueueAttributes {
         }
     }
 
-    fn check_visibility(&self, ack_wait: Duration, findings: &mut Findings) {
+    fn check_visibility(&self, ack_wait: Duration, findings: &mut QueueFindings) {
         let text = duration_text(self.visibility);
         if self.visibility.is_zero() {
             findings.ok("visibility timeout", "0; mappers set ack_wait for each message");
@@ -168,7 +168,7 @@ impl QueueAttributes {
         }
     }
 
-    fn check_retention(&self, findings: &mut Findings) {
+    fn check_retention(&self, findings: &mut QueueFindings) {
         let detail = format!(
             "{}: older messages are deleted, delivered or not",
             duration_text(self.retention)
@@ -182,7 +182,7 @@ impl QueueAttributes {
         }
     }
 
-    fn check_message_size(&self, findings: &mut Findings) {
+    fn check_message_size(&self, findings: &mut QueueFindings) {
         let bytes = self.message_bytes_max;
         match bytes < limits::SQS_MESSAGE_BYTES_MAX as u64 {
             true => {
@@ -195,7 +195,7 @@ impl QueueAttributes {
         }
     }
 
-    fn check_redrive(&self, findings: &mut Findings) {
+    fn check_redrive(&self, findings: &mut QueueFindings) {
         let property = "redrive policy";
         let Some(redrive) = &self.redrive else {
             return findings.ok(property, "none: messages stay until they are acknowledged");
@@ -277,7 +277,7 @@ mod tests {
             let wanted = QueueAttributes::wanted(MINUTE, policy.as_ref());
             let read = QueueAttributes::read(&wanted.to_json(false)).unwrap();
             assert_eq!((read.compare(&wanted), &read), (Vec::new(), &wanted));
-            let mut findings = Findings::default();
+            let mut findings = QueueFindings::default();
             read.check(MINUTE, &mut findings);
             assert!(
                 findings.0.iter().all(|found| found.outcome == FindingOutcome::Ok),
@@ -306,7 +306,7 @@ mod tests {
         ] {
             let mut attributes = good.clone();
             attributes[name] = value;
-            let mut findings = Findings::default();
+            let mut findings = QueueFindings::default();
             QueueAttributes::read(&attributes).unwrap().check(MINUTE, &mut findings);
             for found in findings.0 {
                 let expected = if found.property == property { outcome } else { Ok };
@@ -350,7 +350,7 @@ mod tests {
             let attributes: serde_json::Map<_, _> =
                 names.iter().map(|name| (*name).to_owned()).zip(texts.into_iter().map(Value::from)).collect();
             if let Ok(read) = QueueAttributes::read(&Value::Object(attributes)) {
-                read.check(MINUTE, &mut Findings::default());
+                read.check(MINUTE, &mut QueueFindings::default());
                 let _ = read.compare(&QueueAttributes::wanted(MINUTE, None));
             }
         }

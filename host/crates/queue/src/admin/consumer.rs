@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::difference::{Property, Unit, duration_text, limit_text, nanoseconds, number};
-use super::finding::Findings;
+use super::difference::{
+    Property, PropertyFormat, duration_text, limit_text, read_nanoseconds, read_number,
+};
+use super::finding::QueueFindings;
 use super::stream::{matches_subject, nanoseconds_of};
 use crate::{NatsSettings, QueueSettings, limits};
 use standpipe_aws::JsonFields;
 
 /// What is compared between a consumer that exists and what it should be.
 pub(super) const PROPERTIES: &[Property] = &[
-    Property::new("ack_policy", "ack policy", Unit::Word, false),
-    Property::new("deliver_policy", "deliver policy", Unit::Word, false),
-    Property::new("replay_policy", "replay policy", Unit::Word, false),
-    Property::new("deliver_subject", "deliver subject", Unit::Word, false),
-    Property::new("ack_wait", "ack wait", Unit::Nanoseconds, true),
-    Property::new("max_deliver", "max deliver", Unit::Limit, true),
-    Property::new("max_ack_pending", "max ack pending", Unit::Limit, true),
-    Property::new("filter_subject", "filter", Unit::Word, true),
+    Property::new("ack_policy", "ack policy", PropertyFormat::Word, false),
+    Property::new("deliver_policy", "deliver policy", PropertyFormat::Word, false),
+    Property::new("replay_policy", "replay policy", PropertyFormat::Word, false),
+    Property::new("deliver_subject", "deliver subject", PropertyFormat::Word, false),
+    Property::new("ack_wait", "ack wait", PropertyFormat::Nanoseconds, true),
+    Property::new("max_deliver", "max deliver", PropertyFormat::Limit, true),
+    Property::new("max_ack_pending", "max ack pending", PropertyFormat::Limit, true),
+    Property::new("filter_subject", "filter", PropertyFormat::Word, true),
 ];
 
 const CREATE_AGAIN: &str = "JetStream cannot change this: stop the mappers, delete the consumer, and create it with `host queue create`";
@@ -46,7 +48,7 @@ pub(super) fn check_consumer(
     info: &Value,
     settings: &QueueSettings,
     nats: &NatsSettings,
-    findings: &mut Findings,
+    findings: &mut QueueFindings,
 ) {
     let Some(config) = info.get("config").filter(|config| config.is_object()) else {
         let advice = "check [queue] servers: another program may respond in place of NATS";
@@ -69,7 +71,7 @@ pub(super) fn check_consumer(
             "its state is in memory: messages are delivered again when the servers restart";
         findings.warning("consumer", detail, CREATE_AGAIN);
     }
-    if number(config.get("inactive_threshold")) > 0 {
+    if read_number(config.get("inactive_threshold")) > 0 {
         let detail =
             "JetStream deletes it when no mapper has run for some time (inactive_threshold)";
         findings.failed("consumer", detail, CREATE_AGAIN);
@@ -81,8 +83,8 @@ pub(super) fn check_consumer(
     check_capacity(config, settings.prefetch, findings);
 }
 
-fn check_policies(config: &Value, findings: &mut Findings) {
-    let text = Unit::Word.render(config.get("ack_policy"));
+fn check_policies(config: &Value, findings: &mut QueueFindings) {
+    let text = PropertyFormat::Word.render(config.get("ack_policy"));
     match text.as_str() {
         "explicit" => findings.ok("ack policy", text),
         "all" => {
@@ -95,24 +97,24 @@ fn check_policies(config: &Value, findings: &mut Findings) {
             findings.failed("ack policy", detail, CREATE_AGAIN);
         }
     }
-    let text = Unit::Word.render(config.get("deliver_policy"));
+    let text = PropertyFormat::Word.render(config.get("deliver_policy"));
     if text != "all" {
         let detail =
             format!("{text}: the consumer skips messages that were stored before it existed");
         findings.failed("deliver policy", detail, CREATE_AGAIN);
     }
-    let text = Unit::Word.render(config.get("replay_policy"));
+    let text = PropertyFormat::Word.render(config.get("replay_policy"));
     if text == "original" {
         let detail = "original: messages are delivered as slowly as they were stored";
         findings.failed("replay policy", detail, CREATE_AGAIN);
     }
 }
 
-fn check_ack_wait(config: &Value, wanted: Duration, findings: &mut Findings) {
-    let found = nanoseconds(config.get("ack_wait"));
+fn check_ack_wait(config: &Value, wanted: Duration, findings: &mut QueueFindings) {
+    let found = read_nanoseconds(config.get("ack_wait"));
     let (text, wanted_text) = (duration_text(found), duration_text(wanted));
     let pauses = config.get("backoff").and_then(Value::as_array).into_iter().flatten();
-    let shortest = pauses.map(|pause| nanoseconds(Some(pause))).min();
+    let shortest = pauses.map(|pause| read_nanoseconds(Some(pause))).min();
     if let Some(pause) = shortest {
         let detail = format!(
             "{}, set by `backoff` of the consumer in place of ack_wait",
@@ -142,8 +144,8 @@ fn check_ack_wait(config: &Value, wanted: Duration, findings: &mut Findings) {
     }
 }
 
-fn check_deliveries(config: &Value, findings: &mut Findings) {
-    let limit = number(config.get("max_deliver"));
+fn check_deliveries(config: &Value, findings: &mut QueueFindings) {
+    let limit = read_number(config.get("max_deliver"));
     match limit > 0 {
         true => {
             let detail = format!(
@@ -155,7 +157,7 @@ fn check_deliveries(config: &Value, findings: &mut Findings) {
     }
 }
 
-fn check_filter(fields: JsonFields<'_>, subject: &str, findings: &mut Findings) {
+fn check_filter(fields: JsonFields<'_>, subject: &str, findings: &mut QueueFindings) {
     let mut filters = fields.texts("filter_subjects");
     filters.extend(fields.owned("filter_subject"));
     let covers = filters.iter().any(|filter| matches_subject(filter, subject));
@@ -170,12 +172,12 @@ fn check_filter(fields: JsonFields<'_>, subject: &str, findings: &mut Findings) 
 }
 
 /// Checks how many messages all mappers together can hold.
-fn check_capacity(config: &Value, prefetch: usize, findings: &mut Findings) {
+fn check_capacity(config: &Value, prefetch: usize, findings: &mut QueueFindings) {
     let is_lower = |key| {
-        let limit = number(config.get(key));
+        let limit = read_number(config.get(key));
         usize::try_from(limit).is_ok_and(|limit| limit > 0 && limit < prefetch)
     };
-    let text = limit_text(number(config.get("max_ack_pending")));
+    let text = limit_text(read_number(config.get("max_ack_pending")));
     match is_lower("max_ack_pending") {
         true => {
             let detail =
@@ -187,7 +189,7 @@ fn check_capacity(config: &Value, prefetch: usize, findings: &mut Findings) {
     if is_lower("max_batch") {
         let detail = format!(
             "{}: JetStream refuses requests for [queue] prefetch = {prefetch} messages",
-            number(config.get("max_batch"))
+            read_number(config.get("max_batch"))
         );
         findings.failed(
             "max batch",
@@ -195,7 +197,7 @@ fn check_capacity(config: &Value, prefetch: usize, findings: &mut Findings) {
             "lower [queue] prefetch, or raise max_batch of the consumer",
         );
     }
-    let expires = nanoseconds(config.get("max_expires"));
+    let expires = read_nanoseconds(config.get("max_expires"));
     if !expires.is_zero() && expires < limits::NATS_WAIT {
         let detail = format!("{}: mappers wait longer for messages", duration_text(expires));
         findings.failed(
@@ -238,7 +240,7 @@ mod tests {
         let (settings, nats) = settings();
         let mut config = consumer_config(&nats, MINUTE);
         config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        let mut findings = Findings::default();
+        let mut findings = QueueFindings::default();
         check_consumer(&json!({"config": config}), &settings, &nats, &mut findings);
         let wrong = findings.0.into_iter().filter(|found| found.outcome != FindingOutcome::Ok);
         wrong.map(|found| (found.property, found.outcome)).collect()

@@ -53,14 +53,14 @@ pub(super) struct Property {
     pub(super) key: &'static str,
     /// Its name for people.
     pub(super) name: &'static str,
-    pub(super) unit: Unit,
+    pub(super) unit: PropertyFormat,
     /// Whether JetStream changes it.
     pub(super) can_change: bool,
 }
 
 /// How a property is written. Two values are equal if their texts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum PropertyFormat {
     Count,
     /// A number, where 0 and less mean that there is no limit.
     Limit,
@@ -74,22 +74,22 @@ impl Property {
     pub(super) const fn new(
         key: &'static str,
         name: &'static str,
-        unit: Unit,
+        unit: PropertyFormat,
         can_change: bool,
     ) -> Self {
         Property { key, name, unit, can_change }
     }
 }
 
-impl Unit {
+impl PropertyFormat {
     /// Writes a value, which may be missing or of another type.
     pub(super) fn render(self, value: Option<&Value>) -> String {
         match self {
-            Unit::Count => number(value).to_string(),
-            Unit::Limit => limit_text(number(value)),
-            Unit::Nanoseconds => duration_text(nanoseconds(value)),
-            Unit::Word => value.and_then(Value::as_str).unwrap_or("none").to_owned(),
-            Unit::Words => {
+            PropertyFormat::Count => read_number(value).to_string(),
+            PropertyFormat::Limit => limit_text(read_number(value)),
+            PropertyFormat::Nanoseconds => duration_text(read_nanoseconds(value)),
+            PropertyFormat::Word => value.and_then(Value::as_str).unwrap_or("none").to_owned(),
+            PropertyFormat::Words => {
                 let words = value.and_then(Value::as_array).into_iter().flatten();
                 words.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
             }
@@ -98,13 +98,13 @@ impl Unit {
 }
 
 /// Returns a number; 0 if it is missing.
-pub(super) fn number(value: Option<&Value>) -> i64 {
+pub(super) fn read_number(value: Option<&Value>) -> i64 {
     value.and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// Returns a duration in nanoseconds; 0 if it is missing or negative.
-pub(super) fn nanoseconds(value: Option<&Value>) -> Duration {
-    Duration::from_nanos(u64::try_from(number(value)).unwrap_or(0))
+pub(super) fn read_nanoseconds(value: Option<&Value>) -> Duration {
+    Duration::from_nanos(u64::try_from(read_number(value)).unwrap_or(0))
 }
 
 pub(super) fn limit_text(limit: i64) -> String {
@@ -119,7 +119,11 @@ pub(super) fn duration_text(duration: Duration) -> String {
 }
 
 /// Compares the properties of two configurations.
-pub(super) fn compare(properties: &[Property], found: &Value, wanted: &Value) -> Vec<Difference> {
+pub(super) fn compare_properties(
+    properties: &[Property],
+    found: &Value,
+    wanted: &Value,
+) -> Vec<Difference> {
     let differs = |property: &Property| {
         let Property { key, name, unit, can_change } = *property;
         let texts = [found, wanted].map(|config| unit.render(config.get(key)));
@@ -165,24 +169,24 @@ mod tests {
     use super::*;
 
     const PROPERTIES: &[Property] = &[
-        Property::new("max_bytes", "max bytes", Unit::Limit, true),
-        Property::new("max_age", "max age", Unit::Nanoseconds, true),
-        Property::new("storage", "storage", Unit::Word, false),
-        Property::new("subjects", "subjects", Unit::Words, true),
+        Property::new("max_bytes", "max bytes", PropertyFormat::Limit, true),
+        Property::new("max_age", "max age", PropertyFormat::Nanoseconds, true),
+        Property::new("storage", "storage", PropertyFormat::Word, false),
+        Property::new("subjects", "subjects", PropertyFormat::Words, true),
     ];
 
     #[test]
     fn no_limit_is_written_in_several_ways() {
         let found = json!({"max_bytes": -1, "storage": "file", "subjects": ["a"]});
         let wanted = json!({"max_bytes": 0, "max_age": 0, "storage": "file", "subjects": ["a"]});
-        assert_eq!(compare(PROPERTIES, &found, &wanted), []);
+        assert_eq!(compare_properties(PROPERTIES, &found, &wanted), []);
     }
 
     #[test]
     fn only_what_can_be_changed_is_taken_over() {
         let found = json!({"max_age": 60_000_000_000_u64, "storage": "memory", "subjects": ["a"], "new": {"x": 1}});
         let wanted = json!({"max_age": 0, "storage": "file", "subjects": ["a", "b"]});
-        let differences = compare(PROPERTIES, &found, &wanted);
+        let differences = compare_properties(PROPERTIES, &found, &wanted);
         let texts = |it: &Difference| (it.property, it.found.clone(), it.wanted.clone(), it.state);
         let text = |found: &str, wanted: &str| (found.to_owned(), wanted.to_owned());
         let expected = [

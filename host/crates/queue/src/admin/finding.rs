@@ -31,9 +31,9 @@ pub enum FindingOutcome {
 
 /// The findings of a check, in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Findings(pub(crate) Vec<QueueFinding>);
+pub(crate) struct QueueFindings(pub(crate) Vec<QueueFinding>);
 
-impl Findings {
+impl QueueFindings {
     pub(crate) fn ok(&mut self, property: &str, detail: impl Into<String>) {
         self.add(property, FindingOutcome::Ok, detail, None);
     }

@@ -6,9 +6,9 @@ use async_nats::jetstream::context::{Context, ContextBuilder, RequestErrorKind};
 use serde_json::{Value, json};
 
 use super::difference::{
-    CreatedPart, PartState, Property, compare, has_open, mark_updated, update_config,
+    CreatedPart, PartState, Property, compare_properties, has_open, mark_updated, update_config,
 };
-use super::finding::Findings;
+use super::finding::QueueFindings;
 use super::permissions::NatsProbe;
 use super::server_errors::ServerErrors;
 use super::{QueueAdminError, StreamOptions, WhenDifferent, consumer, stream};
@@ -95,10 +95,10 @@ impl JetStreamAdmin {
             Ok(info) => info,
             Err(error) if error.code == STREAM_NOT_FOUND => {
                 let created = self.request(&format!("STREAM.CREATE.{stream}"), wanted).await;
-                created.map_err(|error| error.during(format!("create {name}")))?;
+                created.map_err(|error| error.into_admin_error(format!("create {name}")))?;
                 return Ok(CreatedPart { name, state: PartState::Created });
             }
-            Err(error) => return Err(error.during(format!("read {name}"))),
+            Err(error) => return Err(error.into_admin_error(format!("read {name}"))),
         };
         let update =
             async |config: Value| self.request(&format!("STREAM.UPDATE.{stream}"), &config).await;
@@ -117,10 +117,10 @@ impl JetStreamAdmin {
                 Ok(info) => info,
                 Err(error) if error.code == CONSUMER_NOT_FOUND => {
                     let created = self.write_consumer(wanted, "create").await;
-                    created.map_err(|error| error.during(format!("create {name}")))?;
+                    created.map_err(|error| error.into_admin_error(format!("create {name}")))?;
                     return Ok(CreatedPart { name, state: PartState::Created });
                 }
-                Err(error) => return Err(error.during(format!("read {name}"))),
+                Err(error) => return Err(error.into_admin_error(format!("read {name}"))),
             };
         let update = async |config: Value| self.write_consumer(&config, "update").await;
         compare_part(name, consumer::PROPERTIES, &found, wanted, when_different, update).await
@@ -136,17 +136,17 @@ impl JetStreamAdmin {
     }
 
     /// Reads the stream and the consumer back, and tests permissions.
-    pub(super) async fn check(&self, findings: &mut Findings) {
+    pub(super) async fn check(&self, findings: &mut QueueFindings) {
         let NatsSettings { stream, consumer, .. } = &self.nats;
         let server = self.context.client().server_info();
         findings.ok("connection", format!("NATS {} on {}", server.version, server.server_name));
         match self.request(&format!("STREAM.INFO.{stream}"), &json!({})).await {
             Ok(info) => stream::check_stream(&info, &self.nats, server.max_payload, findings),
-            Err(error) => return error.report("stream", stream, findings),
+            Err(error) => return error.add_to("stream", stream, findings),
         }
         match self.request(&format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
             Ok(info) => consumer::check_consumer(&info, &self.settings, &self.nats, findings),
-            Err(error) => return error.report("consumer", consumer, findings),
+            Err(error) => return error.add_to("consumer", consumer, findings),
         }
         let probe = NatsProbe {
             client: self.context.client(),
@@ -196,10 +196,10 @@ async fn compare_part(
     update: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
 ) -> Result<CreatedPart, QueueAdminError> {
     let config = found.get("config").unwrap_or(&Value::Null);
-    let mut differences = compare(properties, config, wanted);
+    let mut differences = compare_properties(properties, config, wanted);
     if when_different == WhenDifferent::Update && has_open(&differences) {
         let updated = update(update_config(properties, config, wanted)).await;
-        updated.map_err(|error| error.during(format!("update {name}")))?;
+        updated.map_err(|error| error.into_admin_error(format!("update {name}")))?;
         mark_updated(&mut differences);
     }
     Ok(CreatedPart { name, state: PartState::Existing(differences) })
@@ -237,11 +237,11 @@ fn advice_of(code: u64) -> Option<&'static str> {
 }
 
 impl ApiError {
-    fn during(self, action: String) -> QueueAdminError {
+    fn into_admin_error(self, action: String) -> QueueAdminError {
         QueueAdminError { action, problem: self.problem, advice: self.advice.map(str::to_owned) }
     }
 
-    fn report(self, part: &str, name: &str, findings: &mut Findings) {
+    fn add_to(self, part: &str, name: &str, findings: &mut QueueFindings) {
         let advice = self.advice.unwrap_or("check [queue], and the log of the NATS servers");
         findings.failed(part, format!("{name}: {}", self.problem), advice);
     }
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn refusals_have_advice() {
         let response = json!({"error": {"code": 500, "err_code": 10074, "description": "replicas > 1 not supported"}});
-        let error = read_refusal(&response).unwrap().during("create stream s".to_owned());
+        let error = read_refusal(&response).unwrap().into_admin_error("create stream s".to_owned());
         let text = error.to_string();
         assert!(
             text.starts_with("failed to create stream s: replicas > 1 not supported (10074): "),

@@ -5,7 +5,7 @@ use async_nats::{Client, HeaderMap, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::finding::Findings;
+use super::finding::QueueFindings;
 use super::server_errors::ServerErrors;
 use crate::nats::CONFIRMATIONS;
 use crate::{Custody, NatsSettings, QueueSettings, limits};
@@ -36,7 +36,7 @@ pub(super) struct NatsProbe<'a> {
 }
 
 impl NatsProbe<'_> {
-    pub(super) async fn check(&self, findings: &mut Findings) {
+    pub(super) async fn check(&self, findings: &mut QueueFindings) {
         let NatsSettings { stream, consumer, .. } = self.nats;
         let confirmations = format!("{CONFIRMATIONS}.check");
         if self.settings.is_collector() {
@@ -44,7 +44,7 @@ impl NatsProbe<'_> {
             if self.nats.custody == Custody::UntilProcessed {
                 let subscribed = self.client.subscribe(confirmations.clone()).await.map(drop);
                 let result = self.refusal_of(&confirmations, subscribed.err()).await;
-                report("receive confirmations", &confirmations, result, findings);
+                report_permission("receive confirmations", &confirmations, result, findings);
                 self.check_lookup(findings).await;
             }
         }
@@ -54,15 +54,15 @@ impl NatsProbe<'_> {
             let sent = self.client.publish(acks.clone(), Bytes::from_static(PROGRESS.as_bytes()));
             let result = self.refusal_of(&acks, sent.await.err()).await;
             let shown = format!("$JS.ACK.{stream}.{consumer}.>");
-            report("acknowledge messages", &shown, result, findings);
+            report_permission("acknowledge messages", &shown, result, findings);
             let sent = self.client.publish(confirmations.clone(), Bytes::new()).await;
             let result = self.refusal_of(&confirmations, sent.err()).await;
-            report("confirm messages", &format!("{CONFIRMATIONS}.>"), result, findings);
+            report_permission("confirm messages", &format!("{CONFIRMATIONS}.>"), result, findings);
         }
     }
 
     /// Publishes a message that the stream refuses, since it is meant for another one.
-    async fn check_publish(&self, findings: &mut Findings) {
+    async fn check_publish(&self, findings: &mut QueueFindings) {
         let subject = self.nats.subject();
         let mut headers = HeaderMap::new();
         headers.insert(EXPECTED_STREAM, NO_STREAM);
@@ -72,11 +72,11 @@ impl NatsProbe<'_> {
             Ok(_) => Err("the response is not that of a stream".to_owned()),
             Err(problem) => Err(problem),
         };
-        report("publish messages", &subject, result, findings);
+        report_permission("publish messages", &subject, result, findings);
     }
 
     /// Looks for a message that does not exist.
-    async fn check_lookup(&self, findings: &mut Findings) {
+    async fn check_lookup(&self, findings: &mut QueueFindings) {
         let subject = format!("$JS.API.STREAM.MSG.GET.{}", self.nats.stream);
         let request = async_nats::Request::new().payload(Bytes::from_static(NO_MESSAGE.as_bytes()));
         let result = match self.request(&subject, request).await {
@@ -84,11 +84,11 @@ impl NatsProbe<'_> {
             Ok(_) => Err("the response is not that of a stream".to_owned()),
             Err(problem) => Err(problem),
         };
-        report("look for messages", &subject, result, findings);
+        report_permission("look for messages", &subject, result, findings);
     }
 
     /// Requests messages with a request that JetStream refuses.
-    async fn check_pull(&self, findings: &mut Findings) {
+    async fn check_pull(&self, findings: &mut QueueFindings) {
         let NatsSettings { stream, consumer, .. } = self.nats;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let request =
@@ -98,7 +98,7 @@ impl NatsProbe<'_> {
             Ok(response) => Err(format!("unexpected status {:?}", response.status)),
             Err(problem) => Err(problem),
         };
-        report("receive messages", &subject, result, findings);
+        report_permission("receive messages", &subject, result, findings);
     }
 
     async fn request(
@@ -135,7 +135,12 @@ impl NatsProbe<'_> {
     }
 }
 
-fn report(action: &str, subject: &str, result: Result<(), String>, findings: &mut Findings) {
+fn report_permission(
+    action: &str,
+    subject: &str,
+    result: Result<(), String>,
+    findings: &mut QueueFindings,
+) {
     let property = format!("permission to {action}");
     match result {
         Ok(()) => findings.ok(&property, subject),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::attributes::{NAMES, QueueAttributes, RedrivePolicy};
 use super::difference::{CreatedPart, PartState, has_open, mark_updated};
-use super::finding::Findings;
+use super::finding::QueueFindings;
 use super::{QueueAdminError, WhenDifferent};
 use crate::connect::connect_sqs;
 use crate::sqs::SqsQueue;
@@ -29,7 +29,7 @@ pub(super) struct SqsAdmin {
 }
 
 /// A permission, with a request that needs it and that Amazon SQS refuses after it has checked the permission.
-struct Probe {
+struct PermissionRequest {
     action: &'static str,
     operation: &'static str,
     input: Value,
@@ -59,13 +59,13 @@ impl SqsAdmin {
     ) -> Result<Vec<CreatedPart>, QueueAdminError> {
         let name = format!("queue {}", self.url.name());
         let wanted = QueueAttributes::wanted(self.ack_wait, redrive);
-        let found = match self.attributes().await {
+        let found = match self.read_attributes().await {
             Ok(attributes) => attributes,
             Err(error) if is_missing(&error) => {
                 self.create_queue(&wanted).await?;
                 return Ok(vec![CreatedPart { name, state: PartState::Created }]);
             }
-            Err(error) => return Err(during(format!("read {name}"), &error)),
+            Err(error) => return Err(to_admin_error(format!("read {name}"), &error)),
         };
         let found = QueueAttributes::read(&found).map_err(|attribute| QueueAdminError {
             action: format!("read {name}"),
@@ -78,7 +78,7 @@ impl SqsAdmin {
             let attributes = without_encryption_of(&found, attributes);
             let input = json!({"QueueUrl": self.url.as_str(), "Attributes": attributes});
             let updated = self.client.call("SetQueueAttributes", &input).await;
-            updated.map_err(|error| during(format!("update {name}"), &error))?;
+            updated.map_err(|error| to_admin_error(format!("update {name}"), &error))?;
             mark_updated(&mut differences);
         }
         Ok(vec![CreatedPart { name, state: PartState::Existing(differences) }])
@@ -90,7 +90,7 @@ impl SqsAdmin {
         let action = || format!("create queue {}", self.url.name());
         let input = json!({"QueueName": self.url.name(), "Attributes": wanted.to_json(true)});
         let created = self.client.call("CreateQueue", &input).await;
-        let created = created.map_err(|error| during(action(), &error))?;
+        let created = created.map_err(|error| to_admin_error(action(), &error))?;
         let url = JsonFields::new(&created).text("QueueUrl").unwrap_or_default();
         match QueueUrl::parse(url) {
             Ok(own) if own.account() == self.url.account() && own.name() == self.url.name() => Ok(()),
@@ -105,9 +105,9 @@ impl SqsAdmin {
     }
 
     /// Reads the queue back, and tests permissions.
-    pub(super) async fn check(&self, findings: &mut Findings) {
+    pub(super) async fn check(&self, findings: &mut QueueFindings) {
         let name = self.url.name();
-        match self.attributes().await {
+        match self.read_attributes().await {
             Ok(attributes) => {
                 findings.ok("existence", format!("{name} exists"));
                 match QueueAttributes::read(&attributes) {
@@ -141,35 +141,47 @@ impl SqsAdmin {
                 return findings.failed("existence", error.to_string(), advice);
             }
         }
-        for probe in self.probes() {
-            self.check_permission(probe, findings).await;
+        for request in self.permission_requests() {
+            self.check_permission(request, findings).await;
         }
     }
 
     /// Returns the requests that test permissions: none sends, receives or deletes a message.
-    fn probes(&self) -> Vec<Probe> {
+    fn permission_requests(&self) -> Vec<PermissionRequest> {
         let url = self.url.as_str();
-        let mut probes = Vec::new();
+        let mut permission_requests = Vec::new();
         if self.settings.is_collector() {
             let input = json!({"QueueUrl": url, "Entries": []});
-            probes.push(Probe { action: "SendMessage", operation: "SendMessageBatch", input });
+            permission_requests.push(PermissionRequest {
+                action: "SendMessage",
+                operation: "SendMessageBatch",
+                input,
+            });
         }
         if self.settings.is_mapper() {
             // If something responds that does not check the number, the messages stay visible.
             let input = json!({"QueueUrl": url, "MaxNumberOfMessages": 0, "VisibilityTimeout": 0});
-            probes.push(Probe { action: "ReceiveMessage", operation: "ReceiveMessage", input });
+            permission_requests.push(PermissionRequest {
+                action: "ReceiveMessage",
+                operation: "ReceiveMessage",
+                input,
+            });
             let input = json!({"QueueUrl": url, "ReceiptHandle": NO_RECEIPT});
-            probes.push(Probe { action: "DeleteMessage", operation: "DeleteMessage", input });
+            permission_requests.push(PermissionRequest {
+                action: "DeleteMessage",
+                operation: "DeleteMessage",
+                input,
+            });
             let input =
                 json!({"QueueUrl": url, "ReceiptHandle": NO_RECEIPT, "VisibilityTimeout": 0});
             let action = "ChangeMessageVisibility";
-            probes.push(Probe { action, operation: action, input });
+            permission_requests.push(PermissionRequest { action, operation: action, input });
         }
-        probes
+        permission_requests
     }
 
-    async fn check_permission(&self, probe: Probe, findings: &mut Findings) {
-        let Probe { action, operation, input } = probe;
+    async fn check_permission(&self, request: PermissionRequest, findings: &mut QueueFindings) {
+        let PermissionRequest { action, operation, input } = request;
         let property = format!("permission sqs:{action}");
         match self.client.call(operation, &input).await {
             Err(error) if is_denied(&error) => {
@@ -184,7 +196,7 @@ impl SqsAdmin {
         }
     }
 
-    async fn attributes(&self) -> Result<Value, AwsError> {
+    async fn read_attributes(&self) -> Result<Value, AwsError> {
         let input = json!({"QueueUrl": self.url.as_str(), "AttributeNames": NAMES});
         let mut response = self.client.call("GetQueueAttributes", &input).await?;
         Ok(response.get_mut("Attributes").map(Value::take).unwrap_or_default())
@@ -209,7 +221,7 @@ fn is_denied(error: &AwsError) -> bool {
     error.code.contains("AccessDenied") || error.status == Some(403)
 }
 
-fn during(action: String, error: &AwsError) -> QueueAdminError {
+fn to_admin_error(action: String, error: &AwsError) -> QueueAdminError {
     let advice = if is_denied(error) {
         Some("`host iam policy --queue-admin` prints the statement".to_owned())
     } else {

@@ -5,24 +5,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::StreamOptions;
-use super::difference::{Property, Unit, duration_text, limit_text, nanoseconds, number};
-use super::finding::{FindingOutcome, Findings};
+use super::difference::{
+    Property, PropertyFormat, duration_text, limit_text, read_nanoseconds, read_number,
+};
+use super::finding::{FindingOutcome, QueueFindings};
 use crate::{Custody, NatsSettings, limits};
 use standpipe_aws::JsonFields;
 
 /// What is compared between a stream that exists and what it should be.
 pub(super) const PROPERTIES: &[Property] = &[
-    Property::new("subjects", "subjects", Unit::Words, true),
-    Property::new("retention", "retention", Unit::Word, false),
-    Property::new("storage", "storage", Unit::Word, false),
-    Property::new("discard", "discard", Unit::Word, true),
-    Property::new("num_replicas", "replicas", Unit::Count, true),
-    Property::new("max_age", "max age", Unit::Nanoseconds, true),
-    Property::new("max_bytes", "max bytes", Unit::Limit, true),
-    Property::new("max_msgs", "max messages", Unit::Limit, true),
-    Property::new("max_msgs_per_subject", "max messages per subject", Unit::Limit, true),
-    Property::new("max_msg_size", "max message size", Unit::Limit, true),
-    Property::new("duplicate_window", "duplicate window", Unit::Nanoseconds, true),
+    Property::new("subjects", "subjects", PropertyFormat::Words, true),
+    Property::new("retention", "retention", PropertyFormat::Word, false),
+    Property::new("storage", "storage", PropertyFormat::Word, false),
+    Property::new("discard", "discard", PropertyFormat::Word, true),
+    Property::new("num_replicas", "replicas", PropertyFormat::Count, true),
+    Property::new("max_age", "max age", PropertyFormat::Nanoseconds, true),
+    Property::new("max_bytes", "max bytes", PropertyFormat::Limit, true),
+    Property::new("max_msgs", "max messages", PropertyFormat::Limit, true),
+    Property::new("max_msgs_per_subject", "max messages per subject", PropertyFormat::Limit, true),
+    Property::new("max_msg_size", "max message size", PropertyFormat::Limit, true),
+    Property::new("duplicate_window", "duplicate window", PropertyFormat::Nanoseconds, true),
 ];
 
 const CREATE_AGAIN: &str = "JetStream cannot change this: let mappers empty the stream, delete it, and create it with \
@@ -56,7 +58,7 @@ pub(super) fn nanoseconds_of(duration: Duration) -> u64 {
 }
 
 /// What a loss in the queue means: with custody until processed, collectors publish lost messages again.
-fn loss(custody: Custody) -> FindingOutcome {
+fn loss_outcome(custody: Custody) -> FindingOutcome {
     match custody {
         Custody::UntilProcessed => FindingOutcome::Warning,
         Custody::UntilStored => FindingOutcome::Failed,
@@ -68,7 +70,7 @@ pub(super) fn check_stream(
     info: &Value,
     settings: &NatsSettings,
     payload_bytes_max: usize,
-    findings: &mut Findings,
+    findings: &mut QueueFindings,
 ) {
     let Some(config) = info.get("config").filter(|config| config.is_object()) else {
         let advice = "check [queue] servers: another program may respond in place of NATS";
@@ -89,14 +91,14 @@ pub(super) fn check_stream(
         findings.failed("acknowledgements", detail, CREATE_AGAIN);
     }
     check_servers(info.get("cluster"), findings);
-    check_replicas(number(config.get("num_replicas")), settings.custody, findings);
+    check_replicas(read_number(config.get("num_replicas")), settings.custody, findings);
     check_subjects(config, settings, findings);
     check_retention(config, findings);
     check_storage(config, settings.custody, findings);
     check_limits(config, findings);
-    check_age(nanoseconds(config.get("max_age")), settings.custody, findings);
-    check_message_size(number(config.get("max_msg_size")), payload_bytes_max, findings);
-    let window = nanoseconds(config.get("duplicate_window"));
+    check_age(read_nanoseconds(config.get("max_age")), settings.custody, findings);
+    check_message_size(read_number(config.get("max_msg_size")), payload_bytes_max, findings);
+    let window = read_nanoseconds(config.get("duplicate_window"));
     let text = duration_text(window);
     match window < limits::NATS_DUPLICATE_WINDOW {
         true => {
@@ -109,7 +111,7 @@ pub(super) fn check_stream(
 }
 
 /// Counts the servers of the stream that are up.
-fn check_servers(cluster: Option<&Value>, findings: &mut Findings) {
+fn check_servers(cluster: Option<&Value>, findings: &mut QueueFindings) {
     let null = Value::Null;
     let cluster = JsonFields::new(cluster.unwrap_or(&null));
     let others: Vec<_> = cluster.objects("replicas").collect();
@@ -142,13 +144,13 @@ fn is_down(server: JsonFields<'_>) -> bool {
     server.is("offline") == Some(true) || (is_silent && server.is("current") != Some(true))
 }
 
-fn check_replicas(replicas: i64, custody: Custody, findings: &mut Findings) {
+fn check_replicas(replicas: i64, custody: Custody, findings: &mut QueueFindings) {
     match replicas {
         i64::MIN..=1 => {
             let detail = "1: when its server is down, no events move, and when its disk is lost, its messages are too";
             let advice = "use three servers, and `host queue create --update --replicas 3`; keep custody = \
                           \"until-processed\", so that collectors publish lost messages again";
-            findings.add("replicas", loss(custody), detail, Some(advice));
+            findings.add("replicas", loss_outcome(custody), detail, Some(advice));
         }
         2 => {
             let detail = "2: the stream stops as soon as one of the servers is down";
@@ -158,7 +160,7 @@ fn check_replicas(replicas: i64, custody: Custody, findings: &mut Findings) {
     }
 }
 
-fn check_subjects(config: &Value, settings: &NatsSettings, findings: &mut Findings) {
+fn check_subjects(config: &Value, settings: &NatsSettings, findings: &mut QueueFindings) {
     let subject = settings.subject();
     let subjects = JsonFields::new(config).texts("subjects");
     let text = subjects.join(", ");
@@ -187,8 +189,8 @@ pub(super) fn matches_subject(pattern: &str, subject: &str) -> bool {
     }
 }
 
-fn check_retention(config: &Value, findings: &mut Findings) {
-    let text = Unit::Word.render(config.get("retention"));
+fn check_retention(config: &Value, findings: &mut QueueFindings) {
+    let text = PropertyFormat::Word.render(config.get("retention"));
     match text.as_str() {
         "workqueue" => findings.ok("retention", text),
         "interest" => {
@@ -203,23 +205,23 @@ fn check_retention(config: &Value, findings: &mut Findings) {
     }
 }
 
-fn check_storage(config: &Value, custody: Custody, findings: &mut Findings) {
-    let text = Unit::Word.render(config.get("storage"));
+fn check_storage(config: &Value, custody: Custody, findings: &mut QueueFindings) {
+    let text = PropertyFormat::Word.render(config.get("storage"));
     if text != "file" {
         let detail = format!("{text}: messages are lost when the servers restart");
-        findings.add("storage", loss(custody), detail, Some(CREATE_AGAIN));
+        findings.add("storage", loss_outcome(custody), detail, Some(CREATE_AGAIN));
     } else if config.get("persist_mode").and_then(Value::as_str) == Some("async") {
         let detail =
             "file, but messages are acknowledged before they are written (persist_mode async)";
-        findings.add("storage", loss(custody), detail, Some(CREATE_AGAIN));
+        findings.add("storage", loss_outcome(custody), detail, Some(CREATE_AGAIN));
     } else {
         findings.ok("storage", text);
     }
 }
 
 /// Checks what happens when the stream is full.
-fn check_limits(config: &Value, findings: &mut Findings) {
-    let limit = |key| number(config.get(key));
+fn check_limits(config: &Value, findings: &mut QueueFindings) {
+    let limit = |key| read_number(config.get(key));
     let limits = [
         ("bytes", limit("max_bytes")),
         ("messages", limit("max_msgs")),
@@ -233,7 +235,7 @@ fn check_limits(config: &Value, findings: &mut Findings) {
         false => limit_text(0),
     };
     findings.ok("size", size);
-    let text = Unit::Word.render(config.get("discard"));
+    let text = PropertyFormat::Word.render(config.get("discard"));
     match (text.as_str(), is_limited) {
         ("new", _) => findings.ok("discard", "new: a full stream refuses messages"),
         (_, true) => {
@@ -247,7 +249,7 @@ fn check_limits(config: &Value, findings: &mut Findings) {
     }
 }
 
-fn check_age(age: Duration, custody: Custody, findings: &mut Findings) {
+fn check_age(age: Duration, custody: Custody, findings: &mut QueueFindings) {
     let text = duration_text(age);
     if age.is_zero() {
         return findings.ok("max age", text);
@@ -255,10 +257,10 @@ fn check_age(age: Duration, custody: Custody, findings: &mut Findings) {
     let detail = format!("{text}: older messages are deleted, delivered or not");
     let advice = "remove the limit with `host queue create --update` without --max-age, or keep custody = \
                   \"until-processed\", so that collectors publish deleted messages again";
-    findings.add("max age", loss(custody), detail, Some(advice));
+    findings.add("max age", loss_outcome(custody), detail, Some(advice));
 }
 
-fn check_message_size(limit: i64, payload_bytes_max: usize, findings: &mut Findings) {
+fn check_message_size(limit: i64, payload_bytes_max: usize, findings: &mut QueueFindings) {
     let property = "message size";
     let is_lower = limit > 0 && usize::try_from(limit).is_ok_and(|limit| limit < payload_bytes_max);
     if is_lower {
@@ -308,7 +310,7 @@ mod tests {
     }
 
     fn check(info: &Value, custody: Custody) -> Vec<(String, FindingOutcome)> {
-        let mut findings = Findings::default();
+        let mut findings = QueueFindings::default();
         check_stream(info, &settings(custody), 1024 * 1024, &mut findings);
         let wrong = findings.0.into_iter().filter(|found| found.outcome != FindingOutcome::Ok);
         wrong.map(|found| (found.property, found.outcome)).collect()
@@ -359,7 +361,7 @@ mod tests {
                 server["offline"] = offline.into();
                 server["current"] = (!offline).into();
             }
-            let mut findings = Findings::default();
+            let mut findings = QueueFindings::default();
             check_servers(info.get("cluster"), &mut findings);
             (findings.0[0].outcome, findings.0[0].detail.clone())
         };
@@ -375,7 +377,7 @@ mod tests {
             (16_000_000_000, "1 of 2 servers are up"),
             (800_000_000, "2 of 2 servers are up, and 1 are behind the leader"),
         ] {
-            let mut findings = Findings::default();
+            let mut findings = QueueFindings::default();
             check_servers(Some(&silent(nanoseconds)), &mut findings);
             assert_eq!(findings.0[0].detail, detail);
         }

@@ -10,8 +10,8 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use super::records::{
-    ActiveRecord, CanaryRules, CandidateRecord, CandidateState, FleetRecord, HostRecord,
-    RecordError, Rules,
+    ActiveRecord, CanaryRules, CandidateRecord, CandidateState, FleetRecord, FleetRules,
+    HostRecord, RecordError,
 };
 use super::store::{FleetStore, HostEntry, RuleKey, StoreUpdate};
 use crate::{QueueError, limits};
@@ -26,7 +26,7 @@ pub struct FleetControl {
 #[derive(Debug, Clone)]
 pub struct FleetChange {
     /// The rules.
-    pub rules: Rules,
+    pub rules: FleetRules,
     /// The component.
     pub component: Bytes,
     /// The hosts of a canary. None for all hosts.
@@ -37,7 +37,7 @@ pub struct FleetChange {
 
 /// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pushed {
+pub struct FleetChangeOutcome {
     /// The generation that is active.
     pub generation: u64,
     /// Whether it was active before.
@@ -90,7 +90,7 @@ pub enum FleetError {
     /// Hosts have not prepared the candidate in time.
     #[error(
         "not ready after {}: {}; nothing has changed on any host: check the logs of these hosts, or allow more time with --timeout",
-        humantime(*.waited), .hosts.join(", ")
+        duration_text(*.waited), .hosts.join(", ")
     )]
     Timeout {
         /// The time that they had.
@@ -182,7 +182,7 @@ pub struct HostReport {
 }
 
 /// Records with their revisions.
-struct Known {
+struct KnownRecords {
     active: Option<ActiveRecord>,
     active_revision: u64,
     candidate: Option<CandidateRecord>,
@@ -200,7 +200,7 @@ impl FleetControl {
     /// # Errors
     ///
     /// A host rejects the rules or is not ready in time, or another change came first.
-    pub async fn push(&self, change: FleetChange) -> Result<Pushed, FleetError> {
+    pub async fn push(&self, change: FleetChange) -> Result<FleetChangeOutcome, FleetError> {
         let deadline = Instant::now() + change.timeout;
         let known = self.read_known().await?;
         let hosts = self.read_hosts().await?;
@@ -211,24 +211,26 @@ impl FleetControl {
         if let Some(active) = known.active.as_ref().filter(|active| is_done(active, &change)) {
             let generation = active.generation;
             let pushed = self.wait_until_loaded(generation).await;
-            return Ok(Pushed { is_unchanged: true, ..pushed });
+            return Ok(FleetChangeOutcome { is_unchanged: true, ..pushed });
         }
         let FleetChange { rules, component, canary, timeout } = change;
         let generation = next_generation(&known, &hosts);
         let next = next_record(&known, generation, &rules, canary.as_deref());
         // First, so that rules that do not fit are not voted about.
-        encode("active", &next)?;
+        encode_record("active", &next)?;
         self.store.put_component(&rules.sha256, component).await?;
         let candidate = CandidateRecord::new(generation, rules, canary);
         let revision = known.candidate_revision;
-        let revision = self.write(RuleKey::Candidate, &candidate, revision).await?;
+        let revision = self.write_record(RuleKey::Candidate, &candidate, revision).await?;
         let voted = self.wait_for_votes(&candidate, revision, deadline, timeout).await;
         let activated = match voted {
-            Ok(()) => self.write(RuleKey::Active, &next, known.active_revision).await.map(drop),
+            Ok(()) => {
+                self.write_record(RuleKey::Active, &next, known.active_revision).await.map(drop)
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = activated {
-            self.withdraw(generation, revision).await;
+            self.withdraw_candidate(generation, revision).await;
             return Err(error);
         }
         Ok(self.wait_until_loaded(generation).await)
@@ -239,7 +241,7 @@ impl FleetControl {
     /// # Errors
     ///
     /// There are none, or another change came first.
-    pub async fn roll_back(&self) -> Result<Pushed, FleetError> {
+    pub async fn roll_back(&self) -> Result<FleetChangeOutcome, FleetError> {
         let known = self.read_known().await?;
         let active = known.active.as_ref().ok_or(FleetError::NoRules)?;
         if let Some(canary) = &active.canary {
@@ -249,7 +251,7 @@ impl FleetControl {
         let previous = active.previous.clone().ok_or(FleetError::NoPrevious { generation })?;
         let generation = self.generation_after(&known).await;
         let next = ActiveRecord::new(generation, previous, None);
-        self.write(RuleKey::Active, &next, known.active_revision).await?;
+        self.write_record(RuleKey::Active, &next, known.active_revision).await?;
         Ok(self.wait_until_loaded(generation).await)
     }
 
@@ -258,13 +260,13 @@ impl FleetControl {
     /// # Errors
     ///
     /// There is no canary, or another change came first.
-    pub async fn end_canary(&self) -> Result<Pushed, FleetError> {
+    pub async fn end_canary(&self) -> Result<FleetChangeOutcome, FleetError> {
         let known = self.read_known().await?;
         let active = known.active.as_ref().ok_or(FleetError::NoCanary)?;
         active.canary.as_ref().ok_or(FleetError::NoCanary)?;
         let generation = self.generation_after(&known).await;
         let next = ActiveRecord { generation, canary: None, ..active.clone() };
-        self.write(RuleKey::Active, &next, known.active_revision).await?;
+        self.write_record(RuleKey::Active, &next, known.active_revision).await?;
         Ok(self.wait_until_loaded(generation).await)
     }
 
@@ -287,44 +289,47 @@ impl FleetControl {
         })
     }
 
-    async fn read_known(&self) -> Result<Known, FleetError> {
-        let active = self.store.read(RuleKey::Active).await?;
-        let candidate = self.store.read(RuleKey::Candidate).await?;
-        Ok(Known {
-            active: active.value.map(|value| parse("active", &value)).transpose()?,
+    async fn read_known(&self) -> Result<KnownRecords, FleetError> {
+        let active = self.store.read_rules(RuleKey::Active).await?;
+        let candidate = self.store.read_rules(RuleKey::Candidate).await?;
+        Ok(KnownRecords {
+            active: active.value.map(|value| parse_record("active", &value)).transpose()?,
             active_revision: active.revision,
-            candidate: candidate.value.map(|value| parse("candidate", &value)).transpose()?,
+            candidate: candidate
+                .value
+                .map(|value| parse_record("candidate", &value))
+                .transpose()?,
             candidate_revision: candidate.revision,
         })
     }
 
     async fn read_hosts(&self) -> Result<Vec<HostReport>, FleetError> {
-        let hosts = self.store.hosts().await?;
+        let hosts = self.store.read_hosts().await?;
         Ok(hosts.into_iter().map(HostReport::new).collect())
     }
 
     /// The next generation. A change that is urgent does not wait for the reports of hosts, which matter only if the
     /// store has lost writes.
-    async fn generation_after(&self, known: &Known) -> u64 {
+    async fn generation_after(&self, known: &KnownRecords) -> u64 {
         let hosts = self.read_hosts().await.unwrap_or_default();
         next_generation(known, &hosts)
     }
 
     /// Writes a record, unless another change came first. If the response is lost, reads what is there.
-    async fn write<R: FleetRecord + PartialEq>(
+    async fn write_record<R: FleetRecord + PartialEq>(
         &self,
         key: RuleKey,
         record: &R,
         revision: u64,
     ) -> Result<u64, FleetError> {
-        let value = encode(key_name(key), record)?;
-        let error = match self.store.update(key, value.clone(), revision).await {
+        let value = encode_record(key_name(key), record)?;
+        let error = match self.store.update_rules(key, value.clone(), revision).await {
             Ok(StoreUpdate::Written(revision)) => return Ok(revision),
             Ok(StoreUpdate::Conflict) => None,
             Err(error) => Some(error),
         };
         // The client of NATS may have sent the write twice, so a conflict can be with itself.
-        let found = self.store.read(key).await?;
+        let found = self.store.read_rules(key).await?;
         match error {
             _ if found.value.as_ref() == Some(&value) => Ok(found.revision),
             Some(error) if found.revision == revision => Err(error.into()),
@@ -341,12 +346,12 @@ impl FleetControl {
         waited: Duration,
     ) -> Result<(), FleetError> {
         loop {
-            if self.store.read(RuleKey::Candidate).await?.revision != revision {
+            if self.store.read_rules(RuleKey::Candidate).await?.revision != revision {
                 return Err(FleetError::Concurrent);
             }
             let hosts = self.read_hosts().await?;
             check_hosts(&hosts, candidate.hosts.as_deref())?;
-            let votes = Votes::count(&hosts, candidate)?;
+            let votes = Votes::of_hosts(&hosts, candidate)?;
             if !votes.rejections.is_empty() {
                 return Err(FleetError::Rejected(votes.rejections));
             }
@@ -361,13 +366,13 @@ impl FleetControl {
     }
 
     /// Withdraws a candidate, so that hosts drop it. If that fails, they keep it until the next one.
-    async fn withdraw(&self, generation: u64, revision: u64) {
+    async fn withdraw_candidate(&self, generation: u64, revision: u64) {
         let record = CandidateRecord::withdrawn(generation);
-        let _ = self.write(RuleKey::Candidate, &record, revision).await;
+        let _ = self.write_record(RuleKey::Candidate, &record, revision).await;
     }
 
     /// Waits until all hosts that are alive have loaded a generation.
-    async fn wait_until_loaded(&self, generation: u64) -> Pushed {
+    async fn wait_until_loaded(&self, generation: u64) -> FleetChangeOutcome {
         let started = Instant::now();
         let deadline = started + limits::FLEET_LOADED_PATIENCE;
         loop {
@@ -381,7 +386,7 @@ impl FleetControl {
                 let names = |hosts: Vec<&HostReport>| {
                     hosts.into_iter().map(|host| host.name.clone()).collect()
                 };
-                return Pushed {
+                return FleetChangeOutcome {
                     generation,
                     is_unchanged: false,
                     hosts: names(hosts),
@@ -403,14 +408,14 @@ struct Votes {
 }
 
 impl Votes {
-    fn count(hosts: &[HostReport], candidate: &CandidateRecord) -> Result<Self, FleetError> {
+    fn of_hosts(hosts: &[HostReport], candidate: &CandidateRecord) -> Result<Self, FleetError> {
         let mut votes = Votes::default();
         let is_asked = |host: &&HostReport| {
             let of_canary = candidate.hosts.as_ref();
             host.is_alive && of_canary.is_none_or(|hosts| hosts.contains(&host.name))
         };
         for host in hosts.iter().filter(is_asked) {
-            let report = host.readable()?;
+            let report = host.readable_report()?;
             match report.candidate_state(candidate.generation) {
                 Some(CandidateState::Ready) => {}
                 Some(CandidateState::Rejected { step, reason }) => {
@@ -444,7 +449,7 @@ impl HostReport {
         }
     }
 
-    fn readable(&self) -> Result<&HostRecord, FleetError> {
+    fn readable_report(&self) -> Result<&HostRecord, FleetError> {
         self.report.as_ref().ok_or_else(|| {
             let problem = self.problem.clone().unwrap_or_default();
             let error = RecordError::Invalid { key: "report", problem };
@@ -467,7 +472,7 @@ impl ActiveReport {
 }
 
 impl RulesReport {
-    fn new(rules: &Rules) -> Self {
+    fn new(rules: &FleetRules) -> Self {
         RulesReport {
             sha256: rules.sha256.clone(),
             origin: rules.origin.clone(),
@@ -488,7 +493,7 @@ fn list_rejections(hosts: &[RejectingHost]) -> String {
     hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn humantime(duration: Duration) -> String {
+fn duration_text(duration: Duration) -> String {
     format!("{duration:?}")
 }
 
@@ -516,9 +521,9 @@ fn is_done(active: &ActiveRecord, change: &FleetChange) -> bool {
 
 /// The active record after a change.
 fn next_record(
-    known: &Known,
+    known: &KnownRecords,
     generation: u64,
-    rules: &Rules,
+    rules: &FleetRules,
     canary: Option<&[String]>,
 ) -> ActiveRecord {
     match (&known.active, canary) {
@@ -538,7 +543,7 @@ fn next_record(
 }
 
 /// Higher than every generation that anyone knows, also if the store has lost its last writes.
-fn next_generation(known: &Known, hosts: &[HostReport]) -> u64 {
+fn next_generation(known: &KnownRecords, hosts: &[HostReport]) -> u64 {
     let active = known.active.as_ref().map(|active| active.generation);
     let candidate = known.candidate.as_ref().map(|candidate| candidate.generation);
     let of_hosts = hosts.iter().filter_map(|host| host.report.as_ref()).flat_map(|report| {
@@ -556,11 +561,11 @@ fn key_name(key: RuleKey) -> &'static str {
     }
 }
 
-fn parse<R: FleetRecord>(key: &str, bytes: &[u8]) -> Result<R, FleetError> {
+fn parse_record<R: FleetRecord>(key: &str, bytes: &[u8]) -> Result<R, FleetError> {
     R::parse(bytes).map_err(|error| FleetError::Record { key: key.to_owned(), error })
 }
 
-fn encode<R: FleetRecord>(key: &str, record: &R) -> Result<Bytes, FleetError> {
+fn encode_record<R: FleetRecord>(key: &str, record: &R) -> Result<Bytes, FleetError> {
     let encoded = record.encode();
     encoded.map(Bytes::from).map_err(|error| FleetError::Record { key: key.to_owned(), error })
 }

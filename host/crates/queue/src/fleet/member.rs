@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::records::{
-    ActiveRecord, CandidateRecord, CandidateState, FleetRecord, HostCandidate, HostRecord,
-    RecordError, Rules, fitting_text,
+    ActiveRecord, CandidateRecord, CandidateState, FleetRecord, FleetRules, HostCandidate,
+    HostRecord, RecordError, fitting_text,
 };
 use super::store::{FleetStore, RuleEntry, RuleKey, StoreUpdate};
 use crate::{Gate, QueueError, QueueErrorKind, limits};
@@ -36,7 +36,7 @@ pub type LoadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Rejection>> +
 /// The plugins of a host.
 pub trait RuleHost: Send + Sync + 'static {
     /// A plugin that can become active at once. Clones are the same plugin.
-    type Prepared: Clone + Send + Sync + 'static;
+    type PreparedRules: Clone + Send + Sync + 'static;
 
     /// Whether the host has a component without fetching it, since it is part of the program.
     fn has_component(&self, sha256: &str) -> bool;
@@ -45,12 +45,12 @@ pub trait RuleHost: Send + Sync + 'static {
     /// is not checked yet. None if the host has the component, or if the store does not.
     fn prepare<'a>(
         &'a self,
-        rules: &'a Rules,
+        rules: &'a FleetRules,
         component: Option<Bytes>,
-    ) -> LoadFuture<'a, Self::Prepared>;
+    ) -> LoadFuture<'a, Self::PreparedRules>;
 
     /// Makes a prepared plugin the active one.
-    fn activate<'a>(&'a self, prepared: &'a Self::Prepared) -> LoadFuture<'a, ()>;
+    fn activate<'a>(&'a self, prepared: &'a Self::PreparedRules) -> LoadFuture<'a, ()>;
 }
 
 /// Why a host rejects rules.
@@ -101,7 +101,7 @@ impl JoinError {
 
 /// Who a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberSettings {
+pub struct FleetMemberSettings {
     /// The name of the host.
     pub name: String,
     /// Differs for each start of a host.
@@ -111,27 +111,27 @@ pub struct MemberSettings {
 }
 
 /// A host that has joined its fleet, and has loaded the active rules.
-pub struct Member<H: RuleHost> {
+pub struct FleetMember<H: RuleHost> {
     shared: FleetMonitor,
     host: Arc<H>,
     /// Prepared plugins, by their rules.
-    kept: Vec<(Arc<Rules>, H::Prepared)>,
+    kept: Vec<(Arc<FleetRules>, H::PreparedRules)>,
     /// Rules that are being prepared.
-    preparing: Vec<Arc<Rules>>,
-    preparations: JoinSet<Preparation<H::Prepared>>,
+    preparing: Vec<Arc<FleetRules>>,
+    preparations: JoinSet<PreparationResult<H::PreparedRules>>,
     /// Rules that could not be loaded.
     failed: Vec<FailedRules>,
 }
 
 /// The result of a preparation.
-struct Preparation<P> {
-    rules: Arc<Rules>,
+struct PreparationResult<P> {
+    rules: Arc<FleetRules>,
     result: Result<P, LoadFailure>,
 }
 
 /// Rules that could not be loaded, and when to try again.
 struct FailedRules {
-    rules: Arc<Rules>,
+    rules: Arc<FleetRules>,
     failures: u32,
     retry_at: Instant,
     failure: LoadFailure,
@@ -143,7 +143,7 @@ pub struct FleetMonitor(Arc<MonitorInner>);
 
 #[derive(Debug)]
 struct MonitorInner {
-    settings: MemberSettings,
+    settings: FleetMemberSettings,
     store: Arc<dyn FleetStore>,
     state: Mutex<MemberState>,
     /// Notified when the state has changed, so that it is reported at once.
@@ -163,7 +163,7 @@ struct MemberState {
     /// The generation of the loaded rules. 0 for the plugin of the host's own settings.
     loaded_generation: u64,
     /// None for the plugin of the host's own settings.
-    loaded: Option<Arc<Rules>>,
+    loaded: Option<Arc<FleetRules>>,
     /// Why the newest active rules are not loaded.
     load_problem: Option<String>,
     candidate_problem: Option<String>,
@@ -179,7 +179,7 @@ struct MemberState {
 }
 
 impl FleetMonitor {
-    fn new(store: Arc<dyn FleetStore>, settings: MemberSettings) -> Self {
+    fn new(store: Arc<dyn FleetStore>, settings: FleetMemberSettings) -> Self {
         let state = MemberState {
             active: None,
             candidate: None,
@@ -277,9 +277,9 @@ impl FleetMonitor {
     }
 
     /// The report of the host.
-    fn record(&self) -> HostRecord {
+    fn host_record(&self) -> HostRecord {
         let state = self.state();
-        let MemberSettings { name, instance, program } = self.0.settings.clone();
+        let FleetMemberSettings { name, instance, program } = self.0.settings.clone();
         let problems = [
             &state.load_problem,
             &state.candidate_problem,
@@ -301,8 +301,8 @@ impl FleetMonitor {
     /// host, and what was changed before is known. Only both together are contact to the fleet.
     async fn report_and_read(&self) -> Result<RuleEntry, QueueError> {
         let sent = Instant::now();
-        self.report().await?;
-        let entry = self.0.store.read(RuleKey::Active).await?;
+        self.report_state().await?;
+        let entry = self.0.store.read_rules(RuleKey::Active).await?;
         let mut state = self.state();
         state.take_entry(&entry).map_err(|error| {
             let message = format!("the active rules of the fleet are not readable: {error}");
@@ -317,9 +317,9 @@ impl FleetMonitor {
     }
 
     /// Reports the state of the host once.
-    async fn report(&self) -> Result<(), QueueError> {
+    async fn report_state(&self) -> Result<(), QueueError> {
         let MonitorInner { store, settings, .. } = &*self.0;
-        let value = self.record().encode();
+        let value = self.host_record().encode();
         let value = Bytes::from(value.expect("a report has checked values"));
         let revision = self.state().revision;
         match store.write_host(&settings.name, value.clone(), revision).await? {
@@ -329,7 +329,7 @@ impl FleetMonitor {
                 state.name_problem = None;
             }
             StoreUpdate::Conflict => {
-                let (revision, other) = store.host(&settings.name).await?;
+                let (revision, other) = store.read_host(&settings.name).await?;
                 self.note_namesake(other.as_deref());
                 let written = store.write_host(&settings.name, value, revision).await?;
                 if let StoreUpdate::Written(revision) = written {
@@ -440,14 +440,14 @@ impl MemberState {
     }
 
     /// The rules to vote about, with their generation. None if there is no candidate for this host.
-    fn open_candidate(&self, host: &str) -> Option<(u64, &Rules)> {
+    fn open_candidate(&self, host: &str) -> Option<(u64, &FleetRules)> {
         let candidate = self.candidate.as_ref()?;
         let is_open = candidate.generation > self.active_generation();
         candidate.rules_for(host).filter(|_| is_open).map(|rules| (candidate.generation, rules))
     }
 }
 
-impl<H: RuleHost> Member<H> {
+impl<H: RuleHost> FleetMember<H> {
     /// Joins the fleet, and loads its active rules. The host maps nothing before.
     ///
     /// The report comes first: whoever changes the rules from then on waits for this host, and what was changed before
@@ -459,10 +459,10 @@ impl<H: RuleHost> Member<H> {
     pub async fn join(
         store: Arc<dyn FleetStore>,
         host: Arc<H>,
-        settings: MemberSettings,
+        settings: FleetMemberSettings,
     ) -> Result<Self, JoinError> {
         let shared = FleetMonitor::new(store, settings);
-        let mut member = Member {
+        let mut member = FleetMember {
             shared,
             host,
             kept: Vec::new(),
@@ -481,7 +481,7 @@ impl<H: RuleHost> Member<H> {
     }
 
     async fn load_active(&mut self) -> Result<(), JoinError> {
-        let Some((generation, rules)) = self.target() else { return Ok(()) };
+        let Some((generation, rules)) = self.target_rules() else { return Ok(()) };
         let rejected = |failure| match failure {
             LoadFailure::Store(error) => JoinError::Store(error),
             LoadFailure::Rejected(rejection) => {
@@ -490,7 +490,7 @@ impl<H: RuleHost> Member<H> {
             }
         };
         let store = Arc::clone(&self.shared.0.store);
-        let prepared = prepare(&*self.host, &*store, &rules).await.map_err(rejected)?;
+        let prepared = fetch_and_prepare(&*self.host, &*store, &rules).await.map_err(rejected)?;
         let activated = self.host.activate(&prepared).await;
         activated.map_err(|rejection| rejected(rejection.into()))?;
         self.kept.push((Arc::clone(&rules), prepared));
@@ -542,7 +542,7 @@ impl<H: RuleHost> Member<H> {
     /// Does what follows from what is known: publishes active rules, or prepares them and the candidate.
     async fn follow_rules(&mut self) {
         self.drop_unwanted();
-        if let Some((generation, rules)) = self.target() {
+        if let Some((generation, rules)) = self.target_rules() {
             let loaded = self.shared.state().loaded.clone();
             if loaded.is_some_and(|loaded| loaded.is_same(&rules)) {
                 self.note_loaded(generation, rules);
@@ -558,11 +558,11 @@ impl<H: RuleHost> Member<H> {
                 self.start_preparation(&rules);
             }
         }
-        self.vote();
+        self.update_vote();
     }
 
     /// Prepares the candidate, and reports how far it has got.
-    fn vote(&mut self) {
+    fn update_vote(&mut self) {
         let name = self.shared.0.settings.name.clone();
         let open = {
             let state = self.shared.state();
@@ -596,13 +596,13 @@ impl<H: RuleHost> Member<H> {
     }
 
     /// The active rules of this host, with their generation.
-    fn target(&self) -> Option<(u64, Arc<Rules>)> {
+    fn target_rules(&self) -> Option<(u64, Arc<FleetRules>)> {
         let active = self.shared.state().active.clone()?;
         let rules = active.rules_of(&self.shared.0.settings.name).clone();
         Some((active.generation, Arc::new(rules)))
     }
 
-    fn note_loaded(&mut self, generation: u64, rules: Arc<Rules>) {
+    fn note_loaded(&mut self, generation: u64, rules: Arc<FleetRules>) {
         self.failed.retain(|failed| !failed.rules.is_same(&rules));
         let mut state = self.shared.state();
         if state.loaded_generation != generation || state.load_problem.is_some() {
@@ -614,7 +614,7 @@ impl<H: RuleHost> Member<H> {
         }
     }
 
-    fn note_failure(&mut self, rules: &Arc<Rules>, failure: LoadFailure) {
+    fn note_failure(&mut self, rules: &Arc<FleetRules>, failure: LoadFailure) {
         let known = self.failed.iter().position(|failed| failed.rules.is_same(rules));
         let failures = known.map_or(0, |known| self.failed.swap_remove(known).failures) + 1;
         match &failure {
@@ -628,7 +628,7 @@ impl<H: RuleHost> Member<H> {
                 );
             }
         }
-        if self.target().is_some_and(|(_, target)| target.is_same(rules)) {
+        if self.target_rules().is_some_and(|(_, target)| target.is_same(rules)) {
             self.shared.state().load_problem = Some(error_chain(&failure));
             self.shared.0.changed.notify_one();
         }
@@ -637,19 +637,19 @@ impl<H: RuleHost> Member<H> {
         self.failed.push(FailedRules { rules, failures, retry_at, failure });
     }
 
-    fn failure_of(&self, rules: &Rules) -> Option<&LoadFailure> {
+    fn failure_of(&self, rules: &FleetRules) -> Option<&LoadFailure> {
         let failed = self.failed.iter().find(|failed| failed.rules.is_same(rules));
         failed.map(|failed| &failed.failure)
     }
 
-    fn find_kept(&self, rules: &Rules) -> Option<H::Prepared> {
+    fn find_kept(&self, rules: &FleetRules) -> Option<H::PreparedRules> {
         let kept = self.kept.iter().find(|(kept, _)| kept.is_same(rules));
         kept.map(|(_, prepared)| prepared.clone())
     }
 
     /// Starts to prepare rules, unless that is under way or has failed a short time ago. A candidate that was rejected
     /// stays rejected.
-    fn start_preparation(&mut self, rules: &Arc<Rules>) {
+    fn start_preparation(&mut self, rules: &Arc<FleetRules>) {
         let failed = self.failed.iter().find(|failed| failed.rules.is_same(rules));
         if failed.is_some_and(|failed| self.retry_at(failed).is_none_or(|at| at > Instant::now())) {
             return;
@@ -661,12 +661,15 @@ impl<H: RuleHost> Member<H> {
         let (host, store) = (Arc::clone(&self.host), Arc::clone(&self.shared.0.store));
         let rules = Arc::clone(rules);
         self.preparations.spawn(async move {
-            let result = prepare(&*host, &*store, &rules).await;
-            Preparation { rules, result }
+            let result = fetch_and_prepare(&*host, &*store, &rules).await;
+            PreparationResult { rules, result }
         });
     }
 
-    fn finish_preparation(&mut self, Preparation { rules, result }: Preparation<H::Prepared>) {
+    fn finish_preparation(
+        &mut self,
+        PreparationResult { rules, result }: PreparationResult<H::PreparedRules>,
+    ) {
         self.preparing.retain(|preparing| !preparing.is_same(&rules));
         match result {
             Ok(prepared) => {
@@ -679,7 +682,8 @@ impl<H: RuleHost> Member<H> {
 
     /// When rules are tried again. None if they are not.
     fn retry_at(&self, failed: &FailedRules) -> Option<Instant> {
-        let is_target = self.target().is_some_and(|(_, target)| target.is_same(&failed.rules));
+        let is_target =
+            self.target_rules().is_some_and(|(_, target)| target.is_same(&failed.rules));
         let is_transient = matches!(failed.failure, LoadFailure::Store(_));
         (is_target || is_transient).then_some(failed.retry_at)
     }
@@ -715,7 +719,7 @@ impl FleetMonitor {
     async fn watch_rules(self, changes: mpsc::Sender<RuleEntry>) {
         let mut failures = 0;
         loop {
-            match self.0.store.watch().await {
+            match self.0.store.watch_rules().await {
                 Ok(mut watch) => {
                     failures = 0;
                     while let Some(entry) = watch.recv().await {
@@ -739,7 +743,7 @@ impl FleetMonitor {
             let reported = async {
                 match is_due {
                     true => self.read_all(&changes).await,
-                    false => self.report().await,
+                    false => self.report_state().await,
                 }
             };
             let reported = timeout(limits::FLEET_REPORT_TIMEOUT, reported).await;
@@ -760,7 +764,7 @@ impl FleetMonitor {
     /// Reports the state, and reads all rules.
     async fn read_all(&self, changes: &mpsc::Sender<RuleEntry>) -> Result<(), QueueError> {
         let active = self.report_and_read().await?;
-        let candidate = self.0.store.read(RuleKey::Candidate).await?;
+        let candidate = self.0.store.read_rules(RuleKey::Candidate).await?;
         for entry in [active, candidate] {
             // The member is gone at the end of the run alone.
             let _ = changes.send(entry).await;
@@ -775,19 +779,19 @@ fn no_response() -> QueueError {
 }
 
 /// Fetches a component, if the host does not have it, and takes it through its steps.
-async fn prepare<H: RuleHost>(
+async fn fetch_and_prepare<H: RuleHost>(
     host: &H,
     store: &dyn FleetStore,
-    rules: &Rules,
-) -> Result<H::Prepared, LoadFailure> {
+    rules: &FleetRules,
+) -> Result<H::PreparedRules, LoadFailure> {
     let component = match host.has_component(&rules.sha256) {
         true => None,
-        false => store.component(&rules.sha256).await?,
+        false => store.fetch_component(&rules.sha256).await?,
     };
     Ok(host.prepare(rules, component).await?)
 }
 
-impl<H: RuleHost> fmt::Debug for Member<H> {
+impl<H: RuleHost> fmt::Debug for FleetMember<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("monitor", &self.shared).finish_non_exhaustive()
     }

@@ -23,10 +23,10 @@ pub enum StoreFault {
 
 /// The state of a store that all its clients share.
 #[derive(Debug, Default)]
-pub struct MemoryFleet(Mutex<MemoryState>);
+pub struct MemoryFleet(Mutex<MemoryFleetState>);
 
 #[derive(Debug, Default)]
-struct MemoryState {
+struct MemoryFleetState {
     last_revision: u64,
     rules: HashMap<RuleKey, (u64, Bytes)>,
     hosts: BTreeMap<String, (u64, Option<Bytes>, Instant)>,
@@ -108,7 +108,7 @@ impl MemoryFleet {
     }
 }
 
-impl MemoryState {
+impl MemoryFleetState {
     fn next_revision(&mut self) -> u64 {
         self.last_revision += 1;
         self.last_revision
@@ -124,7 +124,7 @@ impl MemoryState {
         revision
     }
 
-    fn read_rules(&self, key: RuleKey) -> RuleEntry {
+    fn rule_entry(&self, key: RuleKey) -> RuleEntry {
         let found = self.rules.get(&key).cloned();
         let (revision, value) =
             found.map_or((0, None), |(revision, value)| (revision, Some(value)));
@@ -136,7 +136,7 @@ impl MemoryClient {
     /// Makes a request, with the faults that are due.
     async fn request<T>(
         &self,
-        request: impl FnOnce(&mut MemoryState) -> T,
+        request: impl FnOnce(&mut MemoryFleetState) -> T,
     ) -> Result<T, QueueError> {
         let (done, is_lost) = {
             let mut state = self.fleet.0.lock();
@@ -144,7 +144,7 @@ impl MemoryClient {
                 (None, true)
             } else {
                 match state.faults.get_mut(&self.name).and_then(Vec::pop).flatten() {
-                    Some(StoreFault::Refused) => return Err(failure("refused")),
+                    Some(StoreFault::Refused) => return Err(injected_failure("refused")),
                     fault => (Some(request(&mut state)), fault.is_some()),
                 }
             }
@@ -153,29 +153,34 @@ impl MemoryClient {
             Some(done) if !is_lost => Ok(done),
             _ => {
                 sleep(limits::REQUEST_TIMEOUT).await;
-                Err(failure("no response"))
+                Err(injected_failure("no response"))
             }
         }
     }
 }
 
 impl FleetStore for MemoryClient {
-    fn read(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry> {
-        Box::pin(self.request(move |state| state.read_rules(key)))
+    fn read_rules(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry> {
+        Box::pin(self.request(move |state| state.rule_entry(key)))
     }
 
-    fn update(&self, key: RuleKey, value: Bytes, revision: u64) -> QueueFuture<'_, StoreUpdate> {
-        Box::pin(self.request(move |state| match state.read_rules(key).revision == revision {
+    fn update_rules(
+        &self,
+        key: RuleKey,
+        value: Bytes,
+        revision: u64,
+    ) -> QueueFuture<'_, StoreUpdate> {
+        Box::pin(self.request(move |state| match state.rule_entry(key).revision == revision {
             true => StoreUpdate::Written(state.write_rules(key, value)),
             false => StoreUpdate::Conflict,
         }))
     }
 
-    fn watch(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>> {
+    fn watch_rules(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>> {
         Box::pin(self.request(|state| {
             let (sender, receiver) = mpsc::channel(limits::FLEET_CHANGES_MAX);
             for key in [RuleKey::Active, RuleKey::Candidate] {
-                let entry = state.read_rules(key);
+                let entry = state.rule_entry(key);
                 if entry.value.is_some() {
                     sender.try_send(entry).expect("the channel has room");
                 }
@@ -202,7 +207,7 @@ impl FleetStore for MemoryClient {
         }))
     }
 
-    fn host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)> {
+    fn read_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)> {
         Box::pin(self.request(move |state| {
             let found = state.hosts.get(name).cloned();
             found.map_or((0, None), |(revision, value, _)| (revision, value))
@@ -216,7 +221,7 @@ impl FleetStore for MemoryClient {
         }))
     }
 
-    fn hosts(&self) -> QueueFuture<'_, Vec<HostEntry>> {
+    fn read_hosts(&self) -> QueueFuture<'_, Vec<HostEntry>> {
         Box::pin(self.request(|state| {
             let entries = state.hosts.iter().filter_map(|(name, (revision, value, written))| {
                 let (name, revision, value) = (name.clone(), *revision, value.clone()?);
@@ -232,11 +237,11 @@ impl FleetStore for MemoryClient {
         }))
     }
 
-    fn component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
+    fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
         Box::pin(self.request(move |state| state.components.get(sha256).cloned()))
     }
 }
 
-fn failure(message: &str) -> QueueError {
+fn injected_failure(message: &str) -> QueueError {
     QueueError::new(QueueErrorKind::Transient, "Test", message.to_owned())
 }

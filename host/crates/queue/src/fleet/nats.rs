@@ -107,7 +107,7 @@ async fn queue_replicas(context: &Context, stream: &str) -> Result<usize, QueueE
     match context.get_stream(stream).await {
         Ok(stream) => Ok(stream.cached_info().config.num_replicas),
         Err(error) if is_missing(&error.kind()) => Ok(1),
-        Err(error) => Err(transient("Stream", &error)),
+        Err(error) => Err(transient_error("Stream", &error)),
     }
 }
 
@@ -183,31 +183,35 @@ fn cannot_open(bucket: &str, error: &(dyn Error + 'static)) -> QueueError {
 
 impl JetStreamFleet {
     /// Reads the last message of a subject from the leader: another replica may be behind.
-    async fn last_of(&self, store: &kv::Store, key: &str) -> Result<Option<Latest>, QueueError> {
+    async fn last_of(
+        &self,
+        store: &kv::Store,
+        key: &str,
+    ) -> Result<Option<LatestMessage>, QueueError> {
         let subject = format!("{}{key}", store.prefix);
         match store.stream.get_last_raw_message_by_subject(&subject).await {
             Ok(message) => {
                 let is_removed = is_removed(&message.headers);
                 let value = (!is_removed).then_some(message.payload);
-                Ok(Some(Latest {
+                Ok(Some(LatestMessage {
                     revision: message.sequence,
                     value,
                     time: SystemTime::from(message.time),
                 }))
             }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(transient("Get", &error)),
+            Err(error) => Err(transient_error("Get", &error)),
         }
     }
 
-    async fn read_rules(&self, key: RuleKey) -> Result<RuleEntry, QueueError> {
+    async fn latest_rules(&self, key: RuleKey) -> Result<RuleEntry, QueueError> {
         let latest = self.last_of(&self.rules, key.name()).await?;
         let (revision, value) =
-            latest.map_or((0, None), |Latest { revision, value, .. }| (revision, value));
+            latest.map_or((0, None), |LatestMessage { revision, value, .. }| (revision, value));
         Ok(RuleEntry { key, revision, value })
     }
 
-    async fn read_hosts(&self) -> Result<Vec<HostEntry>, QueueError> {
+    async fn latest_hosts(&self) -> Result<Vec<HostEntry>, QueueError> {
         let BucketInfo { state, ts } = self.hosts_info().await?;
         let now = clock::parse_rfc3339(&ts).map(SystemTime::from).ok_or_else(|| {
             let message = format!("the time of the NATS server is {ts:?}");
@@ -221,7 +225,7 @@ impl JetStreamFleet {
             .collect();
         let read = |name: String| async move {
             let latest = self.last_of(&self.hosts, &host_key(&name)).await?;
-            let entry = latest.and_then(|Latest { revision, value, time }| {
+            let entry = latest.and_then(|LatestMessage { revision, value, time }| {
                 let age = now.duration_since(time).unwrap_or_default();
                 Some(HostEntry { name, revision, value: value?, age })
             });
@@ -242,9 +246,9 @@ impl JetStreamFleet {
         let filter = format!("{}{HOSTS}>", self.hosts.prefix);
         let request = serde_json::json!({ "subjects_filter": filter });
         let response = self.context.request(subject, &request).await;
-        match response.map_err(|error| transient("Hosts", &error))? {
+        match response.map_err(|error| transient_error("Hosts", &error))? {
             Response::Ok(info) => Ok(info),
-            Response::Err { error } => Err(transient("Hosts", &error)),
+            Response::Err { error } => Err(transient_error("Hosts", &error)),
         }
     }
 
@@ -254,17 +258,17 @@ impl JetStreamFleet {
             Ok(info) if !info.deleted && info.size == component.len() => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == InfoErrorKind::NotFound => {}
-            Err(error) => return Err(transient("ObjectInfo", &error)),
+            Err(error) => return Err(transient_error("ObjectInfo", &error)),
         }
         let stored = self.components.put(sha256, &mut &component[..]).await;
-        stored.map(drop).map_err(|error| transient("PutObject", &error))
+        stored.map(drop).map_err(|error| transient_error("PutObject", &error))
     }
 
-    async fn fetch_component(&self, sha256: &str) -> Result<Option<Bytes>, QueueError> {
+    async fn read_object(&self, sha256: &str) -> Result<Option<Bytes>, QueueError> {
         let mut object = match self.components.get(sha256).await {
             Ok(object) => object,
             Err(error) if error.kind() == object_store::GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(transient("GetObject", &error)),
+            Err(error) => return Err(transient_error("GetObject", &error)),
         };
         let max = limits::FLEET_COMPONENT_BYTES_MAX;
         if object.info().size > max {
@@ -274,27 +278,32 @@ impl JetStreamFleet {
         }
         let mut component = Vec::with_capacity(object.info().size);
         let read = object.read_to_end(&mut component).await;
-        read.map_err(|error| transient("GetObject", &error))?;
+        read.map_err(|error| transient_error("GetObject", &error))?;
         Ok(Some(component.into()))
     }
 }
 
 impl FleetStore for JetStreamFleet {
-    fn read(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry> {
-        Box::pin(in_time("read the rules of the fleet", self.read_rules(key)))
+    fn read_rules(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry> {
+        Box::pin(in_time("read the rules of the fleet", self.latest_rules(key)))
     }
 
-    fn update(&self, key: RuleKey, value: Bytes, revision: u64) -> QueueFuture<'_, StoreUpdate> {
+    fn update_rules(
+        &self,
+        key: RuleKey,
+        value: Bytes,
+        revision: u64,
+    ) -> QueueFuture<'_, StoreUpdate> {
         Box::pin(in_time("write the rules of the fleet", async move {
             update_key(&self.rules, key.name(), value, revision).await
         }))
     }
 
-    fn watch(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>> {
+    fn watch_rules(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>> {
         Box::pin(in_time("watch the rules of the fleet", async {
             let keys = [RuleKey::Active, RuleKey::Candidate].map(RuleKey::name);
             let watch = self.rules.watch_many_with_history(keys).await;
-            let watch = watch.map_err(|error| transient("Watch", &error))?;
+            let watch = watch.map_err(|error| transient_error("Watch", &error))?;
             let (sender, receiver) = mpsc::channel(limits::FLEET_CHANGES_MAX);
             tokio::spawn(forward_changes(watch, sender));
             Ok(receiver)
@@ -312,22 +321,22 @@ impl FleetStore for JetStreamFleet {
         }))
     }
 
-    fn host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)> {
+    fn read_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)> {
         Box::pin(in_time("read the state of a host", async move {
             let latest = self.last_of(&self.hosts, &host_key(name)).await?;
-            Ok(latest.map_or((0, None), |Latest { revision, value, .. }| (revision, value)))
+            Ok(latest.map_or((0, None), |LatestMessage { revision, value, .. }| (revision, value)))
         }))
     }
 
     fn remove_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, ()> {
         Box::pin(in_time("leave the fleet", async move {
             let removed = self.hosts.delete(host_key(name)).await;
-            removed.map_err(|error| transient("Delete", &error))
+            removed.map_err(|error| transient_error("Delete", &error))
         }))
     }
 
-    fn hosts(&self) -> QueueFuture<'_, Vec<HostEntry>> {
-        Box::pin(in_time("read the hosts of the fleet", self.read_hosts()))
+    fn read_hosts(&self) -> QueueFuture<'_, Vec<HostEntry>> {
+        Box::pin(in_time("read the hosts of the fleet", self.latest_hosts()))
     }
 
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()> {
@@ -335,11 +344,11 @@ impl FleetStore for JetStreamFleet {
         Box::pin(self.store_component(sha256, component))
     }
 
-    fn component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
+    fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let fetched = timeout(limits::FLEET_FETCH_TIMEOUT, self.fetch_component(sha256)).await;
+            let fetched = timeout(limits::FLEET_FETCH_TIMEOUT, self.read_object(sha256)).await;
             fetched.unwrap_or_else(|_| {
-                Err(timed_out("fetch a component", limits::FLEET_FETCH_TIMEOUT))
+                Err(timeout_error("fetch a component", limits::FLEET_FETCH_TIMEOUT))
             })
         })
     }
@@ -365,7 +374,7 @@ impl RuleKey {
 }
 
 /// The last message of a key.
-struct Latest {
+struct LatestMessage {
     revision: u64,
     /// None if the key was removed.
     value: Option<Bytes>,
@@ -406,7 +415,7 @@ async fn update_key(
         Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
             Ok(StoreUpdate::Conflict)
         }
-        Err(error) => Err(transient("Update", &error)),
+        Err(error) => Err(transient_error("Update", &error)),
     }
 }
 
@@ -434,14 +443,14 @@ async fn in_time<T>(
     request: impl Future<Output = Result<T, QueueError>>,
 ) -> Result<T, QueueError> {
     let done = timeout(limits::REQUEST_TIMEOUT, request).await;
-    done.unwrap_or_else(|_| Err(timed_out(action, limits::REQUEST_TIMEOUT)))
+    done.unwrap_or_else(|_| Err(timeout_error(action, limits::REQUEST_TIMEOUT)))
 }
 
-fn transient(code: &str, error: &(dyn Error + 'static)) -> QueueError {
+fn transient_error(code: &str, error: &(dyn Error + 'static)) -> QueueError {
     QueueError::new(QueueErrorKind::Transient, code, error_chain(error))
 }
 
-fn timed_out(action: &str, limit: Duration) -> QueueError {
+fn timeout_error(action: &str, limit: Duration) -> QueueError {
     let message = format!("failed to {action}: no response within {limit:?}");
     QueueError::new(QueueErrorKind::Transient, "Timeout", message)
 }

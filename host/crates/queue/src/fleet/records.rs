@@ -14,7 +14,7 @@ const RECORD_VERSION: u32 = 1;
 /// Rules: the plugin that maps events, and its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rules {
+pub struct FleetRules {
     /// The SHA-256 of the component, in lower-case hexadecimal. The object store has the component by this name.
     pub sha256: String,
     /// The settings of the plugin, JSON text with references in place of secrets. None if each host keeps its own.
@@ -33,9 +33,9 @@ pub struct ActiveRecord {
     /// The number of the change, which goes up.
     pub generation: u64,
     /// The rules of all hosts but those of the canary.
-    pub rules: Rules,
+    pub rules: FleetRules,
     /// The rules that a rollback returns to.
-    pub previous: Option<Rules>,
+    pub previous: Option<FleetRules>,
     /// The rules of a few hosts.
     pub canary: Option<CanaryRules>,
 }
@@ -47,7 +47,7 @@ pub struct CanaryRules {
     /// The names of the hosts.
     pub hosts: Vec<String>,
     /// Their rules.
-    pub rules: Rules,
+    pub rules: FleetRules,
 }
 
 /// Rules that hosts prepare, and vote about. The key `candidate` has them.
@@ -58,7 +58,7 @@ pub struct CandidateRecord {
     /// The generation that it becomes.
     pub generation: u64,
     /// The rules. None if the candidate was withdrawn.
-    pub rules: Option<Rules>,
+    pub rules: Option<FleetRules>,
     /// The names of the hosts that prepare it. None for all hosts.
     pub hosts: Option<Vec<String>>,
 }
@@ -189,10 +189,10 @@ struct VersionOnly {
     version: u32,
 }
 
-impl Rules {
+impl FleetRules {
     /// Whether these are the same rules, wherever they are from.
-    pub fn is_same(&self, other: &Rules) -> bool {
-        let key = |rules: &'_ Rules| {
+    pub fn is_same(&self, other: &FleetRules) -> bool {
+        let key = |rules: &'_ FleetRules| {
             (rules.sha256.clone(), rules.settings.clone(), rules.signature.clone())
         };
         std::ptr::eq(self, other) || key(self) == key(other)
@@ -209,7 +209,7 @@ impl Rules {
             check_length("settings", settings, limits::FLEET_SETTINGS_BYTES_MAX)?;
             let parsed = serde_json::from_str(settings);
             let serde_json::Value::Object(_) = parsed? else {
-                return Err(invalid("settings", "expected a JSON object"));
+                return Err(invalid_value("settings", "expected a JSON object"));
             };
         }
         if let Some(signature) = &self.signature {
@@ -221,12 +221,12 @@ impl Rules {
 
 impl ActiveRecord {
     /// Rules that become active.
-    pub fn new(generation: u64, rules: Rules, previous: Option<Rules>) -> Self {
+    pub fn new(generation: u64, rules: FleetRules, previous: Option<FleetRules>) -> Self {
         ActiveRecord { version: RECORD_VERSION, generation, rules, previous, canary: None }
     }
 
     /// The rules of a host.
-    pub fn rules_of(&self, host: &str) -> &Rules {
+    pub fn rules_of(&self, host: &str) -> &FleetRules {
         match &self.canary {
             Some(canary) if self.is_canary(host) => &canary.rules,
             _ => &self.rules,
@@ -246,7 +246,7 @@ impl FleetRecord for ActiveRecord {
     fn validate(&self) -> Result<(), RecordError> {
         check_generation(self.generation)?;
         self.rules.validate()?;
-        self.previous.as_ref().map_or(Ok(()), Rules::validate)?;
+        self.previous.as_ref().map_or(Ok(()), FleetRules::validate)?;
         match &self.canary {
             None => Ok(()),
             Some(CanaryRules { hosts, rules }) => rules.validate().and(check_hosts(hosts)),
@@ -256,7 +256,7 @@ impl FleetRecord for ActiveRecord {
 
 impl CandidateRecord {
     /// A candidate for these hosts, or for all.
-    pub fn new(generation: u64, rules: Rules, hosts: Option<Vec<String>>) -> Self {
+    pub fn new(generation: u64, rules: FleetRules, hosts: Option<Vec<String>>) -> Self {
         CandidateRecord { version: RECORD_VERSION, generation, rules: Some(rules), hosts }
     }
 
@@ -266,7 +266,7 @@ impl CandidateRecord {
     }
 
     /// The rules that a host has to prepare.
-    pub fn rules_for(&self, host: &str) -> Option<&Rules> {
+    pub fn rules_for(&self, host: &str) -> Option<&FleetRules> {
         let is_asked = |hosts: &Vec<String>| hosts.iter().any(|name| name == host);
         self.rules.as_ref().filter(|_| self.hosts.as_ref().is_none_or(is_asked))
     }
@@ -277,7 +277,7 @@ impl FleetRecord for CandidateRecord {
 
     fn validate(&self) -> Result<(), RecordError> {
         check_generation(self.generation)?;
-        self.rules.as_ref().map_or(Ok(()), Rules::validate)?;
+        self.rules.as_ref().map_or(Ok(()), FleetRules::validate)?;
         self.hosts.as_deref().map_or(Ok(()), check_hosts)
     }
 }
@@ -345,7 +345,7 @@ fn check_size(bytes: usize, max: usize) -> Result<(), RecordError> {
 fn check_generation(generation: u64) -> Result<(), RecordError> {
     match generation {
         1..=limits::FLEET_GENERATION_MAX => Ok(()),
-        _ => Err(invalid("generation", format!("expected 1 or more, found {generation}"))),
+        _ => Err(invalid_value("generation", format!("expected 1 or more, found {generation}"))),
     }
 }
 
@@ -353,28 +353,30 @@ fn check_sha256(text: &str) -> Result<(), RecordError> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     match text.len() == 64 && text.bytes().all(is_digit) {
         true => Ok(()),
-        false => Err(invalid("sha256", "expected 64 lower-case hexadecimal digits")),
+        false => Err(invalid_value("sha256", "expected 64 lower-case hexadecimal digits")),
     }
 }
 
 fn check_length(key: &'static str, text: &str, max: usize) -> Result<(), RecordError> {
     match text.len() <= max {
         true => Ok(()),
-        false => Err(invalid(key, format!("it has {} bytes, and the limit is {max}", text.len()))),
+        false => {
+            Err(invalid_value(key, format!("it has {} bytes, and the limit is {max}", text.len())))
+        }
     }
 }
 
 fn check_hosts(hosts: &[String]) -> Result<(), RecordError> {
     if hosts.is_empty() || hosts.len() > limits::FLEET_HOSTS_MAX {
         let problem = format!("expected 1 to {} names", limits::FLEET_HOSTS_MAX);
-        return Err(invalid("hosts", problem));
+        return Err(invalid_value("hosts", problem));
     }
     match hosts.iter().find(|name| !is_host_name(name)) {
         None => Ok(()),
-        Some(name) => Err(invalid("hosts", format!("{name:?} is not a name of a host"))),
+        Some(name) => Err(invalid_value("hosts", format!("{name:?} is not a name of a host"))),
     }
 }
 
-fn invalid(key: &'static str, problem: impl Into<String>) -> RecordError {
+fn invalid_value(key: &'static str, problem: impl Into<String>) -> RecordError {
     RecordError::Invalid { key, problem: problem.into() }
 }

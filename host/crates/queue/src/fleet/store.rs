@@ -54,13 +54,18 @@ pub enum StoreUpdate {
 /// What a fleet shares.
 pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
     /// Reads a record of rules. Returns the latest write, not one that a replica is behind with.
-    fn read(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry>;
+    fn read_rules(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry>;
 
     /// Writes a record of rules, if it still has this revision.
-    fn update(&self, key: RuleKey, value: Bytes, revision: u64) -> QueueFuture<'_, StoreUpdate>;
+    fn update_rules(
+        &self,
+        key: RuleKey,
+        value: Bytes,
+        revision: u64,
+    ) -> QueueFuture<'_, StoreUpdate>;
 
     /// Watches the records of rules. The channel closes when the watch fails; writes can also be missed.
-    fn watch(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>>;
+    fn watch_rules(&self) -> QueueFuture<'_, mpsc::Receiver<RuleEntry>>;
 
     /// Writes the state of a host, if the last write had this revision.
     fn write_host<'a>(
@@ -71,17 +76,17 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
     ) -> QueueFuture<'a, StoreUpdate>;
 
     /// Reads the state of a host: the revision of its last write, or of its removal, and the bytes.
-    fn host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)>;
+    fn read_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)>;
 
     /// Removes the state of a host.
     fn remove_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, ()>;
 
     /// Reads the states of all hosts.
-    fn hosts(&self) -> QueueFuture<'_, Vec<HostEntry>>;
+    fn read_hosts(&self) -> QueueFuture<'_, Vec<HostEntry>>;
 
     /// Stores a component by its SHA-256, unless it is there.
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()>;
 
     /// Reads a component. None if there is none with this SHA-256.
-    fn component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>>;
+    fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>>;
 }

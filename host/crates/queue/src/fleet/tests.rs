@@ -27,7 +27,7 @@ struct FakeHost {
     name: String,
     prepared: AtomicUsize,
     /// The active rules; none for the host's own plugin.
-    active: Mutex<Option<Rules>>,
+    active: Mutex<Option<FleetRules>>,
     /// Prepared plugins that exist.
     alive: Arc<()>,
 }
@@ -35,12 +35,12 @@ struct FakeHost {
 /// A prepared plugin.
 #[derive(Clone)]
 struct FakePlugin {
-    rules: Rules,
+    rules: FleetRules,
     _alive: Arc<()>,
 }
 
 impl RuleHost for FakeHost {
-    type Prepared = FakePlugin;
+    type PreparedRules = FakePlugin;
 
     fn has_component(&self, _: &str) -> bool {
         false
@@ -48,7 +48,7 @@ impl RuleHost for FakeHost {
 
     fn prepare<'a>(
         &'a self,
-        rules: &'a Rules,
+        rules: &'a FleetRules,
         component: Option<Bytes>,
     ) -> LoadFuture<'a, FakePlugin> {
         Box::pin(async move {
@@ -70,7 +70,7 @@ impl RuleHost for FakeHost {
 }
 
 /// Hosts on one store.
-struct Fleet {
+struct FakeFleet {
     store: Arc<MemoryFleet>,
     hosts: BTreeMap<String, RunningHost>,
 }
@@ -83,9 +83,9 @@ struct RunningHost {
     task: JoinHandle<()>,
 }
 
-impl Fleet {
+impl FakeFleet {
     async fn start(names: &[&str]) -> Self {
-        let mut fleet = Fleet { store: MemoryFleet::new(), hosts: BTreeMap::new() };
+        let mut fleet = FakeFleet { store: MemoryFleet::new(), hosts: BTreeMap::new() };
         for name in names {
             fleet.join(name).await.unwrap();
         }
@@ -94,13 +94,13 @@ impl Fleet {
 
     async fn join(&mut self, name: &str) -> Result<(), JoinError> {
         let host = Arc::new(FakeHost { name: name.to_owned(), ..FakeHost::default() });
-        let settings = MemberSettings {
+        let settings = FleetMemberSettings {
             name: name.to_owned(),
             instance: format!("{:x}", fastrand_like(&host)),
             program: "test".to_owned(),
         };
         let store = Arc::new(self.store.client(name));
-        let member = Member::join(store, Arc::clone(&host), settings).await?;
+        let member = FleetMember::join(store, Arc::clone(&host), settings).await?;
         let (monitor, stop) = (member.monitor(), CancellationToken::new());
         let gate = monitor.gate();
         let task = tokio::spawn(member.run(stop.clone()));
@@ -123,7 +123,7 @@ impl Fleet {
         FleetControl::new(Arc::new(self.store.client("operator")))
     }
 
-    async fn push(&self, settings: &str) -> Result<Pushed, FleetError> {
+    async fn push(&self, settings: &str) -> Result<FleetChangeOutcome, FleetError> {
         self.control().push(change(settings, None)).await
     }
 
@@ -150,8 +150,8 @@ fn fastrand_like(host: &Arc<FakeHost>) -> usize {
     Arc::as_ptr(host) as usize
 }
 
-fn rules(settings: &str) -> Rules {
-    Rules {
+fn rules(settings: &str) -> FleetRules {
+    FleetRules {
         sha256: "0".repeat(64),
         settings: Some(settings.to_owned()),
         signature: None,
@@ -174,7 +174,7 @@ const BAD: &str = r#"{"refuse":"h2"}"#;
 
 #[tokio::test(start_paused = true)]
 async fn all_hosts_change_together_and_return_at_once() {
-    let fleet = Fleet::start(&["h1", "h2", "h3"]).await;
+    let fleet = FakeFleet::start(&["h1", "h2", "h3"]).await;
     let pushed = fleet.push(A).await.unwrap();
     assert_eq!((pushed.generation, pushed.hosts.len(), pushed.late_hosts.len()), (1, 3, 0));
     assert_eq!(fleet.settings(), [A; 3]);
@@ -193,7 +193,7 @@ async fn all_hosts_change_together_and_return_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_one_host_rejects_changes_nothing_anywhere() {
-    let fleet = Fleet::start(&["h1", "h2", "h3"]).await;
+    let fleet = FakeFleet::start(&["h1", "h2", "h3"]).await;
     fleet.push(A).await.unwrap();
     let before = fleet.active();
     let error = fleet.push(BAD).await.unwrap_err().to_string();
@@ -211,7 +211,7 @@ async fn a_plugin_that_one_host_rejects_changes_nothing_anywhere() {
 
 #[tokio::test(start_paused = true)]
 async fn a_canary_is_on_its_hosts_alone() {
-    let fleet = Fleet::start(&["h1", "h2", "h3"]).await;
+    let fleet = FakeFleet::start(&["h1", "h2", "h3"]).await;
     let early = fleet.control().push(change(B, Some(&["h2"]))).await;
     assert!(matches!(early, Err(FleetError::NoRules)), "{early:?}");
     fleet.push(A).await.unwrap();
@@ -246,7 +246,7 @@ async fn a_canary_is_on_its_hosts_alone() {
 #[tokio::test(start_paused = true)]
 async fn of_two_pushes_at_once_one_wins() {
     for pause_ms in [0, 10, 60, 150, 230, 280] {
-        let fleet = Fleet::start(&["h1", "h2"]).await;
+        let fleet = FakeFleet::start(&["h1", "h2"]).await;
         let second = async {
             sleep(Duration::from_millis(pause_ms)).await;
             fleet.push(B).await
@@ -267,7 +267,7 @@ async fn of_two_pushes_at_once_one_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_is_cut_off_maps_nothing_by_old_rules() {
-    let fleet = Fleet::start(&["h1", "h2"]).await;
+    let fleet = FakeFleet::start(&["h1", "h2"]).await;
     fleet.push(A).await.unwrap();
     fleet.store.cut_off("h2", true);
     // The vote waits until the host has stopped by itself.
@@ -289,7 +289,7 @@ async fn a_host_that_is_cut_off_maps_nothing_by_old_rules() {
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_starts_loads_the_active_rules_first() {
-    let mut fleet = Fleet::start(&["h1", "h2"]).await;
+    let mut fleet = FakeFleet::start(&["h1", "h2"]).await;
     fleet.push(A).await.unwrap();
     fleet.kill("h2");
     let started = Instant::now();
@@ -311,7 +311,7 @@ async fn a_host_that_starts_loads_the_active_rules_first() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_that_no_watch_shows_are_read() {
-    let fleet = Fleet::start(&["h1"]).await;
+    let fleet = FakeFleet::start(&["h1"]).await;
     fleet.store.hide_changes(true);
     let pushed = fleet.push(A).await.unwrap();
     assert!(pushed.loaded_ms < 1100, "{pushed:?}");
@@ -322,7 +322,7 @@ async fn changes_that_no_watch_shows_are_read() {
 async fn lost_responses_are_not_lost_writes() {
     // The candidate and the active rules are written; also if the reads between them are lost.
     for lost in 0..14 {
-        let fleet = Fleet::start(&["h1"]).await;
+        let fleet = FakeFleet::start(&["h1"]).await;
         let client = Arc::new(fleet.store.client("operator"));
         fleet.store.inject_after("operator", lost, [StoreFault::ResponseLost]);
         let pushed = FleetControl::new(client).push(change(A, None)).await;
@@ -338,7 +338,7 @@ async fn lost_responses_are_not_lost_writes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_lost_its_newest_rules_does_not_take_hosts_back() {
-    let mut fleet = Fleet::start(&["h1", "h2"]).await;
+    let mut fleet = FakeFleet::start(&["h1", "h2"]).await;
     fleet.push(A).await.unwrap();
     let lost = fleet.store.rules(RuleKey::Active).unwrap();
     fleet.push(B).await.unwrap();
@@ -354,7 +354,7 @@ async fn a_store_that_lost_its_newest_rules_does_not_take_hosts_back() {
 
 #[tokio::test(start_paused = true)]
 async fn rules_that_are_not_readable_stop_hosts_and_commands() {
-    let fleet = Fleet::start(&["h1"]).await;
+    let fleet = FakeFleet::start(&["h1"]).await;
     fleet.push(A).await.unwrap();
     for garbage in ["", "{}", r#"{"version":2}"#, r#"{"version":1,"generation":9}"#] {
         let good = fleet.store.rules(RuleKey::Active).unwrap();
@@ -369,14 +369,14 @@ async fn rules_that_are_not_readable_stop_hosts_and_commands() {
     }
     fleet.store.replace_rules(RuleKey::Candidate, Bytes::from_static(b"no record"));
     sleep(Duration::from_secs(2)).await;
-    let status = fleet.store.client("x").hosts().await.unwrap();
+    let status = fleet.store.client("x").read_hosts().await.unwrap();
     let report = HostRecord::parse(&status[0].value).unwrap();
     assert!(report.problem.unwrap().contains("candidate"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_component_that_is_missing_is_waited_for() {
-    let fleet = Fleet::start(&["h1", "h2"]).await;
+    let fleet = FakeFleet::start(&["h1", "h2"]).await;
     fleet.store.cut_off("h2", true);
     fleet.push(A).await.unwrap();
     fleet.store.remove_component(&rules(A).sha256);
@@ -392,8 +392,8 @@ async fn a_component_that_is_missing_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn two_hosts_with_one_name_are_reported() {
-    let fleet = Fleet::start(&["h1"]).await;
-    let mut other = Fleet { store: Arc::clone(&fleet.store), hosts: BTreeMap::new() };
+    let fleet = FakeFleet::start(&["h1"]).await;
+    let mut other = FakeFleet { store: Arc::clone(&fleet.store), hosts: BTreeMap::new() };
     other.join("h1").await.unwrap();
     sleep(Duration::from_secs(3)).await;
     let status = fleet.control().status().await.unwrap();
@@ -407,7 +407,7 @@ async fn two_hosts_with_one_name_are_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn without_hosts_nobody_votes() {
-    let fleet = Fleet::start(&[]).await;
+    let fleet = FakeFleet::start(&[]).await;
     let pushed = fleet.push(A).await;
     assert!(matches!(pushed, Err(FleetError::NoHosts)), "{pushed:?}");
     let rolled_back = fleet.control().roll_back().await;
@@ -417,7 +417,7 @@ async fn without_hosts_nobody_votes() {
 
 /// What happens to a fleet.
 #[derive(Debug, Clone)]
-enum Event {
+enum FleetEvent {
     Push(&'static str),
     Canary(&'static str, usize),
     EndCanary,
@@ -436,63 +436,65 @@ fn any_settings() -> impl Strategy<Value = &'static str> {
     prop_oneof![Just(A), Just(B), Just(BAD), Just(r#"{"refuse":"h3"}"#)]
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+fn any_event() -> impl Strategy<Value = FleetEvent> {
     let host = 0..NAMES.len();
     let fault = prop_oneof![Just(StoreFault::Refused), Just(StoreFault::ResponseLost)];
     prop_oneof![
-        3 => any_settings().prop_map(Event::Push),
-        1 => (any_settings(), host.clone()).prop_map(|(settings, host)| Event::Canary(settings, host)),
-        1 => Just(Event::EndCanary),
-        2 => Just(Event::RollBack),
-        2 => host.clone().prop_map(Event::CutOff),
-        2 => host.clone().prop_map(Event::Heal),
-        1 => host.clone().prop_map(Event::Kill),
-        2 => host.prop_map(Event::Start),
+        3 => any_settings().prop_map(FleetEvent::Push),
+        1 => (any_settings(), host.clone()).prop_map(|(settings, host)| FleetEvent::Canary(settings, host)),
+        1 => Just(FleetEvent::EndCanary),
+        2 => Just(FleetEvent::RollBack),
+        2 => host.clone().prop_map(FleetEvent::CutOff),
+        2 => host.clone().prop_map(FleetEvent::Heal),
+        1 => host.clone().prop_map(FleetEvent::Kill),
+        2 => host.prop_map(FleetEvent::Start),
         1 => (0..=NAMES.len(), prop::collection::vec(fault, 1..4))
-            .prop_map(|(client, faults)| Event::Fail(client, faults)),
-        2 => (1_u64..8000).prop_map(Event::Wait),
+            .prop_map(|(client, faults)| FleetEvent::Fail(client, faults)),
+        2 => (1_u64..8000).prop_map(FleetEvent::Wait),
     ]
 }
 
-impl Fleet {
-    async fn apply(&mut self, event: Event) {
+impl FakeFleet {
+    async fn apply(&mut self, event: FleetEvent) {
         let before = self.active();
         match event {
-            Event::Push(settings) => {
+            FleetEvent::Push(settings) => {
                 let pushed = self.push(settings).await;
                 self.assert_consistent(&pushed, before.as_ref());
             }
-            Event::Canary(settings, host) => {
+            FleetEvent::Canary(settings, host) => {
                 let pushed = self.control().push(change(settings, Some(&[NAMES[host]]))).await;
                 self.assert_consistent(&pushed, before.as_ref());
             }
-            Event::EndCanary => {
+            FleetEvent::EndCanary => {
                 let ended = self.control().end_canary().await;
                 self.assert_consistent(&ended, before.as_ref());
             }
-            Event::RollBack => {
+            FleetEvent::RollBack => {
                 let back = self.control().roll_back().await;
                 self.assert_consistent(&back, before.as_ref());
             }
-            Event::CutOff(host) => self.store.cut_off(NAMES[host], true),
-            Event::Heal(host) => self.store.cut_off(NAMES[host], false),
-            Event::Kill(host) if self.hosts.contains_key(NAMES[host]) => self.kill(NAMES[host]),
-            Event::Start(host) if !self.hosts.contains_key(NAMES[host]) => {
+            FleetEvent::CutOff(host) => self.store.cut_off(NAMES[host], true),
+            FleetEvent::Heal(host) => self.store.cut_off(NAMES[host], false),
+            FleetEvent::Kill(host) if self.hosts.contains_key(NAMES[host]) => {
+                self.kill(NAMES[host]);
+            }
+            FleetEvent::Start(host) if !self.hosts.contains_key(NAMES[host]) => {
                 // It may be cut off, or reject the active rules.
                 let _ = self.join(NAMES[host]).await;
             }
-            Event::Fail(client, faults) => {
+            FleetEvent::Fail(client, faults) => {
                 self.store.inject(NAMES.get(client).unwrap_or(&"operator"), faults);
             }
-            Event::Wait(millis) => sleep(Duration::from_millis(millis)).await,
-            Event::Kill(_) | Event::Start(_) => {}
+            FleetEvent::Wait(millis) => sleep(Duration::from_millis(millis)).await,
+            FleetEvent::Kill(_) | FleetEvent::Start(_) => {}
         }
     }
 
     /// What a command says is so.
     fn assert_consistent(
         &self,
-        result: &Result<Pushed, FleetError>,
+        result: &Result<FleetChangeOutcome, FleetError>,
         before: Option<&ActiveRecord>,
     ) {
         match result {
@@ -542,7 +544,7 @@ proptest! {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut fleet = Fleet::start(&NAMES).await;
+            let mut fleet = FakeFleet::start(&NAMES).await;
             let monitors = Arc::new(Mutex::new(Vec::new()));
             let watching = tokio::spawn(watch_gates(Arc::clone(&fleet.store), Arc::clone(&monitors)));
             for event in events {
@@ -575,16 +577,16 @@ proptest! {
     }
 }
 
-impl Fleet {
+impl FakeFleet {
     fn monitors(&self) -> Vec<(FleetMonitor, Gate)> {
         self.hosts.values().map(|running| (running.monitor.clone(), running.gate.clone())).collect()
     }
 }
 
-fn any_rules() -> impl Strategy<Value = Rules> {
+fn any_rules() -> impl Strategy<Value = FleetRules> {
     let settings = prop::option::of("[a-z]{0,8}".prop_map(|key| format!(r#"{{"{key}":1}}"#)));
     ("[0-9a-f]{64}", settings, prop::option::of("\\PC{0,40}"), "\\PC{0,40}").prop_map(
-        |(sha256, settings, signature, origin)| Rules { sha256, settings, signature, origin },
+        |(sha256, settings, signature, origin)| FleetRules { sha256, settings, signature, origin },
     )
 }
 
@@ -629,7 +631,7 @@ proptest! {
 #[test]
 fn records_have_limits() {
     let long = format!(r#"{{"a":"{}"}}"#, "\\\"".repeat(limits::FLEET_SETTINGS_BYTES_MAX / 2 - 8));
-    let full = Rules {
+    let full = FleetRules {
         signature: Some("\n".repeat(limits::FLEET_SIGNATURE_BYTES_MAX)),
         origin: "\u{1}".repeat(limits::FLEET_TEXT_BYTES_MAX),
         ..rules(&long)
@@ -639,16 +641,16 @@ fn records_have_limits() {
     record.canary = Some(CanaryRules { hosts, rules: full.clone() });
     assert!(record.encode().is_ok(), "{:?}", record.encode().map(|bytes| bytes.len()));
     for wrong in [
-        Rules { settings: Some(format!("{long}{long}")), ..full.clone() },
-        Rules { settings: Some("[]".to_owned()), ..full.clone() },
-        Rules { settings: Some("{".to_owned()), ..full.clone() },
-        Rules { sha256: "A".repeat(64), ..full.clone() },
-        Rules { sha256: "a".repeat(63), ..full.clone() },
-        Rules {
+        FleetRules { settings: Some(format!("{long}{long}")), ..full.clone() },
+        FleetRules { settings: Some("[]".to_owned()), ..full.clone() },
+        FleetRules { settings: Some("{".to_owned()), ..full.clone() },
+        FleetRules { sha256: "A".repeat(64), ..full.clone() },
+        FleetRules { sha256: "a".repeat(63), ..full.clone() },
+        FleetRules {
             signature: Some("s".repeat(limits::FLEET_SIGNATURE_BYTES_MAX + 1)),
             ..full.clone()
         },
-        Rules { origin: "o".repeat(limits::FLEET_TEXT_BYTES_MAX + 1), ..full },
+        FleetRules { origin: "o".repeat(limits::FLEET_TEXT_BYTES_MAX + 1), ..full },
     ] {
         assert!(ActiveRecord::new(1, wrong, None).encode().is_err());
     }
