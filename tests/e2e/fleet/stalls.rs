@@ -94,6 +94,19 @@ impl StallScene {
         let empty = NatsBacklog { waiting: 0, unacknowledged: 0, redelivered: 0, stored: 0 };
         wait_until("the queue is empty", || self.nats.backlog() == empty);
     }
+
+    /// Events that something at this time could have hit.
+    fn count_in_flight(&self, since: Duration) -> usize {
+        let since = since.saturating_sub(Duration::from_secs(1));
+        self.ledger.count_in_flight(since, self.ledger.now())
+    }
+
+    /// Checks that all events have arrived, and that no more of them came twice than were in flight.
+    fn check_duplicates(&self, in_flight: usize) {
+        let duplicates = self.ledger.check();
+        let count: usize = duplicates.iter().map(|duplicate| duplicate.count).sum();
+        assert!(count <= in_flight, "{count} duplicates, {in_flight} events in flight");
+    }
 }
 
 /// A Firehose stub that refuses all records while `is_held`.
@@ -169,14 +182,10 @@ fn a_stopped_mapper_loses_its_messages_to_another() {
         thread::sleep(stall_duration());
         stopped.running().send_signal(Signal::CONT);
         thread::sleep(Duration::from_secs(1));
-        scene
-            .ledger
-            .count_in_flight(since.saturating_sub(Duration::from_secs(1)), scene.ledger.now())
+        scene.count_in_flight(since)
     });
     scene.wait_for_end();
-    let duplicates = scene.ledger.check();
-    let count: usize = duplicates.iter().map(|duplicate| duplicate.count).sum();
-    assert!(count <= in_flight, "{count} duplicates, {in_flight} events in flight");
+    scene.check_duplicates(in_flight);
     // Each message that the stopped mapper held was delivered once more, and those that JetStream had sent to it.
     let again = stopped.metric(REDELIVERED) + other.metric(REDELIVERED);
     let received = stopped.metric(RECEIVED) + other.metric(RECEIVED);
@@ -203,14 +212,10 @@ fn a_mapper_that_is_cut_off_loses_its_messages_to_another() {
         thread::sleep(stall_duration().saturating_sub(started.elapsed()));
         proxy.restore();
         wait_until("the mapper is ready again", || cut.get("/health/ready").0 == 200);
-        scene
-            .ledger
-            .count_in_flight(since.saturating_sub(Duration::from_secs(1)), scene.ledger.now())
+        scene.count_in_flight(since)
     });
     scene.wait_for_end();
-    let duplicates = scene.ledger.check();
-    let count: usize = duplicates.iter().map(|duplicate| duplicate.count).sum();
-    assert!(count <= in_flight, "{count} duplicates, {in_flight} events in flight");
+    scene.check_duplicates(in_flight);
 }
 
 #[test]

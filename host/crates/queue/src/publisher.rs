@@ -134,23 +134,18 @@ impl MessagePublisher {
         done: impl FnOnce(PublishOutcome) + Send + 'static,
     ) {
         let inner = &self.0;
-        let mut reservation = inner.memory.reservation();
-        let reserved = reservation.grow(message.len().max(limits::UNCONFIRMED_MESSAGE_BYTES_MIN));
-        let reserved = inner.abort.run_until_cancelled(reserved);
-        if inner.runtime.block_on(reserved).is_none() {
+        let Some(reservation) = inner.runtime.block_on(inner.reserve(&message)) else {
             return done(PublishOutcome::Aborted(message));
-        }
+        };
         self.spawn(Arc::clone(inner).publish_until_ended(message, reservation, done));
     }
 
     /// Publishes a message, and returns its outcome.
     pub async fn publish(&self, message: Bytes) -> PublishOutcome {
         let inner = &self.0;
-        let mut reservation = inner.memory.reservation();
-        let reserved = reservation.grow(message.len().max(limits::UNCONFIRMED_MESSAGE_BYTES_MIN));
-        if inner.abort.run_until_cancelled(reserved).await.is_none() {
+        let Some(reservation) = inner.reserve(&message).await else {
             return PublishOutcome::Aborted(message);
-        }
+        };
         let (sender, outcome) = oneshot::channel();
         let done = move |outcome| drop(sender.send(outcome));
         Arc::clone(inner).publish_until_ended(message, reservation, done).await;
@@ -222,6 +217,14 @@ impl MessagePublisher {
 }
 
 impl MessagePublisherInner {
+    /// Waits for memory for a message. None if the publisher is aborted meanwhile.
+    async fn reserve(&self, message: &Bytes) -> Option<Reservation> {
+        let mut reservation = self.memory.reservation();
+        let reserved = reservation.grow(message.len().max(limits::UNCONFIRMED_MESSAGE_BYTES_MIN));
+        self.abort.run_until_cancelled(reserved).await?;
+        Some(reservation)
+    }
+
     /// Publishes a message until its outcome is known.
     async fn publish_until_ended(
         self: Arc<Self>,

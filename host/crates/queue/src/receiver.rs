@@ -1,7 +1,7 @@
 //! Receives messages, and acknowledges each when its events are settled. Extends messages that take longer, and
 //! returns unfinished messages to the queue at the end.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -47,11 +47,19 @@ struct InProgress {
     since: Instant,
 }
 
-/// The ids of the last acknowledged messages.
+/// The ids of the last messages that were processed.
 #[derive(Default)]
 struct RememberedIds {
-    ids: HashSet<Arc<str>>,
+    /// Whether the queue has accepted an acknowledgement of the message.
+    ids: HashMap<Arc<str>, bool>,
     order: VecDeque<Arc<str>>,
+}
+
+/// Processed messages that are acknowledged together.
+#[derive(Default)]
+struct ProcessedMessages {
+    ids: Vec<String>,
+    handles: Vec<MessageHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -280,8 +288,10 @@ impl MessageReceiverInner {
             counts.duplicates.inc();
             drop(state);
             // Its last acknowledgement did not arrive.
-            let (inner, handle) = (Arc::clone(self), handle.clone());
-            tokio::spawn(async move { inner.acknowledge(vec![handle]).await });
+            let processed =
+                ProcessedMessages { ids: vec![id.clone()], handles: vec![handle.clone()] };
+            let inner = Arc::clone(self);
+            tokio::spawn(async move { inner.acknowledge(processed).await });
             return None;
         }
         if let Some(in_progress) = state.in_progress.get_mut(id) {
@@ -311,7 +321,7 @@ impl MessageReceiverInner {
                 if !unfinished.is_empty() {
                     inner.release(&unfinished).await;
                 }
-                if !complete.is_empty() {
+                if !complete.ids.is_empty() {
                     inner.acknowledge(complete).await;
                 }
             });
@@ -319,12 +329,12 @@ impl MessageReceiverInner {
         requests.join_all().await;
     }
 
-    /// Returns the handles of complete and of unfinished messages.
+    /// Returns complete messages, and the handles of unfinished ones.
     fn remove_ended(
         &self,
         ended: &mut Vec<EndedMessage>,
-    ) -> (Vec<MessageHandle>, Vec<MessageHandle>) {
-        let (mut complete, mut unfinished) = (Vec::new(), Vec::new());
+    ) -> (ProcessedMessages, Vec<MessageHandle>) {
+        let (mut complete, mut unfinished) = (ProcessedMessages::default(), Vec::new());
         let mut state = self.state.lock();
         for EndedMessage { id, is_complete } in ended.drain(..) {
             let Some(InProgress { handle, .. }) = state.in_progress.remove(&id) else {
@@ -332,8 +342,9 @@ impl MessageReceiverInner {
             };
             match is_complete {
                 true => {
-                    state.acknowledged.insert(id);
-                    complete.push(handle);
+                    state.acknowledged.insert(id.clone());
+                    complete.ids.push(id);
+                    complete.handles.push(handle);
                 }
                 false => unfinished.push(handle),
             }
@@ -343,13 +354,16 @@ impl MessageReceiverInner {
 
     /// Acknowledges messages, with retries until the queue would deliver them again. Then their next delivery is
     /// recognized.
-    async fn acknowledge(&self, handles: Vec<MessageHandle>) {
+    async fn acknowledge(&self, processed: ProcessedMessages) {
+        let ProcessedMessages { ids, handles } = processed;
         let deadline = Instant::now() + self.queue.ack_wait();
         for failures in 1.. {
             match self.queue.acknowledge(&handles).await {
                 Ok(()) => {
                     self.acknowledge_link.succeed();
-                    self.counts.acknowledged.inc_by(handles.len() as u64);
+                    let mut state = self.state.lock();
+                    let is_first = |id: &&String| state.acknowledged.mark_acknowledged(id);
+                    self.counts.acknowledged.inc_by(ids.iter().filter(is_first).count() as u64);
                     return;
                 }
                 Err(error) => self.acknowledge_link.fail(&error),
@@ -393,12 +407,18 @@ impl MessageReceiverInner {
 
 impl RememberedIds {
     fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
+        self.ids.contains_key(id)
+    }
+
+    /// Returns whether this is the first acknowledgement of a message that the queue has accepted. A message that is
+    /// delivered again is acknowledged again, and counts once.
+    fn mark_acknowledged(&mut self, id: &str) -> bool {
+        self.ids.get_mut(id).is_none_or(|is_acknowledged| !std::mem::replace(is_acknowledged, true))
     }
 
     fn insert(&mut self, id: String) {
         let id: Arc<str> = id.into();
-        if self.ids.insert(Arc::clone(&id)) {
+        if self.ids.insert(Arc::clone(&id), false).is_none() {
             self.order.push_back(id);
         }
         if self.order.len() > limits::REMEMBERED_MESSAGES_MAX

@@ -188,3 +188,24 @@ async fn an_acknowledgement_that_fails_does_not_delay_others() {
     scene.until(|status| status.acknowledged == 1).await;
     assert_eq!(scene.queue.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_acknowledged_again_counts_once() {
+    let scene = Scene::with_messages(1, 4).await;
+    scene.next().completion.complete();
+    scene.until(|status| status.acknowledged == 1).await;
+    // The queue has lost the acknowledgement, and delivers the message again; then another one.
+    for (id, attempt) in [("id-0", 1), ("id-1", 0)] {
+        scene.queue.publish(id, attempt, Bytes::from_static(b"again")).await.unwrap();
+        if attempt == 0 {
+            scene.next().completion.complete();
+        }
+        while !scene.queue.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    // Counted after the queue has responded.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let status = scene.receiver.status();
+    assert_eq!((status.received, status.duplicates, status.acknowledged), (2, 1, 2));
+}
