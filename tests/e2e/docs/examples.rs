@@ -102,7 +102,7 @@ const SHOWN: &[Shown] = &[
         reason: "it needs a bucket with dead letters; the block after it replays the same files",
     },
     Shown {
-        page: "host/docs/fleet.md",
+        page: "host/docs/fleet-deployment.md",
         start: "kubectl apply -f fleet.yaml",
         reason: "it needs a Kubernetes cluster; tests/e2e/docs/kubernetes.rs checks the resources",
     },

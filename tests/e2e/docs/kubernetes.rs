@@ -1,5 +1,5 @@
-//! Checks the Kubernetes resources of the fleet page: they are YAML, refer only to each other, and contain settings that
-//! the programs accept.
+//! Checks the Kubernetes resources of `host/docs/fleet-deployment.md`: they are YAML, refer only to each other, and contain
+//! settings that the programs accept.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,8 @@ const YAML_TO_JSON: &str =
     "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
 
 fn resources() -> Vec<Value> {
-    let page = fs::read_to_string(workspace_directory().join("host/docs/fleet.md")).unwrap();
+    let page =
+        fs::read_to_string(workspace_directory().join("host/docs/fleet-deployment.md")).unwrap();
     let (_, rest) = page.split_once("```yaml\n").expect("the page has resources");
     let (text, _) = rest.split_once("```\n").expect("the block ends");
     let directory = tempfile::tempdir().unwrap();

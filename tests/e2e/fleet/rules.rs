@@ -532,10 +532,11 @@ fn wrong_settings_of_a_fleet_are_named() {
 
 /// Users who may do all, and what the documentation says that a mapper needs.
 fn users() -> String {
-    let documented = include_str!("../../../host/docs/fleet.md");
+    let documented = include_str!("../../../host/docs/fleet-rules.md");
     let (_, table) = documented.split_once("a mapper needs these:").expect("the table");
     let row = table.lines().find(|line| line.starts_with("| `$KV")).expect("the row");
-    let of_queue = documented.lines().find(|line| line.starts_with("| mapper |")).expect("the row");
+    let queue_page = include_str!("../../../host/docs/fleet.md");
+    let of_queue = queue_page.lines().find(|line| line.starts_with("| mapper |")).expect("the row");
     let subjects = |row: &str| -> Vec<String> {
         let row = row.rsplit_once(" | ").expect("two columns").0;
         row.split('`').skip(1).step_by(2).map(|subject| format!("{subject:?}")).collect()

@@ -1,4 +1,5 @@
-//! The metrics of collectors and mappers are those of the fleet page, and each process has those that the page says.
+//! The metrics of collectors and mappers are those of `host/docs/fleet-operation.md`, and each process has those that the
+//! page says.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,8 @@ struct DocumentedMetric {
 }
 
 fn documented_metrics() -> Vec<DocumentedMetric> {
-    let page = fs::read_to_string(workspace_directory().join("host/docs/fleet.md")).unwrap();
+    let page =
+        fs::read_to_string(workspace_directory().join("host/docs/fleet-operation.md")).unwrap();
     let (_, table) = page.split_once("| metric | process | meaning |\n").expect("a table");
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     let metrics = rows.flat_map(|row| {
