@@ -3,6 +3,7 @@
 //! [`truth`] kills processes under load, [`stalls`] stops and cuts them off, [`rules`] changes their plugins. [`ledger`]
 //! accounts for the events.
 
+mod components;
 mod delivery;
 mod ledger;
 mod member;
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use standpipe_tests::events::Events;
 use standpipe_tests::nats::NatsCluster;
 use standpipe_tests::settings::{CollectorSettings, SourceEntry};

@@ -11,6 +11,7 @@
 //!
 //! This crate knows components as bytes and settings as text: [`RuleHost`] is the port to a host's plugins.
 
+mod components;
 mod control;
 mod member;
 #[cfg(any(test, feature = "testing"))]
@@ -29,6 +30,7 @@ pub use member::{
     RuleHost,
 };
 pub use nats::connect_fleet;
+pub(crate) use nats::open_fleet;
 pub use records::{
     ActiveRecord, CanaryRules, CandidateRecord, CandidateState, FleetRecord, FleetRules,
     HostCandidate, HostRecord, RecordError,

@@ -160,6 +160,10 @@ pub const FLEET_ALIVE: Duration = Duration::from_secs(6);
 /// How long the state of a host that is gone is shown.
 pub const FLEET_HOST_KEPT: Duration = Duration::from_secs(60 * 60);
 
+/// How long a command tries to write a record. A cluster of NATS servers has a new leader some seconds after it has
+/// lost one.
+pub const FLEET_WRITE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// How often a command looks whether hosts have voted, or have loaded rules.
 pub const FLEET_POLL: Duration = Duration::from_millis(50);
 
@@ -182,3 +186,7 @@ pub const FLEET_FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a host waits for the response to a report. It reports again afterwards, so that it has contact soon after
 /// NATS responds again.
 pub const FLEET_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a component that nothing names stays in the object store. A push stores its component, or dates it anew,
+/// before its candidate names it: between the two are some requests, with their time limits less than a minute.
+pub const FLEET_COMPONENT_KEPT: Duration = Duration::from_secs(60 * 60);

@@ -227,12 +227,15 @@ impl JetStreamQueue {
     /// Reports to publishers which of their messages are processed.
     async fn confirm_messages(&self, messages: &[MessageHandle]) -> Result<(), QueueError> {
         let client = self.context.client();
-        for (subject, id) in messages.iter().filter_map(|handle| handle.confirmation.clone()) {
-            let sent = client.publish(subject, id.into()).await;
-            sent.map_err(|error| transient_error("Confirm", &error))?;
-        }
-        match timeout(limits::REQUEST_TIMEOUT, client.flush()).await {
-            Ok(flushed) => flushed.map_err(|error| transient_error("Confirm", &error)),
+        let confirmed = async {
+            for (subject, id) in messages.iter().filter_map(|handle| handle.confirmation.clone()) {
+                let sent = client.publish(subject, id.into()).await;
+                sent.map_err(|error| transient_error("Confirm", &error))?;
+            }
+            client.flush().await.map_err(|error| transient_error("Confirm", &error))
+        };
+        match timeout(limits::REQUEST_TIMEOUT, confirmed).await {
+            Ok(confirmed) => confirmed,
             Err(_) => Err(timeout_error("confirm messages", limits::REQUEST_TIMEOUT)),
         }
     }
@@ -303,8 +306,11 @@ impl Queue for JetStreamQueue {
         Box::pin(async {
             self.send_acks(messages, AckKind::Nak(None)).await?;
             // The process may end next.
-            let flushed = self.context.client().flush().await;
-            flushed.map_err(|error| transient_error("Release", &error))
+            let client = self.context.client();
+            match timeout(limits::REQUEST_TIMEOUT, client.flush()).await {
+                Ok(flushed) => flushed.map_err(|error| transient_error("Release", &error)),
+                Err(_) => Err(timeout_error("release messages", limits::REQUEST_TIMEOUT)),
+            }
         })
     }
 

@@ -16,7 +16,14 @@ pub(super) fn to_json(report: &impl Serialize) -> String {
 }
 
 pub(super) fn pushed_text(pushed: &FleetChangeOutcome) -> String {
-    let FleetChangeOutcome { generation, is_unchanged, hosts, late_hosts, loaded_ms } = pushed;
+    let FleetChangeOutcome {
+        generation,
+        is_unchanged,
+        hosts,
+        late_hosts,
+        loaded_ms,
+        deleted_components,
+    } = pushed;
     let verb = if *is_unchanged { "was active before" } else { "is active" };
     let mut text = format!(
         "generation {generation} {verb}; loaded by {} of {} hosts after {loaded_ms} ms\n",
@@ -28,6 +35,10 @@ pub(super) fn pushed_text(pushed: &FleetChangeOutcome) -> String {
             "late: {}; these hosts take no events from the queue until they have loaded it: see `host fleet status` and their logs\n",
             late_hosts.join(", ")
         );
+    }
+    if !deleted_components.is_empty() {
+        let shown = deleted_components.iter().map(|sha256| short_sha256(sha256));
+        text += &format!("deleted old plugins: {}\n", shown.collect::<Vec<_>>().join(", "));
     }
     text
 }

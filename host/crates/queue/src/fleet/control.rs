@@ -1,5 +1,6 @@
 //! What an operator does with a fleet: pushes rules, rolls back, starts and ends a canary, and reads the status.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct FleetChangeOutcome {
     pub hosts: Vec<String>,
     /// The hosts that are alive and have not loaded it in time. They take no events from the queue until they have.
     pub late_hosts: Vec<String>,
+    /// The SHA-256s of old components that were deleted, since nothing names them any more.
+    pub deleted_components: Vec<String>,
     /// From the write of the active rules until the last host reported that it has loaded them, in milliseconds.
     pub loaded_ms: u64,
 }
@@ -97,6 +100,17 @@ pub enum FleetError {
         waited: Duration,
         /// Their names.
         hosts: Vec<String>,
+    },
+    /// A write had no response, so that nobody knows whether it had an effect.
+    #[error(
+        "no response to the write of the record {key}, which may have been written: check `host fleet status`, and repeat the command if it is still needed: {error}"
+    )]
+    Unknown {
+        /// The key of the record.
+        key: &'static str,
+        /// The last error.
+        #[source]
+        error: QueueError,
     },
     /// Another change came first.
     #[error(
@@ -233,7 +247,8 @@ impl FleetControl {
             self.withdraw_candidate(generation, revision).await;
             return Err(error);
         }
-        Ok(self.wait_until_loaded(generation).await)
+        let outcome = self.wait_until_loaded(generation).await;
+        Ok(FleetChangeOutcome { deleted_components: self.delete_old_components().await, ..outcome })
     }
 
     /// Returns to the rules before the last push, as a new generation.
@@ -289,6 +304,37 @@ impl FleetControl {
         })
     }
 
+    /// Deletes components that nothing names any more. If that fails, the next push tries again.
+    pub(super) async fn delete_old_components(&self) -> Vec<String> {
+        let deleted = async {
+            let named = self.named_components().await?;
+            let deleted = self.store.delete_components(&named, limits::FLEET_COMPONENT_KEPT);
+            Ok::<_, FleetError>(deleted.await?)
+        };
+        deleted.await.unwrap_or_else(|error| {
+            tracing::warn!(
+                "failed to delete old plugins of the fleet; the next push tries again: {error}"
+            );
+            Vec::new()
+        })
+    }
+
+    /// The SHA-256s of all components that hosts may fetch: those of the active rules, of a rollback, of a canary and of
+    /// the candidate that hosts vote about, and those that hosts have loaded.
+    async fn named_components(&self) -> Result<BTreeSet<String>, FleetError> {
+        let KnownRecords { active, candidate, .. } = self.read_known().await?;
+        let active = active.iter().flat_map(|active| {
+            let canary = active.canary.as_ref().map(|canary| &canary.rules);
+            [Some(&active.rules), active.previous.as_ref(), canary].into_iter().flatten()
+        });
+        let candidate = candidate.iter().filter_map(|candidate| candidate.rules.as_ref());
+        let mut named: BTreeSet<_> =
+            active.chain(candidate).map(|rules| rules.sha256.clone()).collect();
+        let reports = self.read_hosts().await?.into_iter().filter_map(|host| host.report);
+        named.extend(reports.filter_map(|report| report.sha256));
+        Ok(named)
+    }
+
     async fn read_known(&self) -> Result<KnownRecords, FleetError> {
         let active = self.store.read_rules(RuleKey::Active).await?;
         let candidate = self.store.read_rules(RuleKey::Candidate).await?;
@@ -315,7 +361,8 @@ impl FleetControl {
         next_generation(known, &hosts)
     }
 
-    /// Writes a record, unless another change came first. If the response is lost, reads what is there.
+    /// Writes a record, unless another change came first. If a response is lost, or the store has no leader for a moment,
+    /// writes it again: that has no effect if it was written, since the write expects a revision.
     async fn write_record<R: FleetRecord + PartialEq>(
         &self,
         key: RuleKey,
@@ -323,18 +370,27 @@ impl FleetControl {
         revision: u64,
     ) -> Result<u64, FleetError> {
         let value = encode_record(key_name(key), record)?;
-        let error = match self.store.update_rules(key, value.clone(), revision).await {
-            Ok(StoreUpdate::Written(revision)) => return Ok(revision),
-            Ok(StoreUpdate::Conflict) => None,
-            Err(error) => Some(error),
-        };
-        // The client of NATS may have sent the write twice, so a conflict can be with itself.
-        let found = self.store.read_rules(key).await?;
-        match error {
-            _ if found.value.as_ref() == Some(&value) => Ok(found.revision),
-            Some(error) if found.revision == revision => Err(error.into()),
-            _ => Err(FleetError::Concurrent),
+        let deadline = Instant::now() + limits::FLEET_WRITE_PATIENCE;
+        let mut failure = None;
+        for attempt in 1.. {
+            match self.store.update_rules(key, value.clone(), revision).await {
+                Ok(StoreUpdate::Written(revision)) => return Ok(revision),
+                Ok(StoreUpdate::Conflict) => match self.store.read_rules(key).await {
+                    // A conflict with an earlier attempt.
+                    Ok(found) if found.value.as_ref() == Some(&value) => return Ok(found.revision),
+                    Ok(_) => return Err(FleetError::Concurrent),
+                    Err(error) => failure = Some(error),
+                },
+                Err(error) => failure = Some(error),
+            }
+            let pause = limits::RETRY.pause_after(attempt);
+            if Instant::now() + pause > deadline {
+                break;
+            }
+            sleep(pause).await;
         }
+        let error = failure.expect("another attempt follows a failure alone");
+        Err(FleetError::Unknown { key: key_name(key), error })
     }
 
     /// Waits until all hosts that are asked are ready.
@@ -346,29 +402,45 @@ impl FleetControl {
         waited: Duration,
     ) -> Result<(), FleetError> {
         loop {
-            if self.store.read_rules(RuleKey::Candidate).await?.revision != revision {
-                return Err(FleetError::Concurrent);
+            match self.count_votes(candidate, revision).await {
+                Ok(votes) if votes.waiting.is_empty() => return Ok(()),
+                Ok(votes) if Instant::now() >= deadline => {
+                    return Err(FleetError::Timeout { waited, hosts: votes.waiting });
+                }
+                // The store may be without a leader for a moment.
+                Err(FleetError::Store(error)) if Instant::now() >= deadline => {
+                    return Err(error.into());
+                }
+                Ok(_) | Err(FleetError::Store(_)) => sleep(limits::FLEET_POLL).await,
+                Err(error) => return Err(error),
             }
-            let hosts = self.read_hosts().await?;
-            check_hosts(&hosts, candidate.hosts.as_deref())?;
-            let votes = Votes::of_hosts(&hosts, candidate)?;
-            if !votes.rejections.is_empty() {
-                return Err(FleetError::Rejected(votes.rejections));
-            }
-            if votes.waiting.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(FleetError::Timeout { waited, hosts: votes.waiting });
-            }
-            sleep(limits::FLEET_POLL).await;
+        }
+    }
+
+    /// Counts the votes once. A rejection is an error.
+    async fn count_votes(
+        &self,
+        candidate: &CandidateRecord,
+        revision: u64,
+    ) -> Result<Votes, FleetError> {
+        if self.store.read_rules(RuleKey::Candidate).await?.revision != revision {
+            return Err(FleetError::Concurrent);
+        }
+        let hosts = self.read_hosts().await?;
+        check_hosts(&hosts, candidate.hosts.as_deref())?;
+        let votes = Votes::of_hosts(&hosts, candidate)?;
+        match votes.rejections.is_empty() {
+            true => Ok(votes),
+            false => Err(FleetError::Rejected(votes.rejections)),
         }
     }
 
     /// Withdraws a candidate, so that hosts drop it. If that fails, they keep it until the next one.
     async fn withdraw_candidate(&self, generation: u64, revision: u64) {
         let record = CandidateRecord::withdrawn(generation);
-        let _ = self.write_record(RuleKey::Candidate, &record, revision).await;
+        if let Ok(value) = encode_record(key_name(RuleKey::Candidate), &record) {
+            let _ = self.store.update_rules(RuleKey::Candidate, value, revision).await;
+        }
     }
 
     /// Waits until all hosts that are alive have loaded a generation.
@@ -391,6 +463,7 @@ impl FleetControl {
                     is_unchanged: false,
                     hosts: names(hosts),
                     late_hosts: names(late),
+                    deleted_components: Vec::new(),
                     loaded_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
                 };
             }

@@ -331,9 +331,14 @@ impl FleetMonitor {
             StoreUpdate::Conflict => {
                 let (revision, other) = store.read_host(&settings.name).await?;
                 self.note_namesake(other.as_deref());
-                let written = store.write_host(&settings.name, value, revision).await?;
-                if let StoreUpdate::Written(revision) = written {
-                    self.state().revision = revision;
+                match store.write_host(&settings.name, value, revision).await? {
+                    StoreUpdate::Written(revision) => self.state().revision = revision,
+                    // A vote that does not count this host must not be contact to the fleet.
+                    StoreUpdate::Conflict => {
+                        let message = format!("others write the state of {:?} too", settings.name);
+                        let kind = QueueErrorKind::Transient;
+                        return Err(QueueError::new(kind, "Conflict", message));
+                    }
                 }
             }
         }
@@ -523,8 +528,9 @@ impl<H: RuleHost> FleetMember<H> {
         }
         tasks.shutdown().await;
         let FleetMonitor(inner) = &self.shared;
-        // Otherwise it counts as alive for some seconds more.
-        let _ = inner.store.remove_host(&inner.settings.name).await;
+        // Otherwise it counts as alive for some seconds more. A store that does not respond must not delay the end.
+        let removed = inner.store.remove_host(&inner.settings.name);
+        let _ = timeout(limits::FLEET_REPORT_TIMEOUT, removed).await;
     }
 
     fn take_entry(&mut self, entry: &RuleEntry) {

@@ -1,8 +1,9 @@
 //! A store of a fleet in memory that injects faults, for tests: requests that fail, responses that are lost, changes
 //! that no watch shows, hosts that are cut off, and writes that are lost afterwards.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -30,7 +31,7 @@ struct MemoryFleetState {
     last_revision: u64,
     rules: HashMap<RuleKey, (u64, Bytes)>,
     hosts: BTreeMap<String, (u64, Option<Bytes>, Instant)>,
-    components: HashMap<String, Bytes>,
+    components: BTreeMap<String, (Bytes, Instant)>,
     /// By the client that watches.
     watches: Vec<(String, mpsc::Sender<RuleEntry>)>,
     cut_off: HashSet<String>,
@@ -100,6 +101,11 @@ impl MemoryFleet {
     /// Replaces a record of rules, as a store does that has lost its last writes, or someone who writes what he wants.
     pub fn replace_rules(&self, key: RuleKey, value: Bytes) {
         self.0.lock().write_rules(key, value);
+    }
+
+    /// The SHA-256s of all components.
+    pub fn components(&self) -> Vec<String> {
+        self.0.lock().components.keys().cloned().collect()
     }
 
     /// Removes a component.
@@ -233,12 +239,27 @@ impl FleetStore for MemoryClient {
 
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()> {
         Box::pin(self.request(move |state| {
-            state.components.insert(sha256.to_owned(), component);
+            state.components.insert(sha256.to_owned(), (component, Instant::now()));
         }))
     }
 
     fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
-        Box::pin(self.request(move |state| state.components.get(sha256).cloned()))
+        Box::pin(self.request(move |state| {
+            state.components.get(sha256).map(|(component, _)| component.clone())
+        }))
+    }
+
+    fn delete_components<'a>(
+        &'a self,
+        named: &'a BTreeSet<String>,
+        age_min: Duration,
+    ) -> QueueFuture<'a, Vec<String>> {
+        Box::pin(self.request(move |state| {
+            let is_unused = |sha256: &String, (_, stored): &mut (Bytes, Instant)| {
+                !named.contains(sha256) && stored.elapsed() >= age_min
+            };
+            state.components.extract_if(.., is_unused).map(|(sha256, _)| sha256).collect()
+        }))
     }
 }
 

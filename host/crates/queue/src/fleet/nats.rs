@@ -3,7 +3,7 @@
 //! The rules are in one bucket, the states of hosts in another one, whose entries expire: hosts come and go. Keys have
 //! dots, since the wildcards of NATS match between dots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -12,17 +12,17 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
 use async_nats::jetstream::kv::{self, UpdateErrorKind};
-use async_nats::jetstream::object_store::{self, InfoErrorKind, ObjectStore};
+use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, StorageType};
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::components::ComponentStore;
 use super::settings::FleetSettings;
 use super::store::{FleetStore, HostEntry, RuleEntry, RuleKey, StoreUpdate};
 use crate::connect::connect_nats;
@@ -47,7 +47,7 @@ struct JetStreamFleet {
     context: Context,
     rules: kv::Store,
     hosts: kv::Store,
-    components: ObjectStore,
+    components: ComponentStore,
 }
 
 /// Connects to the fleet of the settings, and creates its buckets if they are missing. They have as many replicas as
@@ -69,6 +69,15 @@ pub async fn connect_fleet(
         .build(client);
     let opened = in_time("open the buckets of the fleet", open_buckets(context, settings)).await;
     Ok(Arc::new(opened.map_err(ConnectQueueError::Fleet)?))
+}
+
+/// Opens the buckets of a fleet, all of which exist.
+pub(crate) async fn open_fleet(
+    context: Context,
+    settings: &FleetSettings,
+) -> Result<Arc<dyn FleetStore>, QueueError> {
+    let opened = in_time("open the buckets of the fleet", open_buckets(context, settings)).await;
+    Ok(Arc::new(opened?))
 }
 
 async fn open_buckets(
@@ -97,7 +106,10 @@ async fn open_buckets(
     Ok(JetStreamFleet {
         rules: open_key_value(&context, rules).await?,
         hosts: open_key_value(&context, hosts).await?,
-        components: open_object_store(&context, bucket, replicas).await?,
+        components: {
+            let objects = open_object_store(&context, bucket, replicas).await?;
+            ComponentStore::open(context.clone(), bucket.clone(), objects).await?
+        },
         context,
     })
 }
@@ -212,17 +224,22 @@ impl JetStreamFleet {
     }
 
     async fn latest_hosts(&self) -> Result<Vec<HostEntry>, QueueError> {
-        let BucketInfo { state, ts } = self.hosts_info().await?;
-        let now = clock::parse_rfc3339(&ts).map(SystemTime::from).ok_or_else(|| {
-            let message = format!("the time of the NATS server is {ts:?}");
-            QueueError::new(QueueErrorKind::Transient, "Time", message)
-        })?;
-        let names: Vec<_> = state
-            .subjects
-            .keys()
-            .filter_map(|subject| subject.strip_prefix(&self.hosts.prefix)?.strip_prefix(HOSTS))
-            .map(str::to_owned)
-            .collect();
+        let filter = format!("{}{HOSTS}>", self.hosts.prefix);
+        let listed = read_subjects(&self.context, &self.hosts.stream_name, &filter).await?;
+        let now = listed.time()?;
+        let names = listed
+            .subjects()
+            .filter_map(|subject| subject.strip_prefix(&self.hosts.prefix)?.strip_prefix(HOSTS));
+        let names: Vec<_> = names.map(str::to_owned).collect();
+        if names.len() > limits::FLEET_HOSTS_MAX {
+            let message = format!(
+                "the bucket {} has {} hosts, and the limit is {}: delete keys of hosts that are gone, or use several fleets",
+                self.hosts.name,
+                names.len(),
+                limits::FLEET_HOSTS_MAX
+            );
+            return Err(QueueError::new(QueueErrorKind::Hold, "Hosts", message));
+        }
         let read = |name: String| async move {
             let latest = self.last_of(&self.hosts, &host_key(&name)).await?;
             let entry = latest.and_then(|LatestMessage { revision, value, time }| {
@@ -238,48 +255,6 @@ impl JetStreamFleet {
             .await?;
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
-    }
-
-    /// The keys of the hosts, and the time by the clock of the server, which also dates the entries.
-    async fn hosts_info(&self) -> Result<BucketInfo, QueueError> {
-        let subject = format!("STREAM.INFO.{}", self.hosts.stream_name);
-        let filter = format!("{}{HOSTS}>", self.hosts.prefix);
-        let request = serde_json::json!({ "subjects_filter": filter });
-        let response = self.context.request(subject, &request).await;
-        match response.map_err(|error| transient_error("Hosts", &error))? {
-            Response::Ok(info) => Ok(info),
-            Response::Err { error } => Err(transient_error("Hosts", &error)),
-        }
-    }
-
-    async fn store_component(&self, sha256: &str, component: Bytes) -> Result<(), QueueError> {
-        match self.components.info(sha256).await {
-            // Storing it again would delete what hosts may be reading.
-            Ok(info) if !info.deleted && info.size == component.len() => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == InfoErrorKind::NotFound => {}
-            Err(error) => return Err(transient_error("ObjectInfo", &error)),
-        }
-        let stored = self.components.put(sha256, &mut &component[..]).await;
-        stored.map(drop).map_err(|error| transient_error("PutObject", &error))
-    }
-
-    async fn read_object(&self, sha256: &str) -> Result<Option<Bytes>, QueueError> {
-        let mut object = match self.components.get(sha256).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == object_store::GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(transient_error("GetObject", &error)),
-        };
-        let max = limits::FLEET_COMPONENT_BYTES_MAX;
-        if object.info().size > max {
-            let message =
-                format!("the component has {} bytes, and the limit is {max}", object.info().size);
-            return Err(QueueError::new(QueueErrorKind::TooLarge, "TooLarge", message));
-        }
-        let mut component = Vec::with_capacity(object.info().size);
-        let read = object.read_to_end(&mut component).await;
-        read.map_err(|error| transient_error("GetObject", &error))?;
-        Ok(Some(component.into()))
     }
 }
 
@@ -341,16 +316,25 @@ impl FleetStore for JetStreamFleet {
 
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()> {
         // Not limited in time as a whole: each of its requests is.
-        Box::pin(self.store_component(sha256, component))
+        Box::pin(async move { self.components.store(sha256, &component).await })
     }
 
     fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let fetched = timeout(limits::FLEET_FETCH_TIMEOUT, self.read_object(sha256)).await;
+            let fetched = timeout(limits::FLEET_FETCH_TIMEOUT, self.components.fetch(sha256)).await;
             fetched.unwrap_or_else(|_| {
                 Err(timeout_error("fetch a component", limits::FLEET_FETCH_TIMEOUT))
             })
         })
+    }
+
+    fn delete_components<'a>(
+        &'a self,
+        named: &'a BTreeSet<String>,
+        age_min: Duration,
+    ) -> QueueFuture<'a, Vec<String>> {
+        let deleted = self.components.delete_unnamed(named, age_min);
+        Box::pin(in_time("delete old components", deleted))
     }
 }
 
@@ -381,19 +365,46 @@ struct LatestMessage {
     time: SystemTime,
 }
 
-/// The properties of a bucket that are needed here.
+/// The subjects of a stream, and the time of its server, which also dates the messages.
 #[derive(Deserialize)]
-struct BucketInfo {
-    state: BucketState,
+pub(super) struct StreamSubjects {
+    state: SubjectCounts,
     /// The time of the response.
     ts: String,
 }
 
 #[derive(Deserialize)]
-struct BucketState {
+struct SubjectCounts {
     /// The subjects with the number of their messages. None if there are none.
     #[serde(default)]
     subjects: BTreeMap<String, u64>,
+}
+
+impl StreamSubjects {
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &String> {
+        self.state.subjects.keys()
+    }
+
+    pub(super) fn time(&self) -> Result<SystemTime, QueueError> {
+        clock::parse_rfc3339(&self.ts).map(SystemTime::from).ok_or_else(|| {
+            let message = format!("the time of the NATS server is {:?}", self.ts);
+            QueueError::new(QueueErrorKind::Transient, "Time", message)
+        })
+    }
+}
+
+/// Reads which subjects that match a filter have messages.
+pub(super) async fn read_subjects(
+    context: &Context,
+    stream: &str,
+    filter: &str,
+) -> Result<StreamSubjects, QueueError> {
+    let request = serde_json::json!({ "subjects_filter": filter });
+    let response = context.request(format!("STREAM.INFO.{stream}"), &request).await;
+    match response.map_err(|error| transient_error("Subjects", &error))? {
+        Response::Ok(subjects) => Ok(subjects),
+        Response::Err { error } => Err(transient_error("Subjects", &error)),
+    }
 }
 
 fn host_key(name: &str) -> String {
@@ -446,7 +457,7 @@ async fn in_time<T>(
     done.unwrap_or_else(|_| Err(timeout_error(action, limits::REQUEST_TIMEOUT)))
 }
 
-fn transient_error(code: &str, error: &(dyn Error + 'static)) -> QueueError {
+pub(super) fn transient_error(code: &str, error: &(dyn Error + 'static)) -> QueueError {
     QueueError::new(QueueErrorKind::Transient, code, error_chain(error))
 }
 

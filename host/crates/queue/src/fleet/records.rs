@@ -349,9 +349,14 @@ fn check_generation(generation: u64) -> Result<(), RecordError> {
     }
 }
 
-fn check_sha256(text: &str) -> Result<(), RecordError> {
+/// Whether a text is a SHA-256 as records write it.
+pub(super) fn is_sha256(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    match text.len() == 64 && text.bytes().all(is_digit) {
+    text.len() == 64 && text.bytes().all(is_digit)
+}
+
+fn check_sha256(text: &str) -> Result<(), RecordError> {
+    match is_sha256(text) {
         true => Ok(()),
         false => Err(invalid_value("sha256", "expected 64 lower-case hexadecimal digits")),
     }

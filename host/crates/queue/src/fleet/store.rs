@@ -1,6 +1,7 @@
 //! The port to what a fleet shares: its rules, the states of its hosts, and components. JetStream and the tests' store
 //! in memory implement it. Each call is one attempt: callers retry.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -84,9 +85,16 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
     /// Reads the states of all hosts.
     fn read_hosts(&self) -> QueueFuture<'_, Vec<HostEntry>>;
 
-    /// Stores a component by its SHA-256, unless it is there.
+    /// Stores a component by its SHA-256. If it is there, it counts as stored now.
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()>;
 
     /// Reads a component. None if there is none with this SHA-256.
     fn fetch_component<'a>(&'a self, sha256: &'a str) -> QueueFuture<'a, Option<Bytes>>;
+
+    /// Deletes components that are not named and were stored longer ago than `age_min`. Returns their SHA-256s.
+    fn delete_components<'a>(
+        &'a self,
+        named: &'a BTreeSet<String>,
+        age_min: Duration,
+    ) -> QueueFuture<'a, Vec<String>>;
 }

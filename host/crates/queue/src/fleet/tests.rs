@@ -415,6 +415,87 @@ async fn without_hosts_nobody_votes() {
     assert_eq!(fleet.control().status().await.unwrap().active, None);
 }
 
+/// A change to a component whose SHA-256 consists of this digit.
+fn change_to_component(digit: &str, canary: Option<&[&str]>) -> FleetChange {
+    let FleetChange { rules, .. } = change(A, canary);
+    let rules = FleetRules { sha256: digit.repeat(64), ..rules };
+    FleetChange { rules, ..change(A, canary) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn components_that_nothing_names_are_deleted() {
+    let fleet = FakeFleet::start(&["h1", "h2"]).await;
+    let push = async |digit, canary: Option<&[&str]>| {
+        let outcome = fleet.control().push(change_to_component(digit, canary)).await.unwrap();
+        let digits =
+            |names: Vec<String>| -> String { names.iter().map(|name| &name[..1]).collect() };
+        (digits(outcome.deleted_components), digits(fleet.store.components()))
+    };
+    let expected = |deleted: &str, left: &str| (deleted.to_owned(), left.to_owned());
+    // Each may be part of another push that is under way.
+    assert_eq!(push("1", None).await, expected("", "1"));
+    assert_eq!(push("2", None).await, expected("", "12"));
+    assert_eq!(push("3", None).await, expected("", "123"));
+    sleep(limits::FLEET_COMPONENT_KEPT).await;
+    // The active one, that of a rollback, and that of the canary stay.
+    assert_eq!(push("4", Some(&["h2"])).await, expected("1", "234"));
+    sleep(limits::FLEET_COMPONENT_KEPT).await;
+    assert_eq!(push("5", None).await, expected("24", "35"));
+    // What hosts vote about stays, and a component that is pushed again counts as new.
+    let client = fleet.store.client("other");
+    client.put_component(&"6".repeat(64), Bytes::new()).await.unwrap();
+    client.put_component(&"7".repeat(64), Bytes::new()).await.unwrap();
+    sleep(limits::FLEET_COMPONENT_KEPT).await;
+    let voted = FleetRules { sha256: "6".repeat(64), ..rules(B) };
+    let candidate = CandidateRecord::new(9, voted, None).encode().unwrap();
+    let named = FleetControl::new(Arc::new(fleet.store.client("second")));
+    fleet.store.replace_rules(RuleKey::Candidate, candidate.into());
+    client.put_component(&"7".repeat(64), Bytes::new()).await.unwrap();
+    assert_eq!(named.delete_old_components().await, [""; 0]);
+    fleet
+        .store
+        .replace_rules(RuleKey::Candidate, CandidateRecord::withdrawn(9).encode().unwrap().into());
+    assert_eq!(named.delete_old_components().await, ["6".repeat(64)]);
+    // A store that does not respond fails no push.
+    fleet.store.cut_off("second", true);
+    assert_eq!(named.delete_old_components().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_a_leader_for_some_seconds_fails_no_push() {
+    // Reads before the vote are commands' first requests, and fail at once.
+    for requests in 4..12 {
+        let fleet = FakeFleet::start(&["h1", "h2"]).await;
+        fleet.push(A).await.unwrap();
+        fleet.store.inject_after("operator", requests, [StoreFault::Refused; 5]);
+        let pushed = fleet.push(B).await.unwrap_or_else(|error| panic!("{requests}: {error}"));
+        assert_eq!((pushed.generation, pushed.late_hosts), (2, Vec::new()));
+        assert_eq!(fleet.settings(), [B; 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_any_response_is_not_called_without_effect() {
+    let fleet = FakeFleet::start(&["h1"]).await;
+    fleet.push(A).await.unwrap();
+    fleet.push(B).await.unwrap();
+    // After both records and the hosts were read.
+    fleet.store.inject_after("operator", 3, [StoreFault::ResponseLost; 9]);
+    let error = fleet.control().roll_back().await.unwrap_err();
+    assert!(matches!(error, FleetError::Unknown { key: "active", .. }), "{error}");
+    assert!(error.to_string().contains("may have been written"), "{error}");
+    assert_eq!(fleet.settings(), [A]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_leaves_without_its_store() {
+    let mut fleet = FakeFleet::start(&["h1"]).await;
+    fleet.store.cut_off("h1", true);
+    let started = Instant::now();
+    fleet.stop("h1").await;
+    assert!(started.elapsed() <= limits::FLEET_REPORT_TIMEOUT + Duration::from_millis(10));
+}
+
 /// What happens to a fleet.
 #[derive(Debug, Clone)]
 enum FleetEvent {
@@ -506,8 +587,7 @@ impl FakeFleet {
                     assert!(running.monitor.generation() >= pushed.generation, "{name}");
                 }
             }
-            // The response to the write may be lost, and so may be the read that looks for it.
-            Err(FleetError::Store(_)) => {}
+            Err(FleetError::Unknown { .. }) => {}
             Err(_) => assert_eq!(self.active().as_ref(), before, "{result:?}"),
         }
     }
