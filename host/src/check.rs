@@ -1,8 +1,9 @@
 //! Tests a connection before the first event: settings, plugin, credentials,
 //! streams, and what is slow or expensive.
 //!
-//! Nothing is written, unless a test record is requested. A step that cannot be checked is skipped,
-//! with the reason. Only known problems fail.
+//! No record is written, unless a test record is requested. What the check of a fleet writes to its
+//! buckets is deleted. A step that cannot be checked is skipped, with the reason. Only known
+//! problems fail.
 
 #[cfg(feature = "queue")]
 mod queue;
@@ -15,6 +16,8 @@ pub(crate) use queue::check_queue;
 pub use report::{CheckOutcome, CheckReport, CheckStep};
 pub(crate) use settings::ConfigReview;
 
+#[cfg(feature = "queue")]
+use queue::check_queue_and_fleet;
 use streams::check_stream;
 
 use crate::config::{RecordDestination, Settings, SourceRole};
@@ -66,7 +69,7 @@ pub async fn run_checks(settings: Settings, options: CheckOptions) -> CheckRepor
     check_referenced_secrets(&settings, &mut report).await;
     #[cfg(feature = "queue")]
     if let Some(queue) = &settings.queue {
-        report.steps.extend(check_queue(&settings, queue).await.steps);
+        report.steps.extend(check_queue_and_fleet(&settings, queue).await.steps);
     }
     let streams = ExpectedStreams::new(&settings, &review.streams);
     if streams.has_patterns {

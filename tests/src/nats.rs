@@ -161,6 +161,27 @@ impl NatsCluster {
         });
     }
 
+    /// The number of the server that leads a stream. None while there is no leader.
+    pub fn leader_of(&self, stream: &str) -> Option<usize> {
+        let info = self.runtime.block_on(async {
+            let context = self.connect().await;
+            Some(context.get_stream(stream).await.ok()?.cached_info().clone())
+        });
+        let leader = info?.cluster?.leader?;
+        self.servers.iter().position(|server| server.name == leader)
+    }
+
+    /// Changes the configuration of a stream, as an operator does by mistake.
+    pub fn update_stream(&self, stream: &str, change: impl FnOnce(&mut Config)) {
+        self.runtime.block_on(async {
+            let context = self.connect().await;
+            let found = context.get_stream(stream).await.expect("the stream exists");
+            let mut config = found.cached_info().config.clone();
+            change(&mut config);
+            context.update_stream(config).await.expect("the stream is changed");
+        });
+    }
+
     /// Publishes a message that no collector has made, as soon as the stream has a leader.
     pub fn publish(&self, message: &[u8]) {
         wait_until("the message is stored", || {
@@ -286,7 +307,6 @@ impl Drop for NatsServer {
     }
 }
 
-/// NATS's own program, from its Python package.
 /// The program `nats-server` that `tests/setup.sh` installs.
 pub fn server_program() -> PathBuf {
     let python = tools::find_python("nats");

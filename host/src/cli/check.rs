@@ -7,7 +7,7 @@ use super::run::{LogFormat, SettingsOptions, start_logging};
 use super::{CommandResult, Exit, print_report, start_runtime, usage};
 use crate::check::{CheckOptions, run_checks};
 
-/// Each step is ok, a warning, failed, or skipped if its result is unknown. Nothing is written
+/// Each step is ok, a warning, failed, or skipped if its result is unknown. No record is written
 /// without --send-test-record. The exit code is 0, or 1 if a step failed, or 2 if
 /// the settings are wrong.
 #[derive(Debug, Args)]

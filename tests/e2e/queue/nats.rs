@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use standpipe_tests::nats::NatsCluster;
-use standpipe_tests::{free_port, wait_until};
+use standpipe_tests::{Program, free_port, moto, wait_until};
 
-use super::{check_queue, run_queue, stdout_of};
+use super::{CheckedQueue, check_queue, run_queue, stdout_of};
 
 fn settings(servers: &str, role: &str, more: &str) -> String {
     format!("[queue]\nkind = 'nats'\nrole = '{role}'\nservers = {servers}\n{more}")
@@ -185,4 +185,103 @@ fn options_of_the_other_kind_are_mistakes() {
     let ran = run_queue(&settings, &["create", "--dead-letter-queue", arn]);
     ran.expect_exit(2).expect_stderr(&["kind = \"sqs\""]);
     run_queue(&settings, &["create", "--max-age", "5m"]).expect_exit(2).expect_stderr(&["1h"]);
+}
+
+/// The settings of a mapper of a fleet, with a login.
+fn fleet_settings(servers: &str, login: &str) -> String {
+    let aws = format!(
+        "[aws]\nregion = 'eu-central-1'\nsts_endpoint_url = '{}'\n",
+        moto::shared_server().url()
+    );
+    let mappings = format!("mappings = [{{ event = '*', stream = '{FLEET_STREAM}' }}]\n");
+    let queue = settings(servers, "mapper", login);
+    format!("{queue}[fleet]\nname = 'm0'\n{aws}[plugin.settings]\n{mappings}")
+}
+
+/// The delivery stream of the fleet.
+const FLEET_STREAM: &str = "fleet-checked";
+
+/// `host check` with these settings.
+fn check_settings(settings: &str, exit: i32) -> CheckedQueue {
+    let arguments = ["check", "--json", "--endpoint-url", moto::shared_server().url()];
+    let program = Program::new().args(arguments).with_keys();
+    CheckedQueue::new(&program.settings(settings).run().expect_exit(exit))
+}
+
+/// Users who may do all, what a mapper of a fleet needs, and nothing about fleets.
+const FLEET_USERS: &str = r#"
+authorization {
+  users: [
+    { user: admin, password: p }
+    { user: mapper, password: p, permissions: {
+      publish: ["standpipe.confirmations.*", "$JS.ACK.standpipe.>", "$JS.API.CONSUMER.MSG.NEXT.standpipe.*",
+        "$JS.API.CONSUMER.INFO.standpipe.*", "$KV.standpipe-hosts.hosts.*", "$JS.API.STREAM.INFO.*",
+        "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.OBJ_standpipe.>", "$JS.API.CONSUMER.CREATE.OBJ_standpipe",
+        "$JS.API.CONSUMER.CREATE.OBJ_standpipe.>", "$JS.API.CONSUMER.DELETE.OBJ_standpipe.*", "$JS.FC.>"],
+      subscribe: ["_INBOX.>"] } }
+    { user: reader, password: p, permissions: {
+      publish: ["standpipe.confirmations.*", "$JS.ACK.standpipe.>", "$JS.API.CONSUMER.MSG.NEXT.standpipe.*",
+        "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.>"], subscribe: ["_INBOX.>"] } }
+  ]
+}
+no_auth_user: admin
+"#;
+
+#[test]
+fn the_check_of_a_connection_includes_the_fleet() {
+    moto::shared_server().create_streams(FLEET_STREAM, &[FLEET_STREAM]);
+    let server = NatsCluster::start_with(1, FLEET_USERS);
+    let admin = fleet_settings(&server.urls(), "");
+    run_queue(&admin, &["create", "--replicas", "1"]).expect_exit(0);
+    let checked = check_settings(&admin, 0);
+    for part in ["fleet rules", "fleet hosts", "fleet plugins"] {
+        checked.expect(part, "skipped", &["does not exist yet", "host fleet push"]);
+    }
+    // Creates the buckets.
+    let push = ["fleet", "push"];
+    let pushed = || Program::new().args(push).settings(&admin).run();
+    pushed().expect_exit(1).expect_stderr(&["no host of the fleet"]);
+    let checked = check_settings(&admin, 0);
+    let of_fleet = ["fleet rules", "fleet hosts", "fleet plugins"].into_iter().chain([
+        "fleet permission to read rules",
+        "fleet permission to report to the fleet",
+        "fleet permission to write rules",
+        "fleet permission to store plugins",
+    ]);
+    for part in of_fleet {
+        checked.expect(part, "ok", &[]);
+    }
+    // The tests are no host, and leave nothing that anyone reads.
+    let status = Program::new().args(["fleet", "status", "--json"]).settings(&admin).run();
+    let status: Value = serde_json::from_slice(&status.expect_exit(0).stdout).expect("JSON");
+    assert_eq!((&status["active"], &status["hosts"]), (&Value::Null, &json!([])));
+    // A mapper needs no permission to push, and one that cannot report is of no use.
+    let login =
+        |user: &str| fleet_settings(&server.urls(), &format!("user = '{user}'\npassword = 'p'\n"));
+    check_settings(&login("mapper"), 0)
+        .expect("fleet permission to read rules", "ok", &["no rules yet"])
+        .expect("fleet permission to report to the fleet", "ok", &[])
+        .expect("fleet permission to write rules", "ok", &["mappers need not"])
+        .expect("fleet permission to store plugins", "ok", &["mappers need not"]);
+    check_settings(&login("reader"), 1)
+        .expect("fleet permission to read rules", "failed", &["STREAM.MSG.GET.KV_standpipe"])
+        .expect("fleet permission to report to the fleet", "failed", &["$KV.standpipe-hosts"]);
+    // Someone has changed a bucket.
+    server.update_stream("KV_standpipe-hosts", |config| {
+        (config.max_age, config.duplicate_window) =
+            (Duration::from_secs(2), Duration::from_secs(2));
+    });
+    check_settings(&admin, 1).expect("fleet hosts", "failed", &["2s", "1h", "nats stream edit"]);
+}
+
+#[test]
+fn fleets_need_no_permissions_of_aws() {
+    let policy = |settings: &str| {
+        let program = Program::new().args(["iam", "policy", "--account", "111122223333"]);
+        stdout_of(&program.settings(settings).run().expect_exit(0))
+    };
+    let settings = fleet_settings("['nats://127.0.0.1:4222']", "");
+    let without = settings.replace("[fleet]\nname = 'm0'\n", "");
+    assert_ne!(settings, without);
+    assert_eq!(policy(&settings), policy(&without));
 }

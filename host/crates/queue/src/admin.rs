@@ -8,6 +8,7 @@ mod attributes;
 mod consumer;
 mod difference;
 mod finding;
+mod fleet;
 mod jetstream;
 mod permissions;
 mod server_errors;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::fleet::FleetSettings;
 use crate::{ConnectQueueError, Queue, QueueError, QueueKind, QueueSettings, QueueStatus};
 pub use attributes::RedrivePolicy;
 pub use difference::{CreatedPart, Difference, DifferenceState, PartState};
@@ -133,6 +135,20 @@ impl QueueAdmin {
         match &self.0 {
             AdminKind::Nats(admin) => admin.check(&mut findings).await,
             AdminKind::Sqs(admin) => admin.check(&mut findings).await,
+        }
+        findings.0
+    }
+
+    /// Checks the buckets of a fleet on the servers of the queue, and tests permissions. What it writes is deleted.
+    ///
+    /// # Panics
+    ///
+    /// The queue is in Amazon SQS, which has no fleets.
+    pub async fn check_fleet(&self, settings: &FleetSettings) -> Vec<QueueFinding> {
+        let mut findings = QueueFindings::default();
+        match &self.0 {
+            AdminKind::Nats(admin) => admin.check_fleet(settings, &mut findings).await,
+            AdminKind::Sqs(_) => panic!("a fleet has servers of NATS"),
         }
         findings.0
     }

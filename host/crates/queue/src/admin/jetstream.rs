@@ -20,7 +20,7 @@ use standpipe_core::error_chain;
 use standpipe_core::secret::SecretResolver;
 
 /// JetStream's codes of errors that have advice of their own, from the server's `errors.json`.
-const STREAM_NOT_FOUND: u64 = 10059;
+pub(super) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 const NO_SUITABLE_PEERS: u64 = 10005;
 const REPLICAS_WITHOUT_CLUSTER: u64 = 10074;
@@ -32,17 +32,17 @@ const NOT_ENABLED: [u64; 2] = [10039, 10076];
 /// A stream and its consumer.
 #[derive(Debug)]
 pub(super) struct JetStreamAdmin {
-    context: Context,
-    settings: QueueSettings,
-    nats: NatsSettings,
-    errors: ServerErrors,
+    pub(super) context: Context,
+    pub(super) settings: QueueSettings,
+    pub(super) nats: NatsSettings,
+    pub(super) errors: ServerErrors,
     queue: JetStreamQueue,
 }
 
 /// A refusal by JetStream, or a request without a response.
-struct ApiError {
+pub(super) struct ApiError {
     /// JetStream's code; 0 without a response.
-    code: u64,
+    pub(super) code: u64,
     problem: String,
     advice: Option<&'static str>,
 }
@@ -158,7 +158,7 @@ impl JetStreamAdmin {
     }
 
     /// Sends a request to JetStream's API. A missing permission is known at once, and has no response.
-    async fn request(&self, subject: &str, payload: &Value) -> Result<Value, ApiError> {
+    pub(super) async fn request(&self, subject: &str, payload: &Value) -> Result<Value, ApiError> {
         let whole = format!("$JS.API.{subject}");
         let response = tokio::select! {
             response = self.context.request::<_, _, Value>(subject.to_owned(), payload) => response,
@@ -241,7 +241,7 @@ impl ApiError {
         QueueAdminError { action, problem: self.problem, advice: self.advice.map(str::to_owned) }
     }
 
-    fn add_to(self, part: &str, name: &str, findings: &mut QueueFindings) {
+    pub(super) fn add_to(self, part: &str, name: &str, findings: &mut QueueFindings) {
         let advice = self.advice.unwrap_or("check [queue], and the log of the NATS servers");
         findings.failed(part, format!("{name}: {}", self.problem), advice);
     }

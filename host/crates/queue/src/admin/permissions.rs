@@ -4,6 +4,7 @@
 use async_nats::{Client, HeaderMap, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::finding::QueueFindings;
 use super::server_errors::ServerErrors;
@@ -127,7 +128,10 @@ impl NatsProbe<'_> {
         if let Some(error) = error {
             return Err(error_chain(&error));
         }
-        self.client.flush().await.map_err(|error| error_chain(&error))?;
+        match timeout(limits::REQUEST_TIMEOUT, self.client.flush()).await {
+            Ok(flushed) => flushed.map_err(|error| error_chain(&error))?,
+            Err(_) => return Err(format!("no response within {:?}", limits::REQUEST_TIMEOUT)),
+        }
         match self.errors.refusal_within(limits::NATS_REFUSAL_WAIT, subject).await {
             Some(refusal) => Err(refusal),
             None => Ok(()),

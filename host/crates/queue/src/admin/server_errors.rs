@@ -30,9 +30,20 @@ impl ServerErrors {
 
     /// Waits until the server refuses something about a subject, without end.
     pub(super) async fn refusal(&self, subject: &str) -> String {
+        // A subject that is the start of another one is not confused with it.
+        self.refusal_of(&[format!("\"{subject}\"")]).await
+    }
+
+    /// Waits until the server refuses something about a subject that begins with one of these texts, without end.
+    pub(super) async fn refusal_under(&self, starts: &[String]) -> String {
+        let quoted: Vec<_> = starts.iter().map(|start| format!("\"{start}")).collect();
+        self.refusal_of(&quoted).await
+    }
+
+    async fn refusal_of(&self, quoted: &[String]) -> String {
         let mut errors = self.0.subscribe();
         loop {
-            let found = find_refusal(&errors.borrow_and_update(), subject);
+            let found = find_refusal(&errors.borrow_and_update(), quoted);
             if let Some(error) = found {
                 return error;
             }
@@ -47,11 +58,11 @@ impl ServerErrors {
     }
 }
 
-fn find_refusal(errors: &[String], subject: &str) -> Option<String> {
-    // A subject that is the start of another one is not confused with it.
-    let quoted = format!("\"{subject}\"");
+/// The first refusal with one of these texts.
+fn find_refusal(errors: &[String], quoted: &[String]) -> Option<String> {
     let is_refusal = |error: &&String| {
-        error.to_ascii_lowercase().starts_with(VIOLATION) && error.contains(&quoted)
+        error.to_ascii_lowercase().starts_with(VIOLATION)
+            && quoted.iter().any(|subject| error.contains(subject))
     };
     errors.iter().find(is_refusal).cloned()
 }
@@ -73,5 +84,8 @@ mod tests {
         for subject in ["a", "c", "b"] {
             assert_eq!(errors.refusal_within(patience, subject).await, None, "{subject}");
         }
+        assert!(errors.refusal_under(&["a.".to_owned()]).await.contains("a.b"));
+        let other = ["b".to_owned(), "c".to_owned()];
+        assert!(timeout(patience, errors.refusal_under(&other)).await.is_err());
     }
 }
