@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use standpipe_queue::fleet::{CandidateState, FleetRecord, HostRecord};
 use standpipe_tests::client::{Client, basic_auth};
 use standpipe_tests::metrics::Metrics;
 use standpipe_tests::minisign::KeyPair;
@@ -23,12 +24,18 @@ use standpipe_tests::{
     misbehaving_plugin, stamp_component, wait_until,
 };
 
+use super::components::open_store;
+
 /// The time in which all hosts have changed, from the write of the active rules.
 const CHANGE_MAX: Duration = Duration::from_secs(1);
 
 /// How long a host without contact to the fleet maps events: `FLEET_CONTACT_PATIENCE`, and time for a record on its
 /// way.
 const CONTACT_MAX: Duration = Duration::from_secs(6);
+
+/// When the queue delivers the messages of a mapper again that was killed: late enough that a mapper that is cut off for
+/// some seconds keeps its messages.
+const ACK_WAIT: Duration = Duration::from_secs(10);
 
 const TOKEN: &str = "a-token-that-only-tests-have";
 
@@ -63,12 +70,18 @@ struct EventLoad {
 impl RulesFleet {
     /// `more` are lines of the settings of each mapper.
     fn start(more: [&str; 3]) -> Self {
-        let nats = NatsCluster::start(1);
-        nats.create_queue(Duration::from_secs(60));
+        RulesFleet::start_on(1, more)
+    }
+
+    /// Starts a fleet on this many NATS servers.
+    fn start_on(servers: usize, more: [&str; 3]) -> Self {
+        let nats = NatsCluster::start(servers);
+        nats.create_queue(ACK_WAIT);
         let collector = Program::host_run().settings(&format!(
             "[queue]\nkind = 'nats'\nrole = 'collector'\nservers = {}\nmax_delay = '10ms'\n\
-             [[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n",
-            nats.urls()
+             ack_wait = '{}s'\n[[sources]]\nname = 'web'\ndialect = 'segment'\nwrite_keys = ['key']\n",
+            nats.urls(),
+            ACK_WAIT.as_secs()
         ));
         let collector = Collector::start(collector);
         let (seen, stubs) = (0..3).map(|_| start_stub()).unzip();
@@ -198,9 +211,10 @@ fn run_fleet(servers: &str, arguments: &[&str], files: &[(&str, &[u8])]) -> Fini
 fn mapper_settings(number: usize, servers: &str, more: &str) -> String {
     let plugin = if more.contains("[plugin]") { "" } else { "[plugin]\n" };
     format!(
-        "workers = 1\n[queue]\nkind = 'nats'\nrole = 'mapper'\nservers = {servers}\n\
+        "workers = 1\n[queue]\nkind = 'nats'\nrole = 'mapper'\nservers = {servers}\nack_wait = '{}s'\n\
          [fleet]\nname = 'm{number}'\n[admin]\ntoken = '{TOKEN}'\n[delivery]\nmax_delay = '10ms'\n\
-         {more}\n{plugin}[plugin.settings]\nmappings = [{{ event = '*', stream = 'own' }}]\n"
+         {more}\n{plugin}[plugin.settings]\nmappings = [{{ event = '*', stream = 'own' }}]\n",
+        ACK_WAIT.as_secs()
     )
 }
 
@@ -363,6 +377,144 @@ fn a_mapper_that_is_late_maps_nothing_by_older_rules() {
     println!("{} events, {duplicates} of them twice", sent.len());
     assert!(fleet.delivered(0).iter().all(|delivered| delivered.stream != "s0"));
     assert_eq!(fleet.generations(), [3, 3, 3]);
+}
+
+/// How a push ended while a server was down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PushEnd {
+    Active,
+    NothingChanged,
+    /// The response to the write of the active rules was lost, and the command says so.
+    Unknown,
+}
+
+impl RulesFleet {
+    /// The generation and the settings that are active, once the store has a leader.
+    fn active_rules(&self) -> (u64, Value) {
+        let mut active = Value::Null;
+        wait_until("the rules can be read", || {
+            let ran = self.command(&["status", "--json"], &[]);
+            if ran.exit == 0 {
+                active = json_of(&ran)["active"].clone();
+            }
+            ran.exit == 0
+        });
+        (active["generation"].as_u64().unwrap_or_default(), active["rules"].clone())
+    }
+
+    /// Pushes, while `during` does something to the servers. Checks that the command says what is so, and that all hosts
+    /// have the active rules in the end.
+    fn push_during(
+        &mut self,
+        stream: &str,
+        during: impl FnOnce(&mut NatsCluster),
+    ) -> (PushEnd, Duration) {
+        let (before, _) = self.active_rules();
+        let (servers, settings) = (self.nats.urls(), to_stream(stream).to_string());
+        let started = Instant::now();
+        let ran = thread::scope(|scope| {
+            let push = scope.spawn(move || {
+                let arguments = ["push", "--settings", "rules.json", "--json", "--timeout", "40s"];
+                let ran = run_fleet(&servers, &arguments, &[("rules.json", settings.as_bytes())]);
+                (ran, started.elapsed())
+            });
+            during(&mut self.nats);
+            push.join().expect("the command ends")
+        });
+        let (ran, took) = ran;
+        self.nats.wait_until_ready();
+        let (after, _) = self.active_rules();
+        let has_result = !ran.stdout.is_empty();
+        let end = match after > before {
+            // A host may have been late, which the exit code says.
+            true if has_result => PushEnd::Active,
+            true => PushEnd::Unknown,
+            false => PushEnd::NothingChanged,
+        };
+        match end {
+            PushEnd::Active => assert_eq!(json_of(&ran)["generation"], after, "{}", ran.stderr),
+            PushEnd::Unknown => {
+                assert!(ran.stderr.contains("may have been written"), "{}", ran.stderr);
+            }
+            PushEnd::NothingChanged => assert!(ran.exit != 0 && !has_result, "{}", ran.stderr),
+        }
+        wait_until("all hosts have the active rules", || {
+            let ran = self.command(&["status", "--json"], &[]);
+            let status = if ran.exit == 0 { json_of(&ran) } else { Value::Null };
+            let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
+            hosts.len() == 3 && hosts.iter().all(|host| host["report"]["generation"] == after)
+        });
+        if end != PushEnd::NothingChanged {
+            let since = Instant::now();
+            (0..3).for_each(|number| self.wait_for_stream(number, stream, since));
+        }
+        (end, took)
+    }
+}
+
+/// Returns once all hosts have voted for a candidate, or the rules are active.
+fn wait_for_votes(servers: Vec<String>, before: u64) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = open_store(servers).await;
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            let hosts = store.read_hosts().await.unwrap_or_default();
+            let reports = hosts.iter().filter_map(|host| HostRecord::parse(&host.value).ok());
+            let is_ready = |report: &HostRecord| {
+                report.generation > before
+                    || report.candidate.as_ref().is_some_and(|candidate| {
+                        candidate.generation > before && candidate.state == CandidateState::Ready
+                    })
+            };
+            if reports.filter(is_ready).count() == 3 {
+                return;
+            }
+        }
+        panic!("the hosts do not vote");
+    });
+}
+
+#[test]
+fn a_cluster_that_loses_a_server_changes_all_mappers_or_none() {
+    const ROUNDS: usize = 6;
+    const DOWN: Duration = Duration::from_millis(1500);
+    let mut fleet = RulesFleet::start_on(3, [""; 3]);
+    fleet.push(&to_stream("first")).expect_exit(0);
+    let load = fleet.start_load();
+    let mut ends = Vec::new();
+    // Servers in turn, at other points of the push each time.
+    for round in 0..ROUNDS {
+        let delay = Duration::from_millis(20 + 60 * round as u64);
+        let (end, took) = fleet.push_during(&format!("r{round}"), |nats| {
+            thread::sleep(delay);
+            nats.kill(round % 3);
+            thread::sleep(DOWN);
+            nats.restart(round % 3);
+        });
+        println!("server {} killed {delay:?} into the push: {end:?} after {took:?}", round % 3);
+        ends.push(end);
+    }
+    // The leader of the store between the votes and the write of the active rules.
+    for round in 0..2 {
+        let leader = fleet.nats.leader_of("KV_standpipe").expect("a leader");
+        let servers = (0..3).map(|number| format!("nats://{}", fleet.nats.address(number)));
+        let (servers, before) = (servers.collect::<Vec<_>>(), fleet.active_rules().0);
+        let (end, took) = fleet.push_during(&format!("l{round}"), |nats| {
+            wait_for_votes(servers.clone(), before);
+            nats.kill(leader);
+            thread::sleep(DOWN);
+            nats.restart(leader);
+        });
+        println!("leader {leader} killed when all had voted: {end:?} after {took:?}");
+        ends.push(end);
+    }
+    let active = ends.iter().filter(|end| **end == PushEnd::Active).count();
+    println!("{active} of {} pushes became active", ends.len());
+    assert!(active > 0, "no push survives the loss of a server: {ends:?}");
+    let sent = load.stop();
+    let duplicates = fleet.wait_for_all(&sent);
+    println!("{} events, {duplicates} of them twice", sent.len());
 }
 
 #[test]
@@ -551,7 +703,7 @@ fn users() -> String {
 #[test]
 fn a_mapper_needs_no_permission_to_change_rules() {
     let nats = NatsCluster::start_with(1, &users());
-    nats.create_queue(Duration::from_secs(60));
+    nats.create_queue(ACK_WAIT);
     let servers = nats.urls();
     let files = [("rules.json", &br#"{"mappings":[{"event":"*","stream":"s"}]}"#[..])];
     let push = ["push", "--settings", "rules.json", "--timeout", "20s"];

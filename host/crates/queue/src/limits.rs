@@ -160,6 +160,10 @@ pub const FLEET_ALIVE: Duration = Duration::from_secs(6);
 /// How long the state of a host that is gone is shown.
 pub const FLEET_HOST_KEPT: Duration = Duration::from_secs(60 * 60);
 
+/// The time for one request about a record of a fleet, which has some kilobytes: much shorter than
+/// [`FLEET_WRITE_PATIENCE`], so that several attempts fit in.
+pub const FLEET_REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a command tries to write a record. A cluster of NATS servers has a new leader some seconds after it has
 /// lost one.
 pub const FLEET_WRITE_PATIENCE: Duration = Duration::from_secs(20);

@@ -260,7 +260,7 @@ impl JetStreamFleet {
 
 impl FleetStore for JetStreamFleet {
     fn read_rules(&self, key: RuleKey) -> QueueFuture<'_, RuleEntry> {
-        Box::pin(in_time("read the rules of the fleet", self.latest_rules(key)))
+        Box::pin(in_short_time("read the rules of the fleet", self.latest_rules(key)))
     }
 
     fn update_rules(
@@ -269,7 +269,7 @@ impl FleetStore for JetStreamFleet {
         value: Bytes,
         revision: u64,
     ) -> QueueFuture<'_, StoreUpdate> {
-        Box::pin(in_time("write the rules of the fleet", async move {
+        Box::pin(in_short_time("write the rules of the fleet", async move {
             update_key(&self.rules, key.name(), value, revision).await
         }))
     }
@@ -291,13 +291,13 @@ impl FleetStore for JetStreamFleet {
         value: Bytes,
         revision: u64,
     ) -> QueueFuture<'a, StoreUpdate> {
-        Box::pin(in_time("report to the fleet", async move {
+        Box::pin(in_short_time("report to the fleet", async move {
             update_key(&self.hosts, &host_key(name), value, revision).await
         }))
     }
 
     fn read_host<'a>(&'a self, name: &'a str) -> QueueFuture<'a, (u64, Option<Bytes>)> {
-        Box::pin(in_time("read the state of a host", async move {
+        Box::pin(in_short_time("read the state of a host", async move {
             let latest = self.last_of(&self.hosts, &host_key(name)).await?;
             Ok(latest.map_or((0, None), |LatestMessage { revision, value, .. }| (revision, value)))
         }))
@@ -311,7 +311,7 @@ impl FleetStore for JetStreamFleet {
     }
 
     fn read_hosts(&self) -> QueueFuture<'_, Vec<HostEntry>> {
-        Box::pin(in_time("read the hosts of the fleet", self.latest_hosts()))
+        Box::pin(in_short_time("read the hosts of the fleet", self.latest_hosts()))
     }
 
     fn put_component<'a>(&'a self, sha256: &'a str, component: Bytes) -> QueueFuture<'a, ()> {
@@ -446,6 +446,15 @@ async fn forward_changes(mut watch: kv::Watch, sender: mpsc::Sender<RuleEntry>) 
             return;
         }
     }
+}
+
+/// Limits a request about a record in time. A server that is gone sends no response, and another attempt soon succeeds.
+async fn in_short_time<T>(
+    action: &str,
+    request: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    let done = timeout(limits::FLEET_REQUEST_TIMEOUT, request).await;
+    done.unwrap_or_else(|_| Err(timeout_error(action, limits::FLEET_REQUEST_TIMEOUT)))
 }
 
 /// Limits a request in time: without a connection, the client queues requests for an unlimited time.
