@@ -266,11 +266,17 @@ fn the_check_of_a_connection_includes_the_fleet() {
     check_settings(&login("reader"), 1)
         .expect("fleet permission to read rules", "failed", &["STREAM.MSG.GET.KV_standpipe"])
         .expect("fleet permission to report to the fleet", "failed", &["$KV.standpipe-hosts"]);
+    let source = "[[sources]]\nname = 'w'\ndialect = 'segment'\nwrite_keys = ['k']\n";
+    let collector = login("").replace("user = ''\npassword = 'p'\n", "");
+    let collector = collector.replace("role = 'mapper'", "role = 'collector'");
+    let collector = format!("listen = '127.0.0.1:0'\n{collector}{source}");
     // Someone has changed a bucket.
     server.update_stream("KV_standpipe-hosts", |config| {
         (config.max_age, config.duplicate_window) =
             (Duration::from_secs(2), Duration::from_secs(2));
     });
+    // A collector ignores its fleet.
+    check_settings(&collector, 0).expect("fleet hosts", "warning", &["2s"]);
     check_settings(&admin, 1).expect("fleet hosts", "failed", &["2s", "1h", "nats stream edit"]);
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::difference::{duration_text, read_nanoseconds, read_number};
-use super::finding::QueueFindings;
+use super::finding::{FindingOutcome, QueueFindings};
 use super::jetstream::{JetStreamAdmin, STREAM_NOT_FOUND};
 use crate::fleet::{ActiveRecord, FleetRecord, FleetSettings, FleetStore, RuleKey, open_fleet};
 use crate::{QueueError, limits};
@@ -41,6 +41,15 @@ struct FleetBucket {
 
 impl JetStreamAdmin {
     pub(super) async fn check_fleet(&self, settings: &FleetSettings, findings: &mut QueueFindings) {
+        self.check_fleet_of_mapper(settings, findings).await;
+        if !self.settings.is_mapper() {
+            // A collector runs without a fleet: only commands with its settings need one.
+            let failed = findings.0.iter_mut().filter(|it| it.outcome == FindingOutcome::Failed);
+            failed.for_each(|finding| finding.outcome = FindingOutcome::Warning);
+        }
+    }
+
+    async fn check_fleet_of_mapper(&self, settings: &FleetSettings, findings: &mut QueueFindings) {
         let bucket = &settings.bucket;
         let is_mapper = self.settings.is_mapper();
         let expected = self.queue_replicas().await;
