@@ -108,10 +108,10 @@ fn a_full_disk_refuses_and_loses_nothing() {
     is_open.store(true, Ordering::Relaxed);
     // Clients that check readiness wait for this before they send.
     wait_until("there is room again", || get_readiness(&collector) == 200);
-    let ids = id..id + 1000;
-    let large = batch_body(ids.clone(), 3500);
-    let reply = client.post("/v1/batch", &[("Authorization", &basic_auth("key").1)], &large);
-    assert_eq!(reply.unwrap().status, 200, "as much as was refused has room");
+    let ids = id..id + 100;
+    let as_before = batch_body(ids.clone(), 8000);
+    let reply = client.post("/v1/batch", &[("Authorization", &basic_auth("key").1)], &as_before);
+    assert_eq!(reply.unwrap().status, 200, "a request as large as the refused ones has room");
     acknowledged.extend(ids);
     wait_until("all is delivered", || read_metric(&collector, "standpipe_spool_events") == 0.0);
     collector.stop().expect_exit(0);

@@ -6,6 +6,9 @@
 //! nothing. So the segment ends at its last durable position, and the next group starts another
 //! segment.
 //!
+//! After a group was refused because the disk is full, the spool works again when a group as large has space, and not
+//! when a smaller one has: otherwise its status would change with the size of each request.
+//!
 //! If disk space is scarce, the writer removes a segment that is no longer needed, and completes
 //! one that is mostly unneeded, so that the janitor can release its space. While the disk fails,
 //! the writer tests it every second: a caller that sends only if the spool's status is good may
@@ -37,6 +40,10 @@ const SPOOL_GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// the usual block size of file systems.
 const SPOOL_ACKS_RESERVED_BYTES: u64 = 4096;
 
+/// Bytes with which the writer tests a disk that fails for another reason than lack of space: the usual block size of
+/// file systems.
+const SPOOL_PROBE_BYTES_MIN: u64 = 4096;
+
 /// Writes segments.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
@@ -45,7 +52,7 @@ pub(super) struct SegmentWriter {
     segment_bytes: u64,
     next_number: u64,
     active: Option<ActiveSegment>,
-    /// Bytes of the last refused group.
+    /// Bytes of the largest group that the disk had no space for, since it last had space for as many.
     refused_bytes: u64,
 }
 
@@ -131,12 +138,11 @@ impl SegmentWriter {
                 true => self.store_group(&group),
                 false => Err(error),
             });
-            self.report_result(&stored);
+            let frames = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
+            self.note_result(&stored, frames);
             if stored.is_err() {
                 self.log.counters.write_errors.add(1);
-                let frames = group.iter().map(|waiting| frame_bytes(waiting.bytes.len())).sum();
                 self.log.used.subtract(frames);
-                self.refused_bytes = frames;
             }
             let answer = stored.map_err(AppendError::from);
             for waiting in group {
@@ -378,16 +384,37 @@ impl SegmentWriter {
             self.remove_unneeded();
             self.end_if_half_empty();
         }
-        if self.log.counters.is_failing.load(Ordering::Relaxed) && self.probe_disk().is_ok() {
-            self.report_result(&Ok(()));
+        let counters = &self.log.counters;
+        if counters.is_failing.load(Ordering::Relaxed) {
+            let has_waiting = counters.items_waiting.get() > 0;
+            let bytes = self.refused_bytes.max(SPOOL_PROBE_BYTES_MIN);
+            match self.probe_disk(bytes) {
+                // A disk that is too small for the refused group even with an empty spool accepts smaller groups.
+                Err(error) if is_lack_of_room(&error) && !has_waiting => self.refused_bytes /= 2,
+                probed => self.note_result(&probed, bytes),
+            }
         }
     }
 
-    /// Writes as many bytes as the last refused group had, and removes them. A crash in between
-    /// leaves zeros, which recovery cuts off.
-    fn probe_disk(&mut self) -> io::Result<()> {
+    /// Takes note of whether a group of this size could be stored.
+    fn note_result(&mut self, stored: &io::Result<()>, bytes: u64) {
+        let bytes = bytes.min(SPOOL_GROUP_BYTES_MAX as u64);
+        match stored {
+            Ok(()) if bytes < self.refused_bytes => return,
+            Ok(()) => self.refused_bytes = 0,
+            Err(error) if is_lack_of_room(error) => {
+                self.refused_bytes = self.refused_bytes.max(bytes);
+            }
+            Err(_) => {}
+        }
+        self.report_result(stored);
+    }
+
+    /// Writes this many bytes, and removes them. A crash in between leaves zeros, which recovery
+    /// cuts off.
+    fn probe_disk(&mut self, bytes: u64) -> io::Result<()> {
         let active = self.take_active()?;
-        let zeros = vec![0; self.refused_bytes.min(SPOOL_GROUP_BYTES_MAX as u64) as usize];
+        let zeros = vec![0; bytes as usize];
         let storage = &self.log.storage;
         let mut parts = [IoSlice::new(&zeros)];
         let written = append_all(&**storage, &active.file, active.end, &mut parts);

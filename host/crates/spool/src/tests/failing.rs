@@ -43,8 +43,9 @@ fn fails_and_works_again(choose: fn(&Faults) -> &Fault, error: i32, refusal: &Ap
             assert_eq!(on_disk, status.bytes);
         }
         choose(&faults).set(0);
+        // As large as those that failed: smaller ones do not show that these have space.
         for number in 2000..2020 {
-            append(&spool, 2, &payload(number, 200)).unwrap();
+            append(&spool, 2, &payload(number, 300)).unwrap();
         }
         assert!(!spool.status().is_failing);
         let expected: Vec<u32> = (0..entries_before)

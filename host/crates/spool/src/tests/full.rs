@@ -164,6 +164,42 @@ fn the_next_append_has_the_room_of_what_is_acknowledged() {
     });
 }
 
+/// Small entries have space while large ones are refused. The status stays bad until a large one has space, whichever
+/// was refused last.
+#[test]
+fn a_smaller_entry_does_not_end_the_failure_of_a_larger_one() {
+    with_small_disk(|directory| {
+        let (spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
+        let mut large = 0;
+        while append(&spool, 1, &payload(large, 300_000)).is_ok() {
+            large += 1;
+        }
+        let mut small = large;
+        while append(&spool, 1, &payload(small, 2000)).is_ok() {
+            assert!(spool.status().is_failing, "after the small entry {small}");
+            small += 1;
+        }
+        assert!(small > large + 10, "{large} large entries, {small} in total");
+        let entries = drain(&mut consumer);
+        entries.iter().for_each(|entry| acknowledge_all(&spool, entry));
+        eventually("it works again", || !spool.status().is_failing);
+        append(&spool, 1, &payload(0, 300_000)).unwrap();
+    });
+}
+
+/// A disk can be too small for an entry, however empty the spool is.
+#[test]
+fn an_entry_that_the_disk_never_has_space_for_does_not_fail_the_spool_for_ever() {
+    with_small_disk(|directory| {
+        let (spool, mut consumer) = open_on_small_disk(directory, 1 << 30);
+        assert_eq!(append(&spool, 1, &payload(0, 3_000_000)), Err(AppendError::Full));
+        assert!(spool.status().is_failing);
+        eventually("it works again", || !spool.status().is_failing);
+        append(&spool, 1, &payload(0, 300_000)).unwrap();
+        assert_eq!(drain(&mut consumer).len(), 1);
+    });
+}
+
 /// One stream is slow: all entries except the first are acknowledged while the disk is full, and
 /// the acknowledgements are stored.
 #[test]
