@@ -18,6 +18,8 @@ mod error;
 mod identities;
 #[cfg(feature = "cli")]
 pub mod import;
+#[cfg(not(all(feature = "collector", feature = "queue")))]
+mod not_built;
 mod places;
 mod plugin;
 mod raw;

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::identities::{SourceRole, check_source_roles};
+#[cfg(not(feature = "collector"))]
+pub use super::not_built::NotBuilt as CollectSettings;
+#[cfg(not(feature = "queue"))]
+pub use super::not_built::{NotBuilt as FleetSettings, NotBuilt as QueueSettings};
 use super::plugin::{PluginHosting, PluginSource, default_plugin_members};
 use super::{ConfigError, KeyPositions, Mistake, RawSettings};
 use crate::source::Input;
@@ -164,7 +168,7 @@ impl RawSettings {
         #[cfg(feature = "catalog")]
         let catalog = self.check_scheduled_catalog(directory, &overrides, &mut checker);
         #[cfg(not(feature = "catalog"))]
-        refuse_scheduled_catalog(&self, &mut checker);
+        reject_scheduled_catalog(&self, &mut checker);
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.as_ref().or(self.listen.as_ref());
         let plugin = PluginSource::of(&self.plugin, directory, overrides.plugin);
@@ -346,74 +350,15 @@ impl RawSettings {
         checker: &mut SettingsChecker,
     ) -> Option<CollectSettings> {
         if listen.is_some() {
-            checker.add(
-                "invalid listen: this program has no collector: build it with the feature `collector` of the crate \
-                 `standpipe`, or remove listen",
-            );
+            reject_without_feature("listen", "collector", "collector", checker);
         }
         None
-    }
-}
-
-/// The settings of a collector. The type has no values because this build does not have the feature
-/// `collector`.
-#[cfg(not(feature = "collector"))]
-#[derive(Debug, Clone)]
-pub enum CollectSettings {}
-
-#[cfg(not(feature = "collector"))]
-impl CollectSettings {
-    fn remove_spool(&mut self) {
-        match *self {}
-    }
-}
-
-/// The settings of a queue, of which there are none in a build without the feature `queue`.
-#[cfg(not(feature = "queue"))]
-#[derive(Debug, Clone)]
-pub enum QueueSettings {}
-
-/// The settings of a fleet, of which there are none in a build without the feature `queue`.
-#[cfg(not(feature = "queue"))]
-#[derive(Debug, Clone)]
-pub enum FleetSettings {}
-
-#[cfg(not(feature = "queue"))]
-impl QueueSettings {
-    /// Whether the process receives events from the queue.
-    pub fn is_mapper(&self) -> bool {
-        match *self {}
-    }
-
-    /// Whether the process publishes events to the queue.
-    pub fn is_collector(&self) -> bool {
-        match *self {}
-    }
-
-    /// Whether a collector stores events in its spool until the queue has them.
-    pub fn has_spool(&self) -> bool {
-        match *self {}
     }
 }
 
 #[cfg(not(feature = "queue"))]
 impl RawSettings {
-    /// Refuses `[fleet]`, since fleets are left out of this build.
-    fn check_fleet(
-        &self,
-        _: Option<&QueueSettings>,
-        checker: &mut SettingsChecker,
-    ) -> Option<FleetSettings> {
-        if self.fleet.is_some() {
-            checker.add(
-                "invalid [fleet]: this program has no fleets: build it with the feature `queue` of the crate \
-                 `standpipe`, or remove [fleet]",
-            );
-        }
-        None
-    }
-
-    /// Refuses `[queue]`, since queues are left out of this build.
+    /// Rejects `[queue]`, because this build does not contain queues.
     fn check_queue(
         &self,
         _: &AwsSettings,
@@ -421,10 +366,19 @@ impl RawSettings {
         checker: &mut SettingsChecker,
     ) -> Option<QueueSettings> {
         if self.queue.is_some() {
-            checker.add(
-                "invalid [queue]: this program has no queues: build it with the feature `queue` of the crate \
-                 `standpipe`, or remove [queue]",
-            );
+            reject_without_feature("[queue]", "queues", "queue", checker);
+        }
+        None
+    }
+
+    /// Rejects `[fleet]`, because this build does not contain fleets.
+    fn check_fleet(
+        &self,
+        _: Option<&QueueSettings>,
+        checker: &mut SettingsChecker,
+    ) -> Option<FleetSettings> {
+        if self.fleet.is_some() {
+            reject_without_feature("[fleet]", "fleets", "queue", checker);
         }
         None
     }
@@ -433,13 +387,19 @@ impl RawSettings {
 /// Rejects a scheduled catalog, because this build does not contain the catalog and could not run
 /// it.
 #[cfg(not(feature = "catalog"))]
-fn refuse_scheduled_catalog(settings: &RawSettings, checker: &mut SettingsChecker) {
+fn reject_scheduled_catalog(settings: &RawSettings, checker: &mut SettingsChecker) {
     if settings.catalog.as_ref().is_some_and(|catalog| catalog.schedule.is_some()) {
-        checker.add(
-            "invalid [catalog] schedule: this program has no catalog: build it with the feature `catalog` \
-             of the crate `standpipe`, or remove the schedule",
-        );
+        reject_without_feature("[catalog] schedule", "catalog", "catalog", checker);
     }
+}
+
+/// Rejects a section or a key for a part of the program that this build does not contain.
+#[cfg(not(all(feature = "catalog", feature = "collector", feature = "queue")))]
+fn reject_without_feature(setting: &str, part: &str, feature: &str, checker: &mut SettingsChecker) {
+    checker.add(format!(
+        "invalid {setting}: this program has no {part}: build it with the feature `{feature}` of the crate \
+         `standpipe`, or remove {setting}"
+    ));
 }
 
 /// An embedding program has its own logger, so the filter is not checked.
