@@ -82,7 +82,7 @@ use crate::config::Settings;
 use crate::source::{ReadReport, ReplayCompactor};
 use collector::RunningCollector;
 use fleet::RunningFleet;
-use parts::{Mapping, RunParts};
+use parts::{MappingParts, RunParts};
 use queue::RunningQueue;
 use reloadable::ReloadableParts;
 #[cfg(feature = "collector")]
@@ -192,7 +192,7 @@ impl Run {
         let Run { reader, feeders, workers, .. } = self;
         let RunParts { settings, mapping, forwarder, stop, dead_letters, .. } = self.parts;
         let (delivery, swapper) = match mapping {
-            Some(Mapping { delivery, swapper, .. }) => (Some(delivery), Some(swapper)),
+            Some(MappingParts { delivery, swapper, .. }) => (Some(delivery), Some(swapper)),
             None => (None, None),
         };
         let mut queue = self.queue;

@@ -49,7 +49,7 @@ use standpipe_plugin_host::swap::Swapper;
 pub(crate) struct RunParts {
     pub(super) settings: Settings,
     /// None if the run publishes events to a queue, and maps none.
-    pub(super) mapping: Option<Mapping>,
+    pub(super) mapping: Option<MappingParts>,
     /// Delivers copies of dead letters.
     pub(super) forwarder: Option<DeadLetterForwarder>,
     pub(super) aws: AwsStatus,
@@ -64,7 +64,7 @@ pub(crate) struct RunParts {
 }
 
 /// The parts that map and deliver events.
-pub(super) struct Mapping {
+pub(super) struct MappingParts {
     pub(super) swapper: Swapper,
     pub(super) companions: Companions,
     pub(super) delivery: Delivery,
@@ -158,7 +158,7 @@ impl RunParts {
                 let started = deliveries.forward_dead_letters(stream, abort());
                 forwarder = Some(started.map_err(RunError::Thread)?);
             }
-            mapping = swapper.map(|swapper| Mapping {
+            mapping = swapper.map(|swapper| MappingParts {
                 swapper,
                 companions: Companions::of(&settings),
                 delivery: deliveries.start(abort()),
@@ -166,7 +166,7 @@ impl RunParts {
             });
         }
         let fleet = match (&settings.fleet, &mapping) {
-            (Some(fleet), Some(Mapping { swapper, .. })) => {
+            (Some(fleet), Some(MappingParts { swapper, .. })) => {
                 let join = || JoinedFleet::join(fleet, swapper, &secrets);
                 Some(patiently!(unreached, join().await))
             }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::options::{EmbeddedSource, RunOptions};
-use super::parts::{Mapping, RunParts};
+use super::parts::{MappingParts, RunParts};
 use super::plugins::Companions;
 use super::{Run, Summary, UnreadInput};
 use crate::config::{Overrides, Settings, parse};
@@ -120,7 +120,7 @@ fn parts_with(
         Handle::current(),
         stop.delivery_abort.child_token(),
     );
-    let mapping = Mapping {
+    let mapping = MappingParts {
         companions: Companions::of(&settings),
         swapper: Swapper::fixed(Plugin::scripted(Arc::new(script)), how),
         delivery,
