@@ -21,8 +21,8 @@ use standpipe_core::event::{Chunk, SourceNames};
 use standpipe_core::secret::SecretResolver;
 use standpipe_delivery::dead_letters::DeadLetterWriter;
 use standpipe_queue::{
-    Gate, MessagePublisher, MessageReceiver, MessageReceiverStatus, Queue, QueueMonitor,
-    ReceiverTasks, connect_queue,
+    EventDeduplicator, Gate, MessagePublisher, MessageReceiver, MessageReceiverStatus, Queue,
+    QueueMonitor, ReceiverTasks, connect_queue,
 };
 
 /// The connection of a run to its queue.
@@ -95,7 +95,8 @@ impl ConnectedQueue {
         runtime: &Handle,
     ) -> io::Result<(RunningQueue, Option<JoinHandle<()>>)> {
         let ConnectedQueue { queue, settings, publisher, gate } = self;
-        let (mut receiver, mut receiver_tasks, mut reader) = (None, None, None);
+        let (mut receiver, mut receiver_tasks, mut reader, mut deduplicator) =
+            (None, None, None, None);
         if let Some(chunker) = chunker {
             let intake_stop = stop.intake_stop.child_token();
             let (started, messages, tasks) = MessageReceiver::start(
@@ -105,11 +106,14 @@ impl ConnectedQueue {
                 intake_stop.clone(),
                 runtime,
             );
-            let source = QueueReader::new(messages, sources);
+            let window = settings.deduplication_window;
+            deduplicator = window.map(|window| Arc::new(EventDeduplicator::new(window)));
+            let source = QueueReader::new(messages, sources, deduplicator.clone());
             reader = Some(chunker.spawn("queue-reader", source, intake_stop)?);
             (receiver, receiver_tasks) = (Some(started), Some(tasks));
         }
-        let monitor = QueueMonitor::new(queue, publisher, receiver, settings.has_spool());
+        let monitor =
+            QueueMonitor::new(queue, publisher, receiver, deduplicator, settings.has_spool());
         runtime.spawn(monitor.clone().watch(stop.intake_stop.child_token()));
         Ok((RunningQueue { monitor, receiver_tasks }, reader))
     }
@@ -117,7 +121,7 @@ impl ConnectedQueue {
 
 impl RunningQueue {
     pub(super) fn summary(&self) -> QueueSummary {
-        let QueueMonitor { publisher, receiver, .. } = &self.monitor;
+        let QueueMonitor { publisher, receiver, deduplicator, .. } = &self.monitor;
         let publisher = publisher.as_ref().map(MessagePublisher::status).unwrap_or_default();
         let MessageReceiverStatus { received, redelivered, duplicates, .. } =
             receiver.as_ref().map(MessageReceiver::status).unwrap_or_default();
@@ -128,6 +132,7 @@ impl RunningQueue {
             received,
             redelivered,
             duplicates,
+            duplicate_events: deduplicator.as_ref().map_or(0, |events| events.duplicates()),
         }
     }
 

@@ -141,6 +141,9 @@ pub struct QueueSummary {
     pub redelivered: u64,
     /// Repeated deliveries that were recognized and not processed again.
     pub duplicates: u64,
+    /// Events that were dropped because an event with the same `messageId` had been processed. They are not in `read`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub duplicate_events: u64,
 }
 
 impl Summary {

@@ -242,7 +242,8 @@ impl<'a> ReplaySource<'a> {
         chunker: &Chunker,
     ) -> Option<Chunk> {
         let (message, sources) = (&dead_letter.event, &self.replay.sources);
-        let read = super::queued::read_message(message, Vec::new(), dead_letter.line, sources);
+        let read =
+            super::queued::read_message(message, Vec::new(), dead_letter.line, sources, None);
         let (source, lines) = read.ok()?;
         let source = EventSource::with_history(source.name(), &dead_letter.history_with_this());
         Some(self.make_chunk(lines, source, bytes, chunker))

@@ -82,6 +82,49 @@ fn events_pass_a_stream_of_nats_once() {
     assert_eq!(nats.backlog().stored, 0);
 }
 
+/// An SDK that gets no response sends its events again.
+#[test]
+fn an_event_that_is_sent_again_is_delivered_once_within_the_deduplication_window() {
+    let nats = NatsCluster::start(1);
+    create_queue(&nats);
+    let firehose = Stub::start(|_| StubResponse::Accept);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let lines = nats_lines("collector", &nats.urls());
+    let collector = start_collector(directory.path(), "collector", lines);
+    let mut lines = nats_lines("mapper", &nats.urls());
+    lines.push("deduplication_window = '10m'".to_owned());
+    let mut mapper = start_mapper(directory.path(), "mapper", &firehose, lines);
+    let authorization = basic_auth(WRITE_KEY).1;
+    let headers = [("Authorization", authorization.as_str())];
+    let mut client = Client::connect(&collector.url());
+    // The events of each request, by their ids.
+    for (requests, ids) in [(1.0, &["m1", "m2"][..]), (2.0, &["m2", "m3", "m1"]), (3.0, &["m3"])] {
+        let events = ids
+            .iter()
+            .map(|id| format!(r#"{{"type":"track","event":"E","userId":"u","messageId":"{id}"}}"#));
+        let body = format!("{{\"batch\":[{}]}}", events.collect::<Vec<_>>().join(","));
+        let response = client.post("/v1/batch", &headers, body.as_bytes()).unwrap();
+        assert_eq!(response.status, 200, "{}", response.text());
+        wait_until("the message is acknowledged", || {
+            mapper.metric("standpipe_queue_acknowledged_messages_total") == requests
+        });
+    }
+    assert_eq!(mapper.metric("standpipe_queue_duplicate_events_total"), 3.0);
+    assert_eq!(mapper.metric("standpipe_queue_remembered_events"), 3.0);
+    let finished = mapper.stop().expect_exit(0);
+    assert_eq!((finished.count("read"), finished.count("delivered")), (3, 3));
+    assert_eq!(finished.summary()["queue"]["duplicate_events"], 3);
+    let records = firehose.accepted_records().into_values().flatten();
+    let mut delivered: Vec<String> = records
+        .map(|record| {
+            let event: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+            event["messageId"].as_str().expect("an id").to_owned()
+        })
+        .collect();
+    delivered.sort();
+    assert_eq!(delivered, ["m1", "m2", "m3"]);
+}
+
 #[test]
 fn events_pass_a_queue_of_sqs_in_moto_once() {
     let server = moto::shared_server();

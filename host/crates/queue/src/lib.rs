@@ -10,6 +10,7 @@
 
 pub mod admin;
 mod connect;
+mod deduplicator;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 pub mod fleet;
@@ -27,6 +28,7 @@ mod settings;
 mod sqs;
 
 pub use connect::{ConnectQueueError, connect_queue};
+pub use deduplicator::{EventDeduplicator, EventIdHash};
 pub use gate::Gate;
 pub use message::{MessageEncoder, MessageError, decode_message};
 pub use monitor::QueueMonitor;

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::{MessagePublisher, MessageReceiver, Queue, QueueStatus, limits};
+use crate::{EventDeduplicator, MessagePublisher, MessageReceiver, Queue, QueueStatus, limits};
 use standpipe_core::metrics;
 
 /// The queue of a run. Clones are the same monitor.
@@ -16,6 +16,8 @@ pub struct QueueMonitor {
     pub publisher: Option<MessagePublisher>,
     /// Receives events, if this process is a mapper.
     pub receiver: Option<MessageReceiver>,
+    /// Recognizes events that this process has processed, if the settings say so.
+    pub deduplicator: Option<Arc<EventDeduplicator>>,
     queue: Arc<dyn Queue>,
     has_spool: bool,
     /// What the queue contained when it was last asked.
@@ -28,9 +30,10 @@ impl QueueMonitor {
         queue: Arc<dyn Queue>,
         publisher: Option<MessagePublisher>,
         receiver: Option<MessageReceiver>,
+        deduplicator: Option<Arc<EventDeduplicator>>,
         has_spool: bool,
     ) -> Self {
-        QueueMonitor { publisher, receiver, queue, has_spool, status: Arc::default() }
+        QueueMonitor { publisher, receiver, deduplicator, queue, has_spool, status: Arc::default() }
     }
 
     /// Reads the status of the queue at intervals until `stop` is cancelled.
@@ -69,6 +72,9 @@ impl QueueMonitor {
         }
         if let Some(receiver) = &self.receiver {
             receiver.register_metrics(registry);
+        }
+        if let Some(deduplicator) = &self.deduplicator {
+            Arc::clone(deduplicator).register_metrics(registry);
         }
         let (queue, status) = (Arc::clone(&self.queue), Arc::clone(&self.status));
         metrics::register(registry, move |page| {

@@ -36,6 +36,11 @@ const MAX_DELAY_WITHOUT_SPOOL: Duration = Duration::from_millis(10);
 /// The longest such time.
 const MAX_DELAY_MAX: Duration = Duration::from_secs(10);
 
+/// The limits of the time for which a mapper recognizes duplicates. SDKs repeat requests within seconds to hours, and what
+/// a mapper remembers is limited anyway.
+const DEDUPLICATION_WINDOW_MIN: Duration = Duration::from_secs(1);
+const DEDUPLICATION_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Bytes of a name of a stream or a consumer in JetStream, as its documentation recommends.
 const NAME_BYTES_MAX: usize = 32;
 
@@ -99,6 +104,10 @@ pub struct RawQueue {
     /// contains about 256 KiB of events before compression.
     #[schemars(example = 32)]
     pub prefetch: Option<usize>,
+    /// The time for which a mapper remembers the `messageId` of events that it has delivered or filtered, 1 second to 24
+    /// hours. It drops further events of the source with the same `messageId`. Default: mappers drop no events.
+    #[schemars(example = &"10m")]
+    pub deduplication_window: Option<String>,
 }
 
 /// The queue that a process uses, and what for.
@@ -112,6 +121,8 @@ pub struct QueueSettings {
     pub ack_wait: Duration,
     /// The maximum number of messages that wait to be processed.
     pub prefetch: usize,
+    /// The time for which a mapper recognizes events that it has processed, if it does.
+    pub deduplication_window: Option<Duration>,
     has_spool: bool,
     /// How long a collector waits before it publishes a message that is not full.
     pub max_delay: Duration,
@@ -226,7 +237,20 @@ impl RawQueue {
         let delay = if has_spool { MAX_DELAY } else { MAX_DELAY_WITHOUT_SPOOL };
         let bounds = Duration::ZERO..=MAX_DELAY_MAX;
         let max_delay = check.duration("max_delay", self.max_delay.as_deref(), delay, bounds);
-        Some(QueueSettings { role: role?, kind: kind?, ack_wait, prefetch, has_spool, max_delay })
+        let bounds = DEDUPLICATION_WINDOW_MIN..=DEDUPLICATION_WINDOW_MAX;
+        let deduplication_window = self.deduplication_window.as_deref().map(|window| {
+            let key = "deduplication_window";
+            check.duration(key, Some(window), DEDUPLICATION_WINDOW_MIN, bounds)
+        });
+        Some(QueueSettings {
+            role: role?,
+            kind: kind?,
+            ack_wait,
+            prefetch,
+            deduplication_window,
+            has_spool,
+            max_delay,
+        })
     }
 
     fn check_role(&self, check: &mut TableChecker<'_>) -> Option<QueueRole> {

@@ -45,8 +45,11 @@ struct Promise {
     source: EventSource,
     events: Box<[AtomicU32]>,
     checkpoint: Option<Box<Checkpoint>>,
-    notice: Option<Box<dyn FnOnce(Settled) + Send + Sync>>,
+    notice: Option<Box<Notice>>,
 }
+
+/// Receives the outcomes at the end.
+type Notice = dyn FnOnce(Settled, &Settlements<'_>) + Send + Sync;
 
 /// Stores the settled events.
 type Checkpoint = dyn Fn(&Settlements<'_>) + Send + Sync;
@@ -81,6 +84,15 @@ impl Ack {
         events: usize,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
+        Self::with_outcomes(source, events, |settled, _| notice(settled))
+    }
+
+    /// Creates an acknowledgement whose callback for the end also receives the outcome of each event.
+    pub fn with_outcomes(
+        source: EventSource,
+        events: usize,
+        notice: impl FnOnce(Settled, &Settlements<'_>) + Send + Sync + 'static,
+    ) -> Self {
         Self::with_parts(source, events, None, Box::new(notice))
     }
 
@@ -92,14 +104,15 @@ impl Ack {
         checkpoint: impl Fn(&Settlements<'_>) + Send + Sync + 'static,
         notice: impl FnOnce(Settled) + Send + Sync + 'static,
     ) -> Self {
-        Self::with_parts(source, events, Some(Box::new(checkpoint)), Box::new(notice))
+        let notice = Box::new(|settled, _: &Settlements<'_>| notice(settled));
+        Self::with_parts(source, events, Some(Box::new(checkpoint)), notice)
     }
 
     fn with_parts(
         source: EventSource,
         events: usize,
         checkpoint: Option<Box<Checkpoint>>,
-        notice: Box<dyn FnOnce(Settled) + Send + Sync>,
+        notice: Box<Notice>,
     ) -> Self {
         let events = (0..events).map(|_| AtomicU32::new(1)).collect();
         Ack(Arc::new(Promise { source, events, checkpoint, notice: Some(notice) }))
@@ -197,7 +210,7 @@ impl Drop for Promise {
             *count += 1;
         }
         if let Some(notice) = self.notice.take() {
-            notice(settled);
+            notice(settled, &Settlements(&self.events));
         }
     }
 }
