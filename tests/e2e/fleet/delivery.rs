@@ -117,7 +117,7 @@ fn an_event_that_is_sent_again_is_delivered_once_within_the_deduplication_window
     let records = firehose.accepted_records().into_values().flatten();
     let mut delivered: Vec<String> = records
         .map(|record| {
-            let event: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+            let event: Value = serde_json::from_slice(&record).expect("JSON");
             event["messageId"].as_str().expect("an id").to_owned()
         })
         .collect();
