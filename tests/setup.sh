@@ -39,15 +39,19 @@ needs() {
 
 install_packages() {
     needs chromium chromium chromium-browser google-chrome
+    needs clang clang
     needs cmake cmake
     needs curl curl
     needs graphviz dot
+    needs llvm llvm-ar
     needs minisign minisign
     needs mount mount
     needs nginx nginx
     needs npm npm
     needs openssl openssl
     needs python3 python3
+    needs zstd zstd
+    [ -d /usr/include/wasm32-wasi ] || packages+=(wasi-libc)
     # Debian's Python has the module `venv`, but not what that needs.
     python3 -c 'import ensurepip, venv' 2> /dev/null || packages+=(python3-venv)
     if [ ${#packages[@]} = 0 ]; then return; fi

@@ -46,8 +46,10 @@
 //! - A panic only affects the events that cause it: they become dead letters, and the others are
 //!   mapped again in a new instance. The host can drop an instance at any time, so keep nothing in
 //!   it that must not be lost.
-//! - A plugin has no access to files, network and environment. Clocks and random numbers work, and
+//! - A plugin has no access to files, sockets and environment. Clocks and random numbers work, and
 //!   printed text becomes log lines of the host. Waiting (sleep, poll) traps.
+//! - With the feature `network`, the modules `web` and `geolocation` send requests to servers that
+//!   the operator allows, and look up IP addresses.
 //! - [`Plugin::routes`] can report which events go to which stream, for catalogs.
 //! - The whole contract, for every language, is `wit/mapping.wit`.
 //!
@@ -74,8 +76,12 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[cfg(feature = "network")]
+pub mod geolocation;
 mod plugin;
 pub mod testing;
+#[cfg(feature = "network")]
+pub mod web;
 
 #[doc(hidden)]
 pub mod bindings {
@@ -88,6 +94,18 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export_bindings",
         default_bindings_module: "standpipe_plugin::bindings",
+        generate_all,
+    });
+}
+
+#[cfg(feature = "network")]
+mod network_bindings {
+    //! The bindings of the contract's optional imports.
+    #![allow(missing_docs, unreachable_pub, dead_code, clippy::all, clippy::pedantic)]
+
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "network",
         generate_all,
     });
 }

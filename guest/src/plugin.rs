@@ -26,6 +26,16 @@ pub trait Plugin: Sized {
     /// Decides an event by adding outputs. Without an output, the event is filtered.
     fn map(&mut self, event: &Event, outputs: &mut Outputs);
 
+    /// Decides all events of a batch. The default calls [`map`](Plugin::map) for each event. A plugin
+    /// that does some work once for a batch overrides this, and calls [`Outputs::select_event`]
+    /// before it adds outputs of another event.
+    fn map_batch(&mut self, events: Vec<Event>, outputs: &mut Outputs) {
+        for (position, event) in (0..).zip(&events) {
+            outputs.select_event(position);
+            self.map(event, outputs);
+        }
+    }
+
     /// Lists which events go to which stream, for catalogs and graphs. The list has no effect on
     /// delivery. An empty list means that the plugin does not report routes.
     fn routes(&self) -> Vec<Route> {
@@ -103,6 +113,11 @@ impl Setup {
         self.reads = Reads::Envelope;
     }
 
+    /// Requests the envelope and the text of each event, which is also the default.
+    pub fn read_text(&mut self) {
+        self.reads = Reads::Text;
+    }
+
     pub(crate) fn stream_name(&self, stream: Stream) -> &str {
         &self.streams[stream.0 as usize]
     }
@@ -142,14 +157,21 @@ fn check_name(name: &str, allowed: impl Fn(char) -> bool) -> Result<(), String> 
     }
 }
 
-/// Collects the outputs of one event.
+/// Collects the outputs of events.
 #[derive(Debug)]
 pub struct Outputs {
+    /// The position of the event whose outputs are added.
     input: u32,
     list: Vec<mapper::Output>,
 }
 
 impl Outputs {
+    /// Selects the event at this position of the batch: outputs that are added from now on are its
+    /// outputs.
+    pub fn select_event(&mut self, position: u32) {
+        self.input = position;
+    }
+
     /// Delivers the event's text as received.
     pub fn deliver(&mut self, stream: Stream) {
         self.push_delivery(mapper::Target::Declared(stream.0), mapper::Payload::Original);
@@ -210,7 +232,7 @@ impl<T: Exported> mapper::Guest for T {
     fn map_events(events: Vec<Event>) -> Vec<mapper::Output> {
         T::with_instance(|instance| {
             let plugin = instance.as_mut().expect("the host calls configure before map-events");
-            map_batch(plugin, &events)
+            map_batch(plugin, events)
         })
     }
 }
@@ -223,11 +245,8 @@ impl<T: Exported> routes::Guest for T {
     }
 }
 
-pub(crate) fn map_batch<P: Plugin>(plugin: &mut P, events: &[Event]) -> Vec<mapper::Output> {
+pub(crate) fn map_batch<P: Plugin>(plugin: &mut P, events: Vec<Event>) -> Vec<mapper::Output> {
     let mut outputs = Outputs { input: 0, list: Vec::with_capacity(events.len()) };
-    for (input, event) in (0..).zip(events) {
-        outputs.input = input;
-        plugin.map(event, &mut outputs);
-    }
+    plugin.map_batch(events, &mut outputs);
     outputs.list
 }

@@ -50,8 +50,13 @@ impl<P: Plugin> Harness<P> {
 
     /// Runs one event through the plugin.
     pub fn map(&mut self, event: Event) -> Vec<Decision> {
-        let outputs = map_batch(&mut self.plugin, &[event]);
-        outputs.into_iter().map(|output| self.to_readable(output.decision)).collect()
+        self.map_batch(vec![event]).into_iter().map(|(_, decision)| decision).collect()
+    }
+
+    /// Runs a batch of events through the plugin. Each decision comes with the position of its event.
+    pub fn map_batch(&mut self, events: Vec<Event>) -> Vec<(usize, Decision)> {
+        let outputs = map_batch(&mut self.plugin, events).into_iter();
+        outputs.map(|output| (output.input as usize, self.to_readable(output.decision))).collect()
     }
 
     fn to_readable(&self, decision: mapper::Decision) -> Decision {

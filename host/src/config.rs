@@ -37,7 +37,10 @@ pub use identities::SourceRole;
 pub use places::KeyPositions;
 #[cfg(all(feature = "cli", feature = "queue"))]
 pub use plugin::written_secrets;
-pub use plugin::{FileWatch, PluginHosting, PluginSource, SecondaryPlugin, secret_references};
+pub use plugin::{
+    FileWatch, PluginHosting, PluginSource, ScriptPaths, SecondaryPlugin, SecretPlace,
+    secret_references,
+};
 #[cfg(not(feature = "catalog"))]
 pub use raw::RawCatalog;
 pub use raw::RawSettings;

@@ -44,6 +44,7 @@ mod queue;
 mod queue;
 mod reloadable;
 mod reloader;
+mod script_files;
 mod secrets;
 mod summary;
 #[cfg(feature = "collector")]
@@ -57,10 +58,12 @@ pub(crate) use clients::connect_aws;
 pub use error::RunError;
 pub use options::{EmbeddedSource, RunOptions};
 pub(crate) use plugin_secrets::{PluginSecrets, uses_stored_secrets};
-pub(crate) use plugins::{read_candidate, read_plugin};
+pub(crate) use plugins::{candidate, read_candidate};
 pub(crate) use preparation::{PluginLoader, Preparation, PreparedPart, event_streams};
 pub use reloadable::{BoxError, SetLogFilter};
 pub use reloader::Reloader;
+#[cfg(feature = "cli")]
+pub(crate) use script_files::read_bundle;
 pub(crate) use secrets::open_secrets;
 pub use summary::{CollectorSummary, QueueSummary, Summary};
 #[cfg(feature = "collector")]

@@ -100,7 +100,7 @@ fn files_that_are_not_a_plugin_are_distinguished() {
     let elf = fs::read("/proc/self/exe").expect("this program's own file");
     let components = "component built for wasm32-wasip2";
     for (what, bytes, words) in [
-        ("text", EVENT, ["a text file", components]),
+        ("JSON", EVENT, ["JSON that is not a bundle of scripts", components]),
         ("ELF", &elf[..elf.len().min(1 << 16)], ["a native program", components]),
         ("gzip", &gzip, ["a gzip file", components]),
         ("nothing", b"", ["the file is empty", components]),

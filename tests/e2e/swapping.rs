@@ -128,7 +128,7 @@ fn a_signal_reloads_files_that_are_not_watched() {
     run.wait_for_swap(2, &plugin_version(2));
     run.replace_file("plugin.wasm", b"no plugin");
     run.running.send_signal(Signal::HUP);
-    run.wait_for_refusal("compile", "a text file");
+    run.wait_for_refusal("configure", "it refuses its settings: ");
     run.send_and_wait("x", "s1");
     let _ = run.finish_run().expect_exit(0);
 }
@@ -167,7 +167,8 @@ fn broken_files_do_not_change_the_active_plugin() {
     );
     let broken: &[(&[u8], &str, &str)] = &[
         (b"", "compile", "the file is empty"),
-        (b"no plugin", "compile", "a text file"),
+        (b"no plugin", "configure", "it refuses its settings: "),
+        (b"<no plugin>", "compile", "a page of HTML or XML"),
         (b"(component)", "compile", "the WebAssembly text format"),
         (&plugin[..middle], "compile", "cannot be compiled"),
         (&changed, "compile", "cannot be compiled"),

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::binary::{cargo_command, target_directory};
 use crate::{Program, tools};
 
-/// A language that has a template.
+/// A template of `host plugin new`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
     /// Rust, with the crate `standpipe-plugin`.
@@ -18,18 +18,31 @@ pub enum Template {
     JavaScript,
     /// Python, with componentize-py.
     Python,
+    /// The runner for RudderStack's transformations in Python.
+    PythonRudderStack,
 }
 
 impl Template {
-    /// All templates.
-    pub const ALL: [Template; 3] = [Template::Rust, Template::JavaScript, Template::Python];
+    /// The templates of the plain plugin, which routes events and adds members.
+    pub const PLAIN: [Template; 3] = [Template::Rust, Template::JavaScript, Template::Python];
 
-    /// The name of the language in `--lang`.
+    /// The name of the template.
     pub fn name(self) -> &'static str {
         match self {
             Template::Rust => "rust",
             Template::JavaScript => "javascript",
             Template::Python => "python",
+            Template::PythonRudderStack => "python-rudderstack",
+        }
+    }
+
+    /// The options of `host plugin new` that choose the template.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Template::Rust => &["--lang", "rust"],
+            Template::JavaScript => &["--lang", "javascript"],
+            Template::Python => &["--lang", "python"],
+            Template::PythonRudderStack => &["--lang", "python", "--dialect", "rudderstack"],
         }
     }
 
@@ -37,7 +50,7 @@ impl Template {
     pub fn component(self) -> PathBuf {
         let component = match self {
             Template::Rust => "target/wasm32-wasip2/release/router.wasm",
-            Template::JavaScript | Template::Python => "router.wasm",
+            Template::JavaScript | Template::Python | Template::PythonRudderStack => "router.wasm",
         };
         self.build_directory().join(component)
     }
@@ -47,15 +60,20 @@ impl Template {
         self.build_directory().join("cases.json")
     }
 
+    /// The settings of the template, if it has some.
+    pub fn settings(self) -> PathBuf {
+        self.build_directory().join("settings.toml")
+    }
+
     /// The directory where the template is built, once for each process of tests.
     fn build_directory(self) -> &'static Path {
-        static DIRECTORIES: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
+        static DIRECTORIES: [OnceLock<PathBuf>; 4] = [const { OnceLock::new() }; 4];
         DIRECTORIES[self as usize].get_or_init(|| self.write_and_build())
     }
 
     /// Writes the template and builds it, unless an earlier process has done so.
     fn write_and_build(self) -> PathBuf {
-        let program = Program::new().args(["plugin", "new", "--lang", self.name(), "router"]);
+        let program = Program::new().args(["plugin", "new"]).args(self.options()).args(["router"]);
         let made = program.run().expect_exit(0);
         let mut files = Vec::new();
         collect_files(&made.path("router"), Path::new(""), &mut files);
@@ -93,17 +111,21 @@ impl Template {
                 command.args(["run", "--silent", "build"]);
                 command
             }
-            Template::Python => {
-                let python = tools::find_componentize_python();
-                let mut command = Command::new(python.with_file_name("componentize-py"));
-                command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", "router"]);
-                command.args(["-o", "router.wasm"]);
-                command
-            }
+            Template::Python => componentize_python("router"),
+            Template::PythonRudderStack => componentize_python("runner"),
         };
         let status = command.current_dir(directory).status().expect("the build starts");
         assert!(status.success(), "the template for {} could not be built", self.name());
     }
+}
+
+/// The command that makes `router.wasm` of a module.
+fn componentize_python(module: &str) -> Command {
+    let python = tools::find_componentize_python();
+    let mut command = Command::new(python.with_file_name("componentize-py"));
+    command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", module]);
+    command.args(["-o", "router.wasm"]);
+    command
 }
 
 /// Every file under a directory, by its path there.

@@ -33,7 +33,7 @@ pub fn find_python(name: &str) -> PathBuf {
 }
 
 /// Python with the packages that build plugins.
-pub(crate) fn find_componentize_python() -> PathBuf {
+pub fn find_componentize_python() -> PathBuf {
     python_environment("componentize-py", "guest/examples/python/requirements.txt")
 }
 

@@ -10,13 +10,13 @@ use crate::scan::{self, MemberKey, PartScanner};
 
 /// A JSON value within its text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct JsonValue<'a> {
+pub struct JsonValue<'a> {
     raw: &'a str,
 }
 
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JsonKind {
+pub enum JsonKind {
     Null,
     Bool,
     Number,
@@ -27,16 +27,16 @@ pub(crate) enum JsonKind {
 
 /// A member of an object.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct JsonMember<'a> {
+pub struct JsonMember<'a> {
     /// The key as written, between its quotes.
-    pub(crate) key: &'a str,
-    pub(crate) value: JsonValue<'a>,
+    pub key: &'a str,
+    pub value: JsonValue<'a>,
     has_escapes: bool,
 }
 
 impl<'a> JsonMember<'a> {
     /// The key with its escapes decoded.
-    pub(crate) fn name(&self) -> Cow<'a, str> {
+    pub fn name(&self) -> Cow<'a, str> {
         if self.has_escapes {
             Cow::Owned(unescape_string(self.key))
         } else {
@@ -45,14 +45,14 @@ impl<'a> JsonMember<'a> {
     }
 
     /// Whether the decoded key equals this name.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
+    pub fn is_named(&self, name: &str) -> bool {
         if self.has_escapes { unescape_string(self.key) == name } else { self.key == name }
     }
 }
 
 impl<'a> JsonValue<'a> {
     /// The value of a whole text, with or without whitespace around it.
-    pub(crate) fn of_text(text: &'a str) -> Self {
+    pub fn of_text(text: &'a str) -> Self {
         // Most texts have no whitespace around the value.
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\n' | b'\r' | b'\t'));
         let bytes = text.as_bytes();
@@ -62,12 +62,12 @@ impl<'a> JsonValue<'a> {
     }
 
     /// The value's text, without whitespace around it.
-    pub(crate) fn raw_text(self) -> &'a str {
+    pub fn raw_text(self) -> &'a str {
         self.raw
     }
 
     /// The kind of the value.
-    pub(crate) fn kind(self) -> JsonKind {
+    pub fn kind(self) -> JsonKind {
         match self.raw.as_bytes().first() {
             Some(b'{') => JsonKind::Object,
             Some(b'[') => JsonKind::Array,
@@ -79,7 +79,7 @@ impl<'a> JsonValue<'a> {
     }
 
     /// A string with its escapes decoded. A lone surrogate becomes U+FFFD. `None` for other values.
-    pub(crate) fn as_string(self) -> Option<Cow<'a, str>> {
+    pub fn as_string(self) -> Option<Cow<'a, str>> {
         let inside = self.inside_quotes()?;
         Some(if inside.contains('\\') {
             Cow::Owned(unescape_string(inside))
@@ -89,18 +89,18 @@ impl<'a> JsonValue<'a> {
     }
 
     /// A string as written, between its quotes. `None` for other values.
-    pub(crate) fn inside_quotes(self) -> Option<&'a str> {
+    pub fn inside_quotes(self) -> Option<&'a str> {
         let inside = self.raw.strip_prefix('"')?;
         Some(inside.strip_suffix('"').unwrap_or(inside))
     }
 
     /// The member of this name. If an object has several, the last one is used.
-    pub(crate) fn get(self, key: &str) -> Option<JsonValue<'a>> {
+    pub fn get(self, key: &str) -> Option<JsonValue<'a>> {
         self.members().filter(|member| member.is_named(key)).last().map(|member| member.value)
     }
 
     /// The members of an object. Other values have none.
-    pub(crate) fn members(self) -> impl Iterator<Item = JsonMember<'a>> {
+    pub fn members(self) -> impl Iterator<Item = JsonMember<'a>> {
         let mut parts = self.parts_of(JsonKind::Object);
         std::iter::from_fn(move || {
             let parts = parts.as_mut()?;
@@ -112,7 +112,7 @@ impl<'a> JsonValue<'a> {
     }
 
     /// The elements of an array. Other values have none.
-    pub(crate) fn elements(self) -> impl Iterator<Item = JsonValue<'a>> {
+    pub fn elements(self) -> impl Iterator<Item = JsonValue<'a>> {
         let mut parts = self.parts_of(JsonKind::Array);
         std::iter::from_fn(move || {
             let parts = parts.as_mut()?;
@@ -167,7 +167,7 @@ pub(crate) fn unescape_string(inside: &str) -> String {
 }
 
 /// Writes a string in quotes, with the necessary escapes.
-pub(crate) fn write_string(out: &mut String, text: &str) {
+pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     let needs_escape = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');

@@ -55,7 +55,8 @@ mod edit;
 mod fql;
 #[doc(hidden)]
 pub mod fuzzing;
-mod json;
+#[doc(hidden)]
+pub mod json;
 mod names;
 mod path;
 mod plain;
@@ -75,7 +76,8 @@ mod transform;
 
 use plain::{MatchedRows, RowStreams};
 pub use review::{SettingsReview, review_settings};
-use rules::{MappingRules, MatchOutcome, RouteTarget, SeenEvent};
+use rules::{MappingRules, MatchOutcome};
+pub use rules::{RouteTarget, SeenEvent};
 use settings::{EventNeeds, MappingSettings, UnmappedPolicy};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup, Stream};
 use table::EventTable;
@@ -124,14 +126,8 @@ impl Plugin for Mapping {
 
     fn map(&mut self, event: &Event, outputs: &mut Outputs) {
         let (name, message_type) = (event.name.as_deref(), event.message_type.as_deref());
-        let routed = match &mut self.routing {
-            Routing::Ruled(rules, EventNeeds::Text, _) => {
-                let seen = SeenEvent { name, message_type, text: &event.text };
-                let fate = rules.map_event(seen, |target, text| push_output(outputs, target, text));
-                self.check_unmapped(fate)
-            }
-            _ => self.route(name, message_type, |stream| outputs.deliver(stream)),
-        };
+        let seen = SeenEvent { name, message_type, text: &event.text };
+        let routed = self.decide(seen, |target, text| push_output(outputs, target, text));
         if let Err(reason) = routed {
             outputs.reject(reason);
         }
@@ -153,6 +149,29 @@ fn push_output(outputs: &mut Outputs, target: RouteTarget<'_>, text: Option<&str
 }
 
 impl Mapping {
+    /// Calls `deliver` for each stream of an event, with the changed text if the rules change it. The
+    /// text of the event is not read if the settings [do not need it](Mapping::reads_text).
+    ///
+    /// # Errors
+    ///
+    /// Fails with a reason if the event must be rejected. `deliver` was not called then.
+    #[inline]
+    pub fn decide(
+        &mut self,
+        event: SeenEvent<'_>,
+        mut deliver: impl FnMut(RouteTarget<'_>, Option<&str>),
+    ) -> Result<(), &'static str> {
+        match &mut self.routing {
+            Routing::Ruled(rules, EventNeeds::Text, _) => {
+                let fate = rules.map_event(event, deliver);
+                self.check_unmapped(fate)
+            }
+            _ => self.route(event.name, event.message_type, |stream| {
+                deliver(RouteTarget::Declared(stream), None);
+            }),
+        }
+    }
+
     /// Calls `deliver` for each stream of an event with this name and type. This is the whole
     /// mapping for callers without a component, but only with settings that [do not read
     /// texts](Mapping::reads_text).
@@ -220,6 +239,7 @@ fn write_kind(text: &mut String, name: Option<&str>, message_type: Option<&str>)
     text.push('}');
 }
 
+#[cfg(feature = "component")]
 standpipe_plugin::export!(Mapping);
 
 #[cfg(test)]

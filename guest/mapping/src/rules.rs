@@ -55,17 +55,22 @@ enum Goal {
 
 /// The destination of an event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum RouteTarget<'a> {
+pub enum RouteTarget<'a> {
+    /// A stream that the plugin has declared.
     Declared(Stream),
+    /// A stream by name.
     Named(&'a str),
 }
 
 /// The kind and the text of an event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SeenEvent<'a> {
-    pub(crate) name: Option<&'a str>,
-    pub(crate) message_type: Option<&'a str>,
-    pub(crate) text: &'a str,
+pub struct SeenEvent<'a> {
+    /// The event's name.
+    pub name: Option<&'a str>,
+    /// The event's message type.
+    pub message_type: Option<&'a str>,
+    /// The event's JSON text.
+    pub text: &'a str,
 }
 
 /// The result of the rules for an event.

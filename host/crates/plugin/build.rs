@@ -32,6 +32,8 @@ fn build_mapping(workspace: &Path) -> PathBuf {
             "--package",
             "standpipe-mapping",
             "--lib",
+            "--features",
+            "component",
             "--crate-type",
             "cdylib",
             "--target",

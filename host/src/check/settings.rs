@@ -6,7 +6,9 @@ use crate::run::{Preparation, PreparedPart, RunError, event_streams};
 use standpipe_core::event::{StreamName, covers};
 use standpipe_core::settings::toml_key;
 use standpipe_plugin_host::swap::{RejectedCandidate, RejectionCause, SwapStep};
-use standpipe_plugin_host::{SettingsReview, Untrusted, review_settings};
+use standpipe_plugin_host::{
+    LoadError, SettingsReview, Untrusted, mapping_settings, review_settings,
+};
 
 /// A prepared configuration, with mistakes and warnings.
 #[derive(Debug)]
@@ -54,7 +56,9 @@ fn part_mistakes(settings: &Settings, part: PreparedPart, error: &RunError) -> V
             RunError::Refused {
                 refused: RejectedCandidate { step: SwapStep::Configure, .. }, ..
             },
-        ) if source.file().is_none() => in_section(&section, &review_settings(text).mistakes),
+        ) if source.uses_mapping_rules() => {
+            in_section(&section, &review_settings(&mapping_settings(text)).mistakes)
+        }
         _ => Vec::new(),
     };
     let mistakes = match own.is_empty() {
@@ -73,10 +77,10 @@ fn settings_warnings(settings: &Settings) -> Vec<Mistake> {
     let roles = [PreparedPart::Plugin, PreparedPart::Canary, PreparedPart::Shadow];
     let of_roles = roles.into_iter().filter_map(|part| part_settings(settings, part));
     let own = of_roles.filter_map(|(section, source, text)| {
-        if source.file().is_some() {
+        if !source.uses_mapping_rules() {
             return None;
         }
-        let SettingsReview { warnings, .. } = review_settings(text);
+        let SettingsReview { warnings, .. } = review_settings(&mapping_settings(text));
         Some(in_section(&section, &warnings))
     });
     let is_embedded = settings.collect.as_ref().is_some_and(|it| it.address.is_none());
@@ -137,7 +141,10 @@ fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
                 _ => "[plugin] public_key".to_owned(),
             },
             SwapStep::Cases => "[plugin] cases".to_owned(),
-            SwapStep::Configure => format!("[{section}.settings]"),
+            SwapStep::Configure => match &**cause {
+                RejectionCause::Load(LoadError::Script(_)) => format!("[{section}] script"),
+                _ => format!("[{section}.settings]"),
+            },
             SwapStep::Read | SwapStep::Compile | SwapStep::Fit | SwapStep::Samples => {
                 format!("[{section}] path")
             }

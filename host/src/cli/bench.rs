@@ -144,11 +144,10 @@ fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan
     let ways = &[BenchMapping::Component];
     #[cfg(feature = "native-mapping")]
     let ways: &[BenchMapping] = match (&settings.plugin, no_plugin) {
-        (PluginSource::File(path), true) => bail!(
-            "--no-plugin runs the built-in plugin, and the settings name the plugin {}: remove one of them",
-            path.display()
+        (PluginSource::File(_) | PluginSource::Script(_), true) => bail!(
+            "--no-plugin runs the built-in plugin, and the settings name another one: remove one of them"
         ),
-        (PluginSource::File(_), false) => &[BenchMapping::Component],
+        (PluginSource::File(_) | PluginSource::Script(_), false) => &[BenchMapping::Component],
         (_, true) => &[BenchMapping::Native],
         (_, false) => &[BenchMapping::Component, BenchMapping::Native],
     };
@@ -163,7 +162,8 @@ fn bench_settings(
 ) -> anyhow::Result<Settings> {
     let (mut raw, directory) = read_settings(arguments.config.as_deref())?;
     raw.workers = arguments.workers.or(raw.workers);
-    let is_default_plugin = arguments.plugin.is_none() && raw.plugin.path.is_none();
+    let is_default_plugin =
+        arguments.plugin.is_none() && raw.plugin.path.is_none() && raw.plugin.script.is_none();
     let rows = arguments.mapping_rows;
     let own = raw.plugin.settings.get("mappings").and_then(Value::as_array).map_or(0, Vec::len);
     // Another plugin may have settings without mappings.

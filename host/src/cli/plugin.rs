@@ -1,6 +1,7 @@
 //! `host plugin`: its subcommands, and `export`, which writes the built-in plugin to a file.
 
 mod bench;
+mod bundle;
 mod diff;
 mod events;
 mod inspect;
@@ -26,16 +27,18 @@ pub(super) enum PluginSubcommand {
     Diff(diff::DiffArguments),
     /// Measure what a plugin costs compared with the built-in plugin.
     Bench(bench::BenchPluginArguments),
+    /// Write several scripts and libraries as one file, which can be signed and pushed.
+    Bundle(bundle::BundleArguments),
     /// Write the built-in plugin to a file.
     Export {
         /// The file to write; `-` is standard output.
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
-    /// Show a component's world, imports, size and hash.
+    /// Show a component's world, imports, size and hash, or the parts of a script.
     Inspect {
-        /// The component's file; the built-in plugin if there is none.
-        #[arg(value_name = "FILE.wasm")]
+        /// The file of a component or script; the built-in plugin if there is none.
+        #[arg(value_name = "FILE.wasm|FILE.js")]
         file: Option<PathBuf>,
     },
 }
@@ -46,6 +49,7 @@ pub(super) fn run(command: PluginSubcommand) -> CommandResult {
         PluginSubcommand::Test(arguments) => test::run(&arguments),
         PluginSubcommand::Diff(arguments) => diff::run(&arguments),
         PluginSubcommand::Bench(arguments) => bench::run(&arguments),
+        PluginSubcommand::Bundle(arguments) => bundle::run(&arguments),
         PluginSubcommand::Export { file } => export_default_plugin(&file),
         PluginSubcommand::Inspect { file } => inspect::run(file.as_deref()),
     }

@@ -68,8 +68,8 @@ pub(super) struct Options {
 // The settings file, and options that override it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SettingsOptions {
-    /// Mapping plugin, a WebAssembly component [default: the built-in plugin].
-    #[arg(long, value_name = "FILE.wasm")]
+    /// Mapping plugin, a WebAssembly component or a script [default: the built-in plugin].
+    #[arg(long, value_name = "FILE.wasm|FILE.js")]
     plugin: Option<PathBuf>,
     /// Settings file; `host config schema` describes it.
     #[arg(long, value_name = "FILE.toml")]

@@ -15,7 +15,7 @@ use super::identities::{SourceRole, check_source_roles};
 pub use super::not_built::NotBuilt as CollectSettings;
 #[cfg(not(feature = "queue"))]
 pub use super::not_built::{NotBuilt as FleetSettings, NotBuilt as QueueSettings};
-use super::plugin::{PluginHosting, PluginSource, default_plugin_members};
+use super::plugin::{ActivePlugin, PluginHosting, PluginSource, default_plugin_members};
 use super::{ConfigError, KeyPositions, Mistake, RawSettings};
 use crate::source::Input;
 use standpipe_aws::secret_store::SecretStoreSettings;
@@ -175,10 +175,17 @@ impl RawSettings {
         let default_plugin_members = default_plugin_members(listen.is_some());
         let own_settings = self.plugin.settings.clone();
         let own_settings = with_mappings(own_settings, overrides.mappings, &mut checker);
+        let script_options = self.plugin.check_script_options(&mut checker.table("plugin"));
+        let active = ActivePlugin {
+            source: &plugin,
+            settings: &own_settings,
+            script_options: &script_options,
+            libraries: &self.plugin.libraries,
+        };
+        let hosting = PluginHosting::check(&self.plugin, active, &mut checker);
+        let own_settings = plugin.with_script_options(own_settings, &script_options);
         let written_plugin_settings = Value::Object(own_settings.clone()).to_string();
         let plugin_settings = with_members(&plugin, &default_plugin_members, own_settings);
-        let written = &written_plugin_settings;
-        let hosting = PluginHosting::check(&self.plugin, (&plugin, written), &mut checker);
         let aws_overrides =
             AwsOverrides { region: overrides.region, endpoint_url: overrides.endpoint_url };
         let (aws, endpoint_url) = self.aws.check(aws_overrides, &mut checker.table("aws"));
@@ -326,15 +333,15 @@ impl Settings {
     }
 }
 
-/// A plugin's settings, with additional members for the built-in plugin only.
+/// A plugin's settings, with additional members if they contain rules of the built-in plugin.
 fn with_members(
     plugin: &PluginSource,
     members: &serde_json::Map<String, Value>,
     own: serde_json::Map<String, Value>,
 ) -> String {
-    let mut settings = match plugin.file() {
-        Some(_) => serde_json::Map::new(),
-        None => members.clone(),
+    let mut settings = match plugin.uses_mapping_rules() {
+        true => members.clone(),
+        false => serde_json::Map::new(),
     };
     settings.extend(own);
     Value::Object(settings).to_string()

@@ -15,8 +15,13 @@ use super::error::{ConfigError, Mistake, Position};
 use standpipe_core::settings::{SettingsTable, item_labels};
 
 /// The tables with settings of plugins, by their path.
-const PLUGIN_SETTINGS: [&[&str]; 3] =
-    [&["plugin", "settings"], &["plugin", "canary", "settings"], &["plugin", "shadow", "settings"]];
+const PLUGIN_SETTINGS: [&[&str]; 5] = [
+    &["plugin", "settings"],
+    &["plugin", "canary", "settings"],
+    &["plugin", "shadow", "settings"],
+    &["plugin", "credentials"],
+    &["plugin", "function_settings"],
+];
 
 /// The names of the built-in plugin for the items of its lists.
 const PLUGIN_ITEMS: [(&str, &str); 2] = [("mappings", "mapping"), ("transforms", "transform")];

@@ -2,15 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::pipeline::OnFailure;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
 use standpipe_core::settings::{SettingsChecker, TableChecker};
+use standpipe_plugin_host::web::NetworkSettings;
 use standpipe_plugin_host::{
-    CanarySettings, CircuitBreakerSettings, InstanceLimits, RawPlugin, Trust,
+    CanarySettings, CircuitBreakerSettings, InstanceLimits, RawPlugin, RawScriptPaths,
+    SCRIPT_MEMBER, SCRIPT_NAME_OPTION, Trust,
 };
+
+/// The ends of the names of files that are scripts or bundles of scripts.
+const SCRIPT_EXTENSIONS: [&str; 4] = ["js", "mjs", "cjs", "json"];
+
+/// The tables of a plugin's settings that can contain references to secrets: `secrets` of any
+/// plugin, and the credentials and function settings of scripts.
+const SECRET_TABLES: [&[&str]; 3] =
+    [&["secrets"], &[SCRIPT_MEMBER, "credentials"], &[SCRIPT_MEMBER, "settings"]];
 
 /// The source of the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,28 +29,79 @@ pub enum PluginSource {
     BuiltIn,
     /// The file of a component.
     File(PathBuf),
+    /// Scripts, with their libraries.
+    Script(ScriptPaths),
     #[cfg(feature = "native-mapping")]
     /// The default mapping as native code, to measure the cost of the component. No settings file
     /// can select it.
     Native,
 }
 
+/// The files of scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptPaths {
+    /// The scripts in order: files, or one directory.
+    pub files: Vec<PathBuf>,
+    /// Files of libraries. `*` in the name of a file stands for any characters.
+    pub libraries: Vec<PathBuf>,
+}
+
 impl PluginSource {
     /// The source in the settings. A file of the command line overrides it.
     pub(super) fn of(raw: &RawPlugin, directory: &Path, over: Option<PathBuf>) -> Self {
-        match (over, &raw.path) {
-            (Some(path), _) => PluginSource::File(path),
-            (None, Some(path)) => PluginSource::File(directory.join(path)),
-            (None, None) => PluginSource::BuiltIn,
+        let join = |paths: &[PathBuf]| paths.iter().map(|path| directory.join(path)).collect();
+        let libraries = || join(&raw.libraries);
+        match (over, &raw.script, &raw.path) {
+            (Some(path), _, _) => Self::of_file(path, libraries()),
+            (None, Some(script), _) => {
+                PluginSource::Script(ScriptPaths { files: join(&script.0), libraries: libraries() })
+            }
+            (None, None, Some(path)) => Self::of_file(directory.join(path), libraries()),
+            (None, None, None) => PluginSource::BuiltIn,
         }
     }
 
-    /// The component's file, or `None` for the built-in plugin.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        match self {
-            PluginSource::File(path) => Some(path),
-            _ => None,
+    /// The source in a file, whose name shows whether it is a script.
+    fn of_file(path: PathBuf, libraries: Vec<PathBuf>) -> Self {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        match extension.is_some_and(|extension| SCRIPT_EXTENSIONS.contains(&extension)) {
+            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries }),
+            false => PluginSource::File(path),
         }
+    }
+
+    /// Whether the settings contain rules of the built-in plugin: scripts use them to route what
+    /// they return.
+    pub(crate) fn uses_mapping_rules(&self) -> bool {
+        !matches!(self, PluginSource::File(_))
+    }
+
+    /// The source in another file or directory, with the libraries of this one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_path(&self, path: PathBuf) -> Self {
+        let libraries = match self {
+            PluginSource::Script(paths) => paths.libraries.clone(),
+            _ => Vec::new(),
+        };
+        match path.is_dir() {
+            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries }),
+            false => Self::of_file(path, libraries),
+        }
+    }
+
+    /// These settings of a plugin with the options of scripts, if the source is a script.
+    pub(super) fn with_script_options(
+        &self,
+        mut settings: Map<String, Value>,
+        options: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        if let PluginSource::Script(paths) = self {
+            let mut options = options.clone();
+            let name = paths.files.first().and_then(|file| file.file_name()).unwrap_or_default();
+            options.insert(SCRIPT_NAME_OPTION.to_owned(), name.to_string_lossy().into());
+            settings.insert(SCRIPT_MEMBER.to_owned(), options.into());
+        }
+        settings
     }
 }
 
@@ -57,6 +118,10 @@ pub struct PluginHosting {
     pub watch: FileWatch,
     /// The limits of an instance.
     pub instance_limits: InstanceLimits,
+    /// The servers that plugins can reach.
+    pub network: NetworkSettings,
+    /// A database of IP addresses.
+    pub geolocation: Option<PathBuf>,
     /// When the plugin counts as failing.
     pub breaker: CircuitBreakerSettings,
     /// Another plugin that decides the events of some users.
@@ -84,17 +149,35 @@ pub enum FileWatch {
     Nothing,
 }
 
-/// The references in `secrets` of a plugin's settings, with their names. Other values under this
-/// key belong to the plugin.
-pub fn secret_references(settings: &str) -> Vec<(String, SecretReference)> {
+/// A text in a plugin's settings that can be a reference to a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretPlace {
+    table: &'static [&'static str],
+    /// The key in the table.
+    pub name: String,
+}
+
+impl SecretPlace {
+    /// The text in settings.
+    pub(crate) fn value<'a>(&self, settings: &'a mut Value) -> Option<&'a mut Value> {
+        let table = self.table.iter().try_fold(settings, |table, key| table.get_mut(key))?;
+        table.get_mut(&self.name)
+    }
+}
+
+/// The references to secrets in a plugin's settings, with their places. Other values there belong
+/// to the plugin.
+pub fn secret_references(settings: &str) -> Vec<(SecretPlace, SecretReference)> {
     let settings: Value = serde_json::from_str(settings).unwrap_or_default();
     let reference = |text: &str| match SecretSetting::parse(Secret::new(text.to_owned())) {
         Ok(SecretSetting::Reference(reference)) => Some(reference),
         _ => None,
     };
-    secret_texts(&settings)
-        .filter_map(|(name, text)| Some((name.to_owned(), reference(text)?)))
-        .collect()
+    let texts = SECRET_TABLES.into_iter().flat_map(|table| {
+        let own = secret_texts(&settings, table);
+        own.map(move |(name, text)| (SecretPlace { table, name: name.to_owned() }, text))
+    });
+    texts.filter_map(|(place, text)| Some((place, reference(text)?))).collect()
 }
 
 /// The names of secrets in a plugin's settings that are written out, without a reference.
@@ -105,26 +188,41 @@ pub fn written_secrets(settings: &str) -> Vec<String> {
         let parsed = SecretSetting::parse(Secret::new((*text).to_owned()));
         !matches!(parsed, Ok(SecretSetting::Reference(_)))
     };
-    secret_texts(&settings).filter(is_written).map(|(name, _)| name.to_owned()).collect()
+    // Settings of functions are not secret as such.
+    let tables = SECRET_TABLES.into_iter().filter(|table| *table != [SCRIPT_MEMBER, "settings"]);
+    let texts = tables.flat_map(|table| secret_texts(&settings, table));
+    texts.filter(is_written).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Checks the references in `secrets` of a plugin's settings.
-fn check_secret_references(settings: &str, check: &mut TableChecker<'_>) {
-    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
-    let mut check = check.table("secrets");
-    for (name, text) in secret_texts(&settings) {
+/// Checks the references in this table of a plugin's settings.
+fn check_secret_references(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
+    for (name, text) in texts_of(settings) {
         check.secret(name, Secret::new(text.to_owned()));
     }
 }
 
-fn secret_texts(settings: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let secrets = settings.get("secrets").and_then(Value::as_object);
-    secrets.into_iter().flatten().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
+/// Checks the references in `secrets` of a plugin's settings.
+fn check_own_secrets(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
+    if let Some(Value::Object(secrets)) = settings.get("secrets") {
+        check_secret_references(secrets, &mut check.table("secrets"));
+    }
+}
+
+fn secret_texts<'a>(
+    settings: &'a Value,
+    table: &[&str],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let table = table.iter().try_fold(settings, |table, key| table.get(key));
+    table.and_then(Value::as_object).into_iter().flat_map(texts_of)
+}
+
+fn texts_of(table: &Map<String, Value>) -> impl Iterator<Item = (&str, &str)> {
+    table.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)))
 }
 
 /// Additional settings for the built-in plugin. With a collector, the built-in plugin respects the
 /// destinations that SDKs set in events, unless its settings say otherwise.
-pub(super) fn default_plugin_members(is_collecting: bool) -> serde_json::Map<String, Value> {
+pub(super) fn default_plugin_members(is_collecting: bool) -> Map<String, Value> {
     let integrations = is_collecting.then(|| ("integrations".to_owned(), Value::Bool(true)));
     integrations.into_iter().collect()
 }
@@ -134,19 +232,23 @@ impl PluginHosting {
     /// use the same settings if they have none.
     pub(super) fn check(
         raw: &RawPlugin,
-        own: (&PluginSource, &str),
+        active: ActivePlugin<'_>,
         checker: &mut SettingsChecker,
     ) -> Self {
         let mut check = checker.table("plugin");
-        check_secret_references(own.1, &mut check.table("settings"));
+        check_script_keys(raw, active.source, &mut check);
+        check_own_secrets(active.settings, &mut check.table("settings"));
+        check_secret_references(&raw.credentials, &mut check.table("credentials"));
+        check_secret_references(&raw.function_settings, &mut check.table("function_settings"));
         let canary = raw.canary.as_ref().and_then(|raw| {
             let mut check = check.table("canary");
-            let beside = SecondaryPlugin::check((&raw.path, &raw.settings), own, &mut check);
+            let beside = (&raw.path, &raw.script, &raw.settings);
+            let beside = SecondaryPlugin::check(beside, active, &mut check);
             beside.zip(Some(raw.check(&mut check)))
         });
-        let shadow = raw.shadow.as_ref();
-        let shadow = shadow.and_then(|raw| {
-            SecondaryPlugin::check((&raw.path, &raw.settings), own, &mut check.table("shadow"))
+        let shadow = raw.shadow.as_ref().and_then(|raw| {
+            let beside = (&raw.path, &raw.script, &raw.settings);
+            SecondaryPlugin::check(beside, active, &mut check.table("shadow"))
         });
         PluginHosting {
             trust: raw.check_trust(&mut check),
@@ -157,6 +259,8 @@ impl PluginHosting {
                 Some(false) => FileWatch::Nothing,
             },
             instance_limits: raw.limits.check(&mut check.table("limits")),
+            network: raw.network.check(&mut check.table("network")),
+            geolocation: raw.geolocation.as_ref().map(|path| check.path(path)),
             breaker: raw.breaker.check(&mut check.table("breaker")),
             canary,
             shadow,
@@ -164,33 +268,106 @@ impl PluginHosting {
     }
 }
 
+/// The active plugin of the settings, whose values other roles use.
+#[derive(Clone, Copy)]
+pub(super) struct ActivePlugin<'a> {
+    pub(super) source: &'a PluginSource,
+    /// The settings without the options of scripts.
+    pub(super) settings: &'a Map<String, Value>,
+    /// The options of scripts.
+    pub(super) script_options: &'a Map<String, Value>,
+    /// The libraries of scripts.
+    pub(super) libraries: &'a [PathBuf],
+}
+
 impl SecondaryPlugin {
-    /// Checks a plugin in another role. It uses this source and these settings if it has none of
-    /// its own.
+    /// Checks a plugin in another role. It uses the source and the settings of the active plugin if
+    /// it has none of its own.
     fn check(
-        (path, settings): (&Option<PathBuf>, &Option<serde_json::Map<String, Value>>),
-        (source, settings_of_active): (&PluginSource, &str),
+        (path, script, settings): (
+            &Option<PathBuf>,
+            &Option<RawScriptPaths>,
+            &Option<Map<String, Value>>,
+        ),
+        active: ActivePlugin<'_>,
         check: &mut TableChecker<'_>,
     ) -> Option<Self> {
-        if path.is_none() && settings.is_none() {
+        if path.is_none() && script.is_none() && settings.is_none() {
             check.add_mistake(
-                "is the plugin itself: write path = \"FILE.wasm\", or separate settings",
+                "is the plugin itself: write path = \"FILE.wasm\" or script = \"FILE.js\", or separate settings",
             );
             return None;
         }
-        let source = match path {
-            Some(path) => PluginSource::File(check.path(path)),
-            None => source.clone(),
-        };
-        let settings = match settings {
-            Some(own) => {
-                let own = Value::Object(own.clone()).to_string();
-                check_secret_references(&own, &mut check.table("settings"));
-                own
+        check_one_source(path, script, check);
+        let libraries = || active.libraries.iter().map(|path| check.path(path)).collect();
+        let source = match (path, script) {
+            (Some(path), _) => PluginSource::of_file(check.path(path), libraries()),
+            (None, Some(script)) => {
+                let files = script.0.iter().map(|path| check.path(path)).collect();
+                PluginSource::Script(ScriptPaths { files, libraries: libraries() })
             }
-            None => settings_of_active.to_owned(),
+            (None, None) => active.source.clone(),
         };
-        Some(SecondaryPlugin { source, settings })
+        if let Some(own) = settings {
+            check_own_secrets(own, &mut check.table("settings"));
+        }
+        let settings = settings.as_ref().unwrap_or(active.settings).clone();
+        check_reserved_member(&source, &settings, check);
+        let settings = source.with_script_options(settings, active.script_options);
+        Some(SecondaryPlugin { source, settings: Value::Object(settings).to_string() })
+    }
+}
+
+/// Checks that the keys of scripts belong to a script.
+fn check_script_keys(raw: &RawPlugin, source: &PluginSource, check: &mut TableChecker<'_>) {
+    check_one_source(&raw.path, &raw.script, check);
+    check_reserved_member(source, &raw.settings, check);
+    let beside = [
+        raw.canary.as_ref().map(|canary| (&canary.path, &canary.script)),
+        raw.shadow.as_ref().map(|shadow| (&shadow.path, &shadow.script)),
+    ];
+    let is_script = |(path, script): (&Option<PathBuf>, &Option<RawScriptPaths>)| {
+        let of_path = path.clone().map(|path| PluginSource::of_file(path, Vec::new()));
+        script.is_some() || matches!(of_path, Some(PluginSource::Script(_)))
+    };
+    let has_script = matches!(source, PluginSource::Script(_))
+        || is_script((&raw.path, &raw.script))
+        || beside.into_iter().flatten().any(is_script);
+    match raw.script_key() {
+        Some(key) if !has_script => check.add_mistake(format_args!(
+            "{key} is for scripts, and the plugin is none: write script = \"FILE.js\", or remove {key}"
+        )),
+        _ => {}
+    }
+}
+
+fn check_one_source(
+    path: &Option<PathBuf>,
+    script: &Option<RawScriptPaths>,
+    check: &mut TableChecker<'_>,
+) {
+    match (path, script) {
+        (Some(_), Some(_)) => check.add_mistake(
+            "script and path name two plugins: remove path to run the script, or remove script",
+        ),
+        (_, Some(script)) if script.0.is_empty() => {
+            check.add_mistake("script is an empty list: write script = \"FILE.js\"");
+        }
+        _ => {}
+    }
+}
+
+/// The member of the settings of scripts that contains the options is filled in.
+fn check_reserved_member(
+    source: &PluginSource,
+    settings: &Map<String, Value>,
+    check: &mut TableChecker<'_>,
+) {
+    if matches!(source, PluginSource::Script(_)) && settings.contains_key(SCRIPT_MEMBER) {
+        check.table("settings").add_mistake(
+            "script is reserved for scripts: write dialect, libraries, globals, [plugin.credentials] \
+             and [plugin.function_settings] under [plugin] instead",
+        );
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) enum SessionOutcome {
 
 impl PluginSession {
     pub(super) fn new(generation: Arc<Generation>, identities: Arc<SourceIdentities>) -> Self {
-        let mut mapper = Mapper::new(generation.plugin().clone());
+        let mut mapper = Mapper::with_requests(generation.plugin().clone());
         mapper.start_instance();
         let slots = StreamSlots::new(identities, mapper.plugin().declared().count());
         PluginSession { generation, slots, mapper }

@@ -15,6 +15,7 @@ use standpipe_core::secret::{SecretReference, UnresolvedSecret};
 use standpipe_http::{BindError, TlsError};
 use standpipe_plugin_host::cases::CasesError;
 use standpipe_plugin_host::swap::RejectedCandidate;
+use standpipe_plugin_host::web::NetworkAccessError;
 use standpipe_plugin_host::{EngineError, LoadError};
 #[cfg(feature = "queue")]
 use standpipe_queue::ConnectQueueError;
@@ -29,7 +30,7 @@ pub enum RunError {
     /// An input cannot be read.
     Input(#[from] InputError),
     /// The plugin's file cannot be read.
-    #[error("failed to read the plugin {}: {error}: check --plugin, or `path` under [plugin]", path.display())]
+    #[error("failed to read the plugin {}: {error}: check --plugin, or `script` or `path` under [plugin]", path.display())]
     PluginFile {
         /// The file.
         path: PathBuf,
@@ -58,6 +59,8 @@ pub enum RunError {
     Cases(CasesError),
     /// The WebAssembly engine cannot start.
     Engine(#[from] EngineError),
+    /// Plugins cannot reach what the settings allow.
+    Network(#[from] NetworkAccessError),
     /// The local directory for records cannot be used.
     #[error("failed to use the directory {} for records: {error}: choose another one with --local", path.display())]
     Directory {

@@ -1,4 +1,5 @@
-//! Secrets of plugins: references under `secrets` of their settings, and their values.
+//! Secrets of plugins: references under `secrets` of their settings, and in the credentials and
+//! function settings of scripts, and their values.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{RunError, open_secrets};
-use crate::config::{Settings, secret_references};
+use crate::config::{SecretPlace, Settings, secret_references};
 use standpipe_core::secret::{
     Secret, SecretReference, SecretResolver, SecretSetting, UnresolvedSecret,
 };
@@ -39,7 +40,7 @@ impl PluginSecrets {
     /// Uses each reference as its own value, for commands that use no secret store.
     pub(crate) fn unresolved(settings: &Settings) -> Self {
         let references = settings.all_plugin_settings().flat_map(secret_references);
-        let own = |(_, reference): (String, SecretReference)| {
+        let own = |(_, reference): (SecretPlace, SecretReference)| {
             let text = Secret::new(reference.to_string());
             (reference, text)
         };
@@ -68,17 +69,17 @@ impl PluginSecrets {
     /// Replaces references by secrets. Returns `None` if a reference was not resolved.
     pub(super) fn substitute(&self, written: &str) -> Option<PluginSettings> {
         let mut text = written.to_owned();
-        for (name, reference) in secret_references(written) {
-            text = replace_secret(&text, &name, self.0.get(&reference)?);
+        for (place, reference) in secret_references(written) {
+            text = replace_secret(&text, &place, self.0.get(&reference)?);
         }
         Some(PluginSettings::resolved(written, text))
     }
 }
 
-fn replace_secret(settings: &str, name: &str, secret: &Secret) -> String {
+fn replace_secret(settings: &str, place: &SecretPlace, secret: &Secret) -> String {
     let mut settings: Value = serde_json::from_str(settings).unwrap_or_default();
-    if let Some(place) = settings.get_mut("secrets").and_then(|secrets| secrets.get_mut(name)) {
-        *place = Value::String(secret.expose().to_owned());
+    if let Some(value) = place.value(&mut settings) {
+        *value = Value::String(secret.expose().to_owned());
     }
     settings.to_string()
 }
@@ -89,11 +90,19 @@ mod tests {
 
     #[test]
     fn a_secret_takes_the_place_of_its_reference_alone() {
-        let settings = r#"{"mappings":[1],"secrets":{"a":"secret:x","b":"secret:x"},"z":1.50}"#;
-        let filled = replace_secret(settings, "b", &Secret::new("\"hid\nden".to_owned()));
+        let settings = r#"{"mappings":[1],"secrets":{"a":"secret:x","b":"secret:x"},"z":1.50,
+            "script":{"credentials":{"b":"secret:y","c":"plain"},"settings":{"d":["secret:z"]}}}"#;
+        let places = secret_references(settings);
+        let names: Vec<_> = places.iter().map(|(place, _)| place.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "b"]);
+        let secret = Secret::new("\"hid\nden".to_owned());
+        let filled = places[1..]
+            .iter()
+            .fold(settings.to_owned(), |text, (place, _)| replace_secret(&text, place, &secret));
         let filled: Value = serde_json::from_str(&filled).unwrap();
         assert_eq!(filled["secrets"]["a"], "secret:x");
         assert_eq!(filled["secrets"]["b"], "\"hid\nden");
+        assert_eq!(filled["script"]["credentials"]["b"], "\"hid\nden");
         assert_eq!(filled["mappings"], serde_json::json!([1]));
     }
 }

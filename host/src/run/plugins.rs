@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::RunError;
 use super::plugin_secrets::PluginSecrets;
+use super::script_files::read_scripts;
 use crate::config::{PluginHosting, PluginSource, SecondaryPlugin, Settings};
 use crate::limits;
 use standpipe_plugin_host::cases::Cases;
@@ -119,9 +120,12 @@ impl Companions {
 impl Companion {
     /// A file that cannot be read has an empty hash, and is rejected when it is loaded.
     fn of(beside: &SecondaryPlugin, trust: (Option<String>, Option<PublicKey>)) -> Self {
-        let sha256 = match beside.source.file() {
-            None => default_plugin_sha256().as_ref().to_owned(),
-            Some(path) => read_plugin(path).map(|bytes| sha256_hex(&bytes)).unwrap_or_default(),
+        let sha256 = match &beside.source {
+            PluginSource::File(_) | PluginSource::Script(_) => {
+                let read = candidate(&beside.source);
+                read.map(|candidate| sha256_hex(&candidate.bytes)).unwrap_or_default()
+            }
+            _ => default_plugin_sha256().as_ref().to_owned(),
         };
         Companion { sha256, beside: beside.clone(), trust }
     }
@@ -160,15 +164,16 @@ pub(super) fn default_plugin_sha256() -> Arc<str> {
 }
 
 /// Reads the plugin that `source` names.
-pub(super) fn candidate(source: &PluginSource) -> Result<Candidate, RunError> {
-    match source.file() {
-        None => Ok(Candidate {
+pub(crate) fn candidate(source: &PluginSource) -> Result<Candidate, RunError> {
+    match source {
+        PluginSource::File(path) => read_candidate(path),
+        PluginSource::Script(paths) => read_scripts(paths),
+        _ => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
             signature: SignatureCheck::BuiltIn,
             settings: None,
             origin: "the built-in plugin".to_owned(),
         }),
-        Some(path) => read_candidate(path),
     }
 }
 
@@ -186,7 +191,7 @@ fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
     secrets.substitute(settings).expect("every secret of the settings was resolved")
 }
 
-/// Reads a component's file, and its detached signature if there is one.
+/// Reads the file of a component or script, and its detached signature if there is one.
 pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, RunError> {
     let bytes = Cow::Owned(read_plugin(path)?);
     let signature = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
@@ -211,7 +216,7 @@ pub(super) fn signature_path(path: &Path) -> PathBuf {
     path.into()
 }
 
-/// Reads a component's file.
+/// Reads the file of a component or script.
 ///
 /// # Errors
 ///

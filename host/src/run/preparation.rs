@@ -20,6 +20,7 @@ use standpipe_http::Tls;
 use standpipe_plugin_host::swap::{
     Candidate, CandidateValidator, LoadPolicy, RejectedCandidate, Swapper, SwapperSettings,
 };
+use standpipe_plugin_host::web::NetworkAccess;
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
 
 /// A part of the preparation.
@@ -193,6 +194,9 @@ impl PluginLoader {
         cache: Option<&Path>,
     ) -> Result<Self, RunError> {
         let engine = Engine::with(cache, settings.hosting.instance_limits, settings.workers)?;
+        let hosting = &settings.hosting;
+        let geolocation = hosting.geolocation.as_deref();
+        engine.set_network(NetworkAccess::open(&hosting.network, geolocation)?);
         let policy = policy_without_cases(settings, secrets);
         Ok(PluginLoader { engine, policy, validator: CandidateValidator::default() })
     }

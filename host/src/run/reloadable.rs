@@ -69,9 +69,16 @@ enum ReloadablePart {
 impl ReloadablePart {
     fn of(ChangedKey { section, key }: &ChangedKey) -> Self {
         match (section.as_str(), key.as_str()) {
-            ("plugin", "watch" | "limits" | "breaker" | "on_failure" | "pass_through_stream") => {
-                ReloadablePart::Run
-            }
+            (
+                "plugin",
+                "watch"
+                | "limits"
+                | "breaker"
+                | "on_failure"
+                | "pass_through_stream"
+                | "network"
+                | "geolocation",
+            ) => ReloadablePart::Run,
             ("plugin", _) => ReloadablePart::Plugin,
             ("sources", _) => ReloadablePart::Sources,
             ("streams", _) | ("delivery", "newline" | "concurrency" | "aggregate") => {

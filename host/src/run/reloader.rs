@@ -17,6 +17,7 @@ use super::Run;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, PluginFingerprint, signature_path};
 use super::reloadable::{BoxError, ReloadableParts};
+use super::script_files::watched_scripts;
 use crate::config::{FileWatch, PluginSource, Settings};
 use standpipe_core::blocking;
 use standpipe_core::fingerprint::FileFingerprint;
@@ -31,6 +32,9 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long files must be unchanged before they are read, because writers write in pieces.
 const WATCH_SETTLE: Duration = Duration::from_millis(200);
+
+/// The same for a single script, which is so small that one write completes it.
+const SCRIPT_SETTLE: Duration = Duration::from_millis(20);
 
 /// Reloads the plugin. Clones share one reloader.
 #[derive(Clone)]
@@ -127,13 +131,13 @@ impl Reloader {
             tokio::spawn(intake_stop.clone().run_until_cancelled_owned(refreshing));
         }
         let Ok(settings) = (inner.read)() else { return };
-        let (watch, files) = (settings.hosting.watch, inner.watched_files(&settings));
-        if watch == FileWatch::Files && !files.is_empty() {
+        let (watch, watched) = (settings.hosting.watch, inner.watched_files(&settings));
+        if watch == FileWatch::Files && !watched.files.is_empty() {
             // The fingerprints are taken before the files are read, so that every later change is
             // noticed.
-            let seen = fingerprints(&files);
+            let seen = fingerprints(&watched.files);
             let _ = self.reload().await;
-            let watching = self.clone().watch_files(files, seen);
+            let watching = self.clone().watch_files(watched, seen);
             tokio::spawn(intake_stop.clone().run_until_cancelled_owned(watching));
         }
     }
@@ -148,29 +152,29 @@ impl Reloader {
         }
     }
 
-    async fn watch_files(self, mut files: Vec<PathBuf>, mut seen: Vec<FileFingerprint>) {
+    async fn watch_files(self, mut watched: WatchedFiles, mut seen: Vec<FileFingerprint>) {
         let noticed = Arc::new(Notify::new());
         let mut watcher = start_watcher(&noticed);
         loop {
-            let directories = watch_directories(watcher.as_mut(), &files);
+            let directories = watch_directories(watcher.as_mut(), &watched.files);
             // A change while the files were not watched causes no notification.
-            if seen == fingerprints(&files) {
+            if seen == fingerprints(&watched.files) {
                 // Some network file systems send no notifications.
                 let _ = tokio::time::timeout(WATCH_INTERVAL, noticed.notified()).await;
             }
             for directory in directories {
                 let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
             }
-            let mut now = wait_until_stable(&files).await;
+            let mut now = wait_until_stable(&watched).await;
             if seen == now {
                 continue;
             }
             // Other settings can name other files.
             if let Ok(settings) = (self.0.read)() {
                 let named = self.0.watched_files(&settings);
-                if named != files {
-                    files = named;
-                    now = wait_until_stable(&files).await;
+                if named != watched {
+                    watched = named;
+                    now = wait_until_stable(&watched).await;
                 }
             }
             // Taken before the files are read, as above.
@@ -245,19 +249,34 @@ impl ReloaderInner {
     }
 
     /// Returns the files that a reload reads.
-    fn watched_files(&self, settings: &Settings) -> Vec<PathBuf> {
+    fn watched_files(&self, settings: &Settings) -> WatchedFiles {
         let mut files: Vec<_> = self.settings_file.iter().cloned().collect();
         let hosting = &settings.hosting;
         let canary = hosting.canary.as_ref().map(|(canary, _)| &canary.source);
         let shadow = hosting.shadow.as_ref().map(|shadow| &shadow.source);
         for source in [&settings.plugin].into_iter().chain(canary).chain(shadow) {
-            if let PluginSource::File(path) = source {
-                files.extend([path.clone(), signature_path(path)]);
+            match source {
+                PluginSource::File(path) => files.extend([path.clone(), signature_path(path)]),
+                PluginSource::Script(paths) => files.extend(watched_scripts(paths)),
+                _ => {}
             }
         }
         files.extend(hosting.cases.clone());
-        files
+        let is_single_script = matches!(
+            &settings.plugin,
+            PluginSource::Script(paths) if paths.files.len() == 1 && paths.libraries.is_empty()
+        );
+        let settle = if is_single_script { SCRIPT_SETTLE } else { WATCH_SETTLE };
+        WatchedFiles { files, settle }
     }
+}
+
+/// The files that a reload reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WatchedFiles {
+    files: Vec<PathBuf>,
+    /// How long they must be unchanged before they are read.
+    settle: Duration,
 }
 
 fn start_watcher(noticed: &Arc<Notify>) -> Option<RecommendedWatcher> {
@@ -294,11 +313,11 @@ fn watch_directories(watcher: Option<&mut RecommendedWatcher>, files: &[PathBuf]
 }
 
 /// Waits until files no longer change, and returns their fingerprints.
-async fn wait_until_stable(files: &[PathBuf]) -> Vec<FileFingerprint> {
-    let mut before = fingerprints(files);
+async fn wait_until_stable(watched: &WatchedFiles) -> Vec<FileFingerprint> {
+    let mut before = fingerprints(&watched.files);
     loop {
-        tokio::time::sleep(WATCH_SETTLE).await;
-        let now = fingerprints(files);
+        tokio::time::sleep(watched.settle).await;
+        let now = fingerprints(&watched.files);
         if now == before {
             return now;
         }

@@ -559,6 +559,32 @@ fn a_candidate_that_one_mapper_rejects_changes_nothing() {
 }
 
 #[test]
+fn a_script_is_pushed_to_all_mappers() {
+    let fleet = RulesFleet::start(["", "", ""]);
+    let push = |code: &str| {
+        let rules = to_stream("scripted").to_string();
+        let files = [("transform.js", code.as_bytes()), ("rules.json", rules.as_bytes())];
+        fleet.command(&["push", "--plugin", "transform.js", "--settings", "rules.json"], &files)
+    };
+    let broken = "export function transformEvent(event) {\n  return (;\n}";
+    push(broken).expect_exit(1).expect_stderr(&["transform.js:2:", "nothing has changed"]);
+    let code = "export function transformEvent(event) { return event; }";
+    let start = Instant::now();
+    push(code).expect_exit(0);
+    let load = fleet.start_load();
+    for number in 0..3 {
+        fleet.wait_for_stream(number, "scripted", start);
+    }
+    let sent = load.stop();
+    fleet.wait_for_all(&sent);
+    for number in 0..3 {
+        assert_eq!(fleet.last_to_others(number, "scripted"), None);
+    }
+    let text = String::from_utf8(fleet.command(&["status"], &[]).expect_exit(0).stdout).unwrap();
+    assert!(text.contains(&sha256_of(code.as_bytes())[..12]), "{text}");
+}
+
+#[test]
 fn of_two_pushes_one_wins_and_signatures_are_checked_by_each_host() {
     let (signer, other) = (KeyPair::generate(), KeyPair::generate());
     let plugin = format!("[plugin]\npublic_key = '{}'", signer.public_key());

@@ -24,15 +24,21 @@ use super::native::Native;
 use super::printable::to_printable;
 use super::routes::PluginRoute;
 use super::sandbox::{Sandbox, add_to_linker, thread_cpu_time};
+use super::script::{
+    Script, ScriptError, ScriptOutline, mapping_settings, script_runner, script_runner_sha256,
+    without_script_options,
+};
 use super::wasm_error::WasmError;
-use super::{Engine, EventReads, Fault, InstanceLimits, OutputTarget, PluginSettings};
+use super::{
+    Engine, EventReads, Fault, InstanceLimits, OutputTarget, PluginSettings, check_mapping_settings,
+};
 use crate::limits;
 use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 
 /// The first eight bytes of a component, and of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
-const WASM_MAGIC: &[u8] = b"\0asm";
+pub(super) const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// The common prefix of that interface's name in all versions.
 const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
@@ -43,6 +49,8 @@ pub struct CompiledComponent {
     engine: Engine,
     pre: PluginPre<Sandbox>,
     digest: Arc<str>,
+    /// The script that the component runs, if it is the script runner.
+    script: Option<Arc<Script>>,
 }
 
 /// A component that has been loaded and has accepted its settings.
@@ -52,6 +60,8 @@ pub struct Plugin(Arc<Loaded>);
 pub(super) struct Loaded {
     code: Code,
     settings: PluginSettings,
+    /// The settings that instances read. Those of a script contain its code.
+    instance_settings: Arc<str>,
     digest: Arc<str>,
     declared: Vec<DeclaredStream>,
     setup: contract::Setup,
@@ -82,9 +92,10 @@ pub(super) enum DeclaredStream {
 /// Why a plugin cannot be loaded, and how to fix that.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// The file is not WebAssembly.
+    /// The file is neither WebAssembly nor a script.
     #[error(
-        "it is not WebAssembly ({found}): use the .wasm file of a component built for wasm32-wasip2"
+        "it is neither WebAssembly nor a script ({found}): use the .wasm file of a component built for \
+         wasm32-wasip2, or a file of JavaScript in UTF-8"
     )]
     NotWasm {
         /// The apparent kind of the file.
@@ -127,8 +138,8 @@ pub enum LoadError {
     TooManyParts(#[source] WasmError),
     /// The component imports something that the host does not provide.
     #[error(
-        "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and nothing else, and must \
-         be built against wit/mapping.wit"
+        "it does not fit the host: {0}: plugins can import WASI 0.2 (without HTTP) and the interfaces of \
+         wit/mapping.wit and nothing else: build it against wit/mapping.wit"
     )]
     DoesNotFit(#[source] WasmError),
     /// The component failed while it was being configured.
@@ -137,6 +148,12 @@ pub enum LoadError {
     /// The component rejected its settings, with this message.
     #[error("it refuses its settings: {0}")]
     Settings(String),
+    /// The script runner rejected the script or its options, with this message.
+    #[error("it cannot be run: {0}")]
+    Script(String),
+    /// The file is a damaged or too large script.
+    #[error(transparent)]
+    ScriptFile(#[from] ScriptError),
     /// The component declares invalid streams.
     #[error("it declares an invalid delivery stream: {0}: fix the plugin")]
     Streams(#[from] WrongStreams),
@@ -172,16 +189,22 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Names of the imports.
     pub imports: Vec<String>,
+    /// The files of a script. Exports and imports are then those of the script runner.
+    pub script: Option<ScriptOutline>,
 }
 
-/// Compiles a component and describes it, without running it.
+/// Compiles a component, or the one that runs a script, and describes it, without running it.
 ///
 /// # Errors
 ///
-/// Fails if the bytes are not a component.
+/// Fails if the bytes are neither a component nor a script.
 pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     let sha256 = sha256_hex(bytes);
-    let component = compile_component(engine, bytes, &sha256)?;
+    let script = Script::parse(bytes)?;
+    let component = match &script {
+        Some(_) => compile_component(engine, &script_runner(), script_runner_sha256())?,
+        None => compile_component(engine, bytes, &sha256)?,
+    };
     let exports = export_names(engine, &component);
     let imports = component.component_type();
     let imports = imports.imports(engine.wasmtime()).map(|(name, _)| name.to_owned());
@@ -192,26 +215,27 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
             && contract_types::check_types(engine.wasmtime(), &component).is_ok(),
         imports: imports.collect(),
         exports,
+        script: script.map(|script| script.outline()),
     })
 }
 
 impl CompiledComponent {
-    /// Compiles a component, and checks that it fits the contract.
+    /// Compiles a component, and checks that it fits the contract. A script has the component that
+    /// runs scripts, which is compiled once for each engine.
     ///
     /// # Errors
     ///
-    /// Fails if the component is not a mapping plugin.
+    /// Fails if the bytes are neither a mapping plugin nor a script.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
         let digest = sha256_hex(bytes);
-        let component = compile_component(engine, bytes, &digest)?;
-        check_world(&export_names(engine, &component))?;
-        let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
-        let mut linker = Linker::new(engine.wasmtime());
-        add_to_linker(&mut linker).map_err(does_not_fit)?;
-        let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
-        contract_types::check_types(engine.wasmtime(), &component)?;
-        let pre = PluginPre::new(pre).map_err(does_not_fit)?;
-        Ok(CompiledComponent { engine: engine.clone(), pre, digest: digest.into() })
+        let script = Script::parse(bytes)?.map(Arc::new);
+        let pre = match &script {
+            Some(_) => engine.script_runner(|| {
+                prepare_instances(engine, &script_runner(), script_runner_sha256())
+            })?,
+            None => prepare_instances(engine, bytes, &digest)?,
+        };
+        Ok(CompiledComponent { engine: engine.clone(), pre, digest: digest.into(), script })
     }
 
     /// The SHA-256 of the component, in hexadecimal.
@@ -227,16 +251,61 @@ impl CompiledComponent {
     /// Fails if the plugin rejects the settings or traps.
     pub fn configure(&self, settings: impl Into<PluginSettings>) -> Result<Plugin, LoadError> {
         let (settings, rate) = (settings.into(), LogRate::default());
+        let instance_settings = self.instance_settings(&settings)?;
         let mut trial = Instance::new(&self.engine, &self.pre, &rate).map_err(LoadError::Fault)?;
-        let setup = trial.configure(settings.text(), self.engine.instance_limits().configure_cpu);
+        let configure_cpu = self.engine.instance_limits().configure_cpu;
+        let setup = trial.configure(&instance_settings, configure_cpu);
         let setup = setup.map_err(LoadError::Fault)?;
-        let setup = setup.map_err(|error| LoadError::Settings(to_printable(&error)))?;
+        let setup = setup.map_err(|error| self.refused(&settings, &error))?;
         let code = Code::Component(self.clone());
-        let plugin = Plugin::new(code, settings, Arc::clone(&self.digest), setup, rate)?;
+        let digest = Arc::clone(&self.digest);
+        let plugin = Plugin::new(code, settings, instance_settings, digest, setup, rate)?;
         plugin.give_back(trial);
         plugin.warm(2)?;
         Ok(plugin)
     }
+
+    /// The settings that instances read.
+    fn instance_settings(&self, settings: &PluginSettings) -> Result<Arc<str>, LoadError> {
+        match &self.script {
+            Some(script) => {
+                script.fill(settings.text()).map(Arc::from).map_err(LoadError::Settings)
+            }
+            None => Ok(match without_script_options(settings.text()) {
+                Some(own) => own.into(),
+                None => settings.shared_text(),
+            }),
+        }
+    }
+
+    /// The error of a component that rejects its settings. Those of a script are the rules for what
+    /// it returns; if they are right, the script is wrong.
+    fn refused(&self, settings: &PluginSettings, message: &str) -> LoadError {
+        let is_script = self.script.is_some()
+            && check_mapping_settings(&mapping_settings(settings.text())).is_ok();
+        if !is_script {
+            return LoadError::Settings(to_printable(message));
+        }
+        // The lines of a stack.
+        let lines: Vec<_> = message.lines().map(str::trim).collect();
+        LoadError::Script(to_printable(&lines.join(" ")))
+    }
+}
+
+/// Compiles a component with this SHA-256, and prepares what all its instances share.
+fn prepare_instances(
+    engine: &Engine,
+    bytes: &[u8],
+    digest: &str,
+) -> Result<PluginPre<Sandbox>, LoadError> {
+    let component = compile_component(engine, bytes, digest)?;
+    check_world(&export_names(engine, &component))?;
+    let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
+    let mut linker = Linker::new(engine.wasmtime());
+    add_to_linker(&mut linker).map_err(does_not_fit)?;
+    let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
+    contract_types::check_types(engine.wasmtime(), &component)?;
+    PluginPre::new(pre).map_err(does_not_fit)
 }
 
 /// The cost of an instance before its first event.
@@ -266,6 +335,7 @@ impl Plugin {
     fn new(
         code: Code,
         settings: PluginSettings,
+        instance_settings: Arc<str>,
         digest: Arc<str>,
         setup: contract::Setup,
         rate: LogRate,
@@ -273,6 +343,7 @@ impl Plugin {
         Ok(Plugin(Arc::new(Loaded {
             code,
             settings,
+            instance_settings,
             digest,
             declared: check_streams(&setup.streams)?,
             setup,
@@ -315,7 +386,9 @@ impl Plugin {
             .map_err(|error| LoadError::Settings(to_printable(&error)))?;
         let setup = contract::Setup { streams, reads: contract::Reads::Kind };
         let code = Code::Native(native);
-        Ok(Self::new(code, settings.into(), "native".into(), setup, LogRate::default())?)
+        let settings = PluginSettings::from(settings);
+        let text = settings.shared_text();
+        Ok(Self::new(code, settings, text, "native".into(), setup, LogRate::default())?)
     }
 
     /// The limits of each instance. Native code has none.
@@ -389,10 +462,10 @@ impl Plugin {
     ///
     /// Fails if the call fails, or if a route violates the contract.
     pub fn routes(&self) -> Result<Vec<PluginRoute>, Fault> {
-        let Loaded { code, rate, settings, .. } = &*self.0;
+        let Loaded { code, rate, instance_settings, .. } = &*self.0;
         let reported = match code {
             Code::Component(CompiledComponent { engine, pre, .. }) => {
-                Instance::routes(engine, pre, rate, settings.text())?.unwrap_or_default()
+                Instance::routes(engine, pre, rate, instance_settings)?.unwrap_or_default()
             }
             #[cfg(any(test, feature = "native-mapping"))]
             Code::Native(native) => native.routes(),
@@ -469,7 +542,8 @@ impl Plugin {
         let streams = script.configure(settings.text()).map_err(LoadError::Settings)?;
         let setup = contract::Setup { streams, reads: contract::Reads::Text };
         let code = Code::Scripted(script);
-        Ok(Self::new(code, settings, Arc::clone(digest), setup, LogRate::default())?)
+        let text = settings.shared_text();
+        Ok(Self::new(code, settings, text, Arc::clone(digest), setup, LogRate::default())?)
     }
 
     /// The script that replaces the component in a simulation.
@@ -494,8 +568,8 @@ impl Plugin {
             unreachable!("only components have instances")
         };
         let mut instance = Instance::new(engine, pre, &self.0.rate)?;
-        let setup =
-            instance.configure(self.0.settings.text(), engine.instance_limits().configure_cpu)?;
+        let configure_cpu = engine.instance_limits().configure_cpu;
+        let setup = instance.configure(&self.0.instance_settings, configure_cpu)?;
         let setup = setup.map_err(|words| ConfigureError::Refused(to_printable(&words)))?;
         match StreamOrder::between(&self.0.setup, &setup) {
             Ok(order) => {
@@ -561,13 +635,18 @@ fn compile_error(error: WasmError) -> LoadError {
 
 fn describe_bytes(bytes: &[u8]) -> &'static str {
     let text = bytes.trim_ascii_start();
+    let is_text = std::str::from_utf8(bytes).is_ok();
     match bytes {
         [] => "the file is empty",
         _ if bytes.starts_with(WASM_MAGIC) => "a WebAssembly file of an unknown version",
         _ if bytes.starts_with(b"\x7fELF") => "a native program or library, perhaps precompiled",
+        _ if text.is_empty() => "the file has only spaces",
         _ if text.starts_with(b"(") => "the WebAssembly text format",
+        _ if text.starts_with(b"<") => "a page of HTML or XML",
+        _ if text.starts_with(b"{") && is_text => "JSON that is not a bundle of scripts",
+        _ if text.starts_with(b"version https://git-lfs") => "a pointer of Git LFS",
         _ if bytes.starts_with(b"\x1f\x8b") => "a gzip file",
-        _ if std::str::from_utf8(bytes).is_ok() => "a text file",
+        _ if is_text => "text with zero bytes",
         _ => "some other binary file",
     }
 }

@@ -6,16 +6,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::InstanceLimits;
+use super::bindings::PluginPre;
 use super::cache::{CacheCounts, CacheOrigin, CompiledCache};
+use super::sandbox::Sandbox;
 use super::ticker::{Ticker, TickerHandle};
 use super::wasm_error::WasmError;
+use super::web::NetworkAccess;
 use crate::limits;
 
 /// Instances per worker that may exist at once: those of the old and the new plugin during a swap,
@@ -29,6 +33,11 @@ const WARM_SLOTS_PER_WORKER: u32 = 2;
 
 /// Bytes of an instance's memory that its slot keeps after it ends.
 const KEPT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a thread's stack that an instance may use: threads have two mebibytes. Interpreters
+/// need several of these bytes for each byte of their own stack, and can throw an error before this
+/// limit traps only if it is not reached first.
+const STACK_BYTES_MAX: usize = 1024 * 1024;
 
 /// The minimum number of instances. It is enough for instances that belong to no worker: those of
 /// shadow and candidates.
@@ -51,6 +60,9 @@ struct EngineInner {
     cache: Option<CompiledCache>,
     instance_limits: InstanceLimits,
     ticker: Ticker,
+    /// The compiled component that runs scripts, once there was a script.
+    script_runner: Mutex<Option<PluginPre<Sandbox>>>,
+    network: OnceLock<Arc<NetworkAccess>>,
 }
 
 /// Why an engine cannot be created.
@@ -129,7 +141,14 @@ impl Engine {
         let engine = engine.map_err(|error| EngineError::Engine(error.into()))?;
         let ticker = Ticker::start(engine.weak());
         let ticker = ticker.map_err(EngineError::Thread)?;
-        Ok(Engine(Arc::new(EngineInner { engine, cache, instance_limits, ticker })))
+        Ok(Engine(Arc::new(EngineInner {
+            engine,
+            cache,
+            instance_limits,
+            ticker,
+            script_runner: Mutex::default(),
+            network: OnceLock::new(),
+        })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -159,6 +178,18 @@ impl Engine {
         Ok(component)
     }
 
+    /// The compiled component that runs scripts. The first call prepares it; others wait for that.
+    pub(super) fn script_runner<E>(
+        &self,
+        prepare: impl FnOnce() -> Result<PluginPre<Sandbox>, E>,
+    ) -> Result<PluginPre<Sandbox>, E> {
+        let mut known = self.0.script_runner.lock();
+        match &*known {
+            Some(runner) => Ok(runner.clone()),
+            None => Ok(known.insert(prepare()?).clone()),
+        }
+    }
+
     /// Counts of cache lookups, or `None` without a cache.
     pub(super) fn cache_counts(&self) -> Option<&CacheCounts> {
         self.0.cache.as_ref().map(|cache| &cache.counts)
@@ -167,6 +198,17 @@ impl Engine {
     /// The handle that marks a call as running.
     pub(super) fn ticker(&self) -> TickerHandle {
         self.0.ticker.handle()
+    }
+
+    /// Sets what plugins can reach. Without it they reach nothing. Only the first call has an effect,
+    /// and only for instances that start later.
+    pub fn set_network(&self, access: NetworkAccess) {
+        let _ = self.0.network.set(Arc::new(access));
+    }
+
+    /// What plugins can reach.
+    pub(super) fn network(&self) -> Arc<NetworkAccess> {
+        Arc::clone(self.0.network.get_or_init(Arc::default))
     }
 
     /// The limits of each instance.
@@ -180,6 +222,7 @@ fn engine_config() -> Config {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
         // No function of the contract is async, and support for async costs 0.23 microseconds for
         // every call.
         .concurrency_support(false);

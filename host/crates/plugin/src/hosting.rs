@@ -7,10 +7,14 @@ mod breaker;
 mod canary;
 mod instance_limits;
 mod json;
+mod network;
+mod script;
 
 pub use breaker::RawBreaker;
 pub use canary::RawCanary;
 pub use instance_limits::RawPluginLimits;
+pub use network::RawNetwork;
+pub use script::RawScriptPaths;
 
 use std::path::PathBuf;
 
@@ -29,6 +33,34 @@ pub struct RawPlugin {
     /// file. Default: the built-in plugin.
     #[schemars(example = &"router.wasm")]
     pub path: Option<PathBuf>,
+    /// JavaScript of RudderStack or Segment that runs as the plugin, in place of `path`: a file, a
+    /// directory of files in the order of their names, or a list of files. Each event passes all
+    /// files. Default: none.
+    #[schemars(example = &"transform.js")]
+    pub script: Option<RawScriptPaths>,
+    /// Functions that the script defines: `"rudderstack"`, `"rudderstack-v0"`,
+    /// `"segment-destination"`, `"segment-insert"` or `"segment-source"`. Default: the code shows it.
+    #[schemars(example = &"rudderstack")]
+    pub dialect: Option<String>,
+    /// Files that the script can import, by the name of the file in camel case. `*` in a file name
+    /// stands for any characters. Default: empty.
+    #[schemars(example = &["libs/*.js"])]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<PathBuf>,
+    /// Values that `getCredential` returns to the script, by name. A value can be a reference
+    /// `secret:NAME`. Default: empty.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(deserialize_with = "json::object")]
+    pub credentials: serde_json::Map<String, serde_json::Value>,
+    /// Second argument of a Segment function. A value can be a reference `secret:NAME`. Default:
+    /// empty.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(deserialize_with = "json::object")]
+    pub function_settings: serde_json::Map<String, serde_json::Value>,
+    /// How long global variables of the script live: `"fresh"` for one batch of events, or `"keep"`
+    /// for as long as the plugin instance. Default: that of the dialect.
+    #[schemars(example = &"fresh")]
+    pub globals: Option<String>,
     /// Settings of the plugin, which receives them as JSON. For the built-in plugin, `mappings`
     /// lists tables with `event` and `stream`. Default: empty.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
@@ -63,6 +95,13 @@ pub struct RawPlugin {
     /// New plugin that receives the events of some users. The active plugin receives the events of
     /// all other users.
     pub canary: Option<RawCanary>,
+    /// Database of IP addresses in the format MaxMind DB, for plugins that look up where addresses
+    /// are. A relative path starts at the directory of the settings file. Default: none.
+    #[schemars(example = &"GeoLite2-City.mmdb")]
+    pub geolocation: Option<PathBuf>,
+    /// Servers that plugins can send requests to. Default: none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub network: RawNetwork,
     /// Limits of a plugin instance: memory, CPU time and age.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: RawPluginLimits,
@@ -72,8 +111,8 @@ pub struct RawPlugin {
     pub breaker: RawBreaker,
 }
 
-/// Second plugin that receives the same events as the active plugin. `path`, `settings` or both are
-/// required.
+/// Second plugin that receives the same events as the active plugin. `path`, `script` or `settings`
+/// is required.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawShadow {
@@ -81,6 +120,9 @@ pub struct RawShadow {
     /// file. Default: the value in `[plugin]`.
     #[schemars(example = &"next.wasm")]
     pub path: Option<PathBuf>,
+    /// JavaScript that runs as the shadow, as in `[plugin]`. Default: the value in `[plugin]`.
+    #[schemars(example = &"next.js")]
+    pub script: Option<RawScriptPaths>,
     /// Settings of the shadow. Default: the value in `[plugin]`.
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,

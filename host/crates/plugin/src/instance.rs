@@ -12,6 +12,7 @@ use super::log::LogRate;
 use super::routes::{PluginRoute, ROUTES};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::ticker::RunningCall;
+use super::web::{CallUsage, RequestsOfPlugin};
 use super::{Engine, Fault, InstanceLimits};
 use crate::limits;
 
@@ -62,9 +63,11 @@ impl Instance {
         events: &[contract::Event<'_>],
         start: Duration,
         cpu_max: Duration,
+        requests: RequestsOfPlugin,
     ) -> Result<Vec<contract::Output>, Fault> {
         self.calls += 1;
         let _running = start_clock(&mut self.store, start, cpu_max);
+        self.store.data_mut().call_usage = CallUsage::new(requests);
         let mapper = self.bindings.standpipe_mapping_mapper();
         let answer = mapper.call_map_events(&mut self.store, events);
         answer.map_err(|error| {
@@ -108,8 +111,8 @@ impl Instance {
 fn new_store(engine: &Engine, rate: &LogRate) -> (Store<Sandbox>, RunningCall) {
     let InstanceLimits { memory_bytes, answer_bytes, configure_cpu, .. } =
         *engine.instance_limits();
-    let mut store =
-        Store::new(engine.wasmtime(), Sandbox::new(rate, memory_bytes, engine.ticker()));
+    let sandbox = Sandbox::new(rate, memory_bytes, engine.ticker(), engine.network());
+    let mut store = Store::new(engine.wasmtime(), sandbox);
     store.limiter(|sandbox| &mut sandbox.bounds);
     store.set_hostcall_fuel(answer_bytes);
     store.epoch_deadline_callback(|context| context.data().on_tick());
@@ -139,6 +142,7 @@ fn call_routes(
 /// Starts the deadline of a call. Every call needs one: without a deadline it traps at once.
 fn start_clock(store: &mut Store<Sandbox>, start: Duration, cpu_max: Duration) -> RunningCall {
     store.data().log.begin_call();
+    store.data_mut().call_usage = CallUsage::default();
     store.data_mut().deadline = start.saturating_add(cpu_max);
     store.set_epoch_deadline(1);
     store.data().ticker.start_call()

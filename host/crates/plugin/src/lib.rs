@@ -42,6 +42,7 @@ mod reads;
 mod roles;
 mod routes;
 mod sandbox;
+mod script;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 mod settings;
@@ -51,6 +52,7 @@ mod ticker;
 mod trust;
 mod unavailable;
 mod wasm_error;
+pub mod web;
 
 mod bindings {
     //! The bindings that wasmtime generates from the contract.
@@ -81,7 +83,9 @@ pub use declared::DeclarationChange;
 pub use engine::{Engine, EngineError, engine_version};
 pub use fault::{ConfigureError, Fault, WrongAnswer};
 pub use generation::Generation;
-pub use hosting::{RawBreaker, RawCanary, RawPlugin, RawPluginLimits, RawShadow};
+pub use hosting::{
+    RawBreaker, RawCanary, RawNetwork, RawPlugin, RawPluginLimits, RawScriptPaths, RawShadow,
+};
 pub use instance_limits::InstanceLimits;
 pub use mapper::Mapper;
 pub use mapping::{SettingsReview, review_settings};
@@ -89,6 +93,11 @@ pub use minisign_verify::PublicKey;
 pub use reads::EventReads;
 pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
 pub use routes::PluginRoute;
+pub use script::{
+    SCRIPT_MEMBER, SCRIPT_NAME_OPTION, ScriptBundle, ScriptError, ScriptFile, ScriptOutline,
+    is_script, is_script_bundle, library_name, mapping_settings, script_runner_sha256,
+    with_script_name,
+};
 pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;
 pub use shadow::Shadow;

@@ -73,3 +73,10 @@ pub const COMPARISON_SAMPLES: usize = 5;
 /// [`PLUGIN_ANSWER_BYTES_MAX`], so a batch of events with huge results would otherwise take
 /// gigabytes.
 pub const PLUGIN_ANSWERS_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Scripts and libraries of a plugin. A workspace of RudderStack has some tens of libraries.
+pub const SCRIPT_FILES_MAX: usize = 200;
+
+/// Bytes of all scripts and libraries of a plugin. Each instance compiles them, within its memory
+/// and its CPU time.
+pub const SCRIPT_BYTES_MAX: usize = 4 * 1024 * 1024;

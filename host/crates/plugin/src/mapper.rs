@@ -16,6 +16,7 @@ use super::instance::Instance;
 use super::native::Native;
 use super::printable::to_printable;
 use super::sandbox::thread_cpu_time;
+use super::web::RequestsOfPlugin;
 use super::{EventReads, Fault, Grouping, InstanceLimits, Patience, Plugin, Unavailable};
 use crate::limits;
 use standpipe_core::event::{Event, StreamName};
@@ -34,6 +35,7 @@ pub struct Mapper {
     /// Why no instance could be started, if that failed.
     outage: Option<InstanceOutage>,
     instance_limits: InstanceLimits,
+    requests: RequestsOfPlugin,
 }
 
 /// Failed attempts to start an instance since the last success.
@@ -60,8 +62,18 @@ struct MapperBatch<'a> {
 }
 
 impl Mapper {
-    /// Creates a mapper that starts its instance when it is first needed.
+    /// Creates a mapper that starts its instance when it is first needed. The plugin cannot send
+    /// requests to servers: they would have effects there, and events of a test are not real.
     pub fn new(plugin: Plugin) -> Self {
+        Self::with(plugin, RequestsOfPlugin::Refused)
+    }
+
+    /// Creates a mapper for real events: the plugin can send the requests that the settings allow.
+    pub fn with_requests(plugin: Plugin) -> Self {
+        Self::with(plugin, RequestsOfPlugin::Sent)
+    }
+
+    fn with(plugin: Plugin, requests: RequestsOfPlugin) -> Self {
         let instance_limits = plugin.instance_limits();
         Mapper {
             #[cfg(any(test, feature = "native-mapping"))]
@@ -71,6 +83,7 @@ impl Mapper {
             has_failed: false,
             outage: None,
             instance_limits,
+            requests,
         }
     }
 
@@ -220,7 +233,7 @@ impl Mapper {
         let cpu_max = self.instance_limits.call_cpu_for(events.len(), bytes);
         let start = thread_cpu_time();
         let outputs = instance
-            .map_events(events, start, cpu_max)
+            .map_events(events, start, cpu_max, self.requests)
             .and_then(|answer| check_answer(&self.plugin, &instance.order, answer, events.len()));
         self.has_failed = outputs.is_err();
         match outputs {

@@ -1,5 +1,6 @@
 //! The sandbox of an instance: its WASI context and its limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -11,6 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::log::{LogRate, PluginLog};
 use super::ticker::TickerHandle;
+use super::web::{CallUsage, NetworkAccess};
 use crate::limits;
 
 /// Maximum number of host resources, such as streams and pollables, that an instance may have open
@@ -29,6 +31,9 @@ pub(super) struct Sandbox {
     pub(super) deadline: Duration,
     pub(super) log: PluginLog,
     pub(super) ticker: TickerHandle,
+    pub(super) network: Arc<NetworkAccess>,
+    /// What the current call has used of the limits for requests.
+    pub(super) call_usage: CallUsage,
 }
 
 /// Counts the memory of an instance, including all of its memories.
@@ -47,14 +52,28 @@ pub(super) struct Bounds {
 pub(super) struct DeadlinePassed;
 
 impl Sandbox {
-    pub(super) fn new(rate: &LogRate, memory_bytes_max: usize, ticker: TickerHandle) -> Self {
+    pub(super) fn new(
+        rate: &LogRate,
+        memory_bytes_max: usize,
+        ticker: TickerHandle,
+        network: Arc<NetworkAccess>,
+    ) -> Self {
         let log = PluginLog::new(rate);
         let mut wasi = WasiCtx::builder();
         wasi.stdout(log.stdout()).stderr(log.stderr()).max_random_size(RANDOM_BYTES_MAX);
         let bounds = Bounds { memory_bytes: 0, memory_bytes_max, refused: false };
         let mut table = ResourceTable::new();
         table.set_max_capacity(PLUGIN_RESOURCES_MAX);
-        Sandbox { wasi: wasi.build(), table, bounds, deadline: Duration::ZERO, log, ticker }
+        Sandbox {
+            wasi: wasi.build(),
+            table,
+            bounds,
+            deadline: Duration::ZERO,
+            log,
+            ticker,
+            network,
+            call_usage: CallUsage::default(),
+        }
     }
 
     /// Called at every tick while the plugin runs.
@@ -82,8 +101,8 @@ impl WasiView for Sandbox {
     }
 }
 
-/// Provides WASI 0.2 without waiting: the deadline of a call cannot interrupt a plugin that sleeps
-/// inside the host.
+/// Provides the imports of the contract, and WASI 0.2 without waiting: the deadline of a call cannot
+/// interrupt a plugin that sleeps inside the host.
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     linker.allow_shadowing(true);
@@ -95,7 +114,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
         bail!("a plugin must not wait (wasi:io/poll)")
     })?;
     linker.allow_shadowing(false);
-    Ok(())
+    super::web::add_to_linker(linker)
 }
 
 impl ResourceLimiter for Bounds {

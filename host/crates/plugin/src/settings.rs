@@ -56,6 +56,11 @@ impl PluginSettings {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The same text without a copy.
+    pub(super) fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
 }
 
 /// Settings without references.

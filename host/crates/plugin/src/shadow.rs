@@ -153,7 +153,7 @@ impl Shadow {
 fn run_shadow(generation: &Generation, batches: &Receiver<ShadowBatch>, seen: &ShadowProgress) {
     // If the system refuses, the thread has the usual priority.
     let _ = setpriority_process(None, LOWEST_PRIORITY);
-    let mut mapper = Mapper::new(generation.plugin().clone());
+    let mut mapper = Mapper::with_requests(generation.plugin().clone());
     for batch in batches {
         let events: Vec<_> = batch.events.iter().map(|kept| kept.to_event(&batch.texts)).collect();
         let start = Instant::now();

@@ -96,7 +96,8 @@ pub enum Untrusted {
     /// The component has no signature.
     #[error(
         "it has no signature, and public_key under [plugin] requires one: sign it with `minisign \
-         -S -m FILE.wasm` and keep FILE.wasm.minisig next to it"
+         -S -m FILE` and keep FILE.minisig next to it; several scripts are signed as one file, which `host plugin \
+         bundle` writes"
     )]
     NotSigned,
     /// The signature is not a minisign signature.

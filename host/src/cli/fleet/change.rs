@@ -12,15 +12,15 @@ use super::{TIMEOUT, parse_timeout};
 use crate::config::written_secrets;
 use crate::run::read_candidate;
 use standpipe_plugin_host::swap::SignatureCheck;
-use standpipe_plugin_host::{DEFAULT_PLUGIN, sha256_hex};
+use standpipe_plugin_host::{DEFAULT_PLUGIN, is_script, sha256_hex, with_script_name};
 use standpipe_queue::fleet::{FleetChange, FleetRules};
 
 // A plugin for the hosts of a fleet.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArguments {
-    /// Mapping plugin, a WebAssembly component; FILE.wasm.minisig has its signature
-    /// [default: the built-in plugin].
-    #[arg(long, value_name = "FILE.wasm")]
+    /// Mapping plugin, a WebAssembly component, a script or a bundle of scripts;
+    /// FILE.wasm.minisig has its signature [default: the built-in plugin].
+    #[arg(long, value_name = "FILE.wasm|FILE.js")]
     plugin: Option<PathBuf>,
     /// The plugin's settings, as a JSON object or a TOML table [default: each host keeps
     /// those of its settings file].
@@ -46,6 +46,15 @@ impl ChangeArguments {
             }
         };
         let settings = self.settings.as_deref().map(read_settings_file).transpose()?;
+        let name =
+            self.plugin.as_deref().filter(|_| is_script(&component)).and_then(Path::file_name);
+        // Hosts name the script in its errors.
+        let settings = match (settings, name) {
+            (Some(settings), Some(name)) => {
+                Some(with_script_name(&settings, &name.to_string_lossy()))
+            }
+            (settings, _) => settings,
+        };
         let rules = FleetRules { sha256: sha256_hex(&component), settings, signature, origin };
         rules.validate()?;
         Ok(FleetChange { rules, component, canary, timeout: self.timeout })

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::events::{for_each_lines, split_into_batches};
-use super::settings::{PluginSettingsArguments, read_plugin_settings};
+use super::settings::{PluginSettingsArguments, read_named_plugin, read_plugin_settings};
 use crate::bench::plugins::{BenchCandidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_report, usage};
-use crate::run::{PluginLoader, read_plugin};
+use crate::run::PluginLoader;
 use crate::source::Input;
 use standpipe_core::event::Lines;
 use standpipe_plugin_host::{DEFAULT_PLUGIN, check_mapping_settings};
@@ -27,8 +27,8 @@ const PLUGIN_BENCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// from scratch: cached code is not used.
 #[derive(Debug, Args)]
 pub(crate) struct BenchPluginArguments {
-    /// The component's file.
-    #[arg(value_name = "PLUGIN.wasm")]
+    /// The file of a component or script, or a directory of scripts.
+    #[arg(value_name = "PLUGIN.wasm|PLUGIN.js")]
     plugin: PathBuf,
     /// Newline-delimited JSON events, plain or compressed; those that fit into 256
     /// MiB.
@@ -62,8 +62,8 @@ pub(super) fn run(arguments: &BenchPluginArguments) -> CommandResult {
 }
 
 fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
-    let bytes = read_plugin(&arguments.plugin)?;
     let (of_run, settings) = arguments.settings.read(None)?;
+    let plugin = read_named_plugin(&arguments.plugin, &of_run)?;
     // A measured compilation stores its result here, and loading reads it.
     let cache = TempDir::new().context("make a temporary directory")?;
     let loader = PluginLoader::new(&of_run, Some(cache.path()))?;
@@ -82,7 +82,11 @@ fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
         bail!("{} holds no events: give a file of newline-delimited JSON", input.name());
     }
     let candidates = [
-        BenchCandidate { name: arguments.plugin.display().to_string(), bytes: &bytes, settings },
+        BenchCandidate {
+            name: arguments.plugin.display().to_string(),
+            bytes: &plugin.candidate.bytes,
+            settings: plugin.settings(&settings),
+        },
         BenchCandidate {
             name: "built-in plugin".to_owned(),
             bytes: DEFAULT_PLUGIN,

@@ -7,10 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::events::for_each_batch;
-use super::settings::{plugin_loader, read_plugin_settings, read_run_settings};
+use super::settings::{plugin_loader, read_named_plugin, read_plugin_settings, read_run_settings};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_report, usage};
-use crate::run::read_candidate;
 use crate::source::Input;
 use standpipe_plugin_host::compare::Comparison;
 use standpipe_plugin_host::{Mapper, Plugin};
@@ -24,11 +23,11 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct DiffArguments {
-    /// The old component; `host plugin export` writes the default one.
-    #[arg(value_name = "OLD.wasm")]
+    /// The old component or script; `host plugin export` writes the default component.
+    #[arg(value_name = "OLD.wasm|OLD.js")]
     old: PathBuf,
-    /// The new component.
-    #[arg(value_name = "NEW.wasm")]
+    /// The new component or script.
+    #[arg(value_name = "NEW.wasm|NEW.js")]
     new: PathBuf,
     /// Files of newline-delimited JSON events, plain or compressed; `-` is standard
     /// input.
@@ -95,17 +94,17 @@ fn compare_plugins(arguments: &DiffArguments) -> anyhow::Result<(Comparison, u64
 }
 
 fn load_both(arguments: &DiffArguments) -> anyhow::Result<(Plugin, Plugin)> {
-    let settings = read_run_settings(arguments.config.as_deref(), arguments.data_dir.clone())?;
+    let run_settings = read_run_settings(arguments.config.as_deref(), arguments.data_dir.clone())?;
     let own = |own: Option<&Path>| match own {
         Some(file) => read_plugin_settings(file),
-        None => Ok(settings.written_plugin_settings.clone()),
+        None => Ok(run_settings.written_plugin_settings.clone()),
     };
     let old_settings = own(arguments.old_settings.as_deref())?;
     let new_settings = own(arguments.new_settings.as_deref())?;
-    let mut loader = plugin_loader(&settings)?.without_trust_checks();
+    let mut loader = plugin_loader(&run_settings)?.without_trust_checks();
     let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
-        let component = read_candidate(file)?;
-        let loaded = loader.load_with(&component, settings);
+        let plugin = read_named_plugin(file, &run_settings)?;
+        let loaded = loader.load_with(&plugin.candidate, &plugin.settings(settings));
         loaded.map_err(|error| anyhow::Error::new(error.cause).context(file.display().to_string()))
     };
     Ok((load(&arguments.old, &old_settings)?, load(&arguments.new, &new_settings)?))

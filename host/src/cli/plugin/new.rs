@@ -24,6 +24,9 @@ pub(crate) struct NewPluginArguments {
     /// The language.
     #[arg(long, value_name = "LANGUAGE")]
     lang: PluginLanguage,
+    /// Create a runner for a vendor's code in Python: it takes the code as settings.
+    #[arg(long, value_name = "VENDOR")]
+    dialect: Option<CodeDialect>,
     /// The directory to create; the plugin gets its name.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
@@ -37,6 +40,23 @@ enum PluginLanguage {
     Python,
 }
 
+/// The vendor whose code a plugin runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CodeDialect {
+    #[value(name = "rudderstack")]
+    RudderStack,
+}
+
+/// What a new plugin is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Template {
+    Rust,
+    JavaScript,
+    Python,
+    /// A runner for RudderStack's transformations in Python.
+    PythonRudderStack,
+}
+
 /// A path in the new directory, and the contents of the file.
 type TemplateFile = (&'static str, String);
 
@@ -48,8 +68,9 @@ macro_rules! source {
 
 pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
     let directory = &arguments.directory;
+    let template = Template::of(arguments).map_err(usage)?;
     check_is_free(directory).map_err(usage)?;
-    let files = template_files(arguments.lang, &package_name(directory));
+    let files = template_files(template, &package_name(directory));
     write_files(directory, &files).map_err(|error| (Exit::Fault, error))?;
     let readme = directory.join("README.md");
     print_text(&format!(
@@ -57,6 +78,20 @@ pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
         files.len(),
         readme.display()
     ))
+}
+
+impl Template {
+    fn of(arguments: &NewPluginArguments) -> anyhow::Result<Self> {
+        Ok(match (arguments.lang, arguments.dialect) {
+            (PluginLanguage::Rust, None) => Template::Rust,
+            (PluginLanguage::JavaScript, None) => Template::JavaScript,
+            (PluginLanguage::Python, None) => Template::Python,
+            (PluginLanguage::Python, Some(CodeDialect::RudderStack)) => Template::PythonRudderStack,
+            (PluginLanguage::Rust | PluginLanguage::JavaScript, Some(_)) => {
+                bail!("--dialect needs --lang python: no other language has a runner to build")
+            }
+        })
+    }
 }
 
 fn check_is_free(directory: &Path) -> anyhow::Result<()> {
@@ -103,13 +138,16 @@ fn package_name(directory: &Path) -> String {
 }
 
 /// The files of a plugin with this name.
-fn template_files(language: PluginLanguage, name: &str) -> Vec<TemplateFile> {
-    let mut files = match language {
-        PluginLanguage::Rust => rust_files(name),
-        PluginLanguage::JavaScript => javascript_files(name),
-        PluginLanguage::Python => python_files(name),
+fn template_files(template: Template, name: &str) -> Vec<TemplateFile> {
+    let mut files = match template {
+        Template::Rust => rust_files(name),
+        Template::JavaScript => javascript_files(name),
+        Template::Python => python_files(name),
+        Template::PythonRudderStack => python_rudderstack_files(name),
     };
-    files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
+    if template != Template::PythonRudderStack {
+        files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
+    }
     files.push(("wit/mapping.wit", source!("wit/mapping.wit").to_owned()));
     files
 }
@@ -131,6 +169,8 @@ fn rust_files(name: &str) -> Vec<TemplateFile> {
         ("standpipe-plugin/src/lib.rs", source!("guest/src/lib.rs").to_owned()),
         ("standpipe-plugin/src/plugin.rs", source!("guest/src/plugin.rs").to_owned()),
         ("standpipe-plugin/src/testing.rs", source!("guest/src/testing.rs").to_owned()),
+        ("standpipe-plugin/src/web.rs", source!("guest/src/web.rs").to_owned()),
+        ("standpipe-plugin/src/geolocation.rs", source!("guest/src/geolocation.rs").to_owned()),
         // cargo derives the module name from the package name.
         (
             "README.md",
@@ -182,10 +222,38 @@ fn python_files(name: &str) -> Vec<TemplateFile> {
     ]
 }
 
+/// The runner, which shares the requirements and the mappings with the plain plugin in Python.
+fn python_rudderstack_files(name: &str) -> Vec<TemplateFile> {
+    let named = |text| adapt_component(text, "transform.wasm", name);
+    vec![
+        ("requirements.txt", source!("guest/examples/python/requirements.txt").to_owned()),
+        ("runner.py", source!("guest/examples/python-rudderstack/runner.py").to_owned()),
+        (
+            "transformation.py",
+            source!("guest/examples/python-rudderstack/transformation.py").to_owned(),
+        ),
+        ("event_text.py", source!("guest/examples/python-rudderstack/event_text.py").to_owned()),
+        ("importable.py", source!("guest/examples/python-rudderstack/importable.py").to_owned()),
+        (
+            "offline_requests.py",
+            source!("guest/examples/python-rudderstack/offline_requests.py").to_owned(),
+        ),
+        ("router.py", source!("guest/examples/python/router.py").to_owned()),
+        ("settings.toml", named(source!("guest/examples/python-rudderstack/settings.toml"))),
+        ("cases.json", source!("guest/examples/python-rudderstack/cases.json").to_owned()),
+        ("README.md", named(source!("guest/examples/python-rudderstack/README.md"))),
+        (".gitignore", named(source!("guest/examples/python-rudderstack/.gitignore"))),
+    ]
+}
+
 /// The text of an example with its standalone paths, and with the name of its component.
 fn adapt_paths(text: &str, name: &str) -> String {
+    adapt_component(text, "router.wasm", name)
+}
+
+fn adapt_component(text: &str, component: &str, name: &str) -> String {
     let text = text.replace("../../../", "").replace("../cases.json", "cases.json");
-    replace_required(&text, "router.wasm", &format!("{name}.wasm"))
+    replace_required(&text, component, &format!("{name}.wasm"))
 }
 
 fn replace_required(text: &str, from: &str, to: &str) -> String {
@@ -219,13 +287,16 @@ mod tests {
 
     #[test]
     fn nothing_points_out_of_the_directory() {
-        for language in [PluginLanguage::Rust, PluginLanguage::JavaScript, PluginLanguage::Python] {
-            for (path, text) in template_files(language, "orders") {
+        let templates =
+            [Template::Rust, Template::JavaScript, Template::Python, Template::PythonRudderStack];
+        for template in templates {
+            for (path, text) in template_files(template, "orders") {
                 // The SDK looks for the contract in its own directory.
                 let text = text.replace("path: \"../wit\"", "");
-                assert!(!text.contains("../"), "{language:?}: {path}");
-                assert!(!text.contains(".workspace = true"), "{language:?}: {path}");
-                assert!(!text.contains("router.wasm"), "{language:?}: {path}");
+                assert!(!text.contains("../"), "{template:?}: {path}");
+                assert!(!text.contains(".workspace = true"), "{template:?}: {path}");
+                assert!(!text.contains("router.wasm"), "{template:?}: {path}");
+                assert!(!text.contains("transform.wasm"), "{template:?}: {path}");
             }
         }
     }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::cli::complain;
 use crate::cli::config::{check_settings, read_settings};
 use crate::config::{Overrides, Settings, secret_references};
-use crate::run::{CACHE, PluginLoader};
+use crate::run::{CACHE, PluginLoader, candidate};
+use standpipe_plugin_host::swap::Candidate;
+use standpipe_plugin_host::{is_script, with_script_name};
 
 /// Where the settings of a plugin are.
 #[derive(Debug, Args)]
@@ -50,6 +52,33 @@ pub(super) fn read_run_settings(
         );
     }
     Ok(settings)
+}
+
+/// Reads a plugin that a command names: a component, a script, or a directory of scripts. Scripts
+/// have the libraries of the settings.
+pub(super) fn read_named_plugin(file: &Path, settings: &Settings) -> anyhow::Result<NamedPlugin> {
+    let source = settings.plugin.with_path(file.to_owned());
+    let candidate = candidate(&source)?;
+    let name = is_script(&candidate.bytes).then(|| file.file_name()).flatten();
+    let name = name.map(|name| name.to_string_lossy().into_owned());
+    Ok(NamedPlugin { candidate, script: name })
+}
+
+/// A plugin that a command names.
+pub(super) struct NamedPlugin {
+    pub(super) candidate: Candidate,
+    /// The name of a script's file.
+    script: Option<String>,
+}
+
+impl NamedPlugin {
+    /// Settings (JSON text) for this plugin: errors of a script contain the name of its file.
+    pub(super) fn settings(&self, settings: &str) -> String {
+        match &self.script {
+            Some(name) => with_script_name(settings, name),
+            None => settings.to_owned(),
+        }
+    }
 }
 
 pub(super) fn read_plugin_settings(file: &Path) -> anyhow::Result<String> {

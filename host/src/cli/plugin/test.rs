@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::settings::{PluginSettingsArguments, plugin_loader};
+use super::settings::{PluginSettingsArguments, plugin_loader, read_named_plugin};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_report, usage};
-use crate::run::read_candidate;
 use standpipe_plugin_host::cases::{CaseFailure, Cases};
 use standpipe_plugin_host::swap::SwapStep;
 
@@ -39,8 +38,8 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = FORM)]
 pub(crate) struct TestPluginArguments {
-    /// The component's file.
-    #[arg(value_name = "PLUGIN.wasm")]
+    /// The file of a component or script, or a directory of scripts.
+    #[arg(value_name = "PLUGIN.wasm|PLUGIN.js")]
     plugin: PathBuf,
     /// A file of cases, or a directory of *.json.
     #[arg(value_name = "CASES")]
@@ -66,16 +65,17 @@ pub(super) fn run(arguments: &TestPluginArguments) -> CommandResult {
 fn run_cases(arguments: &TestPluginArguments) -> anyhow::Result<(usize, Vec<CaseFailure>)> {
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
-    let component = read_candidate(&arguments.plugin)?;
+    let plugin = read_named_plugin(&arguments.plugin, &settings)?;
     let mut loader = plugin_loader(&settings)?;
-    let load = |settings: &str| match loader.load_with(&component, settings) {
-        Ok(plugin) => Ok(Ok(plugin)),
-        // These steps depend on the settings.
-        Err(error) if matches!(error.step, SwapStep::Configure | SwapStep::Samples) => {
-            Ok(Err(error.cause))
-        }
-        Err(error) => Err(error),
-    };
+    let load =
+        |settings: &str| match loader.load_with(&plugin.candidate, &plugin.settings(settings)) {
+            Ok(plugin) => Ok(Ok(plugin)),
+            // These steps depend on the settings.
+            Err(error) if matches!(error.step, SwapStep::Configure | SwapStep::Samples) => {
+                Ok(Err(error.cause))
+            }
+            Err(error) => Err(error),
+        };
     let failures = cases.run_all(&of_plugin, load).map_err(|error| {
         anyhow::Error::new(error.cause).context(arguments.plugin.display().to_string())
     })?;

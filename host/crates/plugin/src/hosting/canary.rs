@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{check_share, json};
+use super::{RawScriptPaths, check_share, json};
 use crate::CanarySettings;
 use standpipe_core::settings::TableChecker;
 
-/// New plugin that receives the events of some users. `path`, `settings` or both are required.
+/// New plugin that receives the events of some users. `path`, `script` or `settings` is
+/// required.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawCanary {
@@ -17,6 +18,9 @@ pub struct RawCanary {
     /// file. Default: the value in `[plugin]`.
     #[schemars(example = &"next.wasm")]
     pub path: Option<PathBuf>,
+    /// JavaScript that runs as the canary, as in `[plugin]`. Default: the value in `[plugin]`.
+    #[schemars(example = &"next.js")]
+    pub script: Option<RawScriptPaths>,
     /// Settings of the canary. Default: the value in `[plugin]`.
     #[serde(deserialize_with = "json::optional_object")]
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cases::Cases;
-use crate::{PluginSettings, SignatureCheck, Trust};
+use crate::{PluginSettings, SignatureCheck, Trust, is_script};
 
 /// A component that may become the plugin.
 #[derive(Clone)]
@@ -44,10 +44,14 @@ pub struct LoadPolicy {
 }
 
 impl LoadPolicy {
-    /// These settings with the defaults for the component with this SHA-256.
-    pub(super) fn with_defaults(&self, settings: &PluginSettings, sha256: &str) -> PluginSettings {
+    /// The settings of a candidate with this SHA-256, with the defaults for it. The rules of a script
+    /// are those of the built-in plugin.
+    pub(super) fn candidate_settings(&self, candidate: &Candidate, sha256: &str) -> PluginSettings {
+        let settings = candidate.settings.as_ref().unwrap_or(&self.settings);
         match &self.defaults {
-            Some(defaults) if *defaults.sha256 == *sha256 => settings.with(&defaults.members),
+            Some(defaults) if *defaults.sha256 == *sha256 || is_script(&candidate.bytes) => {
+                settings.with(&defaults.members)
+            }
             _ => settings.clone(),
         }
     }

@@ -46,8 +46,7 @@ impl CandidateValidator {
         let checked = SwapStep::Trust.run(check);
         let evidence = checked.map_err(untrusted)?;
         let admit = |plugin| policy.trust.admit(role, plugin, evidence).map_err(untrusted);
-        let settings = candidate.settings.as_ref().unwrap_or(&policy.settings);
-        let settings = policy.with_defaults(settings, &digest);
+        let settings = policy.candidate_settings(candidate, &digest);
         let is_same = |known: &&Plugin| *known.digest() == digest && *known.settings() == settings;
         if let (Some(plugin), None) = (known.iter().find(is_same), &policy.cases) {
             return admit(plugin.clone());

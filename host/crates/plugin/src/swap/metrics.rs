@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use super::Swapper;
 use super::swapper::SwapCounters;
 use crate::counts::{PluginCounters, RoleCounters};
+use crate::web::WebCounters;
 use crate::{Engine, Generation, Health};
 use standpipe_core::metrics::{self, MetricsPage};
 
@@ -119,5 +120,17 @@ fn write_swaps(page: &mut MetricsPage<'_>, swapper: &Swapper) -> fmt::Result {
     let results = [("hit", counts.hits), ("miss", counts.misses), ("rejected", counts.rejected)];
     let rows = results.iter().map(|(result, count)| ([("result", *result)], count.get()));
     let help = "Lookups of compiled code in the cache, by result";
-    page.counters("plugin_cache_lookups", help, rows)
+    page.counters("plugin_cache_lookups", help, rows)?;
+    match swapper.engine() {
+        Some(engine) => write_requests(page, engine.network().counters()),
+        None => Ok(()),
+    }
+}
+
+/// Writes the counts of requests that plugins have sent.
+fn write_requests(page: &mut MetricsPage<'_>, counters: &WebCounters) -> fmt::Result {
+    let rows = counters.outcomes().map(|(outcome, count)| ([("outcome", outcome)], count));
+    page.counters("plugin_requests", "Requests of plugins to servers, by outcome", rows)?;
+    let help = "Time of the requests of plugins to servers, with the wait for their turn";
+    page.histograms("plugin_request_duration_seconds", help, [([], &counters.times)])
 }

@@ -131,9 +131,10 @@ impl SwapStep {
     /// The step of a load error.
     pub(super) fn of(error: &LoadError) -> SwapStep {
         match error {
-            LoadError::NotWasm { .. } | LoadError::CoreModule | LoadError::Compile(_) => {
-                SwapStep::Compile
-            }
+            LoadError::NotWasm { .. }
+            | LoadError::CoreModule
+            | LoadError::Compile(_)
+            | LoadError::ScriptFile(_) => SwapStep::Compile,
             LoadError::OtherWorld { .. }
             | LoadError::OtherVersion(_)
             | LoadError::TooMuchMemory(_)
@@ -141,6 +142,7 @@ impl SwapStep {
             | LoadError::DoesNotFit(_) => SwapStep::Fit,
             LoadError::Fault(_)
             | LoadError::Settings(_)
+            | LoadError::Script(_)
             | LoadError::Streams(_)
             | LoadError::Unstable(_) => SwapStep::Configure,
         }

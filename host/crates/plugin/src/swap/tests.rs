@@ -145,7 +145,7 @@ fn a_refused_candidate_changes_nothing_but_a_counter() {
     let first = plain("first");
     let trap = candidate(Fake { traps: true, ..fake("trap") }).0;
     let picky = candidate(Fake { refuses: Some("bad"), ..fake("picky") }).0;
-    let no_component = Candidate { bytes: Cow::Owned(b"text".to_vec()), ..plain("none") };
+    let no_component = Candidate { bytes: Cow::Owned(b"<text>".to_vec()), ..plain("none") };
     for (step, candidate, policy) in [
         (
             SwapStep::Trust,

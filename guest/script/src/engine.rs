@@ -1,0 +1,124 @@
+//! The JavaScript runtime of an instance, with the libraries that scripts import.
+
+use std::ffi::CString;
+
+use rquickjs::context::intrinsic;
+use rquickjs::module::{Declared, WriteOptions};
+use rquickjs::{Context, Ctx, Module, Runtime, qjs};
+
+use crate::event_object::EventClass;
+use crate::exception::{self, remember_source};
+use crate::jobs;
+use crate::libraries::Libraries;
+use crate::segment::rejections;
+use crate::settings::SourceFile;
+use crate::value::{HeldValue, is_exception};
+use crate::web::{self, WebClient};
+
+/// The stack of scripts, in bytes. QuickJS throws an error before it is used up. The component's
+/// whole stack is one mebibyte, and the host's stack for it too: calls of functions take up to four
+/// times as much there.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What is built into the language for scripts. `Intl` does not exist in QuickJS.
+type Builtins = (
+    intrinsic::Date,
+    intrinsic::Eval,
+    intrinsic::RegExpCompiler,
+    intrinsic::RegExp,
+    intrinsic::Json,
+    intrinsic::Proxy,
+    intrinsic::MapSet,
+    intrinsic::TypedArrays,
+    intrinsic::Promise,
+    intrinsic::WeakRef,
+);
+
+/// The runtime, which all contexts of an instance share.
+pub(crate) struct ScriptEngine {
+    runtime: Runtime,
+    pub(crate) class: EventClass,
+}
+
+impl ScriptEngine {
+    pub(crate) fn new(libraries: &[SourceFile]) -> Result<Self, String> {
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        runtime.set_max_stack_size(STACK_BYTES);
+        let libraries = Libraries::new(libraries)?;
+        runtime.set_loader(libraries.clone(), libraries);
+        // SAFETY: the pointer is that of the runtime, which is alive.
+        let class = runtime_pointer(&runtime).map(EventClass::register)?;
+        let context = Context::base(&runtime).map_err(|error| error.to_string())?;
+        let prepared = context.with(|ctx| {
+            exception::prepare_runtime(&ctx)?;
+            web::prepare_runtime(&ctx)?;
+            jobs::prepare_runtime(&ctx)
+        });
+        prepared.map_err(|error| error.to_string())?;
+        Ok(ScriptEngine { runtime, class })
+    }
+
+    /// Opens the network for scripts.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        allow(dead_code, reason = "only a component has imports")
+    )]
+    pub(crate) fn set_web_client(&self, client: Box<dyn WebClient>) -> Result<(), String> {
+        let context = Context::base(&self.runtime).map_err(|error| error.to_string())?;
+        context.with(|ctx| web::set_client(&ctx, client));
+        Ok(())
+    }
+
+    /// Notes the promises that are rejected while nothing handles them.
+    pub(crate) fn track_rejections(&self) {
+        self.runtime.set_host_promise_rejection_tracker(Some(Box::new(rejections::note)));
+    }
+
+    /// Creates a context: global variables of its own, and nothing of any vendor.
+    pub(crate) fn create_context(&self) -> Result<Context, String> {
+        let context = Context::custom::<Builtins>(&self.runtime);
+        let context = context.map_err(|error| error.to_string())?;
+        let prepared = context.with(|ctx| {
+            // SAFETY: the context is alive, and nothing has been evaluated in it.
+            unsafe { qjs::JS_AddIntrinsicBigInt(ctx.as_raw().as_ptr()) };
+            self.class.prepare_context(&ctx)
+        });
+        prepared.map_err(|error| error.to_string())?;
+        Ok(context)
+    }
+}
+
+fn runtime_pointer(runtime: &Runtime) -> Result<*mut qjs::JSRuntime, String> {
+    let context = Context::base(runtime).map_err(|error| error.to_string())?;
+    Ok(context.get_runtime_ptr())
+}
+
+/// Evaluates a script that is not a module: its functions become global ones.
+pub(crate) fn evaluate_script(ctx: &Ctx<'_>, file: &SourceFile) -> rquickjs::Result<()> {
+    remember_source(ctx, file);
+    let code = CString::new(file.code.as_str())?;
+    let name = CString::new(file.name.as_str())?;
+    // SAFETY: code and name end with a zero, and the result is held at once.
+    let result = unsafe {
+        let flags = qjs::JS_EVAL_TYPE_GLOBAL as std::ffi::c_int;
+        let (raw, length) = (ctx.as_raw().as_ptr(), file.code.len());
+        HeldValue::new(raw, qjs::JS_Eval(raw, code.as_ptr(), length as _, name.as_ptr(), flags))
+    };
+    if is_exception(result.get()) { Err(rquickjs::Error::Exception) } else { Ok(()) }
+}
+
+/// Compiles a module to bytecode.
+pub(crate) fn compile_module(ctx: &Ctx<'_>, file: &SourceFile) -> rquickjs::Result<Vec<u8>> {
+    remember_source(ctx, file);
+    let module = Module::declare(ctx.clone(), file.name.as_str(), file.code.as_str())?;
+    module.write(WriteOptions::default())
+}
+
+/// Loads a module from bytecode.
+pub(crate) fn load_module<'js>(
+    ctx: &Ctx<'js>,
+    bytecode: &[u8],
+) -> rquickjs::Result<Module<'js, Declared>> {
+    // SAFETY: only `compile_module` of this process creates bytecode.
+    unsafe { Module::load(ctx.clone(), bytecode) }
+}

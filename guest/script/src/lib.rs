@@ -1,0 +1,141 @@
+//! The plugin that runs user code in JavaScript, unmodified: transformations of RudderStack and
+//! functions of Segment.
+//!
+//! The settings contain the code: the member `script`, which the host fills in. All other members
+//! are settings of the [default mapping](mapping), which decides where the events go that the code
+//! returns. An event that the code returns without a change is delivered as received.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
+mod batch;
+mod bytecode;
+mod engine;
+mod event_object;
+mod exception;
+mod jobs;
+mod json_text;
+mod libraries;
+mod printer;
+mod rudderstack;
+mod segment;
+mod settings;
+mod stage;
+mod value;
+mod web;
+#[cfg(target_arch = "wasm32")]
+mod web_import;
+
+use std::rc::Rc;
+
+use mapping::{Mapping, RouteTarget, SeenEvent};
+use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup};
+
+use batch::{ScriptEvent, ScriptOutput};
+use engine::ScriptEngine;
+use event_object::EventText;
+use settings::ScriptSettings;
+use stage::ScriptStage;
+
+/// The script plugin.
+pub struct ScriptPlugin {
+    // Dropped before the engine that they belong to.
+    stages: Vec<ScriptStage>,
+    engine: ScriptEngine,
+    /// `None` if destination functions are all that the events are for.
+    mapping: Option<Mapping>,
+}
+
+impl Plugin for ScriptPlugin {
+    fn configure(settings: &str, setup: &mut Setup) -> Result<Self, String> {
+        let (script, rules) = ScriptSettings::parse(settings)?;
+        let engine = ScriptEngine::new(&script.libraries)?;
+        #[cfg(target_arch = "wasm32")]
+        engine.set_web_client(Box::new(web_import::WebImport))?;
+        let stages = script.files.iter().map(|file| ScriptStage::new(&engine, file, &script));
+        let stages = stages.collect::<Result<Vec<_>, _>>()?;
+        let is_mapped =
+            settings::has_rules(&rules) || !stages.iter().all(ScriptStage::is_destination);
+        let mapping = is_mapped.then(|| Mapping::configure(&rules, setup)).transpose()?;
+        // The mapping may declare that it needs no text, but the script does.
+        setup.read_text();
+        Ok(ScriptPlugin { stages, engine, mapping })
+    }
+
+    fn map(&mut self, event: &Event, outputs: &mut Outputs) {
+        self.map_batch(vec![event.clone()], outputs);
+    }
+
+    fn map_batch(&mut self, events: Vec<Event>, outputs: &mut Outputs) {
+        let source = events.first().map(|event| event.source.clone()).unwrap_or_default();
+        let mut kinds = Vec::with_capacity(events.len());
+        let mut passing = Vec::with_capacity(events.len());
+        for (input, event) in (0..).zip(events) {
+            kinds.push((event.message_type, event.name));
+            let text = Rc::new(EventText { text: event.text, position: input });
+            passing.push(ScriptEvent { text, input, changed: None });
+        }
+        for stage in &mut self.stages {
+            let mut results = Vec::with_capacity(passing.len());
+            stage.run(&self.engine, &passing, &kinds, &source, &mut results);
+            passing.clear();
+            for result in results {
+                match result {
+                    ScriptOutput::Event(event) => passing.push(event),
+                    ScriptOutput::Rejected(input, reason) => {
+                        outputs.select_event(input);
+                        outputs.reject(&reason);
+                    }
+                }
+            }
+        }
+        for event in &passing {
+            outputs.select_event(event.input);
+            self.route(event, &kinds[event.input as usize], outputs);
+        }
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        self.mapping.as_ref().map(Plugin::routes).unwrap_or_default()
+    }
+}
+
+impl ScriptPlugin {
+    /// Lets the mapping decide about an event that the scripts have returned.
+    fn route(
+        &mut self,
+        event: &ScriptEvent,
+        received: &(Option<String>, Option<String>),
+        outputs: &mut Outputs,
+    ) {
+        let Some(mapping) = &mut self.mapping else { return };
+        let text = event.text.text.as_str();
+        let (message_type, name) = match &event.changed {
+            Some(kind) => (&kind.message_type, &kind.name),
+            None => (&received.0, &received.1),
+        };
+        let seen = SeenEvent { name: name.as_deref(), message_type: message_type.as_deref(), text };
+        let is_changed = event.changed.is_some();
+        let decided = mapping.decide(seen, |target, edited| {
+            let payload =
+                edited.or(is_changed.then_some(text)).map(|text| text.as_bytes().to_vec());
+            match (target, payload) {
+                (RouteTarget::Declared(stream), None) => outputs.deliver(stream),
+                (RouteTarget::Declared(stream), Some(payload)) => {
+                    outputs.deliver_payload(stream, payload);
+                }
+                (RouteTarget::Named(name), None) => outputs.deliver_to(name),
+                (RouteTarget::Named(name), Some(payload)) => {
+                    outputs.deliver_payload_to(name, payload);
+                }
+            }
+        });
+        if let Err(reason) = decided {
+            outputs.reject(reason);
+        }
+    }
+}
+
+standpipe_plugin::export!(ScriptPlugin);
+
+#[cfg(test)]
+mod tests;

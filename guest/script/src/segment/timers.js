@@ -1,0 +1,8 @@
+// The module timers of Node.js, for the package xml2js.
+'use strict';
+
+module.exports = {
+  setTimeout,
+  clearTimeout,
+  setImmediate: (callback, ...values) => setTimeout(callback, 0, ...values),
+};

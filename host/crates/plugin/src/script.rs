@@ -1,0 +1,380 @@
+//! User code in JavaScript as a plugin.
+//!
+//! A plugin file that contains text is a script, or a bundle of several scripts and libraries as
+//! JSON. Its component is the embedded script runner, which reads the code from its settings. This
+//! module recognizes scripts, limits their number and size, and fills the code into the settings.
+//! The SHA-256 of such a plugin is that of the script or bundle.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::component::WASM_MAGIC;
+use crate::limits;
+
+/// The component that runs scripts, compressed. `guest/script/build.sh` builds it.
+const RUNNER_COMPRESSED: &[u8] = include_bytes!("../prebuilt/script.wasm.zst");
+
+/// The line with the SHA-256 of that component.
+const RUNNER_SHA256_LINE: &str = include_str!("../prebuilt/script.wasm.sha256");
+
+/// The member of the settings with the code and its options.
+pub const SCRIPT_MEMBER: &str = "script";
+
+/// The option with the name of a script in messages, which the host sets and removes.
+pub const SCRIPT_NAME_OPTION: &str = "name";
+
+/// The name of a script in messages if the settings contain none.
+const DEFAULT_NAME: &str = "script.js";
+
+/// The member of a bundle with the version of its form.
+const BUNDLE_MARK: &str = "standpipe_script";
+
+/// The version of the form of bundles.
+const BUNDLE_VERSION: u32 = 1;
+
+type JsonObject = Map<String, Value>;
+
+/// The code of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// One script, without a name of its own.
+    Code(String),
+    /// Several scripts and libraries, which have names.
+    Bundle(ScriptBundle),
+}
+
+/// Several scripts that events pass one after the other, and libraries that the scripts import. As
+/// JSON text, a bundle is a plugin file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptBundle {
+    standpipe_script: u32,
+    files: Vec<ScriptFile>,
+    #[serde(default)]
+    libraries: Vec<ScriptFile>,
+}
+
+/// A script or library with its name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptFile {
+    /// The name of a script is its file's name; that of a library is the one that scripts import.
+    pub name: String,
+    /// The JavaScript.
+    pub code: String,
+}
+
+/// Why text is not a script or bundle that can be loaded.
+#[derive(Debug, Error)]
+pub enum ScriptError {
+    /// The text is not a bundle.
+    #[error("it is not a bundle of scripts: {0}: write it with `host plugin bundle`")]
+    Form(#[source] serde_json::Error),
+    /// Another version of this program wrote the bundle.
+    #[error(
+        "it is a bundle of scripts in version {0}, expected {BUNDLE_VERSION}: write it again with `host plugin bundle` \
+         of this version"
+    )]
+    Version(u32),
+    /// There is no script.
+    #[error("it contains no script: add at least one file of JavaScript")]
+    Empty,
+    /// There are too many files.
+    #[error(
+        "it contains {0} scripts and libraries, and the limit is {max}: combine some of them",
+        max = limits::SCRIPT_FILES_MAX
+    )]
+    TooMany(usize),
+    /// There is too much code.
+    #[error(
+        "its code has {0} bytes, and the limit is {max}: minify it, or leave libraries out",
+        max = limits::SCRIPT_BYTES_MAX
+    )]
+    TooLarge(usize),
+    /// Two files have one name.
+    #[error("two of its files are called {0:?}: rename one of them")]
+    DuplicateName(String),
+}
+
+/// The parts of a script, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptOutline {
+    /// The names and bytes of the scripts.
+    pub files: Vec<(String, usize)>,
+    /// The names and bytes of the libraries.
+    pub libraries: Vec<(String, usize)>,
+}
+
+/// Whether a plugin file contains scripts.
+pub fn is_script(bytes: &[u8]) -> bool {
+    code_of(bytes).is_some()
+}
+
+/// The SHA-256 of the component that runs scripts, in hexadecimal.
+pub fn script_runner_sha256() -> &'static str {
+    RUNNER_SHA256_LINE.trim_end()
+}
+
+/// Decompresses the component that runs scripts.
+pub(crate) fn script_runner() -> Vec<u8> {
+    zstd::decode_all(RUNNER_COMPRESSED).expect("a test decompresses the embedded file")
+}
+
+/// The text of a plugin file, unless it looks like text that is not JavaScript: then a syntax error
+/// would not say what is wrong.
+fn code_of(bytes: &[u8]) -> Option<&str> {
+    if bytes.starts_with(WASM_MAGIC) {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = text.trim_start();
+    let is_other = ["<", "(component", "(module", "version https://git-lfs"]
+        .iter()
+        .any(|prefix| start.starts_with(prefix));
+    let is_other = is_other || start.is_empty() || text.contains('\0');
+    (!is_other && !is_other_json(start)).then_some(text)
+}
+
+/// Whether the text is JSON, but not a bundle.
+fn is_other_json(text: &str) -> bool {
+    if !text.starts_with('{') {
+        return false;
+    }
+    let value = serde_json::from_str::<JsonObject>(text);
+    value.is_ok_and(|members| !members.contains_key(BUNDLE_MARK))
+}
+
+/// Whether the text is meant to be a bundle: no script begins like this.
+fn is_bundle(text: &str) -> bool {
+    let start = text.trim_start().strip_prefix('{').map(str::trim_start);
+    start.is_some_and(|start| start.starts_with('"')) && text.contains(BUNDLE_MARK)
+}
+
+impl Script {
+    /// Parses a plugin file. Returns `None` if it does not contain scripts.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is a damaged bundle, or larger than the limits.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, ScriptError> {
+        let Some(text) = code_of(bytes) else { return Ok(None) };
+        if is_bundle(text) {
+            let bundle: ScriptBundle = serde_json::from_str(text).map_err(ScriptError::Form)?;
+            bundle.check()?;
+            return Ok(Some(Script::Bundle(bundle)));
+        }
+        check_size(text.len())?;
+        Ok(Some(Script::Code(text.to_owned())))
+    }
+
+    /// Fills the code into settings (JSON text).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the settings are not an object, or if they contain code of their own.
+    pub(crate) fn fill(&self, settings: &str) -> Result<String, String> {
+        let (mut settings, mut script) = split_settings(settings)?;
+        let name = script.remove(SCRIPT_NAME_OPTION);
+        if let Some(member) = ["files", "libraries"].iter().find(|key| script.contains_key(**key)) {
+            return Err(format!(
+                "`script` contains `{member}`, but the plugin is a script: remove `{member}`"
+            ));
+        }
+        let (files, libraries) = match self {
+            Script::Code(code) => {
+                let name = name.as_ref().and_then(Value::as_str).unwrap_or(DEFAULT_NAME);
+                (json!([{"name": name, "code": code}]), json!([]))
+            }
+            Script::Bundle(bundle) => (json!(bundle.files), json!(bundle.libraries)),
+        };
+        script.insert("files".to_owned(), files);
+        script.insert("libraries".to_owned(), libraries);
+        settings.insert(SCRIPT_MEMBER.to_owned(), script.into());
+        Ok(Value::Object(settings).to_string())
+    }
+
+    /// The names and sizes of the files.
+    pub(crate) fn outline(&self) -> ScriptOutline {
+        let sizes = |files: &[ScriptFile]| {
+            files.iter().map(|file| (file.name.clone(), file.code.len())).collect()
+        };
+        match self {
+            Script::Code(code) => ScriptOutline {
+                files: vec![(DEFAULT_NAME.to_owned(), code.len())],
+                libraries: Vec::new(),
+            },
+            Script::Bundle(bundle) => {
+                ScriptOutline { files: sizes(&bundle.files), libraries: sizes(&bundle.libraries) }
+            }
+        }
+    }
+}
+
+/// The settings of the mapping that routes what a script returns: all but those of the script.
+/// Settings that are not an object stay as they are.
+pub fn mapping_settings(settings: &str) -> String {
+    match split_settings(settings) {
+        Ok((rules, _)) => Value::Object(rules).to_string(),
+        Err(_) => settings.to_owned(),
+    }
+}
+
+/// Settings in which the script has this name in messages. Settings that are not an object stay as
+/// they are.
+pub fn with_script_name(settings: &str, name: &str) -> String {
+    match split_settings(settings) {
+        Ok((mut settings, mut script)) => {
+            script.insert(SCRIPT_NAME_OPTION.to_owned(), name.into());
+            settings.insert(SCRIPT_MEMBER.to_owned(), script.into());
+            Value::Object(settings).to_string()
+        }
+        Err(_) => settings.to_owned(),
+    }
+}
+
+/// Whether text is a bundle of scripts.
+pub fn is_script_bundle(bytes: &[u8]) -> bool {
+    code_of(bytes).is_some_and(is_bundle)
+}
+
+/// Settings for a component without the options that the host has added for a script, which the
+/// component has replaced. A member `script` without a name is the component's own.
+pub(crate) fn without_script_options(settings: &str) -> Option<String> {
+    // Most settings have no such member, and need not be parsed.
+    if !settings.contains(SCRIPT_MEMBER) {
+        return None;
+    }
+    let (rules, script) = split_settings(settings).ok()?;
+    script.contains_key(SCRIPT_NAME_OPTION).then(|| Value::Object(rules).to_string())
+}
+
+/// The settings without the script's options, and these options.
+fn split_settings(settings: &str) -> Result<(JsonObject, JsonObject), String> {
+    let mut settings = match settings.is_empty() {
+        true => JsonObject::new(),
+        false => serde_json::from_str(settings).map_err(|error| error.to_string())?,
+    };
+    match settings.remove(SCRIPT_MEMBER) {
+        None => Ok((settings, JsonObject::new())),
+        Some(Value::Object(script)) => Ok((settings, script)),
+        Some(_) => Err("`script` is reserved for the options of scripts: remove it".to_owned()),
+    }
+}
+
+impl ScriptBundle {
+    /// Creates a bundle. The order of scripts stays; libraries are sorted by name, so that the same
+    /// files always give the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the files are too many or too large, or if two have one name.
+    pub fn new(
+        files: Vec<ScriptFile>,
+        mut libraries: Vec<ScriptFile>,
+    ) -> Result<Self, ScriptError> {
+        libraries.sort_by(|one, other| one.name.cmp(&other.name));
+        let bundle = ScriptBundle { standpipe_script: BUNDLE_VERSION, files, libraries };
+        bundle.check()?;
+        Ok(bundle)
+    }
+
+    /// The bundle as a plugin file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers are JSON")
+    }
+
+    fn check(&self) -> Result<(), ScriptError> {
+        if self.standpipe_script != BUNDLE_VERSION {
+            return Err(ScriptError::Version(self.standpipe_script));
+        }
+        if self.files.is_empty() {
+            return Err(ScriptError::Empty);
+        }
+        let count = self.files.len() + self.libraries.len();
+        if count > limits::SCRIPT_FILES_MAX {
+            return Err(ScriptError::TooMany(count));
+        }
+        let all = self.files.iter().chain(&self.libraries);
+        check_size(all.map(|file| file.code.len()).sum())?;
+        check_names(&self.files)?;
+        check_names(&self.libraries)
+    }
+}
+
+fn check_size(bytes: usize) -> Result<(), ScriptError> {
+    if bytes > limits::SCRIPT_BYTES_MAX { Err(ScriptError::TooLarge(bytes)) } else { Ok(()) }
+}
+
+fn check_names(files: &[ScriptFile]) -> Result<(), ScriptError> {
+    let mut names = HashSet::new();
+    match files.iter().find(|file| !names.insert(&file.name)) {
+        Some(file) => Err(ScriptError::DuplicateName(file.name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The name by which scripts import a library: the stem of its file in camel case, as RudderStack
+/// derives it.
+pub fn library_name(stem: &str) -> String {
+    let mut name = String::new();
+    for word in words_of(stem) {
+        let lower = word.to_lowercase();
+        let mut letters = lower.chars();
+        match letters.next() {
+            Some(first) if !name.is_empty() => name.extend(first.to_uppercase()),
+            Some(first) => name.push(first),
+            None => {}
+        }
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+/// The words of a name: they end where letters, digits and other characters meet, before a capital
+/// after a small letter, and before the last of several capitals.
+fn words_of(stem: &str) -> Vec<String> {
+    let letters: Vec<char> = stem.chars().collect();
+    let (mut words, mut word) = (Vec::new(), String::new());
+    for (position, &letter) in letters.iter().enumerate() {
+        let before = position.checked_sub(1).map(|before| letters[before]);
+        let after = letters.get(position + 1);
+        let is_new = before.is_some_and(|before| {
+            let is_capital = letter.is_uppercase();
+            before.is_numeric() != letter.is_numeric()
+                || (before.is_lowercase() && is_capital)
+                || (before.is_uppercase()
+                    && is_capital
+                    && after.is_some_and(|it| it.is_lowercase()))
+        });
+        if (is_new || !letter.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if letter.is_alphanumeric() {
+            word.push(letter);
+        }
+    }
+    words.push(word);
+    words
+}
+
+impl fmt::Display for ScriptOutline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |files: &[(String, usize)]| {
+            let names = files.iter().map(|(name, bytes)| format!("{name:?} ({bytes} bytes)"));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "scripts {}", names(&self.files))?;
+        if !self.libraries.is_empty() {
+            write!(f, "; libraries {}", names(&self.libraries))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! TLS of requests of plugins: the certificates that the system trusts.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Returns the TLS settings of the client. Without any root certificates, TLS connections fail, but
+/// connections without TLS still work.
+pub(super) fn tls_config() -> ClientConfig {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::warn!("no root certificates found; TLS connections of plugins will fail");
+    }
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("it knows the versions of TLS that it was built with")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
