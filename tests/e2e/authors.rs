@@ -139,7 +139,7 @@ fn invalid_cases_are_distinguished_from_failed_ones() {
     ran.args(["plugin", "test", "p.wasm", "c.json"])
         .run()
         .expect_exit(2)
-        .expect_stderr(&["not WebAssembly"]);
+        .expect_stderr(&["neither WebAssembly nor a script"]);
     let help = Program::new().args(["plugin", "test", "--help"]).run().expect_exit(0);
     assert!(stdout_text(&help).contains("compared byte by byte"));
 }

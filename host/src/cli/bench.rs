@@ -144,8 +144,12 @@ fn bench_plan(arguments: BenchArguments, data_dir: &Path) -> anyhow::Result<Plan
     let ways = &[BenchMapping::Component];
     #[cfg(feature = "native-mapping")]
     let ways: &[BenchMapping] = match (&settings.plugin, no_plugin) {
-        (PluginSource::File(_) | PluginSource::Script(_), true) => bail!(
-            "--no-plugin runs the built-in plugin, and the settings name another one: remove one of them"
+        (PluginSource::File(path), true) => bail!(
+            "--no-plugin runs the built-in plugin, and the settings name the plugin {}: remove one of them",
+            path.display()
+        ),
+        (PluginSource::Script(_), true) => bail!(
+            "--no-plugin runs the built-in plugin, and the settings name a script: remove one of them"
         ),
         (PluginSource::File(_) | PluginSource::Script(_), false) => &[BenchMapping::Component],
         (_, true) => &[BenchMapping::Native],

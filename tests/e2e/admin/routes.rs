@@ -131,7 +131,8 @@ fn every_route_does_what_its_document_says() {
 
     // The bytes are not a plugin.
     for (method, path) in COMPONENT_ROUTES {
-        api.expect_refused(method, path, b"garbage", "compile");
+        // Text would be a script.
+        api.expect_refused(method, path, b"\xffgarbage", "compile");
         api.expect_refused(method, path, b"\0asm\x01\0\0\0", "compile");
         api.expect_refused(method, path, &DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2], "compile");
         api.expect_refused(method, path, NO_EXPORTS, "fit");
