@@ -17,7 +17,6 @@ const NOT_EMBEDDED: &[&str] = &[
     "clap",
     "indicatif",
     "tracing-subscriber",
-    "reqwest",
     "saphyr-parser",
     "fancy-regex",
     "brotli-decompressor",

@@ -2,16 +2,13 @@
 //! changes of canary and shadow. Component files have a size limit.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::RunError;
+use super::plugin_files::read_candidate;
 use super::plugin_secrets::PluginSecrets;
 use super::script_files::read_scripts;
 use crate::config::{PluginHosting, PluginSource, SecondaryPlugin, Settings};
-use crate::limits;
 use standpipe_plugin_host::cases::Cases;
 use standpipe_plugin_host::swap::{
     Candidate, LoadPolicy, RejectedCandidate, SettingsDefaults, SignatureCheck, Swapper,
@@ -189,50 +186,6 @@ pub(super) fn candidate_beside(
 /// Replaces references in a plugin's settings by secrets, all of which are resolved.
 fn with_secrets(settings: &str, secrets: &PluginSecrets) -> PluginSettings {
     secrets.substitute(settings).expect("every secret of the settings was resolved")
-}
-
-/// Reads the file of a component or script, and its detached signature if there is one.
-pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, RunError> {
-    let bytes = Cow::Owned(read_plugin(path)?);
-    let signature = match read_bounded(&signature_path(path), limits::PLUGIN_SIGNATURE_BYTES_MAX) {
-        Ok(bytes) => SignatureCheck::Detached(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => SignatureCheck::None,
-        Err(error) => {
-            return Err(RunError::PluginFile { path: signature_path(path), error });
-        }
-    };
-    Ok(Candidate {
-        bytes,
-        signature,
-        settings: None,
-        origin: format!("the plugin {}", path.display()),
-    })
-}
-
-/// The path of a component's detached signature.
-pub(super) fn signature_path(path: &Path) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(".minisig");
-    path.into()
-}
-
-/// Reads the file of a component or script.
-///
-/// # Errors
-///
-/// Fails if the file cannot be read, or is too large.
-pub(crate) fn read_plugin(path: &Path) -> Result<Vec<u8>, RunError> {
-    let bytes = read_bounded(path, limits::PLUGIN_FILE_BYTES_MAX);
-    bytes.map_err(|error| RunError::PluginFile { path: path.to_owned(), error })
-}
-
-fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("the file is larger than {bytes_max} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// The error of a start that fails because of a rejected plugin. `what` names its role.

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
+use super::plugin_files::signature_path;
 use super::plugin_secrets::PluginSecrets;
-use super::plugins::{self, Companions, PluginFingerprint, signature_path};
+use super::plugins::{self, Companions, PluginFingerprint};
 use super::reloadable::{BoxError, ReloadableParts};
 use super::script_files::watched_scripts;
 use crate::config::{FileWatch, PluginSource, Settings};

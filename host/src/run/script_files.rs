@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use super::plugins::{read_candidate, read_plugin, signature_path};
+use super::plugin_files::{read_candidate, read_plugin, signature_path};
 use crate::config::ScriptPaths;
 use standpipe_core::event::covers;
 use standpipe_plugin_host::swap::{Candidate, SignatureCheck};

@@ -25,10 +25,11 @@ use super::printable::to_printable;
 use super::routes::PluginRoute;
 use super::sandbox::{Sandbox, add_to_linker, thread_cpu_time};
 use super::script::{
-    Script, ScriptError, ScriptOutline, mapping_settings, script_runner, script_runner_sha256,
-    without_script_options,
+    Script, ScriptError, ScriptOutline, WASM_MAGIC, mapping_settings, script_runner,
+    script_runner_sha256, without_script_options,
 };
 use super::wasm_error::WasmError;
+use super::web_imports::add_web_to_linker;
 use super::{
     Engine, EventReads, Fault, InstanceLimits, OutputTarget, PluginSettings, check_mapping_settings,
 };
@@ -38,7 +39,6 @@ use standpipe_core::event::{InvalidStreamName, StreamName, covers};
 /// The first eight bytes of a component, and of a core module.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
-pub(super) const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// The common prefix of that interface's name in all versions.
 const MAPPER_OF_ANY_VERSION: &str = "standpipe:mapping/mapper@";
@@ -303,6 +303,7 @@ fn prepare_instances(
     let does_not_fit = |error: wasmtime::Error| LoadError::DoesNotFit(error.into());
     let mut linker = Linker::new(engine.wasmtime());
     add_to_linker(&mut linker).map_err(does_not_fit)?;
+    add_web_to_linker(&mut linker).map_err(does_not_fit)?;
     let pre = linker.instantiate_pre(&component).map_err(does_not_fit)?;
     contract_types::check_types(engine.wasmtime(), &component)?;
     PluginPre::new(pre).map_err(does_not_fit)

@@ -53,6 +53,7 @@ mod trust;
 mod unavailable;
 mod wasm_error;
 pub mod web;
+mod web_imports;
 
 mod bindings {
     //! The bindings that wasmtime generates from the contract.

@@ -101,8 +101,8 @@ impl WasiView for Sandbox {
     }
 }
 
-/// Provides the imports of the contract, and WASI 0.2 without waiting: the deadline of a call cannot
-/// interrupt a plugin that sleeps inside the host.
+/// Provides WASI 0.2 without waiting: the deadline of a call cannot interrupt a plugin that sleeps
+/// inside the host.
 pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     linker.allow_shadowing(true);
@@ -114,7 +114,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
         bail!("a plugin must not wait (wasi:io/poll)")
     })?;
     linker.allow_shadowing(false);
-    super::web::add_to_linker(linker)
+    Ok(())
 }
 
 impl ResourceLimiter for Bounds {

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::component::WASM_MAGIC;
 use crate::limits;
+
+/// The first bytes of a component and of a core module.
+pub(crate) const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// The component that runs scripts, compressed. `guest/script/build.sh` builds it.
 const RUNNER_COMPRESSED: &[u8] = include_bytes!("../prebuilt/script.wasm.zst");

@@ -16,7 +16,7 @@ mod resolver;
 pub mod settings;
 mod tls;
 
-mod bindings {
+pub(crate) mod bindings {
     //! The bindings that wasmtime generates from the contract.
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
@@ -33,12 +33,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use url::Url;
-use wasmtime::Result;
-use wasmtime::component::{HasSelf, Linker};
 
-use super::sandbox::Sandbox;
-use bindings::Network;
-use bindings::standpipe::mapping::{geolocation as geolocation_contract, web as contract};
+use bindings::standpipe::mapping::web as contract;
 use client::WebClient;
 use failure::WebFailure;
 use geolocation::GeolocationDatabase;
@@ -80,11 +76,21 @@ impl NetworkAccess {
     pub fn open(
         settings: &NetworkSettings,
         geolocation: Option<&Path>,
-    ) -> std::result::Result<Self, NetworkAccessError> {
+    ) -> Result<Self, NetworkAccessError> {
         let geolocation = geolocation.map(GeolocationDatabase::read).transpose()?;
         let is_open = !settings.allow.is_empty();
         let client = is_open.then(|| WebClient::start(settings.clone())).transpose()?;
         Ok(NetworkAccess { client, geolocation, counters: Arc::default() })
+    }
+
+    /// Looks up an IP address in the database. The result is JSON text, or `None` if the database
+    /// contains nothing about the address.
+    pub(crate) fn locate(&self, address: &str) -> Result<Option<String>, String> {
+        let database = self.geolocation.as_ref().ok_or(
+            "geolocation is not available right now: write geolocation = \"GeoLite2-City.mmdb\" under [plugin]",
+        )?;
+        let address = address.parse().map_err(|_| "invalid ip address".to_owned())?;
+        database.locate(address).map_err(|error| error.to_string())
     }
 
     /// The counts of requests.
@@ -92,11 +98,12 @@ impl NetworkAccess {
         &self.counters
     }
 
-    fn fetch_all(
+    /// Sends all requests of a plugin at the same time, and waits for the responses.
+    pub(crate) fn fetch_all(
         &self,
         requests: Vec<contract::Request>,
         usage: &mut CallUsage,
-    ) -> Vec<std::result::Result<contract::Response, WebFailure>> {
+    ) -> Vec<Result<contract::Response, WebFailure>> {
         if let Some(client) = &self.client
             && usage.allowed == RequestsOfPlugin::Sent
         {
@@ -113,32 +120,6 @@ impl NetworkAccess {
             Err(failure)
         });
         refused.collect()
-    }
-}
-
-/// Provides the optional imports of the contract.
-pub(super) fn add_to_linker(linker: &mut Linker<Sandbox>) -> Result<()> {
-    Network::add_to_linker::<_, HasSelf<_>>(linker, |sandbox| sandbox)
-}
-
-impl contract::Host for Sandbox {
-    fn fetch_all(
-        &mut self,
-        requests: Vec<contract::Request>,
-    ) -> Vec<std::result::Result<contract::Response, contract::Failure>> {
-        let results = self.network.fetch_all(requests, &mut self.call_usage);
-        results.into_iter().map(|result| result.map_err(Into::into)).collect()
-    }
-}
-
-impl geolocation_contract::Host for Sandbox {
-    fn locate(&mut self, address: String) -> std::result::Result<Option<String>, String> {
-        let database = self.network.geolocation.as_ref();
-        let database = database.ok_or(
-            "geolocation is not available right now: write geolocation = \"GeoLite2-City.mmdb\" under [plugin]",
-        )?;
-        let address = address.parse().map_err(|_| "invalid ip address".to_owned())?;
-        database.locate(address).map_err(|error| error.to_string())
     }
 }
 

@@ -20,6 +20,7 @@ mod nats;
 mod records;
 mod settings;
 mod store;
+mod stream_subjects;
 
 pub use control::{
     ActiveReport, FleetChange, FleetChangeOutcome, FleetControl, FleetError, FleetReport,

@@ -14,9 +14,9 @@ use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
-use super::nats::{read_subjects, transient_error};
 use super::records::is_sha256;
 use super::store::StoreUpdate;
+use super::stream_subjects::{read_subjects, transient_error};
 use crate::{QueueError, QueueErrorKind, limits};
 
 /// Attempts to store a component while others store or delete the same one.

@@ -3,7 +3,7 @@
 //! The rules are in one bucket, the states of hosts in another one, whose entries expire: hosts come and go. Keys have
 //! dots, since the wildcards of NATS match between dots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -13,22 +13,21 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::context::{Context, ContextBuilder, GetStreamErrorKind};
 use async_nats::jetstream::kv::{self, UpdateErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, StorageType};
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::components::ComponentStore;
 use super::settings::FleetSettings;
 use super::store::{FleetStore, HostEntry, RuleEntry, RuleKey, StoreUpdate};
+use super::stream_subjects::{read_subjects, transient_error};
 use crate::connect::connect_nats;
 use crate::{ConnectQueueError, QueueError, QueueErrorKind, QueueFuture, limits};
 use standpipe_core::secret::SecretResolver;
-use standpipe_core::{clock, error_chain};
+use standpipe_core::error_chain;
 
 /// Writes of a record of rules that the bucket keeps, for people who look into it.
 const RULES_HISTORY: i64 = 16;
@@ -365,48 +364,6 @@ struct LatestMessage {
     time: SystemTime,
 }
 
-/// The subjects of a stream, and the time of its server, which also dates the messages.
-#[derive(Deserialize)]
-pub(super) struct StreamSubjects {
-    state: SubjectCounts,
-    /// The time of the response.
-    ts: String,
-}
-
-#[derive(Deserialize)]
-struct SubjectCounts {
-    /// The subjects with the number of their messages. None if there are none.
-    #[serde(default)]
-    subjects: BTreeMap<String, u64>,
-}
-
-impl StreamSubjects {
-    pub(super) fn subjects(&self) -> impl Iterator<Item = &String> {
-        self.state.subjects.keys()
-    }
-
-    pub(super) fn time(&self) -> Result<SystemTime, QueueError> {
-        clock::parse_rfc3339(&self.ts).map(SystemTime::from).ok_or_else(|| {
-            let message = format!("the time of the NATS server is {:?}", self.ts);
-            QueueError::new(QueueErrorKind::Transient, "Time", message)
-        })
-    }
-}
-
-/// Reads which subjects that match a filter have messages.
-pub(super) async fn read_subjects(
-    context: &Context,
-    stream: &str,
-    filter: &str,
-) -> Result<StreamSubjects, QueueError> {
-    let request = serde_json::json!({ "subjects_filter": filter });
-    let response = context.request(format!("STREAM.INFO.{stream}"), &request).await;
-    match response.map_err(|error| transient_error("Subjects", &error))? {
-        Response::Ok(subjects) => Ok(subjects),
-        Response::Err { error } => Err(transient_error("Subjects", &error)),
-    }
-}
-
 fn host_key(name: &str) -> String {
     format!("{HOSTS}{name}")
 }
@@ -464,10 +421,6 @@ async fn in_time<T>(
 ) -> Result<T, QueueError> {
     let done = timeout(limits::REQUEST_TIMEOUT, request).await;
     done.unwrap_or_else(|_| Err(timeout_error(action, limits::REQUEST_TIMEOUT)))
-}
-
-pub(super) fn transient_error(code: &str, error: &(dyn Error + 'static)) -> QueueError {
-    QueueError::new(QueueErrorKind::Transient, code, error_chain(error))
 }
 
 fn timeout_error(action: &str, limit: Duration) -> QueueError {
