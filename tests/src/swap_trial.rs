@@ -272,7 +272,7 @@ fn broken_candidate(kind: u32) -> (Candidate, LoadPolicy, SwapStep) {
     let misbehaving =
         || new_candidate(Cow::Owned(fs::read(misbehaving_plugin()).expect("a plugin")));
     match kind % 10 {
-        0 => (bytes(b"no plugin"), mapping_policy('b'), SwapStep::Compile),
+        0 => (bytes(b"\xffno plugin"), mapping_policy('b'), SwapStep::Compile),
         1 => (
             bytes(&DEFAULT_PLUGIN[..DEFAULT_PLUGIN.len() / 2]),
             mapping_policy('b'),

@@ -283,7 +283,7 @@ impl Host {
     /// # let settings = "[plugin.settings]\nmappings = [{ event = '*', stream = 'all' }]";
     /// # let builder = Builder::from_toml(settings, directory.path())?.local_directory(directory.path().join("records"));
     /// # let host = builder.start(&tokio::runtime::Handle::current()).await?;
-    /// let refused = host.swap(Plugin::new(b"no component".to_vec())).await.unwrap_err();
+    /// let refused = host.swap(Plugin::new(b"\0asm".to_vec())).await.unwrap_err();
     /// assert_eq!(refused.step, "compile");
     /// let plugin = Plugin::built_in().with_settings(r#"{"mappings":[{"event":"none","stream":"none"}]}"#);
     /// assert_eq!(host.swap(plugin).await?, Swapped::Taken(2));

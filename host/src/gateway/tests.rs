@@ -254,7 +254,7 @@ async fn a_swap_that_is_refused_leaves_the_plugin_that_decides() {
     assert_eq!(step, "rollback");
     let SwapError { step, reason } = scene.host.roll_back_from(7).await.unwrap_err();
     assert_eq!((step, reason.contains("generation 7 is not in use")), ("rollback", true));
-    let swapped = scene.host.swap(super::Plugin::new(b"no component".to_vec())).await;
+    let swapped = scene.host.swap(super::Plugin::new(b"\0asm".to_vec())).await;
     assert!(!matches!(swapped, Ok(Swapped::Taken(_))), "{swapped:?}");
     assert_eq!(soon(scene.host.submit(event("one"))).await, Ok(EventOutcome::Delivered));
 }
