@@ -26,8 +26,8 @@ use super::store::{FleetStore, HostEntry, RuleEntry, RuleKey, StoreUpdate};
 use super::stream_subjects::{read_subjects, transient_error};
 use crate::connect::connect_nats;
 use crate::{ConnectQueueError, QueueError, QueueErrorKind, QueueFuture, limits};
-use standpipe_core::secret::SecretResolver;
 use standpipe_core::error_chain;
+use standpipe_core::secret::SecretResolver;
 
 /// Writes of a record of rules that the bucket keeps, for people who look into it.
 const RULES_HISTORY: i64 = 16;
