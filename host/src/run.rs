@@ -58,6 +58,7 @@ pub(crate) use catalog_scheduler::{plugin_routes, run_with_log};
 pub(crate) use clients::connect_aws;
 pub use error::RunError;
 pub use options::{EmbeddedSource, RunOptions};
+#[cfg(all(feature = "cli", feature = "queue"))]
 pub(crate) use plugin_files::read_candidate;
 pub(crate) use plugin_secrets::{PluginSecrets, uses_stored_secrets};
 pub(crate) use plugins::candidate;
