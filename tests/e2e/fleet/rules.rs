@@ -535,7 +535,11 @@ fn a_candidate_that_one_mapper_rejects_changes_nothing() {
     let words = ["m2", "trust", "sha256 under [plugin]", "nothing has changed on any host"];
     push(&plugin_version(1), &[]).expect_exit(1).expect_stderr(&words);
     push(b"no plugin", &[]).expect_exit(1).expect_stderr(&["nothing has changed"]);
-    push(&plugin_version(0), &["--timeout", "1ms"]).expect_exit(1).expect_stderr(&["--timeout"]);
+    // A mapper that does not vote in time.
+    fleet.mapper(0).running.send_signal(Signal::STOP);
+    let late = push(&plugin_version(0), &["--timeout", "1ms"]);
+    fleet.mapper(0).running.send_signal(Signal::CONT);
+    late.expect_exit(1).expect_stderr(&["--timeout"]);
     let after = fleet.status();
     assert_eq!((&after["active"], &after["candidate_generation"]), (&Value::Null, &Value::Null));
     assert_eq!(fleet.generations(), [0, 0, 0]);
