@@ -138,7 +138,8 @@ impl Plugin for Mapping {
     }
 }
 
-fn push_output(outputs: &mut Outputs, target: RouteTarget<'_>, text: Option<&str>) {
+/// Adds the output of a decision. Without a text, the event is delivered as received.
+pub fn push_output(outputs: &mut Outputs, target: RouteTarget<'_>, text: Option<&str>) {
     let payload = text.map(|text| text.as_bytes().to_vec());
     match (target, payload) {
         (RouteTarget::Declared(stream), None) => outputs.deliver(stream),

@@ -1,7 +1,5 @@
 //! The JavaScript runtime of an instance, with the libraries that scripts import.
 
-use std::ffi::CString;
-
 use rquickjs::context::intrinsic;
 use rquickjs::module::{Declared, WriteOptions};
 use rquickjs::{Context, Ctx, Module, Runtime, qjs};
@@ -12,7 +10,6 @@ use crate::jobs;
 use crate::libraries::Libraries;
 use crate::segment::rejections;
 use crate::settings::SourceFile;
-use crate::value::{HeldValue, is_exception};
 use crate::web::{self, WebClient};
 
 /// The stack of scripts, in bytes. QuickJS throws an error before it is used up. The component's
@@ -46,9 +43,8 @@ impl ScriptEngine {
         runtime.set_max_stack_size(STACK_BYTES);
         let libraries = Libraries::new(libraries)?;
         runtime.set_loader(libraries.clone(), libraries);
-        // SAFETY: the pointer is that of the runtime, which is alive.
-        let class = runtime_pointer(&runtime).map(EventClass::register)?;
         let context = Context::base(&runtime).map_err(|error| error.to_string())?;
+        let class = EventClass::register(context.get_runtime_ptr());
         let prepared = context.with(|ctx| {
             exception::prepare_runtime(&ctx)?;
             web::prepare_runtime(&ctx)?;
@@ -86,25 +82,6 @@ impl ScriptEngine {
         prepared.map_err(|error| error.to_string())?;
         Ok(context)
     }
-}
-
-fn runtime_pointer(runtime: &Runtime) -> Result<*mut qjs::JSRuntime, String> {
-    let context = Context::base(runtime).map_err(|error| error.to_string())?;
-    Ok(context.get_runtime_ptr())
-}
-
-/// Evaluates a script that is not a module: its functions become global ones.
-pub(crate) fn evaluate_script(ctx: &Ctx<'_>, file: &SourceFile) -> rquickjs::Result<()> {
-    remember_source(ctx, file);
-    let code = CString::new(file.code.as_str())?;
-    let name = CString::new(file.name.as_str())?;
-    // SAFETY: code and name end with a zero, and the result is held at once.
-    let result = unsafe {
-        let flags = qjs::JS_EVAL_TYPE_GLOBAL as std::ffi::c_int;
-        let (raw, length) = (ctx.as_raw().as_ptr(), file.code.len());
-        HeldValue::new(raw, qjs::JS_Eval(raw, code.as_ptr(), length as _, name.as_ptr(), flags))
-    };
-    if is_exception(result.get()) { Err(rquickjs::Error::Exception) } else { Ok(()) }
 }
 
 /// Compiles a module to bytecode.

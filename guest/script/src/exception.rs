@@ -1,8 +1,8 @@
-//! What a script has thrown, as text for people: the texts of V8 where they can be had.
+//! What a script has thrown, as text for people: the texts of V8, as far as they can be derived.
 //!
 //! Users know the errors of V8, in which RudderStack and Segment run their code. QuickJS words some
 //! errors otherwise. They are translated where a text is made, so `error.message` within a script
-//! stays that of QuickJS. Errors whose wording in V8 cannot be told from QuickJS' stay as they are.
+//! stays that of QuickJS. Errors for which V8's wording cannot be derived from that of QuickJS stay as they are.
 
 mod callee;
 mod v8;
@@ -142,7 +142,7 @@ fn describe(thrown: &Value<'_>, name: NameOf) -> Option<Thrown> {
         return Some(Thrown { head: head.to_owned(), message, frames });
     }
     if !thrown.is_error() {
-        // An object that is no error has no text of its own.
+        // An object that is not an error has no text of its own.
         let json = thrown.ctx().json_stringify(object.clone()).ok()??.to_string().ok()?;
         let message = text_of(object, "message").unwrap_or_else(|| json.clone());
         return Some(Thrown { head: json, message, frames: Vec::new() });

@@ -88,7 +88,7 @@ pub(crate) unsafe fn create_scalar(ctx: *mut qjs::JSContext, text: &str) -> qjs:
 /// The value of a number, which is rounded as JavaScript rounds it.
 fn create_number(text: &str) -> qjs::JSValue {
     match text.parse::<i32>() {
-        // Minus zero is no integer in JavaScript.
+        // Minus zero is not an integer in JavaScript.
         Ok(number) if number != 0 || !text.starts_with('-') => {
             qjs::JS_MKVAL(qjs::JS_TAG_INT, number)
         }

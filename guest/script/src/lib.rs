@@ -27,7 +27,7 @@ mod web_import;
 
 use std::rc::Rc;
 
-use mapping::{Mapping, RouteTarget, SeenEvent};
+use mapping::{Mapping, SeenEvent, push_output};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup};
 
 use batch::{ScriptEvent, ScriptOutput};
@@ -116,18 +116,7 @@ impl ScriptPlugin {
         let seen = SeenEvent { name: name.as_deref(), message_type: message_type.as_deref(), text };
         let is_changed = event.changed.is_some();
         let decided = mapping.decide(seen, |target, edited| {
-            let payload =
-                edited.or(is_changed.then_some(text)).map(|text| text.as_bytes().to_vec());
-            match (target, payload) {
-                (RouteTarget::Declared(stream), None) => outputs.deliver(stream),
-                (RouteTarget::Declared(stream), Some(payload)) => {
-                    outputs.deliver_payload(stream, payload);
-                }
-                (RouteTarget::Named(name), None) => outputs.deliver_to(name),
-                (RouteTarget::Named(name), Some(payload)) => {
-                    outputs.deliver_payload_to(name, payload);
-                }
-            }
+            push_output(outputs, target, edited.or(is_changed.then_some(text)));
         });
         if let Err(reason) = decided {
             outputs.reject(reason);

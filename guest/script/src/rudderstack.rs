@@ -3,7 +3,7 @@
 //! RudderStack documents these functions, their arguments and their errors. Where it aborts an
 //! event or a batch, the events become dead letters here, which can be replayed.
 //!
-//! What differs on purpose: a thrown value that is no error, a promise that nothing settles, and a
+//! What differs on purpose: a thrown value that is not an error, a promise that nothing settles, and a
 //! value that cannot leave the sandbox cost their own event here, and the whole batch there. The
 //! outputs of a batch stand in the order of its events, and there in the order in which promises are
 //! settled. `console` prints here. As there, `setTimeout`, `URL`, `Buffer`, `crypto`, `btoa`, `atob`,
@@ -284,7 +284,7 @@ impl<'js> TransformRun<'_, 'js> {
         message_ids.position_of(self.ctx, self.events, result)
     }
 
-    /// The error for an element of a batch's result that is no object.
+    /// The error for an element of a batch's result that is not an object.
     fn describe_wrong_element(&self, element: &Value<'js>) -> String {
         if self.entry != Entry::Script {
             return "returned event in events array from transformBatch(events) is not an object"

@@ -6,8 +6,9 @@ use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
 use serde_json::Map;
 
 use crate::batch::{ScriptEvent, ScriptOutput};
-use crate::engine::{ScriptEngine, compile_module, evaluate_script, load_module};
-use crate::exception::{describe_thrown, take_exception};
+use crate::bytecode::{compile_file, evaluate};
+use crate::engine::{ScriptEngine, compile_module, load_module};
+use crate::exception::{describe_thrown, remember_source, take_exception};
 use crate::jobs;
 use crate::rudderstack::{self, Entry};
 use crate::segment::{EventKind, FunctionStage};
@@ -70,9 +71,9 @@ impl ScriptStage {
 pub(crate) struct TransformationStage {
     /// The context of the next batch. It is dropped before the code.
     session: Option<ScriptSession>,
-    file: SourceFile,
+    /// The name of the file.
+    name: String,
     dialect: Dialect,
-    /// The bytecode of a module.
     bytecode: Vec<u8>,
     credentials: Rc<Map<String, serde_json::Value>>,
     globals: Globals,
@@ -99,14 +100,19 @@ impl TransformationStage {
         settings: &ScriptSettings,
     ) -> Result<Self, String> {
         let context = engine.create_context()?;
-        let bytecode = match dialect {
-            Dialect::Rudderstack => context
-                .with(|ctx| compile_module(&ctx, file).map_err(|_| take_exception(&ctx, None)))?,
-            _ => Vec::new(),
-        };
+        let bytecode = context.with(|ctx| {
+            let compiled = match dialect {
+                Dialect::Rudderstack => compile_module(&ctx, file),
+                _ => {
+                    remember_source(&ctx, file);
+                    compile_file(&ctx, file)
+                }
+            };
+            compiled.map_err(|_| take_exception(&ctx, None))
+        })?;
         let mut stage = TransformationStage {
             session: None,
-            file: file.clone(),
+            name: file.name.clone(),
             dialect,
             bytecode,
             credentials: Rc::new(settings.credentials.clone()),
@@ -143,7 +149,7 @@ impl TransformationStage {
             None => {
                 return Err(format!(
                     "{}: nothing settles what it awaits at its top level",
-                    self.file.name
+                    self.name
                 ));
             }
         }
@@ -170,7 +176,7 @@ impl TransformationStage {
     }
 
     fn evaluate_script<'js>(&self, ctx: &Ctx<'js>) -> Result<(Entry, Function<'js>), String> {
-        evaluate_script(ctx, &self.file).map_err(|_| take_exception(ctx, None))?;
+        evaluate(ctx, &self.bytecode).map_err(|_| take_exception(ctx, None))?;
         let name = Entry::Script.function_name();
         let function = ctx.globals().get::<_, Value<'js>>(name).ok();
         let function = function.and_then(Value::into_function);
@@ -178,7 +184,7 @@ impl TransformationStage {
             format!(
                 "{}: found none of transformEvent, transformBatch (exported) and transform: \
                  define one of them",
-                self.file.name
+                self.name
             )
         })?;
         Ok((Entry::Script, function))

@@ -113,7 +113,7 @@ fn read_options<'js>(options: &Object<'js>, request: &mut WebRequest) -> rquickj
         Some("manual") => WebRedirects::Manual,
         _ => WebRedirects::Follow,
     };
-    // Zero is no limit, as in node-fetch.
+    // Zero means no limit, as in node-fetch.
     let timeout = option::<f64>(options, "timeout")?.filter(|millis| *millis >= 1.0);
     request.timeout_ms = timeout.map(|millis| millis as u32);
     if let Some(Coerced(body)) = option::<Coerced<String>>(options, "body")? {

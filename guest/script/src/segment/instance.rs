@@ -439,7 +439,7 @@ fn find_handlers(
     let globals: Vec<Value<'_>> = if code.is_module {
         vec![Value::new_undefined(ctx.clone()); names.len()]
     } else {
-        // A name can be that of a constant, which is no member of the global object.
+        // The name can be that of a constant, which is not a member of the global object.
         let values = names
             .iter()
             .map(|name| format!("typeof {name} === 'undefined' ? undefined : {name}"))

@@ -48,7 +48,7 @@ impl FunctionStage {
         let FunctionStage { instances, code } = self;
         if code.kind != FunctionKind::Source {
             return Err(format!(
-                "{} is no source function: define {REQUEST_HANDLER}",
+                "{} is not a source function: define {REQUEST_HANDLER}",
                 code.file.name
             ));
         }

@@ -33,7 +33,7 @@ impl TestFunction {
         let (settings, _) = ScriptSettings::parse(&settings)?;
         let engine = ScriptEngine::new(&[])?;
         let dialect = settings.dialect.unwrap_or_else(|| Dialect::detect(code));
-        let kind = dialect.function_kind().ok_or("it is no function of Segment")?;
+        let kind = dialect.function_kind().ok_or("it is not a function of Segment")?;
         let stage = FunctionStage::new(&engine, &settings.files[0], kind, &settings)?;
         Ok(TestFunction { stage, engine })
     }

@@ -5,7 +5,7 @@ const PARTS = ['href', 'origin', 'protocol', 'username', 'password', 'host', 'ho
   'search', 'hash'];
 const text = value => String(value).toWellFormed();
 
-// The function that tells a URL that its query has changed.
+// The function that informs a URL of a changed query.
 const changed = Symbol('changed');
 
 class URLSearchParams {
