@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::switches::EventSwitches;
 use crate::transform::Transform;
 use shared::SharedSettings;
-use table::{SettingsResult, SettingsTable};
+use table::{MappingTable, SettingsResult};
 use transform::ACTIONS;
 
 use row::NO_TRANSFORM;
@@ -84,7 +84,7 @@ impl MappingSettings {
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let fields: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| vec![format!("{WHOLE} are wrong: {error}")])?;
-        let table = SettingsTable { place: WHOLE, fields: &fields };
+        let table = MappingTable { place: WHOLE, fields: &fields };
         let mut mistakes = Vec::new();
         note_mistake(&mut mistakes, table.check_keys(&KEYS));
         let shared = note_mistake(&mut mistakes, parse_shared(table)).unwrap_or_default();
@@ -160,7 +160,7 @@ impl MappingSettings {
     }
 }
 
-fn parse_unmapped(table: SettingsTable<'_>) -> SettingsResult<UnmappedPolicy> {
+fn parse_unmapped(table: MappingTable<'_>) -> SettingsResult<UnmappedPolicy> {
     match table.get_text("unmapped")? {
         None | Some("filter") => Ok(UnmappedPolicy::Filter),
         Some("dead_letter") => Ok(UnmappedPolicy::DeadLetter),
@@ -170,7 +170,7 @@ fn parse_unmapped(table: SettingsTable<'_>) -> SettingsResult<UnmappedPolicy> {
 
 /// Returns `None` if a row is wrong.
 fn parse_rows(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
     named: &NamedTransforms,
     mistakes: &mut Vec<String>,
@@ -197,7 +197,7 @@ fn parse_rows(
 
 /// Returns the valid transforms: those for all events, and those with a name.
 fn parse_transforms(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
     mistakes: &mut Vec<String>,
 ) -> (Vec<Arc<Transform>>, NamedTransforms) {
@@ -229,7 +229,7 @@ fn parse_transform(
     shared: &SharedSettings,
 ) -> SettingsResult<(Option<String>, Arc<Transform>)> {
     let table =
-        SettingsTable::new(place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
+        MappingTable::new(place, value, "`[[plugin.settings.transforms]]` with actions in it")?;
     let keys: Vec<_> = ["name", "when"].into_iter().chain(ACTIONS).collect();
     table.check_keys(&keys)?;
     let transform = transform::parse_transform(table, shared)?;
@@ -241,7 +241,7 @@ fn parse_transform(
     Ok((table.get_text("name")?.map(str::to_owned), Arc::new(transform)))
 }
 
-fn parse_shared(table: SettingsTable<'_>) -> SettingsResult<SharedSettings> {
+fn parse_shared(table: MappingTable<'_>) -> SettingsResult<SharedSettings> {
     let mut shared = SharedSettings::default();
     for (name, value) in parse_object(table, "secrets")? {
         // The message leaves out the value, which may be a secret.
@@ -265,7 +265,7 @@ fn parse_shared(table: SettingsTable<'_>) -> SettingsResult<SharedSettings> {
 }
 
 fn parse_object<'a>(
-    table: SettingsTable<'a>,
+    table: MappingTable<'a>,
     key: &str,
 ) -> SettingsResult<impl Iterator<Item = (&'a String, &'a Value)>> {
     let fields = match table.get(key) {

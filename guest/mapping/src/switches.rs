@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use crate::json::{JsonKind, JsonValue};
-use crate::settings::table::{SettingsResult, SettingsTable};
+use crate::settings::table::{MappingTable, SettingsResult};
 
 /// The names of this destination at the vendors.
 const NAMES: [&str; 2] = ["Amazon Kinesis Firehose", "FIREHOSE"];
@@ -127,7 +127,7 @@ impl EventSwitches {
 impl Consent {
     fn parse(settings: &Json) -> SettingsResult<Self> {
         let example = "`consent = { strategy = \"and\", categories = [\"marketing\"] }`";
-        let table = SettingsTable::new("consent", settings, example)?;
+        let table = MappingTable::new("consent", settings, example)?;
         table.check_keys(&["provider", "strategy", "categories"])?;
         let categories: Vec<_> =
             table.get_texts("categories")?.into_iter().map(str::to_owned).collect();

@@ -5,18 +5,18 @@ use std::rc::Rc;
 
 use rquickjs::{Ctx, Value};
 
-use crate::event_object::{EventClass, EventText, ObjectNode};
+use crate::event_object::{EventClass, ObjectNode, ScriptEventText};
 use crate::exception::take_exception;
 use crate::printer::{PrintException, Printer};
 
 /// An event before or after a script.
 #[derive(Debug, Clone)]
 pub(crate) struct ScriptEvent {
-    pub(crate) text: Rc<EventText>,
+    pub(crate) text: Rc<ScriptEventText>,
     /// The position of the event in the batch that the host passed.
     pub(crate) input: u32,
     /// `None` if the text and the kind are those that the host passed.
-    pub(crate) changed: Option<ChangedKind>,
+    pub(crate) changed: Option<ScriptEventKind>,
 }
 
 impl ScriptEvent {
@@ -26,9 +26,9 @@ impl ScriptEvent {
     }
 }
 
-/// The kind of an event that a script has changed.
+/// The message type and the name of an event.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ChangedKind {
+pub(crate) struct ScriptEventKind {
     pub(crate) message_type: Option<String>,
     pub(crate) name: Option<String>,
 }
@@ -99,13 +99,13 @@ fn convert(
     };
     let printed = printer.print(raw, original);
     printed.map_err(|PrintException| take_exception(ctx, None))?;
-    let changed = Some(ChangedKind::of(value));
+    let changed = Some(ScriptEventKind::of(value));
     let position = origin.text.position;
-    let text = Rc::new(EventText { text, position });
+    let text = Rc::new(ScriptEventText { text, position });
     Ok(ScriptEvent { text, input: origin.input, changed })
 }
 
-impl ChangedKind {
+impl ScriptEventKind {
     /// The kind of an object. A member that is not a string, or an empty one, is none.
     fn of(value: &Value<'_>) -> Self {
         let string = |name: &str| {
@@ -113,6 +113,6 @@ impl ChangedKind {
             let text = member.as_string()?.to_string().ok()?;
             Some(text).filter(|text| !text.is_empty())
         };
-        ChangedKind { message_type: string("type"), name: string("event") }
+        ScriptEventKind { message_type: string("type"), name: string("event") }
     }
 }

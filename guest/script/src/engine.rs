@@ -10,7 +10,7 @@ use crate::jobs;
 use crate::libraries::Libraries;
 use crate::segment::rejections;
 use crate::settings::SourceFile;
-use crate::web::{self, WebClient};
+use crate::web::{self, RequestClient};
 
 /// The stack of scripts, in bytes. QuickJS throws an error before it is used up. The component's
 /// whole stack is one mebibyte, and the host's stack for it too: calls of functions take up to four
@@ -59,7 +59,7 @@ impl ScriptEngine {
         not(target_arch = "wasm32"),
         allow(dead_code, reason = "only a component has imports")
     )]
-    pub(crate) fn set_web_client(&self, client: Box<dyn WebClient>) -> Result<(), String> {
+    pub(crate) fn set_web_client(&self, client: Box<dyn RequestClient>) -> Result<(), String> {
         let context = Context::base(&self.runtime).map_err(|error| error.to_string())?;
         context.with(|ctx| web::set_client(&ctx, client));
         Ok(())

@@ -19,7 +19,7 @@ use rquickjs::qjs;
 
 use crate::json_text;
 use crate::value::{HeldName, HeldValue, is_exception, is_same};
-use members::{Member, Members, Place, Slot};
+use members::{MemberSlot, ObjectMember, ObjectMembers, Place};
 
 /// The maximum depth of arrays in each other. An array is created with the arrays in it, so a deeper
 /// one could overflow the stack.
@@ -27,14 +27,14 @@ const ARRAY_DEPTH_MAX: usize = 512;
 
 /// The text of an event, which its objects share.
 #[derive(Debug)]
-pub(crate) struct EventText {
+pub(crate) struct ScriptEventText {
     /// The text, a JSON object.
     pub(crate) text: String,
     /// The event's position in its batch.
     pub(crate) position: u32,
 }
 
-impl EventText {
+impl ScriptEventText {
     /// The part of the text at this range.
     pub(crate) fn slice(&self, (start, end): (u32, u32)) -> &str {
         &self.text[start as usize..end as usize]
@@ -47,11 +47,11 @@ pub(crate) struct EventClass(qjs::JSClassID);
 
 /// An object of an event's text.
 pub(crate) struct ObjectNode {
-    source: Rc<EventText>,
+    source: Rc<ScriptEventText>,
     /// The range of the object in the text, with its braces.
     range: (u32, u32),
     /// `None` until a script asks for a member.
-    members: Option<Members>,
+    members: Option<ObjectMembers>,
     /// Whether members were set, added or removed. Changes within members are theirs.
     has_changed: bool,
 }
@@ -61,7 +61,7 @@ struct ValueException;
 
 /// The elements of an array as they stand in the text.
 pub(crate) struct ArrayTrace {
-    source: Rc<EventText>,
+    source: Rc<ScriptEventText>,
     elements: Vec<TracedElement>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) enum PrintedMember {
 /// What a printer sees of a member of a copy.
 pub(crate) enum CopiedMember {
     /// The value as written at this range of the text.
-    Text(Rc<EventText>, (u32, u32)),
+    Text(Rc<ScriptEventText>, (u32, u32)),
     /// The same value, with changes within it.
     Same(Option<Rc<ArrayTrace>>),
     /// Another value. It can be a copy of this object of the text.
@@ -150,7 +150,7 @@ impl EventClass {
     pub(crate) fn create<'js>(
         self,
         ctx: &rquickjs::Ctx<'js>,
-        source: &Rc<EventText>,
+        source: &Rc<ScriptEventText>,
     ) -> rquickjs::Result<rquickjs::Value<'js>> {
         let (start, end) = json_text::trim_range(&source.text);
         // SAFETY: the context is alive, and the new value's reference goes to the result.
@@ -171,7 +171,7 @@ impl EventClass {
     unsafe fn create_node(
         self,
         ctx: *mut qjs::JSContext,
-        source: &Rc<EventText>,
+        source: &Rc<ScriptEventText>,
         range: (u32, u32),
     ) -> qjs::JSValue {
         let node =
@@ -248,7 +248,7 @@ impl EventClass {
                 let Some(members) = &node.members else { return true };
                 let next = members.from(start).find_map(|(position, member)| match &member.slot {
                     // Another value than an object or array cannot change by itself.
-                    Slot::Value(value, trace) if is_object(value.get()) => {
+                    MemberSlot::Value(value, trace) if is_object(value.get()) => {
                         Some((position, value.clone(), trace.clone()))
                     }
                     _ => None,
@@ -268,7 +268,7 @@ impl EventClass {
         self,
         ctx: *mut qjs::JSContext,
         node: &RefCell<ObjectNode>,
-    ) -> Option<(Rc<EventText>, (u32, u32))> {
+    ) -> Option<(Rc<ScriptEventText>, (u32, u32))> {
         if !self.is_node_unchanged(ctx, node) {
             return None;
         }
@@ -281,17 +281,19 @@ impl EventClass {
         self,
         ctx: *mut qjs::JSContext,
         node: &RefCell<ObjectNode>,
-    ) -> (Rc<EventText>, Vec<PrintedMember>) {
+    ) -> (Rc<ScriptEventText>, Vec<PrintedMember>) {
         let mut printed = Vec::new();
         let mut places = Vec::new();
         let source = {
             let node = node.borrow();
-            let members = node.members.iter().flat_map(Members::iter);
+            let members = node.members.iter().flat_map(ObjectMembers::iter);
             for member in members.filter(|member| member.is_enumerable()) {
                 places.push(member.place);
                 printed.push(match (&member.slot, member.place) {
-                    (Slot::Unread, Some(place)) => PrintedMember::Unchanged(place.key, place.end),
-                    (Slot::Value(value, trace), _) => {
+                    (MemberSlot::Unread, Some(place)) => {
+                        PrintedMember::Unchanged(place.key, place.end)
+                    }
+                    (MemberSlot::Value(value, trace), _) => {
                         let (name, value) = (member.name.clone(), value.clone());
                         let (traced, former) = (trace.clone(), member.former.clone());
                         PrintedMember::Changed { name, value, traced, former }
@@ -322,7 +324,9 @@ impl EventClass {
         let (source, place, trace) = {
             let node = node.borrow();
             let member = node.members.as_ref().and_then(|members| members.get(name));
-            let Some(Member { slot: Slot::Value(own, trace), place: Some(place), .. }) = member
+            let Some(ObjectMember {
+                slot: MemberSlot::Value(own, trace), place: Some(place), ..
+            }) = member
             else {
                 return CopiedMember::Other(None);
             };
@@ -341,7 +345,7 @@ impl EventClass {
     }
 }
 
-impl Member {
+impl ObjectMember {
     fn is_enumerable(&self) -> bool {
         self.flags & qjs::JS_PROP_ENUMERABLE as c_int != 0
     }
@@ -360,10 +364,10 @@ impl ObjectNode {
     /// # Safety
     ///
     /// The context is alive.
-    unsafe fn read_members(&mut self, ctx: *mut qjs::JSContext) -> &mut Members {
+    unsafe fn read_members(&mut self, ctx: *mut qjs::JSContext) -> &mut ObjectMembers {
         let ObjectNode { source, range, members, .. } = self;
         members.get_or_insert_with(|| {
-            let mut found = Members::with_capacity(MEMBERS_TYPICAL);
+            let mut found = ObjectMembers::with_capacity(MEMBERS_TYPICAL);
             for part in json_text::members(&source.text, *range) {
                 // SAFETY: the caller's condition. The member owns the name.
                 let name = unsafe {
@@ -376,8 +380,8 @@ impl ObjectNode {
                     continue;
                 }
                 found.note_name(part.name);
-                let slot = Slot::Unread;
-                found.push(Member { name, place, slot, flags: ALL_FLAGS, former: None });
+                let slot = MemberSlot::Unread;
+                found.push(ObjectMember { name, place, slot, flags: ALL_FLAGS, former: None });
             }
             found
         })
@@ -402,7 +406,7 @@ unsafe fn read_member(
         let members = unsafe { node.read_members(ctx) };
         let Some(position) = members.position(name) else { return Ok(None) };
         match members.at(position) {
-            Some(Member { slot: Slot::Unread, place: Some(place), .. }) => {
+            Some(ObjectMember { slot: MemberSlot::Unread, place: Some(place), .. }) => {
                 let place = *place;
                 (Rc::clone(&node.source), position, place)
             }
@@ -416,7 +420,7 @@ unsafe fn read_member(
     let (value, trace) = unsafe { create_value(class, ctx, &source, range, 0) }?;
     let mut node = node.borrow_mut();
     if let Some(member) = node.members.as_mut().and_then(|members| members.at_mut(position)) {
-        member.slot = Slot::Value(value, trace);
+        member.slot = MemberSlot::Value(value, trace);
     }
     Ok(Some(position))
 }
@@ -429,7 +433,7 @@ unsafe fn read_member(
 unsafe fn create_value(
     class: EventClass,
     ctx: *mut qjs::JSContext,
-    source: &Rc<EventText>,
+    source: &Rc<ScriptEventText>,
     range: (u32, u32),
     depth: usize,
 ) -> Result<(HeldValue, Option<Rc<ArrayTrace>>), ValueException> {
@@ -453,7 +457,7 @@ unsafe fn create_value(
 unsafe fn create_array(
     class: EventClass,
     ctx: *mut qjs::JSContext,
-    source: &Rc<EventText>,
+    source: &Rc<ScriptEventText>,
     range: (u32, u32),
     depth: usize,
 ) -> Result<(HeldValue, Option<Rc<ArrayTrace>>), ValueException> {
@@ -544,13 +548,13 @@ unsafe extern "C" fn get_own_property(
         descriptor.getter = qjs::JS_UNDEFINED;
         descriptor.setter = qjs::JS_UNDEFINED;
         match &member.slot {
-            Slot::Value(value, _) => descriptor.value = qjs::JS_DupValue(ctx, value.get()),
-            Slot::Accessor(getter, setter) => {
+            MemberSlot::Value(value, _) => descriptor.value = qjs::JS_DupValue(ctx, value.get()),
+            MemberSlot::Accessor(getter, setter) => {
                 descriptor.flags |= qjs::JS_PROP_GETSET as c_int;
                 descriptor.getter = qjs::JS_DupValue(ctx, getter.get());
                 descriptor.setter = qjs::JS_DupValue(ctx, setter.get());
             }
-            Slot::Unread => {}
+            MemberSlot::Unread => {}
         }
         1
     }
@@ -574,9 +578,9 @@ unsafe extern "C" fn get_property(
             let node = node.borrow();
             let member = node.members.as_ref().and_then(|members| members.at(position));
             match member.map(|member| &member.slot) {
-                Some(Slot::Value(value, _)) => return qjs::JS_DupValue(ctx, value.get()),
-                Some(Slot::Accessor(getter, _)) => getter.clone(),
-                Some(Slot::Unread) | None => return qjs::JS_UNDEFINED,
+                Some(MemberSlot::Value(value, _)) => return qjs::JS_DupValue(ctx, value.get()),
+                Some(MemberSlot::Accessor(getter, _)) => getter.clone(),
+                Some(MemberSlot::Unread) | None => return qjs::JS_UNDEFINED,
             }
         };
         call_getter(ctx, getter.get(), receiver)
@@ -739,7 +743,7 @@ unsafe extern "C" fn set_property(
             let mut node = node.borrow_mut();
             let member = node.read_members(ctx).get(name);
             member.map(|member| match &member.slot {
-                Slot::Accessor(_, setter) => Err(setter.clone()),
+                MemberSlot::Accessor(_, setter) => Err(setter.clone()),
                 _ => Ok(member.flags & qjs::JS_PROP_WRITABLE as c_int != 0),
             })
         };
@@ -816,7 +820,7 @@ impl Definition {
     }
 
     /// Whether a property that cannot be configured may be defined so.
-    fn is_allowed_for(self, ctx: *mut qjs::JSContext, member: &Member) -> bool {
+    fn is_allowed_for(self, ctx: *mut qjs::JSContext, member: &ObjectMember) -> bool {
         let was = |flag: u32| member.flags & flag as c_int != 0;
         if self.has(qjs::JS_PROP_HAS_CONFIGURABLE) && self.has(qjs::JS_PROP_CONFIGURABLE)
             || self.has(qjs::JS_PROP_HAS_ENUMERABLE)
@@ -827,19 +831,19 @@ impl Definition {
         // SAFETY: the context and the values are alive.
         let is_same_value = |a, b| unsafe { qjs::JS_IsSameValue(ctx, a, b) };
         match &member.slot {
-            Slot::Accessor(getter, setter) => {
+            MemberSlot::Accessor(getter, setter) => {
                 !self.is_data()
                     && (!self.has(qjs::JS_PROP_HAS_GET) || is_same_value(getter.get(), self.getter))
                     && (!self.has(qjs::JS_PROP_HAS_SET) || is_same_value(setter.get(), self.setter))
             }
-            Slot::Value(value, _) if !was(qjs::JS_PROP_WRITABLE) => {
+            MemberSlot::Value(value, _) if !was(qjs::JS_PROP_WRITABLE) => {
                 let becomes_writable =
                     self.has(qjs::JS_PROP_HAS_WRITABLE) && self.has(qjs::JS_PROP_WRITABLE);
                 let keeps_value =
                     !self.has(qjs::JS_PROP_HAS_VALUE) || is_same_value(value.get(), self.value);
                 keeps_value && !becomes_writable && !self.is_accessor()
             }
-            Slot::Value(..) | Slot::Unread => !self.is_accessor(),
+            MemberSlot::Value(..) | MemberSlot::Unread => !self.is_accessor(),
         }
     }
 
@@ -848,14 +852,18 @@ impl Definition {
     /// # Safety
     ///
     /// The context and the values are alive.
-    unsafe fn create_slot(self, ctx: *mut qjs::JSContext, current: Option<&Slot>) -> Slot {
+    unsafe fn create_slot(
+        self,
+        ctx: *mut qjs::JSContext,
+        current: Option<&MemberSlot>,
+    ) -> MemberSlot {
         // SAFETY: the caller's condition.
         let share = |value| unsafe { HeldValue::share(ctx, value) };
         if !self.is_accessor() {
-            return Slot::Value(share(self.value), None);
+            return MemberSlot::Value(share(self.value), None);
         }
         let (mut getter, mut setter) = (share(self.getter), share(self.setter));
-        if let Some(Slot::Accessor(own_getter, own_setter)) = current {
+        if let Some(MemberSlot::Accessor(own_getter, own_setter)) = current {
             if !self.has(qjs::JS_PROP_HAS_GET) {
                 getter = own_getter.clone();
             }
@@ -863,7 +871,7 @@ impl Definition {
                 setter = own_setter.clone();
             }
         }
-        Slot::Accessor(getter, setter)
+        MemberSlot::Accessor(getter, setter)
     }
 }
 
@@ -915,7 +923,7 @@ unsafe fn add_property(
         let mut node = node.borrow_mut();
         let members = node.read_members(ctx);
         let flags = definition.flags & ALL_FLAGS;
-        members.push(Member { name, place: None, slot, flags, former: None });
+        members.push(ObjectMember { name, place: None, slot, flags, former: None });
         node.has_changed = true;
         1
     }
@@ -943,15 +951,14 @@ unsafe fn change_property(
         // SAFETY: the caller's condition.
         return unsafe { refuse(ctx, definition.flags, name, NOT_CONFIGURABLE) };
     }
-    let was_accessor = matches!(member.slot, Slot::Accessor(..));
+    let was_accessor = matches!(member.slot, MemberSlot::Accessor(..));
     let replaces = if definition.is_accessor() {
         true
     } else if was_accessor {
         definition.is_data()
     } else {
         // The same value keeps its text.
-        let is_same_value =
-            matches!(&member.slot, Slot::Value(own, _) if is_same(own.get(), definition.value));
+        let is_same_value = matches!(&member.slot, MemberSlot::Value(own, _) if is_same(own.get(), definition.value));
         definition.has(qjs::JS_PROP_HAS_VALUE) && !is_same_value
     };
     if replaces && definition.is_accessor() != was_accessor {
@@ -978,7 +985,7 @@ unsafe fn change_property(
         let slot = unsafe { definition.create_slot(ctx, Some(&member.slot)) };
         let before = std::mem::replace(&mut member.slot, slot);
         match before {
-            Slot::Value(object, _) if class.node(&object.get()).is_some() => {
+            MemberSlot::Value(object, _) if class.node(&object.get()).is_some() => {
                 member.former.get_or_insert(object);
             }
             other => replaced = Some(other),
@@ -1068,7 +1075,7 @@ unsafe extern "C" fn mark_values(
     unsafe {
         let node = qjs::JS_GetAnyOpaque(object, &raw mut id).cast::<RefCell<ObjectNode>>();
         let Some(node) = node.as_ref() else { return };
-        for member in node.borrow().members.iter().flat_map(Members::iter) {
+        for member in node.borrow().members.iter().flat_map(ObjectMembers::iter) {
             member.slot.mark(runtime, mark);
             if let Some(former) = &member.former {
                 qjs::JS_MarkValue(runtime, former.get(), mark);

@@ -30,9 +30,9 @@ use std::rc::Rc;
 use mapping::{Mapping, SeenEvent, push_output};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup};
 
-use batch::{ScriptEvent, ScriptOutput};
+use batch::{ScriptEvent, ScriptEventKind, ScriptOutput};
 use engine::ScriptEngine;
-use event_object::EventText;
+use event_object::ScriptEventText;
 use settings::ScriptSettings;
 use stage::ScriptStage;
 
@@ -70,8 +70,8 @@ impl Plugin for ScriptPlugin {
         let mut kinds = Vec::with_capacity(events.len());
         let mut passing = Vec::with_capacity(events.len());
         for (input, event) in (0..).zip(events) {
-            kinds.push((event.message_type, event.name));
-            let text = Rc::new(EventText { text: event.text, position: input });
+            kinds.push(ScriptEventKind { message_type: event.message_type, name: event.name });
+            let text = Rc::new(ScriptEventText { text: event.text, position: input });
             passing.push(ScriptEvent { text, input, changed: None });
         }
         for stage in &mut self.stages {
@@ -101,18 +101,10 @@ impl Plugin for ScriptPlugin {
 
 impl ScriptPlugin {
     /// Lets the mapping decide about an event that the scripts have returned.
-    fn route(
-        &mut self,
-        event: &ScriptEvent,
-        received: &(Option<String>, Option<String>),
-        outputs: &mut Outputs,
-    ) {
+    fn route(&mut self, event: &ScriptEvent, received: &ScriptEventKind, outputs: &mut Outputs) {
         let Some(mapping) = &mut self.mapping else { return };
         let text = event.text.text.as_str();
-        let (message_type, name) = match &event.changed {
-            Some(kind) => (&kind.message_type, &kind.name),
-            None => (&received.0, &received.1),
-        };
+        let ScriptEventKind { message_type, name } = event.changed.as_ref().unwrap_or(received);
         let seen = SeenEvent { name: name.as_deref(), message_type: message_type.as_deref(), text };
         let is_changed = event.changed.is_some();
         let decided = mapping.decide(seen, |target, edited| {

@@ -23,7 +23,7 @@ const ORDINARY_OBJECT: qjs::JSClassID = 1;
 
 /// How values that are not in JSON are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rules {
+enum PrintRules {
     /// As `JSON.stringify` treats them.
     Json,
     /// As `JSON.stringify` treats a structured clone.
@@ -34,27 +34,28 @@ enum Rules {
 #[derive(Debug)]
 pub(crate) struct PrintException;
 
-type Printed = Result<(), PrintException>;
+/// The result of writing a value.
+type PrintResult = Result<(), PrintException>;
 
 /// Writes values into a buffer.
 pub(crate) struct Printer<'a> {
     ctx: *mut qjs::JSContext,
     class: EventClass,
     out: &'a mut String,
-    rules: Rules,
+    rules: PrintRules,
     /// The objects and arrays around the value that is being written.
     open: Vec<*mut std::ffi::c_void>,
 }
 
 impl<'a> Printer<'a> {
     pub(crate) fn new(ctx: &Ctx<'_>, class: EventClass, out: &'a mut String) -> Self {
-        let (ctx, rules) = (ctx.as_raw().as_ptr(), Rules::Json);
+        let (ctx, rules) = (ctx.as_raw().as_ptr(), PrintRules::Json);
         Printer { ctx, class, out, rules, open: Vec::new() }
     }
 
     /// Lets the printer write a structured clone of the value.
     pub(crate) fn of_clone(self) -> Self {
-        Printer { rules: Rules::StructuredClone, ..self }
+        Printer { rules: PrintRules::StructuredClone, ..self }
     }
 
     /// Writes a value. `original` is the object whose copy the value can be: members that are the
@@ -63,7 +64,7 @@ impl<'a> Printer<'a> {
         &mut self,
         value: qjs::JSValue,
         original: Option<&RefCell<ObjectNode>>,
-    ) -> Printed {
+    ) -> PrintResult {
         match self.print_value(value, None, original)? {
             true => Ok(()),
             false => {
@@ -103,7 +104,7 @@ impl<'a> Printer<'a> {
                 }
                 return self.fail(c"Do not know how to serialize a BigInt");
             }
-            qjs::JS_TAG_SYMBOL if self.rules == Rules::StructuredClone => {
+            qjs::JS_TAG_SYMBOL if self.rules == PrintRules::StructuredClone => {
                 return self.fail_to_clone(value);
             }
             _ => return Ok(false),
@@ -112,7 +113,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Writes a number as JavaScript does. Infinity and NaN become null.
-    fn print_float(&mut self, value: qjs::JSValue) -> Printed {
+    fn print_float(&mut self, value: qjs::JSValue) -> PrintResult {
         // SAFETY: the value is a number.
         let number = unsafe { qjs::JS_VALUE_GET_FLOAT64(value) };
         if number.is_finite() {
@@ -123,7 +124,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn print_string(&mut self, value: qjs::JSValue) -> Printed {
+    fn print_string(&mut self, value: qjs::JSValue) -> PrintResult {
         self.with_text(value, write_string)
     }
 
@@ -132,7 +133,7 @@ impl<'a> Printer<'a> {
         &mut self,
         value: qjs::JSValue,
         write: impl FnOnce(&mut String, &[u8]),
-    ) -> Printed {
+    ) -> PrintResult {
         let mut length = 0;
         // SAFETY: the text is valid for its length until it is released.
         unsafe {
@@ -155,10 +156,10 @@ impl<'a> Printer<'a> {
         // SAFETY: the value is an object.
         let (identity, is_function) =
             unsafe { (qjs::JS_VALUE_GET_PTR(value), qjs::JS_IsFunction(self.ctx, value)) };
-        if is_function && self.rules == Rules::Json {
+        if is_function && self.rules == PrintRules::Json {
             return Ok(false);
         }
-        if self.rules == Rules::StructuredClone {
+        if self.rules == PrintRules::StructuredClone {
             self.check_clonable(value, is_function)?;
         }
         if let Some(node) = self.class.node(&value)
@@ -257,7 +258,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Writes an object of the text with its changes.
-    fn print_node(&mut self, object: qjs::JSValue, node: &RefCell<ObjectNode>) -> Printed {
+    fn print_node(&mut self, object: qjs::JSValue, node: &RefCell<ObjectNode>) -> PrintResult {
         let (source, printed) = self.class.printed_members(self.ctx, node);
         let mut members = MemberWriter::open(self.out);
         for member in printed {
@@ -287,7 +288,7 @@ impl<'a> Printer<'a> {
         &mut self,
         object: qjs::JSValue,
         original: Option<&RefCell<ObjectNode>>,
-    ) -> Printed {
+    ) -> PrintResult {
         let names = OwnNames::of(self.ctx, object)?;
         let mut members = MemberWriter::open(self.out);
         for name in names.iter() {
@@ -322,7 +323,7 @@ impl<'a> Printer<'a> {
         value: qjs::JSValue,
         traced: Option<&Rc<ArrayTrace>>,
         original: Option<&RefCell<ObjectNode>>,
-    ) -> Printed {
+    ) -> PrintResult {
         let (length, is_first) = (self.out.len(), members.is_first);
         members.separate(self.out);
         self.print_name(name)?;
@@ -334,7 +335,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Writes a member's name and the colon.
-    fn print_name(&mut self, name: qjs::JSAtom) -> Printed {
+    fn print_name(&mut self, name: qjs::JSAtom) -> PrintResult {
         // SAFETY: the atom is alive, and the string is released when it is dropped.
         let name = unsafe { HeldValue::new(self.ctx, qjs::JS_AtomToString(self.ctx, name)) };
         self.print_string(name.get())?;
@@ -342,7 +343,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    fn print_array(&mut self, array: qjs::JSValue, traced: Option<&Rc<ArrayTrace>>) -> Printed {
+    fn print_array(&mut self, array: qjs::JSValue, traced: Option<&Rc<ArrayTrace>>) -> PrintResult {
         let mut length = 0;
         // SAFETY: the value is an array.
         if unsafe { qjs::JS_GetLength(self.ctx, array, &raw mut length) } < 0 {
@@ -380,7 +381,7 @@ impl<'a> Printer<'a> {
     /// Calls the `toJSON` of a value, if it has one. Of a structured clone, only a date has one.
     fn call_to_json(&mut self, value: qjs::JSValue) -> Result<Option<HeldValue>, PrintException> {
         // SAFETY: the value is alive.
-        if self.rules == Rules::StructuredClone && !unsafe { qjs::JS_IsDate(value) } {
+        if self.rules == PrintRules::StructuredClone && !unsafe { qjs::JS_IsDate(value) } {
             return Ok(None);
         }
         self.call_method(value, c"toJSON")
@@ -419,12 +420,12 @@ impl<'a> Printer<'a> {
         Ok(value)
     }
 
-    fn check(&self, value: qjs::JSValue) -> Printed {
+    fn check(&self, value: qjs::JSValue) -> PrintResult {
         if is_exception(value) { Err(PrintException) } else { Ok(()) }
     }
 
     /// Throws V8's error if an object cannot be part of a structured clone.
-    fn check_clonable(&mut self, object: qjs::JSValue, is_function: bool) -> Printed {
+    fn check_clonable(&mut self, object: qjs::JSValue, is_function: bool) -> PrintResult {
         if is_function {
             return self.fail_to_clone(object);
         }
@@ -448,7 +449,7 @@ impl<'a> Printer<'a> {
         message.flatten().map_or(Ok(()), |message| self.throw_clone_error(message))
     }
 
-    fn throw_clone_error(&mut self, message: &CStr) -> Printed {
+    fn throw_clone_error(&mut self, message: &CStr) -> PrintResult {
         // SAFETY: the message is a format without directives.
         unsafe { qjs::JS_ThrowPlainError(self.ctx, message.as_ptr()) };
         Err(PrintException)

@@ -23,14 +23,14 @@ use crate::batch::{ScriptEvent, ScriptOutput, convert_clone};
 use crate::event_object::EventClass;
 use crate::exception::{bare_message, stack_of, take_exception, take_message, take_stack};
 use crate::jobs::finish_jobs;
-use metadata::{BatchMetadata, MessageIds};
+use metadata::{BatchMessageIds, BatchMetadata};
 
 /// The functions of which a module exports exactly one.
 pub(crate) const EXPORTS: [&str; 2] = ["transformEvent", "transformBatch"];
 
 /// A transformation's function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum TransformFunction {
     /// `transformEvent(event, metadata)` of a module.
     Event,
     /// `transformBatch(events, metadata)` of a module.
@@ -39,13 +39,13 @@ pub(crate) enum Entry {
     Script,
 }
 
-impl Entry {
+impl TransformFunction {
     /// The name of the function.
     pub(crate) fn function_name(self) -> &'static str {
         match self {
-            Entry::Event => EXPORTS[0],
-            Entry::Batch => EXPORTS[1],
-            Entry::Script => "transform",
+            TransformFunction::Event => EXPORTS[0],
+            TransformFunction::Batch => EXPORTS[1],
+            TransformFunction::Script => "transform",
         }
     }
 }
@@ -94,7 +94,7 @@ fn log<'js>(ctx: Ctx<'js>, values: Rest<Value<'js>>) -> rquickjs::Result<()> {
 pub(crate) fn transform<'js>(
     ctx: &Ctx<'js>,
     class: EventClass,
-    (entry, function): (Entry, &Function<'js>),
+    (entry, function): (TransformFunction, &Function<'js>),
     events: &[ScriptEvent],
     source: &str,
     outputs: &mut Vec<ScriptOutput>,
@@ -106,8 +106,10 @@ pub(crate) fn transform<'js>(
         Err(_) => return run.reject_all(&take_exception(ctx, None), outputs),
     };
     match entry {
-        Entry::Event => run.transform_events(function, &objects, &metadata, outputs),
-        Entry::Batch | Entry::Script => run.transform_batch(function, &objects, &metadata, outputs),
+        TransformFunction::Event => run.transform_events(function, &objects, &metadata, outputs),
+        TransformFunction::Batch | TransformFunction::Script => {
+            run.transform_batch(function, &objects, &metadata, outputs)
+        }
     }
 }
 
@@ -115,7 +117,7 @@ pub(crate) fn transform<'js>(
 struct TransformRun<'a, 'js> {
     ctx: &'a Ctx<'js>,
     class: EventClass,
-    entry: Entry,
+    entry: TransformFunction,
     events: &'a [ScriptEvent],
 }
 
@@ -124,13 +126,13 @@ impl<'js> TransformRun<'_, 'js> {
     fn create_arguments(&self, source: &str) -> rquickjs::Result<(Vec<Value<'js>>, Function<'js>)> {
         let objects = self.events.iter().map(|event| self.class.create(self.ctx, &event.text));
         let objects = objects.collect::<rquickjs::Result<Vec<_>>>()?;
-        let is_script = self.entry == Entry::Script;
+        let is_script = self.entry == TransformFunction::Script;
         let metadata = BatchMetadata::new(self.ctx, self.events, source, is_script);
         let metadata = move |ctx: Ctx<'js>, events: Rest<Value<'js>>| {
             metadata.create_object(&ctx, events.0.first())
         };
         let metadata = Function::new(self.ctx.clone(), metadata)?;
-        if self.entry == Entry::Script {
+        if self.entry == TransformFunction::Script {
             // Code version 0 has a global function in place of an argument.
             self.ctx.globals().set("metadata", metadata.clone())?;
         }
@@ -213,7 +215,7 @@ impl<'js> TransformRun<'_, 'js> {
     ) -> Result<Vec<Value<'js>>, String> {
         let failed = |_| match self.entry {
             // Code version 0 reports the message alone.
-            Entry::Script => take_message(self.ctx),
+            TransformFunction::Script => take_message(self.ctx),
             entry => take_stack(self.ctx, entry.function_name()),
         };
         let batch = Array::new(self.ctx.clone()).map_err(failed)?;
@@ -221,7 +223,7 @@ impl<'js> TransformRun<'_, 'js> {
             batch.set(position, object.clone()).map_err(failed)?;
         }
         let result = match self.entry {
-            Entry::Script => function.call((batch,)),
+            TransformFunction::Script => function.call((batch,)),
             _ => function.call((batch, metadata.clone())),
         };
         let result: Value<'js> = result.map_err(failed)?;
@@ -229,7 +231,7 @@ impl<'js> TransformRun<'_, 'js> {
         let result = self.settled_value(result)?;
         match result.as_array() {
             Some(array) => self.elements(array),
-            None if self.entry == Entry::Script => {
+            None if self.entry == TransformFunction::Script => {
                 Err("returned events from transform(events) is not an array".to_owned())
             }
             None => Err("returned events from transformBatch(event) is not an array".to_owned()),
@@ -245,7 +247,7 @@ impl<'js> TransformRun<'_, 'js> {
         outputs: &mut Vec<ScriptOutput>,
     ) {
         let mut rejected = Vec::new();
-        let message_ids = MessageIds::default();
+        let message_ids = BatchMessageIds::default();
         let first_new = outputs.len();
         for result in results {
             let position = self.position_of(result, &message_ids).unwrap_or(0);
@@ -276,7 +278,7 @@ impl<'js> TransformRun<'_, 'js> {
         }
     }
 
-    fn position_of(&self, result: &Value<'js>, message_ids: &MessageIds) -> Option<usize> {
+    fn position_of(&self, result: &Value<'js>, message_ids: &BatchMessageIds) -> Option<usize> {
         let raw = result.as_raw();
         if let Some(node) = self.class.node(&raw) {
             return Some(node.borrow().event().0 as usize);
@@ -286,7 +288,7 @@ impl<'js> TransformRun<'_, 'js> {
 
     /// The error for an element of a batch's result that is not an object.
     fn describe_wrong_element(&self, element: &Value<'js>) -> String {
-        if self.entry != Entry::Script {
+        if self.entry != TransformFunction::Script {
             return "returned event in events array from transformBatch(events) is not an object"
                 .to_owned();
         }
@@ -305,7 +307,7 @@ impl<'js> TransformRun<'_, 'js> {
         match promise.result::<Value<'js>>() {
             Some(Ok(value)) => Ok(value),
             Some(Err(_)) => Err(match self.entry {
-                Entry::Script => bare_message(&self.ctx.catch()),
+                TransformFunction::Script => bare_message(&self.ctx.catch()),
                 _ => stack_of(&self.ctx.catch(), name),
             }),
             None => Err(format!("Timed out: nothing settles the promise that {name} returned")),
@@ -322,7 +324,7 @@ impl<'js> TransformRun<'_, 'js> {
         if !value.is_object() {
             return false;
         }
-        if self.entry == Entry::Script {
+        if self.entry == TransformFunction::Script {
             return !value.is_array() && !value.is_function();
         }
         let to_string = || {

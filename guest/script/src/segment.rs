@@ -15,11 +15,11 @@ mod source;
 
 use std::ops::Range;
 
-use crate::batch::{ScriptEvent, ScriptOutput};
+use crate::batch::{ScriptEvent, ScriptEventKind, ScriptOutput};
 use crate::bytecode::compile_file;
 use crate::engine::{ScriptEngine, compile_module};
 use crate::exception::take_exception;
-use crate::settings::{Dialect, Globals, ScriptSettings, SourceFile};
+use crate::settings::{Globals, ScriptDialect, ScriptSettings, SourceFile};
 
 use instance::FunctionInstance;
 
@@ -57,9 +57,6 @@ pub(crate) enum FunctionKind {
     Source,
 }
 
-/// The message type and the name of an event.
-pub(crate) type EventKind = (Option<String>, Option<String>);
-
 /// A function that events pass.
 pub(crate) struct FunctionStage {
     // Dropped before the engine that they belong to.
@@ -92,7 +89,7 @@ impl FunctionStage {
         kind: FunctionKind,
         settings: &ScriptSettings,
     ) -> Result<Self, String> {
-        let is_module = Dialect::is_module(&file.code);
+        let is_module = ScriptDialect::is_module(&file.code);
         engine.track_rejections();
         let context = engine.create_context()?;
         let bytecode = context.with(|ctx| {
@@ -127,7 +124,7 @@ impl FunctionStage {
         &mut self,
         engine: &ScriptEngine,
         events: &[ScriptEvent],
-        kinds: &[EventKind],
+        kinds: &[ScriptEventKind],
         outputs: &mut Vec<ScriptOutput>,
     ) {
         if self.code.kind == FunctionKind::Source {
@@ -163,7 +160,7 @@ struct FunctionBatch<'a> {
     code: &'a FunctionCode,
     engine: &'a ScriptEngine,
     events: &'a [ScriptEvent],
-    kinds: &'a [EventKind],
+    kinds: &'a [ScriptEventKind],
     /// The positions of the events of each call of a handler.
     calls: Vec<Range<usize>>,
 }
@@ -175,10 +172,8 @@ impl FunctionBatch<'_> {
 
     /// The message type of an event: that of the host, or that which a script before this one gave it.
     fn message_type<'b>(&'b self, event: &'b ScriptEvent) -> Option<&'b str> {
-        match &event.changed {
-            Some(kind) => kind.message_type.as_deref(),
-            None => self.kinds.get(event.input as usize)?.0.as_deref(),
-        }
+        let kind = event.changed.as_ref().or_else(|| self.kinds.get(event.input as usize))?;
+        kind.message_type.as_deref()
     }
 
     fn reject(&self, call: usize, reason: &str, results: &mut [Vec<ScriptOutput>]) {

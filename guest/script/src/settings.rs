@@ -20,7 +20,7 @@ pub(crate) struct ScriptSettings {
     pub(crate) libraries: Vec<SourceFile>,
     /// `None` if the code shows it.
     #[serde(default)]
-    pub(crate) dialect: Option<Dialect>,
+    pub(crate) dialect: Option<ScriptDialect>,
     /// What `getCredential` returns, by key.
     #[serde(default)]
     pub(crate) credentials: Map<String, Value>,
@@ -42,7 +42,7 @@ pub(crate) struct SourceFile {
 /// The vendor whose functions a script defines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Dialect {
+pub(crate) enum ScriptDialect {
     /// A module with `transformEvent` or `transformBatch`.
     Rudderstack,
     /// A script with `transform(events)`.
@@ -91,19 +91,23 @@ pub(crate) fn has_rules(rules: &str) -> bool {
     rules.iter().any(|(name, value)| name != "mappings" || !is_empty(value))
 }
 
-impl Dialect {
+impl ScriptDialect {
     /// The dialect that the code shows.
     pub(crate) fn detect(code: &str) -> Self {
         if let Some(kind) = segment::detect_kind(code)
             && !rudderstack::EXPORTS.iter().any(|name| code.contains(name))
         {
             return match kind {
-                FunctionKind::Destination => Dialect::SegmentDestination,
-                FunctionKind::Insert => Dialect::SegmentInsert,
-                FunctionKind::Source => Dialect::SegmentSource,
+                FunctionKind::Destination => ScriptDialect::SegmentDestination,
+                FunctionKind::Insert => ScriptDialect::SegmentInsert,
+                FunctionKind::Source => ScriptDialect::SegmentSource,
             };
         }
-        if Dialect::is_module(code) { Dialect::Rudderstack } else { Dialect::RudderstackV0 }
+        if ScriptDialect::is_module(code) {
+            ScriptDialect::Rudderstack
+        } else {
+            ScriptDialect::RudderstackV0
+        }
     }
 
     /// Whether code is a module, which imports or exports something.
@@ -119,10 +123,10 @@ impl Dialect {
     /// The kind of function, if it is one of Segment's.
     pub(crate) fn function_kind(self) -> Option<FunctionKind> {
         match self {
-            Dialect::SegmentDestination => Some(FunctionKind::Destination),
-            Dialect::SegmentInsert => Some(FunctionKind::Insert),
-            Dialect::SegmentSource => Some(FunctionKind::Source),
-            Dialect::Rudderstack | Dialect::RudderstackV0 => None,
+            ScriptDialect::SegmentDestination => Some(FunctionKind::Destination),
+            ScriptDialect::SegmentInsert => Some(FunctionKind::Insert),
+            ScriptDialect::SegmentSource => Some(FunctionKind::Source),
+            ScriptDialect::Rudderstack | ScriptDialect::RudderstackV0 => None,
         }
     }
 }

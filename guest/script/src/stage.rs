@@ -5,14 +5,14 @@ use std::rc::Rc;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Value};
 use serde_json::Map;
 
-use crate::batch::{ScriptEvent, ScriptOutput};
+use crate::batch::{ScriptEvent, ScriptEventKind, ScriptOutput};
 use crate::bytecode::{compile_file, evaluate};
 use crate::engine::{ScriptEngine, compile_module, load_module};
 use crate::exception::{describe_thrown, remember_source, take_exception};
 use crate::jobs;
-use crate::rudderstack::{self, Entry};
-use crate::segment::{EventKind, FunctionStage};
-use crate::settings::{Dialect, Globals, ScriptSettings, SourceFile};
+use crate::rudderstack::{self, TransformFunction};
+use crate::segment::FunctionStage;
+use crate::settings::{Globals, ScriptDialect, ScriptSettings, SourceFile};
 
 /// A script that events pass.
 pub(crate) enum ScriptStage {
@@ -33,7 +33,7 @@ impl ScriptStage {
         file: &SourceFile,
         settings: &ScriptSettings,
     ) -> Result<Self, String> {
-        let dialect = settings.dialect.unwrap_or_else(|| Dialect::detect(&file.code));
+        let dialect = settings.dialect.unwrap_or_else(|| ScriptDialect::detect(&file.code));
         match dialect.function_kind() {
             Some(kind) => {
                 FunctionStage::new(engine, file, kind, settings).map(ScriptStage::Function)
@@ -56,7 +56,7 @@ impl ScriptStage {
         &mut self,
         engine: &ScriptEngine,
         events: &[ScriptEvent],
-        kinds: &[EventKind],
+        kinds: &[ScriptEventKind],
         source: &str,
         outputs: &mut Vec<ScriptOutput>,
     ) {
@@ -73,7 +73,7 @@ pub(crate) struct TransformationStage {
     session: Option<ScriptSession>,
     /// The name of the file.
     name: String,
-    dialect: Dialect,
+    dialect: ScriptDialect,
     bytecode: Vec<u8>,
     credentials: Rc<Map<String, serde_json::Value>>,
     globals: Globals,
@@ -83,7 +83,7 @@ pub(crate) struct TransformationStage {
 struct ScriptSession {
     // Dropped before the context that it belongs to.
     function: Persistent<Function<'static>>,
-    entry: Entry,
+    entry: TransformFunction,
     context: Context,
 }
 
@@ -96,13 +96,13 @@ impl TransformationStage {
     pub(crate) fn new(
         engine: &ScriptEngine,
         file: &SourceFile,
-        dialect: Dialect,
+        dialect: ScriptDialect,
         settings: &ScriptSettings,
     ) -> Result<Self, String> {
         let context = engine.create_context()?;
         let bytecode = context.with(|ctx| {
             let compiled = match dialect {
-                Dialect::Rudderstack => compile_module(&ctx, file),
+                ScriptDialect::Rudderstack => compile_module(&ctx, file),
                 _ => {
                     remember_source(&ctx, file);
                     compile_file(&ctx, file)
@@ -126,11 +126,11 @@ impl TransformationStage {
     fn start_session(&self, context: Context) -> Result<ScriptSession, String> {
         let (entry, function) = context.with(|ctx| {
             let failed = |_| take_exception(&ctx, None);
-            let has_credentials = self.dialect == Dialect::Rudderstack;
+            let has_credentials = self.dialect == ScriptDialect::Rudderstack;
             let credentials = has_credentials.then_some(&self.credentials);
             rudderstack::define_globals(&ctx, credentials).map_err(failed)?;
             let (entry, function) = match self.dialect {
-                Dialect::Rudderstack => self.evaluate_module(&ctx)?,
+                ScriptDialect::Rudderstack => self.evaluate_module(&ctx)?,
                 _ => self.evaluate_script(&ctx)?,
             };
             Ok::<_, String>((entry, Persistent::save(&ctx, function)))
@@ -138,7 +138,10 @@ impl TransformationStage {
         Ok(ScriptSession { function, entry, context })
     }
 
-    fn evaluate_module<'js>(&self, ctx: &Ctx<'js>) -> Result<(Entry, Function<'js>), String> {
+    fn evaluate_module<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+    ) -> Result<(TransformFunction, Function<'js>), String> {
         let failed = |_| take_exception(ctx, None);
         let module = load_module(ctx, &self.bytecode).map_err(failed)?;
         let (module, evaluated) = module.eval().map_err(failed)?;
@@ -164,8 +167,11 @@ impl TransformationStage {
             .collect();
         match <[_; 1]>::try_from(found) {
             Ok([(name, function)]) => {
-                let is_batch = name == Entry::Batch.function_name();
-                Ok((if is_batch { Entry::Batch } else { Entry::Event }, function))
+                let is_batch = name == TransformFunction::Batch.function_name();
+                Ok((
+                    if is_batch { TransformFunction::Batch } else { TransformFunction::Event },
+                    function,
+                ))
             }
             Err(found) => {
                 let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
@@ -175,9 +181,12 @@ impl TransformationStage {
         }
     }
 
-    fn evaluate_script<'js>(&self, ctx: &Ctx<'js>) -> Result<(Entry, Function<'js>), String> {
+    fn evaluate_script<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+    ) -> Result<(TransformFunction, Function<'js>), String> {
         evaluate(ctx, &self.bytecode).map_err(|_| take_exception(ctx, None))?;
-        let name = Entry::Script.function_name();
+        let name = TransformFunction::Script.function_name();
         let function = ctx.globals().get::<_, Value<'js>>(name).ok();
         let function = function.and_then(Value::into_function);
         let function = function.ok_or_else(|| {
@@ -187,7 +196,7 @@ impl TransformationStage {
                 self.name
             )
         })?;
-        Ok((Entry::Script, function))
+        Ok((TransformFunction::Script, function))
     }
 
     /// Runs a batch through the script.

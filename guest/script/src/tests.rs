@@ -161,7 +161,7 @@ fn memory_is_the_same_after_many_batches() {
         for _ in 0..batches {
             let texts = [r#"{"a":[1,[2,{"b":3}]],"n":1}"#, r#"{"a":[{"c":{}}],"n":2}"#];
             let events = (0..).zip(texts).map(|(input, text)| {
-                let text = Rc::new(EventText { text: text.to_owned(), position: input });
+                let text = Rc::new(ScriptEventText { text: text.to_owned(), position: input });
                 ScriptEvent { text, input, changed: None }
             });
             let mut outputs = Vec::new();

@@ -1,7 +1,7 @@
 //! Requests that scripts send to the network.
 //!
 //! A request does not leave the script at once: it waits in a queue until the script has nothing
-//! else to do ([`jobs`](crate::jobs)). All requests that wait then go to the [`WebClient`] together,
+//! else to do ([`jobs`](crate::jobs)). All requests that wait then go to the [`RequestClient`] together,
 //! so that a batch of events that send one request each costs the time of the slowest request.
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use rquickjs::{Ctx, Function, JsLifetime, Persistent, Promise, Value};
 
 /// Sends requests. The host implements it, if the settings open the network.
-pub(crate) trait WebClient {
+pub(crate) trait RequestClient {
     /// Sends requests at the same time. Returns their responses in the same order, or why a request
     /// failed. A status such as 500 is a response.
     fn fetch_all(&mut self, requests: Vec<WebRequest>) -> Vec<Result<WebResponse, String>>;
@@ -41,7 +41,7 @@ pub(crate) enum WebRedirects {
 
 /// A request without a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WebFailure {
+pub(crate) struct FailedRequest {
     /// The address of the request.
     pub(crate) url: String,
     pub(crate) reason: String,
@@ -61,13 +61,13 @@ pub(crate) struct WebResponse {
 /// rejected with what it throws. It is a plain function because a value of JavaScript in a closure
 /// would keep the context alive.
 pub(crate) type ConvertResponse =
-    for<'js> fn(&Ctx<'js>, Result<WebResponse, WebFailure>) -> rquickjs::Result<Value<'js>>;
+    for<'js> fn(&Ctx<'js>, Result<WebResponse, FailedRequest>) -> rquickjs::Result<Value<'js>>;
 
 /// The requests of a runtime's contexts that wait. It is empty between batches.
 #[derive(Default)]
 struct WebQueue {
     waiting: RefCell<Vec<WaitingRequest>>,
-    client: RefCell<Option<Box<dyn WebClient>>>,
+    client: RefCell<Option<Box<dyn RequestClient>>>,
 }
 
 // SAFETY: the type contains no lifetime of a context.
@@ -89,7 +89,7 @@ pub(crate) fn prepare_runtime(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
 }
 
 /// Sets the client of the runtime's requests.
-pub(crate) fn set_client(ctx: &Ctx<'_>, client: Box<dyn WebClient>) {
+pub(crate) fn set_client(ctx: &Ctx<'_>, client: Box<dyn RequestClient>) {
     if let Some(queue) = ctx.userdata::<WebQueue>() {
         queue.client.replace(Some(client));
     }
@@ -128,7 +128,7 @@ pub(crate) fn answer_requests(ctx: &Ctx<'_>) -> bool {
         .unzip();
     let responses = queue.fetch_all(requests);
     for ((url, convert, resolve, reject), response) in promises.into_iter().zip(responses) {
-        let response = response.map_err(|reason| WebFailure { url, reason });
+        let response = response.map_err(|reason| FailedRequest { url, reason });
         let settled = settle(ctx, convert, response, resolve, reject);
         if settled.is_err() {
             // The functions of a promise do not throw, except without memory.
@@ -142,7 +142,7 @@ pub(crate) fn answer_requests(ctx: &Ctx<'_>) -> bool {
 fn settle<'js>(
     ctx: &Ctx<'js>,
     convert: ConvertResponse,
-    response: Result<WebResponse, WebFailure>,
+    response: Result<WebResponse, FailedRequest>,
     resolve: Persistent<Function<'static>>,
     reject: Persistent<Function<'static>>,
 ) -> rquickjs::Result<()> {
@@ -192,7 +192,7 @@ pub(crate) mod testing {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use super::{WebClient, WebRequest, WebResponse};
+    use super::{RequestClient, WebRequest, WebResponse};
 
     /// Passes the requests of each call to a function, and keeps them.
     pub(crate) struct TestClient<F> {
@@ -200,7 +200,7 @@ pub(crate) mod testing {
         pub(crate) respond: F,
     }
 
-    impl<F: FnMut(&WebRequest) -> Result<WebResponse, String>> WebClient for TestClient<F> {
+    impl<F: FnMut(&WebRequest) -> Result<WebResponse, String>> RequestClient for TestClient<F> {
         fn fetch_all(&mut self, requests: Vec<WebRequest>) -> Vec<Result<WebResponse, String>> {
             let responses = requests.iter().map(&mut self.respond).collect();
             self.calls.borrow_mut().push(requests);

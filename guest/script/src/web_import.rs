@@ -2,12 +2,12 @@
 
 use standpipe_plugin::web::{self, Redirects, Request, Response};
 
-use crate::web::{WebClient, WebRedirects, WebRequest, WebResponse};
+use crate::web::{RequestClient, WebRedirects, WebRequest, WebResponse};
 
 /// The host's import `web`.
 pub(crate) struct WebImport;
 
-impl WebClient for WebImport {
+impl RequestClient for WebImport {
     fn fetch_all(&mut self, requests: Vec<WebRequest>) -> Vec<Result<WebResponse, String>> {
         let requests: Vec<_> = requests.into_iter().map(to_contract).collect();
         let results = web::fetch_all(&requests).into_iter();

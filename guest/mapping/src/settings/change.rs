@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::shared::SharedSettings;
 use super::stage::Stage;
-use super::table::{SettingsResult, SettingsTable, did_you_mean};
+use super::table::{MappingTable, SettingsResult, did_you_mean};
 use crate::change::{Clock, Hash, ValueChange};
 use crate::edit::EditAction;
 use crate::path::FieldPath;
@@ -16,7 +16,7 @@ const REDACTED: &str = "[redacted]";
 
 /// Parses the actions that change single values, in their order.
 pub(super) fn parse_changes(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
 ) -> SettingsResult<Stage> {
     let mut changes: Vec<(FieldPath, &'static str, Vec<ValueChange>)> = Vec::new();
@@ -80,7 +80,7 @@ struct RedactionItem<'a> {
 }
 
 impl<'a> RedactionItem<'a> {
-    fn parse(table: SettingsTable<'a>, item: &'a Value) -> SettingsResult<Self> {
+    fn parse(table: MappingTable<'a>, item: &'a Value) -> SettingsResult<Self> {
         if item.is_string() {
             return Ok(RedactionItem {
                 paths: item_paths(table, "redact", item)?,
@@ -110,7 +110,7 @@ impl<'a> RedactionItem<'a> {
     }
 }
 
-fn parse_detectors(table: SettingsTable<'_>, names: &[&str]) -> SettingsResult<Detectors> {
+fn parse_detectors(table: MappingTable<'_>, names: &[&str]) -> SettingsResult<Detectors> {
     let mut detectors = Detectors::default();
     for name in names {
         match *name {
@@ -139,7 +139,7 @@ fn parse_detectors(table: SettingsTable<'_>, names: &[&str]) -> SettingsResult<D
 /// # Errors
 ///
 /// Fails if an action is wrong, or if two actions affect the same path.
-pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage> {
+pub(super) fn parse_redactions(table: MappingTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
     for item in table.get_items("redact") {
         let RedactionItem { paths, find: Some(detectors), .. } = RedactionItem::parse(table, item)?
@@ -160,7 +160,7 @@ pub(super) fn parse_redactions(table: SettingsTable<'_>) -> SettingsResult<Stage
 /// # Errors
 ///
 /// Fails if an action is wrong, or if two actions affect the same path.
-pub(super) fn parse_flatten(table: SettingsTable<'_>) -> SettingsResult<Stage> {
+pub(super) fn parse_flatten(table: MappingTable<'_>) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
     for (path, separator) in table.get_values_by_path("flatten")? {
         let separator = separator.as_str().ok_or_else(|| {
@@ -173,7 +173,7 @@ pub(super) fn parse_flatten(table: SettingsTable<'_>) -> SettingsResult<Stage> {
 }
 
 fn parse_hash(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     item: &Value,
     shared: &SharedSettings,
 ) -> SettingsResult<(Vec<FieldPath>, Hash)> {
@@ -215,7 +215,7 @@ fn parse_hash(
     Ok((paths, hash))
 }
 
-fn parse_clock(table: SettingsTable<'_>, item: &Value) -> SettingsResult<(Vec<FieldPath>, Clock)> {
+fn parse_clock(table: MappingTable<'_>, item: &Value) -> SettingsResult<(Vec<FieldPath>, Clock)> {
     let paths = item_paths(table, "timestamp", item)?;
     let mut clock = Clock { reading: Reading::Any, writing: Writing::Rfc3339, zone: Zone::UTC };
     if item.is_string() {
@@ -260,7 +260,7 @@ fn parse_clock(table: SettingsTable<'_>, item: &Value) -> SettingsResult<(Vec<Fi
 }
 
 /// The paths of an item: a string, or a table with `path` or `paths`.
-fn item_paths(table: SettingsTable<'_>, key: &str, item: &Value) -> SettingsResult<Vec<FieldPath>> {
+fn item_paths(table: MappingTable<'_>, key: &str, item: &Value) -> SettingsResult<Vec<FieldPath>> {
     let parse = |text: &str| FieldPath::parse(text).map_err(|error| table.key_error(key, error));
     if let Some(path) = item.as_str() {
         return Ok(vec![parse(path)?]);

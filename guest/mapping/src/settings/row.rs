@@ -6,7 +6,7 @@ use serde_json::Value;
 use standpipe_plugin::Setup;
 
 use super::shared::SharedSettings;
-use super::table::{SettingsResult, SettingsTable, did_you_mean};
+use super::table::{MappingTable, SettingsResult, did_you_mean};
 use super::transform::{self, ACTIONS};
 use super::{NamedTransforms, UsedTransforms};
 use crate::fql::Condition;
@@ -54,7 +54,7 @@ impl MappingRow {
         named: &NamedTransforms,
     ) -> SettingsResult<Option<Self>> {
         let place = format!("mapping {number}");
-        let table = SettingsTable::new(&place, value, "`event = \"...\"` and `stream = \"...\"`")?;
+        let table = MappingTable::new(&place, value, "`event = \"...\"` and `stream = \"...\"`")?;
         let own = ["event", "stream", "fallback", "when", "transform"];
         let keys: Vec<_> = own.into_iter().chain(ACTIONS).collect();
         table.check_keys(&keys)?;
@@ -100,7 +100,7 @@ impl MappingRow {
     }
 }
 
-fn parse_stream(table: SettingsTable<'_>) -> SettingsResult<RowTarget> {
+fn parse_stream(table: MappingTable<'_>) -> SettingsResult<RowTarget> {
     let stream = match table.get("stream") {
         None | Some(Value::Null) => "",
         Some(Value::String(stream)) => stream,
@@ -135,7 +135,7 @@ fn parse_stream(table: SettingsTable<'_>) -> SettingsResult<RowTarget> {
 }
 
 fn parse_transforms(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
     named: &NamedTransforms,
 ) -> SettingsResult<(Vec<Arc<Transform>>, UsedTransforms)> {

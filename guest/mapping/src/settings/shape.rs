@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::shared::SharedSettings;
 use super::stage::Stage;
-use super::table::{SettingsResult, SettingsTable, did_you_mean};
+use super::table::{MappingTable, SettingsResult, did_you_mean};
 use crate::edit::EditAction;
 use crate::path::FieldPath;
 use crate::put::{PutValue, ValueSource};
@@ -25,7 +25,7 @@ const PARTITION_MISSING: &str = "unknown";
 ///
 /// Fails if an action is wrong, or if two actions affect the same path.
 pub(super) fn parse_shape(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
 ) -> SettingsResult<Stage> {
     let mut stage = Stage::default();
@@ -77,7 +77,7 @@ pub(super) fn parse_shape(
 }
 
 fn add_put(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     stage: &mut Stage,
     key: &'static str,
     path: FieldPath,
@@ -91,7 +91,7 @@ fn add_put(
 }
 
 /// Pairs of paths, each from the key to the value.
-fn path_pairs(table: SettingsTable<'_>, key: &str) -> SettingsResult<Vec<(FieldPath, FieldPath)>> {
+fn path_pairs(table: MappingTable<'_>, key: &str) -> SettingsResult<Vec<(FieldPath, FieldPath)>> {
     let mut pairs = Vec::new();
     for (from, value) in table.get_values_by_path(key)? {
         let targets = match value {
@@ -137,7 +137,7 @@ fn read_all(template: &Template, place: &FieldPath, stage: &mut Stage) -> Settin
 }
 
 fn parse_lookup(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     item: &Value,
     shared: &SharedSettings,
     stage: &mut Stage,
@@ -165,7 +165,7 @@ fn parse_lookup(
 }
 
 fn parse_partition_keys(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     stage: &mut Stage,
 ) -> SettingsResult<Option<ValueSource>> {
     let Some(value) = table.get(PARTITION_KEYS) else { return Ok(None) };

@@ -9,7 +9,7 @@ const SIMILARITY_MIN: f64 = 0.8;
 
 /// A table, and the position with which its errors start: `transform 2`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SettingsTable<'a> {
+pub(crate) struct MappingTable<'a> {
     pub(crate) place: &'a str,
     pub(crate) fields: &'a Map<String, Value>,
 }
@@ -17,14 +17,14 @@ pub(crate) struct SettingsTable<'a> {
 /// The result of parsing; the error is a sentence for the operator.
 pub(crate) type SettingsResult<T> = Result<T, String>;
 
-impl<'a> SettingsTable<'a> {
+impl<'a> MappingTable<'a> {
     /// # Errors
     ///
     /// Fails if the value is not a table. The error contains the example.
     pub(crate) fn new(place: &'a str, value: &'a Value, example: &str) -> SettingsResult<Self> {
         let fields = value.as_object();
         let fields = fields.ok_or_else(|| format!("{place} is not a table: write {example}"))?;
-        Ok(SettingsTable { place, fields })
+        Ok(MappingTable { place, fields })
     }
 
     /// An item of one of its keys, which must be a table.
@@ -40,7 +40,7 @@ impl<'a> SettingsTable<'a> {
     ) -> SettingsResult<Self> {
         let fields = item.as_object();
         let fields = fields.ok_or_else(|| self.key_error(key, format!("write {example}")))?;
-        Ok(SettingsTable { place: self.place, fields })
+        Ok(MappingTable { place: self.place, fields })
     }
 
     /// # Errors

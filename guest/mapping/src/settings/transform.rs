@@ -6,7 +6,7 @@ use super::change::{parse_changes, parse_flatten, parse_redactions};
 use super::shape::parse_shape;
 use super::shared::SharedSettings;
 use super::stage::merge_stages;
-use super::table::{SettingsResult, SettingsTable};
+use super::table::{MappingTable, SettingsResult};
 use crate::fql::Condition;
 use crate::path::FieldPath;
 use crate::sample::SampleRule;
@@ -43,7 +43,7 @@ pub(crate) const ACTIONS: [&str; 21] = [
 ///
 /// Fails if an action is wrong. The sentence starts with the table's position.
 pub(crate) fn parse_transform(
-    table: SettingsTable<'_>,
+    table: MappingTable<'_>,
     shared: &SharedSettings,
 ) -> SettingsResult<Transform> {
     let stages = [
@@ -63,16 +63,16 @@ pub(crate) fn parse_transform(
 /// # Errors
 ///
 /// Fails if the condition is invalid.
-pub(crate) fn parse_when(table: SettingsTable<'_>) -> SettingsResult<Option<Condition>> {
+pub(crate) fn parse_when(table: MappingTable<'_>) -> SettingsResult<Option<Condition>> {
     let Some(text) = table.get_text("when")? else { return Ok(None) };
     Condition::parse(text).map(Some).map_err(|error| table.key_error("when", error))
 }
 
-fn parse_sample(table: SettingsTable<'_>) -> SettingsResult<Option<SampleRule>> {
+fn parse_sample(table: MappingTable<'_>) -> SettingsResult<Option<SampleRule>> {
     let Some(value) = table.get("sample") else { return Ok(None) };
     let (percent, by) = match value {
         Value::Object(fields) => {
-            let inner = SettingsTable { place: table.place, fields };
+            let inner = MappingTable { place: table.place, fields };
             inner.check_keys(&["percent", "by"])?;
             let by = inner.get_text("by")?.map(FieldPath::parse).transpose();
             (inner.get("percent"), by.map_err(|error| table.key_error("sample", error))?)

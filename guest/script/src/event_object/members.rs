@@ -28,11 +28,11 @@ const LARGE_INTEGER_DIGITS: usize = 10;
 const ORDERING_INTEGER_MAX: u32 = u32::MAX - 1;
 
 /// A member of an object.
-pub(super) struct Member {
+pub(super) struct ObjectMember {
     pub(super) name: HeldName,
     /// The positions of the key, of the value and of its end, if the value is that of the text.
     pub(super) place: Option<Place>,
-    pub(super) slot: Slot,
+    pub(super) slot: MemberSlot,
     /// Whether the property is writable, enumerable and configurable, as flags of QuickJS.
     pub(super) flags: c_int,
     /// The object of the text that a script has replaced by another value. Scripts often write
@@ -50,7 +50,7 @@ pub(super) struct Place {
 }
 
 /// The value of a member.
-pub(super) enum Slot {
+pub(super) enum MemberSlot {
     /// No script has read it.
     Unread,
     Value(HeldValue, Option<Rc<ArrayTrace>>),
@@ -60,12 +60,12 @@ pub(super) enum Slot {
 
 /// The members in their order.
 #[derive(Default)]
-pub(super) struct Members {
+pub(super) struct ObjectMembers {
     /// The names while the object has no index. They are here, and not in the list alone, so that a
     /// search reads little memory.
     names: [qjs::JSAtom; INDEXED_LENGTH_MIN],
     /// `None` is a gap.
-    list: Vec<Option<Member>>,
+    list: Vec<Option<ObjectMember>>,
     /// The positions by name. `None` while the object is small.
     index: Option<HashMap<qjs::JSAtom, usize>>,
     gaps: usize,
@@ -73,9 +73,9 @@ pub(super) struct Members {
     has_large_integers: bool,
 }
 
-impl Members {
+impl ObjectMembers {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Members { list: Vec::with_capacity(capacity), ..Members::default() }
+        ObjectMembers { list: Vec::with_capacity(capacity), ..ObjectMembers::default() }
     }
 
     /// The number of members.
@@ -91,36 +91,36 @@ impl Members {
         }
     }
 
-    pub(super) fn get(&self, name: qjs::JSAtom) -> Option<&Member> {
+    pub(super) fn get(&self, name: qjs::JSAtom) -> Option<&ObjectMember> {
         self.at(self.position(name)?)
     }
 
     /// The member at a position.
-    pub(super) fn at(&self, position: usize) -> Option<&Member> {
+    pub(super) fn at(&self, position: usize) -> Option<&ObjectMember> {
         self.list.get(position)?.as_ref()
     }
 
-    pub(super) fn at_mut(&mut self, position: usize) -> Option<&mut Member> {
+    pub(super) fn at_mut(&mut self, position: usize) -> Option<&mut ObjectMember> {
         self.list.get_mut(position)?.as_mut()
     }
 
-    pub(super) fn get_mut(&mut self, name: qjs::JSAtom) -> Option<&mut Member> {
+    pub(super) fn get_mut(&mut self, name: qjs::JSAtom) -> Option<&mut ObjectMember> {
         let position = self.position(name)?;
         self.list[position].as_mut()
     }
 
     /// The members from a position on, with their positions.
-    pub(super) fn from(&self, start: usize) -> impl Iterator<Item = (usize, &Member)> {
+    pub(super) fn from(&self, start: usize) -> impl Iterator<Item = (usize, &ObjectMember)> {
         let members = self.list.iter().enumerate().skip(start);
         members.filter_map(|(position, member)| Some((position, member.as_ref()?)))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ObjectMember> {
         self.list.iter().flatten()
     }
 
     /// Adds a member whose name is new, at the end.
-    pub(super) fn push(&mut self, member: Member) {
+    pub(super) fn push(&mut self, member: ObjectMember) {
         let (name, position) = (member.name.get(), self.list.len());
         self.list.push(Some(member));
         match &mut self.index {
@@ -133,7 +133,7 @@ impl Members {
     }
 
     /// Removes a member. Its values are released when the caller drops it.
-    pub(super) fn remove(&mut self, position: usize) -> Option<Member> {
+    pub(super) fn remove(&mut self, position: usize) -> Option<ObjectMember> {
         let Some(index) = &mut self.index else {
             self.names.copy_within(position + 1..self.list.len(), position);
             return self.list.remove(position);
@@ -164,7 +164,7 @@ impl Members {
 
     /// The members in the order in which JavaScript lists them: integers ascending, then the others
     /// as they were added.
-    pub(super) fn in_listed_order(&self, ctx: *mut qjs::JSContext) -> Vec<&Member> {
+    pub(super) fn in_listed_order(&self, ctx: *mut qjs::JSContext) -> Vec<&ObjectMember> {
         let mut members: Vec<_> = self.iter().collect();
         let integers: Vec<_> =
             members.iter().map(|member| self.ordering_integer(ctx, member)).collect();
@@ -177,7 +177,7 @@ impl Members {
         members
     }
 
-    fn ordering_integer(&self, ctx: *mut qjs::JSContext, member: &Member) -> Option<u32> {
+    fn ordering_integer(&self, ctx: *mut qjs::JSContext, member: &ObjectMember) -> Option<u32> {
         let name = member.name.get();
         if name & INTEGER_NAME != 0 {
             return Some(name & !INTEGER_NAME);
@@ -197,7 +197,7 @@ fn large_integer(name: &[u8]) -> Option<u32> {
     (INTEGER_NAME..=ORDERING_INTEGER_MAX).contains(&integer).then_some(integer)
 }
 
-impl Slot {
+impl MemberSlot {
     /// Marks the values for the garbage collector.
     ///
     /// # Safety
@@ -207,14 +207,14 @@ impl Slot {
         // SAFETY: the values are alive as long as the slot.
         unsafe {
             match self {
-                Slot::Unread => {}
-                Slot::Value(value, trace) => {
+                MemberSlot::Unread => {}
+                MemberSlot::Value(value, trace) => {
                     qjs::JS_MarkValue(runtime, value.get(), mark);
                     if let Some(trace) = trace {
                         trace.mark(runtime, mark);
                     }
                 }
-                Slot::Accessor(getter, setter) => {
+                MemberSlot::Accessor(getter, setter) => {
                     qjs::JS_MarkValue(runtime, getter.get(), mark);
                     qjs::JS_MarkValue(runtime, setter.get(), mark);
                 }

@@ -233,8 +233,8 @@ fn call(ctx: &Ctx<'_>, function: &str, arguments: &str) -> String {
     ctx.eval::<String, _>(code).catch(ctx).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn event_text(text: &str) -> Rc<EventText> {
-    Rc::new(EventText { text: text.to_owned(), position: 0 })
+fn event_text(text: &str) -> Rc<ScriptEventText> {
+    Rc::new(ScriptEventText { text: text.to_owned(), position: 0 })
 }
 
 fn apply<'js>(ctx: &Ctx<'js>, object: rquickjs::Value<'js>, operations: &str) -> String {

@@ -62,7 +62,7 @@ const DESTINATION_TYPE: &str = "FIREHOSE";
 pub(super) struct BatchMetadata {
     events: Vec<ScriptEvent>,
     source: String,
-    message_ids: MessageIds,
+    message_ids: BatchMessageIds,
     /// The keys with their names in QuickJS.
     keys: Vec<(&'static str, HeldName)>,
     is_script: bool,
@@ -71,7 +71,7 @@ pub(super) struct BatchMetadata {
 /// The events' positions by their `messageId` as they were received. Of events with the same one,
 /// the last one counts.
 #[derive(Default)]
-pub(super) struct MessageIds(OnceCell<HashMap<String, usize>>);
+pub(super) struct BatchMessageIds(OnceCell<HashMap<String, usize>>);
 
 impl BatchMetadata {
     /// `is_script` is whether the transformation is of code version 0.
@@ -99,7 +99,7 @@ impl BatchMetadata {
         BatchMetadata {
             events: events.to_vec(),
             source: source.to_owned(),
-            message_ids: MessageIds::default(),
+            message_ids: BatchMessageIds::default(),
             keys: named.collect(),
             is_script,
         }
@@ -167,7 +167,7 @@ impl BatchMetadata {
     }
 }
 
-impl MessageIds {
+impl BatchMessageIds {
     /// The position of the event whose `messageId` an object has now.
     pub(super) fn position_of<'js>(
         &self,

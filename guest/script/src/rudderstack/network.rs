@@ -12,7 +12,7 @@ use rquickjs::{Array, Coerced, Ctx, Function, Object, Promise, Value};
 use serde_json::Value as Json;
 
 use crate::exception::message_of;
-use crate::web::{self, ConvertResponse, WebFailure, WebRedirects, WebRequest, WebResponse};
+use crate::web::{self, ConvertResponse, FailedRequest, WebRedirects, WebRequest, WebResponse};
 
 /// What `fetch` answers in place of an error.
 const FETCH_ERROR: &str = "ERROR";
@@ -59,7 +59,7 @@ fn send<'js>(
     match read_request(ctx, arguments) {
         Ok(request) => web::send(ctx, request, convert),
         Err(reason) => {
-            let failure = WebFailure { url: String::new(), reason };
+            let failure = FailedRequest { url: String::new(), reason };
             settled_promise(ctx, convert(ctx, Err(failure)))
         }
     }
@@ -160,7 +160,7 @@ fn read_headers(headers: &Object<'_>) -> rquickjs::Result<Vec<(String, String)>>
 /// The outcome of `fetch`.
 fn body_as_json<'js>(
     ctx: &Ctx<'js>,
-    response: Result<WebResponse, WebFailure>,
+    response: Result<WebResponse, FailedRequest>,
 ) -> rquickjs::Result<Value<'js>> {
     let parsed = response.ok().map(|response| ctx.json_parse(response.body));
     match parsed {
@@ -176,7 +176,7 @@ fn body_as_json<'js>(
 /// The outcome of `fetchV2`.
 fn response_object<'js>(
     ctx: &Ctx<'js>,
-    response: Result<WebResponse, WebFailure>,
+    response: Result<WebResponse, FailedRequest>,
 ) -> rquickjs::Result<Value<'js>> {
     let response = match response {
         Ok(response) => response,
@@ -212,8 +212,8 @@ fn response_object<'js>(
 
 /// Why `fetchV2` rejects: the own members of an error of node-fetch, or of RudderStack's checks
 /// before there is a request.
-fn failure_object<'js>(ctx: &Ctx<'js>, failure: &WebFailure) -> rquickjs::Result<Value<'js>> {
-    let WebFailure { url, reason } = failure;
+fn failure_object<'js>(ctx: &Ctx<'js>, failure: &FailedRequest) -> rquickjs::Result<Value<'js>> {
+    let FailedRequest { url, reason } = failure;
     let is_check =
         url.is_empty() || CHECKS_BEFORE_REQUEST.iter().any(|check| reason.starts_with(check));
     if is_check {

@@ -16,7 +16,7 @@ use super::{
 /// A context in which a function has been evaluated. It handles one event, or one batch, at a time.
 pub(super) struct FunctionInstance {
     // What belongs to the context is dropped before it.
-    running: Option<RunningCall>,
+    running: Option<HandlerCall>,
     handlers: [Option<Persistent<Function<'static>>>; HANDLERS.len()],
     batch_handler: Option<Persistent<Function<'static>>>,
     request_handler: Option<Persistent<Function<'static>>>,
@@ -26,7 +26,7 @@ pub(super) struct FunctionInstance {
 }
 
 /// A call of a handler whose promise is not settled.
-struct RunningCall {
+struct HandlerCall {
     /// The position of the call in the batch.
     call: usize,
     promise: Persistent<Promise<'static>>,
@@ -153,7 +153,7 @@ impl FunctionInstance {
                     let objects =
                         objects.into_iter().map(|object| Persistent::save(&ctx, object)).collect();
                     let promise = Persistent::save(&ctx, promise);
-                    self.running = Some(RunningCall { call, promise, objects });
+                    self.running = Some(HandlerCall { call, promise, objects });
                 }
             }
         });

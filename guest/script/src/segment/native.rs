@@ -11,7 +11,7 @@ use flate2::read::{
 use rquickjs::{ArrayBuffer, Ctx, Exception, Function, Object, Promise, TypedArray, Value};
 use url::{Url, quirks};
 
-use crate::web::{self, WebFailure, WebRedirects, WebRequest, WebResponse};
+use crate::web::{self, FailedRequest, WebRedirects, WebRequest, WebResponse};
 
 use super::digest::DigestAlgorithm;
 use super::encoding::TextEncoding;
@@ -224,7 +224,7 @@ fn send<'js>(
 
 fn convert_response<'js>(
     ctx: &Ctx<'js>,
-    response: Result<WebResponse, WebFailure>,
+    response: Result<WebResponse, FailedRequest>,
 ) -> rquickjs::Result<Value<'js>> {
     let response = response.map_err(|failure| Exception::throw_message(ctx, &failure.reason))?;
     let headers = response.headers.into_iter().flat_map(|(name, value)| [name, value]);

@@ -15,23 +15,23 @@ const LINES_MAX: usize = 10;
 
 /// The rejected promises of a runtime's contexts, each with its reason.
 #[derive(Default)]
-struct Rejections(RefCell<Vec<Rejection>>);
+struct PromiseRejections(RefCell<Vec<PromiseRejection>>);
 
-struct Rejection {
+struct PromiseRejection {
     promise: Persistent<Value<'static>>,
     reason: Persistent<Value<'static>>,
 }
 
 // SAFETY: the type contains no lifetime of a context.
-unsafe impl<'js> JsLifetime<'js> for Rejections {
-    type Changed<'to> = Rejections;
+unsafe impl<'js> JsLifetime<'js> for PromiseRejections {
+    type Changed<'to> = PromiseRejections;
 }
 
 /// Prepares a runtime.
 pub(super) fn prepare_runtime(ctx: &Ctx<'_>) {
-    if ctx.userdata::<Rejections>().is_none() {
+    if ctx.userdata::<PromiseRejections>().is_none() {
         // It fails only while userdata is read, and nothing reads it here.
-        ctx.store_userdata(Rejections::default()).ok();
+        ctx.store_userdata(PromiseRejections::default()).ok();
     }
 }
 
@@ -41,8 +41,8 @@ pub(crate) fn note<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'js>, 
     if is_handled {
         return forget(&ctx, &promise);
     }
-    if let Some(rejections) = ctx.userdata::<Rejections>() {
-        rejections.0.borrow_mut().push(Rejection {
+    if let Some(rejections) = ctx.userdata::<PromiseRejections>() {
+        rejections.0.borrow_mut().push(PromiseRejection {
             promise: Persistent::save(&ctx, promise),
             reason: Persistent::save(&ctx, reason),
         });
@@ -55,7 +55,7 @@ pub(super) fn forget_result(promise: &Promise<'_>) {
 }
 
 fn forget(ctx: &Ctx<'_>, promise: &Value<'_>) {
-    let Some(rejections) = ctx.userdata::<Rejections>() else { return };
+    let Some(rejections) = ctx.userdata::<PromiseRejections>() else { return };
     let mut rejections = rejections.0.borrow_mut();
     // The promise that was rejected last is mostly the one.
     let position = rejections.iter().rposition(|rejection| {
@@ -69,7 +69,7 @@ fn forget(ctx: &Ctx<'_>, promise: &Value<'_>) {
 
 /// Forgets all promises. Those of scripts that are no functions are not reported.
 pub(super) fn forget_all(ctx: &Ctx<'_>) {
-    if let Some(rejections) = ctx.userdata::<Rejections>() {
+    if let Some(rejections) = ctx.userdata::<PromiseRejections>() {
         rejections.0.take();
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn forget_all(ctx: &Ctx<'_>) {
 /// Prints the reasons of the promises that nothing has handled, and forgets them.
 #[expect(clippy::print_stderr, reason = "printed lines become log lines of the host")]
 pub(super) fn report(ctx: &Ctx<'_>, file: &str) {
-    let Some(rejections) = ctx.userdata::<Rejections>() else { return };
+    let Some(rejections) = ctx.userdata::<PromiseRejections>() else { return };
     let rejections = rejections.0.take();
     let hidden = rejections.len().saturating_sub(LINES_MAX);
     for rejection in rejections.into_iter().take(LINES_MAX) {
@@ -93,5 +93,5 @@ pub(super) fn report(ctx: &Ctx<'_>, file: &str) {
 /// The number of promises that nothing has handled.
 #[cfg(test)]
 pub(super) fn count(ctx: &Ctx<'_>) -> usize {
-    ctx.userdata::<Rejections>().map_or(0, |rejections| rejections.0.borrow().len())
+    ctx.userdata::<PromiseRejections>().map_or(0, |rejections| rejections.0.borrow().len())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::source::{SourceMessages, SourceRequest};
 use super::*;
-use crate::event_object::EventText;
+use crate::event_object::ScriptEventText;
 use crate::web::testing::{TestClient, response};
 use crate::web::{WebRequest, WebResponse};
 
@@ -32,7 +32,7 @@ impl TestFunction {
         let settings = json!({"script": script}).to_string();
         let (settings, _) = ScriptSettings::parse(&settings)?;
         let engine = ScriptEngine::new(&[])?;
-        let dialect = settings.dialect.unwrap_or_else(|| Dialect::detect(code));
+        let dialect = settings.dialect.unwrap_or_else(|| ScriptDialect::detect(code));
         let kind = dialect.function_kind().ok_or("it is not a function of Segment")?;
         let stage = FunctionStage::new(&engine, &settings.files[0], kind, &settings)?;
         Ok(TestFunction { stage, engine })
@@ -52,14 +52,14 @@ impl TestFunction {
     /// What becomes of events: `=` for one as received, its text, `!` and the reason, or nothing.
     fn run(&mut self, texts: &[&str]) -> Vec<String> {
         let events = (0..).zip(texts).map(|(position, text)| {
-            let text = Rc::new(EventText { text: (*text).to_owned(), position });
+            let text = Rc::new(ScriptEventText { text: (*text).to_owned(), position });
             ScriptEvent { text, input: position, changed: None }
         });
         let events: Vec<_> = events.collect();
         let kinds = texts.iter().map(|text| {
             let event: Value = serde_json::from_str(text).unwrap();
             let member = |name: &str| event[name].as_str().map(str::to_owned);
-            (member("type"), member("event"))
+            ScriptEventKind { message_type: member("type"), name: member("event") }
         });
         let kinds: Vec<_> = kinds.collect();
         let mut outputs = Vec::new();

@@ -23,7 +23,7 @@ fn get<'js>(ctx: Ctx<'js>, url: String) -> rquickjs::Result<Promise<'js>> {
 }
 
 /// Evaluates code that can call `get(url)`, and returns the text of its global `result`.
-fn run(code: &str, client: Option<Box<dyn WebClient>>) -> String {
+fn run(code: &str, client: Option<Box<dyn RequestClient>>) -> String {
     let runtime = Runtime::new().unwrap();
     let context = Context::full(&runtime).unwrap();
     context.with(|ctx| {

@@ -38,7 +38,7 @@ const BUNDLE_MARK: &str = "standpipe_script";
 /// The version of the form of bundles.
 const BUNDLE_VERSION: u32 = 1;
 
-type JsonObject = Map<String, Value>;
+type SettingsMembers = Map<String, Value>;
 
 /// The code of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ fn is_other_json(text: &str) -> bool {
     if !text.starts_with('{') {
         return false;
     }
-    let value = serde_json::from_str::<JsonObject>(text);
+    let value = serde_json::from_str::<SettingsMembers>(text);
     value.is_ok_and(|members| !members.contains_key(BUNDLE_MARK))
 }
 
@@ -256,13 +256,13 @@ pub(crate) fn without_script_options(settings: &str) -> Option<String> {
 }
 
 /// The settings without the script's options, and these options.
-fn split_settings(settings: &str) -> Result<(JsonObject, JsonObject), String> {
+fn split_settings(settings: &str) -> Result<(SettingsMembers, SettingsMembers), String> {
     let mut settings = match settings.is_empty() {
-        true => JsonObject::new(),
+        true => SettingsMembers::new(),
         false => serde_json::from_str(settings).map_err(|error| error.to_string())?,
     };
     match settings.remove(SCRIPT_MEMBER) {
-        None => Ok((settings, JsonObject::new())),
+        None => Ok((settings, SettingsMembers::new())),
         Some(Value::Object(script)) => Ok((settings, script)),
         Some(_) => Err("`script` is reserved for the options of scripts: remove it".to_owned()),
     }

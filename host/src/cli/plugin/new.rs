@@ -49,7 +49,7 @@ enum CodeDialect {
 
 /// What a new plugin is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Template {
+enum PluginTemplate {
     Rust,
     JavaScript,
     Python,
@@ -68,7 +68,7 @@ macro_rules! source {
 
 pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
     let directory = &arguments.directory;
-    let template = Template::of(arguments).map_err(usage)?;
+    let template = PluginTemplate::of(arguments).map_err(usage)?;
     check_is_free(directory).map_err(usage)?;
     let files = template_files(template, &package_name(directory));
     write_files(directory, &files).map_err(|error| (Exit::Fault, error))?;
@@ -80,13 +80,15 @@ pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
     ))
 }
 
-impl Template {
+impl PluginTemplate {
     fn of(arguments: &NewPluginArguments) -> anyhow::Result<Self> {
         Ok(match (arguments.lang, arguments.dialect) {
-            (PluginLanguage::Rust, None) => Template::Rust,
-            (PluginLanguage::JavaScript, None) => Template::JavaScript,
-            (PluginLanguage::Python, None) => Template::Python,
-            (PluginLanguage::Python, Some(CodeDialect::RudderStack)) => Template::PythonRudderStack,
+            (PluginLanguage::Rust, None) => PluginTemplate::Rust,
+            (PluginLanguage::JavaScript, None) => PluginTemplate::JavaScript,
+            (PluginLanguage::Python, None) => PluginTemplate::Python,
+            (PluginLanguage::Python, Some(CodeDialect::RudderStack)) => {
+                PluginTemplate::PythonRudderStack
+            }
             (PluginLanguage::Rust | PluginLanguage::JavaScript, Some(_)) => {
                 bail!("--dialect needs --lang python: no other language has a runner to build")
             }
@@ -138,14 +140,14 @@ fn package_name(directory: &Path) -> String {
 }
 
 /// The files of a plugin with this name.
-fn template_files(template: Template, name: &str) -> Vec<TemplateFile> {
+fn template_files(template: PluginTemplate, name: &str) -> Vec<TemplateFile> {
     let mut files = match template {
-        Template::Rust => rust_files(name),
-        Template::JavaScript => javascript_files(name),
-        Template::Python => python_files(name),
-        Template::PythonRudderStack => python_rudderstack_files(name),
+        PluginTemplate::Rust => rust_files(name),
+        PluginTemplate::JavaScript => javascript_files(name),
+        PluginTemplate::Python => python_files(name),
+        PluginTemplate::PythonRudderStack => python_rudderstack_files(name),
     };
-    if template != Template::PythonRudderStack {
+    if template != PluginTemplate::PythonRudderStack {
         files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
     }
     files.push(("wit/mapping.wit", source!("wit/mapping.wit").to_owned()));
@@ -287,8 +289,12 @@ mod tests {
 
     #[test]
     fn nothing_points_out_of_the_directory() {
-        let templates =
-            [Template::Rust, Template::JavaScript, Template::Python, Template::PythonRudderStack];
+        let templates = [
+            PluginTemplate::Rust,
+            PluginTemplate::JavaScript,
+            PluginTemplate::Python,
+            PluginTemplate::PythonRudderStack,
+        ];
         for template in templates {
             for (path, text) in template_files(template, "orders") {
                 // The SDK looks for the contract in its own directory.
