@@ -48,14 +48,16 @@ impl Libraries {
             .iter()
             .map(|(name, code)| ((*name).to_owned(), Library::BuiltIn(code)))
             .collect();
-        for file in files {
-            let name = camel_case(&file.name);
-            if libraries.insert(name.clone(), Library::Source(file.code.clone())).is_some() {
+        let mut file_names = HashMap::new();
+        for SourceFile { name: file, code } in files {
+            let name = camel_case(file);
+            if let Some(other) = file_names.insert(name.clone(), file) {
                 return Err(format!(
-                    "two libraries are imported as `{name}`, one of them from `{}`: rename one",
-                    file.name
+                    "the libraries `{other}` and `{file}` are both imported as `{name}`: \
+                     rename one of them"
                 ));
             }
+            libraries.insert(name, Library::Source(code.clone()));
         }
         Ok(Libraries(Rc::new(RefCell::new(libraries))))
     }
@@ -166,6 +168,10 @@ mod tests {
             ("HTMLParser", "htmlParser"),
             ("XMLHttpRequest", "xmlHttpRequest"),
             ("fooBar", "fooBar"),
+            ("lib2Go", "lib2Go"),
+            ("my_lib.min", "myLibMin"),
+            ("URLTools", "urlTools"),
+            ("hash256", "hash256"),
             ("--Foo--Bar--", "fooBar"),
             ("user's lib", "usersLib"),
             ("lib2go", "lib2Go"),
@@ -181,7 +187,7 @@ mod tests {
         let file = |name: &str| SourceFile { name: name.to_owned(), code: String::new() };
         let error = Libraries::new(&[file("my lib"), file("my-lib")]).err();
         let expected =
-            "two libraries are imported as `myLib`, one of them from `my-lib`: rename one";
+            "the libraries `my lib` and `my-lib` are both imported as `myLib`: rename one of them";
         assert_eq!(error.as_deref(), Some(expected));
     }
 }

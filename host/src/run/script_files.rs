@@ -10,7 +10,7 @@ use super::plugin_files::{read_candidate, read_plugin, signature_path};
 use crate::config::ScriptPaths;
 use standpipe_core::event::covers;
 use standpipe_plugin_host::swap::{Candidate, SignatureCheck};
-use standpipe_plugin_host::{ScriptBundle, ScriptFile, is_script_bundle, library_name};
+use standpipe_plugin_host::{ScriptBundle, ScriptFile, is_script_bundle};
 
 /// The ends of the names of scripts in a directory.
 const EXTENSIONS: [&str; 3] = ["js", "mjs", "cjs"];
@@ -47,7 +47,7 @@ pub(crate) fn read_bundle(paths: &ScriptPaths) -> Result<ScriptBundle, RunError>
     for pattern in &paths.libraries {
         for file in library_files(pattern)? {
             let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-            libraries.push(read_script(&file, library_name(&stem))?);
+            libraries.push(read_script(&file, stem.into_owned())?);
         }
     }
     let first = paths.files.first().cloned().unwrap_or_default();
@@ -172,7 +172,7 @@ mod tests {
         let bundle = bundle_of(at, &["steps"], &["libs/*.js"]).unwrap();
         assert_eq!(
             bundle,
-            r#"{"standpipe_script":1,"files":[{"name":"1.mjs","code":"// steps/1.mjs"},{"name":"2.js","code":"// steps/2.js"}],"libraries":[{"name":"myLib","code":"// libs/my-lib.js"}]}"#
+            r#"{"standpipe_script":1,"files":[{"name":"1.mjs","code":"// steps/1.mjs"},{"name":"2.js","code":"// steps/2.js"}],"libraries":[{"name":"my-lib","code":"// libs/my-lib.js"}]}"#
         );
         fs::write(at.join("bundle.json"), &bundle).unwrap();
         let error =

@@ -96,8 +96,7 @@ pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
 pub use routes::PluginRoute;
 pub use script::{
     SCRIPT_MEMBER, SCRIPT_NAME_OPTION, ScriptBundle, ScriptError, ScriptFile, ScriptOutline,
-    is_script, is_script_bundle, library_name, mapping_settings, script_runner_sha256,
-    with_script_name,
+    is_script, is_script_bundle, mapping_settings, script_runner_sha256, with_script_name,
 };
 pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;

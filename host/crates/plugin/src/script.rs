@@ -64,7 +64,8 @@ pub struct ScriptBundle {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptFile {
-    /// The name of a script is its file's name; that of a library is the one that scripts import.
+    /// The name of a script is its file's name. That of a library is its file's name without the
+    /// extension; the script runner derives from it the name that scripts import.
     pub name: String,
     /// The JavaScript.
     pub code: String,
@@ -318,50 +319,6 @@ fn check_names(files: &[ScriptFile]) -> Result<(), ScriptError> {
         Some(file) => Err(ScriptError::DuplicateName(file.name.clone())),
         None => Ok(()),
     }
-}
-
-/// The name by which scripts import a library: the stem of its file in camel case, as RudderStack
-/// derives it.
-pub fn library_name(stem: &str) -> String {
-    let mut name = String::new();
-    for word in words_of(stem) {
-        let lower = word.to_lowercase();
-        let mut letters = lower.chars();
-        match letters.next() {
-            Some(first) if !name.is_empty() => name.extend(first.to_uppercase()),
-            Some(first) => name.push(first),
-            None => {}
-        }
-        name.push_str(letters.as_str());
-    }
-    name
-}
-
-/// The words of a name: they end where letters, digits and other characters meet, before a capital
-/// after a small letter, and before the last of several capitals.
-fn words_of(stem: &str) -> Vec<String> {
-    let letters: Vec<char> = stem.chars().collect();
-    let (mut words, mut word) = (Vec::new(), String::new());
-    for (position, &letter) in letters.iter().enumerate() {
-        let before = position.checked_sub(1).map(|before| letters[before]);
-        let after = letters.get(position + 1);
-        let is_new = before.is_some_and(|before| {
-            let is_capital = letter.is_uppercase();
-            before.is_numeric() != letter.is_numeric()
-                || (before.is_lowercase() && is_capital)
-                || (before.is_uppercase()
-                    && is_capital
-                    && after.is_some_and(|it| it.is_lowercase()))
-        });
-        if (is_new || !letter.is_alphanumeric()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if letter.is_alphanumeric() {
-            word.push(letter);
-        }
-    }
-    words.push(word);
-    words
 }
 
 impl fmt::Display for ScriptOutline {

@@ -101,19 +101,23 @@ fn damaged_bundles_are_errors() {
 }
 
 #[test]
-fn names_of_libraries_are_in_camel_case() {
-    for (stem, name) in [
-        ("helpers", "helpers"),
-        ("my-lib", "myLib"),
-        ("my_lib.min", "myLibMin"),
-        ("MyLib", "myLib"),
-        ("URLTools", "urlTools"),
-        ("hash256", "hash256"),
-        ("lib2x", "lib2X"),
-        ("--a b--", "aB"),
-    ] {
-        assert_eq!(library_name(stem), name, "{stem}");
+fn libraries_are_imported_by_the_camel_case_of_their_names() {
+    let engine = Engine::new(None).unwrap();
+    let code = "import { a } from 'myLib'; export function transformEvent(event) { return a; }";
+    let load = |names: &[&str]| {
+        let libraries = names.iter().map(|name| file(name, "export const a = {};")).collect();
+        let bundle = ScriptBundle::new(vec![file("t.js", code)], libraries).unwrap();
+        let settings = r#"{"mappings":[{"event":"*","stream":"events"}]}"#;
+        Plugin::load(&engine, &bundle.to_bytes(), settings)
+    };
+    for name in ["my-lib", "my_lib", "myLib"] {
+        load(&[name]).unwrap();
     }
+    let both = load(&["my-lib", "my_lib"]).unwrap_err().to_string();
+    assert!(
+        both.contains("the libraries `my-lib` and `my_lib` are both imported as `myLib`"),
+        "{both}"
+    );
 }
 
 #[test]
