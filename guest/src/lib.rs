@@ -50,6 +50,8 @@
 //!   printed text becomes log lines of the host. Waiting (sleep, poll) traps.
 //! - With the feature `network`, the modules `web` and `geolocation` send requests to servers that
 //!   the operator allows, and look up IP addresses.
+//! - With the feature `functions`, a plugin can turn HTTP requests of other services into events: see
+//!   the module `functions`.
 //! - [`Plugin::routes`] can report which events go to which stream, for catalogs.
 //! - The whole contract, for every language, is `wit/mapping.wit`.
 //!
@@ -76,6 +78,8 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[cfg(feature = "functions")]
+pub mod functions;
 #[cfg(feature = "network")]
 pub mod geolocation;
 mod plugin;
@@ -94,6 +98,22 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export_bindings",
         default_bindings_module: "standpipe_plugin::bindings",
+        generate_all,
+    });
+}
+
+#[cfg(feature = "functions")]
+#[doc(hidden)]
+pub mod function_bindings {
+    //! The bindings of the contract's optional export of functions.
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "request-functions",
+        pub_export_macro: true,
+        export_macro_name: "export_function_bindings",
+        default_bindings_module: "standpipe_plugin::function_bindings",
         generate_all,
     });
 }
@@ -124,6 +144,17 @@ pub use plugin::Exported;
 #[macro_export]
 macro_rules! export {
     ($plugin:ty) => {
+        $crate::export_component!($plugin, {
+            $crate::bindings::export_bindings!(Component with_types_in $crate::bindings);
+        });
+    };
+}
+
+/// Defines the type that the exports of the contract are implemented for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_component {
+    ($plugin:ty, { $($exports:tt)* }) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -142,7 +173,7 @@ macro_rules! export {
                 }
             }
 
-    $crate::bindings::export_bindings!(Component with_types_in $crate::bindings);
+            $($exports)*
         };
     };
 }

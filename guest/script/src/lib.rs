@@ -28,12 +28,13 @@ mod web_import;
 use std::rc::Rc;
 
 use mapping::{Mapping, SeenEvent, push_output};
+use standpipe_plugin::functions::{Failure, HttpRequest, RequestHandler};
 use standpipe_plugin::{Event, Outputs, Plugin, Route, Setup};
 
 use batch::{ScriptEvent, ScriptEventKind, ScriptOutput};
 use engine::ScriptEngine;
 use event_object::ScriptEventText;
-use settings::ScriptSettings;
+use settings::{ScriptDialect, ScriptSettings};
 use stage::ScriptStage;
 
 /// The script plugin.
@@ -41,7 +42,8 @@ pub struct ScriptPlugin {
     // Dropped before the engine that they belong to.
     stages: Vec<ScriptStage>,
     engine: ScriptEngine,
-    /// `None` if destination functions are all that the events are for.
+    /// `None` if destination functions are all that the events are for, or if requests are handled
+    /// instead of events.
     mapping: Option<Mapping>,
 }
 
@@ -53,8 +55,11 @@ impl Plugin for ScriptPlugin {
         engine.set_web_client(Box::new(web_import::WebImport))?;
         let stages = script.files.iter().map(|file| ScriptStage::new(&engine, file, &script));
         let stages = stages.collect::<Result<Vec<_>, _>>()?;
+        if script.dialect == Some(ScriptDialect::SegmentSource) && stages.len() > 1 {
+            return Err("a source function is one file: combine the files".to_owned());
+        }
         let is_mapped =
-            settings::has_rules(&rules) || !stages.iter().all(ScriptStage::is_destination);
+            settings::has_rules(&rules) || !stages.iter().all(ScriptStage::needs_no_mapping);
         let mapping = is_mapped.then(|| Mapping::configure(&rules, setup)).transpose()?;
         // The mapping may declare that it needs no text, but the script does.
         setup.read_text();
@@ -116,7 +121,17 @@ impl ScriptPlugin {
     }
 }
 
-standpipe_plugin::export!(ScriptPlugin);
+impl RequestHandler for ScriptPlugin {
+    fn handle_request(&mut self, request: HttpRequest) -> Result<Vec<String>, Failure> {
+        let ScriptPlugin { stages, engine, .. } = self;
+        match stages.first_mut().and_then(ScriptStage::source_function) {
+            Some(function) => function.run_request(engine, &request),
+            None => Err(Failure::rejected("the script is not a source function")),
+        }
+    }
+}
+
+standpipe_plugin::export_functions!(ScriptPlugin);
 
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,11 @@ impl FunctionStage {
         Ok(FunctionStage { instances: InstancePool(vec![first]), code })
     }
 
+    /// Whether the function turns requests into events.
+    pub(crate) fn is_source(&self) -> bool {
+        self.code.kind == FunctionKind::Source
+    }
+
     /// Whether the function's requests are its purpose.
     pub(crate) fn is_destination(&self) -> bool {
         self.code.kind == FunctionKind::Destination
@@ -130,7 +135,7 @@ impl FunctionStage {
         if self.code.kind == FunctionKind::Source {
             let reason = format!(
                 "{}: {REQUEST_HANDLER} turns requests into events and handles no events: \
-                 set [plugin] script to a destination function or an insert function",
+                 move the file from [plugin] script to script under [sources.function]",
                 self.code.file.name
             );
             return outputs.extend(events.iter().map(|event| event.rejected(&reason)));

@@ -43,11 +43,20 @@ impl ScriptStage {
         }
     }
 
-    /// Whether it is a function whose requests are its purpose.
-    pub(crate) fn is_destination(&self) -> bool {
+    /// The function, if it turns requests into events.
+    pub(crate) fn source_function(&mut self) -> Option<&mut FunctionStage> {
+        match self {
+            ScriptStage::Function(stage) if stage.is_source() => Some(stage),
+            _ => None,
+        }
+    }
+
+    /// Whether no event needs a stream: the script is a function whose requests are its purpose, or
+    /// one that handles no events.
+    pub(crate) fn needs_no_mapping(&self) -> bool {
         match self {
             ScriptStage::Transformation(_) => false,
-            ScriptStage::Function(stage) => stage.is_destination(),
+            ScriptStage::Function(stage) => stage.is_destination() || stage.is_source(),
         }
     }
 

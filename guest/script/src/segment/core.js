@@ -226,5 +226,5 @@ return {
     for (const name of names) void global[name];
   },
   createRequest: (url, headers, body) => new (load('source').ServerRequest)(url, headers, body),
-  takeMessages: () => load('source').takeMessages(),
+  takeEvents: () => load('source').takeEvents(),
 };

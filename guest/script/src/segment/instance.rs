@@ -74,8 +74,7 @@ impl FunctionInstance {
     pub(super) fn prepare_packages(&self, code: &FunctionCode) -> Result<(), String> {
         self.context.with(|ctx| {
             let bridge = self.bridge.clone().restore(&ctx);
-            let prepared =
-                bridge.and_then(|bridge| modules::prepare_packages(&ctx, &bridge, &code.file.code));
+            let prepared = bridge.and_then(|bridge| modules::prepare_packages(&ctx, &bridge, code));
             prepared.map_err(|_| take_exception(&ctx, None))
         })
     }
@@ -287,7 +286,9 @@ impl<'js> CallResult<'_, 'js> {
         let code = self.batch.code;
         let value = match returned {
             Ok(value) => value,
-            Err(thrown) if code.kind == FunctionKind::Insert && is_drop_event(&thrown) => return,
+            Err(thrown) if code.kind == FunctionKind::Insert && is_named(&thrown, "DropEvent") => {
+                return;
+            }
             Err(thrown) => {
                 let reason = code.describe(&thrown);
                 return outputs.extend(self.events.iter().map(|event| event.rejected(&reason)));
@@ -415,10 +416,11 @@ fn failed_status(status: &Object<'_>) -> Option<String> {
 }
 
 /// Whether a thrown value drops its event.
-fn is_drop_event(thrown: &Value<'_>) -> bool {
+/// Whether a thrown value is an error of this name.
+pub(super) fn is_named(thrown: &Value<'_>, expected: &str) -> bool {
     let name = thrown.as_object().and_then(|error| error.get::<_, String>("name").ok());
     thrown.ctx().catch();
-    name.as_deref() == Some("DropEvent")
+    name.as_deref() == Some(expected)
 }
 
 /// Evaluates a function, and finds its handlers: those of single events, `onBatch`, `onRequest`.

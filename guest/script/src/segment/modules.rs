@@ -13,7 +13,7 @@ use rquickjs::{Ctx, Function, JsLifetime, Object, Persistent, Value};
 use crate::bytecode::{compile_script, evaluate};
 use crate::jobs;
 
-use super::{native, rejections};
+use super::{FunctionCode, FunctionKind, native, rejections};
 
 /// The module that each context evaluates.
 const CORE: &str = "core";
@@ -72,14 +72,18 @@ pub(super) fn define_globals<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js
 pub(super) fn prepare_packages(
     ctx: &Ctx<'_>,
     bridge: &Object<'_>,
-    code: &str,
+    function: &FunctionCode,
 ) -> rquickjs::Result<()> {
+    let code = function.file.code.as_str();
     let is_used = |variable: &&str| {
         super::words(code).any(|(position, word)| {
             word == *variable && code[position + word.len()..].starts_with(['.', '('])
         })
     };
-    let used: Vec<_> = PACKAGE_VARIABLES.into_iter().filter(is_used).collect();
+    let mut used: Vec<_> = PACKAGE_VARIABLES.into_iter().filter(is_used).collect();
+    if function.kind == FunctionKind::Source {
+        used.push("Segment");
+    }
     if used.is_empty() {
         return Ok(());
     }

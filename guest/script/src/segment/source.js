@@ -1,4 +1,4 @@
-// What source functions get: the request, and the object that takes their messages.
+// What source functions get: the request, and the object that takes their events.
 'use strict';
 
 const { Headers } = require('./fetch');
@@ -36,12 +36,10 @@ class ServerRequest {
 }
 
 let events = [];
-let objects = [];
 
-function takeMessages() {
-  const taken = { events: events.map(event => JSON.stringify(event)), objects: objects.map(object => JSON.stringify(object)) };
+function takeEvents() {
+  const taken = events.map(event => JSON.stringify(event));
   events = [];
-  objects = [];
   return taken;
 }
 
@@ -96,10 +94,10 @@ const Segment = {
   set(message) {
     requireMember(message, 'collection');
     requireMember(message, 'id');
-    const object = copyMembers(message, ['collection', 'id', 'properties']);
-    objects.push(object);
+    const object = { type: 'set', ...copyMembers(message, ['collection', 'id', 'properties']) };
+    events.push(object);
     return object;
   },
 };
 
-module.exports = { Segment, ServerRequest, takeMessages };
+module.exports = { Segment, ServerRequest, takeEvents };

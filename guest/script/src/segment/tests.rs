@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::source::{SourceMessages, SourceRequest};
 use super::*;
 use crate::event_object::ScriptEventText;
 use crate::web::testing::{TestClient, response};
 use crate::web::{WebRequest, WebResponse};
+use standpipe_plugin::functions::{Failure, FailureKind, HttpRequest};
 
 mod globals;
 mod network;
@@ -77,7 +77,7 @@ impl TestFunction {
         shown
     }
 
-    fn request(&mut self, request: &SourceRequest) -> Result<SourceMessages, String> {
+    fn request(&mut self, request: &HttpRequest) -> Result<Vec<String>, Failure> {
         self.stage.run_request(&self.engine, request)
     }
 }
@@ -341,14 +341,15 @@ fn source_functions_turn_requests_into_events_and_objects() {
         }
     ";
     let mut function = TestFunction::new(code, json!({"settings": {"k": "v"}})).unwrap();
-    let request = |body: &str| SourceRequest {
+    let request = |body: &str| HttpRequest {
+        method: "POST".to_owned(),
         url: "https://fn.test/x?q=1+2".to_owned(),
         headers: vec![("X-Kind".to_owned(), "Made".to_owned())],
-        body: body.to_owned(),
+        body: body.as_bytes().to_vec(),
     };
-    let messages = function.request(&request(r#"{"id":"u"}"#)).unwrap();
+    let events = function.request(&request(r#"{"id":"u"}"#)).unwrap();
     assert_eq!(
-        messages.events,
+        events,
         [
             r#"{"type":"track","event":"Made","properties":{"q":"1 2"},"userId":"u"}"#,
             r#"{"type":"identify","traits":{"raw":10},"anonymousId":"a","timestamp":"2026-01-01"}"#,
@@ -356,18 +357,58 @@ fn source_functions_turn_requests_into_events_and_objects() {
             r#"{"type":"page","name":"n","userId":"u"}"#,
             r#"{"type":"screen","userId":"u"}"#,
             r#"{"type":"alias","previousId":"p","userId":"u"}"#,
+            r#"{"type":"set","collection":"c","id":"i","properties":{"k":"v"}}"#,
         ]
     );
-    assert_eq!(messages.objects, [r#"{"collection":"c","id":"i","properties":{"k":"v"}}"#]);
     let failed = function.request(&request(r#"{"fail":true}"#)).unwrap_err();
-    assert!(failed.starts_with("Error: failed\n    at onRequest (function.js:4:"), "{failed}");
+    assert_eq!(failed.kind, FailureKind::Rejected);
+    let message = failed.message;
+    assert!(message.starts_with("Error: failed\n    at onRequest (function.js:4:"), "{message}");
     // What the request that failed had sent is gone.
-    assert_eq!(function.request(&request(r#"{"id":"u"}"#)).unwrap().events.len(), 6);
-    let invalid = function.request(&request("{")).unwrap_err();
+    assert_eq!(function.request(&request(r#"{"id":"u"}"#)).unwrap().len(), 7);
+    let invalid = function.request(&request("{")).unwrap_err().message;
     assert!(invalid.starts_with("SyntaxError: "), "{invalid}");
-    let missing = function.request(&request("{}")).unwrap_err();
+    let missing = function.request(&request("{}")).unwrap_err().message;
     let expected = "ValidationError: One of userId,anonymousId is required but not defined";
     assert!(missing.starts_with(expected), "{missing}");
     let shown = function.run(&[TRACK]).remove(0);
     assert!(shown.starts_with("!function.js: onRequest turns requests into events"), "{shown}");
+}
+
+#[test]
+fn source_functions_say_whether_a_request_should_be_sent_again() {
+    let code = "let resolve; async function onRequest(request) {
+        const { then, id } = request.json();
+        if (resolve) resolve();
+        if (then === 'hang') { await new Promise(done => { resolve = done; }); Segment.track({event: 'late', userId: id}); }
+        if (then === 'retry') throw new RetryError('later');
+        if (then === 'reject') throw new ValidationError('no');
+        Segment.track({event: 'x', userId: id}); }";
+    let mut function = TestFunction::new(code, json!({})).unwrap();
+    let mut request = |body: &str| {
+        function.request(&HttpRequest {
+            method: "POST".to_owned(),
+            url: "https://fn.test/".to_owned(),
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+        })
+    };
+    for (then, kind, start) in [
+        ("retry", FailureKind::Retry, "RetryError: later\n"),
+        ("reject", FailureKind::Rejected, "ValidationError: no\n"),
+        (
+            "hang",
+            FailureKind::Retry,
+            "Timed out: nothing settles the promise that onRequest returned",
+        ),
+    ] {
+        let failed = request(&json!({"then": then}).to_string()).unwrap_err();
+        assert_eq!(failed.kind, kind, "{then}");
+        assert!(failed.message.starts_with(start), "{}", failed.message);
+    }
+    // The request that hung is over: it cannot send an event during a later one.
+    let events = request(r#"{"id":"\u00e9"}"#).unwrap();
+    assert_eq!(events, [r#"{"type":"track","event":"x","userId":"é"}"#]);
+    let invalid = request("\u{fffd}").unwrap_err();
+    assert_eq!(invalid.kind, FailureKind::Rejected);
 }

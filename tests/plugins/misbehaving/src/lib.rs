@@ -16,6 +16,7 @@ use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
+use standpipe_plugin::functions::{Failure, HttpRequest, RequestHandler};
 use standpipe_plugin::{Event, Outputs, Plugin, Setup, Stream};
 
 /// The plugin.
@@ -113,6 +114,37 @@ impl Plugin for Misbehaving {
             }
             None => self.map_by_name(&name, event, outputs),
         }
+    }
+}
+
+/// The body of a request selects the misbehavior. Every other request becomes an event that contains
+/// what the plugin has received.
+impl RequestHandler for Misbehaving {
+    fn handle_request(&mut self, request: HttpRequest) -> Result<Vec<String>, Failure> {
+        match request.body.as_slice() {
+            b"trap" => panic!("trap requested by a request"),
+            b"loop" => loop_forever(),
+            b"recurse" => drop(black_box(recurse_without_end(1))),
+            b"memory" => allocate_memory(),
+            b"refuse" => return Err(Failure::rejected("the body asks for a refusal")),
+            b"retry" => return Err(Failure::retry("the body asks for a retry")),
+            b"no object" => return Ok(vec!["{}],\"batch\":[{}".to_owned()]),
+            b"too much" => return Ok(vec![r#"{"userId":"u"}"#.to_owned(); 20 << 20]),
+            _ => {}
+        }
+        let received = serde_json::json!({
+            "type": "track",
+            "event": "received",
+            "userId": "u",
+            "properties": {
+                "method": request.method,
+                "url": request.url,
+                "headers": request.headers,
+                "body": request.body,
+                "key": self.settings.secrets.get("key"),
+            },
+        });
+        Ok(vec![received.to_string()])
     }
 }
 
@@ -275,4 +307,4 @@ fn reach_outside(outputs: &mut Outputs, good: Stream) {
     }
 }
 
-standpipe_plugin::export!(Misbehaving);
+standpipe_plugin::export_functions!(Misbehaving);
