@@ -10,12 +10,14 @@
 //! the line in the file.
 
 mod checker;
+pub mod json;
 mod source;
 mod table;
 
 pub use checker::{SecretManager, SettingsChecker, TableChecker};
 pub use source::{
-    NAME_CHARACTERS_MAX, RawSource, check_source_names, is_printable_within, source_labels,
+    NAME_CHARACTERS_MAX, RawSource, RawSourceFunction, check_source_names, is_printable_within,
+    source_labels,
 };
 pub use table::{SettingsTable, item_labels, toml_key};
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::bindings::PluginPre;
 use super::bindings::exports::standpipe::mapping::mapper as contract;
@@ -427,6 +427,31 @@ impl Plugin {
         // The instances are dropped without the lock, because that takes some time.
         let spare = std::mem::take(&mut *self.0.spare.lock());
         drop(spare);
+    }
+
+    /// The function of an optional interface of the component, if the component exports it.
+    pub(super) fn exported_function(
+        &self,
+        interface: &str,
+        function: &str,
+    ) -> Option<ComponentExportIndex> {
+        match &self.0.code {
+            Code::Component(compiled) => {
+                let component = compiled.pre.instance_pre().component();
+                let interface = component.get_export_index(None, interface)?;
+                component.get_export_index(Some(&interface), function)
+            }
+            #[cfg(any(test, feature = "native-mapping", feature = "testing"))]
+            _ => None,
+        }
+    }
+
+    /// Keeps an instance that is no longer needed, unless this number of others is spare.
+    pub(super) fn give_back_within(&self, instance: Instance, spare_max: usize) {
+        let mut spare = self.0.spare.lock();
+        if spare.len() < spare_max {
+            spare.push(instance);
+        }
     }
 
     /// Logs how many printed lines were dropped.

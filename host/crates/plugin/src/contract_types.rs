@@ -6,6 +6,7 @@ use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem, Type};
 
+use super::request_function::FUNCTIONS;
 use super::routes::ROUTES;
 
 /// The interface that a plugin must export.
@@ -28,6 +29,12 @@ const ROUTES_FUNCTIONS: [(&str, &str); 1] = [(
     "routes",
     "func() -> list<record { message-type: option<string>, name: option<string>, condition: option<string>, \
      stream: string }>",
+)];
+
+const FUNCTIONS_FUNCTIONS: [(&str, &str); 1] = [(
+    "handle-request",
+    "func(record { method: string, url: string, headers: list<tuple<string, string>>, body: list<u8> }) -> \
+     result<list<string>, record { kind: enum { rejected, retry }, message: string }>",
 )];
 
 /// Maximum bytes of a type in full. The types of the contract are shorter.
@@ -78,8 +85,11 @@ pub(super) fn check_types(
     };
     check_functions(engine, &mapper, &MAPPER_FUNCTIONS)?;
     // An optional interface must also fit if it exists.
-    match instance(ROUTES) {
-        Some(routes) => check_functions(engine, &routes, &ROUTES_FUNCTIONS),
+    if let Some(routes) = instance(ROUTES) {
+        check_functions(engine, &routes, &ROUTES_FUNCTIONS)?;
+    }
+    match instance(FUNCTIONS) {
+        Some(functions) => check_functions(engine, &functions, &FUNCTIONS_FUNCTIONS),
         None => Ok(()),
     }
 }

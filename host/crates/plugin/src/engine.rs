@@ -39,6 +39,11 @@ const KEPT_BYTES: usize = 1024 * 1024;
 /// limit traps only if it is not reached first.
 const STACK_BYTES_MAX: usize = 1024 * 1024;
 
+/// Instances of functions of sources that may exist at once, besides those of workers: those that
+/// handle requests, and idle ones, also of functions that have just been replaced.
+const FUNCTION_INSTANCES: u32 =
+    2 * (limits::FUNCTION_CALLS_MAX + limits::FUNCTIONS_MAX * limits::FUNCTION_IDLE_MAX) as u32;
+
 /// The minimum number of instances. It is enough for instances that belong to no worker: those of
 /// shadow and candidates.
 const INSTANCES_MIN: u32 = 256;
@@ -126,7 +131,9 @@ impl Engine {
         };
         let cache = cache_directory.map(open).transpose()?;
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        let instances = INSTANCES_MIN.max(workers.saturating_mul(INSTANCES_PER_WORKER));
+        let instances = INSTANCES_MIN
+            .max(workers.saturating_mul(INSTANCES_PER_WORKER))
+            .saturating_add(FUNCTION_INSTANCES);
         let pooled = |pooling| {
             let mut config = engine_config();
             if pooling {

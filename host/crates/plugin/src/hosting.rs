@@ -6,7 +6,6 @@
 mod breaker;
 mod canary;
 mod instance_limits;
-mod json;
 mod network;
 mod script;
 
@@ -14,7 +13,7 @@ pub use breaker::RawBreaker;
 pub use canary::RawCanary;
 pub use instance_limits::RawPluginLimits;
 pub use network::RawNetwork;
-pub use script::RawScriptPaths;
+pub use script::{RawScriptPaths, check_globals};
 
 use std::path::PathBuf;
 
@@ -23,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Trust;
-use standpipe_core::settings::{TableChecker, is_default};
+use standpipe_core::settings::{TableChecker, is_default, json};
 
 /// The plugin that decides which delivery streams an event goes to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -9,6 +9,7 @@ use super::bindings::exports::standpipe::mapping::mapper as contract;
 use super::bindings::{Plugin as Bindings, PluginPre};
 use super::declared::StreamOrder;
 use super::log::LogRate;
+use super::request_function::{FunctionRequest, RequestFailure};
 use super::routes::{PluginRoute, ROUTES};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
 use super::ticker::RunningCall;
@@ -21,6 +22,7 @@ const ANSWER_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted"
 
 pub(super) struct Instance {
     store: Store<Sandbox>,
+    component_instance: wasmtime::component::Instance,
     bindings: Bindings,
     calls: u64,
     made: Instant,
@@ -36,10 +38,10 @@ impl Instance {
     ) -> Result<Self, Fault> {
         let configure_cpu = engine.instance_limits().configure_cpu;
         let (mut store, _running) = new_store(engine, rate);
-        match pre.instantiate(&mut store) {
-            Ok(bindings) => {
+        match instantiate(&mut store, pre) {
+            Ok((component_instance, bindings)) => {
                 let (made, order) = (Instant::now(), StreamOrder::default());
-                Ok(Instance { store, bindings, calls: 0, made, order })
+                Ok(Instance { store, component_instance, bindings, calls: 0, made, order })
             }
             Err(error) => Err(fault_of_call(&store, &error, configure_deadline(configure_cpu))),
         }
@@ -73,6 +75,35 @@ impl Instance {
         answer.map_err(|error| {
             fault_of_call(&self.store, &error, Fault::Deadline(cpu_max.as_millis()))
         })
+    }
+
+    /// Calls the function of the optional interface that handles requests. The inner error is the
+    /// plugin's own.
+    pub(super) fn handle_request(
+        &mut self,
+        function: &ComponentExportIndex,
+        request: &FunctionRequest,
+        cpu_max: Duration,
+    ) -> Result<Result<Vec<String>, RequestFailure>, Fault> {
+        self.calls += 1;
+        let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
+        self.store.data_mut().call_usage = CallUsage::new(RequestsOfPlugin::Sent);
+        self.call_handle_request(function, request).map_err(|error| {
+            fault_of_call(&self.store, &error, Fault::Deadline(cpu_max.as_millis()))
+        })
+    }
+
+    fn call_handle_request(
+        &mut self,
+        function: &ComponentExportIndex,
+        request: &FunctionRequest,
+    ) -> wasmtime::Result<Result<Vec<String>, RequestFailure>> {
+        type Returned = (Result<Vec<String>, RequestFailure>,);
+        let function = self
+            .component_instance
+            .get_typed_func::<(&FunctionRequest,), Returned>(&mut self.store, function)?;
+        let (answer,) = function.call(&mut self.store, (request,))?;
+        Ok(answer)
     }
 
     /// The routes that the plugin reports with these settings, or none if it does not export them.
@@ -120,6 +151,16 @@ fn new_store(engine: &Engine, rate: &LogRate) -> (Store<Sandbox>, RunningCall) {
     (store, running)
 }
 
+/// Creates an instance, whose bindings contain the exports that each plugin has.
+fn instantiate(
+    store: &mut Store<Sandbox>,
+    pre: &PluginPre<Sandbox>,
+) -> wasmtime::Result<(wasmtime::component::Instance, Bindings)> {
+    let instance = pre.instance_pre().instantiate(&mut *store)?;
+    let bindings = Bindings::new(&mut *store, &instance)?;
+    Ok((instance, bindings))
+}
+
 fn call_routes(
     store: &mut Store<Sandbox>,
     pre: &PluginPre<Sandbox>,
@@ -127,8 +168,7 @@ fn call_routes(
     settings: &str,
     cpu_max: Duration,
 ) -> wasmtime::Result<Vec<PluginRoute>> {
-    let instance = pre.instance_pre().instantiate(&mut *store)?;
-    let bindings = Bindings::new(&mut *store, &instance)?;
+    let (instance, bindings) = instantiate(store, pre)?;
     let _running = start_clock(store, thread_cpu_time(), cpu_max);
     let mapper = bindings.standpipe_mapping_mapper();
     // The plugin has accepted these settings before.

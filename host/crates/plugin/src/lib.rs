@@ -39,6 +39,7 @@ mod mapper;
 mod native;
 mod printable;
 mod reads;
+mod request_function;
 mod roles;
 mod routes;
 mod sandbox;
@@ -86,12 +87,16 @@ pub use fault::{ConfigureError, Fault, WrongAnswer};
 pub use generation::Generation;
 pub use hosting::{
     RawBreaker, RawCanary, RawNetwork, RawPlugin, RawPluginLimits, RawScriptPaths, RawShadow,
+    check_globals,
 };
 pub use instance_limits::InstanceLimits;
 pub use mapper::Mapper;
 pub use mapping::{SettingsReview, review_settings};
 pub use minisign_verify::PublicKey;
 pub use reads::EventReads;
+pub use request_function::{
+    FunctionError, FunctionLoadError, FunctionRequest, FunctionSlots, RequestFunction,
+};
 pub use roles::{Pauses, PluginRoles, PublishedRoles, RolesReader};
 pub use routes::PluginRoute;
 pub use script::{

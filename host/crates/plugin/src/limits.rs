@@ -80,3 +80,25 @@ pub const SCRIPT_FILES_MAX: usize = 200;
 /// Bytes of all scripts and libraries of a plugin. Each instance compiles them, within its memory
 /// and its CPU time.
 pub const SCRIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Functions of sources. Each keeps up to [`FUNCTION_IDLE_MAX`] instances in memory. A workspace of
+/// Segment has some tens of functions.
+pub const FUNCTIONS_MAX: usize = 32;
+
+/// Requests that all functions of sources handle at the same time. Each has a thread and an instance.
+/// Most of them wait for a response of another server.
+pub const FUNCTION_CALLS_MAX: usize = 32;
+
+/// The part of them that one function may use, so that a slow server does not stop the other
+/// functions.
+pub const FUNCTION_CALLS_OF_ONE_MAX: usize = 8;
+
+/// Requests that wait for a function. With the CPU time of a call, they wait about a second.
+pub const FUNCTION_WAITING_MAX: usize = 64;
+
+/// How long a request waits for its function. Services that send webhooks wait 5 to 30 seconds for the
+/// response.
+pub const FUNCTION_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Idle instances that a function keeps. One of the script runner takes about two megabytes.
+pub const FUNCTION_IDLE_MAX: usize = 2;

@@ -4,11 +4,12 @@
 //! events of a program that embeds Standpipe.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{SettingsChecker, item_labels};
+use super::{SettingsChecker, item_labels, json};
 use crate::event::SourceNames;
 use crate::secret::Secret;
 
@@ -64,6 +65,38 @@ pub struct RawSource {
     pub role_arn: Option<String>,
     /// External id for the role, or a reference `secret:NAME`. Default: the value in `[aws]`.
     pub external_id: Option<Secret>,
+    /// Function that turns requests to `/v1/functions/NAME` into events of the source. Default:
+    /// none.
+    pub function: Option<RawSourceFunction>,
+}
+
+/// Function that turns requests to `/v1/functions/NAME` into events of the source, such as webhooks
+/// of other services. `script` or `path` is required.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSourceFunction {
+    /// JavaScript file of a source function of Segment. A relative path starts at the directory of
+    /// the settings file. Default: none.
+    #[schemars(example = &"stripe.js")]
+    pub script: Option<PathBuf>,
+    /// WebAssembly file of a plugin that exports the interface `functions`, in place of `script`.
+    /// Default: none.
+    #[schemars(example = &"stripe.wasm")]
+    pub path: Option<PathBuf>,
+    /// Files that the script can import, by the name of the file in camel case. `*` in a file name
+    /// stands for any characters. Default: empty.
+    #[schemars(example = &["libs/*.js"])]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<PathBuf>,
+    /// Second argument of the function. A value can be a reference `secret:NAME`. With `path`, the
+    /// settings of the plugin, whose table `secrets` can contain references. Default: empty.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(deserialize_with = "json::object")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// How long global variables of the script live: `"fresh"` for one request, or `"keep"` for as
+    /// long as the instance of the function. Default: `"keep"`.
+    #[schemars(example = &"keep")]
+    pub globals: Option<String>,
 }
 
 /// Returns the labels of the sources in error messages.

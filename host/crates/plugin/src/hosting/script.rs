@@ -28,15 +28,10 @@ impl RawPlugin {
     /// them.
     pub fn check_script_options(&self, check: &mut TableChecker<'_>) -> Map<String, Value> {
         let mut options = Map::new();
-        let words =
-            [("dialect", &self.dialect, &DIALECTS[..]), ("globals", &self.globals, &GLOBALS)];
-        for (key, word, known) in words {
-            let Some(word) = word else { continue };
-            if !known.contains(&word.as_str()) {
-                let known = known.iter().map(|known| format!("{known:?}")).collect::<Vec<_>>();
-                check.add_mistake(format_args!("{key} is {word:?}: write {}", known.join(" or ")));
-            }
-            options.insert(key.to_owned(), word.as_str().into());
+        check_word("dialect", self.dialect.as_deref(), &DIALECTS, check);
+        check_globals(self.globals.as_deref(), check);
+        for (key, word) in [("dialect", &self.dialect), ("globals", &self.globals)] {
+            options.extend(word.iter().map(|word| (key.to_owned(), word.as_str().into())));
         }
         for (option, table) in
             [("credentials", &self.credentials), ("settings", &self.function_settings)]
@@ -59,6 +54,17 @@ impl RawPlugin {
         ];
         keys.into_iter().find_map(|(key, is_set)| is_set.then_some(key))
     }
+}
+
+/// Checks how long global variables of a script live.
+pub fn check_globals(word: Option<&str>, check: &mut TableChecker<'_>) {
+    check_word("globals", word, &GLOBALS, check);
+}
+
+fn check_word(key: &str, word: Option<&str>, known: &[&str], check: &mut TableChecker<'_>) {
+    let Some(word) = word.filter(|word| !known.contains(word)) else { return };
+    let known: Vec<_> = known.iter().map(|known| format!("{known:?}")).collect();
+    check.add_mistake(format_args!("{key} is {word:?}: write {}", known.join(" or ")));
 }
 
 impl<'de> Deserialize<'de> for RawScriptPaths {

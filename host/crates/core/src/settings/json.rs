@@ -1,4 +1,4 @@
-//! Reads the settings of plugins, in TOML or another format, and converts them to JSON.
+//! Reads the own settings of plugins and functions, in TOML or another format, and converts them to JSON.
 //!
 //! Dates and times of TOML become text: serde has no type for them, and the crate `toml` presents
 //! them as a table with a private key. Numbers that JSON cannot represent are errors, because they
@@ -14,14 +14,20 @@ use serde_json::{Map, Number, Value};
 const DATE_TIME: &str = "$__toml_private_datetime";
 
 /// Deserializes a table as a JSON object.
-pub(super) fn object<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Map<String, Value>, D::Error> {
+///
+/// # Errors
+///
+/// Fails if the value is not a table, or if JSON cannot represent a number in it.
+pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     of_object(Json::deserialize(deserializer)?)
 }
 
 /// Deserializes an optional table as a JSON object.
-pub(super) fn optional_object<'de, D: Deserializer<'de>>(
+///
+/// # Errors
+///
+/// Fails in the same cases as [`object`].
+pub fn optional_object<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Map<String, Value>>, D::Error> {
     Option::<Json>::deserialize(deserializer)?.map(of_object).transpose()
