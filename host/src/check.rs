@@ -151,6 +151,7 @@ fn report_review(review: &ConfigReview, report: &mut CheckReport) {
             PreparedPart::Plugin => format!("may name {}", review.streams.join(", ")),
             PreparedPart::Cases => "are passed".to_owned(),
             PreparedPart::Canary | PreparedPart::Shadow => "is taken".to_owned(),
+            PreparedPart::Function => "is loaded".to_owned(),
             PreparedPart::Certificate => "fits its key".to_owned(),
             PreparedPart::Connections => "fit within the limit of open files".to_owned(),
             PreparedPart::CaBundle => "has certificates".to_owned(),

@@ -15,6 +15,7 @@ mod changes;
 mod check;
 mod deprecated;
 mod error;
+mod functions;
 mod identities;
 #[cfg(feature = "cli")]
 pub mod import;
@@ -33,6 +34,7 @@ pub use check::{
     CollectSettings, DATA_DIR, FleetSettings, Overrides, QueueSettings, RecordDestination, Settings,
 };
 pub use error::{ConfigError, Mistake};
+pub use functions::SourceFunction;
 pub use identities::SourceRole;
 pub use places::KeyPositions;
 #[cfg(all(feature = "cli", feature = "queue"))]

@@ -29,6 +29,7 @@ mod fleet;
 #[cfg(not(feature = "queue"))]
 #[path = "run/no_fleet.rs"]
 mod fleet;
+mod functions;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
 mod options;
@@ -57,6 +58,7 @@ pub(crate) use catalog_scheduler::CatalogScheduler;
 pub(crate) use catalog_scheduler::{plugin_routes, run_with_log};
 pub(crate) use clients::connect_aws;
 pub use error::RunError;
+pub use functions::SourceFunctionError;
 pub use options::{EmbeddedSource, RunOptions};
 #[cfg(all(feature = "cli", feature = "queue"))]
 pub(crate) use plugin_files::read_candidate;

@@ -19,7 +19,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("standpipe-delivery", &["standpipe-core", "standpipe-aws"]),
     ("standpipe-plugin-host", &["standpipe-core"]),
     ("standpipe-queue", &["standpipe-core", "standpipe-aws"]),
-    ("standpipe-collector", &["standpipe-core", "standpipe-spool", "standpipe-http"]),
+    (
+        "standpipe-collector",
+        &["standpipe-core", "standpipe-spool", "standpipe-http", "standpipe-plugin-host"],
+    ),
     ("standpipe-catalog", &["standpipe-core", "standpipe-aws"]),
     (
         "standpipe",

@@ -4,6 +4,7 @@ mod bundles;
 mod changes;
 mod commands;
 mod failures;
+mod functions;
 mod network;
 mod refusals;
 mod roles;

@@ -108,6 +108,7 @@ fn part_settings(settings: &Settings, part: PreparedPart) -> Option<(String, &Pl
             ("[plugin.shadow.settings]", &shadow.source, &shadow.settings)
         }
         PreparedPart::Cases
+        | PreparedPart::Function
         | PreparedPart::Certificate
         | PreparedPart::Connections
         | PreparedPart::CaBundle => return None,
@@ -127,6 +128,10 @@ fn key_of_error(part: PreparedPart, error: &RunError) -> Option<String> {
         PreparedPart::Canary => "plugin.canary",
         PreparedPart::Shadow => "plugin.shadow",
         PreparedPart::Cases | PreparedPart::Connections => return None,
+        PreparedPart::Function => {
+            let RunError::SourceFunction { name, .. } = error else { return None };
+            return Some(format!("[[sources.function]] {name:?}"));
+        }
         PreparedPart::Certificate => return Some("[http] certificate".to_owned()),
         PreparedPart::CaBundle => return Some("[aws] ca_bundle".to_owned()),
     };

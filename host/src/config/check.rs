@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 #[cfg(feature = "cli")]
 use tracing_subscriber::EnvFilter;
 
+use super::functions::{SourceFunction, check_source_functions};
 use super::identities::{SourceRole, check_source_roles};
 #[cfg(not(feature = "collector"))]
 pub use super::not_built::NotBuilt as CollectSettings;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub source_names: SourceNames,
     /// The sources with their own role.
     pub source_roles: Vec<SourceRole>,
+    /// The functions of sources, if the collector is enabled.
+    pub functions: Vec<SourceFunction>,
     /// The address of health checks, metrics and the admin API, if one is set.
     pub admin: Option<SocketAddr>,
     /// The token for changes of the plugin through the admin API. Without a token, the API refuses
@@ -190,6 +193,7 @@ impl RawSettings {
             AwsOverrides { region: overrides.region, endpoint_url: overrides.endpoint_url };
         let (aws, endpoint_url) = self.aws.check(aws_overrides, &mut checker.table("aws"));
         let source_roles = check_source_roles(&self.sources, aws.role.as_ref(), &mut checker);
+        let functions = check_source_functions(&self.sources, &mut checker);
         let secrets = self.secrets.check(&aws, &mut checker.table("secrets"));
         let queue = self.check_queue(&aws, listen.is_some(), &mut checker);
         let fleet = self.check_fleet(queue.as_ref(), &mut checker);
@@ -208,6 +212,7 @@ impl RawSettings {
             dead_letter_stream: self.dead_letters.check_stream(&mut dead_letters),
             source_names: check_source_names(&self.sources, &mut checker),
             source_roles,
+            functions: if collect.is_some() { functions } else { Vec::new() },
             inputs: if reads_stdin { vec![Input::Stdin] } else { overrides.inputs },
             admin: self.admin.check_address(admin, has_listener, &mut checker),
             admin_token: self.admin.check_token(&mut checker),
@@ -324,12 +329,22 @@ impl Settings {
         self.queue.as_ref().is_none_or(QueueSettings::is_mapper)
     }
 
-    /// The settings of all plugins in all roles.
+    /// The settings of all plugins: those in all roles, and the functions of sources.
     pub(crate) fn all_plugin_settings(&self) -> impl Iterator<Item = &str> {
+        self.mapper_settings().chain(self.function_settings())
+    }
+
+    /// The settings of the plugins that map events, in all roles.
+    pub(crate) fn mapper_settings(&self) -> impl Iterator<Item = &str> {
         let PluginHosting { canary, shadow, .. } = &self.hosting;
         let beside = canary.iter().map(|(canary, _)| canary).chain(shadow);
         let own = [&self.plugin_settings, &self.written_plugin_settings];
         beside.map(|beside| &beside.settings).chain(own).map(String::as_str)
+    }
+
+    /// The settings of the functions of sources.
+    pub(crate) fn function_settings(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|function| function.settings.as_str())
     }
 }
 

@@ -195,14 +195,14 @@ pub fn written_secrets(settings: &str) -> Vec<String> {
 }
 
 /// Checks the references in this table of a plugin's settings.
-fn check_secret_references(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
+pub(super) fn check_secret_references(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
     for (name, text) in texts_of(settings) {
         check.secret(name, Secret::new(text.to_owned()));
     }
 }
 
 /// Checks the references in `secrets` of a plugin's settings.
-fn check_own_secrets(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
+pub(super) fn check_own_secrets(settings: &Map<String, Value>, check: &mut TableChecker<'_>) {
     if let Some(Value::Object(secrets)) = settings.get("secrets") {
         check_secret_references(secrets, &mut check.table("secrets"));
     }

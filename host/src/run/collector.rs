@@ -9,9 +9,12 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::functions::SourceFunctions;
 use super::patience::patiently;
+use super::plugin_secrets::PluginSecrets;
 use super::write_keys::StoredWriteKeys;
 use super::{Addresses, CollectorSummary, RunError};
+use crate::config::Settings;
 use crate::limits;
 use crate::source::{ChunkSource, Chunker};
 use crate::stop::{OnDrop, StopTokens};
@@ -30,6 +33,7 @@ pub(super) struct BoundCollector {
     server: Option<Server>,
     tls: Option<Tls>,
     collector: Arc<Collector>,
+    functions: SourceFunctions,
     keys: Arc<StoredWriteKeys>,
     spool: Spool,
     consumer: Consumer,
@@ -39,6 +43,7 @@ pub(super) struct BoundCollector {
 #[derive(Debug, Clone)]
 pub(super) struct RunningCollector {
     pub(super) collector: Arc<Collector>,
+    functions: Arc<SourceFunctions>,
     spool: Spool,
     /// `None` if an embedding program passes on the requests.
     connections: Option<ConnectionStats>,
@@ -53,6 +58,7 @@ impl BoundCollector {
     /// Opens the spool, and listens.
     pub(super) async fn bind(
         settings: CollectSettings,
+        functions: SourceFunctions,
         tls: Option<Tls>,
         secrets: Arc<dyn SecretResolver>,
         unreached: OnUnreachable,
@@ -66,6 +72,7 @@ impl BoundCollector {
         let collector = Collector::new(sources, settings.body_bytes_max, spool.clone())
             .with_shares(settings.body_bytes_per_peer_max)
             .with_proxies(settings.http.trusted_proxies, settings.public_url);
+        collector.set_functions(functions.current());
         let keys = Arc::new(StoredWriteKeys::new(referenced_keys, secrets));
         patiently!(unreached, keys.apply_to(&collector).await);
         let server = match address {
@@ -73,7 +80,7 @@ impl BoundCollector {
             None => None,
         };
         let collector = Arc::new(collector);
-        Ok(BoundCollector { server, tls, collector, keys, spool, consumer })
+        Ok(BoundCollector { server, tls, collector, functions, keys, spool, consumer })
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -90,7 +97,7 @@ impl BoundCollector {
         stop: &StopTokens,
         runtime: &Handle,
     ) -> io::Result<(RunningCollector, JoinHandle<()>)> {
-        let BoundCollector { server, tls, collector, keys, spool, consumer } = self;
+        let BoundCollector { server, tls, collector, functions, keys, spool, consumer } = self;
         let held = Arc::<HeldEvents>::default();
         let reader = SpoolReader::new(
             consumer,
@@ -107,6 +114,7 @@ impl BoundCollector {
         let reader = chunker.spawn("spool-reader", reader, abort)?;
         let running = RunningCollector {
             collector: Arc::clone(&collector),
+            functions: Arc::new(functions),
             spool: spool.clone(),
             connections: server.as_ref().map(Server::stats),
             held,
@@ -177,6 +185,21 @@ impl RunningCollector {
             self.source_names.store(before);
         }
         replaced
+    }
+
+    /// The functions of sources.
+    pub(super) fn functions(&self) -> &SourceFunctions {
+        &self.functions
+    }
+
+    /// Loads changed functions of sources. A function that cannot be loaded is logged and counted,
+    /// and the one in use stays.
+    pub(super) fn reload_functions(&self, settings: &Settings, secrets: &PluginSecrets) {
+        for error in self.functions.apply(settings, secrets) {
+            self.collector.count_function_load_failure();
+            tracing::error!("{error}; a function in use stays");
+        }
+        self.collector.set_functions(self.functions.current());
     }
 
     /// Replaces the certificate. Returns `None` if TLS would have to be turned on or off.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::functions::SourceFunctionError;
 use crate::admin::InvalidToken;
 use crate::source::InputError;
 use standpipe_aws::ConnectError;
@@ -53,6 +54,14 @@ pub enum RunError {
         /// The rejection.
         #[source]
         refused: RejectedCandidate,
+    },
+    /// The function of a source cannot be loaded.
+    #[error("failed to load the function of the source {name:?}: {error}")]
+    SourceFunction {
+        /// The source's name.
+        name: String,
+        /// The error.
+        error: Box<SourceFunctionError>,
     },
     /// The cases that plugins must pass cannot be read.
     #[error("[plugin] cases: {0}")]

@@ -8,8 +8,10 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
+use super::functions::SourceFunctions;
+use super::plugin_secrets::PluginSecrets;
 use super::{Addresses, CollectorSummary, RunError};
-use crate::config::CollectSettings;
+use crate::config::{CollectSettings, Settings};
 use crate::source::Chunker;
 use crate::stop::StopTokens;
 use standpipe_aws::OnUnreachable;
@@ -28,6 +30,7 @@ impl RunningCollector {
     #[expect(clippy::unused_async, reason = "it is awaited where there is a collector")]
     pub(super) async fn bind(
         settings: CollectSettings,
+        _: SourceFunctions,
         _: Option<Tls>,
         _: Arc<dyn SecretResolver>,
         _: OnUnreachable,
@@ -64,6 +67,14 @@ impl RunningCollector {
         _: &CollectSettings,
         _: &SourceNames,
     ) -> Result<(), RunError> {
+        match *self {}
+    }
+
+    pub(super) fn functions(&self) -> &SourceFunctions {
+        match *self {}
+    }
+
+    pub(super) fn reload_functions(&self, _: &Settings, _: &PluginSecrets) {
         match *self {}
     }
 

@@ -22,7 +22,7 @@ use super::options::RunOptions;
 use super::patience::patiently;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::Companions;
-use super::preparation::Preparation;
+use super::preparation::{Preparation, PreparedRun};
 use super::queue::{ConnectedQueue, RunningQueue};
 use super::reloadable::ReloadableParts;
 use super::secrets::open_secrets;
@@ -129,7 +129,7 @@ impl RunParts {
         };
         let prepared = runtime.spawn_blocking(prepare).await;
         let (prepared, settings) = prepared.expect("loading a plugin does not panic");
-        let (swapper, tls) = prepared?;
+        let PreparedRun { swapper, functions, tls } = prepared?;
         let dead_letters =
             Arc::new(open_dead_letters(&settings, options.embedded_source.is_some())?);
         let stop = StopTokens::default();
@@ -185,7 +185,10 @@ impl RunParts {
         let bound_collector = match settings.collect.clone() {
             Some(collect) => {
                 let secrets = Arc::clone(&secrets);
-                Some(BoundCollector::bind(collect, tls, secrets, unreached, runtime).await?)
+                let functions = functions.expect("a collector has functions, perhaps none");
+                let bind =
+                    BoundCollector::bind(collect, functions, tls, secrets, unreached, runtime);
+                Some(bind.await?)
             }
             None => None,
         };

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::RunError;
 #[cfg(feature = "collector")]
 use super::collector::connection_limits;
+use super::functions::SourceFunctions;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{candidate, candidate_beside, policy_without_cases, read_policy, refused};
 use crate::config::{PluginSource, RecordDestination, SecondaryPlugin, Settings};
@@ -34,6 +35,8 @@ pub(crate) enum PreparedPart {
     Canary,
     /// The plugin that is only compared.
     Shadow,
+    /// The function of a source.
+    Function,
     /// The certificate for connections of SDKs.
     Certificate,
     /// The limit of connections of SDKs.
@@ -46,8 +49,21 @@ pub(crate) enum PreparedPart {
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     swapper: Option<Swapper>,
+    /// The engine of the plugins.
+    engine: Option<Engine>,
+    functions: Option<SourceFunctions>,
     tls: Option<Tls>,
     parts: Vec<(PreparedPart, Result<(), RunError>)>,
+}
+
+/// The prepared parts of a run without errors.
+pub(super) struct PreparedRun {
+    /// The plugins, if the run maps events.
+    pub(super) swapper: Option<Swapper>,
+    /// The functions of sources, if the run has a collector.
+    pub(super) functions: Option<SourceFunctions>,
+    /// The certificate.
+    pub(super) tls: Option<Tls>,
 }
 
 impl Preparation {
@@ -63,6 +79,7 @@ impl Preparation {
         #[cfg(feature = "collector")]
         if let Some(collect) = &settings.collect {
             preparation.add_collector(collect);
+            preparation.add_functions(settings, secrets, cache);
         }
         if let RecordDestination::Amazon { aws, .. } = &settings.destination
             && aws.transport.ca_bundle.is_some()
@@ -86,16 +103,32 @@ impl Preparation {
         [roles.active.plugin().clone()].into_iter().chain(canary).collect()
     }
 
-    /// Returns the plugins, if the run maps events, and the certificate.
+    /// Returns the parts.
     ///
     /// # Errors
     ///
     /// The error of the first part that failed.
-    pub(super) fn into_prepared(self) -> Result<(Option<Swapper>, Option<Tls>), RunError> {
-        match self.parts.into_iter().find_map(|(_, result)| result.err()) {
+    pub(super) fn into_prepared(self) -> Result<PreparedRun, RunError> {
+        let Preparation { swapper, functions, tls, parts, .. } = self;
+        match parts.into_iter().find_map(|(_, result)| result.err()) {
             Some(error) => Err(error),
-            None => Ok((self.swapper, self.tls)),
+            None => Ok(PreparedRun { swapper, functions, tls }),
         }
+    }
+
+    /// Loads the functions of sources, in the engine of the plugins if there is one.
+    #[cfg(feature = "collector")]
+    fn add_functions(
+        &mut self,
+        settings: &Settings,
+        secrets: &PluginSecrets,
+        cache: Option<&Path>,
+    ) {
+        let functions = SourceFunctions::new(self.engine.clone(), cache);
+        for written in &settings.functions {
+            self.add_result(PreparedPart::Function, functions.load(written, settings, secrets));
+        }
+        self.functions = Some(functions);
     }
 
     #[cfg(feature = "collector")]
@@ -129,6 +162,7 @@ impl Preparation {
             return;
         }
         let Some(mut loader) = self.open_loader(settings, secrets, cache) else { return };
+        self.engine = Some(loader.engine.clone());
         let swapper = loader.start(&settings.plugin, how);
         self.swapper = self.add_result(PreparedPart::Plugin, swapper);
         let swapper = self.swapper.clone();
@@ -193,10 +227,7 @@ impl PluginLoader {
         secrets: &PluginSecrets,
         cache: Option<&Path>,
     ) -> Result<Self, RunError> {
-        let engine = Engine::with(cache, settings.hosting.instance_limits, settings.workers)?;
-        let hosting = &settings.hosting;
-        let geolocation = hosting.geolocation.as_deref();
-        engine.set_network(NetworkAccess::open(&hosting.network, geolocation)?);
+        let engine = open_engine(settings, cache)?;
         let policy = policy_without_cases(settings, secrets);
         Ok(PluginLoader { engine, policy, validator: CandidateValidator::default() })
     }
@@ -281,6 +312,15 @@ impl PluginLoader {
     }
 }
 
+/// Opens the engine of plugins, with the limits and the network of the settings.
+pub(super) fn open_engine(settings: &Settings, cache: Option<&Path>) -> Result<Engine, RunError> {
+    let hosting = &settings.hosting;
+    let engine = Engine::with(cache, hosting.instance_limits, settings.workers)?;
+    let geolocation = hosting.geolocation.as_deref();
+    engine.set_network(NetworkAccess::open(&hosting.network, geolocation)?);
+    Ok(engine)
+}
+
 /// Returns the delivery streams that plugins declare for events: names and patterns.
 pub(crate) fn event_streams(settings: &Settings, plugins: &[Plugin]) -> Vec<String> {
     let mut streams: Vec<String> = Vec::new();
@@ -304,6 +344,7 @@ impl PreparedPart {
             PreparedPart::Cases => "cases",
             PreparedPart::Canary => "canary",
             PreparedPart::Shadow => "shadow",
+            PreparedPart::Function => "function",
             PreparedPart::Certificate => "certificate",
             PreparedPart::Connections => "connections",
             PreparedPart::CaBundle => "ca_bundle",

@@ -108,6 +108,11 @@ impl ReloadableParts {
         ReloadableParts(Arc::new(ReloadableInner { collector, deliveries, set_log_filter, state }))
     }
 
+    /// The collector, if the run has one.
+    pub(super) fn collector(&self) -> Option<&RunningCollector> {
+        self.0.collector.as_ref()
+    }
+
     /// Applies changed settings, and logs the keys that need a restart.
     pub(super) async fn apply(&self, settings: &Settings) {
         let mut state = self.0.state.lock().await;

@@ -149,7 +149,11 @@ impl Reloader {
             tokio::time::sleep(self.0.secrets.refresh()).await;
             let (inner, runtime) = (Arc::clone(&self.0), Handle::current());
             let _alone = self.0.reload_lock.lock().await;
-            blocking::run(move || inner.refresh_secrets(&runtime)).await;
+            let refresh = move || {
+                inner.refresh_secrets(&runtime);
+                inner.refresh_function_secrets(&runtime);
+            };
+            blocking::run(refresh).await;
         }
     }
 
@@ -191,11 +195,12 @@ impl ReloaderInner {
         let settings = (self.read)();
         let settings = settings.map_err(|reason| self.reject_unreadable(reason))?;
         runtime.block_on(self.reloadable.apply(&settings));
+        self.reload_functions(&settings, runtime);
         let Some(ReloadablePlugin { swapper, companions, last_loaded }) = &self.plugin else {
             return Ok(Swapped::Unchanged(NO_GENERATION));
         };
         let known =
-            runtime.block_on(PluginSecrets::resolve(settings.all_plugin_settings(), &self.secrets));
+            runtime.block_on(PluginSecrets::resolve(settings.mapper_settings(), &self.secrets));
         let known = known.map_err(|error| swapper.reject_unreadable(error))?;
         let (candidate, policy, ingredients) =
             plugins::read_configured_plugin(swapper, &settings, &known)?;
@@ -220,6 +225,36 @@ impl ReloaderInner {
         let mut companions = companions.lock();
         companions.apply_changes(swapper, &settings, &known);
         Ok(swapped)
+    }
+
+    /// Loads changed functions of sources.
+    fn reload_functions(&self, settings: &Settings, runtime: &Handle) {
+        let Some(collector) = self.reloadable.collector() else { return };
+        let resolving = PluginSecrets::resolve(settings.function_settings(), &self.secrets);
+        match runtime.block_on(resolving) {
+            Ok(known) => collector.reload_functions(settings, &known),
+            Err(error) => tracing::error!(
+                "failed to reload the functions of sources; the last ones stay in use: {error}"
+            ),
+        }
+    }
+
+    /// Loads the functions of sources again whose secrets have changed.
+    fn refresh_function_secrets(&self, runtime: &Handle) {
+        let Some(collector) = self.reloadable.collector() else { return };
+        let written = collector.functions().written_settings();
+        let resolving = PluginSecrets::resolve(written.iter().map(String::as_str), &self.secrets);
+        match runtime.block_on(resolving) {
+            Ok(known) if collector.functions().has_other_secrets(&known) => {
+                if let Ok(settings) = (self.read)() {
+                    self.reload_functions(&settings, runtime);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(
+                "failed to refresh the secrets of functions; keeping the last ones: {error}"
+            ),
+        }
     }
 
     /// Logs and counts that settings or a plugin cannot be read.
@@ -255,7 +290,8 @@ impl ReloaderInner {
         let hosting = &settings.hosting;
         let canary = hosting.canary.as_ref().map(|(canary, _)| &canary.source);
         let shadow = hosting.shadow.as_ref().map(|shadow| &shadow.source);
-        for source in [&settings.plugin].into_iter().chain(canary).chain(shadow) {
+        let functions = settings.functions.iter().map(|function| &function.plugin);
+        for source in [&settings.plugin].into_iter().chain(canary).chain(shadow).chain(functions) {
             match source {
                 PluginSource::File(path) => files.extend([path.clone(), signature_path(path)]),
                 PluginSource::Script(paths) => files.extend(watched_scripts(paths)),
@@ -266,7 +302,7 @@ impl ReloaderInner {
         let is_single_script = matches!(
             &settings.plugin,
             PluginSource::Script(paths) if paths.files.len() == 1 && paths.libraries.is_empty()
-        );
+        ) && settings.functions.is_empty();
         let settle = if is_single_script { SCRIPT_SETTLE } else { WATCH_SETTLE };
         WatchedFiles { files, settle }
     }

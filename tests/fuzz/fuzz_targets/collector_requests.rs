@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
     let shape = match choice >> 1 & 3 {
         0 => BodyShape::One(MessageType::Track),
         1 => BodyShape::Webhook,
+        2 => BodyShape::Function,
         _ => BodyShape::Batch,
     };
     let client_side = choice & 8 != 0;
@@ -42,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
     }
     let whole: Option<Value> = serde_json::from_slice(body).ok();
     let items: Option<Vec<&Value>> = whole.as_ref().and_then(|whole| match shape {
-        BodyShape::Batch => Some(whole.get("batch")?.as_array()?.iter().collect()),
+        BodyShape::Batch | BodyShape::Function => Some(whole.get("batch")?.as_array()?.iter().collect()),
         BodyShape::Webhook if whole.is_array() => Some(whole.as_array()?.iter().collect()),
         _ => Some(vec![whole]),
     });

@@ -29,9 +29,10 @@ pub(super) fn varies_by(route: &ApiRoute<'_>) -> HeaderValue {
         ApiRoute::SegmentSettings { .. } | ApiRoute::RudderStackSettings => {
             "Authorization, Forwarded, Host, Origin, X-Forwarded-Host, X-Forwarded-Proto"
         }
-        ApiRoute::One { .. } | ApiRoute::Batch { .. } | ApiRoute::Webhook => {
-            "Authorization, Content-Encoding, Origin"
-        }
+        ApiRoute::One { .. }
+        | ApiRoute::Batch { .. }
+        | ApiRoute::Webhook
+        | ApiRoute::Function { .. } => "Authorization, Content-Encoding, Origin",
         ApiRoute::Pixel(_)
         | ApiRoute::Health
         | ApiRoute::Version

@@ -56,6 +56,9 @@ pub enum BodyShape {
     /// The body has an array `batch` of events, each with its own type. Imports
     /// have the same shape.
     Batch,
+    /// The body is a batch that the function of the source has made. Its objects of type `set` need
+    /// no user, because they describe objects of a collection.
+    Function,
     /// The body is the payload of a webhook: an object, or an array of objects. Each becomes the
     /// properties of an event, according to RudderStack's rules.
     Webhook,
@@ -209,10 +212,9 @@ impl<'a> ParsedBody<'a> {
             }
             (_, Dialect::RudderStack) => {
                 let mut rules = RudderStackRules::new(facts);
-                let path = shape.message_type();
                 let outline = &self.outline;
                 self.append_batch(shape, facts.dialect, &mut texts, |known, patch| {
-                    rules.patch_event(outline, path, known, patch).map_err(EventError::from)
+                    rules.patch_event(outline, shape, known, patch).map_err(EventError::from)
                 })
             }
         }
@@ -281,8 +283,13 @@ impl BodyShape {
     fn message_type(self) -> Option<MessageType> {
         match self {
             BodyShape::One(message_type) => Some(message_type),
-            BodyShape::Batch | BodyShape::Webhook => None,
+            BodyShape::Batch | BodyShape::Function | BodyShape::Webhook => None,
         }
+    }
+
+    /// Whether an event needs no user.
+    fn is_userless(self, known: &KnownMembers, outline: &Outline<'_>) -> bool {
+        self == BodyShape::Function && known.message_type.is_string(outline, "set")
     }
 }
 

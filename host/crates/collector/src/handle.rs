@@ -1,6 +1,8 @@
 //! The collector's request handler: route, source, body, decoding, spool, response. A 200 is sent
 //! only when the spool has the events; memory is reserved before it is used and held until then.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,11 +10,13 @@ use hyper::body::Body as RequestBody;
 use hyper::header::{EXPECT, ORIGIN, VARY};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use tokio::task::spawn_blocking;
 use tracing::{Instrument, field};
 
 use super::body_memory::{KeyPlace, RequestBodyMemory};
-use super::decode::BodyShape;
+use super::decode::{BodyShape, DecodedEvents};
 use super::decoder::{AcceptedRequest, BodyDecoder, ReceivedRequest, RejectedRequest};
+use super::function_head::{self, FunctionHead};
 use super::proxies::Proxies;
 use super::public_url::PublicUrl;
 use super::query_request::QueryRequest;
@@ -26,11 +30,14 @@ use super::source::{CollectorSource, SourceRegistry};
 use super::webhook::WebhookHead;
 use super::{DuplicateWriteKey, SourceSettings};
 use super::{cors, vendor};
-use crate::content_encoding::Encoding;
+use crate::content_encoding::{self, Encoding};
 use crate::limits;
 use standpipe_core::clock;
 use standpipe_core::secret::Secret;
-use standpipe_http::{self as http, Peer, RequestMemory, Response, TrustedProxies};
+use standpipe_http::{
+    self as http, Peer, RequestMemory, RequestReservation, Response, TrustedProxies,
+};
+use standpipe_plugin_host::RequestFunction;
 use standpipe_spool::Spool;
 
 /// Bytes of memory for a header besides its name and value.
@@ -56,6 +63,8 @@ pub struct Collector {
     bodies: RequestBodyMemory,
     proxies: Proxies,
     decoder: BodyDecoder,
+    /// The maximum bytes of a body, also after decompression.
+    body_bytes_max: usize,
     /// Memory for the headers of requests in progress.
     headers: RequestMemory,
     /// Memory for bodies that have been read, and for the events of small bodies.
@@ -71,6 +80,7 @@ impl Collector {
         let sources = Arc::new(SourceRegistry::new(sources));
         Collector {
             decoder: BodyDecoder::new(Arc::clone(&sources), body_bytes_max),
+            body_bytes_max,
             sources,
             spool,
             bodies: RequestBodyMemory::new(body_bytes_max),
@@ -123,6 +133,17 @@ impl Collector {
         keys: &[(usize, Secret)],
     ) -> Result<(), DuplicateWriteKey> {
         self.sources.replace(sources, keys)
+    }
+
+    /// Replaces the functions of sources, by the names of the sources. Requests that a function
+    /// handles right now are not affected.
+    pub fn set_functions(&self, functions: HashMap<String, RequestFunction>) {
+        self.sources.set_functions(functions);
+    }
+
+    /// Counts a function that could not be loaded.
+    pub fn count_function_load_failure(&self) {
+        self.sources.function_load_failures.inc();
     }
 
     /// Returns the number of accepted events.
@@ -220,6 +241,12 @@ impl Collector {
                 let webhook = WebhookHead::of(parts)?;
                 self.accept_body(head, body, BodyShape::Webhook, Some(webhook)).await
             }
+            ApiRoute::Function { name } => {
+                // The sender is another service, and not a page.
+                head.is_of_page = false;
+                let function = FunctionHead::of(parts, &head, &self.proxies.sent_to(parts, peer));
+                self.accept_function(head, name, function, body).await
+            }
             ApiRoute::Webhook => self.accept_query(head, parts, QueryRequest::Webhook).await,
             ApiRoute::Pixel(query) => {
                 // The page gets an image even if the event is refused.
@@ -274,11 +301,7 @@ impl Collector {
         let source = self.find_source(&head)?;
         let known = source.clone();
         let taken = async {
-            let encoding = head.encoding.ok_or_else(|| {
-                let text =
-                    "unknown Content-Encoding: send gzip, deflate, br, zstd, or an uncompressed body";
-                RefusedRequest::new(RefusalReason::ContentEncoding, text)
-            })?;
+            let encoding = head.encoding.ok_or_else(RefusedRequest::unknown_encoding)?;
             let key = if source.is_some() { KeyPlace::Head } else { KeyPlace::Body };
             // The reservation is held until the spool has the events.
             let (bytes, _held) = self.bodies.read(body, key, head.client).await?;
@@ -286,6 +309,114 @@ impl Collector {
                 .await
         };
         taken.await.map_err(|refused: RefusedRequest| refused.of_known_source(known.as_ref()))
+    }
+
+    /// Accepts the events that the function of a source makes of a request.
+    async fn accept_function(
+        &self,
+        head: RequestHead,
+        name: &str,
+        function_head: FunctionHead,
+        body: &mut (impl RequestBody + Unpin),
+    ) -> Result<Response, RefusedRequest> {
+        let source = self.find_source(&head)?;
+        let source = source.ok_or_else(|| RefusedRequest::no_key(&self.sources))?;
+        let refuse = |refused: RefusedRequest| refused.of_source(&source);
+        let function = self.find_function(&source, name).map_err(refuse)?;
+        // The reservation is held until the spool has the events.
+        let read = self.bodies.read(body, KeyPlace::Head, head.client).await;
+        let (bytes, _held) = read.map_err(|error| refuse(error.into()))?;
+        let (bytes, _decompressed) = self.decompress(&head, bytes).await.map_err(refuse)?;
+        let kept = source.settings.keep_refused.then(|| bytes.clone());
+        source.counts.function_requests.inc();
+        match function.handle(function_head.with_body(bytes)).await {
+            Ok(events) => self.store_function_events(head, &source, &events).await.map_err(refuse),
+            Err(error) => Err(self.keep_rejected(refuse(error.into()), kept).await),
+        }
+    }
+
+    /// Finds the function of a source, whose name the path contains.
+    fn find_function(
+        &self,
+        source: &CollectorSource,
+        name: &str,
+    ) -> Result<RequestFunction, RefusedRequest> {
+        let unknown = |text| RefusedRequest::new(RefusalReason::UnknownFunction, text);
+        if !function_head::is_name(name, &source.settings.name) {
+            return Err(unknown("the write key belongs to a source with another name"));
+        }
+        let function = self.sources.function_of(source);
+        function.ok_or_else(|| unknown("the source has no function: add [sources.function]"))
+    }
+
+    /// Decompresses the body of a request for a function, and reserves memory for it. A compressed
+    /// body can take many milliseconds, so another thread does it.
+    async fn decompress(
+        &self,
+        head: &RequestHead,
+        bytes: Vec<u8>,
+    ) -> Result<(Vec<u8>, RequestReservation), RefusedRequest> {
+        let encoding = head.encoding.ok_or_else(RefusedRequest::unknown_encoding)?;
+        let mut reservation = self.decoded.reservation();
+        if encoding == Encoding::Identity {
+            return Ok((bytes, reservation));
+        }
+        reservation.grow(self.body_bytes_max).await?;
+        let body_bytes_max = self.body_bytes_max;
+        let work = spawn_blocking(move || {
+            content_encoding::decompress(encoding, Cow::Owned(bytes), body_bytes_max)
+                .map(Cow::into_owned)
+        });
+        match work.await {
+            Ok(decompressed) => {
+                let bytes = decompressed?;
+                reservation.shrink_to(bytes.len());
+                Ok((bytes, reservation))
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is shutting down.
+            Err(_) => Err(RefusedRequest::busy()),
+        }
+    }
+
+    /// Stores the events of a function.
+    async fn store_function_events(
+        &self,
+        head: RequestHead,
+        source: &Arc<CollectorSource>,
+        events: &[String],
+    ) -> Result<Response, RefusedRequest> {
+        if events.is_empty() {
+            return Ok(response::accepted_response(source.settings.dialect));
+        }
+        let batch = function_head::batch_of(events);
+        if batch.len() > self.body_bytes_max {
+            let text = "the events of the function have more than max_body_bytes";
+            return Err(RefusedRequest::new(RefusalReason::TooMuch, text));
+        }
+        let (shape, encoding) = (BodyShape::Function, Encoding::Identity);
+        let source = Some(Arc::clone(source));
+        self.store_events(ReceivedRequest { head, source, shape, encoding, webhook: None }, batch)
+            .await
+    }
+
+    /// Stores the body of a request that a function has rejected, if its source keeps refused
+    /// bodies.
+    async fn keep_rejected(
+        &self,
+        refused: RefusedRequest,
+        body: Option<Vec<u8>>,
+    ) -> RefusedRequest {
+        let (Some(body), Some(source)) = (body, &refused.source) else { return refused };
+        let fits = (1..=standpipe_core::limits::EVENT_BYTES_MAX).contains(&body.len());
+        if refused.reason != RefusalReason::FunctionRejected || !fits {
+            return refused;
+        }
+        let (source, decoded) = (Arc::clone(source), DecodedEvents::refused_request(body));
+        match self.append_to_spool(AcceptedRequest { source, decoded, _slot: None }).await {
+            Ok(()) => RefusedRequest { is_kept: true, ..refused },
+            Err(not_stored) => not_stored,
+        }
     }
 
     /// Accepts the event of a query.

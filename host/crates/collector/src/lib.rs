@@ -16,6 +16,7 @@ mod cors;
 mod decode;
 mod decoder;
 mod dialect;
+mod function_head;
 mod handle;
 mod held_events;
 pub mod limits;

@@ -44,12 +44,17 @@ type SourceColumn = (&'static str, &'static str, fn(&SourceCounts) -> &Counter);
 fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Result {
     let sources = &collector.sources;
     let counts = sources.counts.lock().clone();
-    let columns: [SourceColumn; 3] = [
+    let columns: [SourceColumn; 4] = [
         ("collector_events", "Events that were accepted", |of| &of.accepted),
         ("collector_dead_lettered_events", "Accepted events that go to the dead letters", |of| {
             &of.unfit
         }),
         ("collector_bytes", "Bytes of accepted events", |of| &of.bytes),
+        (
+            "collector_function_requests",
+            "Requests that the function of a source has handled",
+            |of| &of.function_requests,
+        ),
     ];
     for (name, help, counter) in columns {
         let rows =
@@ -68,6 +73,11 @@ fn write_collector(page: &mut MetricsPage<'_>, collector: &Collector) -> fmt::Re
         refusals.counts().map(move |(reason, count)| (labels(reason), count))
     });
     page.counters("collector_refused_requests", "Requests that were refused", rows)?;
+    page.counter(
+        "collector_function_load_failures",
+        "Functions of sources that could not be loaded after a change",
+        sources.function_load_failures.get(),
+    )?;
     page.counter(
         "collector_unknown_write_keys",
         "Requests with an unknown write key or without one",

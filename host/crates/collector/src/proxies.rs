@@ -61,6 +61,18 @@ impl Proxies {
         user.address()
     }
 
+    /// The scheme and the host of a request as its sender knows them, without a check that other
+    /// clients reach the collector there.
+    pub(super) fn sent_to(&self, parts: &Parts, peer: Peer) -> String {
+        let of_request = || {
+            let believed = self.trusted.believes(peer.address);
+            let forwarded = believed.then(|| Forwarded::new(&parts.headers));
+            PublicUrl::of_request(parts, peer.is_encrypted, forwarded)
+        };
+        let url = self.public_url.clone().or_else(of_request);
+        url.map_or_else(|| "http://localhost".to_owned(), |url| url.to_string())
+    }
+
     /// The URL at which the client of a request reaches the collector.
     pub(super) fn public_url(
         &self,

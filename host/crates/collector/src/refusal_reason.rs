@@ -52,6 +52,8 @@ reasons! {
     BadEvent = BAD_REQUEST "bad_event",
     /// Most events are invalid.
     MostlyBadEvents = BAD_REQUEST "mostly_bad_events",
+    /// The function of the source rejects the request.
+    FunctionRejected = BAD_REQUEST "function_rejected",
     /// The body does not have the stated compression.
     BadCompression = BAD_REQUEST "bad_compression",
     /// The connection ended within the body.
@@ -66,6 +68,8 @@ reasons! {
     Origin = FORBIDDEN "origin",
     /// The source is disabled.
     SourceDisabled = NOT_FOUND "source_disabled",
+    /// The path names another source than the write key, or the source has no function.
+    UnknownFunction = NOT_FOUND "unknown_function",
     /// The path is unknown.
     UnknownPath = NOT_FOUND "unknown_path",
     /// The path does not support this method.
@@ -84,6 +88,10 @@ reasons! {
     RateLimit = TOO_MANY_REQUESTS "rate_limit",
     /// There are too many headers.
     TooManyHeaders = REQUEST_HEADER_FIELDS_TOO_LARGE "too_many_headers",
+    /// The function of the source fails.
+    FunctionFailed = INTERNAL_SERVER_ERROR "function_failed",
+    /// The function of the source wants the request again later.
+    FunctionRetry = SERVICE_UNAVAILABLE "function_retry",
     /// No memory or thread is free.
     Busy = SERVICE_UNAVAILABLE "busy",
     /// The spool cannot be written.

@@ -1,6 +1,7 @@
 //! A refused request: a reason of the list, and a text that contains nothing of the request. Also
 //! converts errors of lower layers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,16 @@ use super::response::{TEXT, full_response};
 use super::source::{CollectorSource, SourceRegistry};
 use crate::content_encoding::DecompressError;
 use standpipe_http::{BodyError, Response};
+use standpipe_plugin_host::FunctionError;
 use standpipe_spool::AppendError;
 
 /// The time after which clients should retry while the spool is full.
 const FULL_PAUSE: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time after which a request should be sent to its function again. Segment waits as long before
+/// its first retry.
+const FUNCTION_PAUSE: Duration = Duration::from_secs(60);
 
 const TOO_LARGE: &str = "request size exceeds max limit";
 
@@ -31,6 +37,8 @@ pub(super) struct RefusedRequest {
     pub(super) source: Option<Arc<CollectorSource>>,
     /// The supported methods, if the request's method is not supported.
     pub(super) allowed: Option<&'static str>,
+    /// More about the cause, for the log.
+    pub(super) detail: Option<String>,
     /// Whether the body goes to the dead letters.
     pub(super) is_kept: bool,
     /// Whether the events needed more bytes than the decoder had for them.
@@ -45,6 +53,7 @@ impl RefusedRequest {
             retry_after: None,
             source: None,
             allowed: None,
+            detail: None,
             is_kept: false,
             is_too_long: false,
         }
@@ -70,7 +79,11 @@ impl RefusedRequest {
             Some(source) => (Some(source.settings.name.as_str()), &source.counts.refusals),
             None => (None, &sources.refusals),
         };
-        refusals.record_refusal(name, self.reason, &self.text, self.is_kept);
+        let text = match &self.detail {
+            Some(detail) => Cow::Owned(format!("{}: {detail}", self.text)),
+            None => Cow::Borrowed(self.text.as_str()),
+        };
+        refusals.record_refusal(name, self.reason, &text, self.is_kept);
     }
 
     pub(super) fn for_now(reason: RefusalReason, text: &str, retry_after: Duration) -> Self {
@@ -102,6 +115,14 @@ impl RefusedRequest {
         response
     }
 
+    /// Refuses a request with an unknown compression.
+    pub(super) fn unknown_encoding() -> Self {
+        RefusedRequest::new(
+            RefusalReason::ContentEncoding,
+            "unknown Content-Encoding: send gzip, deflate, br, zstd, or an uncompressed body",
+        )
+    }
+
     /// Refuses a request above the rate limit of its source.
     pub(super) fn too_many(after: Duration) -> Self {
         RefusedRequest::for_now(RefusalReason::RateLimit, "max requests limit reached", after)
@@ -110,6 +131,30 @@ impl RefusedRequest {
     /// Refuses a request for which no memory or no thread is free.
     pub(super) fn busy() -> Self {
         RefusedRequest::for_now(RefusalReason::Busy, "service unavailable", BUSY_PAUSE)
+    }
+}
+
+impl From<FunctionError> for RefusedRequest {
+    fn from(error: FunctionError) -> Self {
+        let refused = match error {
+            FunctionError::Busy => return RefusedRequest::busy(),
+            FunctionError::Rejected(_) => RefusedRequest::new(
+                RefusalReason::FunctionRejected,
+                "the function of the source rejected the request",
+            ),
+            FunctionError::Retry(_) => RefusedRequest::for_now(
+                RefusalReason::FunctionRetry,
+                "the function of the source cannot handle the request now",
+                FUNCTION_PAUSE,
+            ),
+            FunctionError::Fault(_) | FunctionError::NotAnObject { .. } => RefusedRequest::new(
+                RefusalReason::FunctionFailed,
+                "the function of the source failed",
+            ),
+        };
+        // The sender must not see it: it can contain a secret of the settings.
+        let lines: Vec<_> = error.to_string().lines().map(|line| line.trim().to_owned()).collect();
+        RefusedRequest { detail: Some(lines.join(" ")), ..refused }
     }
 }
 

@@ -15,11 +15,16 @@ use super::source::{CollectorSource, SourceRegistry};
 use crate::content_encoding::Encoding;
 use standpipe_http::Peer;
 
+/// The query parameter with the write key.
+pub(super) const KEY_PARAMETER: &str = "writeKey";
+
 /// The parts of a request before its body.
 #[derive(Debug)]
 pub(super) struct RequestHead {
     /// The write key, if it is not in the body.
     pub(super) write_key: Option<String>,
+    /// Whether the headers contain this key, and not the query.
+    pub(super) is_key_in_headers: bool,
     /// The user's address.
     pub(super) ip: IpAddr,
     /// The client to which the body's memory counts, if clients can be distinguished.
@@ -36,8 +41,10 @@ impl RequestHead {
         let Parts { headers, uri, .. } = parts;
         let origin = header_text(headers, ORIGIN.as_str()).map(str::to_owned);
         let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let header_key = find_header_key(headers);
         RequestHead {
-            write_key: find_write_key(headers, uri.query().unwrap_or_default()),
+            is_key_in_headers: header_key.is_some(),
+            write_key: header_key.or_else(|| find_query_key(uri.query().unwrap_or_default())),
             ip: proxies.user_address(headers, peer.address),
             client: proxies.client_address(headers, peer.address),
             is_of_page: origin.is_some(),
@@ -65,13 +72,15 @@ impl RequestHead {
     }
 }
 
-/// The write key in the headers, or else in the query.
-fn find_write_key(headers: &HeaderMap, query: &str) -> Option<String> {
-    let of_query = || {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == "writeKey").map(|(_, key)| key.into_owned())
-    };
-    let key = header_text(headers, AUTHORIZATION.as_str()).and_then(basic_user).or_else(of_query);
+/// The write key in the headers.
+fn find_header_key(headers: &HeaderMap) -> Option<String> {
+    header_text(headers, AUTHORIZATION.as_str()).and_then(basic_user)
+}
+
+/// The write key in the query.
+fn find_query_key(query: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let key = pairs.find(|(name, _)| name == KEY_PARAMETER).map(|(_, key)| key.into_owned());
     key.filter(|key| !key.is_empty())
 }
 

@@ -24,6 +24,11 @@ pub(super) enum ApiRoute<'a> {
     },
     /// Accept a webhook's payload.
     Webhook,
+    /// Let the function of a source turn the request into events.
+    Function {
+        /// The source's name, percent-encoded.
+        name: &'a str,
+    },
     /// Accept the event in the query, and respond with an image.
     Pixel(QueryRequest),
     /// Return the settings for Segment's SDKs.
@@ -50,6 +55,7 @@ impl ApiRoute<'_> {
             ApiRoute::One { .. } => "event",
             ApiRoute::Batch { .. } => "batch",
             ApiRoute::Webhook => "webhook",
+            ApiRoute::Function { .. } => "function",
             ApiRoute::Pixel(_) => "pixel",
             ApiRoute::SegmentSettings { .. } | ApiRoute::RudderStackSettings => "settings",
             ApiRoute::Health => "health",
@@ -93,6 +99,10 @@ fn find_path(path: &str) -> (ApiRoute<'_>, &'static str) {
 fn find_v1_path(rest: &str) -> Option<(ApiRoute<'_>, &'static str)> {
     if let Some(word) = rest.strip_prefix("pixel/") {
         return Some((ApiRoute::Pixel(QueryRequest::Segment(MessageType::from_path(word)?)), GET));
+    }
+    if let Some(name) = rest.strip_prefix("functions/") {
+        let is_name = !name.is_empty() && !name.contains('/');
+        return is_name.then_some((ApiRoute::Function { name }, POST));
     }
     let key = rest.strip_prefix("projects/").and_then(|rest| rest.strip_suffix("/settings"));
     if let Some(write_key) = key {
@@ -153,6 +163,11 @@ mod tests {
             (get("/v1/webhook"), post("/v1/webhook")),
             (ApiRoute::Webhook, ApiRoute::Webhook)
         );
+        for (path, name) in
+            [("/v1/functions/shop", "shop"), ("/v1/functions/a%2Fb%20c/", "a%2Fb%20c")]
+        {
+            assert_eq!(post(path), ApiRoute::Function { name }, "{path}");
+        }
         assert_eq!((get("/"), get("/health")), (ApiRoute::Health, ApiRoute::Health));
     }
 
@@ -166,6 +181,13 @@ mod tests {
             find_route(&Method::DELETE, "/v1/webhook"),
             ApiRoute::WrongMethod { allowed: "GET, POST" }
         );
+        assert_eq!(
+            find_route(&Method::GET, "/v1/functions/shop"),
+            ApiRoute::WrongMethod { allowed: "POST" }
+        );
+        for path in ["/v1/functions", "/v1/functions/", "/v1/functions/a/b"] {
+            assert_eq!(find_route(&Method::POST, path), ApiRoute::Unknown, "{path}");
+        }
         for path in
             ["/v2/track", "/v1/", "/v1/x", "/v1", "/pixel/v1/alias", "//v1/track", "/V1/track"]
         {

@@ -15,6 +15,7 @@ use super::rate_limit::SourceRateLimiter;
 use super::refusal_counters::RefusalCounters;
 use super::settings::SourceSettings;
 use standpipe_core::secret::Secret;
+use standpipe_plugin_host::RequestFunction;
 
 /// A duplicate write key.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub(super) struct SourceRegistry {
     /// The counters of each source by its name, including removed sources, because counters must
     /// not decrease.
     pub(super) counts: Mutex<BTreeMap<String, Arc<SourceCounts>>>,
+    /// The functions of sources, by the names of the sources.
+    functions: ArcSwap<HashMap<String, RequestFunction>>,
+    /// Functions that could not be loaded while the collector was running.
+    pub(super) function_load_failures: Counter,
     /// Requests with an unknown key, or without a key.
     pub(super) unknown_keys: Counter,
     /// Refused requests of unknown sources.
@@ -67,6 +72,8 @@ pub(super) struct SourceCounts {
     pub(super) unfit: Counter,
     /// Bytes of accepted events.
     pub(super) bytes: Counter,
+    /// Requests that the function has handled, also those that it has refused or failed on.
+    pub(super) function_requests: Counter,
     pub(super) refusals: RefusalCounters,
 }
 
@@ -131,6 +138,16 @@ impl SourceRegistry {
             self.unknown_keys.inc();
         }
         source
+    }
+
+    /// Replaces the functions of all sources, by the names of the sources.
+    pub(super) fn set_functions(&self, functions: HashMap<String, RequestFunction>) {
+        self.functions.store(Arc::new(functions));
+    }
+
+    /// The function of a source, if it has one.
+    pub(super) fn function_of(&self, source: &CollectorSource) -> Option<RequestFunction> {
+        self.functions.load().get(&source.settings.name).cloned()
     }
 
     /// Returns whether any source allows this origin.

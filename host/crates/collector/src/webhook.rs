@@ -11,10 +11,8 @@ use serde_json::{Map, Value};
 use super::decode::{InvalidBody, pixel::to_json_bytes};
 use super::refusal_reason::RefusalReason;
 use super::refused_request::RefusedRequest;
+use super::request_head::KEY_PARAMETER;
 use crate::limits;
-
-/// The query parameter with the write key, which is not part of the payload.
-const KEY: &str = "writeKey";
 
 /// The relevant parts of a webhook's request besides its body.
 #[derive(Debug, Default)]
@@ -42,7 +40,7 @@ impl WebhookHead {
     pub(super) fn payload(&self, body: &[u8]) -> Result<Option<Vec<u8>>, InvalidBody> {
         let text = body.trim_ascii();
         if text.is_empty() {
-            let query = parse_form(self.query.as_bytes(), Some(KEY))?;
+            let query = parse_form(self.query.as_bytes(), Some(KEY_PARAMETER))?;
             return Ok((!query.is_empty()).then(|| to_json_bytes(query)));
         }
         if self.is_form && !text.starts_with(b"{") && !text.starts_with(b"[") {
@@ -54,7 +52,7 @@ impl WebhookHead {
 
 /// The payload of a webhook by `GET`: all parameters except the write key.
 pub(super) fn of_query(query: &str) -> Result<Vec<u8>, InvalidBody> {
-    parse_form(query.as_bytes(), Some(KEY)).map(to_json_bytes)
+    parse_form(query.as_bytes(), Some(KEY_PARAMETER)).map(to_json_bytes)
 }
 
 fn parse_form(form: &[u8], left_out: Option<&str>) -> Result<Map<String, Value>, InvalidBody> {

@@ -13,8 +13,7 @@ use super::event_time::{EventTime, EventTimeText};
 use super::id::{RudderIds, clean_id};
 use super::known_members::{KnownMembers, MemberValue};
 use super::patch::ObjectPatch;
-use super::{RequestFacts, write_string};
-use crate::dialect::MessageType;
+use super::{BodyShape, RequestFacts, write_string};
 use standpipe_core::event::{EventRefusal, Outline, string};
 use standpipe_core::message_id::{MessageIds, QuotedUuid};
 
@@ -45,26 +44,26 @@ impl RudderStackRules {
     pub(super) fn patch_event(
         &mut self,
         outline: &Outline<'_>,
-        path: Option<MessageType>,
+        shape: BodyShape,
         known: &KnownMembers,
         patch: &mut ObjectPatch,
     ) -> Result<(), EventRefusal> {
         let user_id = clean_id(known.user_id.text(outline));
         let anonymous_id = clean_id(known.anonymous_id.text(outline));
-        if user_id.is_empty() && anonymous_id.is_empty() {
+        let has_user = !user_id.is_empty() || !anonymous_id.is_empty();
+        if !has_user && !shape.is_userless(known, outline) {
             return Err(EventRefusal::NoIdentity);
         }
-        if let Some(message_type) = path {
+        if let Some(message_type) = shape.message_type() {
             patch.set_member_with(known.message_type, "type", |out| {
                 write_string(message_type.name(), out);
             });
         }
         self.set_message_id(outline, known.message_id, patch);
-        patch.set_member(
-            known.rudder_id,
-            "rudderId",
-            &self.rudder_ids.make_id(&user_id, &anonymous_id),
-        );
+        if has_user {
+            let rudder_id = self.rudder_ids.make_id(&user_id, &anonymous_id);
+            patch.set_member(known.rudder_id, "rudderId", &rudder_id);
+        }
         if !known.request_ip.text(outline).is_some_and(|text| text.starts_with('"')) {
             patch.set_member(known.request_ip, "request_ip", &self.ip);
         }

@@ -65,8 +65,8 @@ impl<'o, 'a> SegmentRules<'o, 'a> {
     ) -> Result<Self, InvalidBody> {
         let stamp = EventTime::of(facts.received_at);
         // A single event is not a batch: all members belong to the event.
-        let of_batch =
-            |value: MemberValue| value.text(outline).filter(|_| shape == BodyShape::Batch);
+        let is_batch = matches!(shape, BodyShape::Batch | BodyShape::Function);
+        let of_batch = |value: MemberValue| value.text(outline).filter(|_| is_batch);
         Ok(SegmentRules {
             outline,
             shape,
@@ -105,7 +105,8 @@ impl<'o, 'a> SegmentRules<'o, 'a> {
     #[inline]
     fn check_event(&self, known: &KnownMembers) -> Result<(), EventRefusal> {
         let is_id = |value: MemberValue| !clean_id(value.text(self.outline)).is_empty();
-        if !is_id(known.user_id) && !is_id(known.anonymous_id) {
+        let has_user = is_id(known.user_id) || is_id(known.anonymous_id);
+        if !has_user && !self.shape.is_userless(known, self.outline) {
             return Err(EventRefusal::NoIdentity);
         }
         let is_track = match self.shape.message_type() {

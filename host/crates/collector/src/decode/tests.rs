@@ -570,3 +570,26 @@ fn what_a_batch_says_once_has_so_many_members_and_no_more() {
     let answer = InvalidBody::TooManyMembers.response_text();
     assert!(answer.contains("more than 10000 members"), "{answer}");
 }
+
+#[test]
+fn only_a_function_makes_objects_without_a_user() {
+    let set = r#"{"type":"set","collection":"c","id":"i"}"#;
+    let body = format!(r#"{{"batch":[{set},{{"type":"track","event":"e"}}]}}"#);
+    for facts in [FACTS, RUDDERSTACK] {
+        let events = decode(facts, BodyShape::Function, &body).unwrap();
+        assert_eq!(events[0].1, None, "{facts:?}");
+        let start = r#"{"type":"set","collection":"c","id":"i","messageId":"ID","#;
+        assert!(events[0].0.starts_with(start), "{}", events[0].0);
+        assert!(!events[0].0.contains("rudderId"), "{}", events[0].0);
+        assert_eq!(events[1].1, Some(EventRefusal::NoIdentity));
+        let of_sdk = decode(facts, BodyShape::Batch, &body).unwrap();
+        assert_eq!(of_sdk[0].1, Some(EventRefusal::NoIdentity));
+    }
+    // What all other events of a function become is what they become in a batch.
+    let item = r#"{"type":"track","event":"e","userId":"u","timestamp":"2026-01-02T03:04:05Z"}"#;
+    let body = format!(r#"{{"batch":[{item}]}}"#);
+    for facts in [FACTS, RUDDERSTACK] {
+        let made = decode(facts, BodyShape::Function, &body).unwrap();
+        assert_eq!(made, decode(facts, BodyShape::Batch, &body).unwrap());
+    }
+}
