@@ -260,6 +260,7 @@ fn new_candidate(bytes: Cow<'static, [u8]>) -> Candidate {
     Candidate {
         bytes,
         signature: SignatureCheck::None,
+        runner: None,
         settings: None,
         origin: "the test".to_owned(),
     }

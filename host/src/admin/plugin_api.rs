@@ -151,9 +151,10 @@ impl PluginApi {
             ));
         }
         let origin = format!("the admin API, from {}", peer.address);
-        let candidate = Candidate { bytes: Cow::Owned(bytes), signature, settings: None, origin };
         let work = move |swapper: &Swapper| {
             let _held = held;
+            let bytes = Cow::Owned(swapper.policy().plugin_file(bytes));
+            let candidate = Candidate { bytes, signature, runner: None, settings: None, origin };
             work(swapper, &candidate)
         };
         self.run_blocking(permit, work).await

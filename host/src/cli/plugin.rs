@@ -36,11 +36,7 @@ pub(super) enum PluginSubcommand {
         file: PathBuf,
     },
     /// Show a component's world, imports, size and hash, or the parts of a script.
-    Inspect {
-        /// The file of a component or script; the built-in plugin if there is none.
-        #[arg(value_name = "FILE.wasm|FILE.js")]
-        file: Option<PathBuf>,
-    },
+    Inspect(inspect::InspectArguments),
 }
 
 pub(super) fn run(command: PluginSubcommand) -> CommandResult {
@@ -51,7 +47,7 @@ pub(super) fn run(command: PluginSubcommand) -> CommandResult {
         PluginSubcommand::Bench(arguments) => bench::run(&arguments),
         PluginSubcommand::Bundle(arguments) => bundle::run(&arguments),
         PluginSubcommand::Export { file } => export_default_plugin(&file),
-        PluginSubcommand::Inspect { file } => inspect::run(file.as_deref()),
+        PluginSubcommand::Inspect(arguments) => inspect::run(&arguments),
     }
 }
 

@@ -71,6 +71,10 @@ pub(super) struct SettingsOptions {
     /// Mapping plugin, a WebAssembly component or a script [default: the built-in plugin].
     #[arg(long, value_name = "FILE.wasm|FILE.js")]
     plugin: Option<PathBuf>,
+    /// Component that runs the script, for scripts in Python [default: the built-in runner
+    /// of JavaScript].
+    #[arg(long, value_name = "FILE.wasm")]
+    runner: Option<PathBuf>,
     /// Settings file; `host config schema` describes it.
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
@@ -101,6 +105,7 @@ impl SettingsOptions {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             plugin: self.plugin.clone(),
+            runner: self.runner.clone(),
             mappings: self.mappings.clone(),
             data_dir: self.data_dir.clone(),
             region: self.region.clone(),

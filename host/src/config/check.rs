@@ -16,7 +16,9 @@ use super::identities::{SourceRole, check_source_roles};
 pub use super::not_built::NotBuilt as CollectSettings;
 #[cfg(not(feature = "queue"))]
 pub use super::not_built::{NotBuilt as FleetSettings, NotBuilt as QueueSettings};
-use super::plugin::{ActivePlugin, PluginHosting, PluginSource, default_plugin_members};
+use super::plugin::{
+    ActivePlugin, PluginHosting, PluginPaths, PluginSource, default_plugin_members,
+};
 use super::{ConfigError, KeyPositions, Mistake, RawSettings};
 use crate::source::Input;
 use standpipe_aws::secret_store::SecretStoreSettings;
@@ -132,6 +134,8 @@ pub struct Overrides {
     pub admin: Option<String>,
     /// The plugin's file.
     pub plugin: Option<PathBuf>,
+    /// The file of the component that runs the plugin, if it is a script.
+    pub runner: Option<PathBuf>,
     /// Further mappings, as event and stream.
     pub mappings: Vec<(String, String)>,
     /// A local directory that replaces Firehose.
@@ -174,7 +178,9 @@ impl RawSettings {
         reject_scheduled_catalog(&self, &mut checker);
         let data_dir = self.data_dir(directory, overrides.data_dir);
         let listen = overrides.listen.as_ref().or(self.listen.as_ref());
-        let plugin = PluginSource::of(&self.plugin, directory, overrides.plugin);
+        let over = PluginPaths { plugin: overrides.plugin, runner: overrides.runner };
+        let plugin = PluginSource::of(&self.plugin, directory, over.clone());
+        check_runner_option(&over, &plugin, &mut checker);
         let default_plugin_members = default_plugin_members(listen.is_some());
         let own_settings = self.plugin.settings.clone();
         let own_settings = with_mappings(own_settings, overrides.mappings, &mut checker);
@@ -345,6 +351,15 @@ impl Settings {
     /// The settings of the functions of sources.
     pub(crate) fn function_settings(&self) -> impl Iterator<Item = &str> {
         self.functions.iter().map(|function| function.settings.as_str())
+    }
+}
+
+/// Checks that there is a script for the runner of the command line.
+fn check_runner_option(over: &PluginPaths, plugin: &PluginSource, checker: &mut SettingsChecker) {
+    if over.runner.is_some() && !matches!(plugin, PluginSource::Script(_)) {
+        checker.table("plugin").add_mistake(
+            "--runner names the component that runs a script, and there is no script: add --plugin FILE, or script",
+        );
     }
 }
 

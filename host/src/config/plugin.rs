@@ -44,48 +44,67 @@ pub struct ScriptPaths {
     pub files: Vec<PathBuf>,
     /// Files of libraries. `*` in the name of a file stands for any characters.
     pub libraries: Vec<PathBuf>,
+    /// The component that runs the scripts, if it is not the embedded one.
+    pub runner: Option<PathBuf>,
 }
 
 impl PluginSource {
-    /// The source in the settings. A file of the command line overrides it.
-    pub(super) fn of(raw: &RawPlugin, directory: &Path, over: Option<PathBuf>) -> Self {
+    /// The source in the settings. Files of the command line override it.
+    pub(super) fn of(raw: &RawPlugin, directory: &Path, over: PluginPaths) -> Self {
         let join = |paths: &[PathBuf]| paths.iter().map(|path| directory.join(path)).collect();
-        let libraries = || join(&raw.libraries);
-        match (over, &raw.script, &raw.path) {
-            (Some(path), _, _) => Self::of_file(path, libraries()),
+        let libraries = join(&raw.libraries);
+        let own_runner = raw.path.as_ref().filter(|_| raw.script.is_some());
+        let runner = over.runner.or_else(|| own_runner.map(|path| directory.join(path)));
+        match (over.plugin, &raw.script, &raw.path) {
+            (Some(path), _, _) => Self::of_file(path, libraries, runner),
             (None, Some(script), _) => {
-                PluginSource::Script(ScriptPaths { files: join(&script.0), libraries: libraries() })
+                PluginSource::Script(ScriptPaths { files: join(&script.0), libraries, runner })
             }
-            (None, None, Some(path)) => Self::of_file(directory.join(path), libraries()),
+            (None, None, Some(path)) => Self::of_file(directory.join(path), libraries, runner),
             (None, None, None) => PluginSource::BuiltIn,
         }
     }
 
-    /// The source in a file, whose name shows whether it is a script.
-    fn of_file(path: PathBuf, libraries: Vec<PathBuf>) -> Self {
+    /// The source in a file, whose name shows whether it is a script. With a runner, everything but a
+    /// component is one, whatever its language.
+    fn of_file(path: PathBuf, libraries: Vec<PathBuf>, runner: Option<PathBuf>) -> Self {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        match extension.is_some_and(|extension| SCRIPT_EXTENSIONS.contains(&extension)) {
-            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries }),
+        let is_script = match &runner {
+            Some(_) => !is_component_name(&path),
+            None => extension.is_some_and(|extension| SCRIPT_EXTENSIONS.contains(&extension)),
+        };
+        match is_script {
+            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries, runner }),
             false => PluginSource::File(path),
         }
     }
 
-    /// Whether the settings contain rules of the built-in plugin: scripts use them to route what
-    /// they return.
-    pub(crate) fn uses_mapping_rules(&self) -> bool {
-        !matches!(self, PluginSource::File(_))
+    /// The component that runs the scripts, if it is not the embedded one.
+    fn runner(&self) -> Option<&PathBuf> {
+        match self {
+            PluginSource::Script(paths) => paths.runner.as_ref(),
+            _ => None,
+        }
     }
 
-    /// The source in another file or directory, with the libraries of this one.
+    /// Whether the settings contain rules of the built-in plugin: scripts of the embedded runner use
+    /// them to route what they return.
+    pub(crate) fn uses_mapping_rules(&self) -> bool {
+        !matches!(self, PluginSource::File(_)) && self.runner().is_none()
+    }
+
+    /// The source in another file or directory, with the libraries of this one. Scripts have the
+    /// runner of this one if none is given.
     #[cfg(feature = "cli")]
-    pub(crate) fn with_path(&self, path: PathBuf) -> Self {
+    pub(crate) fn with_path(&self, path: PathBuf, runner: Option<PathBuf>) -> Self {
         let libraries = match self {
             PluginSource::Script(paths) => paths.libraries.clone(),
             _ => Vec::new(),
         };
+        let runner = runner.or_else(|| self.runner().cloned());
         match path.is_dir() {
-            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries }),
-            false => Self::of_file(path, libraries),
+            true => PluginSource::Script(ScriptPaths { files: vec![path], libraries, runner }),
+            false => Self::of_file(path, libraries, runner),
         }
     }
 
@@ -103,6 +122,20 @@ impl PluginSource {
         }
         settings
     }
+}
+
+/// Files of the command line that replace those of the settings.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PluginPaths {
+    /// A component or script.
+    pub(super) plugin: Option<PathBuf>,
+    /// The component that runs the script.
+    pub(super) runner: Option<PathBuf>,
+}
+
+/// Whether a file is a component, according to its name.
+fn is_component_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm")
 }
 
 /// How the plugin is hosted, regardless of its source.
@@ -301,11 +334,13 @@ impl SecondaryPlugin {
         check_one_source(path, script, check);
         let libraries = || active.libraries.iter().map(|path| check.path(path)).collect();
         let source = match (path, script) {
-            (Some(path), _) => PluginSource::of_file(check.path(path), libraries()),
-            (None, Some(script)) => {
+            (path, Some(script)) => {
                 let files = script.0.iter().map(|path| check.path(path)).collect();
-                PluginSource::Script(ScriptPaths { files, libraries: libraries() })
+                let runner = path.as_ref().map(|path| check.path(path));
+                let runner = runner.or_else(|| active.source.runner().cloned());
+                PluginSource::Script(ScriptPaths { files, libraries: libraries(), runner })
             }
+            (Some(path), None) => PluginSource::of_file(check.path(path), libraries(), None),
             (None, None) => active.source.clone(),
         };
         if let Some(own) = settings {
@@ -327,7 +362,7 @@ fn check_script_keys(raw: &RawPlugin, source: &PluginSource, check: &mut TableCh
         raw.shadow.as_ref().map(|shadow| (&shadow.path, &shadow.script)),
     ];
     let is_script = |(path, script): (&Option<PathBuf>, &Option<RawScriptPaths>)| {
-        let of_path = path.clone().map(|path| PluginSource::of_file(path, Vec::new()));
+        let of_path = path.clone().map(|path| PluginSource::of_file(path, Vec::new(), None));
         script.is_some() || matches!(of_path, Some(PluginSource::Script(_)))
     };
     let has_script = matches!(source, PluginSource::Script(_))
@@ -347,9 +382,10 @@ fn check_one_source(
     check: &mut TableChecker<'_>,
 ) {
     match (path, script) {
-        (Some(_), Some(_)) => check.add_mistake(
-            "script and path name two plugins: remove path to run the script, or remove script",
-        ),
+        (Some(path), Some(_)) if !is_component_name(path) => check.add_mistake(format_args!(
+            "script and path name two plugins, because path {path:?} is not the component *.wasm that runs the script: \
+             remove path to run the script, or remove script"
+        )),
         (_, Some(script)) if script.0.is_empty() => {
             check.add_mistake("script is an empty list: write script = \"FILE.js\"");
         }

@@ -41,7 +41,13 @@ impl Plugin {
     }
 
     fn of(bytes: Cow<'static, [u8]>, signature: SignatureCheck, origin: &str) -> Self {
-        Plugin(Candidate { bytes, signature, settings: None, origin: origin.to_owned() })
+        Plugin(Candidate {
+            bytes,
+            signature,
+            runner: None,
+            settings: None,
+            origin: origin.to_owned(),
+        })
     }
 
     /// Sets the text of the plugin's detached signature, which settings with a public key require.

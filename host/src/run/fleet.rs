@@ -120,7 +120,7 @@ impl FleetSwapper {
                 }
             };
             let origin = format!("the fleet: {}", rules.origin);
-            let candidate = Candidate { bytes, signature, settings, origin };
+            let candidate = Candidate { bytes, signature, runner: None, settings, origin };
             swapper.prepare(&candidate).map_err(to_rejection)
         };
         // Compiling and plugin code would block the threads of the runtime.

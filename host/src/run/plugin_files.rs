@@ -22,6 +22,7 @@ pub(crate) fn read_candidate(path: &Path) -> Result<Candidate, RunError> {
     Ok(Candidate {
         bytes,
         signature,
+        runner: None,
         settings: None,
         origin: format!("the plugin {}", path.display()),
     })

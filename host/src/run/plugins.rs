@@ -55,6 +55,7 @@ pub(super) fn read_configured_plugin(
     let unread = |error: RunError| swapper.reject_unreadable(error);
     let candidate = candidate(&settings.plugin).map_err(unread)?;
     let policy = read_policy(settings, secrets).map_err(unread)?;
+    let policy = LoadPolicy { runner: candidate.runner_digest(), ..policy };
     let ingredients = PluginFingerprint {
         sha256: sha256_hex(&candidate.bytes),
         signature: candidate.signature.clone(),
@@ -152,6 +153,7 @@ pub(super) fn policy_without_cases(settings: &Settings, secrets: &PluginSecrets)
         }),
         trust: settings.hosting.trust.clone(),
         cases: None,
+        runner: None,
     }
 }
 
@@ -168,6 +170,7 @@ pub(crate) fn candidate(source: &PluginSource) -> Result<Candidate, RunError> {
         _ => Ok(Candidate {
             bytes: Cow::Borrowed(DEFAULT_PLUGIN),
             signature: SignatureCheck::BuiltIn,
+            runner: None,
             settings: None,
             origin: "the built-in plugin".to_owned(),
         }),

@@ -281,6 +281,7 @@ impl PluginLoader {
     /// Loads the active plugin.
     fn start(&mut self, source: &PluginSource, how: SwapperSettings) -> Result<Swapper, RunError> {
         let candidate = candidate(source)?;
+        self.policy.runner = candidate.runner_digest();
         let swapper = Swapper::start(self.engine.clone(), how, &candidate, self.policy.clone());
         swapper.map_err(|error| refused(&candidate, "", error))
     }

@@ -19,7 +19,7 @@ use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, PluginFingerprint};
 use super::reloadable::{BoxError, ReloadableParts};
 use super::script_files::watched_scripts;
-use crate::config::{FileWatch, PluginSource, Settings};
+use crate::config::{FileWatch, PluginSource, ScriptPaths, Settings};
 use standpipe_core::blocking;
 use standpipe_core::fingerprint::FileFingerprint;
 use standpipe_core::secret::SecretResolver;
@@ -301,7 +301,9 @@ impl ReloaderInner {
         files.extend(hosting.cases.clone());
         let is_single_script = matches!(
             &settings.plugin,
-            PluginSource::Script(paths) if paths.files.len() == 1 && paths.libraries.is_empty()
+            // Writing a runner takes longer.
+            PluginSource::Script(ScriptPaths { files, libraries, runner: None })
+                if files.len() == 1 && libraries.is_empty()
         ) && settings.functions.is_empty();
         let settle = if is_single_script { SCRIPT_SETTLE } else { WATCH_SETTLE };
         WatchedFiles { files, settle }

@@ -1,5 +1,7 @@
 //! Reads the files of scripts. One file stays as it is, so that its hash and its signature are those
 //! of the file. Several files become a bundle, whose bytes depend on their names and contents alone.
+//! Scripts for another runner than the embedded one always become a bundle, which contains the
+//! runner's SHA-256: a plugin's hash and signature cover everything that runs.
 
 use std::fs;
 use std::io;
@@ -10,25 +12,51 @@ use super::plugin_files::{read_candidate, read_plugin, signature_path};
 use crate::config::ScriptPaths;
 use standpipe_core::event::covers;
 use standpipe_plugin_host::swap::{Candidate, SignatureCheck};
-use standpipe_plugin_host::{ScriptBundle, ScriptFile, is_script_bundle};
+use standpipe_plugin_host::{ScriptBundle, ScriptFile, ScriptRunner, is_script_bundle};
 
-/// The ends of the names of scripts in a directory.
+/// The ends of the names of scripts in a directory, for the embedded runner and for another one.
 const EXTENSIONS: [&str; 3] = ["js", "mjs", "cjs"];
+const EXTENSIONS_FOR_RUNNER: [&str; 1] = ["py"];
 
 /// Reads scripts with their libraries as a plugin.
 pub(crate) fn read_scripts(paths: &ScriptPaths) -> Result<Candidate, RunError> {
+    let runner = read_runner(paths)?;
     if let ([file], []) = (&paths.files[..], &paths.libraries[..])
         && !file.is_dir()
     {
-        return read_candidate(file);
+        let candidate = read_candidate(file)?;
+        let Some(runner) = &runner else { return Ok(candidate) };
+        let bundle = ScriptBundle::parse(&candidate.bytes);
+        if let Some(bundle) = bundle.map_err(|error| unreadable(file, error))? {
+            check_runner(&bundle, runner).map_err(|error| unreadable(file, error))?;
+            return Ok(Candidate { runner: Some(runner.clone()), ..candidate });
+        }
     }
     let names: Vec<_> = paths.files.iter().map(|path| path.display().to_string()).collect();
-    Ok(Candidate {
-        bytes: read_bundle(paths)?.to_bytes().into(),
-        signature: SignatureCheck::None,
-        settings: None,
-        origin: format!("the plugin {}", names.join(", ")),
-    })
+    let origin = format!("the plugin {}", names.join(", "));
+    let bundle = read_files(paths, runner.as_ref())?.to_bytes();
+    let (bytes, signature) = (bundle.into(), SignatureCheck::None);
+    Ok(Candidate { bytes, signature, runner, settings: None, origin })
+}
+
+/// Checks that a bundle was written for this runner.
+fn check_runner(bundle: &ScriptBundle, runner: &ScriptRunner) -> Result<(), String> {
+    let found = runner.digest();
+    match bundle.runner() {
+        Some(wanted) if *wanted == **found => Ok(()),
+        Some(wanted) => Err(format!(
+            "it is a bundle for the runner with the SHA-256 {wanted}, and the runner has {found}: use that runner, or \
+             write the bundle again with `host plugin bundle --runner`"
+        )),
+        None => Err("it is a bundle for the built-in runner of JavaScript, and the settings name another runner: write \
+                     the bundle again with `host plugin bundle --runner`, or remove path"
+            .to_owned()),
+    }
+}
+
+fn read_runner(paths: &ScriptPaths) -> Result<Option<ScriptRunner>, RunError> {
+    let Some(path) = &paths.runner else { return Ok(None) };
+    Ok(Some(ScriptRunner::new(read_plugin(path)?)))
 }
 
 /// Reads scripts with their libraries as a bundle.
@@ -36,10 +64,18 @@ pub(crate) fn read_scripts(paths: &ScriptPaths) -> Result<Candidate, RunError> {
 /// # Errors
 ///
 /// Fails if a file cannot be read or is not text, or if the files are too many or too large.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn read_bundle(paths: &ScriptPaths) -> Result<ScriptBundle, RunError> {
+    read_files(paths, read_runner(paths)?.as_ref())
+}
+
+fn read_files(
+    paths: &ScriptPaths,
+    runner: Option<&ScriptRunner>,
+) -> Result<ScriptBundle, RunError> {
     let mut files = Vec::new();
     for path in &paths.files {
-        for file in script_files(path)? {
+        for file in script_files(path, extensions(paths))? {
             files.push(read_script(&file, file_name(&file))?);
         }
     }
@@ -51,16 +87,28 @@ pub(crate) fn read_bundle(paths: &ScriptPaths) -> Result<ScriptBundle, RunError>
         }
     }
     let first = paths.files.first().cloned().unwrap_or_default();
-    ScriptBundle::new(files, libraries).map_err(|error| unreadable(&first, error))
+    let bundle = ScriptBundle::new(files, libraries);
+    let bundle = bundle.map_err(|error| unreadable(&first, error))?;
+    Ok(match runner {
+        Some(runner) => bundle.with_runner(runner),
+        None => bundle,
+    })
+}
+
+fn extensions(paths: &ScriptPaths) -> &'static [&'static str] {
+    match paths.runner {
+        Some(_) => &EXTENSIONS_FOR_RUNNER,
+        None => &EXTENSIONS,
+    }
 }
 
 /// The files that a change of scripts affects, with directories, where files can appear.
 pub(crate) fn watched_scripts(paths: &ScriptPaths) -> Vec<PathBuf> {
-    let mut watched = Vec::new();
+    let mut watched: Vec<_> = paths.runner.iter().cloned().collect();
     for path in &paths.files {
         watched.extend([path.clone(), signature_path(path)]);
         if path.is_dir() {
-            watched.extend(script_files(path).unwrap_or_default());
+            watched.extend(script_files(path, extensions(paths)).unwrap_or_default());
         }
     }
     for pattern in &paths.libraries {
@@ -87,17 +135,17 @@ fn read_script(path: &Path, name: String) -> Result<ScriptFile, RunError> {
 }
 
 /// The file, or the scripts of a directory by name.
-fn script_files(path: &Path) -> Result<Vec<PathBuf>, RunError> {
+fn script_files(path: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, RunError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let is_script = |file: &PathBuf| {
         let extension = file.extension().and_then(|extension| extension.to_str());
-        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+        extension.is_some_and(|extension| extensions.contains(&extension))
     };
     let files = list_directory(path, is_script)?;
     if files.is_empty() {
-        return Err(unreadable(path, "it contains no file *.js"));
+        return Err(unreadable(path, format!("it contains no file *.{}", extensions[0])));
     }
     Ok(files)
 }
@@ -153,7 +201,7 @@ mod tests {
 
     fn bundle_of(directory: &Path, files: &[&str], libraries: &[&str]) -> Result<String, String> {
         let join = |names: &[&str]| names.iter().map(|name| directory.join(name)).collect();
-        let paths = ScriptPaths { files: join(files), libraries: join(libraries) };
+        let paths = ScriptPaths { files: join(files), libraries: join(libraries), runner: None };
         let bundle = read_bundle(&paths).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(bundle.to_bytes()).unwrap())
     }

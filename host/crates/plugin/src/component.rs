@@ -25,8 +25,7 @@ use super::printable::to_printable;
 use super::routes::PluginRoute;
 use super::sandbox::{Sandbox, add_to_linker, thread_cpu_time};
 use super::script::{
-    Script, ScriptError, ScriptOutline, WASM_MAGIC, mapping_settings, script_runner,
-    script_runner_sha256, without_script_options,
+    Script, ScriptError, ScriptOutline, WASM_MAGIC, mapping_settings, without_script_options,
 };
 use super::wasm_error::WasmError;
 use super::web_imports::add_web_to_linker;
@@ -202,7 +201,7 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
     let sha256 = sha256_hex(bytes);
     let script = Script::parse(bytes)?;
     let component = match &script {
-        Some(_) => compile_component(engine, &script_runner(), script_runner_sha256())?,
+        Some(script) => prepare_runner(engine, script)?.instance_pre().component().clone(),
         None => compile_component(engine, bytes, &sha256)?,
     };
     let exports = export_names(engine, &component);
@@ -221,7 +220,7 @@ pub fn inspect(engine: &Engine, bytes: &[u8]) -> Result<Inspection, LoadError> {
 
 impl CompiledComponent {
     /// Compiles a component, and checks that it fits the contract. A script has the component that
-    /// runs scripts, which is compiled once for each engine.
+    /// runs it, which is compiled once for each engine.
     ///
     /// # Errors
     ///
@@ -230,9 +229,7 @@ impl CompiledComponent {
         let digest = sha256_hex(bytes);
         let script = Script::parse(bytes)?.map(Arc::new);
         let pre = match &script {
-            Some(_) => engine.script_runner(|| {
-                prepare_instances(engine, &script_runner(), script_runner_sha256())
-            })?,
+            Some(script) => prepare_runner(engine, script)?,
             None => prepare_instances(engine, bytes, &digest)?,
         };
         Ok(CompiledComponent { engine: engine.clone(), pre, digest: digest.into(), script })
@@ -279,10 +276,13 @@ impl CompiledComponent {
     }
 
     /// The error of a component that rejects its settings. Those of a script are the rules for what
-    /// it returns; if they are right, the script is wrong.
+    /// it returns; if they are right, the script is wrong. Only the embedded runner is known to have
+    /// the rules of the built-in plugin.
     fn refused(&self, settings: &PluginSettings, message: &str) -> LoadError {
-        let is_script = self.script.is_some()
-            && check_mapping_settings(&mapping_settings(settings.text())).is_ok();
+        let is_script = self.script.as_ref().is_some_and(|script| {
+            script.has_other_runner()
+                || check_mapping_settings(&mapping_settings(settings.text())).is_ok()
+        });
         if !is_script {
             return LoadError::Settings(to_printable(message));
         }
@@ -290,6 +290,13 @@ impl CompiledComponent {
         let lines: Vec<_> = message.lines().map(str::trim).collect();
         LoadError::Script(to_printable(&lines.join(" ")))
     }
+}
+
+/// Prepares the component that runs a script.
+fn prepare_runner(engine: &Engine, script: &Script) -> Result<PluginPre<Sandbox>, LoadError> {
+    let digest = script.runner();
+    let runner = engine.script_runner(digest, |bytes| prepare_instances(engine, bytes, digest))?;
+    runner.ok_or_else(|| ScriptError::UnknownRunner(digest.to_owned()).into())
 }
 
 /// Compiles a component with this SHA-256, and prepares what all its instances share.

@@ -8,7 +8,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use thiserror::Error;
 use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
@@ -17,6 +16,7 @@ use super::InstanceLimits;
 use super::bindings::PluginPre;
 use super::cache::{CacheCounts, CacheOrigin, CompiledCache};
 use super::sandbox::Sandbox;
+use super::script_runner::{ScriptRunner, ScriptRunners};
 use super::ticker::{Ticker, TickerHandle};
 use super::wasm_error::WasmError;
 use super::web::NetworkAccess;
@@ -65,8 +65,7 @@ struct EngineInner {
     cache: Option<CompiledCache>,
     instance_limits: InstanceLimits,
     ticker: Ticker,
-    /// The compiled component that runs scripts, once there was a script.
-    script_runner: Mutex<Option<PluginPre<Sandbox>>>,
+    script_runners: ScriptRunners,
     network: OnceLock<Arc<NetworkAccess>>,
 }
 
@@ -153,7 +152,7 @@ impl Engine {
             cache,
             instance_limits,
             ticker,
-            script_runner: Mutex::default(),
+            script_runners: ScriptRunners::default(),
             network: OnceLock::new(),
         })))
     }
@@ -185,16 +184,19 @@ impl Engine {
         Ok(component)
     }
 
-    /// The compiled component that runs scripts. The first call prepares it; others wait for that.
+    /// Adds a component that scripts can name as their runner. It is compiled for the first script.
+    pub fn add_script_runner(&self, runner: &ScriptRunner) {
+        self.0.script_runners.add(runner);
+    }
+
+    /// The compiled component with this SHA-256 that runs scripts. Returns `None` if it is neither the
+    /// embedded one nor was added.
     pub(super) fn script_runner<E>(
         &self,
-        prepare: impl FnOnce() -> Result<PluginPre<Sandbox>, E>,
-    ) -> Result<PluginPre<Sandbox>, E> {
-        let mut known = self.0.script_runner.lock();
-        match &*known {
-            Some(runner) => Ok(runner.clone()),
-            None => Ok(known.insert(prepare()?).clone()),
-        }
+        digest: &str,
+        prepare: impl FnOnce(&[u8]) -> Result<PluginPre<Sandbox>, E>,
+    ) -> Result<Option<PluginPre<Sandbox>>, E> {
+        self.0.script_runners.prepared(digest, prepare)
     }
 
     /// Counts of cache lookups, or `None` without a cache.

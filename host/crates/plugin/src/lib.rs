@@ -44,6 +44,7 @@ mod roles;
 mod routes;
 mod sandbox;
 mod script;
+mod script_runner;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 mod settings;
@@ -103,6 +104,7 @@ pub use script::{
     SCRIPT_MEMBER, SCRIPT_NAME_OPTION, ScriptBundle, ScriptError, ScriptFile, ScriptOutline,
     is_script, is_script_bundle, mapping_settings, script_runner_sha256, with_script_name,
 };
+pub use script_runner::ScriptRunner;
 pub use settings::PluginSettings;
 pub use settings::check_mapping_settings;
 pub use shadow::Shadow;

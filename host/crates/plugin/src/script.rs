@@ -1,9 +1,10 @@
-//! User code in JavaScript as a plugin.
+//! User code as a plugin.
 //!
 //! A plugin file that contains text is a script, or a bundle of several scripts and libraries as
-//! JSON. Its component is the embedded script runner, which reads the code from its settings. This
-//! module recognizes scripts, limits their number and size, and fills the code into the settings.
-//! The SHA-256 of such a plugin is that of the script or bundle.
+//! JSON. Its component is a script runner, which reads the code from its settings: the embedded one
+//! for JavaScript, or the one whose SHA-256 a bundle contains. This module recognizes scripts,
+//! limits their number and size, and fills the code into the settings. The SHA-256 of such a plugin
+//! is that of the script or bundle.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use super::ScriptRunner;
 use crate::limits;
 
 /// The first bytes of a component and of a core module.
@@ -31,6 +33,13 @@ pub const SCRIPT_NAME_OPTION: &str = "name";
 
 /// The name of a script in messages if the settings contain none.
 const DEFAULT_NAME: &str = "script.js";
+
+/// The same for a script that another runner than the embedded one runs.
+const DEFAULT_NAME_FOR_RUNNER: &str = "script";
+
+/// How a line begins that only a transformation in Python has. In JavaScript, it is a syntax error,
+/// which would not say what to do.
+const PYTHON_STARTS: [&str; 2] = ["def transformEvent(", "def transformBatch("];
 
 /// The member of a bundle with the version of its form.
 const BUNDLE_MARK: &str = "standpipe_script";
@@ -55,6 +64,9 @@ pub(crate) enum Script {
 #[serde(deny_unknown_fields)]
 pub struct ScriptBundle {
     standpipe_script: u32,
+    /// The SHA-256 of the component that runs the scripts. By default, the embedded runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    runner: Option<String>,
     files: Vec<ScriptFile>,
     #[serde(default)]
     libraries: Vec<ScriptFile>,
@@ -67,7 +79,7 @@ pub struct ScriptFile {
     /// The name of a script is its file's name. That of a library is its file's name without the
     /// extension; the script runner derives from it the name that scripts import.
     pub name: String,
-    /// The JavaScript.
+    /// The JavaScript, or another language that the runner of the script runs.
     pub code: String,
 }
 
@@ -84,7 +96,7 @@ pub enum ScriptError {
     )]
     Version(u32),
     /// There is no script.
-    #[error("it contains no script: add at least one file of JavaScript")]
+    #[error("it contains no script: add at least one file")]
     Empty,
     /// There are too many files.
     #[error(
@@ -101,15 +113,36 @@ pub enum ScriptError {
     /// Two files have one name.
     #[error("two of its files are called {0:?}: rename one of them")]
     DuplicateName(String),
+    /// The code is Python, and no runner for it was given.
+    #[error(
+        "it is a transformation in Python, which a component must run: name the component with path under [plugin], or \
+         with --runner; `host plugin new --dialect rudderstack-python` creates one"
+    )]
+    Python,
+    /// No component with the runner's SHA-256 was given.
+    #[error(
+        "its scripts run in the component with the SHA-256 {0}, which was not given: name the component with path under \
+         [plugin], or with --runner"
+    )]
+    UnknownRunner(String),
 }
 
 /// The parts of a script, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptOutline {
+    /// The SHA-256 of the component that runs the scripts.
+    pub runner: String,
     /// The names and bytes of the scripts.
     pub files: Vec<(String, usize)>,
     /// The names and bytes of the libraries.
     pub libraries: Vec<(String, usize)>,
+}
+
+/// Whether a plugin file contains scripts that the embedded runner runs. Their settings contain rules
+/// of the built-in plugin.
+pub(crate) fn is_script_of_embedded_runner(bytes: &[u8]) -> bool {
+    let script = Script::parse(bytes).ok().flatten();
+    script.is_some_and(|script| !script.has_other_runner())
 }
 
 /// Whether a plugin file contains scripts.
@@ -117,13 +150,13 @@ pub fn is_script(bytes: &[u8]) -> bool {
     code_of(bytes).is_some()
 }
 
-/// The SHA-256 of the component that runs scripts, in hexadecimal.
+/// The SHA-256 of the embedded component that runs scripts, in hexadecimal.
 pub fn script_runner_sha256() -> &'static str {
     RUNNER_SHA256_LINE.trim_end()
 }
 
-/// Decompresses the component that runs scripts.
-pub(crate) fn script_runner() -> Vec<u8> {
+/// Decompresses the embedded component that runs scripts.
+pub(crate) fn embedded_runner() -> Vec<u8> {
     zstd::decode_all(RUNNER_COMPRESSED).expect("a test decompresses the embedded file")
 }
 
@@ -172,7 +205,23 @@ impl Script {
             return Ok(Some(Script::Bundle(bundle)));
         }
         check_size(text.len())?;
+        if text.lines().any(|line| PYTHON_STARTS.iter().any(|start| line.starts_with(start))) {
+            return Err(ScriptError::Python);
+        }
         Ok(Some(Script::Code(text.to_owned())))
+    }
+
+    /// The SHA-256 of the component that runs the script.
+    pub(crate) fn runner(&self) -> &str {
+        match self {
+            Script::Bundle(bundle) => bundle.runner().unwrap_or(script_runner_sha256()),
+            Script::Code(_) => script_runner_sha256(),
+        }
+    }
+
+    /// Whether the script runs in another component than the embedded one.
+    pub(crate) fn has_other_runner(&self) -> bool {
+        self.runner() != script_runner_sha256()
     }
 
     /// Fills the code into settings (JSON text).
@@ -206,14 +255,18 @@ impl Script {
         let sizes = |files: &[ScriptFile]| {
             files.iter().map(|file| (file.name.clone(), file.code.len())).collect()
         };
+        let runner = self.runner().to_owned();
         match self {
             Script::Code(code) => ScriptOutline {
+                runner,
                 files: vec![(DEFAULT_NAME.to_owned(), code.len())],
                 libraries: Vec::new(),
             },
-            Script::Bundle(bundle) => {
-                ScriptOutline { files: sizes(&bundle.files), libraries: sizes(&bundle.libraries) }
-            }
+            Script::Bundle(bundle) => ScriptOutline {
+                runner,
+                files: sizes(&bundle.files),
+                libraries: sizes(&bundle.libraries),
+            },
         }
     }
 }
@@ -243,6 +296,21 @@ pub fn with_script_name(settings: &str, name: &str) -> String {
 /// Whether text is a bundle of scripts.
 pub fn is_script_bundle(bytes: &[u8]) -> bool {
     code_of(bytes).is_some_and(is_bundle)
+}
+
+/// A plugin file for the runner with this SHA-256: code becomes a bundle, which names the runner. The
+/// script is called as in these settings. Anything but code stays as it is.
+pub(crate) fn for_runner(bytes: Vec<u8>, runner: &str, settings: &str) -> Vec<u8> {
+    let Some(code) = code_of(&bytes).filter(|text| !is_bundle(text)) else { return bytes };
+    let script = split_settings(settings).map(|(_, script)| script).unwrap_or_default();
+    let name = script.get(SCRIPT_NAME_OPTION).and_then(Value::as_str);
+    let name = name.unwrap_or(DEFAULT_NAME_FOR_RUNNER).to_owned();
+    let file = ScriptFile { name, code: code.to_owned() };
+    match ScriptBundle::new(vec![file], Vec::new()) {
+        Ok(bundle) => bundle.with_runner_sha256(runner.to_owned()).to_bytes(),
+        // Loading the code fails in the same way.
+        Err(_) => bytes,
+    }
 }
 
 /// Settings for a component without the options that the host has added for a script, which the
@@ -281,9 +349,37 @@ impl ScriptBundle {
         mut libraries: Vec<ScriptFile>,
     ) -> Result<Self, ScriptError> {
         libraries.sort_by(|one, other| one.name.cmp(&other.name));
-        let bundle = ScriptBundle { standpipe_script: BUNDLE_VERSION, files, libraries };
+        let bundle =
+            ScriptBundle { standpipe_script: BUNDLE_VERSION, runner: None, files, libraries };
         bundle.check()?;
         Ok(bundle)
+    }
+
+    /// Parses a plugin file. Returns `None` if it is not a bundle.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bundle is damaged or too large.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, ScriptError> {
+        match is_script_bundle(bytes).then(|| Script::parse(bytes)).transpose()?.flatten() {
+            Some(Script::Bundle(bundle)) => Ok(Some(bundle)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same scripts for a component that runs them.
+    #[must_use]
+    pub fn with_runner(self, runner: &ScriptRunner) -> Self {
+        self.with_runner_sha256(runner.digest().to_string())
+    }
+
+    fn with_runner_sha256(self, runner: String) -> Self {
+        ScriptBundle { runner: Some(runner), ..self }
+    }
+
+    /// The SHA-256 of the component that runs the scripts, unless it is the embedded one.
+    pub fn runner(&self) -> Option<&str> {
+        self.runner.as_deref()
     }
 
     /// The bundle as a plugin file.

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::events::{for_each_lines, split_into_batches};
-use super::settings::{PluginSettingsArguments, read_named_plugin, read_plugin_settings};
+use super::settings::{
+    PluginSettingsArguments, RunnerArgument, read_named_plugin, read_plugin_settings,
+};
 use crate::bench::plugins::{BenchCandidate, PluginBenchError, PluginReport, measure_plugins};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, complain, print_report, usage};
@@ -34,6 +36,8 @@ pub(crate) struct BenchPluginArguments {
     /// MiB.
     #[arg(value_name = "EVENTS")]
     events: PathBuf,
+    #[command(flatten)]
+    runner: RunnerArgument,
     #[command(flatten)]
     settings: PluginSettingsArguments,
     /// The built-in plugin's settings: a JSON object [default: the mappings of the
@@ -63,10 +67,13 @@ pub(super) fn run(arguments: &BenchPluginArguments) -> CommandResult {
 
 fn measure(arguments: &BenchPluginArguments) -> anyhow::Result<PluginReport> {
     let (of_run, settings) = arguments.settings.read(None)?;
-    let plugin = read_named_plugin(&arguments.plugin, &of_run)?;
+    let plugin = read_named_plugin(&arguments.plugin, &arguments.runner, &of_run)?;
     // A measured compilation stores its result here, and loading reads it.
     let cache = TempDir::new().context("make a temporary directory")?;
     let loader = PluginLoader::new(&of_run, Some(cache.path()))?;
+    if let Some(runner) = &plugin.candidate.runner {
+        loader.engine.add_script_runner(runner);
+    }
     let default_settings = match &arguments.default_settings {
         Some(file) => read_plugin_settings(file)?,
         None => default_settings(&settings)?,

@@ -19,16 +19,21 @@ pub(crate) struct BundleArguments {
     /// Files that the scripts can import, by the name of the file in camel case.
     #[arg(long, value_name = "FILE.js", num_args = 1..)]
     libraries: Vec<PathBuf>,
+    /// The component that runs the scripts, for scripts in Python. The bundle contains its
+    /// SHA-256.
+    #[arg(long, value_name = "FILE.wasm")]
+    runner: Option<PathBuf>,
     /// The file to write; `-` is standard output.
     #[arg(short, long, value_name = "FILE.json")]
     output: PathBuf,
 }
 
 pub(super) fn run(arguments: &BundleArguments) -> CommandResult {
-    let BundleArguments { files, libraries, output } = arguments;
-    let paths = ScriptPaths { files: files.clone(), libraries: libraries.clone() };
-    let bundle = read_bundle(&paths).map_err(|error| usage(anyhow::Error::new(error)))?.to_bytes();
-    write_bundle(output, &bundle)
+    let BundleArguments { files, libraries, runner, output } = arguments;
+    let (files, libraries) = (files.clone(), libraries.clone());
+    let paths = ScriptPaths { files, libraries, runner: runner.clone() };
+    let bundle = read_bundle(&paths).map_err(|error| usage(anyhow::Error::new(error)))?;
+    write_bundle(output, &bundle.to_bytes())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a user asked for the file")]

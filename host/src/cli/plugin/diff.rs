@@ -7,7 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::events::for_each_batch;
-use super::settings::{plugin_loader, read_named_plugin, read_plugin_settings, read_run_settings};
+use super::settings::{
+    RunnerArgument, plugin_loader, read_named_plugin, read_plugin_settings, read_run_settings,
+};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_report, usage};
 use crate::source::Input;
@@ -33,6 +35,8 @@ pub(crate) struct DiffArguments {
     /// input.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    runner: RunnerArgument,
     /// A settings file of `host run`: both use its [plugin.settings] and
     /// [plugin.limits].
     #[arg(long, value_name = "FILE.toml")]
@@ -103,7 +107,7 @@ fn load_both(arguments: &DiffArguments) -> anyhow::Result<(Plugin, Plugin)> {
     let new_settings = own(arguments.new_settings.as_deref())?;
     let mut loader = plugin_loader(&run_settings)?.without_trust_checks();
     let mut load = |file: &Path, settings: &str| -> anyhow::Result<Plugin> {
-        let plugin = read_named_plugin(file, &run_settings)?;
+        let plugin = read_named_plugin(file, &arguments.runner, &run_settings)?;
         let loaded = loader.load_with(&plugin.candidate, &plugin.settings(settings));
         loaded.map_err(|error| anyhow::Error::new(error.cause).context(file.display().to_string()))
     };

@@ -1,25 +1,40 @@
 //! `host plugin inspect`: world, size, hash, exports and imports of a component, or the parts of a
 //! script, without running it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::anyhow;
+use clap::Args;
 
+use super::settings::RunnerArgument;
 use crate::cli::{CommandResult, print_text, usage};
 use crate::config::PluginSource;
 use crate::run::candidate;
 use standpipe_core::escape::one_line;
-use standpipe_plugin_host::{DEFAULT_PLUGIN, Engine, Inspection, inspect, script_runner_sha256};
+use standpipe_plugin_host::{DEFAULT_PLUGIN, Engine, Inspection, inspect};
 
-pub(super) fn run(file: Option<&Path>) -> CommandResult {
-    let inspection = read_and_inspect(file).map_err(usage)?;
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The file of a component or script; the built-in plugin if there is none.
+    #[arg(value_name = "FILE.wasm|FILE.js")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    runner: RunnerArgument,
+}
+
+pub(super) fn run(arguments: &InspectArguments) -> CommandResult {
+    let inspection = read_and_inspect(arguments).map_err(usage)?;
     print_text(&inspection_text(&inspection))
 }
 
-fn read_and_inspect(file: Option<&Path>) -> anyhow::Result<Inspection> {
+fn read_and_inspect(arguments: &InspectArguments) -> anyhow::Result<Inspection> {
     let engine = Engine::new(None)?;
-    let Some(file) = file else { return Ok(inspect(&engine, DEFAULT_PLUGIN)?) };
-    let plugin = candidate(&PluginSource::BuiltIn.with_path(file.to_owned()))?;
+    let Some(file) = &arguments.file else { return Ok(inspect(&engine, DEFAULT_PLUGIN)?) };
+    let runner = arguments.runner.runner.clone();
+    let plugin = candidate(&PluginSource::BuiltIn.with_path(file.to_owned(), runner))?;
+    if let Some(runner) = &plugin.runner {
+        engine.add_script_runner(runner);
+    }
     inspect(&engine, &plugin.bytes).map_err(|error| anyhow!("{}: {error}", file.display()))
 }
 
@@ -34,7 +49,7 @@ fn inspection_text(inspection: &Inspection) -> String {
         inspection.bytes, inspection.sha256
     );
     if let Some(script) = &inspection.script {
-        text += &format!("{script}\nrunner   {}\n", script_runner_sha256());
+        text += &format!("{script}\nrunner   {}\n", script.runner);
     }
     for (label, names) in [("exports", &inspection.exports), ("imports", &inspection.imports)] {
         // A component may have any name.

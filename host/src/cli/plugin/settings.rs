@@ -13,6 +13,15 @@ use crate::run::{CACHE, PluginLoader, candidate};
 use standpipe_plugin_host::swap::Candidate;
 use standpipe_plugin_host::{is_script, with_script_name};
 
+/// The component that runs the scripts which a command names.
+#[derive(Debug, Args)]
+pub(super) struct RunnerArgument {
+    /// The component that runs the script, for scripts in Python [default: that of
+    /// --config, or the built-in runner of JavaScript].
+    #[arg(long, value_name = "FILE.wasm")]
+    pub(super) runner: Option<PathBuf>,
+}
+
 /// Where the settings of a plugin are.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -55,9 +64,13 @@ pub(super) fn read_run_settings(
 }
 
 /// Reads a plugin that a command names: a component, a script, or a directory of scripts. Scripts
-/// have the libraries of the settings.
-pub(super) fn read_named_plugin(file: &Path, settings: &Settings) -> anyhow::Result<NamedPlugin> {
-    let source = settings.plugin.with_path(file.to_owned());
+/// have the libraries of the settings, and their runner if the command names none.
+pub(super) fn read_named_plugin(
+    file: &Path,
+    runner: &RunnerArgument,
+    settings: &Settings,
+) -> anyhow::Result<NamedPlugin> {
+    let source = settings.plugin.with_path(file.to_owned(), runner.runner.clone());
     let candidate = candidate(&source)?;
     let name = is_script(&candidate.bytes).then(|| file.file_name()).flatten();
     let name = name.map(|name| name.to_string_lossy().into_owned());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::settings::{PluginSettingsArguments, plugin_loader, read_named_plugin};
+use super::settings::{PluginSettingsArguments, RunnerArgument, plugin_loader, read_named_plugin};
 use crate::cli::run::{LogFormat, start_logging};
 use crate::cli::{CommandResult, Exit, print_report, usage};
 use standpipe_plugin_host::cases::{CaseFailure, Cases};
@@ -45,6 +45,8 @@ pub(crate) struct TestPluginArguments {
     #[arg(value_name = "CASES")]
     cases: PathBuf,
     #[command(flatten)]
+    runner: RunnerArgument,
+    #[command(flatten)]
     settings: PluginSettingsArguments,
     /// Where compiled plugins are kept [default: that of --config].
     #[arg(long, value_name = "DIR")]
@@ -65,7 +67,7 @@ pub(super) fn run(arguments: &TestPluginArguments) -> CommandResult {
 fn run_cases(arguments: &TestPluginArguments) -> anyhow::Result<(usize, Vec<CaseFailure>)> {
     let cases = Cases::read(&arguments.cases)?;
     let (settings, of_plugin) = arguments.settings.read(arguments.data_dir.clone())?;
-    let plugin = read_named_plugin(&arguments.plugin, &settings)?;
+    let plugin = read_named_plugin(&arguments.plugin, &arguments.runner, &settings)?;
     let mut loader = plugin_loader(&settings)?;
     let load =
         |settings: &str| match loader.load_with(&plugin.candidate, &plugin.settings(settings)) {

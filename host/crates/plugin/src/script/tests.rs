@@ -101,6 +101,77 @@ fn damaged_bundles_are_errors() {
 }
 
 #[test]
+fn a_bundle_names_its_runner() {
+    let runner = ScriptRunner::new(b"a component".to_vec());
+    let bundle =
+        ScriptBundle::new(vec![file("t.py", "def transformEvent(e, m): pass")], Vec::new());
+    let embedded = bundle.unwrap();
+    assert!(is_script_of_embedded_runner(&embedded.to_bytes()));
+    let bundle = embedded.clone().with_runner(&runner);
+    assert_ne!(bundle.to_bytes(), embedded.to_bytes());
+    assert_eq!(bundle.runner(), Some(&**runner.digest()));
+    let bytes = bundle.to_bytes();
+    assert_eq!(ScriptBundle::parse(&bytes).unwrap(), Some(bundle));
+    assert_eq!(ScriptBundle::parse(b"let x").unwrap(), None);
+    assert!(!is_script_of_embedded_runner(&bytes));
+    // The runner's name for itself is no file of the script.
+    assert_eq!(filled(&bytes, "{}")["script"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn a_script_without_its_runner_is_refused() {
+    let runner = ScriptRunner::new(b"not WebAssembly".to_vec());
+    let bundle = ScriptBundle::new(vec![file("t.py", "")], Vec::new()).unwrap();
+    let bytes = bundle.with_runner(&runner).to_bytes();
+    let engine = Engine::new(None).unwrap();
+    let refused = |engine: &Engine| Plugin::load(engine, &bytes, "{}").unwrap_err();
+    match refused(&engine) {
+        LoadError::ScriptFile(ScriptError::UnknownRunner(sha256)) => {
+            assert_eq!(sha256, **runner.digest());
+        }
+        other => panic!("{other}"),
+    }
+    engine.add_script_runner(&runner);
+    assert!(matches!(refused(&engine), LoadError::NotWasm { .. }));
+    // Later runners take its place.
+    for number in 0..4 {
+        engine.add_script_runner(&ScriptRunner::new(vec![number]));
+    }
+    assert!(matches!(refused(&engine), LoadError::ScriptFile(ScriptError::UnknownRunner(_))));
+}
+
+#[test]
+fn python_is_recognized() {
+    for code in ["def transformEvent(event, metadata):\n  pass", "import x\ndef transformBatch(e):"]
+    {
+        let error = Script::parse(code.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("--runner"), "{error}");
+    }
+    for code in ["// def transformEvent(event)", "const x = {\n  def: transformEvent(1) };"] {
+        assert!(Script::parse(code.as_bytes()).unwrap().is_some(), "{code}");
+    }
+}
+
+#[test]
+fn code_for_a_runner_becomes_a_bundle() {
+    let bundle = |settings: &str| -> Value {
+        serde_json::from_slice(&for_runner(b"x = 1".to_vec(), "abc", settings)).unwrap()
+    };
+    let named = bundle(r#"{"script":{"name":"t.py"}}"#);
+    let expected = json!({
+        "standpipe_script": 1,
+        "runner": "abc",
+        "files": [{"name": "t.py", "code": "x = 1"}],
+        "libraries": [],
+    });
+    assert_eq!(named, expected);
+    assert_eq!(bundle("{}")["files"][0]["name"], "script");
+    for other in [&b"\0asm\x0d\0\x01\0"[..], br#"{"standpipe_script":1,"files":[]}"#] {
+        assert_eq!(for_runner(other.to_vec(), "abc", "{}"), other);
+    }
+}
+
+#[test]
 fn libraries_are_imported_by_the_camel_case_of_their_names() {
     let engine = Engine::new(None).unwrap();
     let code = "import { a } from 'myLib'; export function transformEvent(event) { return a; }";

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cases::Cases;
-use crate::{PluginSettings, SignatureCheck, Trust, is_script};
+use crate::script::{for_runner, is_script_of_embedded_runner};
+use crate::{PluginSettings, ScriptRunner, SignatureCheck, Trust};
 
 /// A component that may become the plugin.
 #[derive(Clone)]
@@ -14,6 +15,9 @@ pub struct Candidate {
     pub bytes: Cow<'static, [u8]>,
     /// The component's signature.
     pub signature: SignatureCheck,
+    /// The component that runs the candidate, if it is a script for another runner than the embedded
+    /// one.
+    pub runner: Option<ScriptRunner>,
     /// The settings that replace those of the policy.
     pub settings: Option<PluginSettings>,
     /// The origin, for people.
@@ -41,6 +45,9 @@ pub struct LoadPolicy {
     pub trust: Trust,
     /// The test cases that the plugin must pass.
     pub cases: Option<Arc<Cases>>,
+    /// The SHA-256 of the component that runs the scripts of the settings, unless it is the embedded
+    /// one.
+    pub runner: Option<Arc<str>>,
 }
 
 impl LoadPolicy {
@@ -49,11 +56,29 @@ impl LoadPolicy {
     pub(super) fn candidate_settings(&self, candidate: &Candidate, sha256: &str) -> PluginSettings {
         let settings = candidate.settings.as_ref().unwrap_or(&self.settings);
         match &self.defaults {
-            Some(defaults) if *defaults.sha256 == *sha256 || is_script(&candidate.bytes) => {
+            Some(defaults)
+                if *defaults.sha256 == *sha256
+                    || is_script_of_embedded_runner(&candidate.bytes) =>
+            {
                 settings.with(&defaults.members)
             }
             _ => settings.clone(),
         }
+    }
+
+    /// A plugin file that did not come with a runner: code is for the runner of the settings.
+    pub fn plugin_file(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match &self.runner {
+            Some(runner) => for_runner(bytes, runner, self.settings.text()),
+            None => bytes,
+        }
+    }
+}
+
+impl Candidate {
+    /// The SHA-256 of the component that runs the candidate, unless it is the embedded one.
+    pub fn runner_digest(&self) -> Option<Arc<str>> {
+        self.runner.as_ref().map(|runner| Arc::clone(runner.digest()))
     }
 }
 

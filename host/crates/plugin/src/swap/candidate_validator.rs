@@ -51,6 +51,9 @@ impl CandidateValidator {
         if let (Some(plugin), None) = (known.iter().find(is_same), &policy.cases) {
             return admit(plugin.clone());
         }
+        if let Some(runner) = &candidate.runner {
+            engine.add_script_runner(runner);
+        }
         let load_error = |error| RejectedCandidate::load_failed(&digest, error);
         let loaded = self.load_plugin(engine, &candidate.bytes, &digest, settings);
         let plugin = loaded.map_err(load_error)?;
@@ -166,6 +169,7 @@ mod tests {
         let candidate = Candidate {
             bytes: b"\0asm\x0d\0\x01\0 and nothing more".into(),
             signature: SignatureCheck::None,
+            runner: None,
             settings: Some("{\"key\":\"a secret\"}".into()),
             origin: "a test".to_owned(),
         };

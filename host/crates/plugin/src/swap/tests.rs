@@ -77,6 +77,7 @@ fn candidate(fake: Fake) -> (Candidate, Arc<Fake>) {
     let candidate = Candidate {
         bytes: Cow::Owned(bytes),
         signature: SignatureCheck::None,
+        runner: None,
         settings: None,
         origin,
     };
