@@ -115,7 +115,9 @@ for requirements in tests/python/*.txt; do
     install_python "$requirements" "$(basename "$requirements" .txt)"
 done
 install_python guest/examples/python/requirements.txt componentize-py
+install_python guest/examples/python-rudderstack/requirements.txt componentize-py-rudderstack
 install_node guest/examples/javascript componentize-js
 install_node tests/pictures mermaid
 install_node tests/sdks sdks
+install_node tests/typescript typescript
 say "all that the tests need is installed"

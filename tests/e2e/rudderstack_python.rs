@@ -1,18 +1,19 @@
 //! Tests the runner for RudderStack's transformations in Python: `guest/examples/python-rudderstack`
 //! describes its behaviours once, for plain Python and for the component.
 
-use std::fs;
+mod network;
+mod script;
+
 use std::process::Command;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
-use standpipe_tests::{Program, Template, tools, wait_until, workspace_directory};
+use standpipe_tests::{Program, Template, tools, workspace_directory};
 
 #[test]
 fn the_template_passes_its_own_cases() {
     let template = Template::PythonRudderStack;
     let program = Program::new().args(["plugin", "test"]);
-    let program = program.args([template.component(), template.cases()]);
+    let program = program.args([template.script(), template.cases()]);
     let ran = program.args(["--config".into(), template.settings()]).run().expect_exit(0);
     assert_eq!(String::from_utf8_lossy(&ran.stdout), "4 cases, 0 failed\n");
 }
@@ -21,7 +22,7 @@ fn the_template_passes_its_own_cases() {
 fn the_template_is_for_python_only() {
     let program = Program::new().args(["plugin", "new", "--lang", "rust", "new"]);
     let ran = program.args(["--dialect", "rudderstack"]).run();
-    ran.expect_exit(2).expect_stderr(&["--dialect needs --lang python"]);
+    ran.expect_exit(2).expect_stderr(&["--dialect and --lang name different languages"]);
 }
 
 #[test]
@@ -100,36 +101,8 @@ fn the_component_refuses_code_with_errors() {
     }
 }
 
-#[test]
-fn new_code_is_live_without_a_build() {
-    let code = |body: &str| {
-        format!(
-            "[plugin]\nwatch = false\n[plugin.settings]\nmappings = [{{ event = '*', stream = 'all' }}]\n\
-             script.files = [{{ name = 't.py', code = '''\ndef transformEvent(event, metadata):\n    {body}\n''' }}]\n"
-        )
-    };
-    let program = Program::host_run_locally().settings(&code("return {'code': 1}"));
-    let program = program.args(["--plugin"]).args([Template::PythonRudderStack.component()]);
-    let mut running = program.start();
-    let delivered = |running: &standpipe_tests::Running| {
-        fs::read_to_string(running.path("out/all.ndjson")).unwrap_or_default()
-    };
-    running.write_stdin(b"{\"event\":\"a\"}\n");
-    wait_until("the old code runs", || delivered(&running) == "{\"code\":1}\n");
-
-    fs::write(running.path("settings.toml"), code("return event[")).unwrap();
-    running.send_signal(Signal::HUP);
-    running.wait_for("SyntaxError: '[' was never closed (t.py, line 2)");
-    fs::write(running.path("settings.toml"), code("return {'code': 2}")).unwrap();
-    running.send_signal(Signal::HUP);
-    running.wait_for("plugin swapped generation=2");
-    running.write_stdin(b"{\"event\":\"b\"}\n");
-    wait_until("the new code runs", || delivered(&running) == "{\"code\":1}\n{\"code\":2}\n");
-    let _ = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
-}
-
 fn python_command(file: &str) -> Command {
-    let mut command = Command::new(tools::find_componentize_python());
+    let mut command = Command::new(tools::find_rudderstack_python());
     // Python would write compiled files beside the sources.
     command.arg("-B").arg(file);
     command.current_dir(workspace_directory().join("guest/examples/python-rudderstack"));

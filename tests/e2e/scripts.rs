@@ -5,10 +5,11 @@ mod changes;
 mod commands;
 mod failures;
 mod functions;
-mod network;
+pub(crate) mod network;
 mod refusals;
 mod roles;
 mod secrets;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

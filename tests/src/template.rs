@@ -42,7 +42,7 @@ impl Template {
             Template::Rust => &["--lang", "rust"],
             Template::JavaScript => &["--lang", "javascript"],
             Template::Python => &["--lang", "python"],
-            Template::PythonRudderStack => &["--lang", "python", "--dialect", "rudderstack"],
+            Template::PythonRudderStack => &["--dialect", "rudderstack-python"],
         }
     }
 
@@ -63,6 +63,11 @@ impl Template {
     /// The settings of the template, if it has some.
     pub fn settings(self) -> PathBuf {
         self.build_directory().join("settings.toml")
+    }
+
+    /// The script of the template, if it has one.
+    pub fn script(self) -> PathBuf {
+        self.build_directory().join("transform.py")
     }
 
     /// The directory where the template is built, once for each process of tests.
@@ -111,8 +116,13 @@ impl Template {
                 command.args(["run", "--silent", "build"]);
                 command
             }
-            Template::Python => componentize_python("router"),
-            Template::PythonRudderStack => componentize_python("runner"),
+            Template::Python => {
+                componentize_python(&tools::find_componentize_python(), "plugin", "router")
+            }
+            Template::PythonRudderStack => {
+                let python = tools::find_rudderstack_python();
+                componentize_python(&python, "plugin-with-network", "runner")
+            }
         };
         let status = command.current_dir(directory).status().expect("the build starts");
         assert!(status.success(), "the template for {} could not be built", self.name());
@@ -120,10 +130,9 @@ impl Template {
 }
 
 /// The command that makes `router.wasm` of a module.
-fn componentize_python(module: &str) -> Command {
-    let python = tools::find_componentize_python();
+fn componentize_python(python: &Path, world: &str, module: &str) -> Command {
     let mut command = Command::new(python.with_file_name("componentize-py"));
-    command.args(["-q", "-d", "wit", "-w", "plugin", "componentize", module]);
+    command.args(["-q", "-d", "wit", "-w", world, "componentize", module]);
     command.args(["-o", "router.wasm"]);
     command
 }

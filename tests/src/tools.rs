@@ -33,8 +33,14 @@ pub fn find_python(name: &str) -> PathBuf {
 }
 
 /// Python with the packages that build plugins.
-pub fn find_componentize_python() -> PathBuf {
+pub(crate) fn find_componentize_python() -> PathBuf {
     python_environment("componentize-py", "guest/examples/python/requirements.txt")
+}
+
+/// Python with the packages that build the runner for RudderStack's transformations.
+pub fn find_rudderstack_python() -> PathBuf {
+    let requirements = "guest/examples/python-rudderstack/requirements.txt";
+    python_environment("componentize-py-rudderstack", requirements)
 }
 
 fn python_environment(name: &str, requirements: &str) -> PathBuf {
@@ -44,6 +50,11 @@ fn python_environment(name: &str, requirements: &str) -> PathBuf {
 /// The directory whose `node_modules` contains the packages of npm's lock file in `source`.
 pub(crate) fn node_packages(name: &str, source: &str) -> PathBuf {
     find_installed(&format!("{name}-node"), &format!("{source}/package-lock.json"))
+}
+
+/// The compiler of TypeScript.
+pub fn find_typescript_compiler() -> PathBuf {
+    node_packages("typescript", "tests/typescript").join("node_modules/.bin/tsc")
 }
 
 /// A directory that `tests/setup.sh` has filled with exactly the packages that a file pins. The

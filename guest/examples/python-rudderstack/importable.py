@@ -9,7 +9,7 @@ import importlib
 import time
 import types
 
-import offline_requests
+import web_requests
 
 # What transformations can import. RudderStack has a list of its own, and rejects the rest.
 STANDARD_MODULES = """
@@ -43,7 +43,7 @@ time.sleep = sleep
 
 
 def load_modules() -> dict:
-    modules = offline_requests.create_modules()
+    modules = web_requests.create_modules()
     for name in STANDARD_MODULES + PACKAGE_MODULES + INDIRECT_MODULES:
         # `find_module` has an error for those that are not there.
         with contextlib.suppress(ImportError):

@@ -1,14 +1,11 @@
 """A mapping plugin that runs transformations of RudderStack in Python, unmodified.
 
-The code is a setting, so new code needs no new component:
+The code is a setting, so new code needs no new component. The host reads the files that the settings
+name, and fills them into the member `script` of what this plugin gets:
 
-    [[plugin.settings.script.files]]
-    name = "transform.py"
-    code = '''
-    def transformEvent(event, metadata):
-        event["environment"] = "production"
-        return event
-    '''
+    [plugin]
+    path = "transform.wasm"        # this runner
+    script = "transform.py"
 
     [[plugin.settings.mappings]]   # apply to the events that the code returns
     event = "*"
@@ -90,6 +87,14 @@ class Mapper(exports.Mapper):
                 Output(position, Decision_Reject(reason)) for position, reason in reasons.items()
             ]
         return outputs
+
+
+class Routes(exports.Routes):
+    """The interface `routes` of wit/mapping.wit, which the world with the network has, too. The
+    code decides the names of its events, so only the streams are known."""
+
+    def routes(self) -> list:
+        return []
 
 
 def payload_of(event: PassingEvent):

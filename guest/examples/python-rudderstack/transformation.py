@@ -12,6 +12,7 @@ import types
 
 from event_text import ReceivedEvent, number_texts
 from importable import check_members, find_module
+from web_requests import geolocation
 
 ENTRIES = ("transformEvent", "transformBatch")
 
@@ -43,11 +44,6 @@ EVENT_IN_BATCH_IS_NO_OBJECT = (
 
 class SettingsError(Exception):
     """What is wrong with the setting `script`, for the operator."""
-
-
-class GeolocationServerError(BaseException):
-    """The service for locations cannot be reached. As in RudderStack, `except Exception`
-    does not catch it, so the event is not delivered without its location."""
 
 
 class PassingEvent:
@@ -401,14 +397,6 @@ def get_attribute(*arguments):
     raise NotImplementedError("getattr() is not supported in transformations")
 
 
-def geolocation(*addresses):
-    if len(addresses) != 1 or not isinstance(addresses[0], str):
-        raise ValueError("geolocation() takes a single string argument: an IP address")
-    raise GeolocationServerError(
-        "geolocation is not available right now: a mapping plugin has no network"
-    )
-
-
 def log(*values):
     """Prints values. The host turns printed lines into log lines."""
     print("Log:", *(shown(value) for value in values), flush=True)
@@ -433,8 +421,8 @@ def parse_settings(settings) -> dict:
     """The setting `script`, checked."""
     if settings is None:
         raise SettingsError(
-            "`script` is missing: add `[plugin.settings.script]` with `files`, a list of tables "
-            "with `name` and `code`"
+            "`script` is missing: this component runs scripts: name one with `script` under "
+            "[plugin], or with --runner and --plugin"
         )
     if not isinstance(settings, dict):
         raise SettingsError("`script` must be a table")

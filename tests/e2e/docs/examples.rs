@@ -28,6 +28,7 @@
 //! - `<!-- in a checkout -->` gives the example a directory with the repository's files. In it,
 //!   `examples/cargo.sh` replaces `cargo` and `rustup`: it builds nothing, starts programs that are
 //!   already built, and fails if a named test, bench, package or path does not exist.
+//! - `<!-- python runner: FILE.wasm -->` copies the runner of scripts in Python to this file.
 //!
 //! `EXAMPLES=delivery,README cargo test --release --test e2e -- docs::examples` runs only the pages
 //! whose paths contain one of these words.
@@ -42,7 +43,7 @@ use std::{env, fs, thread};
 
 use parking_lot::Mutex;
 use standpipe_tests::{
-    DEADLINE, FinishedRun, Program, moto, nats, program_path, workspace_directory,
+    DEADLINE, FinishedRun, Program, Template, moto, nats, program_path, workspace_directory,
 };
 
 use self::page::{Example, Page};
@@ -107,6 +108,11 @@ const SHOWN: &[Shown] = &[
         reason: "it needs a Kubernetes cluster; tests/e2e/docs/kubernetes.rs checks the resources",
     },
     // Plugins and embedding.
+    Shown {
+        page: "host/docs/scripts.md",
+        start: "python3 -m venv venv",
+        reason: "it needs packages of PyPI; the tests build the runner in the same way",
+    },
     Shown {
         page: "host/docs/embedding.md",
         start: "cargo run --release --example gateway",
@@ -294,6 +300,10 @@ fn run_example(example: &Example) -> Result<(), String> {
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_BUILD_BUILD_DIR", binaries.with_file_name("examples-build"))
         .with_keys();
+    let program = match script.contains("$PYTHON_RUNNER") {
+        true => program.env("PYTHON_RUNNER", Template::PythonRudderStack.component()),
+        false => program,
+    };
     let ran = program.start().finish(EXAMPLE_DEADLINE);
     if ran.exit == 0 {
         return Ok(());

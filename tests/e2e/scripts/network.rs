@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A server on this machine, with the number of requests that it has received.
-struct Server {
-    address: SocketAddr,
-    requests: Arc<AtomicUsize>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) requests: Arc<AtomicUsize>,
 }
 
 /// Starts a server that passes the path of each request to a function, which writes the response.
-fn serve(respond: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Server {
+pub(crate) fn serve(respond: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (respond, requests) = (Arc::new(respond), Arc::new(AtomicUsize::new(0)));
@@ -45,7 +45,7 @@ fn serve(respond: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Serv
     Server { address, requests }
 }
 
-fn write_response(stream: &mut TcpStream, headers: &str, body: &str) {
+pub(crate) fn write_response(stream: &mut TcpStream, headers: &str, body: &str) {
     let length = body.len();
     let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
     let _ = stream.write_all(response.as_bytes());
@@ -304,7 +304,7 @@ impl Encoded<'_> {
 }
 
 /// A database in which all addresses up to 127.255.255.255 are in one city, and no others.
-fn city_database() -> Vec<u8> {
+pub(crate) fn city_database() -> Vec<u8> {
     use Encoded::{Array, Double, Map, Number, Text};
     let names = |name| Map(vec![("names", Map(vec![("en", Text(name))]))]);
     let city = Map(vec![

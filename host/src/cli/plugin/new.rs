@@ -21,11 +21,12 @@ const RESERVED_NAMES: &str = "abstract alloc as async await become box break bui
 
 #[derive(Debug, Args)]
 pub(crate) struct NewPluginArguments {
-    /// The language.
-    #[arg(long, value_name = "LANGUAGE")]
-    lang: PluginLanguage,
-    /// Create a runner for a vendor's code in Python: it takes the code as settings.
-    #[arg(long, value_name = "VENDOR")]
+    /// The language of a component.
+    #[arg(long, value_name = "LANGUAGE", required_unless_present = "dialect")]
+    lang: Option<PluginLanguage>,
+    /// Create a script for the functions of a vendor. It needs no build, except that
+    /// scripts in Python need a runner, which is built once.
+    #[arg(long, value_name = "DIALECT")]
     dialect: Option<CodeDialect>,
     /// The directory to create; the plugin gets its name.
     #[arg(value_name = "DIR")]
@@ -40,11 +41,15 @@ enum PluginLanguage {
     Python,
 }
 
-/// The vendor whose code a plugin runs.
+/// The functions of a vendor that a script has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CodeDialect {
     #[value(name = "rudderstack")]
     RudderStack,
+    #[value(name = "rudderstack-python")]
+    RudderStackPython,
+    SegmentInsert,
+    SegmentDestination,
 }
 
 /// What a new plugin is made from.
@@ -53,8 +58,10 @@ enum PluginTemplate {
     Rust,
     JavaScript,
     Python,
-    /// A runner for RudderStack's transformations in Python.
+    /// A transformation of RudderStack in Python, with its runner.
     PythonRudderStack,
+    /// A script in JavaScript.
+    Script(ScriptTemplate),
 }
 
 /// A path in the new directory, and the contents of the file.
@@ -65,6 +72,10 @@ macro_rules! source {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $path))
     };
 }
+
+mod script;
+
+use script::ScriptTemplate;
 
 pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
     let directory = &arguments.directory;
@@ -82,16 +93,28 @@ pub(super) fn run(arguments: &NewPluginArguments) -> CommandResult {
 
 impl PluginTemplate {
     fn of(arguments: &NewPluginArguments) -> anyhow::Result<Self> {
+        use CodeDialect::{RudderStack, RudderStackPython, SegmentDestination, SegmentInsert};
+        use PluginLanguage::{JavaScript, Python, Rust};
         Ok(match (arguments.lang, arguments.dialect) {
-            (PluginLanguage::Rust, None) => PluginTemplate::Rust,
-            (PluginLanguage::JavaScript, None) => PluginTemplate::JavaScript,
-            (PluginLanguage::Python, None) => PluginTemplate::Python,
-            (PluginLanguage::Python, Some(CodeDialect::RudderStack)) => {
+            (Some(Rust), None) => PluginTemplate::Rust,
+            (Some(JavaScript), None) => PluginTemplate::JavaScript,
+            (Some(Python), None) => PluginTemplate::Python,
+            (None | Some(Python), Some(RudderStackPython)) | (Some(Python), Some(RudderStack)) => {
                 PluginTemplate::PythonRudderStack
             }
-            (PluginLanguage::Rust | PluginLanguage::JavaScript, Some(_)) => {
-                bail!("--dialect needs --lang python: no other language has a runner to build")
+            (None | Some(JavaScript), Some(RudderStack)) => {
+                PluginTemplate::Script(script::RUDDERSTACK)
             }
+            (None | Some(JavaScript), Some(SegmentInsert)) => {
+                PluginTemplate::Script(script::SEGMENT_INSERT)
+            }
+            (None | Some(JavaScript), Some(SegmentDestination)) => {
+                PluginTemplate::Script(script::SEGMENT_DESTINATION)
+            }
+            (Some(_), Some(_)) => bail!(
+                "--dialect and --lang name different languages: remove --lang, because the dialect has one"
+            ),
+            (None, None) => bail!("there is no language: add --lang or --dialect"),
         })
     }
 }
@@ -146,6 +169,7 @@ fn template_files(template: PluginTemplate, name: &str) -> Vec<TemplateFile> {
         PluginTemplate::JavaScript => javascript_files(name),
         PluginTemplate::Python => python_files(name),
         PluginTemplate::PythonRudderStack => python_rudderstack_files(name),
+        PluginTemplate::Script(script) => return script.files(),
     };
     if template != PluginTemplate::PythonRudderStack {
         files.push(("cases.json", source!("guest/examples/cases.json").to_owned()));
@@ -224,11 +248,19 @@ fn python_files(name: &str) -> Vec<TemplateFile> {
     ]
 }
 
-/// The runner, which shares the requirements and the mappings with the plain plugin in Python.
+/// A transformation and its runner, which shares the mappings with the plain plugin in Python.
 fn python_rudderstack_files(name: &str) -> Vec<TemplateFile> {
     let named = |text| adapt_component(text, "transform.wasm", name);
     vec![
-        ("requirements.txt", source!("guest/examples/python/requirements.txt").to_owned()),
+        (
+            "requirements.txt",
+            source!("guest/examples/python-rudderstack/requirements.txt").to_owned(),
+        ),
+        ("transform.py", source!("guest/examples/python-rudderstack/transform.py").to_owned()),
+        (
+            "libraries/text.py",
+            source!("guest/examples/python-rudderstack/libraries/text.py").to_owned(),
+        ),
         ("runner.py", source!("guest/examples/python-rudderstack/runner.py").to_owned()),
         (
             "transformation.py",
@@ -237,8 +269,8 @@ fn python_rudderstack_files(name: &str) -> Vec<TemplateFile> {
         ("event_text.py", source!("guest/examples/python-rudderstack/event_text.py").to_owned()),
         ("importable.py", source!("guest/examples/python-rudderstack/importable.py").to_owned()),
         (
-            "offline_requests.py",
-            source!("guest/examples/python-rudderstack/offline_requests.py").to_owned(),
+            "web_requests.py",
+            source!("guest/examples/python-rudderstack/web_requests.py").to_owned(),
         ),
         ("router.py", source!("guest/examples/python/router.py").to_owned()),
         ("settings.toml", named(source!("guest/examples/python-rudderstack/settings.toml"))),
@@ -289,13 +321,14 @@ mod tests {
 
     #[test]
     fn nothing_points_out_of_the_directory() {
+        let scripts = [script::RUDDERSTACK, script::SEGMENT_INSERT, script::SEGMENT_DESTINATION];
         let templates = [
             PluginTemplate::Rust,
             PluginTemplate::JavaScript,
             PluginTemplate::Python,
             PluginTemplate::PythonRudderStack,
         ];
-        for template in templates {
+        for template in templates.into_iter().chain(scripts.map(PluginTemplate::Script)) {
             for (path, text) in template_files(template, "orders") {
                 // The SDK looks for the contract in its own directory.
                 let text = text.replace("path: \"../wit\"", "");

@@ -58,6 +58,9 @@ impl Page {
                 page.examples.push(Example::default());
             } else if line == "<!-- in a checkout -->" {
                 example.in_checkout = true;
+            } else if let Some(path) = line.strip_prefix("<!-- python runner: ") {
+                let copy = format!("cp \"$PYTHON_RUNNER\" {}", path.trim_end_matches(" -->"));
+                example.blocks.push(Block::new(number, "sh", &[&copy]));
             } else if let Some(names) = line.strip_prefix("<!-- streams: ") {
                 let names = names.trim_end_matches(" -->").split_whitespace();
                 page.streams.extend(names.map(str::to_owned));
