@@ -31,6 +31,7 @@ mod gateway;
 mod hostile;
 mod iam;
 mod identities;
+mod import;
 mod inputs;
 mod layout;
 mod leaks;

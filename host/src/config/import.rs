@@ -1,17 +1,21 @@
 //! Converts the Firehose settings of other vendors into settings of Standpipe.
 //!
 //! An export of a vendor is accepted unchanged: a single destination, alone or in the response of
-//! an API, or a whole workspace that contains one such destination. Nothing is dropped silently:
-//! options without a counterpart, or options that cannot be read, become a note for the operator.
+//! an API, or a whole workspace that contains one such destination. The code of transformations and
+//! functions becomes files beside the settings. Nothing is dropped silently: options without a
+//! counterpart, or options that cannot be read, become a note for the operator.
 //!
 //! This module does no input or output. Notes and errors never contain the value of a secret.
 
+mod code;
 mod consent;
 mod destination;
 mod filters;
 mod remaining_fields;
 mod rudderstack;
 mod segment;
+
+pub use code::ImportedFile;
 
 use std::fmt;
 use std::path::Path;
@@ -63,6 +67,11 @@ pub struct Imported {
     /// Options without a counterpart, or options that need the operator's attention. Each is one
     /// sentence without the value of a secret.
     pub notes: Vec<String>,
+    /// The files with the code of transformations and functions. The settings name those that are
+    /// used, by their paths.
+    pub files: Vec<ImportedFile>,
+    /// What the operator has to fill in, one sentence each.
+    tasks: Vec<String>,
     vendor: Vendor,
     /// The imported destination, described on one line.
     origin: String,
@@ -125,7 +134,12 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
     let json = serde_json::from_str(json.trim_start_matches('\u{feff}'));
     let json: Value =
         json.map_err(|error| ImportError::NotJson { vendor, reason: error.to_string() })?;
-    let destination = destination::find_destination(vendor, &json)?;
+    let destination = match destination::find_destination(vendor, &json) {
+        Err(error @ ImportError::NoDestination { .. }) => {
+            return import_only_code(vendor, &json, error);
+        }
+        destination => destination?,
+    };
     let mut imported = Imported::new(vendor, destination);
     match vendor {
         Vendor::RudderStack => rudderstack::import_destination(destination, &mut imported)?,
@@ -134,7 +148,27 @@ pub fn import(vendor: Vendor, json: &str) -> Result<Imported, ImportError> {
             segment::import_destination(destination, &filters, &mut imported);
         }
     }
+    code::import_code(vendor, &json, Some(destination), &mut imported);
     imported.note_what_holds_for_every_vendor(destination);
+    Ok(imported)
+}
+
+/// Imports transformations or functions without their destination.
+fn import_only_code(
+    vendor: Vendor,
+    json: &Value,
+    error: ImportError,
+) -> Result<Imported, ImportError> {
+    let mut imported = Imported::new(vendor, &JsonObject::new());
+    if !code::import_code(vendor, json, None, &mut imported) {
+        return Err(error);
+    }
+    imported.origin = format!("the code of {vendor}");
+    imported.add_note(format!(
+        "the file has no {vendor} destination: add [aws] and [[plugin.settings.mappings]], or import \
+         a list with the destination and the code"
+    ));
+    imported.note_refusals();
     Ok(imported)
 }
 
@@ -152,7 +186,9 @@ impl Imported {
             SecretDisplay::Shown => Vec::new(),
             SecretDisplay::Hidden => self.take_secrets(&mut aws),
         };
-        let mut text = format!("# Imported from {}.\n\n{}", self.origin, toml_of(&settings));
+        let mut text = format!("# Imported from {}.\n", self.origin);
+        self.tasks.iter().for_each(|task| text += &format!("# To do: {task}.\n"));
+        text += &format!("\n{}", toml_of(&settings));
         if self.settings.aws != RawAws::default() {
             text += &format!("\n[aws]\n{}", toml_of(&aws));
         }
@@ -186,7 +222,14 @@ impl Imported {
             (Some(name), None) => format!("the {vendor} destination {name}"),
             (Some(name), Some(id)) => format!("the {vendor} destination {name} with the id {id}"),
         };
-        Imported { settings: RawSettings::default(), notes: Vec::new(), vendor, origin }
+        Imported {
+            settings: RawSettings::default(),
+            notes: Vec::new(),
+            files: Vec::new(),
+            tasks: Vec::new(),
+            vendor,
+            origin,
+        }
     }
 
     fn add_note(&mut self, note: impl Into<String>) {
@@ -231,6 +274,11 @@ impl Imported {
             "this host calls `firehose:PutRecordBatch`, so the AWS policy must allow it in \
              addition to the vendor's `firehose:PutRecord`",
         );
+        self.note_refusals();
+    }
+
+    /// Notes why this host would not start with the settings.
+    fn note_refusals(&mut self) {
         let checked = self.settings.clone().check(Path::new(""), Overrides::default());
         let refusals = match checked.err() {
             Some(error) => error.mistakes().iter().map(ToString::to_string).collect(),

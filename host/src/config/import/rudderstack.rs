@@ -57,7 +57,7 @@ pub(super) fn import_destination(
     }
     imported.settings.aws.region = imported.take_text(&mut config, "region", "region");
     read_credentials(&mut config, destination, imported)?;
-    note_filters(&mut config, destination, imported);
+    note_filters(&mut config, imported);
     imported.note_remaining(&config);
     imported.add_note(
         "RudderStack ended no record with a newline, but this host does: set `newline = false` \
@@ -220,7 +220,7 @@ fn leave_out(config: &mut RemainingFields, keys: &[&str], reason: &str, imported
 }
 
 /// Notes options that filter or change events before they reach the destination.
-fn note_filters(config: &mut RemainingFields, destination: &JsonObject, imported: &mut Imported) {
+fn note_filters(config: &mut RemainingFields, imported: &mut Imported) {
     consent::read_rudderstack(config, imported);
     let is_filtering = config.take("eventFilteringOption").is_some_and(|it| it != "disable");
     let mut has = |key| config.take(key).is_some_and(|events| !is_blank(&events));
@@ -230,11 +230,6 @@ fn note_filters(config: &mut RemainingFields, destination: &JsonObject, imported
             "`eventFilteringOption` is left out: RudderStack's SDKs filter by it in device mode, and \
              Firehose gets its events in cloud mode. If you want it here, add mappings with `drop = true` \
              for the events of `blacklistedEvents`",
-        );
-    }
-    if find_field(destination, "transformations").is_some_and(|value| !is_blank(value)) {
-        imported.add_note(
-            "the destination's `transformations` are not imported: write them as a mapping plugin",
         );
     }
 }

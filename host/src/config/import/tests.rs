@@ -1,6 +1,7 @@
 //! Tests imports of both vendors: the host accepts the resulting settings, options without a
 //! counterpart get a note, and no secret appears outside of the TOML.
 
+mod code;
 mod rudderstack;
 mod segment;
 

@@ -475,10 +475,3 @@ fn event_filtering_of_device_mode_is_noted() {
         json!({"eventFilteringOption": "disable", "whitelistedEvents": [{"eventName": ""}]});
     assert_not_noted(&rudderstack(&config), "left out");
 }
-
-#[test]
-fn transformations_are_noted() {
-    let json = json!({"transformations": [{"versionId": "v"}], "config": {}});
-    let imported = import(Vendor::RudderStack, &json.to_string()).unwrap();
-    assert_noted(&imported, &["`transformations`", "mapping plugin"]);
-}
