@@ -32,6 +32,7 @@ mod fleet;
 mod functions;
 #[cfg(feature = "native-mapping")]
 mod native_mapping;
+mod network;
 mod options;
 mod parts;
 mod patience;

@@ -12,7 +12,7 @@ use crate::gateway::stub_settings;
 const CLIENTS: usize = 4;
 const EVENTS: usize = 2000;
 
-/// Packages that only the program `host`, the collector and the catalog need.
+/// Packages that only the program `host`, the collector, the catalog and requests of plugins need.
 const NOT_EMBEDDED: &[&str] = &[
     "clap",
     "indicatif",
@@ -20,6 +20,7 @@ const NOT_EMBEDDED: &[&str] = &[
     "saphyr-parser",
     "fancy-regex",
     "brotli-decompressor",
+    "reqwest",
 ];
 
 #[test]

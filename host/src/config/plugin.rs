@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::pipeline::OnFailure;
+use standpipe_aws::check_proxy_url;
 use standpipe_core::event::StreamName;
 use standpipe_core::secret::{Secret, SecretReference, SecretSetting};
 use standpipe_core::settings::{SettingsChecker, TableChecker};
 use standpipe_plugin_host::web::NetworkSettings;
 use standpipe_plugin_host::{
-    CanarySettings, CircuitBreakerSettings, InstanceLimits, RawPlugin, RawScriptPaths,
+    CanarySettings, CircuitBreakerSettings, InstanceLimits, RawNetwork, RawPlugin, RawScriptPaths,
     SCRIPT_MEMBER, SCRIPT_NAME_OPTION, Trust,
 };
 
@@ -292,13 +293,20 @@ impl PluginHosting {
                 Some(false) => FileWatch::Nothing,
             },
             instance_limits: raw.limits.check(&mut check.table("limits")),
-            network: raw.network.check(&mut check.table("network")),
+            network: check_network(&raw.network, &mut check.table("network")),
             geolocation: raw.geolocation.as_ref().map(|path| check.path(path)),
             breaker: raw.breaker.check(&mut check.table("breaker")),
             canary,
             shadow,
         }
     }
+}
+
+/// The proxy has the form of the one for AWS.
+fn check_network(raw: &RawNetwork, check: &mut TableChecker<'_>) -> NetworkSettings {
+    let network = raw.check(check);
+    check_proxy_url(network.proxy.as_ref(), check);
+    network
 }
 
 /// The active plugin of the settings, whose values other roles use.

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::RunError;
+use super::network::open_network;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::candidate;
 use super::preparation::open_engine;
@@ -117,7 +119,7 @@ impl SourceFunctions {
         {
             return Ok(());
         }
-        let engine = self.open_engine(settings)?;
+        let engine = self.open_engine(settings, secrets)?;
         let function = RequestFunction::load(&engine, &candidate, own, trust, &self.slots)?;
         let loaded = LoadedSourceFunction { settings: written.clone(), ingredients, function };
         log_loaded(written, &candidate, &loaded);
@@ -130,8 +132,10 @@ impl SourceFunctions {
     pub(super) fn apply(&self, settings: &Settings, secrets: &PluginSecrets) -> Vec<RunError> {
         let is_written = |name: &String| settings.functions.iter().any(|it| it.source == *name);
         self.loaded.lock().retain(|name, _| is_written(name));
+        let network = self.engine.lock().as_ref().map(|engine| Arc::clone(engine.network()));
+        let reopened = network.map(|network| open_network(&network, settings, secrets).map(drop));
         let loads = settings.functions.iter().map(|written| self.load(written, settings, secrets));
-        loads.filter_map(Result::err).collect()
+        reopened.into_iter().chain(loads).filter_map(Result::err).collect()
     }
 
     /// The settings of the functions in use, with references in place of secrets.
@@ -155,12 +159,16 @@ impl SourceFunctions {
         loaded.iter().map(|(name, loaded)| (name.clone(), loaded.function.clone())).collect()
     }
 
-    fn open_engine(&self, settings: &Settings) -> Result<Engine, SourceFunctionError> {
+    fn open_engine(
+        &self,
+        settings: &Settings,
+        secrets: &PluginSecrets,
+    ) -> Result<Engine, SourceFunctionError> {
         let mut engine = self.engine.lock();
         match &*engine {
             Some(engine) => Ok(engine.clone()),
             None => {
-                let opened = open_engine(settings, self.cache.as_deref());
+                let opened = open_engine(settings, secrets, self.cache.as_deref());
                 let opened = opened.map_err(|error| SourceFunctionError::Engine(error.into()))?;
                 Ok(engine.insert(opened).clone())
             }

@@ -118,10 +118,7 @@ impl RunParts {
         let unreached =
             if settings.fail_fast { OnUnreachable::Fail } else { OnUnreachable::Continue };
         let secrets = patiently!(unreached, open_secrets(settings.secrets.as_ref()).await);
-        let known = patiently!(
-            unreached,
-            PluginSecrets::resolve(settings.all_plugin_settings(), &secrets).await
-        );
+        let known = patiently!(unreached, PluginSecrets::resolve_all(&settings, &secrets).await);
         // Compiling and plugin code would block the runtime's threads.
         let prepare = move || {
             let cache = settings.data_dir.join(CACHE);

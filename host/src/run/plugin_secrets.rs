@@ -13,6 +13,7 @@ use standpipe_core::secret::{
     Secret, SecretReference, SecretResolver, SecretSetting, UnresolvedSecret,
 };
 use standpipe_plugin_host::PluginSettings;
+use standpipe_plugin_host::web::NetworkSettings;
 
 /// The current values of references in plugins' settings.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub(crate) struct PluginSecrets(HashMap<SecretReference, Secret>);
 /// Whether a plugin's settings refer to a secret store.
 pub(crate) fn uses_stored_secrets(settings: &Settings) -> bool {
     settings.all_plugin_settings().any(|text| !secret_references(text).is_empty())
+        || matches!(settings.hosting.network.proxy, Some(SecretSetting::Reference(_)))
 }
 
 impl PluginSecrets {
@@ -34,7 +36,45 @@ impl PluginSecrets {
             return Ok(PluginSecrets::default());
         }
         let secrets = open_secrets(settings.secrets.as_ref()).await?;
-        Ok(Self::resolve(settings.all_plugin_settings(), &secrets).await?)
+        Ok(Self::resolve_all(settings, &secrets).await?)
+    }
+
+    /// Resolves the secrets of all plugins, and that of their proxy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a secret cannot be resolved.
+    pub(super) async fn resolve_all(
+        settings: &Settings,
+        secrets: &Arc<dyn SecretResolver>,
+    ) -> Result<Self, UnresolvedSecret> {
+        let network = &settings.hosting.network;
+        Self::resolve_with_proxy(settings.all_plugin_settings(), network, secrets).await
+    }
+
+    /// Resolves all references in these settings of plugins, and that of their proxy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a secret cannot be resolved.
+    pub(super) async fn resolve_with_proxy(
+        settings: impl Iterator<Item = &str>,
+        network: &NetworkSettings,
+        secrets: &Arc<dyn SecretResolver>,
+    ) -> Result<Self, UnresolvedSecret> {
+        let mut known = Self::resolve(settings, secrets).await?;
+        if let Some(proxy @ SecretSetting::Reference(reference)) = &network.proxy {
+            known.0.insert(reference.clone(), secrets.resolve_setting(proxy).await?);
+        }
+        Ok(known)
+    }
+
+    /// The proxy for requests of plugins. `None` without a proxy, or if its reference was not resolved.
+    pub(super) fn proxy(&self, network: &NetworkSettings) -> Option<Secret> {
+        match network.proxy.as_ref()? {
+            SecretSetting::Value(url) => Some(url.clone()),
+            SecretSetting::Reference(reference) => self.0.get(reference).cloned(),
+        }
     }
 
     /// Uses each reference as its own value, for commands that use no secret store.

@@ -12,6 +12,7 @@ use super::RunError;
 #[cfg(feature = "collector")]
 use super::collector::connection_limits;
 use super::functions::SourceFunctions;
+use super::network::open_network;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{candidate, candidate_beside, policy_without_cases, read_policy, refused};
 use crate::config::{PluginSource, RecordDestination, SecondaryPlugin, Settings};
@@ -21,7 +22,6 @@ use standpipe_http::Tls;
 use standpipe_plugin_host::swap::{
     Candidate, CandidateValidator, LoadPolicy, RejectedCandidate, Swapper, SwapperSettings,
 };
-use standpipe_plugin_host::web::NetworkAccess;
 use standpipe_plugin_host::{Engine, Plugin, Role, Trust};
 
 /// A part of the preparation.
@@ -227,7 +227,7 @@ impl PluginLoader {
         secrets: &PluginSecrets,
         cache: Option<&Path>,
     ) -> Result<Self, RunError> {
-        let engine = open_engine(settings, cache)?;
+        let engine = open_engine(settings, secrets, cache)?;
         let policy = policy_without_cases(settings, secrets);
         Ok(PluginLoader { engine, policy, validator: CandidateValidator::default() })
     }
@@ -314,11 +314,13 @@ impl PluginLoader {
 }
 
 /// Opens the engine of plugins, with the limits and the network of the settings.
-pub(super) fn open_engine(settings: &Settings, cache: Option<&Path>) -> Result<Engine, RunError> {
-    let hosting = &settings.hosting;
-    let engine = Engine::with(cache, hosting.instance_limits, settings.workers)?;
-    let geolocation = hosting.geolocation.as_deref();
-    engine.set_network(NetworkAccess::open(&hosting.network, geolocation)?);
+pub(super) fn open_engine(
+    settings: &Settings,
+    secrets: &PluginSecrets,
+    cache: Option<&Path>,
+) -> Result<Engine, RunError> {
+    let engine = Engine::with(cache, settings.hosting.instance_limits, settings.workers)?;
+    open_network(engine.network(), settings, secrets)?;
     Ok(engine)
 }
 

@@ -1,6 +1,6 @@
 //! The parts of a run that follow a changed settings file.
 //!
-//! [`Reloader`](super::Reloader) reloads the plugin. Sources with their write keys and rate
+//! [`Reloader`](super::Reloader) reloads the plugin and what it can reach. Sources with their write keys and rate
 //! limits, settings of streams, the certificate and the log filter are applied here. All other
 //! keys need a restart; the log names them when they change.
 
@@ -57,6 +57,7 @@ struct ReloadState {
 /// The part of a run that a changed key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReloadablePart {
+    /// The plugin, or what it can reach.
     Plugin,
     Sources,
     Streams,
@@ -69,16 +70,9 @@ enum ReloadablePart {
 impl ReloadablePart {
     fn of(ChangedKey { section, key }: &ChangedKey) -> Self {
         match (section.as_str(), key.as_str()) {
-            (
-                "plugin",
-                "watch"
-                | "limits"
-                | "breaker"
-                | "on_failure"
-                | "pass_through_stream"
-                | "network"
-                | "geolocation",
-            ) => ReloadablePart::Run,
+            ("plugin", "watch" | "limits" | "breaker" | "on_failure" | "pass_through_stream") => {
+                ReloadablePart::Run
+            }
             ("plugin", _) => ReloadablePart::Plugin,
             ("sources", _) => ReloadablePart::Sources,
             ("streams", _) | ("delivery", "newline" | "concurrency" | "aggregate") => {

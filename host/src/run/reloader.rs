@@ -1,4 +1,5 @@
-//! Reloads the plugin: on request, or when its file or the settings file has changed.
+//! Reloads the plugin and what it can reach: on request, or when a file of it or the settings file has
+//! changed.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
+use super::network;
 use super::plugin_files::signature_path;
 use super::plugin_secrets::PluginSecrets;
 use super::plugins::{self, Companions, PluginFingerprint};
@@ -199,9 +201,14 @@ impl ReloaderInner {
         let Some(ReloadablePlugin { swapper, companions, last_loaded }) = &self.plugin else {
             return Ok(Swapped::Unchanged(NO_GENERATION));
         };
-        let known =
-            runtime.block_on(PluginSecrets::resolve(settings.mapper_settings(), &self.secrets));
+        let resolving = PluginSecrets::resolve_with_proxy(
+            settings.mapper_settings(),
+            &settings.hosting.network,
+            &self.secrets,
+        );
+        let known = runtime.block_on(resolving);
         let known = known.map_err(|error| swapper.reject_unreadable(error))?;
+        network::reload_network(swapper, &settings, &known);
         let (candidate, policy, ingredients) =
             plugins::read_configured_plugin(swapper, &settings, &known)?;
         // First, so that a rollback does not go to a plugin with old secrets.
@@ -230,7 +237,11 @@ impl ReloaderInner {
     /// Loads changed functions of sources.
     fn reload_functions(&self, settings: &Settings, runtime: &Handle) {
         let Some(collector) = self.reloadable.collector() else { return };
-        let resolving = PluginSecrets::resolve(settings.function_settings(), &self.secrets);
+        let resolving = PluginSecrets::resolve_with_proxy(
+            settings.function_settings(),
+            &settings.hosting.network,
+            &self.secrets,
+        );
         match runtime.block_on(resolving) {
             Ok(known) => collector.reload_functions(settings, &known),
             Err(error) => tracing::error!(
@@ -299,6 +310,8 @@ impl ReloaderInner {
             }
         }
         files.extend(hosting.cases.clone());
+        files.extend(hosting.geolocation.clone());
+        files.extend(hosting.network.ca_bundle.clone());
         let is_single_script = matches!(
             &settings.plugin,
             // Writing a runner takes longer.

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+use standpipe_tests::{DEADLINE, Running, wait_until};
+
 use super::*;
 
 /// A server on this machine, with the number of requests that it has received.
@@ -245,6 +248,11 @@ fn mistakes_of_the_settings_say_what_to_write() {
             "max_requests_per_batch is 0: write a number from 1 to 100000",
         ),
         ("timeout = '2h'", "timeout is \"2h\": write at most 1m"),
+        (
+            "proxy = 'proxy:3128'",
+            "[plugin.network] proxy is not the URL of a proxy: write http://HOST:PORT",
+        ),
+        ("ca_bundle = 'fetch.js'", "check `ca_bundle` under [plugin.network]"),
     ] {
         let settings =
             format!("[plugin]\nscript = 'fetch.js'\n[plugin.network]\n{settings}\n{ALL_EVENTS}");
@@ -256,6 +264,61 @@ fn mistakes_of_the_settings_say_what_to_write() {
     let program = Program::host_run_locally().file("fetch.js", FETCH.as_bytes());
     let ran = program.settings(&settings).stdin("").run();
     assert!(ran.stderr.contains("[plugin] geolocation: failed to read"), "{}", ran.stderr);
+}
+
+#[test]
+fn network_and_database_follow_the_settings() {
+    let server = serve(|_, stream| write_response(stream, "", "{}"));
+    let code = "export async function transformEvent(event) {\n  \
+                try { event.outcome = (await fetchV2(event.url)).status } catch (error) { event.outcome = error.message }\n  \
+                try { event.place = await geolocation('81.2.69.142') } catch (error) { event.place = error.message }\n  \
+                return event;\n}\n";
+    let settings = |network: &str| {
+        format!(
+            "workers = 1\n[delivery]\nmax_delay = '10ms'\n[plugin]\nwatch = false\nscript = 'a.js'\n{network}\n{ALL_EVENTS}"
+        )
+    };
+    let open =
+        format!("[plugin.network]\nallow = ['{}']\nallow_private = ['127.0.0.1']", server.address);
+    let program = Program::host_run_locally().file("a.js", code.as_bytes());
+    let mut running = program.settings(&settings("")).start();
+    let url = format!("http://{}/", server.address);
+    let mut send = |running: &mut Running, expected: &str| {
+        let read = |running: &Running| {
+            fs::read_to_string(running.path("out/events.ndjson")).unwrap_or_default()
+        };
+        let before = read(running).lines().count();
+        running.write_stdin(event(&url).as_bytes());
+        wait_until("the event is delivered", || read(running).lines().count() > before);
+        let records = read(running);
+        let last = records.lines().last().unwrap();
+        assert!(last.contains(expected), "{expected}: {last}");
+    };
+    send(&mut running, "the network is off");
+    let change = |running: &Running, network: &str, words: &str| {
+        let before = running.stderr().matches(words).count();
+        fs::write(running.path("settings.toml"), settings(network)).unwrap();
+        running.send_signal(Signal::HUP);
+        wait_until("the settings are reloaded", || {
+            running.stderr().matches(words).count() > before
+        });
+    };
+    change(&running, &open, "reloaded [plugin] network, geolocation");
+    send(&mut running, "\"outcome\":200");
+    let broken = format!("geolocation = 'a.js'\n{open}");
+    change(
+        &running,
+        &broken,
+        "failed to reload [plugin] network, geolocation; the last settings stay in use",
+    );
+    send(&mut running, "\"outcome\":200");
+    let missing = format!("{open}\nca_bundle = 'none.pem'");
+    change(&running, &missing, "check `ca_bundle` under [plugin.network]");
+    send(&mut running, "\"outcome\":200");
+    change(&running, "", "reloaded [plugin] network, geolocation");
+    send(&mut running, "the network is off");
+    let ran = running.finish(DEADLINE).expect_exit(0);
+    assert!(!ran.stderr.contains("restart to apply"), "{}", ran.stderr);
 }
 
 /// A value of the format MaxMind DB.

@@ -10,7 +10,7 @@ pub use checked::ResponseReader;
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_firehose::config::{RuntimeComponents, SharedAsyncSleep};
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -162,14 +162,24 @@ pub fn check_ca_bundle(settings: &TransportSettings) -> Result<(), ConnectError>
 
 fn trust_store(settings: &TransportSettings) -> Result<TrustStore, ConnectError> {
     let store = TrustStore::default();
-    let (path, place) = match (&settings.ca_bundle, env::var_os("AWS_CA_BUNDLE")) {
+    let (path, place): (PathBuf, _) = match (&settings.ca_bundle, env::var_os("AWS_CA_BUNDLE")) {
         (Some(path), _) => (path.clone(), "`ca_bundle` under [aws]"),
         (None, Some(path)) if !path.is_empty() => (path.into(), "AWS_CA_BUNDLE"),
         (None, _) => return Ok(store),
     };
-    match read_certificates(&path) {
-        Ok((pem, _)) => Ok(store.with_pem_certificate(pem)),
-        Err(problem) => Err(ConnectError::CaBundle { path, place, problem }),
+    Ok(store.with_pem_certificate(read_ca_bundle(&path, place)?))
+}
+
+/// Reads the PEM file with the certificates to trust in addition to those of the system, which the
+/// setting or variable `place` names.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read or contains no certificate.
+pub fn read_ca_bundle(path: &Path, place: &'static str) -> Result<Vec<u8>, ConnectError> {
+    match read_certificates(path) {
+        Ok((pem, _)) => Ok(pem),
+        Err(problem) => Err(ConnectError::CaBundle { path: path.to_owned(), place, problem }),
     }
 }
 

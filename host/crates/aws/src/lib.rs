@@ -39,7 +39,7 @@ pub use fields::JsonFields;
 pub use firehose::{StreamInspector, firehose_client, send_with_reader};
 pub use http::{
     AwsHttp, ResponseReader, ResponseTooLong, check_ca_bundle, http_client, http_connector,
-    read_certificates,
+    read_ca_bundle, read_certificates,
 };
 pub use invalid_response::{InvalidResponse, ResponseDefect};
 pub use json::{JsonClient, JsonService};
@@ -47,7 +47,7 @@ pub use role::{AwsRole, IncompleteStsResponse};
 pub use session::AwsSession;
 pub use settings::{
     AwsOverrides, AwsSettings, Endpoints, RawAws, RawEndpoints, StaticKeys, TransportSettings,
-    is_role_arn,
+    check_proxy_url, is_role_arn,
 };
 pub use status::AwsStatus;
 pub use stream_description::{

@@ -242,9 +242,7 @@ impl RawAws {
     fn check_proxy(&self, check: &mut TableChecker<'_>) -> Option<SecretSetting> {
         let proxy = check.optional_secret("proxy", self.proxy.clone());
         match &proxy {
-            Some(SecretSetting::Value(url)) if !is_proxy_url(url) => check.add_mistake(
-                "proxy is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
-            ),
+            Some(SecretSetting::Value(_)) => check_proxy_url(proxy.as_ref(), check),
             Some(SecretSetting::Reference(_)) if check.secret_manager() == SecretManager::Aws => {
                 check.add_mistake(
                     "proxy is a reference to a secret, and the secret manager is reached through \
@@ -381,6 +379,17 @@ fn check_session_name(key: &str, name: Option<&str>, check: &mut TableChecker<'_
         check.add_mistake(format_args!(
             "{key} is {name:?}: write 2 to 64 of the characters a-z A-Z 0-9 _ + = , . @ -"
         ));
+    }
+}
+
+/// Checks the setting `proxy` of a table, unless it is a reference.
+pub fn check_proxy_url(proxy: Option<&SecretSetting>, check: &mut TableChecker<'_>) {
+    if let Some(SecretSetting::Value(url)) = proxy
+        && !is_proxy_url(url)
+    {
+        check.add_mistake(
+            "proxy is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+        );
     }
 }
 

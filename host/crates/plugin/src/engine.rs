@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use thiserror::Error;
 use wasmtime::component::Component;
@@ -66,7 +66,7 @@ struct EngineInner {
     instance_limits: InstanceLimits,
     ticker: Ticker,
     script_runners: ScriptRunners,
-    network: OnceLock<Arc<NetworkAccess>>,
+    network: Arc<NetworkAccess>,
 }
 
 /// Why an engine cannot be created.
@@ -153,7 +153,7 @@ impl Engine {
             instance_limits,
             ticker,
             script_runners: ScriptRunners::default(),
-            network: OnceLock::new(),
+            network: Arc::default(),
         })))
     }
 
@@ -209,15 +209,9 @@ impl Engine {
         self.0.ticker.handle()
     }
 
-    /// Sets what plugins can reach. Without it they reach nothing. Only the first call has an effect,
-    /// and only for instances that start later.
-    pub fn set_network(&self, access: NetworkAccess) {
-        let _ = self.0.network.set(Arc::new(access));
-    }
-
-    /// What plugins can reach.
-    pub(super) fn network(&self) -> Arc<NetworkAccess> {
-        Arc::clone(self.0.network.get_or_init(Arc::default))
+    /// What plugins can reach: nothing, until it is opened.
+    pub fn network(&self) -> &Arc<NetworkAccess> {
+        &self.0.network
     }
 
     /// The limits of each instance.

@@ -1,5 +1,6 @@
 //! An instance in its store, and the calls into it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ComponentExportIndex;
@@ -142,7 +143,7 @@ impl Instance {
 fn new_store(engine: &Engine, rate: &LogRate) -> (Store<Sandbox>, RunningCall) {
     let InstanceLimits { memory_bytes, answer_bytes, configure_cpu, .. } =
         *engine.instance_limits();
-    let sandbox = Sandbox::new(rate, memory_bytes, engine.ticker(), engine.network());
+    let sandbox = Sandbox::new(rate, memory_bytes, engine.ticker(), Arc::clone(engine.network()));
     let mut store = Store::new(engine.wasmtime(), sandbox);
     store.limiter(|sandbox| &mut sandbox.bounds);
     store.set_hostcall_fuel(answer_bytes);

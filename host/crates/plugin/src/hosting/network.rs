@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::web::{HostPattern, NetworkSettings};
+use standpipe_core::secret::Secret;
 use standpipe_core::settings::TableChecker;
 
 /// The range of `max_requests_per_batch`.
@@ -59,6 +61,14 @@ pub struct RawNetwork {
     /// Default: 200.
     #[schemars(example = 200)]
     pub max_concurrent: Option<u64>,
+    /// HTTP proxy for requests: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`. The proxy
+    /// chooses the addresses of servers, so Standpipe cannot check them. Hosts in the environment
+    /// variable `NO_PROXY` are reached without the proxy. Default: no proxy.
+    #[schemars(example = &"http://HOST:PORT")]
+    pub proxy: Option<Secret>,
+    /// PEM file with certificates to trust in addition to those of the system. A relative path
+    /// starts at the directory of the settings file. Default: none.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 impl RawNetwork {
@@ -115,6 +125,8 @@ impl RawNetwork {
             batch_timeout,
             response_bytes,
             concurrent,
+            proxy: check.optional_secret("proxy", self.proxy.clone()),
+            ca_bundle: self.ca_bundle.as_ref().map(|path| check.path(path)),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::step::FLEET_DECIDES;
 use super::swap_state::{PluginControl, Previous, SwapState};
 use super::{Candidate, LoadPolicy, RejectedCandidate, RejectionCause, SwapStep};
 use crate::counts::RoleCounters;
+use crate::web::NetworkAccess;
 use crate::{
     AdmittedPlugin, Canary, CanarySettings, CircuitBreakerSettings, Engine, Generation, Plugin,
     PluginRoles, PluginSettings, PublishedRoles, Role, Shadow, Trust, Untrusted,
@@ -243,6 +244,11 @@ impl Swapper {
     /// The current load policy.
     pub fn policy(&self) -> LoadPolicy {
         self.state().policy.clone()
+    }
+
+    /// What plugins can reach, or `None` if the plugin is native code.
+    pub fn network(&self) -> Option<&NetworkAccess> {
+        self.engine().map(|engine| &**engine.network())
     }
 
     /// The engine, or `None` if the plugin is native code.

@@ -1,22 +1,26 @@
 //! Sends the requests of a plugin at the same time, while the plugin's thread waits.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, NoProxy, Proxy};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use url::Url;
 
+use super::NetworkAccessError;
 use super::bindings::standpipe::mapping::web as contract;
+use super::call_usage::CallUsage;
 use super::counters::WebCounters;
 use super::exchange::WebCall;
 use super::failure::WebFailure;
+use super::network_source::NetworkSource;
 use super::resolver::CheckedResolver;
 use super::settings::NetworkSettings;
+use standpipe_core::secret::Secret;
 
 /// Threads that send requests and read responses. One thread copes with some thousand requests each
 /// second; the second one is for TLS.
@@ -43,49 +47,29 @@ pub(super) struct WebClient {
     runtime: Option<Runtime>,
 }
 
-/// What a call of a plugin has used of its limits.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CallUsage {
-    pub(super) allowed: RequestsOfPlugin,
-    requests: usize,
-    waited: Duration,
-}
-
-/// Whether requests that the settings allow are sent during a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum RequestsOfPlugin {
-    Sent,
-    /// The events are not real, so requests must not have effects on other servers. Also while the
-    /// plugin is configured, which happens for each new instance.
-    #[default]
-    Refused,
-}
-
-impl CallUsage {
-    /// Starts a call.
-    pub(crate) fn new(allowed: RequestsOfPlugin) -> Self {
-        CallUsage { allowed, ..CallUsage::default() }
-    }
-}
-
 impl WebClient {
     /// Starts the client's threads.
     ///
     /// # Errors
     ///
-    /// Fails if the system cannot create them.
-    pub(super) fn start(settings: NetworkSettings) -> io::Result<Self> {
+    /// Fails if the system cannot create them, or if the URL of the proxy is invalid.
+    pub(super) fn start(source: &NetworkSource) -> Result<Self, NetworkAccessError> {
+        let settings = source.settings.clone();
+        let builder = match &source.proxy {
+            Some(url) => Client::builder().proxy(parse_proxy(url)?),
+            // The proxies of the environment would connect to addresses that this process cannot
+            // check, so only the settings name one.
+            None => Client::builder().no_proxy(),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WEB_THREADS)
             .thread_name("plugin-web")
             .enable_all()
             .build()?;
-        let resolver = CheckedResolver::new(&settings.allow_private);
-        let client = Client::builder()
-            .tls_backend_preconfigured(super::tls::tls_config())
+        let resolver = CheckedResolver::new(&settings.allow_private, source.proxy.as_ref());
+        let client = builder
+            .tls_backend_preconfigured(super::tls::tls_config(source.ca_pem.as_deref()))
             .dns_resolver(resolver.clone())
-            // A proxy would connect to addresses that this process cannot check.
-            .no_proxy()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -94,7 +78,7 @@ impl WebClient {
             .pool_max_idle_per_host(settings.concurrent)
             .user_agent(concat!("standpipe/", env!("CARGO_PKG_VERSION")))
             .build()
-            .expect("nothing of it comes from settings");
+            .expect("what comes from settings has been checked");
         let permits = Arc::new(Semaphore::new(settings.concurrent));
         Ok(WebClient { client, resolver, settings, permits, runtime: Some(runtime) })
     }
@@ -172,6 +156,16 @@ impl WebClient {
         let panicked = || WebFailure::Other { cause: "the request was given up".to_owned() };
         results.into_iter().map(|result| result.unwrap_or_else(|| Err(panicked()))).collect()
     }
+}
+
+/// The proxy for all hosts except those in the environment variable `NO_PROXY`. The URL can contain
+/// a password, so it is not shown.
+fn parse_proxy(url: &Secret) -> Result<Proxy, NetworkAccessError> {
+    // The client ignores a proxy with another scheme.
+    let parsed = Url::parse(url.expose()).ok();
+    let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let proxy = parsed.and_then(|url| Proxy::all(url).ok()).ok_or(NetworkAccessError::Proxy)?;
+    Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
 impl Drop for WebClient {

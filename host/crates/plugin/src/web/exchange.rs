@@ -26,15 +26,16 @@ const BATCH_RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Methods that would make the server something other than the end of the request.
 const METHODS_REFUSED: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
-/// Headers of the connection, which the HTTP client sets.
-const HEADERS_OF_CONNECTION: [HeaderName; 6] =
-    [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+/// Headers of the connection, which the HTTP client sets. Those for a proxy are among them, because
+/// the settings name the proxy.
+const HEADERS_OF_CONNECTION: [HeaderName; 7] =
+    [CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Other headers of the connection, for which there are no constants.
 const KEEP_ALIVE: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Headers with credentials, which are not sent to another origin.
-const HEADERS_WITH_CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
+const HEADERS_WITH_CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
 
 /// What all requests of a call share.
 pub(super) struct WebCall {
@@ -114,7 +115,7 @@ impl WebCall {
         let response = built.send().await.map_err(|error| WebFailure::of_client(error, &host))?;
         // A second look at the address that was really used, should the client change.
         match response.remote_addr().map(|address| address.ip()) {
-            Some(address) if !self.resolver.is_allowed(address) => {
+            Some(address) if !self.resolver.is_connection_allowed(address) => {
                 Err(WebFailure::ResolvedAddress { address, host })
             }
             _ => Ok(response),

@@ -1,6 +1,8 @@
 //! Why a request has no response.
 
+#[cfg(feature = "network")]
 use std::error::Error as _;
+#[cfg(feature = "network")]
 use std::io;
 use std::net::IpAddr;
 
@@ -8,10 +10,12 @@ use thiserror::Error;
 
 use super::bindings::standpipe::mapping::web::{self as contract, FailureKind};
 use super::host_pattern::RefusedUrl;
+#[cfg(feature = "network")]
 use standpipe_core::error_chain;
 
 /// Why a request has no response. The text contains no query, header or body.
 #[derive(Debug, Clone, Error)]
+#[cfg_attr(not(feature = "network"), expect(dead_code, reason = "only few requests get so far"))]
 pub(crate) enum WebFailure {
     /// The settings allow no requests.
     #[error(
@@ -19,6 +23,13 @@ pub(crate) enum WebFailure {
          to this host"
     )]
     Off { host: String },
+    /// The program cannot send requests.
+    #[cfg(not(feature = "network"))]
+    #[error(
+        "no request to {host} is sent, because this program is built without the cargo feature `network`: build it \
+         with the feature"
+    )]
+    NotBuilt { host: String },
     /// The events are not real ones.
     #[error(
         "no request to {host} is sent while the plugin is configured, tested, measured or compared"
@@ -88,12 +99,14 @@ pub(crate) enum WebFailure {
 
 /// A host name that cannot be used. The resolver returns it through the HTTP client, which passes it
 /// on as the source of its own error.
+#[cfg(feature = "network")]
 #[derive(Debug, Clone, Error)]
 #[error("{0}")]
 pub(super) struct UnusableHost(pub(super) Box<WebFailure>);
 
 impl WebFailure {
     /// The failure that an error of the HTTP client stands for.
+    #[cfg(feature = "network")]
     pub(super) fn of_client(error: reqwest::Error, host: &str) -> Self {
         // The URL may contain secrets.
         let error = error.without_url();
@@ -127,6 +140,8 @@ impl WebFailure {
 
     pub(super) fn kind(&self) -> FailureKind {
         match self {
+            #[cfg(not(feature = "network"))]
+            WebFailure::NotBuilt { .. } => FailureKind::NotAllowed,
             WebFailure::Off { .. }
             | WebFailure::NotReal { .. }
             | WebFailure::Url(RefusedUrl::Host { .. })

@@ -9,7 +9,7 @@ use maxminddb::{MaxMindDbError, Reader};
 use serde_json::Value;
 use thiserror::Error;
 
-/// A database in memory. It is read once, at the start.
+/// A database in memory. Changes of its file have no effect on it.
 #[derive(Clone)]
 pub(super) struct GeolocationDatabase(Arc<Reader<Vec<u8>>>);
 

@@ -1,6 +1,7 @@
 //! The hosts that a plugin may reach, as an operator writes them, and the check of a URL.
 
 use std::fmt;
+#[cfg(feature = "network")]
 use std::net::IpAddr;
 
 use thiserror::Error;
@@ -156,6 +157,7 @@ pub(super) fn host_and_port(url: &Url) -> String {
 }
 
 /// The address that the host of a URL is, if it is no name.
+#[cfg(feature = "network")]
 pub(super) fn literal_address(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),

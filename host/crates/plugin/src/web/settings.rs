@@ -1,10 +1,12 @@
 //! What plugins may do in the network, with the default limits.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::HostPattern;
+use standpipe_core::secret::SecretSetting;
 
 /// Requests in one call of a plugin: four for each of the 500 events of a batch.
 pub const REQUESTS_PER_BATCH_MAX: usize = 2000;
@@ -39,6 +41,10 @@ pub struct NetworkSettings {
     pub response_bytes: usize,
     /// Maximum requests of all workers at the same time.
     pub concurrent: usize,
+    /// A proxy for requests. It decides which addresses the names of servers stand for.
+    pub proxy: Option<SecretSetting>,
+    /// A PEM file with certificates to trust in addition to those of the system.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 impl Default for NetworkSettings {
@@ -51,6 +57,8 @@ impl Default for NetworkSettings {
             batch_timeout: BATCH_TIMEOUT,
             response_bytes: RESPONSE_BYTES_MAX,
             concurrent: CONCURRENT_REQUESTS_MAX,
+            proxy: None,
+            ca_bundle: None,
         }
     }
 }

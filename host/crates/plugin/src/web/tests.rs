@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::bindings::standpipe::mapping::web::{FailureKind, Redirects, Request, Response};
 use super::*;
+use standpipe_core::secret::Secret;
 
 /// A server that answers each request with what the function writes. It closes the connection if
 /// that is nothing.
@@ -73,7 +74,13 @@ fn open_to(server: SocketAddr, change: impl FnOnce(&mut NetworkSettings)) -> Net
     let (by_address, by_name) = (server.to_string(), format!("localhost:{}", server.port()));
     let mut settings = settings(&[&by_address, &by_name]);
     change(&mut settings);
-    NetworkAccess::open(&settings, None).unwrap()
+    open(settings)
+}
+
+fn open(settings: NetworkSettings) -> NetworkAccess {
+    let access = NetworkAccess::default();
+    assert!(access.reopen(NetworkSource { settings, ..NetworkSource::default() }).unwrap());
+    access
 }
 
 fn get(url: impl Into<String>) -> Request {
@@ -351,4 +358,85 @@ fn requests_of_a_call_run_at_the_same_time() {
     assert!(results.iter().all(|result| result.as_ref().is_ok_and(|found| found.status == 200)));
     // One after the other, they would take ten seconds.
     assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_request_ends_under_the_settings_under_which_it_began() {
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (arrived, released) = (parking_lot::Mutex::new(arrived), parking_lot::Mutex::new(released));
+    let server = serve(move |_, stream| {
+        let _ = arrived.lock().send(());
+        let _ = released.lock().recv();
+        write_response(stream, "200 OK", "", "late");
+    });
+    let access = Arc::new(open_to(server, |_| {}));
+    let url = format!("http://{server}/");
+    let pending = thread::spawn({
+        let (access, url) = (Arc::clone(&access), url.clone());
+        move || fetch(&access, get(url))
+    });
+    arrival.recv().unwrap();
+    assert!(access.reopen(NetworkSource::default()).unwrap());
+    let (kind, text) = failure(&access, get(url));
+    assert!(kind == FailureKind::NotAllowed && text.contains("the network is off"), "{text}");
+    release.send(()).unwrap();
+    assert_eq!(pending.join().unwrap().unwrap().body, b"late");
+}
+
+#[test]
+fn what_has_not_changed_stays_open() {
+    let server = serve_echo();
+    let access = open_to(server, |_| {});
+    let source = access.opened.load().source.clone();
+    assert!(!access.reopen(source.clone()).unwrap());
+    let client = |access: &NetworkAccess| access.opened.load().client.clone().unwrap();
+    let before = client(&access);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let database =
+        NetworkSource { geolocation: Some(GeolocationFile::new(file.path())), ..source.clone() };
+    let error = access.reopen(database).unwrap_err().to_string();
+    assert!(error.contains("failed to read the geolocation database"), "{error}");
+    assert!(Arc::ptr_eq(&before, &client(&access)));
+    let proxy = Some(Secret::new("ftp://user:hush@proxy".to_owned()));
+    let error = access.reopen(NetworkSource { proxy, ..source.clone() }).unwrap_err().to_string();
+    assert!(error.contains("`proxy` under [plugin.network]") && !error.contains("hush"), "{error}");
+    assert_eq!(fetch(&access, get(format!("http://{server}/"))).unwrap().status, 200);
+    let mut slower = source;
+    slower.settings.timeout = Duration::from_secs(20);
+    assert!(access.reopen(slower).unwrap());
+    assert!(!Arc::ptr_eq(&before, &client(&access)));
+}
+
+#[test]
+fn requests_pass_the_proxy_of_the_settings() {
+    let proxy = serve(|request, stream| {
+        if request.starts_with("CONNECT ") {
+            return write_response(stream, "403 Forbidden", "", "");
+        }
+        write_response(stream, "200 OK", "", request);
+    });
+    let access = NetworkAccess::default();
+    let settings = NetworkSettings {
+        allow: ["api.example", "10.1.2.3"].map(|text| HostPattern::parse(text).unwrap()).into(),
+        ..NetworkSettings::default()
+    };
+    let url = Secret::new(format!("http://user:pass@{proxy}"));
+    access
+        .reopen(NetworkSource { settings, proxy: Some(url), ..NetworkSource::default() })
+        .unwrap();
+    let mut request = get("http://api.example/path?a=1");
+    request.headers = vec![("Proxy-Authorization".to_owned(), "own".to_owned())];
+    let seen = String::from_utf8(fetch(&access, request).unwrap().body).unwrap().to_lowercase();
+    assert!(seen.starts_with("get http://api.example/path?a=1 http/1.1\r\n"), "{seen}");
+    assert!(seen.contains("\r\nproxy-authorization: basic dxnlcjpwyxnz\r\n"), "{seen}");
+    assert!(!seen.contains("own"), "{seen}");
+    let (_, text) = failure(&access, get("https://api.example/"));
+    assert!(!text.contains("pass"), "{text}");
+    for (url, kind) in [
+        ("http://10.1.2.3/", FailureKind::NotAllowed),
+        ("http://other.example/", FailureKind::NotAllowed),
+    ] {
+        assert_eq!(failure(&access, get(url)).0, kind, "{url}");
+    }
 }
