@@ -79,7 +79,8 @@ impl DecisionApplier {
             match &output.decision {
                 Decision::Reject(reason) => {
                     tally.rejected += 1;
-                    self.dead_letter_event(provenance, event, Reason::PluginRejected, reason, None);
+                    let why = Reason::of_rejection(reason);
+                    self.dead_letter_event(provenance, event, why, reason, None);
                 }
                 Decision::Deliver(target, payload) => {
                     let place = self.slot_for_target(session, target);

@@ -59,3 +59,35 @@ fn hostile_code_costs_only_its_own_events() {
         assert!(dead_letter.detail.contains(words), "{name}: {}", dead_letter.detail);
     }
 }
+
+#[test]
+fn events_to_retry_have_their_own_reason() {
+    let function = "async function onTrack(event, settings) {\n  \
+                    if (settings.isDown) throw new RetryError('status 503');\n  \
+                    if (event.event === 'bad') throw new ValidationError('no total');\n}\n";
+    let settings = |is_down: bool| {
+        format!(
+            "[plugin]\nscript = 'function.js'\n[plugin.function_settings]\nisDown = {is_down}\n{ALL_EVENTS}"
+        )
+    };
+    let program = Program::host_run_locally().file("function.js", function.as_bytes());
+    let program = program.file("working.toml", settings(false).as_bytes());
+    let event = |name: &str| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
+    let input = event("good") + &event("bad");
+    let down = program.settings(&settings(true)).stdin(input).run().expect_exit(3);
+    let reasons = |ran: &standpipe_tests::FinishedRun| {
+        ran.dead_letters().into_iter().map(|it| it.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&down), ["plugin_retry", "plugin_retry"]);
+    assert!(down.dead_letters()[0].detail.starts_with("RetryError: status 503"));
+    let data = down.path("standpipe-data");
+    let (config, out) = (down.path("working.toml"), down.path("replayed"));
+    let replay = Program::new().args(["dead", "replay", "--reason", "plugin_retry"]);
+    let replay = replay.args(["--config".as_ref(), config.as_os_str()]);
+    let replay = replay.args(["--data-dir".as_ref(), data.as_os_str()]);
+    let _ = replay.args(["--local".as_ref(), out.as_os_str()]).run().expect_exit(3);
+    let delivered = fs::read_to_string(out.join("events.ndjson")).unwrap();
+    assert_eq!(delivered, event("good"));
+    assert_eq!(reasons(&down), ["plugin_rejected"]);
+    assert_eq!(down.dead_letters()[0].history, ["plugin_retry"]);
+}

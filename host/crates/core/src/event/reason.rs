@@ -80,6 +80,22 @@ reasons! {
     MessageTooLarge = "message_too_large",
     /// Its source is not in the settings of the mapper that received it.
     UnknownSource = "unknown_source",
+    /// The plugin rejected the event for now: the same event can succeed later.
+    PluginRetry = "plugin_retry",
+}
+
+/// The start of the message of a rejection that asks for another attempt: the name of the error
+/// with which Segment's functions ask for it.
+const RETRY_MESSAGE_START: &str = "RetryError";
+
+impl Reason {
+    /// The reason for an event that a plugin rejected with this message.
+    pub fn of_rejection(message: &str) -> Self {
+        match message.strip_prefix(RETRY_MESSAGE_START) {
+            Some(rest) if rest.is_empty() || rest.starts_with([':', '\n']) => Reason::PluginRetry,
+            _ => Reason::PluginRejected,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -91,5 +107,25 @@ impl fmt::Display for Reason {
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_retry_errors_ask_for_another_attempt() {
+        for (message, reason) in [
+            ("RetryError", Reason::PluginRetry),
+            ("RetryError: status 503", Reason::PluginRetry),
+            ("RetryError\n    at onTrack (f.js:1:2)", Reason::PluginRetry),
+            ("RetryErrors: x", Reason::PluginRejected),
+            ("Error: RetryError: x", Reason::PluginRejected),
+            ("retryError: x", Reason::PluginRejected),
+            ("", Reason::PluginRejected),
+        ] {
+            assert_eq!(Reason::of_rejection(message), reason, "{message:?}");
+        }
     }
 }
