@@ -147,7 +147,7 @@ impl PluginApi {
         let (bytes, held) = http::read_body(body, bytes_max, &[&self.memory]).await?;
         if bytes.is_empty() {
             return Err(AdminError::bad_request(
-                &"the body is empty: send the component's bytes, as with `curl --data-binary @FILE.wasm`",
+                &"the body is empty: send the bytes of the component or script, as with `curl --data-binary @FILE`",
             ));
         }
         let origin = format!("the admin API, from {}", peer.address);

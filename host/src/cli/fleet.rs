@@ -26,7 +26,7 @@ const TIMEOUT: &str = "60s";
 
 const FLEET_HELP: &str = "Exit codes:
   0  all hosts that are alive have loaded the active rules
-  1  nothing has changed, or hosts are late
+  1  nothing has changed, hosts are late, or an error left open whether the rules were written
   2  wrong usage or settings";
 
 const PUSH_HELP: &str = "Each host that is alive takes the plugin through all steps of a swap: pin and signature, compilation, \

@@ -192,6 +192,16 @@ pub struct SecretPlace {
 }
 
 impl SecretPlace {
+    /// The table of the settings file that contains the text.
+    #[cfg(feature = "cli")]
+    pub(crate) fn table_name(&self) -> &'static str {
+        match self.table {
+            [SCRIPT_MEMBER, "credentials"] => "[plugin.credentials]",
+            [SCRIPT_MEMBER, _] => "[plugin.function_settings]",
+            _ => "[plugin.settings.secrets]",
+        }
+    }
+
     /// The text in settings.
     pub(crate) fn value<'a>(&self, settings: &'a mut Value) -> Option<&'a mut Value> {
         let table = self.table.iter().try_fold(settings, |table, key| table.get_mut(key))?;

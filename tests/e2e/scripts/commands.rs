@@ -60,7 +60,22 @@ fn a_script_is_measured_and_inspected() {
     let ran = plugin_command(&["inspect", "transform.js"]).run().expect_exit(0);
     let text = String::from_utf8(ran.stdout).unwrap();
     assert!(text.contains(&sha256_of(TRANSFORM.as_bytes())), "{text}");
-    assert!(text.contains("scripts ") && text.contains("standpipe:mapping/plugin@"), "{text}");
+    assert!(text.contains("scripts \"transform.js\" ("), "{text}");
+    assert!(text.contains("standpipe:mapping/plugin@"), "{text}");
+}
+
+#[test]
+fn the_tables_of_unresolved_secrets_are_named() {
+    let cases =
+        r#"{"cases":[{"name":"kept","event":{"event":"x"},"expect":[{"stream":"events"}]}]}"#;
+    let config = format!(
+        "[secrets]\nmanager = 'env'\n[plugin]\nscript = 'transform.js'\n[plugin.credentials]\na = 'secret:A'\n\
+         [plugin.function_settings]\nb = 'secret:B'\n{ALL_EVENTS}"
+    );
+    let program = plugin_command(&["test", "transform.js", "cases.json", "--config", "c.toml"]);
+    let program = program.file("cases.json", cases.as_bytes()).file("c.toml", config.as_bytes());
+    let expected = "note: the secrets of [plugin.credentials], [plugin.function_settings] are not resolved here";
+    let _ = program.run().expect_exit(0).expect_stderr(&[expected]);
 }
 
 #[test]

@@ -150,7 +150,7 @@ class Body {
   }
 
   async buffer() {
-    if (this.#isUsed) throw new TypeError(`body used already for: ${this.url}`);
+    if (this.#isUsed) throw new TypeError(`body used already for: ${shownUrl(this.url)}`);
     this.#isUsed = true;
     return this.#bytes || Buffer.alloc(0);
   }
@@ -169,7 +169,7 @@ class Body {
     try {
       return JSON.parse(text);
     } catch (error) {
-      throw new FetchError(`invalid json response body at ${this.url} reason: ${error.message}`, 'invalid-json');
+      throw new FetchError(`invalid json response body at ${shownUrl(this.url)} reason: ${error.message}`, 'invalid-json');
     }
   }
 
@@ -181,6 +181,13 @@ class Body {
     if (this.#isUsed) throw new Error('cannot clone body after it is used');
     return this.#bytes;
   }
+}
+
+// Errors become dead letters, and a query or a user can be a secret.
+function shownUrl(address) {
+  if (!address) return address;
+  const { protocol, host, pathname } = new URL(address);
+  return `${protocol}//${host}${pathname}`;
 }
 
 function absoluteUrl(address) {
@@ -312,7 +319,7 @@ async function fetch(input, init) {
   try {
     response = await native.send(method, address, sentHeaders(request), body, redirect, Math.ceil(timeout));
   } catch (error) {
-    throw new FetchError(`request to ${request.url} failed, reason: ${error.message}`, 'system');
+    throw new FetchError(`request to ${shownUrl(request.url)} failed, reason: ${error.message}`, 'system');
   }
   const [url, status, flat, bytes] = response;
   const headers = new Headers();

@@ -138,6 +138,18 @@ pub struct ScriptOutline {
     pub libraries: Vec<(String, usize)>,
 }
 
+impl ScriptOutline {
+    /// Sets the name of a single script, which is that of its file. The parts of a bundle keep their
+    /// names.
+    pub fn name_single_script(&mut self, name: &str) {
+        if let [(unnamed, _)] = &mut self.files[..]
+            && unnamed == DEFAULT_NAME
+        {
+            name.clone_into(unnamed);
+        }
+    }
+}
+
 /// Whether a plugin file contains scripts that the embedded runner runs. Their settings contain rules
 /// of the built-in plugin.
 pub(crate) fn is_script_of_embedded_runner(bytes: &[u8]) -> bool {

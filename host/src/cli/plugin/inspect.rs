@@ -31,11 +31,16 @@ fn read_and_inspect(arguments: &InspectArguments) -> anyhow::Result<Inspection> 
     let engine = Engine::new(None)?;
     let Some(file) = &arguments.file else { return Ok(inspect(&engine, DEFAULT_PLUGIN)?) };
     let runner = arguments.runner.runner.clone();
-    let plugin = candidate(&PluginSource::BuiltIn.with_path(file.to_owned(), runner))?;
+    let plugin = candidate(&PluginSource::BuiltIn.with_path(file.clone(), runner))?;
     if let Some(runner) = &plugin.runner {
         engine.add_script_runner(runner);
     }
-    inspect(&engine, &plugin.bytes).map_err(|error| anyhow!("{}: {error}", file.display()))
+    let inspection = inspect(&engine, &plugin.bytes);
+    let mut inspection = inspection.map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    if let (Some(script), Some(name)) = (&mut inspection.script, file.file_name()) {
+        script.name_single_script(&name.to_string_lossy());
+    }
+    Ok(inspection)
 }
 
 fn inspection_text(inspection: &Inspection) -> String {

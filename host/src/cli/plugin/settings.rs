@@ -55,10 +55,14 @@ pub(super) fn read_run_settings(
     let (raw, directory) = read_settings(file)?;
     let overrides = Overrides { data_dir, ..Overrides::default() };
     let settings = check_settings(raw, &directory, file, overrides)?;
-    if !secret_references(&settings.written_plugin_settings).is_empty() {
-        complain(
-            "note: the secrets of [plugin.settings] are not resolved here; the plugin gets their references instead",
-        );
+    let references = secret_references(&settings.written_plugin_settings);
+    let mut tables: Vec<_> = references.iter().map(|(place, _)| place.table_name()).collect();
+    tables.dedup();
+    if !tables.is_empty() {
+        let tables = tables.join(", ");
+        complain(&format!(
+            "note: the secrets of {tables} are not resolved here; the plugin gets their references instead"
+        ));
     }
     Ok(settings)
 }
