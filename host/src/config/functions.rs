@@ -62,6 +62,7 @@ fn check_function(
         (Some(script), None) => PluginSource::Script(ScriptPaths {
             files: vec![check.path(script)],
             libraries: raw.libraries.iter().map(|path| check.path(path)).collect(),
+            runner: None,
         }),
         (None, Some(path)) => PluginSource::File(check.path(path)),
     };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::credentials::import_credentials;
 use super::{ExportedCode, UnusedNames, file_stem, quote_path, text_field};
 use crate::config::import::{Imported, JsonObject, find_field, is_blank, quote_text};
-use standpipe_plugin_host::{RawScriptPaths, library_name};
+use standpipe_plugin_host::RawScriptPaths;
 
 /// The list of a transformation's earlier code.
 const EARLIER_LISTS: [&str; 2] = ["TransformationVersions", "libraryVersions"];
@@ -227,9 +227,8 @@ fn write_libraries<'a>(
     let mut code = Vec::new();
     for library in found {
         let name = library.text(&["importName", "name", "id"]).unwrap_or_default();
-        let import_name = library_name(name);
-        let is_word = import_name.len() <= NAME_BYTES_MAX && !import_name.is_empty();
-        let stem = names.take(if is_word { &import_name } else { "library" });
+        let wanted = library_stem(name);
+        let stem = names.take(&wanted);
         let language = CodeLanguage::of(library);
         let path = format!("{LIBRARY_DIRECTORY}/{stem}.{}", language.extension());
         imported.add_file(path.clone(), library.code());
@@ -241,10 +240,10 @@ fn write_libraries<'a>(
                 quote_path(&path)
             )),
             CodeLanguage::JavaScript => {
-                if library_name(&stem) != name {
+                if stem != wanted {
                     imported.add_note(format!(
-                        "{label} has another name here: import it as {:?}",
-                        library_name(&stem)
+                        "{label} has another name here: import it by the name of its file {} in camel case",
+                        quote_path(&path)
                     ));
                 }
                 if is_used {
@@ -255,4 +254,12 @@ fn write_libraries<'a>(
         }
     }
     code
+}
+
+/// The name of a library's file. Its camel case, which scripts import, is that of the library's name.
+fn library_stem(name: &str) -> String {
+    let words = name.split(|character: char| !character.is_alphanumeric());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    let stem = words.join("-");
+    if stem.is_empty() || stem.len() > NAME_BYTES_MAX { "library".to_owned() } else { stem }
 }
