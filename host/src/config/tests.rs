@@ -373,6 +373,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("[aws]", "external_id = VALUE"),
     ("[aws]", "proxy = VALUE"),
     ("[admin]", "token = VALUE"),
+    ("[plugin.network]", "proxy = VALUE"),
     ("[plugin.settings]", "api_key = VALUE"),
     ("[catalog.openmetadata]", "token = VALUE"),
     ("[catalog.openmetadata]", "headers = { Authorization = VALUE }"),

@@ -1,5 +1,7 @@
 //! Tests that an event on which a script hangs or uses up its memory costs nothing else.
 
+use standpipe_tests::FinishedRun;
+
 use super::*;
 
 const HOSTILE: &str = r"
@@ -75,9 +77,8 @@ fn events_to_retry_have_their_own_reason() {
     let event = |name: &str| format!("{{\"type\":\"track\",\"event\":\"{name}\"}}\n");
     let input = event("good") + &event("bad");
     let down = program.settings(&settings(true)).stdin(input).run().expect_exit(3);
-    let reasons = |ran: &standpipe_tests::FinishedRun| {
-        ran.dead_letters().into_iter().map(|it| it.reason).collect::<Vec<_>>()
-    };
+    let reasons =
+        |ran: &FinishedRun| ran.dead_letters().into_iter().map(|it| it.reason).collect::<Vec<_>>();
     assert_eq!(reasons(&down), ["plugin_retry", "plugin_retry"]);
     assert!(down.dead_letters()[0].detail.starts_with("RetryError: status 503"));
     let data = down.path("standpipe-data");

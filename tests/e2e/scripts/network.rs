@@ -159,16 +159,14 @@ fn waiting_costs_no_cpu_time_and_stops_no_other_worker() {
     let started = Instant::now();
     let address = server.address;
     running.write_stdin(event(&format!("http://{address}/slow")).as_bytes());
-    standpipe_tests::wait_until("the slow request arrives", || {
-        server.requests.load(Ordering::SeqCst) > 0
-    });
+    wait_until("the slow request arrives", || server.requests.load(Ordering::SeqCst) > 0);
     running.write_stdin(event(&format!("http://{address}/quick")).as_bytes());
-    standpipe_tests::wait_until("the other event is delivered", || {
+    wait_until("the other event is delivered", || {
         let records = fs::read_to_string(running.path("out/events.ndjson"));
         records.is_ok_and(|records| records.contains("/quick"))
     });
     assert!(started.elapsed() < Duration::from_secs(3), "the other worker waited, too");
-    let ran = running.finish(standpipe_tests::DEADLINE).expect_exit(0);
+    let ran = running.finish(DEADLINE).expect_exit(0);
     let lines = lines_of(&ran.streams());
     assert!(lines.iter().any(|line| line.contains("/slow\"") && line.contains("\"status\":200")));
     assert!(started.elapsed() >= Duration::from_secs(3));
@@ -283,7 +281,7 @@ fn network_and_database_follow_the_settings() {
     let program = Program::host_run_locally().file("a.js", code.as_bytes());
     let mut running = program.settings(&settings("")).start();
     let url = format!("http://{}/", server.address);
-    let mut send = |running: &mut Running, expected: &str| {
+    let send = |running: &mut Running, expected: &str| {
         let read = |running: &Running| {
             fs::read_to_string(running.path("out/events.ndjson")).unwrap_or_default()
         };
