@@ -57,15 +57,23 @@ fn start(function: &str, code: &str) -> Collector {
 const SHOP: &str = "function = { script = 'shop.js', settings = { key = 'k3y' } }";
 
 fn post(collector: &Collector, path: &str, key: Option<&str>, body: &Value) -> HttpResponse {
+    post_to(collector.url(), path, key, body)
+}
+
+fn post_to(url: &str, path: &str, key: Option<&str>, body: &Value) -> HttpResponse {
     let authorization = key.map(|key| basic_auth(key).1);
     let headers: Vec<_> =
         authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
     let body = body.to_string();
-    Client::connect(collector.url()).post(path, &headers, body.as_bytes()).expect("a response")
+    Client::connect(url).post(path, &headers, body.as_bytes()).expect("a response")
 }
 
 fn post_to_shop(collector: &Collector, body: &Value) -> HttpResponse {
-    post(collector, "/v1/functions/shop", Some("key-of-shop"), body)
+    post_to_shop_at(collector.url(), body)
+}
+
+fn post_to_shop_at(url: &str, body: &Value) -> HttpResponse {
+    post_to(url, "/v1/functions/shop", Some("key-of-shop"), body)
 }
 
 fn read_metrics(collector: &Collector) -> Metrics {
@@ -202,11 +210,11 @@ fn many_events_of_many_requests_all_arrive() {
     let collector = start(SHOP, FUNCTION);
     thread::scope(|scope| {
         for client in 0..8 {
-            let collector = &collector;
+            let url = collector.url();
             scope.spawn(move || {
                 for request in 0..20 {
                     let first = (client * 20 + request) * 100;
-                    let reply = post_to_shop(collector, &json!({"first": first, "count": 100}));
+                    let reply = post_to_shop_at(url, &json!({"first": first, "count": 100}));
                     assert_eq!(reply.status, 200, "{}", reply.text());
                 }
             });
@@ -229,9 +237,10 @@ fn a_slow_function_refuses_what_it_has_no_time_for() {
     let settings = CollectorSettings::new([shop]).with_line("plugin.limits", "call_cpu = '5s'");
     let program = Program::host_run_locally().file("shop.js", code.as_bytes());
     let collector = Collector::start(program.settings(&settings).mapping(&[("*", "events")]));
+    let url = collector.url();
     let statuses: Vec<_> = thread::scope(|scope| {
         let requests: Vec<_> =
-            (0..100).map(|_| scope.spawn(|| post_to_shop(&collector, &json!({})))).collect();
+            (0..100).map(|_| scope.spawn(|| post_to_shop_at(url, &json!({})))).collect();
         requests.into_iter().map(|request| request.join().unwrap()).collect()
     });
     let busy: Vec<_> = statuses.iter().filter(|reply| reply.status != 200).collect();
@@ -302,7 +311,7 @@ fn version(number: usize) -> String {
 #[test]
 fn changed_functions_are_used_at_once_and_lose_nothing() {
     let collector = start("function = { script = 'shop.js' }", &version(1));
-    let running = collector.running();
+    let (url, running) = (collector.url(), collector.running());
     let is_over = AtomicBool::new(false);
     let write = |code: &str| {
         let new = running.path("shop.new");
@@ -314,7 +323,7 @@ fn changed_functions_are_used_at_once_and_lose_nothing() {
         let sender = scope.spawn(|| {
             let mut sent = 0;
             while !is_over.load(Ordering::Relaxed) {
-                let reply = post_to_shop(&collector, &json!({"first": sent + 1}));
+                let reply = post_to_shop_at(url, &json!({"first": sent + 1}));
                 assert_eq!(reply.status, 200, "{}", reply.text());
                 sent += 1;
             }
