@@ -157,7 +157,10 @@ mod tests {
             serde_json::json!({"script": {
                 "dialect": "segment-source", "globals": "fresh", "settings": settings, "name": "stripe.js"}})
         );
-        assert_eq!(functions[0].plugin, PluginSource::Script(ScriptPaths { files, libraries }));
+        assert_eq!(
+            functions[0].plugin,
+            PluginSource::Script(ScriptPaths { files, libraries, runner: None })
+        );
         assert_eq!((functions[0].source.as_str(), functions.len()), ("pay", 2));
         assert_eq!(functions[1].settings, r#"{"secrets":{"a":"secret:a"}}"#);
         assert_eq!(functions[1].plugin, PluginSource::File("/etc/standpipe/f.wasm".into()));

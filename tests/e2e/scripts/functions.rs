@@ -311,7 +311,8 @@ fn version(number: usize) -> String {
 #[test]
 fn changed_functions_are_used_at_once_and_lose_nothing() {
     let collector = start("function = { script = 'shop.js' }", &version(1));
-    let (url, running) = (collector.url(), collector.running());
+    let url = collector.url();
+    let running = collector.running();
     let is_over = AtomicBool::new(false);
     let write = |code: &str| {
         let new = running.path("shop.new");

@@ -43,7 +43,9 @@ fuzz_target!(|input: &[u8]| {
     }
     let whole: Option<Value> = serde_json::from_slice(body).ok();
     let items: Option<Vec<&Value>> = whole.as_ref().and_then(|whole| match shape {
-        BodyShape::Batch | BodyShape::Function => Some(whole.get("batch")?.as_array()?.iter().collect()),
+        BodyShape::Batch | BodyShape::Function => {
+            Some(whole.get("batch")?.as_array()?.iter().collect())
+        }
         BodyShape::Webhook if whole.is_array() => Some(whole.as_array()?.iter().collect()),
         _ => Some(vec![whole]),
     });

@@ -81,6 +81,10 @@ pub const SCRIPT_FILES_MAX: usize = 200;
 /// and its CPU time.
 pub const SCRIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Events whose CPU time a function has for one request: those of a full batch, because a request can
+/// contain a batch.
+pub const FUNCTION_CPU_EVENTS: usize = 500;
+
 /// Functions of sources. Each keeps up to [`FUNCTION_IDLE_MAX`] instances in memory. A workspace of
 /// Segment has some tens of functions.
 pub const FUNCTIONS_MAX: usize = 32;

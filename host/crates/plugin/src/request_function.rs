@@ -132,7 +132,7 @@ impl RequestFunction {
 impl LoadedFunction {
     fn call(&self, request: &FunctionRequest) -> Result<Vec<String>, FunctionError> {
         let instance_limits = self.plugin.instance_limits();
-        let cpu_max = instance_limits.call_cpu_for(1, request.bytes());
+        let cpu_max = instance_limits.call_cpu_for(limits::FUNCTION_CPU_EVENTS, request.bytes());
         let mut instance = self.plugin.take_instance()?;
         // After a fault, the instance is dropped with its store.
         let answer = instance.handle_request(&self.export, request, cpu_max)?;

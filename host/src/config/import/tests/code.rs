@@ -222,7 +222,10 @@ fn names_stay_in_the_directory_and_are_different() {
             "libraries/con-js.js"
         ]
     );
-    assert_noted(&imported, &["the library \"größe\" has another name here", "\"libraries/größe-2.js\""]);
+    assert_noted(
+        &imported,
+        &["the library \"größe\" has another name here", "\"libraries/größe-2.js\""],
+    );
 }
 
 #[test]
