@@ -43,6 +43,7 @@ use standpipe_delivery::dead_letters::{
     DeadLetterDirectory, DeadLetterDurability, DeadLetterWriter,
 };
 use standpipe_delivery::{Delivery, DeliverySettings, FirehoseClients, RecordAccumulator};
+use standpipe_plugin_host::plugin_thread;
 use standpipe_plugin_host::swap::Swapper;
 
 /// The parts of a run before the first event.
@@ -353,7 +354,7 @@ impl RunParts {
         };
         let spawn = |number| {
             let worker = Worker::new(shared.clone(), RecordAccumulator::new(&mapping.delivery));
-            thread::Builder::new().name(format!("worker-{number}")).spawn(|| worker.run())
+            plugin_thread(format!("worker-{number}")).spawn(|| worker.run())
         };
         (0..self.settings.workers.get()).map(spawn).collect()
     }

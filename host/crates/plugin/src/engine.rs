@@ -17,6 +17,7 @@ use super::bindings::PluginPre;
 use super::cache::{CacheCounts, CacheOrigin, CompiledCache};
 use super::sandbox::Sandbox;
 use super::script_runner::{ScriptRunner, ScriptRunners};
+use super::stack::STACK_BYTES_MAX;
 use super::ticker::{Ticker, TickerHandle};
 use super::wasm_error::WasmError;
 use super::web::NetworkAccess;
@@ -33,11 +34,6 @@ const WARM_SLOTS_PER_WORKER: u32 = 2;
 
 /// Bytes of an instance's memory that its slot keeps after it ends.
 const KEPT_BYTES: usize = 1024 * 1024;
-
-/// Bytes of a thread's stack that an instance may use: threads have two mebibytes. Interpreters
-/// need several of these bytes for each byte of their own stack, and can throw an error before this
-/// limit traps only if it is not reached first.
-const STACK_BYTES_MAX: usize = 1024 * 1024;
 
 /// Instances of functions of sources that may exist at once, besides those of workers: those that
 /// handle requests, and idle ones, also of functions that have just been replaced.

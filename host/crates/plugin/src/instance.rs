@@ -13,6 +13,7 @@ use super::log::LogRate;
 use super::request_function::{FunctionRequest, RequestFailure};
 use super::routes::{PluginRoute, ROUTES};
 use super::sandbox::{DeadlinePassed, Sandbox, thread_cpu_time};
+use super::stack::with_plugin_stack;
 use super::ticker::RunningCall;
 use super::web::{CallUsage, RequestsOfPlugin};
 use super::{Engine, Fault, InstanceLimits};
@@ -39,7 +40,7 @@ impl Instance {
     ) -> Result<Self, Fault> {
         let configure_cpu = engine.instance_limits().configure_cpu;
         let (mut store, _running) = new_store(engine, rate);
-        match instantiate(&mut store, pre) {
+        match with_plugin_stack(|| instantiate(&mut store, pre)) {
             Ok((component_instance, bindings)) => {
                 let (made, order) = (Instant::now(), StreamOrder::default());
                 Ok(Instance { store, component_instance, bindings, calls: 0, made, order })
@@ -56,7 +57,7 @@ impl Instance {
     ) -> Result<Result<contract::Setup, String>, Fault> {
         let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         let mapper = self.bindings.standpipe_mapping_mapper();
-        let answer = mapper.call_configure(&mut self.store, settings);
+        let answer = with_plugin_stack(|| mapper.call_configure(&mut self.store, settings));
         answer.map_err(|error| fault_of_call(&self.store, &error, configure_deadline(cpu_max)))
     }
 
@@ -72,7 +73,7 @@ impl Instance {
         let _running = start_clock(&mut self.store, start, cpu_max);
         self.store.data_mut().call_usage = CallUsage::new(requests);
         let mapper = self.bindings.standpipe_mapping_mapper();
-        let answer = mapper.call_map_events(&mut self.store, events);
+        let answer = with_plugin_stack(|| mapper.call_map_events(&mut self.store, events));
         answer.map_err(|error| {
             fault_of_call(&self.store, &error, Fault::Deadline(cpu_max.as_millis()))
         })
@@ -89,7 +90,7 @@ impl Instance {
         self.calls += 1;
         let _running = start_clock(&mut self.store, thread_cpu_time(), cpu_max);
         self.store.data_mut().call_usage = CallUsage::new(RequestsOfPlugin::Sent);
-        self.call_handle_request(function, request).map_err(|error| {
+        with_plugin_stack(|| self.call_handle_request(function, request)).map_err(|error| {
             fault_of_call(&self.store, &error, Fault::Deadline(cpu_max.as_millis()))
         })
     }
@@ -122,7 +123,8 @@ impl Instance {
             return Ok(None);
         };
         let (mut store, _running) = new_store(engine, rate);
-        let asked = call_routes(&mut store, pre, &function, settings, cpu_max);
+        let asked =
+            with_plugin_stack(|| call_routes(&mut store, pre, &function, settings, cpu_max));
         asked.map(Some).map_err(|error| fault_of_call(&store, &error, configure_deadline(cpu_max)))
     }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::setpriority_process;
 
 use super::compare::Comparison;
+use super::stack::plugin_thread;
 use super::{Admission, BatchTally, Decisions, EventReads, Generation, Mapper, Plugin};
 use standpipe_core::event::{Envelope, Event};
 
@@ -91,7 +92,7 @@ impl Shadow {
             let (generation, seen) = (Arc::clone(&generation), Arc::clone(&seen));
             move || run_shadow(&generation, &received, &seen)
         };
-        thread::Builder::new().name("shadow".to_owned()).spawn(work)?;
+        plugin_thread("shadow").spawn(work)?;
         Ok(Shadow { generation, reads_text, batches, offered: AtomicU64::new(0), seen })
     }
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Engine, LoadError, Plugin, sha256_hex};
+use crate::{Decision, Engine, LoadError, Mapper, Plugin, plugin_thread, sha256_hex};
+use standpipe_core::event::{Event, scan};
 
 fn file(name: &str, code: &str) -> ScriptFile {
     ScriptFile { name: name.to_owned(), code: code.to_owned() }
@@ -212,4 +213,56 @@ fn a_script_is_loaded_by_the_runner_under_its_own_hash() {
     let rules = r#"{"mappings":1}"#;
     let unroutable = Plugin::load(&engine, code, rules).unwrap_err();
     assert!(matches!(unroutable, LoadError::Settings(_)), "{unroutable}");
+}
+
+/// Why a script rejects an event while it does this.
+fn rejection_of(engine: &Engine, statements: &str) -> String {
+    let code = format!("export function transformEvent(event) {{ {statements}; return event; }}");
+    let settings = r#"{"mappings":[{"event":"*","stream":"events"}]}"#;
+    let plugin = Plugin::load(engine, code.as_bytes(), settings).unwrap();
+    let (text, envelope) = scan(br#"{"event":"x"}"#, 10).unwrap();
+    let event = Event { index: 0, line: 1, text, envelope };
+    let decisions = Mapper::new(plugin).map("web", &[event]);
+    match decisions.of(0) {
+        Ok([output]) => match &output.decision {
+            Decision::Reject(reason) => reason.clone(),
+            other => format!("{other:?}"),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+/// QuickJS limits its own stack, in the memory of the instance. Each of these uses much more of the
+/// thread's stack, and must reach the limit of QuickJS first.
+#[test]
+fn deep_recursion_is_an_error_that_the_script_can_catch() {
+    let nested = |prefix: &str, suffix: &str| {
+        format!("eval('{prefix}'.repeat(40000) + '1' + '{suffix}'.repeat(40000))")
+    };
+    let statements = [
+        "(function call() { call() })()".to_owned(),
+        "JSON.parse('['.repeat(40000))".to_owned(),
+        "let a = []; for (let i = 0; i < 40000; i++) a = [a]; JSON.stringify(a)".to_owned(),
+        "let a = []; for (let i = 0; i < 40000; i++) a = [a]; a.flat(Infinity)".to_owned(),
+        "let f = function () {}; for (let i = 0; i < 8000; i++) f = f.bind(); new f()".to_owned(),
+        "let p = {}; for (let i = 0; i < 8000; i++) p = new Proxy(p, {}); 'x' in p".to_owned(),
+        nested("(", ")"),
+        nested("[", "]"),
+        nested("-+", ""),
+        nested("import(", ")"),
+        nested("1 ? ", " : 1"),
+    ];
+    let engine = Engine::new(None).unwrap();
+    let check = || {
+        for statements in &statements {
+            let reason = rejection_of(&engine, statements);
+            let expected = "RangeError: Maximum call stack size exceeded";
+            assert!(reason.starts_with(expected), "{statements}: {reason}");
+        }
+    };
+    // This thread has a small stack, and those of workers have a large one.
+    check();
+    std::thread::scope(|scope| {
+        plugin_thread("worker").spawn_scoped(scope, check).unwrap().join().unwrap();
+    });
 }
