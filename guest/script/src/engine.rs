@@ -13,9 +13,14 @@ use crate::settings::SourceFile;
 use crate::web::{self, RequestClient};
 
 /// The stack of scripts, in bytes. QuickJS throws an error before it is used up. The component's
-/// whole stack is one mebibyte, and the host's stack for it too: calls of functions take up to four
-/// times as much there.
+/// whole stack is one mebibyte. The host has eight for the same calls: those of QuickJS's parser
+/// take up to twenty times as much there.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// The garbage in bytes that a runtime collects at once. Objects of a context refer to each other, so
+/// each context leaves garbage. By default, QuickJS collects it after almost every batch, and looks at
+/// all live objects each time.
+const GARBAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is built into the language for scripts. `Intl` does not exist in QuickJS.
 type Builtins = (
@@ -72,6 +77,8 @@ impl ScriptEngine {
 
     /// Creates a context: global variables of its own, and nothing of any vendor.
     pub(crate) fn create_context(&self) -> Result<Context, String> {
+        // A collection replaces the threshold by one and a half times what is alive.
+        self.runtime.set_gc_threshold(GARBAGE_BYTES);
         let context = Context::custom::<Builtins>(&self.runtime);
         let context = context.map_err(|error| error.to_string())?;
         let prepared = context.with(|ctx| {
