@@ -12,6 +12,9 @@ mod bytecode;
 mod engine;
 mod event_object;
 mod exception;
+#[doc(hidden)]
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fuzzing;
 mod jobs;
 mod json_text;
 mod libraries;
