@@ -26,6 +26,7 @@ fn load_bytes(bytes: Vec<u8>, settings: &str) -> Result<RequestFunction, Functio
         signature: SignatureCheck::None,
         settings: None,
         origin: "a test".to_owned(),
+        runner: None,
     };
     let slots = FunctionSlots::default();
     RequestFunction::load(engine(), &candidate, settings.into(), &Trust::default(), &slots)
@@ -149,6 +150,7 @@ fn what_handles_no_requests_is_refused() {
         signature: SignatureCheck::None,
         settings: None,
         origin: "a test".to_owned(),
+        runner: None,
     };
     let slots = FunctionSlots::default();
     let unsigned = RequestFunction::load(engine(), &candidate, "{}".into(), &trust, &slots);

@@ -18,7 +18,7 @@ fn filled(bytes: &[u8], settings: &str) -> Value {
 #[test]
 fn the_embedded_runner_is_the_one_of_the_sha_256() {
     assert_eq!(
-        sha256_hex(&script_runner()),
+        sha256_hex(&embedded_runner()),
         script_runner_sha256(),
         "run guest/script/build.sh and commit its results"
     );
