@@ -17,6 +17,7 @@ mod check;
 mod collector;
 mod commands;
 mod compiled;
+mod compression;
 mod copies;
 mod credentials;
 mod dead;

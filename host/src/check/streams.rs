@@ -11,8 +11,8 @@ use standpipe_aws::StreamDescription;
 use standpipe_core::backoff::{Backoff, Jitter};
 use standpipe_core::event::StreamName;
 use standpipe_delivery::{
-    Aggregation, AggregationChoice, Batch, DeliverySettings, FirehoseClient, RequestError,
-    RetryClass, decide_aggregation,
+    Aggregation, AggregationChoice, Batch, CompressionFormat, DeliverySettings, FirehoseClient,
+    RequestError, RetryClass, StreamSettings, decide_aggregation, decide_compression,
 };
 
 /// Attempts to describe a stream. AWS throttles descriptions for the whole account, so they are
@@ -52,7 +52,7 @@ pub(super) async fn check_stream(
         matches!(&description, Err(RequestError { retry_class: RetryClass::Missing, .. }));
     report_existence(stream, description.as_ref(), report);
     if options.send_test_record && !is_missing {
-        write_test_record(client, stream, settings.newline, report).await;
+        write_test_record(client, stream, *settings, report).await;
     } else if !is_missing {
         let why = "not tested: pass --send-test-record to write a record";
         report.skipped(format!("write to {stream}"), why);
@@ -126,11 +126,15 @@ fn report_existence(
 async fn write_test_record(
     client: &dyn FirehoseClient,
     stream: &StreamName,
-    newline: bool,
+    settings: StreamSettings,
     report: &mut CheckReport,
 ) {
     let step = format!("write to {stream}");
-    let batch = Arc::new(Batch::of_record(TEST_RECORD, newline));
+    let compression = match settings.aggregation {
+        Aggregation::Compressed { compression, .. } => Some(compression),
+        _ => None,
+    };
+    let batch = Arc::new(Batch::of_record(TEST_RECORD, settings.newline, compression));
     match client.put_record_batch(stream, batch).await {
         Ok(answer) => match answer.refused.first() {
             None => report.ok(step, "a test record was accepted"),
@@ -160,7 +164,8 @@ async fn write_test_record(
     }
 }
 
-/// Reports what aggregation would save, if it is safe and not enabled.
+/// Reports what aggregation and compression would save if they are safe and not enabled, and
+/// whether they are safe if they are enabled.
 fn report_aggregation(
     stream: &StreamName,
     aggregation: Aggregation,
@@ -171,6 +176,9 @@ fn report_aggregation(
     let step = format!("cost of {stream}");
     let decision = decide_aggregation(description);
     match (aggregation, decision.decision) {
+        (Aggregation::Compressed { compression, .. }, _) => {
+            report_compression(step, compression.format, description, report);
+        }
         (Aggregation::Off, AggregationChoice::Aggregated) => {
             let event_bytes = options.event_bytes.unwrap_or(EVENT_BYTES);
             let detail = format!(
@@ -179,6 +187,7 @@ fn report_aggregation(
             );
             let advice =
                 format!("set aggregate = \"auto\" under [streams.{stream}]: {}", decision.why);
+            let advice = format!("{advice}{}", compression_advice(description));
             report.add(step, CheckOutcome::Ok, detail, Some(advice));
         }
         (Aggregation::UpTo { .. }, AggregationChoice::Off) => {
@@ -190,7 +199,52 @@ fn report_aggregation(
                 Some(advice.to_owned()),
             );
         }
-        _ => report.ok(step, decision.why),
+        _ => {
+            let advice = compression_advice(description);
+            let advice = advice.strip_prefix("; ").map(ToOwned::to_owned);
+            report.add(step, CheckOutcome::Ok, decision.why, advice);
+        }
+    }
+}
+
+/// Reports whether the records of a stream can be compressed, as the settings say, and whether the
+/// names of the objects show it.
+fn report_compression(
+    step: String,
+    format: CompressionFormat,
+    description: &StreamDescription,
+    report: &mut CheckReport,
+) {
+    let decision = decide_compression(description);
+    if decision.decision != AggregationChoice::Compressed {
+        let detail = format!("records are not compressed, although the settings say so: {}", decision.why);
+        let advice = "remove `compress` from `aggregate`, or change the stream";
+        return report.add(step, CheckOutcome::Failed, detail, Some(advice.to_owned()));
+    }
+    let expected = format.file_extension();
+    let end = expected.rsplit('.').next().unwrap_or(expected);
+    let extension = description.destinations.iter().find_map(|it| it.file_extension.as_deref());
+    if extension.is_some_and(|extension| extension.ends_with(end)) {
+        return report.ok(step, decision.why);
+    }
+    let detail = format!(
+        "records are compressed, but the names of the objects in S3 {}",
+        extension.map_or("have no extension".to_owned(), |it| format!("end with {it:?}"))
+    );
+    let advice = format!(
+        "set FileExtension of the stream to {expected:?}, so that readers such as Athena decompress the objects"
+    );
+    report.add(step, CheckOutcome::Ok, detail, Some(advice));
+}
+
+/// What compression would save beyond aggregation, if the stream allows it.
+fn compression_advice(description: &StreamDescription) -> String {
+    match decide_compression(description).decision {
+        AggregationChoice::Compressed => format!(
+            "; aggregate = {{ max_bytes = {}, compress = \"gzip\" }} saves more: `host cost` shows how much",
+            standpipe_delivery::limits::AGGREGATE_AUTO_BYTES
+        ),
+        _ => String::new(),
     }
 }
 

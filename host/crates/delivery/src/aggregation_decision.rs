@@ -1,5 +1,5 @@
-//! Decides from a stream's description whether events may share records. Unknown parts count as
-//! unsafe. The decision is a pure function.
+//! Decides from a stream's description whether events may share records, and whether these may be
+//! compressed. Unknown parts count as unsafe. The decisions are pure functions.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::limits;
 use standpipe_aws::{Destination, DestinationKind, Processor, RecordSplit, StreamDescription};
 
-/// The decision of `aggregate = "auto"` for a stream.
+/// The decision about a stream, for `aggregate = "auto"` or with `compress`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AggregationDecision {
     /// The choice.
@@ -24,6 +24,8 @@ pub enum AggregationChoice {
     /// Events share records, which is cheaper.
     #[serde(rename = "packed")]
     Aggregated,
+    /// Events share records, and the records are compressed.
+    Compressed,
     /// Each event has its own record, which is safe for every reader.
     Off,
 }
@@ -33,14 +35,18 @@ impl AggregationDecision {
         AggregationDecision { decision: AggregationChoice::Aggregated, why: why.into() }
     }
 
+    pub(super) fn compressed(why: impl Into<Cow<'static, str>>) -> Self {
+        AggregationDecision { decision: AggregationChoice::Compressed, why: why.into() }
+    }
+
     pub(super) fn off(why: impl Into<Cow<'static, str>>) -> Self {
         AggregationDecision { decision: AggregationChoice::Off, why: why.into() }
     }
 
-    /// The maximum size of a record, if events share records.
+    /// The maximum size of a record, if events share records and the settings contain no size.
     pub fn bytes_max(&self) -> Option<usize> {
         match self.decision {
-            AggregationChoice::Aggregated => Some(limits::AGGREGATE_AUTO_BYTES),
+            AggregationChoice::Aggregated | AggregationChoice::Compressed => Some(limits::AGGREGATE_AUTO_BYTES),
             AggregationChoice::Off => None,
         }
     }
@@ -71,6 +77,44 @@ pub fn decide_aggregation(stream: &StreamDescription) -> AggregationDecision {
         }
         _ => "a file in S3 contains records one after the other",
     })
+}
+
+/// Decides whether records may be compressed. If not, they may still be aggregated.
+///
+/// Firehose writes each record to an object in S3 as it is, and a concatenation of compressed
+/// records is a compressed file. Everything else that reads records expects text.
+pub fn decide_compression(stream: &StreamDescription) -> AggregationDecision {
+    let objection = match &stream.destinations[..] {
+        _ if stream.has_more_destinations => Some(UNKNOWN_DESTINATION.into()),
+        [] => Some("the description shows no destination".into()),
+        destinations => destinations.iter().find_map(find_compression_objection),
+    };
+    match objection {
+        None => AggregationDecision::compressed("Firehose writes the records to S3 as they are"),
+        Some(why) => AggregationDecision { why, ..decide_aggregation(stream) },
+    }
+}
+
+/// Why compressed records cannot be read at a destination.
+fn find_compression_objection(destination: &Destination) -> Option<Cow<'static, str>> {
+    let kind = destination.kind();
+    if kind == DestinationKind::Redshift {
+        return Some("Redshift reads compressed files only with an option of its COPY command".into());
+    }
+    if let Some(objection) = kind_objection(kind) {
+        return Some(Cow::Borrowed(objection));
+    }
+    if destination.partitions_dynamically {
+        return Some("Firehose reads partition keys from the records".into());
+    }
+    if destination.converts_format {
+        return Some("Firehose converts the records to Parquet or ORC".into());
+    }
+    if let Some(format) = &destination.compression {
+        return Some(format!("Firehose compresses the objects itself: CompressionFormat is {format}").into());
+    }
+    let processor = destination.processors.first()?;
+    Some(format!("the stream processes the records: {}", processor.kind).into())
 }
 
 const UNKNOWN_DESTINATION: &str = "the stream has an unknown kind of destination";

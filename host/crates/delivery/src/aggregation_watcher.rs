@@ -1,5 +1,6 @@
-//! Keeps the descriptions of streams with automatic aggregation up to date: one request after the
-//! other, below the account's quota. Delivery never waits for it.
+//! Keeps the descriptions of streams with automatic or compressed aggregation up to date: one
+//! request after the other, below the account's quota. Only a stream with compressed records waits
+//! for its first description.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::aggregation::StreamAggregation;
-use super::aggregation_decision::{decide_aggregation, operator_hint};
+use super::aggregation_decision::{decide_aggregation, decide_compression, operator_hint};
 use super::firehose_client::RequestError;
 use super::log_limit::{LogKind, LogLimit};
 use super::{AggregationChoice, AggregationDecision, FirehoseClient, RetryClass};
@@ -28,12 +29,13 @@ const DESCRIBES_AT_ONCE_MAX: usize = 4;
 /// failed call.
 const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 
-/// Requests the descriptions of streams with automatic aggregation, decides, and requests them
-/// again at intervals while the streams are in use.
+/// Requests the descriptions of streams with automatic or compressed aggregation, decides, and
+/// requests them again at intervals while the streams are in use.
 ///
 /// The quota of these calls is small and shared by all callers of the account. So the calls are
-/// made slowly, one after the other, and nothing ever waits for a response: until it arrives,
-/// events are not aggregated.
+/// made slowly, one after the other. With automatic aggregation, nothing waits for a response:
+/// until it arrives, events are not aggregated. A stream with compressed records is not sent any
+/// before the first response or error, because uncompressed ones would damage its objects.
 pub(super) struct AggregationWatcher {
     port: Arc<dyn FirehoseClient>,
     at_once: Semaphore,
@@ -67,7 +69,7 @@ impl AggregationWatcher {
             let pause = match self.describe_stream(&stream).await {
                 Ok(description) => {
                     failures = 0;
-                    self.apply_and_log(&stream, &aggregation, decide_aggregation(&description));
+                    self.apply_and_log(&stream, &aggregation, decide(&aggregation, &description));
                     let hint = operator_hint(&description);
                     if let Some(hint) = hint.filter(|_| hinted != hint)
                         && self.log.admits(LogKind::Aggregation)
@@ -104,6 +106,9 @@ impl AggregationWatcher {
         error: &RequestError,
         failures: u32,
     ) -> Duration {
+        if aggregation.is_compressed() {
+            return self.trust_settings(stream, aggregation, error, failures);
+        }
         if is_denied(error) {
             let why =
                 format!("the permission firehose:DescribeDeliveryStream is missing ({error})");
@@ -127,6 +132,31 @@ impl AggregationWatcher {
         limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause_after(failures)
     }
 
+    /// Compresses the records of a stream whose description cannot be read, as the settings say. A
+    /// decision from an earlier description stays.
+    fn trust_settings(
+        &self,
+        stream: &StreamName,
+        aggregation: &StreamAggregation,
+        error: &RequestError,
+        failures: u32,
+    ) -> Duration {
+        if !aggregation.is_decided() {
+            let why = format!("the settings say so; failed to describe the stream ({error})");
+            aggregation.apply_decision(AggregationDecision::compressed(why.clone()));
+            if self.log.admits(LogKind::Aggregation) {
+                tracing::warn!(
+                    %stream,
+                    "records are compressed without a check of the stream's destination: {why}"
+                );
+            }
+        }
+        match is_denied(error) {
+            true => DESCRIBE_AGAIN,
+            false => limits::RETRY_BACKOFF.up_to(DESCRIBE_AGAIN).pause_after(failures),
+        }
+    }
+
     /// Applies the decision, and logs it if it is new.
     fn apply_and_log(
         &self,
@@ -134,14 +164,30 @@ impl AggregationWatcher {
         aggregation: &StreamAggregation,
         decision: AggregationDecision,
     ) {
-        if aggregation.apply_decision(decision.clone()) && self.log.admits(LogKind::Aggregation) {
-            let AggregationDecision { decision, why } = decision;
-            let is_or_not = match decision {
-                AggregationChoice::Aggregated => "are",
-                AggregationChoice::Off => "are not",
-            };
-            tracing::info!(%stream, "events {is_or_not} aggregated: {why}");
+        if !aggregation.apply_decision(decision.clone()) || !self.log.admits(LogKind::Aggregation) {
+            return;
         }
+        let AggregationDecision { decision, why } = decision;
+        match decision {
+            AggregationChoice::Compressed => tracing::info!(%stream, "records are compressed: {why}"),
+            _ if aggregation.is_compressed() => tracing::error!(
+                %stream,
+                "records are not compressed, although the settings say so: {why}: remove `compress` from `aggregate`, or change the stream"
+            ),
+            AggregationChoice::Aggregated => tracing::info!(%stream, "events are aggregated: {why}"),
+            AggregationChoice::Off => tracing::info!(%stream, "events are not aggregated: {why}"),
+        }
+    }
+}
+
+/// Decides by the description of a stream.
+fn decide(
+    aggregation: &StreamAggregation,
+    description: &StreamDescription,
+) -> AggregationDecision {
+    match aggregation.is_compressed() {
+        true => decide_compression(description),
+        false => decide_aggregation(description),
     }
 }
 

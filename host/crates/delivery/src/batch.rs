@@ -1,9 +1,11 @@
 //! A batch: records for one stream in one buffer, with their events and the events' provenance. The
-//! text of an event is copied once, so a slow stream keeps no chunks in memory.
+//! text of an event is copied once, so a slow stream keeps no chunks in memory. Compressed records
+//! stand in a second buffer, because dead letters need the events.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::compression::{RecordCompression, RecordCompressors};
 use crate::limits;
 use standpipe_core::event::{Ack, OutputOutcome};
 
@@ -14,13 +16,18 @@ use standpipe_core::event::{Ack, OutputOutcome};
 /// records in memory, and not the other events of the chunk.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The records, one after the other.
+    /// The records before compression, one after the other.
     pub(super) bytes: Vec<u8>,
     /// The texts of events whose payload differs from their text.
     pub(super) texts: Vec<u8>,
+    /// The compressed records, one after the other.
+    pub(super) compressed: Vec<u8>,
     events: Vec<Entry>,
     /// For each record, the number of events up to its end.
     records: Vec<u32>,
+    /// For each record up to the last compressed one, its end in `compressed`. A record that is not
+    /// compressed has no bytes there, while a compressed one always has some.
+    compressed_ends: Vec<u32>,
     /// The provenance of the events.
     pub(super) runs: Vec<ProvenanceRun>,
 }
@@ -91,12 +98,17 @@ impl<'a> Record<'a> {
 
 impl Batch {
     /// A batch of one record without a source.
-    pub fn of_record(text: &[u8], newline: bool) -> Self {
+    pub fn of_record(text: &[u8], newline: bool, compression: Option<RecordCompression>) -> Self {
         let mut batch = Batch::default();
         let provenance =
             Provenance { ack: Ack::new("".into(), 1, |_| ()), plugin: "".into(), generation: 0 };
         let newline: &[u8] = if newline { b"\n" } else { b"" };
         batch.push(&provenance, Record { event: 0, line: 1, text, payload: None }, newline);
+        if let Some(compression) = compression {
+            batch.compress_last_record(limits::RECORD_BYTES_MAX, |record, to| {
+                RecordCompressors::default().compress(compression, record, to);
+            });
+        }
         batch
     }
 
@@ -105,8 +117,10 @@ impl Batch {
         Batch {
             bytes: Vec::with_capacity(self.bytes.len()),
             texts: Vec::with_capacity(self.texts.len()),
+            compressed: Vec::with_capacity(self.compressed.len()),
             events: Vec::with_capacity(self.events.len()),
             records: Vec::with_capacity(self.records.len()),
+            compressed_ends: Vec::with_capacity(self.compressed_ends.len()),
             runs: Vec::with_capacity(self.runs.len()),
         }
     }
@@ -133,7 +147,77 @@ impl Batch {
     pub(super) fn last_record_has_room(&self, bytes: usize, bytes_max: usize) -> bool {
         let Some(last) = self.records.len().checked_sub(1) else { return false };
         self.events_of(last).len() < limits::RECORD_EVENTS_MAX
-            && self.payload(last).len() + bytes <= bytes_max
+            && self.event_texts(last).len() + bytes <= bytes_max
+    }
+
+    /// The bytes of the last record that is not compressed yet, or `None` if there is none.
+    pub(super) fn uncompressed_bytes(&self) -> Option<usize> {
+        let last = self.records.len().checked_sub(1)?;
+        (self.compressed_ends.len() <= last).then(|| self.event_texts(last).len())
+    }
+
+    /// Compresses the last record. If it is larger than `bytes_max` after compression, its last
+    /// events become another record, which is not compressed yet. Returns the sizes of the
+    /// compressed record before and after compression.
+    pub(super) fn compress_last_record(
+        &mut self,
+        bytes_max: usize,
+        mut compress: impl FnMut(&[u8], &mut Vec<u8>),
+    ) -> (usize, usize) {
+        let last = self.records.len() - 1;
+        let events = self.events_of(last);
+        let (start, mut count) = (self.start(events.start), events.len());
+        let compressed_start = self.compressed.len();
+        loop {
+            let end = self.start(events.start + count);
+            compress(&self.bytes[start..end], &mut self.compressed);
+            let bytes = self.compressed.len() - compressed_start;
+            if bytes <= bytes_max || count == 1 {
+                self.end_compressed_record(last, to_u32(events.start + count));
+                return (end - start, bytes);
+            }
+            self.compressed.truncate(compressed_start);
+            count = smaller_count(count, bytes, bytes_max);
+        }
+    }
+
+    /// Ends the last record after these events, and its compressed form here. Later events become
+    /// another record.
+    fn end_compressed_record(&mut self, last: usize, events: u32) {
+        let all = std::mem::replace(&mut self.records[last], events);
+        let before = self.compressed_ends.last().copied().unwrap_or_default();
+        self.compressed_ends.resize(last, before);
+        self.compressed_ends.push(to_u32(self.compressed.len()));
+        if all > events {
+            self.records.push(all);
+        }
+    }
+
+    /// Whether some records are compressed.
+    pub(super) fn has_compressed(&self) -> bool {
+        !self.compressed.is_empty()
+    }
+
+    /// Creates batches with the same events in records of at most `bytes_max` bytes, not
+    /// compressed. There are several batches if one would exceed the limit of records.
+    pub(super) fn without_compression(&self, bytes_max: usize) -> Vec<Batch> {
+        let mut batches = vec![Batch::default()];
+        for event in 0..self.events.len() {
+            let bytes = self.event_bytes(event);
+            let batch = batches.last_mut().expect("there is one");
+            let is_shared = batch.last_record_has_room(bytes, bytes_max);
+            if !is_shared && batch.len() == limits::REQUEST_RECORDS_MAX {
+                batches.push(Batch::default());
+            }
+            let batch = batches.last_mut().expect("there is one");
+            batch.copy_event(self, event);
+            let end = to_u32(batch.events.len());
+            match batch.records.last_mut() {
+                Some(last) if is_shared => *last = end,
+                _ => batch.records.push(end),
+            }
+        }
+        batches
     }
 
     /// The number of records.
@@ -148,6 +232,14 @@ impl Batch {
 
     /// The size of all records together, as Firehose counts it.
     pub fn payload_bytes(&self) -> usize {
+        match self.has_compressed() {
+            true => self.payloads().map(<[u8]>::len).sum(),
+            false => self.bytes.len(),
+        }
+    }
+
+    /// The size of all records together before compression.
+    pub(super) fn text_bytes(&self) -> usize {
         self.bytes.len()
     }
 
@@ -155,7 +247,7 @@ impl Batch {
     /// their texts.
     pub(super) fn held_bytes(&self) -> usize {
         let index = size_of_val(self.events.as_slice()) + size_of_val(self.records.as_slice());
-        self.bytes.len() + self.texts.len() + index
+        self.bytes.len() + self.texts.len() + self.compressed.len() + index
     }
 
     /// The bytes of each record, in order.
@@ -163,8 +255,20 @@ impl Batch {
         (0..self.len()).map(|record| self.payload(record))
     }
 
-    /// The bytes of a record.
+    /// The bytes of a record, as they are sent.
     pub fn payload(&self, record: usize) -> &[u8] {
+        self.compressed_record(record).unwrap_or_else(|| self.event_texts(record))
+    }
+
+    /// The compressed form of a record, if it has one.
+    fn compressed_record(&self, record: usize) -> Option<&[u8]> {
+        let end = *self.compressed_ends.get(record)?;
+        let start = record.checked_sub(1).map_or(0, |before| self.compressed_ends[before]);
+        (start < end).then(|| &self.compressed[start as usize..end as usize])
+    }
+
+    /// The bytes of a record before compression.
+    fn event_texts(&self, record: usize) -> &[u8] {
         let events = self.events_of(record);
         &self.bytes[self.start(events.start)..self.start(events.end)]
     }
@@ -255,29 +359,31 @@ impl Batch {
 
     /// The positions of events and records in the batch, serialized.
     pub(super) fn index(&self) -> Vec<u8> {
-        let bytes = self.events.len() * ENTRY_BYTES + self.records.len() * size_of::<u32>();
-        let mut index = Vec::with_capacity(bytes);
+        let ends = self.records.len() + self.compressed_ends.len();
+        let mut index = Vec::with_capacity(self.events.len() * ENTRY_BYTES + ends * size_of::<u32>());
         for entry in &self.events {
             index.extend_from_slice(&entry.to_bytes());
         }
-        for record in &self.records {
-            index.extend_from_slice(&record.to_le_bytes());
+        for end in self.records.iter().chain(&self.compressed_ends) {
+            index.extend_from_slice(&end.to_le_bytes());
         }
         index
     }
 
-    /// Creates a batch from its parts.
+    /// Creates a batch from its parts: the buffers of records, texts and compressed records, and
+    /// the index of this number of events and records.
     pub(super) fn from_parts(
-        bytes: Vec<u8>,
-        texts: Vec<u8>,
+        [bytes, texts, compressed]: [Vec<u8>; 3],
         index: &[u8],
-        events: usize,
+        (events, records): (usize, usize),
         runs: Vec<ProvenanceRun>,
     ) -> Self {
-        let (entries, records) = index.split_at(events * ENTRY_BYTES);
+        let (entries, ends) = index.split_at(events * ENTRY_BYTES);
         let events = entries.as_chunks().0.iter().map(Entry::from_bytes).collect();
-        let records = records.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
-        Batch { bytes, texts, events, records: records.collect(), runs }
+        let mut ends = ends.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+        let records = ends.by_ref().take(records).collect();
+        let compressed_ends = ends.collect();
+        Batch { bytes, texts, compressed, events, records, compressed_ends, runs }
     }
 
     fn push_event(&mut self, provenance: &Provenance, record: Record<'_>, newline: &[u8]) {
@@ -294,16 +400,24 @@ impl Batch {
 
     fn copy_record(&mut self, other: &Batch, record: usize) {
         for event in other.events_of(record) {
-            self.begin_span(other.provenance(event));
-            self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
-            let entry = other.events[event];
-            let text = match entry.text {
-                TextLocation::Payload(length) => TextLocation::Payload(length),
-                TextLocation::Kept { .. } => self.keep_text(other.text(event)),
-            };
-            self.events.push(Entry { end: to_u32(self.bytes.len()), text, ..entry });
+            self.copy_event(other, event);
         }
         self.records.push(to_u32(self.events.len()));
+        if let Some(compressed) = other.compressed_record(record) {
+            self.compressed.extend_from_slice(compressed);
+            self.end_compressed_record(self.records.len() - 1, to_u32(self.events.len()));
+        }
+    }
+
+    fn copy_event(&mut self, other: &Batch, event: usize) {
+        self.begin_span(other.provenance(event));
+        self.bytes.extend_from_slice(&other.bytes[other.start(event)..other.start(event + 1)]);
+        let entry = other.events[event];
+        let text = match entry.text {
+            TextLocation::Payload(length) => TextLocation::Payload(length),
+            TextLocation::Kept { .. } => self.keep_text(other.text(event)),
+        };
+        self.events.push(Entry { end: to_u32(self.bytes.len()), text, ..entry });
     }
 
     fn keep_text(&mut self, text: &[u8]) -> TextLocation {
@@ -370,6 +484,14 @@ impl Provenance {
     }
 }
 
+/// The number of events of a record that was too large after compression: in proportion to its
+/// limit, and at least one less.
+fn smaller_count(count: usize, bytes: usize, bytes_max: usize) -> usize {
+    // A margin, because the events differ.
+    let fitting = count * bytes_max / bytes * 15 / 16;
+    fitting.clamp(1, count - 1)
+}
+
 fn to_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a batch is far smaller than 4 GiB")
 }
@@ -419,5 +541,40 @@ mod tests {
         drop(rest);
         assert_eq!(*first.lock(), Settled { delivered: 1, dead: 1, ..Settled::default() });
         assert_eq!(*second.lock(), Settled { dead: 2, ..Settled::default() });
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_after_compression_is_split_between_events() {
+        let seen = Arc::default();
+        let provenance = provenance(5, &seen);
+        let mut batch = Batch::default();
+        batch.push(&provenance, record(0, b"raw", None), b"\n");
+        for (event, text) in (1..).zip([&b"aa"[..], b"bb", b"cc", b"dd"]) {
+            match event {
+                1 => batch.push(&provenance, record(event, text, None), b"\n"),
+                _ => batch.push_to_last_record(&provenance, record(event, text, None), b"\n"),
+            }
+        }
+        assert_eq!(batch.uncompressed_bytes(), Some(12));
+        let double = |record: &[u8], to: &mut Vec<u8>| to.extend([record, record].concat());
+        // Two events have 12 bytes after this "compression".
+        assert_eq!(batch.compress_last_record(12, double), (3, 6));
+        assert_eq!((batch.len(), batch.uncompressed_bytes()), (3, Some(9)));
+        assert_eq!(batch.compress_last_record(100, double), (9, 18));
+        assert_eq!((batch.len(), batch.uncompressed_bytes()), (3, None));
+        let payloads = [&b"raw\n"[..], b"aa\naa\n", b"bb\ncc\ndd\nbb\ncc\ndd\n"];
+        assert_eq!(batch.payloads().collect::<Vec<_>>(), payloads);
+        assert_eq!((batch.payload_bytes(), batch.text_bytes()), (28, 16));
+
+        // The compressed form stays with its record.
+        let mut joined = batch.select([2]);
+        joined.append(&batch.select([0, 1]));
+        let order = [payloads[2], payloads[0], payloads[1]];
+        assert_eq!(joined.payloads().collect::<Vec<_>>(), order);
+        let plain = joined.without_compression(6);
+        assert_eq!(plain.len(), 1);
+        assert!(!plain[0].has_compressed());
+        let plain: Vec<_> = plain[0].payloads().collect();
+        assert_eq!(plain, [&b"bb\ncc\n"[..], b"dd\n", b"raw\n", b"aa\n"]);
     }
 }

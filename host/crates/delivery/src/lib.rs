@@ -21,6 +21,7 @@ mod aggregation_decision;
 mod aggregation_watcher;
 mod amazon_client;
 mod batch;
+mod compression;
 pub mod dead_letters;
 mod error_kind;
 pub mod faulty_client;
@@ -44,9 +45,12 @@ mod stream;
 mod streams;
 
 pub use aggregation::Aggregation;
-pub use aggregation_decision::{AggregationChoice, AggregationDecision, decide_aggregation};
+pub use aggregation_decision::{
+    AggregationChoice, AggregationDecision, decide_aggregation, decide_compression,
+};
 pub use amazon_client::{AmazonClient, read_put_answer};
 pub use batch::{Batch, Provenance, Record};
+pub use compression::{CompressionFormat, RecordCompression};
 use error_kind::ErrorKind;
 pub use firehose_client::{
     DescribeFuture, FirehoseClient, PutFuture, PutResponse, RecordRefusal, RequestError, RetryClass,

@@ -79,14 +79,17 @@ pub(super) struct Backlog(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(super) struct SpilledBatch {
     extent: Extent,
-    /// Lengths of the records, of other texts, and of the index, in this order.
-    lengths: [usize; 3],
+    /// Lengths of the records, of other texts, of compressed records, and of the index, in this
+    /// order.
+    lengths: [usize; 4],
     /// The provenance of the records. It stays in memory with its acknowledgements.
     runs: Vec<ProvenanceRun>,
     /// The bytes of the batch in memory.
     pub(super) held_bytes: usize,
     /// The number of its events.
     pub(super) events: usize,
+    /// The number of its records.
+    records: usize,
 }
 
 /// The disk space of a batch in its file. Dropping it releases the space.
@@ -136,7 +139,7 @@ impl Overflow {
         batch: &Batch,
     ) -> Result<SpilledBatch, NotStored> {
         let index = batch.index();
-        let parts = [batch.bytes.as_slice(), &batch.texts, &index];
+        let parts = [batch.bytes.as_slice(), &batch.texts, &batch.compressed, &index];
         let lengths = parts.map(<[u8]>::len);
         let bytes = lengths.iter().sum::<usize>() as u64;
         let extent = self.reserve_extent(backlog, bytes, batch.runs.len())?;
@@ -154,7 +157,8 @@ impl Overflow {
             tracing::info!("records of slow streams are written to disk again");
         }
         let (runs, held_bytes) = (batch.runs.clone(), batch.held_bytes());
-        Ok(SpilledBatch { extent, lengths, runs, held_bytes, events: batch.event_count() })
+        let (events, records) = (batch.event_count(), batch.len());
+        Ok(SpilledBatch { extent, lengths, runs, held_bytes, events, records })
     }
 
     /// Notified whenever disk space may have become free.
@@ -246,9 +250,9 @@ impl SpilledBatch {
             at += length as u64;
             io::Result::Ok(part)
         };
-        let [bytes, texts, index] = self.lengths;
-        let (bytes, texts) = (read(bytes)?, read(texts)?);
-        Ok(Batch::from_parts(bytes, texts, &read(index)?, self.events, self.runs))
+        let [bytes, texts, compressed, index] = self.lengths;
+        let buffers = [read(bytes)?, read(texts)?, read(compressed)?];
+        Ok(Batch::from_parts(buffers, &read(index)?, (self.events, self.records), self.runs))
     }
 }
 
@@ -303,6 +307,13 @@ mod tests {
             match event % 3 {
                 1 => batch.push_to_last_record(&current, record, b"\n"),
                 _ => batch.push(&current, record, b"\n"),
+            }
+            // Some records are compressed, with one byte before the text as the compressed form.
+            if event % 4 == 2 && batch.uncompressed_bytes().is_some() {
+                batch.compress_last_record(usize::MAX, |record, to| {
+                    to.push(b'z');
+                    to.extend_from_slice(record);
+                });
             }
         }
         batch

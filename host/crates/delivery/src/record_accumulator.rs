@@ -1,5 +1,7 @@
 //! A worker's open batches, one for each stream. A batch is closed when it is full, due, or the
 //! largest while too many bytes are open. Submitting it waits while too much is in flight.
+//!
+//! If records are compressed, the worker compresses each one when it is complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::aggregation::RecordLimit;
+use super::compression::{COMPRESSION_OVERHEAD_BYTES_MAX, CompressedFill, RecordCompressors};
 use super::stream::{DeliveryStream, StreamLease};
 use super::{Batch, Delivery, Identity, NamedBy, Provenance, Record, TooManyStreams};
 use crate::limits;
@@ -15,6 +19,10 @@ use standpipe_core::event::StreamName;
 /// Maximum bytes of one worker's open batches of all streams. Above this limit, batches are sent
 /// before they are full.
 pub(super) const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Maximum bytes of a batch before compression. Records that cannot become smaller grow a little.
+const COMPRESSED_BATCH_BYTES_MAX: usize =
+    limits::REQUEST_BYTES_MAX - limits::REQUEST_RECORDS_MAX * COMPRESSION_OVERHEAD_BYTES_MAX;
 
 /// How often a worker checks for streams that are no longer in use.
 const OUTBOX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,6 +47,7 @@ pub struct RecordAccumulator {
     /// Closed batches that are not submitted yet, oldest first. A caller that adds records submits
     /// them before the next record, so there are only a few.
     closed: VecDeque<(StreamLease, Batch)>,
+    compressors: RecordCompressors,
     swept: Instant,
     /// Whether only [`RecordAccumulator::flush`] submits batches.
     #[cfg(any(test, feature = "testing"))]
@@ -66,8 +75,11 @@ struct Slot {
     /// The lease of the stream while the batch is open.
     in_use: Option<StreamLease>,
     batch: Batch,
-    /// The maximum size of an aggregated record for the current event, if it may be aggregated.
-    aggregate_bytes_max: Option<usize>,
+    /// The limits of the record that the current event may share.
+    limit: Option<RecordLimit>,
+    /// The limits of each record of the open batch, if the batch is compressed.
+    compressed: Option<RecordLimit>,
+    fill: CompressedFill,
     /// When the first record was added.
     opened: Instant,
 }
@@ -100,6 +112,7 @@ impl RecordAccumulator {
             by_name: HashMap::new(),
             open_bytes: 0,
             closed: VecDeque::new(),
+            compressors: RecordCompressors::default(),
             swept: runtime_now(),
             #[cfg(any(test, feature = "testing"))]
             is_deferred: false,
@@ -135,7 +148,9 @@ impl RecordAccumulator {
             stream,
             in_use: None,
             batch: Batch::default(),
-            aggregate_bytes_max: None,
+            limit: None,
+            compressed: None,
+            fill: CompressedFill::default(),
             opened: runtime_now(),
         });
         self.by_name.insert(key, place);
@@ -184,21 +199,22 @@ impl RecordAccumulator {
         loop {
             slot.begin(&self.delivery)?;
             let bytes = record.bytes(slot.newline());
-            if bytes > limits::RECORD_BYTES_MAX {
+            slot.limit = slot.stream.aggregation.for_event();
+            if bytes > slot.event_bytes_max() {
                 slot.in_use.take_if(|_| slot.batch.is_empty());
                 return Err(RecordNotAdded::TooLarge { bytes });
             }
-            slot.aggregate_bytes_max = slot.stream.aggregation.for_event();
             if slot.has_room(bytes) {
                 break;
             }
-            self.open_bytes -= slot.close(&mut self.closed);
+            self.open_bytes -= slot.close(&mut self.compressors, &mut self.closed);
         }
         let held = slot.batch.held_bytes();
         slot.add(provenance, record);
+        slot.compress_full_record(&mut self.compressors);
         self.open_bytes += slot.batch.held_bytes() - held;
         if slot.is_full(self.delivery.settings().request_bytes_enough) {
-            self.open_bytes -= slot.close(&mut self.closed);
+            self.open_bytes -= slot.close(&mut self.compressors, &mut self.closed);
         }
         while self.open_bytes > OPEN_BYTES_MAX {
             self.close_largest();
@@ -224,7 +240,7 @@ impl RecordAccumulator {
     pub fn end_due(&mut self, now: Instant) {
         for slot in used_slots(&mut self.slots) {
             if now.duration_since(slot.opened) >= self.max_delay {
-                self.open_bytes -= slot.close(&mut self.closed);
+                self.open_bytes -= slot.close(&mut self.compressors, &mut self.closed);
             }
         }
         if now.duration_since(self.swept) >= OUTBOX_SWEEP_INTERVAL {
@@ -242,7 +258,7 @@ impl RecordAccumulator {
     /// Closes all batches. The caller must call [`RecordAccumulator::flush`] afterwards.
     pub fn end_all(&mut self) {
         for slot in used_slots(&mut self.slots) {
-            self.open_bytes -= slot.close(&mut self.closed);
+            self.open_bytes -= slot.close(&mut self.compressors, &mut self.closed);
         }
     }
 
@@ -267,7 +283,7 @@ impl RecordAccumulator {
     /// as if all were sent.
     fn close_largest(&mut self) {
         if let Some(slot) = used_slots(&mut self.slots).max_by_key(|slot| slot.batch.held_bytes()) {
-            self.open_bytes -= slot.close(&mut self.closed);
+            self.open_bytes -= slot.close(&mut self.compressors, &mut self.closed);
         }
     }
 
@@ -317,19 +333,36 @@ impl Slot {
         Ok(())
     }
 
-    /// Moves the batch to the closed ones, if there is one. Returns its bytes.
-    fn close(&mut self, closed: &mut VecDeque<(StreamLease, Batch)>) -> usize {
+    /// Moves the batch to the closed ones, if there is one. Returns the bytes that it had while it
+    /// was open.
+    fn close(
+        &mut self,
+        compressors: &mut RecordCompressors,
+        closed: &mut VecDeque<(StreamLease, Batch)>,
+    ) -> usize {
         if self.batch.is_empty() {
             return 0;
         }
+        let bytes = self.batch.held_bytes();
+        while self.batch.uncompressed_bytes().is_some() && self.compress_record(compressors) {}
         let Some(in_use) = self.in_use.take() else {
             unreachable!("a batch is filled while its stream is in use")
         };
         // The next batch will probably have the same size.
         let next = self.batch.empty_of_same_size();
         let batch = std::mem::replace(&mut self.batch, next);
-        let bytes = batch.held_bytes();
-        closed.push_back((in_use, batch));
+        // If the size of compressed records was unexpected, there can be more than in a request.
+        let mut rest = limits::REQUEST_RECORDS_MAX..batch.len();
+        if rest.is_empty() {
+            closed.push_back((in_use, batch));
+            return bytes;
+        }
+        closed.push_back((in_use.share(), batch.select(0..rest.start)));
+        while !rest.is_empty() {
+            let end = rest.end.min(rest.start + limits::REQUEST_RECORDS_MAX);
+            closed.push_back((in_use.share(), batch.select(rest.start..end)));
+            rest.start = end;
+        }
         bytes
     }
 
@@ -337,27 +370,58 @@ impl Slot {
         self.in_use.is_none() && self.stream.is_retired()
     }
 
+    /// The maximum size of an event with its newline.
+    fn event_bytes_max(&self) -> usize {
+        match self.limit.and_then(|limit| limit.compression) {
+            Some(_) => limits::RECORD_BYTES_MAX - COMPRESSION_OVERHEAD_BYTES_MAX,
+            None => limits::RECORD_BYTES_MAX,
+        }
+    }
+
+    /// The limits of a record, if the current event belongs in compressed ones.
+    fn compressed_limit(&self) -> Option<RecordLimit> {
+        self.limit.filter(|limit| limit.compression.is_some())
+    }
+
     /// Whether this number of bytes fits into the batch.
     fn has_room(&self, bytes: usize) -> bool {
-        self.batch.payload_bytes() + bytes <= limits::REQUEST_BYTES_MAX
+        if self.batch.is_empty() {
+            return true;
+        }
+        if self.compressed != self.compressed_limit() {
+            return false;
+        }
+        if self.compressed.is_some() {
+            let is_record_open = self.batch.uncompressed_bytes().is_some();
+            return self.batch.text_bytes() + bytes <= COMPRESSED_BATCH_BYTES_MAX
+                && (is_record_open || self.batch.len() < limits::REQUEST_RECORDS_MAX);
+        }
+        self.batch.text_bytes() + bytes <= limits::REQUEST_BYTES_MAX
             && (self.batch.len() < limits::REQUEST_RECORDS_MAX || self.can_aggregate(bytes))
     }
 
     /// Whether the batch is large enough, or can take nothing more.
     fn is_full(&self, bytes_enough: usize) -> bool {
-        self.batch.payload_bytes() >= bytes_enough
-            || self.batch.len() == limits::REQUEST_RECORDS_MAX && !self.can_aggregate(1)
+        if self.compressed.is_some() && self.batch.uncompressed_bytes().is_some() {
+            return false;
+        }
+        self.batch.text_bytes() >= bytes_enough
+            || self.batch.len() >= limits::REQUEST_RECORDS_MAX && !self.can_aggregate(1)
     }
 
     /// Whether this number of bytes fits into the last record.
     fn can_aggregate(&self, bytes: usize) -> bool {
-        let has_room = |bytes_max| self.batch.last_record_has_room(bytes, bytes_max);
-        self.aggregate_bytes_max.is_some_and(has_room)
+        match (self.compressed, self.limit) {
+            (Some(_), _) => self.batch.uncompressed_bytes().is_some(),
+            (None, Some(limit)) => self.batch.last_record_has_room(bytes, limit.bytes_max),
+            (None, None) => false,
+        }
     }
 
     fn add(&mut self, provenance: &Provenance, record: Record<'_>) {
         if self.batch.is_empty() {
             self.opened = runtime_now();
+            self.compressed = self.compressed_limit();
         }
         let newline = self.newline();
         if self.can_aggregate(record.bytes(newline)) {
@@ -365,6 +429,30 @@ impl Slot {
         } else {
             self.batch.push(provenance, record, newline);
         }
+    }
+
+    /// Compresses the last record if it contains as many events as it should.
+    fn compress_full_record(&mut self, compressors: &mut RecordCompressors) {
+        if let Some(limit) = self.compressed
+            && let Some(bytes) = self.batch.uncompressed_bytes()
+            && bytes >= self.fill.event_bytes(limit.bytes_max)
+        {
+            self.compress_record(compressors);
+        }
+    }
+
+    /// Compresses the last record, or as many of its events as fit. Returns whether the batch is a
+    /// compressed one.
+    fn compress_record(&mut self, compressors: &mut RecordCompressors) -> bool {
+        let Some(RecordLimit { bytes_max, compression: Some(compression) }) = self.compressed
+        else {
+            return false;
+        };
+        let (event_bytes, bytes) = self.batch.compress_last_record(bytes_max, |record, to| {
+            compressors.compress(compression, record, to);
+        });
+        self.fill.learn(event_bytes, bytes, bytes_max);
+        true
     }
 
     /// The bytes at the end of each record of the batch.

@@ -346,6 +346,16 @@ impl PendingBatch {
         self.split_at(middle)
     }
 
+    /// The same events in records that are not compressed.
+    pub(super) fn without_compression(mut self, bytes_max: usize) -> Vec<PendingBatch> {
+        let batches = self.batch.without_compression(bytes_max).into_iter();
+        let parts = batches.map(|batch| {
+            let memory = self.memory.split(batch.held_bytes());
+            PendingBatch { batch: Arc::new(batch), memory, attempts: self.attempts }
+        });
+        parts.collect()
+    }
+
     /// Splits the batch into the first `records` records and the others.
     pub(super) fn split_at(mut self, records: usize) -> [PendingBatch; 2] {
         [0..records, records..self.batch.len()].map(|part| {

@@ -73,6 +73,12 @@ impl Sender {
         let runner = Arc::clone(&self.runner);
         let mut aborted = pin!(runner.abort.cancelled());
         let mut idle_since = None;
+        // An uncompressed record would damage the objects with compressed ones, and the reverse.
+        tokio::select! {
+            biased;
+            () = &mut aborted => {}
+            () = self.stream.aggregation.wait_until_decided() => {}
+        }
         loop {
             let wake = self.send_due();
             let is_idle = self.is_idle();
@@ -141,12 +147,29 @@ impl Sender {
             let Some(pending) = self.next_pending(now) else {
                 return self.send_queue.next_due(now);
             };
+            let pending = self.apply_decision(pending);
             self.lane.sent(now, &pending.batch);
             let (runner, stream) = (Arc::clone(&self.runner), Arc::clone(&self.stream));
             self.under_way.spawn(async move {
                 let (feedback, rest) = runner.send_request(&stream, pending).await;
                 (now, feedback, rest)
             });
+        }
+    }
+
+    /// Undoes the compression of records that were compressed before the stream's description
+    /// forbade it.
+    fn apply_decision(&mut self, pending: PendingBatch) -> PendingBatch {
+        match self.stream.aggregation.uncompressed_bytes_max() {
+            Some(bytes_max) if pending.batch.has_compressed() => {
+                let mut parts = pending.without_compression(bytes_max).into_iter();
+                let first = parts.next().expect("a batch is not empty");
+                for part in parts.rev() {
+                    self.send_queue.push_front(QueuedBatch::InMemory(part));
+                }
+                first
+            }
+            _ => pending,
         }
     }
 

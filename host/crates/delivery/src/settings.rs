@@ -14,7 +14,9 @@ use crate::limits::{
     BILLED_STEP_BYTES, IN_FLIGHT_BYTES_MAX, RECORD_BYTES_MAX, REQUEST_BYTES_ENOUGH,
     STREAM_IDLE_TIMEOUT,
 };
-use crate::{Aggregation, DeliverySettings, StartRate, StreamSettings};
+use crate::{
+    Aggregation, CompressionFormat, DeliverySettings, RecordCompression, StartRate, StreamSettings,
+};
 use standpipe_core::event::StreamName;
 use standpipe_core::settings::{SettingsChecker, TableChecker};
 
@@ -65,8 +67,9 @@ pub struct RawDelivery {
     /// Whether each record ends with a newline. Default: `true`.
     pub newline: Option<bool>,
     /// Whether several events share a record, to reduce cost: `"off"`, `"auto"` (if all
-    /// destinations of the stream can read such records) or `{ max_bytes = N }`. `"auto"` and
-    /// `max_bytes` require `newline = true`. Default: `"off"`.
+    /// destinations of the stream can read such records), `{ max_bytes = N }`, or
+    /// `{ max_bytes = N, compress = "gzip" }`. All but `"off"` require `newline = true`. Default:
+    /// `"off"`.
     #[schemars(example = &"auto")]
     pub aggregate: Option<RawAggregate>,
     /// Maximum number of concurrent requests for one stream, 1 to 256. Default: 16.
@@ -102,8 +105,8 @@ pub struct RawDelivery {
 pub struct RawStream {
     /// Whether each record ends with a newline. Default: the value in `[delivery]`.
     pub newline: Option<bool>,
-    /// Whether several events share a record: `"off"`, `"auto"` or `{ max_bytes = N }`. Default:
-    /// the value in `[delivery]`.
+    /// Whether several events share a record: `"off"`, `"auto"`, `{ max_bytes = N }`, or
+    /// `{ max_bytes = N, compress = "gzip" }`. Default: the value in `[delivery]`.
     #[schemars(example = &"auto")]
     pub aggregate: Option<RawAggregate>,
     /// Maximum number of concurrent requests for the stream, 1 to 256. Default: the value in
@@ -125,13 +128,25 @@ pub enum RawAggregate {
     UpTo(RawAggregateUpTo),
 }
 
-/// Standpipe aggregates up to 500 events into a record, one event in each line.
+/// Standpipe aggregates events into a record, one event in each line: up to 500, or any number if it
+/// compresses the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAggregateUpTo {
-    /// Maximum size of a record in bytes, 5120 to 1024000.
+    /// Maximum size of a record in bytes, after compression, 5120 to 1024000.
     #[schemars(example = 102_400)]
     pub max_bytes: usize,
+    /// How Standpipe compresses each record: `"gzip"` or `"zstd"`. Only for streams that write
+    /// records to S3 as they are: Standpipe reads the description of the stream first, and does not
+    /// compress for other streams. Default: not compressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"gzip")]
+    pub compress: Option<String>,
+    /// Level of the compression, 1 to 9 for gzip and 1 to 12 for zstd. Higher levels need more CPU
+    /// time. Default: 4 for gzip, 3 for zstd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 4)]
+    pub level: Option<u8>,
 }
 
 impl<'de> Deserialize<'de> for RawAggregate {
@@ -142,7 +157,7 @@ impl<'de> Deserialize<'de> for RawAggregate {
             type Value = RawAggregate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"off\", \"auto\" or { max_bytes = N }")
+                f.write_str("\"off\", \"auto\", { max_bytes = N } or { max_bytes = N, compress = \"gzip\" }")
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<RawAggregate, E> {
@@ -276,9 +291,9 @@ fn check_aggregate(
         RawAggregate::Word(word) if word == "off" => return Some(Aggregation::Off),
         RawAggregate::Word(word) if word == "auto" => return Some(Aggregation::Auto),
         RawAggregate::Word(word) => format!("{word:?}"),
-        RawAggregate::UpTo(RawAggregateUpTo { max_bytes: bytes_max }) => match *bytes_max {
+        RawAggregate::UpTo(up_to) => match up_to.max_bytes {
             bytes_max @ AGGREGATE_BYTES_MIN..=RECORD_BYTES_MAX => {
-                return Some(Aggregation::UpTo { bytes_max });
+                return check_compression(up_to, bytes_max, check);
             }
             bytes => format!("{{ max_bytes = {bytes} }}"),
         },
@@ -288,6 +303,40 @@ fn check_aggregate(
          {RECORD_BYTES_MAX}"
     ));
     None
+}
+
+/// Checks `compress` and `level` in `aggregate`.
+fn check_compression(
+    up_to: &RawAggregateUpTo,
+    bytes_max: usize,
+    check: &mut TableChecker<'_>,
+) -> Option<Aggregation> {
+    let Some(word) = &up_to.compress else {
+        if up_to.level.is_some() {
+            check.add_mistake(
+                "aggregate contains `level` without `compress`: add compress = \"gzip\", or remove `level`",
+            );
+        }
+        return Some(Aggregation::UpTo { bytes_max });
+    };
+    let known = CompressionFormat::ALL.into_iter().find(|(name, _)| name == word);
+    let Some((_, format)) = known else {
+        check.add_mistake(format_args!(
+            "aggregate contains compress = {word:?}: write \"gzip\" or \"zstd\", or remove `compress`"
+        ));
+        return None;
+    };
+    let (levels, level) = (format.levels(), up_to.level.unwrap_or(format.default_level()));
+    if !levels.contains(&level) {
+        check.add_mistake(format_args!(
+            "aggregate contains level = {level}: write a number from {} to {} for {format}",
+            levels.start(),
+            levels.end()
+        ));
+        return None;
+    }
+    let compression = RecordCompression { format, level };
+    Some(Aggregation::Compressed { bytes_max, compression })
 }
 
 /// Checks that newlines separate the events of an aggregated record.
@@ -322,7 +371,7 @@ mod tests {
     }
 
     fn up_to(max_bytes: usize) -> Option<RawAggregate> {
-        Some(RawAggregate::UpTo(RawAggregateUpTo { max_bytes }))
+        Some(RawAggregate::UpTo(RawAggregateUpTo { max_bytes, compress: None, level: None }))
     }
 
     #[test]

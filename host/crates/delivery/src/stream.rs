@@ -407,6 +407,12 @@ impl StreamLease {
         Some(StreamLease(Arc::clone(stream)))
     }
 
+    /// Another lease of the same stream.
+    pub(super) fn share(&self) -> Self {
+        self.0.queue.lock().open += 1;
+        StreamLease(Arc::clone(&self.0))
+    }
+
     pub(super) fn stream(&self) -> &Arc<DeliveryStream> {
         &self.0
     }

@@ -352,7 +352,7 @@ impl Delivery {
         let log = Arc::clone(&self.0.log);
         let stream = Arc::new(DeliveryStream::new(name.clone(), port, of_stream, batches, log));
         let mut describing = JoinSet::new();
-        if of_stream.aggregation == Aggregation::Auto {
+        if of_stream.aggregation.needs_description() {
             let watcher = Arc::clone(&self.0.aggregation_watchers[identity.0]);
             let watch = watcher.watch_stream(name.clone(), Arc::clone(&stream.aggregation));
             describing.spawn_on(watch, runtime);

@@ -16,6 +16,7 @@ use crate::dead_letters::DeadLetterWriter;
 use crate::limits;
 use standpipe_core::event::{Ack, Settled, StreamName};
 
+mod compression;
 mod progress;
 mod retirement;
 mod spans;

@@ -13,7 +13,6 @@ use crate::cli::run::parse_mapping;
 use crate::config::{Overrides, Settings, SourceRole};
 use crate::run::{PluginLoader, event_streams};
 use standpipe_core::event::{StreamName, covers};
-use standpipe_delivery::Aggregation;
 use standpipe_iam::{
     AccountId, AssumedRole, KeyArn, Partition, PolicyDocument, PolicyGrants, QueueGrants, Region,
     StreamLocation, assume_roles_policy, most_common_prefix, remove_covered, split_document,
@@ -281,15 +280,15 @@ fn described_streams(
     all: bool,
 ) -> BTreeSet<String> {
     let delivery = &settings.delivery;
-    let is_auto = |name: &String| {
+    let needs_description = |name: &String| {
         let name = StreamName::parse(name).ok();
         let own = name.and_then(|name| delivery.streams.get(&name));
-        own.unwrap_or(&delivery.stream).aggregation == Aggregation::Auto
+        own.unwrap_or(&delivery.stream).aggregation.needs_description()
     };
-    let described = written.iter().filter(|name| all || is_auto(name)).cloned();
+    let described = written.iter().filter(|name| all || needs_description(name)).cloned();
     // A declared pattern may match a stream with its own settings.
     let own =
-        delivery.streams.iter().filter(|(_, settings)| settings.aggregation == Aggregation::Auto);
+        delivery.streams.iter().filter(|(_, settings)| settings.aggregation.needs_description());
     let own = own.map(|(name, _)| name.to_string());
     let own = own.filter(|name| written.iter().any(|pattern| covers(pattern, name)));
     remove_covered(described.chain(own).collect())

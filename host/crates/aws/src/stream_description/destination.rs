@@ -62,6 +62,8 @@ fn read_described(id: &str, key: &str, described: JsonFields<'_>) -> Destination
         schema: conversion.and_then(read_schema),
         converts_format: conversion.is_some(),
         partitions_dynamically: partitioning.is_some(),
+        compression: read_compression(described),
+        file_extension: described.owned("FileExtension").filter(|extension| !extension.is_empty()),
         ..Destination::bare(id, &unknown_word(key), sink.unwrap_or_else(|| unsupported_sink(key)))
     }
 }
@@ -170,6 +172,12 @@ fn read_backup(described: JsonFields<'_>) -> Option<S3Location> {
     let is_off = described.text("S3BackupMode") == Some("Disabled");
     let copies = described.object("S3BackupDescription").filter(|_| !is_off);
     copies.or(described.object(S3)).and_then(read_s3_location)
+}
+
+/// Reads how Firehose compresses objects. For most destinations, these are the objects of failed
+/// records.
+fn read_compression(described: JsonFields<'_>) -> Option<String> {
+    described.text("CompressionFormat").filter(|format| *format != "UNCOMPRESSED").map(unknown_word)
 }
 
 fn read_schema(conversion: JsonFields<'_>) -> Option<GlueSchema> {

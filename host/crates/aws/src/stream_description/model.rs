@@ -100,6 +100,12 @@ pub struct Destination {
     /// Whether dynamic partitioning is enabled: keys from the records determine their objects.
     #[serde(skip)]
     pub partitions_dynamically: bool,
+    /// How Firehose compresses objects in S3, in AWS's term: `GZIP`, ... `None` if it does not.
+    #[serde(skip)]
+    pub compression: Option<String>,
+    /// The end of the names of objects in S3, if it is set.
+    #[serde(skip)]
+    pub file_extension: Option<String>,
 }
 
 /// The kinds of destinations that Firehose writes to.
@@ -325,6 +331,8 @@ impl Destination {
             schema: None,
             converts_format: false,
             partitions_dynamically: false,
+            compression: None,
+            file_extension: None,
         }
     }
 

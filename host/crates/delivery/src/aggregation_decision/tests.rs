@@ -119,3 +119,30 @@ fn check(description: &StreamDescription, why: Option<&str>) {
     assert_eq!(decision.bytes_max(), why.is_none().then_some(limits::AGGREGATE_AUTO_BYTES));
     assert!(decision.why.contains(why.unwrap_or_default()), "{description:?}: {decision:?}");
 }
+
+#[test]
+fn only_plain_files_in_s3_can_be_compressed() {
+    let s3 = |steps: &[Step]| one(DestinationKind::S3, steps);
+    assert_eq!(decide_compression(&s3(&[])).decision, AggregationChoice::Compressed);
+    let partitioned = [SPLIT, METADATA, Step::DynamicPartitioning];
+    for (stream, choice, why) in [
+        (s3(&[DELIMITER]), AggregationChoice::Aggregated, "AppendDelimiterToRecord"),
+        (s3(&[LAMBDA]), AggregationChoice::Off, "processes the records: Lambda"),
+        (s3(&partitioned), AggregationChoice::Aggregated, "partition keys"),
+        (s3(&[Step::FormatConversion]), AggregationChoice::Off, "Parquet"),
+        (one(DestinationKind::Redshift, &[]), AggregationChoice::Aggregated, "COPY"),
+        (one(DestinationKind::Splunk, &[]), AggregationChoice::Off, "Splunk treats"),
+        (one(DestinationKind::LocalFile, &[]), AggregationChoice::Off, "not billed"),
+        (StreamDescription::stand_in("s", Vec::new()), AggregationChoice::Off, "no destination"),
+    ] {
+        let decision = decide_compression(&stream);
+        assert!(decision.decision == choice && decision.why.contains(why), "{decision:?}");
+    }
+    let mut gzip = s3(&[]);
+    gzip.destinations[0].compression = Some("GZIP".to_owned());
+    let decision = decide_compression(&gzip);
+    assert!(decision.why.contains("CompressionFormat is GZIP"), "{decision:?}");
+    let mut more = s3(&[]);
+    more.has_more_destinations = true;
+    assert_eq!(decide_compression(&more).decision, AggregationChoice::Off);
+}

@@ -18,7 +18,7 @@ fn put(
     text: &[u8],
     newline: bool,
 ) -> Result<(), RequestError> {
-    let batch = Arc::new(Batch::of_record(text, newline));
+    let batch = Arc::new(Batch::of_record(text, newline, None));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(directory.put_record_batch(&stream(name), batch)).map(|_| ())
 }
